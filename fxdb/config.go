@@ -1,0 +1,209 @@
+package fxdb
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Start modes.
+const (
+	// StartRequire fails the start when the server can't be reached in its budget.
+	StartRequire = "require"
+	// StartWait retries until the start deadline.
+	StartWait = "wait"
+	// StartDegrade starts with a warning and connects in the background.
+	StartDegrade = "degrade"
+)
+
+// The defaults of Config's fields.
+const (
+	DefaultPoolMin                  = 2
+	DefaultPoolMax                  = 20
+	DefaultIdleTimeout              = 30 * time.Second
+	DefaultConnectionTimeout        = 10 * time.Second
+	DefaultStatementTimeout         = 30 * time.Second
+	DefaultLockTimeout              = 10 * time.Second
+	DefaultIdleInTransactionTimeout = 60 * time.Second
+	DefaultMaxLifetime              = 30 * time.Minute
+	DefaultDrainTimeout             = 10 * time.Second
+)
+
+// Config says which database and how. It is a value in the fx graph: change it
+// with fx.Decorate or fx.Replace. ConfigFromEnv fills it from the environment.
+//
+// A zero field takes its default, with one exception: where PoolMax is set, a
+// PoolMin of 0 is 0. A negative duration switches that limit off where it says
+// so. Printing a Config in any way shows no password.
+type Config struct {
+	// URL is a connection string in any form that pgx takes (DATABASE_URL). What
+	// it says wins over the fields below; what it leaves out they fill in.
+	URL string
+
+	Host         string // DB_HOST: name, address or folder of a Unix socket; default localhost
+	Port         int    // DB_PORT; default 5432
+	Name         string // DB_NAME: database
+	User         string // DB_USER
+	Password     string // DB_PASSWORD
+	PasswordFile string // DB_PASSWORD_FILE: file whose content, less a final line break, is the password
+	SSLMode      string // DB_SSLMODE: disable, allow, prefer, require, verify-ca, verify-full; default prefer
+	SSLRootCert  string // DB_SSLROOTCERT: file with the certificate authority
+
+	PoolMin int // DB_POOL_MIN: connections kept open; default 2
+	PoolMax int // DB_POOL_MAX: connections at most; default 20
+
+	IdleTimeout              time.Duration // DB_IDLE_TIMEOUT_MS: idle connections above PoolMin close after this; default 30 s
+	ConnectionTimeout        time.Duration // DB_CONNECTION_TIMEOUT_MS: longest wait for a connection; default 10 s
+	StatementTimeout         time.Duration // DB_STATEMENT_TIMEOUT_MS: statement_timeout on the server; default 30 s, negative: none
+	LockTimeout              time.Duration // DB_LOCK_TIMEOUT_MS: lock_timeout on the server; default 10 s, negative: none
+	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none
+	MaxLifetime              time.Duration // DB_MAX_LIFETIME_MS: a connection is replaced after this, plus up to 10 percent; default 30 min, negative: never
+	DrainTimeout             time.Duration // DB_DRAIN_TIMEOUT_MS: how long a stop waits for work in flight; default 10 s
+
+	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
+
+	Start         string   // DB_START: require, wait, degrade; default require
+	Migrate       bool     // DB_MIGRATE: apply the contributed migrations at start
+	MigrateURL    string   // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
+	TenantRole    string   // DB_TENANT_ROLE: role taken together with a tenant, for the transaction
+	VerifyTenancy string   // DB_VERIFY_TENANCY: off, warn, require; default off
+	Pooler        string   // DB_POOLER: none, transaction; default none
+	Dedicated     []string // DB_DEDICATED: clients that get a pool of their own
+
+	hostByDefault bool // ConfigFromEnv filled Host in; nobody named it
+}
+
+// NamesDatabase reports whether any setting, libpq's own PGHOST, PGDATABASE and
+// PGSERVICE included, says which database is meant. Where it is false a
+// throwaway server may be used.
+func (c Config) NamesDatabase() bool {
+	if c.URL != "" || c.Name != "" || c.User != "" || (c.Host != "" && !c.hostByDefault) {
+		return true
+	}
+	for _, v := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
+		if os.Getenv(v) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	if c.Host == "" {
+		c.Host, c.hostByDefault = "localhost", true
+	}
+	set(&c.Port, 5432)
+	set(&c.SSLMode, "prefer")
+	if c.PoolMax == 0 {
+		set(&c.PoolMin, DefaultPoolMin)
+		c.PoolMax = max(DefaultPoolMax, c.PoolMin)
+	}
+	set(&c.IdleTimeout, DefaultIdleTimeout)
+	set(&c.ConnectionTimeout, DefaultConnectionTimeout)
+	set(&c.StatementTimeout, DefaultStatementTimeout)
+	set(&c.LockTimeout, DefaultLockTimeout)
+	set(&c.IdleInTransactionTimeout, DefaultIdleInTransactionTimeout)
+	set(&c.MaxLifetime, DefaultMaxLifetime)
+	set(&c.DrainTimeout, DefaultDrainTimeout)
+	set(&c.ApplicationName, filepath.Base(os.Args[0]))
+	set(&c.Start, StartRequire)
+	set(&c.VerifyTenancy, "off")
+	set(&c.Pooler, "none")
+	return c
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate returns a *ConfigError for the first setting that can't be used. It
+// expects defaults filled in.
+func (c Config) validate() error {
+	for _, check := range []struct {
+		bad             bool
+		setting, reason string
+	}{
+		{c.Port < 1 || c.Port > 65535, "DB_PORT", fmt.Sprintf("%d is no port: must be 1 to 65535", c.Port)},
+		{!oneOf(c.SSLMode, "disable", "allow", "prefer", "require", "verify-ca", "verify-full"), "DB_SSLMODE", fmt.Sprintf("%q is unknown: must be disable, allow, prefer, require, verify-ca or verify-full", c.SSLMode)},
+		{c.PoolMax < 1, "DB_POOL_MAX", fmt.Sprintf("%d is too small: must be at least 1", c.PoolMax)},
+		{c.PoolMax > 1<<16, "DB_POOL_MAX", fmt.Sprintf("%d is too large: must be at most 65536", c.PoolMax)},
+		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
+		{c.PoolMin > c.PoolMax, "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
+		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
+		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},
+		{c.DrainTimeout < time.Millisecond, "DB_DRAIN_TIMEOUT_MS", "must be at least 1"},
+		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: set one of them"},
+		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
+		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
+		{!oneOf(c.VerifyTenancy, "off", "warn", "require"), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
+		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
+		// What is known but not built yet is refused, never ignored.
+		{c.Start != StartRequire, "DB_START", fmt.Sprintf("%q is not available in this version: use require", c.Start)},
+		{c.VerifyTenancy != "off", "DB_VERIFY_TENANCY", fmt.Sprintf("%q is not available in this version: use off", c.VerifyTenancy)},
+		{c.Pooler != "none", "DB_POOLER", fmt.Sprintf("%q is not available in this version: connect to the server itself", c.Pooler)},
+		{len(c.Dedicated) > 0, "DB_DEDICATED", "dedicated pools are not available in this version: leave it empty"},
+	} {
+		if check.bad {
+			return &ConfigError{check.setting, check.reason}
+		}
+	}
+	return nil
+}
+
+func oneOf(s string, known ...string) bool {
+	for _, k := range known {
+		if s == k {
+			return true
+		}
+	}
+	return false
+}
+
+const redacted = "xxxxx"
+
+// public returns a copy that may be shown: passwords are replaced, and a URL is
+// shown only where its password can be told from the rest.
+func (c Config) public() Config {
+	if c.Password != "" {
+		c.Password = redacted
+	}
+	c.URL = redactURL(c.URL)
+	c.MigrateURL = redactURL(c.MigrateURL)
+	return c
+}
+
+// shown has Config's fields and none of its methods.
+type shown Config
+
+// String returns the configuration without passwords.
+func (c Config) String() string { return fmt.Sprintf("%+v", shown(c.public())) }
+
+// GoString returns the configuration without passwords, for %#v.
+func (c Config) GoString() string {
+	return strings.Replace(fmt.Sprintf("%#v", shown(c.public())), "fxdb.shown", "fxdb.Config", 1)
+}
+
+// Format writes the configuration without passwords, whatever the verb.
+func (c Config) Format(f fmt.State, verb rune) {
+	if verb == 'v' && f.Flag('#') {
+		_, _ = io.WriteString(f, c.GoString())
+		return
+	}
+	_, _ = io.WriteString(f, c.String())
+}
+
+// MarshalJSON encodes the configuration without passwords. zap's Any and
+// Reflect fields use it too.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(shown(c.public())) }
+
+// LogValue is the configuration without passwords, for log/slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -1,0 +1,145 @@
+package fxdb
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// DB is the shared pool as one client sees it. It has the methods of
+// *pgxpool.Pool that sqlc, scany and hand-written code use, with pgx's
+// semantics; what it adds is the client's name, the tenant's scope and the
+// pool's life. It is safe for concurrent use.
+type DB struct {
+	core   *core
+	client *client
+}
+
+// core is what all handles on one pool share.
+type core struct {
+	cfg     Config
+	log     *zap.Logger
+	monitor *lifecycle.Monitor
+
+	mu      sync.Mutex
+	clients []*client
+	misuse  error // a client option that can't be met; fails the start
+}
+
+// client is one user of the pool, by name.
+type client struct {
+	name          string
+	requireTenant bool
+	acquired      atomic.Uint64
+	waiting       atomic.Int64
+}
+
+// newMonitor checks the configuration and builds the pool. It opens no
+// connection.
+func newMonitor(cfg Config, log *zap.Logger, sources []migrate.Source, origin string) (*lifecycle.Monitor, Config, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, cfg, err
+	}
+	pc, err := cfg.poolConfig()
+	if err != nil {
+		return nil, cfg, err
+	}
+	sources, err = migrate.Check(sources)
+	if err != nil {
+		return nil, cfg, fmt.Errorf("fxdb: %w", err)
+	}
+	migrateConfig := pc.ConnConfig
+	if cfg.MigrateURL != "" {
+		mc, err := parseConnString("DB_MIGRATE_URL", cfg.MigrateURL)
+		if err != nil {
+			return nil, cfg, err
+		}
+		migrateConfig = mc.ConnConfig
+		if !given(cfg.MigrateURL, "application_name") {
+			migrateConfig.RuntimeParams["application_name"] = cfg.ApplicationName
+		}
+	}
+	pc.PrepareConn = refuseUnscoped
+	m, err := lifecycle.New(lifecycle.Config{
+		Pool: pc, AcquireTimeout: cfg.ConnectionTimeout, Logger: log, Origin: origin,
+		BeforeReady: func(ctx context.Context) error {
+			if !cfg.Migrate {
+				return nil
+			}
+			if err := migrate.Up(ctx, migrateConfig, log, sources); err != nil {
+				return fmt.Errorf("fxdb: %w", err)
+			}
+			return nil
+		},
+	})
+	return m, cfg, err
+}
+
+func newDB(cfg Config, log *zap.Logger, m *lifecycle.Monitor) *DB {
+	c := &core{cfg: cfg, log: log, monitor: m}
+	db := &DB{core: c}
+	return db.Named("app")
+}
+
+// start opens the pool. Client options that can't be met fail it.
+func (db *DB) start(ctx context.Context) error {
+	db.core.mu.Lock()
+	err := db.core.misuse
+	db.core.mu.Unlock()
+	if err != nil {
+		// Nothing was opened; this ends what the constructor made.
+		_, _ = lifecycle.Drain(ctx, db.core.monitor, 0)
+		return err
+	}
+	return db.core.monitor.Start(ctx)
+}
+
+// Close drains the pool as a stop of the application does: within
+// DB_DRAIN_TIMEOUT_MS and three quarters of ctx's time. It returns a
+// *lifecycle.DrainError when holders had to be cut off. Closing again is a no-op.
+// It closes the pool for all clients.
+func (db *DB) Close(ctx context.Context) error {
+	_, err := lifecycle.Drain(ctx, db.core.monitor, db.core.cfg.DrainTimeout)
+	return err
+}
+
+// Named returns a handle on the same pool for the client name: it shows in
+// errors, logs and statistics. Options are those of Client. Asking for a name
+// again gives another handle of the same client, with the options of both.
+func (db *DB) Named(name string, opts ...ClientOption) *DB {
+	c := db.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var cl *client
+	for _, known := range c.clients {
+		if known.name == name {
+			cl = known
+		}
+	}
+	if cl == nil {
+		cl = &client{name: name}
+		c.clients = append(c.clients, cl)
+	}
+	for _, o := range opts {
+		if err := o.apply(cl); err != nil && c.misuse == nil {
+			c.misuse = fmt.Errorf("fxdb: client %q: %w", name, err)
+		}
+	}
+	return &DB{core: c, client: cl}
+}
+
+// Pool returns the pool itself, for libraries that want one. Its uses are
+// bounded, tracked and drained like all others, but they carry no tenant: with
+// an identity in the context they fail with ErrUnscoped.
+func (db *DB) Pool() *pgxpool.Pool { return db.core.monitor.Pool() }
+
+// Monitor returns what watches the pool: health, holders, handlers.
+func (db *DB) Monitor() *lifecycle.Monitor { return db.core.monitor }

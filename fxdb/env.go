@@ -1,0 +1,174 @@
+package fxdb
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// environ is the environment as it stands; Config is what is made of it.
+type environ struct {
+	URL              string   `env:"DATABASE_URL"`
+	Host             string   `env:"DB_HOST"`
+	Port             whole    `env:"DB_PORT"`
+	Name             string   `env:"DB_NAME"`
+	User             string   `env:"DB_USER"`
+	Password         string   `env:"DB_PASSWORD"`
+	PasswordFile     string   `env:"DB_PASSWORD_FILE"`
+	SSLMode          string   `env:"DB_SSLMODE"`
+	SSL              boolean  `env:"DB_SSL"`
+	SSLRootCert      string   `env:"DB_SSLROOTCERT"`
+	PoolMin          whole    `env:"DB_POOL_MIN"`
+	PoolMax          whole    `env:"DB_POOL_MAX"`
+	IdleTimeout      whole    `env:"DB_IDLE_TIMEOUT_MS"`
+	ConnTimeout      whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
+	StatementTimeout whole    `env:"DB_STATEMENT_TIMEOUT_MS"`
+	LockTimeout      whole    `env:"DB_LOCK_TIMEOUT_MS"`
+	IdleInTxTimeout  whole    `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
+	MaxLifetime      whole    `env:"DB_MAX_LIFETIME_MS"`
+	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
+	ApplicationName  string   `env:"DB_APPLICATION_NAME"`
+	Start            string   `env:"DB_START"`
+	Migrate          boolean  `env:"DB_MIGRATE"`
+	MigrateURL       string   `env:"DB_MIGRATE_URL"`
+	TenantRole       string   `env:"DB_TENANT_ROLE"`
+	VerifyTenancy    string   `env:"DB_VERIFY_TENANCY"`
+	Pooler           string   `env:"DB_POOLER"`
+	Dedicated        []string `env:"DB_DEDICATED"`
+}
+
+// whole is a whole number that knows whether it was set: 0 is not the default.
+type whole struct {
+	set bool
+	n   int64
+}
+
+func (w *whole) UnmarshalText(b []byte) error {
+	if len(b) == 0 { // set to nothing is not set
+		return nil
+	}
+	n, err := strconv.ParseInt(string(b), 10, 32)
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("%q is out of range", b)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", b)
+	}
+	if n < 0 {
+		return fmt.Errorf("%d is negative", n)
+	}
+	*w = whole{true, n}
+	return nil
+}
+
+type boolean bool
+
+func (v *boolean) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	parsed, err := strconv.ParseBool(strings.ToLower(string(b)))
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", b)
+	}
+	*v = boolean(parsed)
+	return nil
+}
+
+// ConfigFromEnv reads DATABASE_URL and the DB_* variables, checks them and fills
+// in the defaults. A variable set to nothing counts as not set. It fails with a
+// *ConfigError that names the variable; connecting is left to the start.
+func ConfigFromEnv() (Config, error) {
+	var e environ
+	if err := env.Parse(&e); err != nil {
+		return Config{}, envError(err)
+	}
+	c := Config{
+		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
+		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
+		ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
+		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
+	}
+	if e.Port.set && e.Port.n == 0 {
+		return Config{}, &ConfigError{"DB_PORT", "0 is no port: must be 1 to 65535"}
+	}
+	if c.SSLMode == "" && bool(e.SSL) {
+		c.SSLMode = "require"
+	}
+	// 0 is a value here, and in Config it is not: PoolMin keeps it because
+	// PoolMax is always set, a limit that can be off is negative.
+	c.PoolMin, c.PoolMax = e.PoolMin.or(DefaultPoolMin), e.PoolMax.or(DefaultPoolMax)
+	if e.PoolMax.set && e.PoolMax.n == 0 {
+		return Config{}, &ConfigError{"DB_POOL_MAX", "0 is too small: must be at least 1"}
+	}
+	if !e.PoolMin.set {
+		c.PoolMin = min(c.PoolMin, c.PoolMax)
+	}
+	for _, d := range []struct {
+		field   *time.Duration
+		value   whole
+		setting string
+		canBe0  bool
+	}{
+		{&c.IdleTimeout, e.IdleTimeout, "DB_IDLE_TIMEOUT_MS", false},
+		{&c.ConnectionTimeout, e.ConnTimeout, "DB_CONNECTION_TIMEOUT_MS", false},
+		{&c.StatementTimeout, e.StatementTimeout, "DB_STATEMENT_TIMEOUT_MS", true},
+		{&c.LockTimeout, e.LockTimeout, "DB_LOCK_TIMEOUT_MS", true},
+		{&c.IdleInTransactionTimeout, e.IdleInTxTimeout, "DB_IDLE_IN_TX_TIMEOUT_MS", true},
+		{&c.MaxLifetime, e.MaxLifetime, "DB_MAX_LIFETIME_MS", true},
+		{&c.DrainTimeout, e.DrainTimeout, "DB_DRAIN_TIMEOUT_MS", false},
+	} {
+		switch {
+		case !d.value.set:
+		case d.value.n > 0:
+			*d.field = time.Duration(d.value.n) * time.Millisecond
+		case d.canBe0:
+			*d.field = -1
+		default:
+			return Config{}, &ConfigError{d.setting, "0 is too small: must be at least 1"}
+		}
+	}
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return Config{}, err
+	}
+	if _, err := c.poolConfig(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func (w whole) or(n int) int {
+	if w.set {
+		return int(w.n)
+	}
+	return n
+}
+
+func trimmed(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// envError names the variable; the library names the field of the struct.
+func envError(err error) error {
+	var parse env.ParseError
+	if !errors.As(err, &parse) {
+		return fmt.Errorf("fxdb: read the environment: %w", err)
+	}
+	setting := parse.Name
+	if f, ok := reflect.TypeFor[environ]().FieldByName(parse.Name); ok {
+		setting = f.Tag.Get("env")
+	}
+	return &ConfigError{setting, parse.Err.Error()}
+}

@@ -1,0 +1,40 @@
+package fxdb
+
+import (
+	"errors"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// The sentinels of a pool's use. All are found with errors.Is.
+var (
+	// ErrNotStarted is returned by every use before OnStart has succeeded.
+	ErrNotStarted = lifecycle.ErrNotStarted
+	// ErrDraining is returned by every use from the moment a stop begins.
+	ErrDraining = lifecycle.ErrDraining
+	// ErrTenantRequired is returned by clients declared with RequireTenant for
+	// a context that has neither an identity nor tenant.System.
+	ErrTenantRequired = errors.New("tenant required: put an identity into the context with tenant.NewContext, or use tenant.System for work that belongs to no tenant")
+	// ErrUnscoped is returned where an identity is in the context of a use that
+	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx.
+	ErrUnscoped = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB")
+	// ErrNestedAcquire is returned where a second connection is asked for while
+	// the same transaction holds one, which deadlocks a full pool.
+	ErrNestedAcquire = errors.New("nested acquire: use the transaction that the context already holds")
+	// ErrAcquireTimeout is what an AcquireError is when DB_CONNECTION_TIMEOUT_MS ran out.
+	ErrAcquireTimeout = lifecycle.ErrAcquireTimeout
+	// ErrQueueFull is what an AcquireError is when too many callers wait already.
+	ErrQueueFull = lifecycle.ErrQueueFull
+)
+
+// AcquireError says why no connection could be had, and who has them.
+type AcquireError = lifecycle.AcquireError
+
+// ConfigError names the setting that can't be used. It never holds a password.
+type ConfigError struct {
+	Setting string // the variable, such as DB_POOL_MAX
+	Reason  string
+}
+
+// Error returns "fxdb: DB_POOL_MAX: must be at least 1".
+func (e *ConfigError) Error() string { return "fxdb: " + e.Setting + ": " + e.Reason }

@@ -1,0 +1,55 @@
+package fxdb
+
+import (
+	"io/fs"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/migrate"
+)
+
+// Module provides the pool to an fx application: Config (from the environment),
+// *DB, *pgxpool.Pool and *lifecycle.Monitor. OnStart starts the pool, OnStop
+// drains it; both keep to a share of fx's time. A *zap.Logger in the graph takes
+// its log lines.
+//
+// Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool
+// starts even where nothing takes it: an application that names a database wants
+// to know that it is there.
+var Module = fx.Module("fxdb",
+	fx.Provide(ConfigFromEnv, provide, (*DB).Pool, (*DB).Monitor),
+	fx.Invoke(func(*DB) {}),
+)
+
+// Migrations contributes goose SQL migrations, applied at start when DB_MIGRATE
+// is true. source is their namespace: each has a version table of its own,
+// onepool.<source>_versions, and sources are applied in the order of their
+// names, under one advisory lock. fsys holds *.sql files at its root or one
+// folder below. A bad name, a name given twice or a source without a file fails
+// when the graph is built.
+func Migrations(source string, fsys fs.FS) fx.Option {
+	return fx.Supply(fx.Annotate(migrate.Source{Name: source, FS: fsys}, fx.ResultTags(migrate.Group)))
+}
+
+type params struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Config    Config
+	Log       *zap.Logger      `optional:"true"`
+	Sources   []migrate.Source `group:"onepool.migrations"`
+}
+
+func provide(p params) (*DB, error) {
+	if p.Log == nil {
+		p.Log = zap.NewNop()
+	}
+	m, cfg, err := newMonitor(p.Config, p.Log, p.Sources, "fxdb.Module, application "+p.Config.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	db := newDB(cfg, p.Log, m)
+	p.Lifecycle.Append(fx.Hook{OnStart: db.start, OnStop: db.Close})
+	return db, nil
+}

@@ -1,0 +1,62 @@
+package fxdb
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"runtime"
+
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/migrate"
+)
+
+// Option changes what Open builds.
+type Option interface{ apply(*options) }
+
+type options struct {
+	log     *zap.Logger
+	sources []migrate.Source
+}
+
+type option func(*options)
+
+func (f option) apply(o *options) { f(o) }
+
+// WithLogger takes the pool's log lines. Default: none.
+func WithLogger(log *zap.Logger) Option {
+	return option(func(o *options) {
+		if log != nil {
+			o.log = log
+		}
+	})
+}
+
+// WithMigrations is Migrations for Open. They are applied when Config.Migrate is set.
+func WithMigrations(source string, fsys fs.FS) Option {
+	return option(func(o *options) { o.sources = append(o.sources, migrate.Source{Name: source, FS: fsys}) })
+}
+
+// Open builds a pool and starts it, for programs without fx: connect, check the
+// server, migrate when asked to, warm. Close drains it. It fails with a
+// *ConfigError that names the setting, or with what the server said; nothing is
+// left open then.
+func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
+	o := options{log: zap.NewNop()}
+	for _, opt := range opts {
+		opt.apply(&o)
+	}
+	origin := "fxdb.Open"
+	if _, file, line, ok := runtime.Caller(1); ok {
+		origin = fmt.Sprintf("fxdb.Open at %s:%d", file, line)
+	}
+	m, cfg, err := newMonitor(cfg, o.log, o.sources, origin)
+	if err != nil {
+		return nil, err
+	}
+	db := newDB(cfg, o.log, m)
+	if err := db.start(ctx); err != nil {
+		return nil, err
+	}
+	return db, nil
+}

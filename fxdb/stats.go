@@ -1,0 +1,63 @@
+package fxdb
+
+import (
+	"time"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// Stats is a look at the pool. Total is Idle plus Active plus connections that
+// are being opened.
+type Stats struct {
+	Total   int `json:"total"`
+	Idle    int `json:"idle"`
+	Active  int `json:"active"`  // held by callers
+	Waiting int `json:"waiting"` // callers that wait for a connection
+	Max     int `json:"max"`
+
+	CreatedAt time.Time        `json:"created_at"`
+	LastCheck time.Time        `json:"last_check"` // when the server last answered or failed to
+	Status    lifecycle.Status `json:"status"`
+
+	AcquireCount     int64         `json:"acquire_count"`      // acquires that got a connection, since CreatedAt
+	AcquireWait      time.Duration `json:"acquire_wait_ns"`    // all their waiting together
+	CanceledAcquires int64         `json:"canceled_acquires"`  // acquires that gave up
+	NewConns         int64         `json:"new_conns"`          // connections tried to open
+	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
+	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
+	Clients          []ClientStats `json:"clients,omitempty"`  // in the order they were named
+	Draining         bool          `json:"draining,omitempty"` // a stop has begun
+}
+
+// ClientStats is one client's part.
+type ClientStats struct {
+	Name     string `json:"name"`
+	Held     int    `json:"held"`
+	Waiting  int    `json:"waiting"`
+	Acquired uint64 `json:"acquired"` // since the pool was made
+}
+
+// Stats returns the pool's figures now. It sends nothing: Status is judged by
+// the connections in use and the last look at the server.
+func (db *DB) Stats() Stats {
+	m := db.core.monitor
+	st := m.Pool().Stat()
+	s := Stats{
+		Total: int(st.TotalConns()), Idle: int(st.IdleConns()), Active: int(st.AcquiredConns()),
+		Waiting: m.Waiting(), Max: int(st.MaxConns()),
+		CreatedAt: m.CreatedAt(), LastCheck: m.LastCheck(), Status: m.Status(),
+		AcquireCount: st.AcquireCount(), AcquireWait: st.AcquireDuration(), CanceledAcquires: st.CanceledAcquireCount(),
+		NewConns: st.NewConnsCount(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: st.MaxLifetimeDestroyCount(),
+		Draining: m.Draining(),
+	}
+	held := make(map[string]int)
+	for _, h := range m.Holders() {
+		held[h.Client]++
+	}
+	db.core.mu.Lock()
+	defer db.core.mu.Unlock()
+	for _, c := range db.core.clients {
+		s.Clients = append(s.Clients, ClientStats{c.name, held[c.name], int(c.waiting.Load()), c.acquired.Load()})
+	}
+	return s
+}

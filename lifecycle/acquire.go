@@ -1,0 +1,128 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ErrAcquireTimeout is what an AcquireError is when no connection came free
+// within the acquire timeout.
+var ErrAcquireTimeout = errors.New("acquire timeout")
+
+// ErrQueueFull is what an AcquireError is when too many callers wait already.
+var ErrQueueFull = errors.New("acquire queue is full")
+
+// AcquireError says why no connection could be had, and who has them.
+//
+// errors.Is finds ErrAcquireTimeout when the acquire timeout ran out, and the
+// context's error when the caller's own deadline came first.
+type AcquireError struct {
+	Client                            string
+	Waited                            time.Duration
+	Max, Total, Idle, Active, Waiting int
+	Holders                           []Holder // the longest first, at most three
+	Err                               error
+}
+
+// Error returns one line with figures, holders and what to do.
+func (e *AcquireError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v: client %q waited %s for a connection: %d of %d in use, %d waiting",
+		e.Err, e.Client, e.Waited.Round(time.Millisecond), e.Active, e.Max, e.Waiting)
+	for i, h := range e.Holders {
+		sep := "; "
+		if i == 0 {
+			sep = "; longest held: "
+		}
+		b.WriteString(sep + h.String())
+	}
+	b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
+	return b.String()
+}
+
+// Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error.
+func (e *AcquireError) Unwrap() error { return e.Err }
+
+type acquisitionKey struct{}
+
+// acquisition says who asks. It travels in the context to the pool's tracer.
+type acquisition struct {
+	client, tenant string
+	pcs            [16]uintptr
+}
+
+// Acquire takes a connection for client, in the name of tenant where it is not
+// empty. It waits at most the acquire timeout, then fails with an *AcquireError;
+// it fails with ErrNotStarted before Start and ErrDraining from a stop on.
+//
+// A connection that is still out when a drain has cut it off is taken from its
+// holder: Release stays safe then, other uses of the handle are not.
+func (m *Monitor) Acquire(ctx context.Context, client, tenant string) (*pgxpool.Conn, error) {
+	if err := m.mayAcquire(ctx); err != nil {
+		return nil, err
+	}
+	a := &acquisition{client: client, tenant: tenant}
+	runtime.Callers(2, a.pcs[:])
+
+	began := time.Now()
+	m.waiting.Add(1)
+	actx, cancel := m.bound(ctx)
+	conn, err := m.pool.Acquire(context.WithValue(actx, acquisitionKey{}, a))
+	m.waiting.Add(-1)
+	cause := context.Cause(actx)
+	cancel()
+	if err != nil {
+		return nil, m.acquireError(ctx, client, began, cause, err)
+	}
+	if s := slotOf(conn.Conn()); s != nil {
+		s.mu.Lock()
+		s.handle = conn
+		s.mu.Unlock()
+	}
+	return conn, nil
+}
+
+// bound limits ctx to the acquire timeout and to the time before a drain.
+func (m *Monitor) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancelCause := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(m.closing, func() { cancelCause(ErrDraining) })
+	ctx, cancel := context.WithTimeoutCause(ctx, m.cfg.AcquireTimeout, ErrAcquireTimeout)
+	return ctx, func() {
+		stop()
+		cancel()
+		cancelCause(nil)
+	}
+}
+
+// acquireError finds the reason behind pgxpool's error: for a context that
+// ended it returns the context's error, not its cause.
+func (m *Monitor) acquireError(ctx context.Context, client string, began time.Time, cause, err error) error {
+	switch {
+	case errors.Is(err, ErrDraining), errors.Is(cause, ErrDraining):
+		return ErrDraining
+	case errors.Is(err, ErrNotStarted):
+		return ErrNotStarted
+	case cause == nil:
+		return fmt.Errorf("acquire a connection: %w", err)
+	}
+	reason := cause
+	if ctx.Err() != nil {
+		reason = ctx.Err()
+	}
+	st := m.pool.Stat()
+	e := &AcquireError{
+		Client: client, Waited: time.Since(began), Err: reason,
+		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
+		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(),
+	}
+	if len(e.Holders) > 3 {
+		e.Holders = e.Holders[:3]
+	}
+	return e
+}

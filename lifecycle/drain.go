@@ -1,0 +1,212 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+)
+
+// What a drain may take beyond its deadline, 100 ms in all: the server gets a
+// moment to answer cancel requests, then the sockets are closed, then the pool
+// gets a moment to notice.
+const (
+	cancelGrace = 50 * time.Millisecond
+	closeGrace  = 40 * time.Millisecond
+	// stragglerGrace is how long after its end a drain leaves a cut-off
+	// connection with its holder before it takes the handle away.
+	stragglerGrace = 200 * time.Millisecond
+)
+
+// Report says how a drain went.
+type Report struct {
+	Elapsed time.Duration
+	InUse   int      // connections that were out when the drain began
+	Cut     []Holder // holders that were still there at the deadline and were cut off
+}
+
+// String returns the report in one line.
+func (r Report) String() string {
+	if len(r.Cut) == 0 {
+		return fmt.Sprintf("drained in %s, %d in use all came back", r.Elapsed.Round(time.Millisecond), r.InUse)
+	}
+	names := make([]string, len(r.Cut))
+	for i, h := range r.Cut {
+		names[i] = h.String()
+	}
+	return fmt.Sprintf("drained in %s, %d of %d in use cut off at the deadline: %s",
+		r.Elapsed.Round(time.Millisecond), len(r.Cut), r.InUse, strings.Join(names, "; "))
+}
+
+// DrainError is returned by a drain that had to cut holders off. What they had
+// not committed is rolled back by the server.
+type DrainError struct{ Report Report }
+
+// Error names every holder that was cut off.
+func (e *DrainError) Error() string { return e.Report.String() }
+
+type drainOnce struct {
+	once   sync.Once
+	done   chan struct{}
+	report Report
+}
+
+// Drain stops the pool of m within timeout plus at most 100 ms, and within
+// three quarters of what is left until ctx's deadline, so that the stop hooks
+// that follow keep a share of theirs.
+//
+// From its first moment on readiness is off and every acquire, a waiting one
+// included, fails with ErrDraining. Work in flight may finish until the
+// deadline. Then what still runs is cancelled on the server, and every socket
+// that the pool opened is closed: the server rolls back what was not committed.
+// Drain returns a *DrainError naming every holder it cut off.
+//
+// A second Drain, or one running at the same time, waits for the first and
+// returns its report without an error. A timeout of 0 cuts at once.
+func Drain(ctx context.Context, m *Monitor, timeout time.Duration) (Report, error) {
+	first := false
+	m.drain.once.Do(func() {
+		first = true
+		defer close(m.drain.done)
+		m.drain.report = m.runDrain(ctx, timeout)
+	})
+	if !first {
+		<-m.drain.done
+		return m.drain.report, nil
+	}
+	if len(m.drain.report.Cut) > 0 {
+		return m.drain.report, &DrainError{m.drain.report}
+	}
+	return m.drain.report, nil
+}
+
+func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
+	began := time.Now()
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)*3/4)
+	}
+	if was := m.state.Swap(stateDraining); was == stateNew || was == stateStopped {
+		m.log.Warn("pool drained without having been started")
+	}
+	m.close()
+	r := Report{InUse: m.heldCount()}
+	m.log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
+
+	if !m.waitReleased(ctx, timeout) {
+		r.Cut = m.cut()
+	}
+	closed := m.closePool()
+	select {
+	case <-closed:
+	case <-time.After(closeGrace):
+		m.sockets.cutAll()
+		// A straggler may be about to see its error and let go by itself.
+		go m.reclaim(closed)
+	}
+	m.state.Store(stateStopped)
+	forgetOrigin(m)
+	r.Elapsed = time.Since(began)
+	if len(r.Cut) > 0 {
+		m.log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed),
+			zap.Int("in_use", r.InUse), zap.Stringers("cut", r.Cut))
+	} else {
+		m.log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Int("in_use", r.InUse))
+	}
+	return r
+}
+
+// waitReleased waits until no connection is out.
+func (m *Monitor) waitReleased(ctx context.Context, timeout time.Duration) bool {
+	timer := time.NewTimer(max(timeout, 0))
+	defer timer.Stop()
+	for m.heldCount() > 0 {
+		select {
+		case <-m.released:
+		case <-timer.C:
+			return m.heldCount() == 0
+		case <-ctx.Done():
+			return m.heldCount() == 0
+		}
+	}
+	return true
+}
+
+// cut cancels what runs on the server, waits a moment for the holders to see
+// it, and closes every socket.
+func (m *Monitor) cut() []Holder {
+	held := m.heldSlots()
+	left := make([]Holder, len(held))
+	ctx, cancel := context.WithTimeout(context.Background(), cancelGrace)
+	defer cancel()
+
+	var wg sync.WaitGroup
+	for i, s := range held {
+		left[i] = s.holder()
+		if s.inQuery() {
+			// pgconn's CancelRequest reads only what is set at connect and goes
+			// over a connection of its own, so another goroutine may call it.
+			wg.Go(func() { _ = s.conn.PgConn().CancelRequest(ctx) })
+		}
+	}
+	wg.Wait()
+	// Holders that were in a query notice; idle ones have nothing to notice.
+	for ctx.Err() == nil && anyInQuery(held) {
+		select {
+		case <-m.released:
+		case <-ctx.Done():
+		}
+	}
+	m.sockets.cutAll()
+	return left
+}
+
+func anyInQuery(held []*slot) bool {
+	for _, s := range held {
+		if s.inQuery() {
+			return true
+		}
+	}
+	return false
+}
+
+// closePool closes the pool in a goroutine: pgxpool's Close has no bound, it
+// waits for every connection that is out.
+func (m *Monitor) closePool() <-chan struct{} {
+	closed := make(chan struct{})
+	go func() {
+		m.pool.Close()
+		close(closed)
+	}()
+	return closed
+}
+
+// reclaim ends a Close that waits for connections nobody will release. Their
+// sockets are gone; what is taken here is only the place in pgxpool's books.
+// Release on the holder's side stays a no-op, as for any released connection.
+func (m *Monitor) reclaim(closed <-chan struct{}) {
+	timer := time.NewTimer(stragglerGrace)
+	defer timer.Stop()
+	select {
+	case <-closed:
+		return
+	case <-timer.C:
+	}
+	for _, s := range m.heldSlots() {
+		s.mu.Lock()
+		handle := s.handle
+		s.mu.Unlock()
+		if handle != nil {
+			takeBack(handle)
+		}
+	}
+}
+
+// takeBack hijacks a handle unless its holder released it in this instant.
+func takeBack(handle *pgxpool.Conn) {
+	defer func() { _ = recover() }() // Hijack panics on a released handle
+	handle.Hijack()
+}

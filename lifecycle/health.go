@@ -1,0 +1,177 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	probeTimeout = time.Second
+	// probeFor is how long an answer of the server counts as proof that it
+	// answers: the pool's own traffic, or the last probe.
+	probeFor = time.Second
+)
+
+// Health is one look at the pool. It holds no secret and can be shown as it is.
+type Health struct {
+	Status    Status        `json:"status"`
+	Ready     bool          `json:"ready"`           // started, not draining, and the server answers
+	Error     string        `json:"error,omitempty"` // why it is not ready
+	Latency   time.Duration `json:"latency_ns"`      // of the last probe
+	CheckedAt time.Time     `json:"checked_at"`      // when the server last answered or failed to
+	Max       int           `json:"max"`
+	Total     int           `json:"total"`
+	Idle      int           `json:"idle"`
+	Active    int           `json:"active"`
+	Waiting   int           `json:"waiting"`
+}
+
+type health struct {
+	lastAnswer atomic.Int64 // unix ns of the last statement that succeeded
+
+	mu        sync.Mutex // one probe at a time; others take its result
+	err       error
+	latency   time.Duration
+	checkedAt time.Time
+
+	watchers struct {
+		sync.Mutex
+		status Status
+		fns    []func(Health)
+	}
+}
+
+// Health judges the pool now. Where the pool's own traffic proved within the
+// last second that the server answers, nothing is sent; else a probe goes over a
+// connection of its own, bounded by a second, its result kept for a second. It
+// never waits for a connection of the pool, so a saturated pool is not mistaken
+// for an unreachable server.
+func (m *Monitor) Health(ctx context.Context) Health {
+	st := m.pool.Stat()
+	h := Health{
+		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
+		Active: int(st.AcquiredConns()), Waiting: m.Waiting(),
+	}
+	h.Status = utilisationStatus(h.Active, h.Max)
+	err := m.mayAcquire(context.Background())
+	if err == nil {
+		err = m.probe(ctx)
+	}
+	m.health.mu.Lock()
+	h.Latency, h.CheckedAt = m.health.latency, m.health.checkedAt
+	m.health.mu.Unlock()
+	if last := time.Unix(0, m.health.lastAnswer.Load()); last.After(h.CheckedAt) && m.health.lastAnswer.Load() > 0 {
+		h.CheckedAt = last
+	}
+	if err != nil {
+		h.Status, h.Error = Unhealthy, err.Error()
+	}
+	h.Ready = err == nil
+	m.tell(h)
+	return h
+}
+
+// Status returns the verdict by the figures and by the last look at the server.
+// It sends nothing.
+func (m *Monitor) Status() Status {
+	m.health.mu.Lock()
+	failed := m.health.err != nil && m.health.checkedAt.UnixNano() > m.health.lastAnswer.Load()
+	m.health.mu.Unlock()
+	if failed || !m.Started() {
+		return Unhealthy
+	}
+	st := m.pool.Stat()
+	return utilisationStatus(int(st.AcquiredConns()), int(st.MaxConns()))
+}
+
+// LastCheck returns when the server last answered or failed to; zero before that.
+func (m *Monitor) LastCheck() time.Time {
+	m.health.mu.Lock()
+	at := m.health.checkedAt
+	m.health.mu.Unlock()
+	if ns := m.health.lastAnswer.Load(); ns > 0 && time.Unix(0, ns).After(at) {
+		return time.Unix(0, ns)
+	}
+	return at
+}
+
+func (m *Monitor) probe(ctx context.Context) error {
+	if time.Since(time.Unix(0, m.health.lastAnswer.Load())) < probeFor {
+		return nil
+	}
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
+	if time.Since(m.health.checkedAt) < probeFor {
+		return m.health.err
+	}
+	// The result is shared, so it must not depend on one caller's patience.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	began := time.Now()
+	conn, err := m.connect(ctx)
+	if err == nil {
+		err = conn.Ping(ctx)
+		closeConn(conn)
+	}
+	m.health.latency, m.health.checkedAt, m.health.err = time.Since(began), time.Now(), err
+	return err
+}
+
+// OnChange calls fn whenever a look at the pool finds another status than the
+// look before. fn runs in the goroutine of that look and must not block.
+func (m *Monitor) OnChange(fn func(Health)) {
+	m.health.watchers.Lock()
+	defer m.health.watchers.Unlock()
+	m.health.watchers.fns = append(m.health.watchers.fns, fn)
+}
+
+func (m *Monitor) tell(h Health) {
+	w := &m.health.watchers
+	w.Lock()
+	changed, from := w.status != h.Status, w.status
+	w.status = h.Status
+	fns := w.fns
+	w.Unlock()
+	if !changed {
+		return
+	}
+	m.log.Info("pool status changed", zap.Stringer("from", from), zap.Stringer("to", h.Status),
+		zap.Int("active", h.Active), zap.Int("max", h.Max), zap.String("error", h.Error))
+	for _, fn := range fns {
+		fn(h)
+	}
+}
+
+// Live answers 200 as long as the process can answer. It never looks at the
+// database: restarting a program does not mend its server.
+func (m *Monitor) Live() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+}
+
+// Ready answers 200 while the pool is started and its server answers, 503 else,
+// from the first moment of a drain on too, with a Health as its body. A busy
+// pool is ready.
+func (m *Monitor) Ready() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := m.Health(r.Context())
+		code := http.StatusOK
+		if !h.Ready {
+			code = http.StatusServiceUnavailable
+		}
+		writeJSON(w, code, h)
+	})
+}
+
+func writeJSON(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,292 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Holder says who holds a connection.
+type Holder struct {
+	Client string // name of the client that acquired it; "raw pool" for uses of the pool itself
+	Tenant string // tenant in the context of the acquire, if any
+	Caller string // function and file:line that asked for it
+	Since  time.Time
+	Query  string // the statement that runs or ran last, without arguments
+	PID    uint32 // process id of the backend on the server
+}
+
+// String returns the holder in one line, as errors and logs show it.
+func (h Holder) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", h.Client)
+	if h.Tenant != "" {
+		fmt.Fprintf(&b, " (tenant %s)", h.Tenant)
+	}
+	fmt.Fprintf(&b, " for %s", time.Since(h.Since).Round(time.Millisecond))
+	if h.Caller != "" {
+		fmt.Fprintf(&b, " at %s", h.Caller)
+	}
+	if h.Query != "" {
+		fmt.Fprintf(&b, ", last statement %q", shorten(h.Query, 80))
+	}
+	return b.String()
+}
+
+func shorten(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// rawPool is the client name of acquires that did not come through Monitor.Acquire.
+const rawPool = "raw pool"
+
+// slotKey finds a connection's slot in pgconn's CustomData, which belongs to
+// whoever holds the connection and so needs no lock.
+const slotKey = "onepool/lifecycle.slot"
+
+// slot is what is known of one connection.
+type slot struct {
+	conn *pgx.Conn
+	pid  uint32
+
+	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
+	held    bool
+	handle  *pgxpool.Conn // set for acquires through Monitor.Acquire
+	client  string
+	tenant  string
+	pcs     [16]uintptr
+	since   time.Time
+	query   string
+	running bool
+}
+
+func (m *Monitor) addSlot(conn *pgx.Conn) {
+	s := &slot{conn: conn, pid: conn.PgConn().PID()}
+	conn.PgConn().CustomData()[slotKey] = s
+	m.mu.Lock()
+	m.slots[conn] = s
+	m.mu.Unlock()
+}
+
+// removeSlot forgets a connection that the pool closes. It is still held when
+// its holder let it be closed by an error: then release was told before.
+func (m *Monitor) removeSlot(conn *pgx.Conn) {
+	m.mu.Lock()
+	delete(m.slots, conn)
+	m.mu.Unlock()
+}
+
+func slotOf(conn *pgx.Conn) *slot {
+	s, _ := conn.PgConn().CustomData()[slotKey].(*slot)
+	return s
+}
+
+func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
+	s := slotOf(conn)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.held, s.handle = true, nil
+	s.client, s.tenant, s.pcs = a.client, a.tenant, a.pcs
+	s.since, s.query, s.running = time.Now(), "", false
+	s.mu.Unlock()
+	m.held.Add(1)
+}
+
+func (m *Monitor) release(conn *pgx.Conn) {
+	s := slotOf(conn)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	was := s.held
+	s.held, s.handle = false, nil
+	s.mu.Unlock()
+	if !was {
+		return
+	}
+	m.held.Add(-1)
+	select {
+	case m.released <- struct{}{}:
+	default:
+	}
+}
+
+func (m *Monitor) heldCount() int { return int(m.held.Load()) }
+
+// heldSlots returns the connections that are out, the longest held first.
+func (m *Monitor) heldSlots() []*slot {
+	m.mu.Lock()
+	all := make([]*slot, 0, len(m.slots))
+	for _, s := range m.slots {
+		all = append(all, s)
+	}
+	m.mu.Unlock()
+	all = slices.DeleteFunc(all, func(s *slot) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.held
+	})
+	slices.SortFunc(all, func(a, b *slot) int { return a.started().Compare(b.started()) })
+	return all
+}
+
+func (s *slot) started() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since
+}
+
+func (s *slot) inQuery() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held && s.running
+}
+
+func (s *slot) holder() Holder {
+	s.mu.Lock()
+	h := Holder{Client: s.client, Tenant: s.tenant, Since: s.since, Query: s.query, PID: s.pid}
+	pcs := s.pcs
+	s.mu.Unlock()
+	h.Caller = callSite(pcs[:])
+	return h
+}
+
+// Holders returns who holds a connection now, the longest first.
+func (m *Monitor) Holders() []Holder {
+	held := m.heldSlots()
+	out := make([]Holder, len(held))
+	for i, s := range held {
+		out[i] = s.holder()
+	}
+	return out
+}
+
+// callSite names the first frame outside the layers that every acquire passes
+// through. Program counters are taken at acquire and only resolved here.
+func callSite(pcs []uintptr) string {
+	n := slices.Index(pcs, 0)
+	if n < 0 {
+		n = len(pcs)
+	}
+	if n == 0 {
+		return ""
+	}
+	frames := runtime.CallersFrames(pcs[:n])
+	for {
+		f, more := frames.Next()
+		if !isOwnFrame(f.Function) || !more {
+			return fmt.Sprintf("%s (%s:%d)", f.Function, f.File, f.Line)
+		}
+	}
+}
+
+func isOwnFrame(function string) bool {
+	for _, p := range []string{
+		"github.com/agentagency/onepool/fxdb.",
+		"github.com/agentagency/onepool/lifecycle.",
+		"github.com/jackc/pgx/v5",
+	} {
+		if strings.HasPrefix(function, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// tracer keeps the slots true. It adds no line to any log.
+type tracer struct{ m *Monitor }
+
+type rawCancel struct{}
+
+// TraceAcquireStart bounds acquires that come straight from the pool; those
+// through Monitor.Acquire are bounded there.
+func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
+	if ctx.Value(acquisitionKey{}) != nil {
+		return ctx
+	}
+	t.m.waiting.Add(1)
+	ctx, cancel := t.m.bound(ctx)
+	a := &acquisition{client: rawPool}
+	runtime.Callers(3, a.pcs[:])
+	ctx = context.WithValue(ctx, acquisitionKey{}, a)
+	return context.WithValue(ctx, rawCancel{}, cancel)
+}
+
+func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
+	a, _ := ctx.Value(acquisitionKey{}).(*acquisition)
+	if cancel, ok := ctx.Value(rawCancel{}).(context.CancelFunc); ok {
+		cancel()
+		t.m.waiting.Add(-1)
+	}
+	if data.Conn != nil && a != nil {
+		t.m.hold(data.Conn, a)
+	}
+}
+
+func (t tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) { t.m.release(data.Conn) }
+
+func (t tracer) began(conn *pgx.Conn, sql string) {
+	if s := slotOf(conn); s != nil {
+		s.mu.Lock()
+		s.query, s.running = sql, true
+		s.mu.Unlock()
+	}
+}
+
+func (t tracer) ended(conn *pgx.Conn, err error) {
+	if s := slotOf(conn); s != nil {
+		s.mu.Lock()
+		s.running = false
+		s.mu.Unlock()
+	}
+	if err == nil {
+		t.m.health.lastAnswer.Store(time.Now().UnixNano())
+	}
+}
+
+func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	t.began(conn, data.SQL)
+	return ctx
+}
+
+func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	t.ended(conn, data.Err)
+}
+
+func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	sql := "batch"
+	if data.Batch != nil && len(data.Batch.QueuedQueries) > 0 {
+		// The last statement is the caller's own: a scope stands before it.
+		sql = data.Batch.QueuedQueries[len(data.Batch.QueuedQueries)-1].SQL
+	}
+	t.began(conn, sql)
+	return ctx
+}
+
+func (t tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (t tracer) TraceBatchEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
+	t.ended(conn, data.Err)
+}
+
+func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
+	t.began(conn, "copy "+data.TableName.Sanitize()+" from stdin")
+	return ctx
+}
+
+func (t tracer) TraceCopyFromEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
+	t.ended(conn, data.Err)
+}

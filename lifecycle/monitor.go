@@ -1,0 +1,221 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+)
+
+// ErrNotStarted is returned by every use of a pool whose Start has not
+// succeeded. In an fx application that is a use from a constructor: move it to
+// an OnStart hook.
+var ErrNotStarted = errors.New("pool is not started: use it from OnStart on, or call Start first")
+
+// ErrDraining is returned by every acquire from the moment a stop begins, to
+// callers that already wait too.
+var ErrDraining = errors.New("pool is draining: the application is stopping")
+
+// DefaultAcquireTimeout is the longest wait for a connection where Config does
+// not set one.
+const DefaultAcquireTimeout = 10 * time.Second
+
+// Config says what New builds. Only Pool is required.
+type Config struct {
+	// Pool comes from pgxpool.ParseConfig. New takes it over: it wraps the dial
+	// function and the hooks BeforeConnect, AfterConnect, PrepareConn and
+	// BeforeClose (hooks already set still run) and adds a tracer beside the
+	// one that is set.
+	Pool *pgxpool.Config
+
+	// AcquireTimeout is the longest wait for a connection, apart from the
+	// query's own deadline. Default 10 s.
+	AcquireTimeout time.Duration
+
+	// Origin says where the pool was asked for. It is reported when a second
+	// pool is opened on the same database in one process.
+	Origin string
+
+	// BeforeReady runs in Start after the server was checked and before the
+	// pool is warmed and open to others: the place for migrations. An error
+	// fails the start.
+	BeforeReady func(ctx context.Context) error
+
+	// Logger takes one line per event of the pool's life. Default: none.
+	Logger *zap.Logger
+}
+
+// The states of a Monitor, in the only order they are passed through.
+const (
+	stateNew int32 = iota
+	stateStarting
+	stateReady
+	stateDraining
+	stateStopped
+)
+
+// Monitor owns one pool from New to Drain. It is safe for concurrent use.
+type Monitor struct {
+	cfg       Config
+	log       *zap.Logger
+	pool      *pgxpool.Pool
+	state     atomic.Int32
+	createdAt time.Time
+
+	closing context.Context // done from the moment a drain begins
+	close   context.CancelFunc
+
+	sockets  *sockets
+	waiting  atomic.Int64
+	held     atomic.Int64
+	released chan struct{} // buffered 1: a connection was given back
+
+	mu    sync.Mutex
+	slots map[*pgx.Conn]*slot
+
+	health health
+
+	startMu sync.Mutex
+	drain   drainOnce
+}
+
+// New builds the pool without opening a connection. It fails when cfg.Pool is
+// missing or was not made by pgxpool.ParseConfig.
+//
+// The returned monitor owns one goroutine, pgxpool's own, which ends with Drain.
+func New(cfg Config) (_ *Monitor, err error) {
+	if cfg.Pool == nil {
+		return nil, errors.New("lifecycle: Config.Pool is nil: make one with pgxpool.ParseConfig")
+	}
+	if cfg.AcquireTimeout <= 0 {
+		cfg.AcquireTimeout = DefaultAcquireTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	m := &Monitor{
+		cfg:       cfg,
+		log:       cfg.Logger,
+		createdAt: time.Now(),
+		sockets:   newSockets(cfg.Pool.ConnConfig.DialFunc),
+		slots:     make(map[*pgx.Conn]*slot),
+		released:  make(chan struct{}, 1),
+	}
+	m.closing, m.close = context.WithCancel(context.Background())
+	m.drain.done = make(chan struct{})
+
+	pc := cfg.Pool.Copy()
+	pc.ConnConfig.DialFunc = m.sockets.dial
+	chainHooks(pc, m)
+	if pc.ConnConfig.Tracer == nil {
+		pc.ConnConfig.Tracer = tracer{m}
+	} else {
+		pc.ConnConfig.Tracer = multitracer.New(tracer{m}, pc.ConnConfig.Tracer)
+	}
+	m.cfg.Pool = pc
+
+	// pgxpool panics on a config that ParseConfig did not make; a library must not.
+	defer func() {
+		if r := recover(); r != nil {
+			m.close()
+			err = fmt.Errorf("lifecycle: Config.Pool: %v", r)
+		}
+	}()
+	m.pool, err = pgxpool.NewWithConfig(context.Background(), pc)
+	if err != nil {
+		m.close()
+		return nil, fmt.Errorf("lifecycle: build the pool: %w", err)
+	}
+	return m, nil
+}
+
+// chainHooks puts the gate and the bookkeeping around the hooks that are set.
+func chainHooks(pc *pgxpool.Config, m *Monitor) {
+	beforeConnect, afterConnect := pc.BeforeConnect, pc.AfterConnect
+	prepareConn, beforeClose := pc.PrepareConn, pc.BeforeClose
+
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		// pgxpool keeps its minimum from the moment it exists; connections may
+		// only be opened from Start on.
+		if err := m.mayConnect(); err != nil {
+			return err
+		}
+		if beforeConnect != nil {
+			return beforeConnect(ctx, cc)
+		}
+		return nil
+	}
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if afterConnect != nil {
+			if err := afterConnect(ctx, conn); err != nil {
+				return err
+			}
+		}
+		m.addSlot(conn)
+		return nil
+	}
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		// true with an error gives the sound connection back and fails the caller.
+		if err := m.mayAcquire(ctx); err != nil {
+			return true, err
+		}
+		if prepareConn != nil {
+			return prepareConn(ctx, conn)
+		}
+		return true, nil
+	}
+	pc.BeforeClose = func(conn *pgx.Conn) {
+		m.removeSlot(conn)
+		if beforeClose != nil {
+			beforeClose(conn)
+		}
+	}
+}
+
+func (m *Monitor) mayConnect() error {
+	switch m.state.Load() {
+	case stateNew:
+		return ErrNotStarted
+	case stateStarting, stateReady:
+		return nil
+	}
+	return ErrDraining
+}
+
+func (m *Monitor) mayAcquire(ctx context.Context) error {
+	switch m.state.Load() {
+	case stateNew:
+		return ErrNotStarted
+	case stateStarting:
+		if ctx.Value(warming{}) != nil {
+			return nil
+		}
+		return ErrNotStarted
+	case stateReady:
+		return nil
+	}
+	return ErrDraining
+}
+
+// Pool returns the pool. Its every acquire is gated, bounded by the acquire
+// timeout, tracked under the client name "raw pool", and drained like all others.
+func (m *Monitor) Pool() *pgxpool.Pool { return m.pool }
+
+// CreatedAt returns when the pool was built.
+func (m *Monitor) CreatedAt() time.Time { return m.createdAt }
+
+// Started reports whether the pool is started and no stop has begun.
+func (m *Monitor) Started() bool { return m.state.Load() == stateReady }
+
+// Draining reports whether a stop has begun; it stays true after its end.
+func (m *Monitor) Draining() bool { return m.state.Load() >= stateDraining }
+
+// Waiting returns how many callers wait for a connection now.
+func (m *Monitor) Waiting() int { return int(m.waiting.Load()) }

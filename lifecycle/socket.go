@@ -1,0 +1,75 @@
+package lifecycle
+
+import (
+	"context"
+	"net"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// sockets remembers every network connection that the pool dialled, those of
+// cancel requests included, so that a stop can end them all at once: pgx leaves
+// goroutines of up to 15 s behind for connections that do not answer
+// (pgconn's asyncClose), and they end when their socket does.
+type sockets struct {
+	base pgconn.DialFunc
+
+	mu     sync.Mutex
+	open   map[*socket]struct{}
+	cut    bool
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func newSockets(base pgconn.DialFunc) *sockets {
+	s := &sockets{base: base, open: make(map[*socket]struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+type socket struct {
+	net.Conn
+	owner *sockets
+}
+
+func (c *socket) Close() error {
+	c.owner.mu.Lock()
+	delete(c.owner.open, c)
+	c.owner.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(ErrDraining) })()
+
+	conn, err := s.base(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &socket{Conn: conn, owner: s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut {
+		conn.Close()
+		return nil, ErrDraining
+	}
+	s.open[c] = struct{}{}
+	return c, nil
+}
+
+// cutAll closes what is open and refuses every later dial. It closes the
+// sockets under TLS, not the TLS connections: those would first try to write.
+func (s *sockets) cutAll() {
+	s.mu.Lock()
+	s.cut = true
+	open := s.open
+	s.open = make(map[*socket]struct{})
+	s.mu.Unlock()
+	s.cancel()
+	for c := range open {
+		c.Conn.Close()
+	}
+}

@@ -1,0 +1,94 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// The server's settings that carry an identity for the length of a transaction.
+// Policies read them with current_setting(name, true).
+const (
+	TenantSetting  = "app.current_tenant"
+	UserSetting    = "app.current_user"
+	SessionSetting = "app.current_session"
+)
+
+// MaxLength is the longest value of an identity's field, in bytes.
+const MaxLength = 255
+
+// ErrInvalid is what an InvalidError is.
+var ErrInvalid = errors.New("invalid identity")
+
+// InvalidError names the field of an Identity that can't be used. The value is
+// not repeated.
+type InvalidError struct {
+	Field  string // "tenant", "user" or "session"
+	Reason string
+}
+
+// Error says which field and why.
+func (e *InvalidError) Error() string { return "invalid identity: " + e.Field + " " + e.Reason }
+
+// Is reports whether target is ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// Identity is who is asking. Tenant is required; User and Session may be empty.
+type Identity struct {
+	Tenant, User, Session string
+}
+
+// Validate returns an *InvalidError when Tenant is blank, or when a field is
+// longer than MaxLength bytes, is not UTF-8 or holds a NUL byte, which
+// PostgreSQL's text can't.
+func (id Identity) Validate() error {
+	if strings.TrimSpace(id.Tenant) == "" {
+		return &InvalidError{"tenant", "is blank"}
+	}
+	for _, f := range []struct{ name, value string }{{"tenant", id.Tenant}, {"user", id.User}, {"session", id.Session}} {
+		switch {
+		case len(f.value) > MaxLength:
+			return &InvalidError{f.name, fmt.Sprintf("is longer than %d bytes", MaxLength)}
+		case strings.ContainsRune(f.value, 0):
+			return &InvalidError{f.name, "holds a NUL byte"}
+		case !utf8.ValidString(f.value):
+			return &InvalidError{f.name, "is not valid UTF-8"}
+		}
+	}
+	return nil
+}
+
+// scopeKey holds an Identity or a systemReason: the innermost of the two counts.
+type scopeKey struct{}
+
+type systemReason string
+
+// NewContext returns a context that asks in the name of id. id is checked where
+// it is used: a bad one fails the statement with an *InvalidError before
+// anything is sent.
+func NewContext(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, scopeKey{}, id)
+}
+
+// FromContext returns the identity in ctx. It returns false where there is none
+// and in a context made by System.
+func FromContext(ctx context.Context) (Identity, bool) {
+	id, ok := ctx.Value(scopeKey{}).(Identity)
+	return id, ok
+}
+
+// System returns a context for work that belongs to no tenant: an identity in
+// ctx no longer counts, and clients that require a tenant accept it. The
+// statement still runs as the pool's restricted role: policies let it see only
+// what they show to nobody. reason says why, for the log; it should not be empty.
+func System(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, scopeKey{}, systemReason(reason))
+}
+
+// SystemReason returns the reason given to System, false in other contexts.
+func SystemReason(ctx context.Context) (string, bool) {
+	reason, ok := ctx.Value(scopeKey{}).(systemReason)
+	return string(reason), ok
+}
