@@ -6,6 +6,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/internal/fallback"
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
@@ -18,7 +19,7 @@ import (
 // starts even where nothing takes it: an application that names a database wants
 // to know that it is there.
 var Module = fx.Module("fxdb",
-	fx.Provide(ConfigFromEnv, provide, (*DB).Pool, (*DB).Monitor),
+	fx.Provide(configure, provide, (*DB).Pool, (*DB).Monitor),
 	fx.Invoke(func(*DB) {}),
 )
 
@@ -30,6 +31,19 @@ var Module = fx.Module("fxdb",
 // when the graph is built.
 func Migrations(source string, fsys fs.FS) fx.Option {
 	return fx.Supply(fx.Annotate(migrate.Source{Name: source, FS: fsys}, fx.ResultTags(migrate.Group)))
+}
+
+// configure reads the environment. Where that names no database, a fallback in
+// the graph, such as devdb.Module's, may.
+func configure(p struct {
+	fx.In
+	Fallback fallback.Func[Config] `optional:"true"`
+}) (Config, error) {
+	cfg, err := ConfigFromEnv()
+	if err != nil || p.Fallback == nil || cfg.NamesDatabase() {
+		return cfg, err
+	}
+	return p.Fallback(cfg)
 }
 
 type params struct {

@@ -1,0 +1,161 @@
+package devdb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const envBindir = "ONEPOOL_PG_BINDIR"
+
+// installGlobs are the folders where packages put the server's binaries
+// without putting them into PATH.
+var installGlobs = []string{
+	"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
+	"/usr/pgsql-*/bin",                                   // PostgreSQL's own packages for Red Hat
+	"/usr/libexec/postgresql*",                           // Alpine
+	"/opt/homebrew/opt/postgresql@*/bin",                 // Homebrew, Apple silicon
+	"/usr/local/opt/postgresql@*/bin",                    // Homebrew, Intel
+	"/Applications/Postgres.app/Contents/Versions/*/bin", // Postgres.app
+	"/opt/local/lib/postgresql*/bin",                     // MacPorts
+}
+
+// A source is one way to come by server binaries. It returns the folder that
+// holds initdb and postgres and the reason it was taken. If it has none to
+// offer it returns a missing error and the next source is asked; any other
+// error ends the search.
+type source func(ctx context.Context) (bindir, why string, err error)
+
+// missing says what a source has looked at in vain.
+type missing []string
+
+func (m missing) Error() string { return strings.Join(m, "; ") }
+
+func defaultSources() []source {
+	return []source{fromEnv, fromPath, fromGlobs(installGlobs), fromPgConfig}
+}
+
+func find(ctx context.Context, sources []source) (bindir, why string, err error) {
+	var tried []string
+	for _, s := range sources {
+		bindir, why, err = s(ctx)
+		if err == nil {
+			return bindir, why, nil
+		}
+		m, ok := errors.AsType[missing](err)
+		if !ok {
+			return "", "", err
+		}
+		tried = append(tried, m...)
+	}
+	return "", "", &NotFoundError{Tried: tried}
+}
+
+// fromEnv does not pass over a useless folder in silence: whoever set the
+// variable would go on to test against another server than they think.
+func fromEnv(context.Context) (string, string, error) {
+	dir := os.Getenv(envBindir)
+	if dir == "" {
+		return "", "", missing{envBindir + ": not set"}
+	}
+	bindir, err := usable(dir)
+	if err != nil {
+		return "", "", fmt.Errorf("devdb: %s=%s: %w; set it to the folder that holds initdb and postgres, or unset it",
+			envBindir, dir, err)
+	}
+	return bindir, envBindir, nil
+}
+
+func fromPath(context.Context) (string, string, error) {
+	const what = "postgres in PATH"
+	path, err := exec.LookPath("postgres")
+	if err != nil {
+		return "", "", missing{what + ": not found"}
+	}
+	bindir, err := usable(filepath.Dir(path))
+	if err != nil {
+		return "", "", missing{what + ": " + err.Error()}
+	}
+	return bindir, what, nil
+}
+
+func fromGlobs(globs []string) source {
+	return func(context.Context) (string, string, error) {
+		var dirs, tried []string
+		for _, g := range globs {
+			found, _ := filepath.Glob(g) // errs on a malformed pattern only
+			if len(found) == 0 {
+				tried = append(tried, g+": no such folder")
+			}
+			dirs = append(dirs, found...)
+		}
+		slices.SortStableFunc(dirs, func(a, b string) int { return cmp.Compare(majorInPath(b), majorInPath(a)) })
+		for _, d := range dirs {
+			bindir, err := usable(d)
+			if err == nil {
+				return bindir, "newest installed", nil
+			}
+			tried = append(tried, d+": "+err.Error())
+		}
+		return "", "", missing(tried)
+	}
+}
+
+// fromPgConfig comes last, as a development package brings pg_config and names
+// a folder with it, but not the server that belongs there.
+func fromPgConfig(ctx context.Context) (string, string, error) {
+	const what = "pg_config --bindir"
+	out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output()
+	if err != nil {
+		return "", "", missing{what + ": " + err.Error()}
+	}
+	dir := strings.TrimSpace(string(out))
+	bindir, err := usable(dir)
+	if err != nil {
+		return "", "", missing{what + " = " + dir + ": " + err.Error()}
+	}
+	return bindir, what, nil
+}
+
+// usable returns the folder that initdb and postgres of dir really are in.
+// Both are needed, from one installation: a client package has neither, and
+// PATH may hold links to one of them alone.
+func usable(dir string) (string, error) {
+	var real [2]string
+	for i, name := range []string{"initdb", "postgres"} {
+		path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
+		if err != nil {
+			return "", fmt.Errorf("has no %s", name)
+		}
+		if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() || fi.Mode()&0o111 == 0 {
+			return "", fmt.Errorf("its %s is not an executable file", name)
+		}
+		if real[i], err = filepath.Abs(filepath.Dir(path)); err != nil {
+			return "", err
+		}
+	}
+	if real[0] != real[1] {
+		return "", fmt.Errorf("initdb is from %s but postgres from %s", real[0], real[1])
+	}
+	return real[0], nil
+}
+
+var number = regexp.MustCompile(`\d+(\.\d+)?`)
+
+// majorInPath reads the version out of a folder's name, 0 if there is none.
+func majorInPath(dir string) float64 {
+	all := number.FindAllString(dir, -1)
+	if len(all) == 0 {
+		return 0
+	}
+	v, _ := strconv.ParseFloat(all[len(all)-1], 64) // the pattern admits numbers only
+	return v
+}

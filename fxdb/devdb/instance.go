@@ -1,0 +1,104 @@
+//go:build linux || darwin
+
+package devdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// instancePrefix tells the folders of servers from the rest in the run
+	// directory.
+	instancePrefix = "s-"
+	// maxSocketPath is what fits into a socket address on macOS; Linux has 4 more.
+	maxSocketPath = 103
+)
+
+// An instance is the folder of one server: data/, the socket, the log and the
+// fifo. Until a supervisor takes it over, it is this process that reads the
+// fifo, which keeps sweeps away.
+type instance struct {
+	dir    string
+	reader *os.File
+	hold   *hold
+}
+
+// newInstance makes a server's folder, after removing those that were left
+// behind by killed supervisors.
+func newInstance(ctx context.Context, base string) (*instance, error) {
+	unlock, err := lock(ctx, filepath.Join(base, "folders.lock"))
+	if err != nil {
+		return nil, err
+	}
+	abandoned := findAbandoned(base)
+	inst, err := makeInstance(base)
+	unlock()
+	if err != nil {
+		return nil, err
+	}
+	// Outside the lock: nobody can take these up again, and two processes may
+	// well remove the same.
+	for _, dir := range abandoned {
+		removeAbandoned(ctx, dir)
+	}
+	return inst, nil
+}
+
+func makeInstance(base string) (*instance, error) {
+	dir, err := os.MkdirTemp(base, instancePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("devdb: server folder: %w", err)
+	}
+	inst := &instance{dir: dir}
+	if socket := filepath.Join(dir, ".s.PGSQL."+socketPort); len(socket) > maxSocketPath {
+		err = fmt.Errorf("devdb: the path of the socket, %s, is longer than the %d bytes that systems allow; set TMPDIR to a shorter path",
+			socket, maxSocketPath)
+	} else {
+		inst.reader, inst.hold, err = makeFifo(dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return inst, nil
+}
+
+func (i *instance) data() string { return filepath.Join(i.dir, "data") }
+
+// handOver closes the read end, which the supervisor has by now.
+func (i *instance) handOver() { _ = i.reader.Close() }
+
+// discard removes an instance that no supervisor has taken over.
+func (i *instance) discard() error {
+	err := os.RemoveAll(i.dir)
+	i.handOver()
+	i.hold.release()
+	return err
+}
+
+// serverArgs is the command line of the server, without its path.
+func (i *instance) serverArgs() []string {
+	args := []string{
+		"-D", i.data(),
+		// A list of quoted names: the folder may have a comma in its name.
+		"-c", `unix_socket_directories="` + strings.ReplaceAll(i.dir, `"`, `""`) + `"`,
+	}
+	for _, s := range serverSettings {
+		args = append(args, "-c", s)
+	}
+	return args
+}
+
+// serverSettings trade safety against power failure for speed, and close every
+// way in but the socket of the user's own.
+var serverSettings = []string{
+	"listen_addresses=", "port=" + socketPort, "unix_socket_permissions=0700",
+	"fsync=off", "synchronous_commit=off", "full_page_writes=off",
+	"wal_level=minimal", "max_wal_senders=0",
+	"shared_buffers=128MB", "max_connections=200",
+	"autovacuum=off", "jit=off",
+}

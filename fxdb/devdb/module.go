@@ -1,0 +1,65 @@
+package devdb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/fallback"
+)
+
+// Module gives an fx application a throwaway server when no setting names a
+// database: it fills in fxdb.Config's URL with the role [App], its MigrateURL
+// with the role [Owner], and switches migrations on. The server is gone when
+// the application has stopped. Where a setting names a database it does nothing.
+//
+// One line at info level says which server was taken.
+var Module = fx.Module("devdb", fx.Provide(provide))
+
+// startTimeout covers a first start on the machine, initdb included.
+const startTimeout = 30 * time.Second
+
+func provide(p struct {
+	fx.In
+	Lifecycle fx.Lifecycle
+	Log       *zap.Logger `optional:"true"`
+}) fallback.Func[fxdb.Config] {
+	return func(cfg fxdb.Config) (fxdb.Config, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		server, err := Start(ctx)
+		if err != nil {
+			return cfg, fmt.Errorf("devdb: no setting names a database, and no throwaway server can be had: %w", err)
+		}
+		p.Lifecycle.Append(fx.Hook{OnStop: server.Stop})
+		if err := createDatabase(ctx, server, "app"); err != nil {
+			_ = server.Stop(ctx)
+			return cfg, err
+		}
+		if p.Log != nil {
+			p.Log.Info("throwaway database: no setting names one", zap.Stringer("server", server))
+		}
+		cfg.URL = server.DatabaseURL(App, "app")
+		cfg.MigrateURL = server.DatabaseURL(Owner, "app")
+		cfg.Migrate = true
+		return cfg, nil
+	}
+}
+
+func createDatabase(ctx context.Context, server *Server, name string) error {
+	conn, err := pgx.Connect(ctx, server.URL())
+	if err != nil {
+		return fmt.Errorf("devdb: create database %s: %w", name, err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+" owner "+Owner)
+	if err != nil {
+		return fmt.Errorf("devdb: create database %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,21 @@
+package devdb
+
+// Owner is the login role that owns schemas and runs migrations.
+const Owner = "onepool_owner"
+
+// App is the login role that applications work as. It is neither superuser nor
+// may it bypass row-level security, and it gets data privileges on everything
+// that [Owner] creates in a database made from template1.
+const App = "onepool_app"
+
+// rolesSQL runs once, in template1, when the cluster template is built: roles
+// belong to the whole server, default privileges and grants to one database,
+// and "create database" copies them from template1. One statement a line, as
+// the single-user mode wants it.
+const rolesSQL = `create role ` + Owner + ` login nosuperuser nobypassrls
+create role ` + App + ` login nosuperuser nobypassrls
+grant create, usage on schema public to ` + Owner + `
+alter default privileges for role ` + Owner + ` grant usage on schemas to ` + App + `
+alter default privileges for role ` + Owner + ` grant select, insert, update, delete on tables to ` + App + `
+alter default privileges for role ` + Owner + ` grant usage, select on sequences to ` + App + `
+`

@@ -1,0 +1,105 @@
+//go:build linux || darwin
+
+package devdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Start starts a server, or joins the shared one (see [Shared]), and returns
+// when it accepts connections. The binaries are looked for in the folder that
+// ONEPOOL_PG_BINDIR names, in PATH, in the usual places of packages (the
+// newest version first), and where pg_config says; a [NotFoundError] lists
+// them if there are none.
+//
+// ctx bounds the start only. The server stays until Stop, or until the process
+// has ended.
+func Start(ctx context.Context, opts ...Option) (*Server, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("devdb: %w", context.Cause(ctx))
+	}
+	cfg := newConfig(opts)
+	l, err := newLauncher(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.shared {
+		return l.join(ctx, cfg.linger)
+	}
+	return l.launch(ctx, 0)
+}
+
+// A launcher knows everything that one start needs.
+type launcher struct {
+	pg       binaries
+	acct     account
+	base     string
+	key      string // of everything that shapes a server
+	template template
+}
+
+func newLauncher(ctx context.Context, cfg config) (l launcher, err error) {
+	if l.acct, err = serverAccount(); err != nil {
+		return l, err
+	}
+	if l.pg, err = findBinaries(ctx, cfg.sources, l.acct); err != nil {
+		return l, err
+	}
+	if cfg.base == "" {
+		cfg.base = chooseBase()
+	}
+	if l.base, err = openBase(cfg.base, l.acct); err != nil {
+		return l, err
+	}
+	l.key = templateKey(l.pg)
+	l.template, err = newTemplate(l.pg, l.acct, cfg.cache, l.base, l.key)
+	return l, err
+}
+
+// launch starts a new server, which goes on for linger after its last user has
+// let go. With 0 it is the caller's own: Stop sees it out.
+func (l launcher) launch(ctx context.Context, linger time.Duration) (*Server, error) {
+	inst, err := newInstance(ctx, l.base)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.template.install(ctx, inst); err != nil {
+		return nil, errors.Join(err, inst.discard())
+	}
+	command := append([]string{filepath.Join(l.pg.dir, "postgres")}, inst.serverArgs()...)
+	sup, err := supervise(inst.dir, inst.reader, l.acct, linger, command)
+	if err != nil {
+		return nil, errors.Join(err, inst.discard())
+	}
+	inst.handOver()
+	if err := sup.ready(ctx); err != nil {
+		return nil, errors.Join(err, abort(ctx, inst, sup))
+	}
+	s := l.server(inst.dir)
+	if linger > 0 {
+		sup.forget()
+		s.shared = true
+		s.stop = func(context.Context) error { inst.hold.release(); return nil }
+	} else {
+		s.stop = func(ctx context.Context) error { inst.hold.release(); return sup.end(ctx) }
+	}
+	return s, nil
+}
+
+// abort removes a server that did not get ready. A lingering one must not
+// linger, so it gets the signal that makes its supervisor stop at once.
+func abort(ctx context.Context, inst *instance, sup *supervisor) error {
+	inst.hold.release()
+	sup.terminate()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killLimit)
+	defer cancel()
+	return sup.end(ctx)
+}
+
+func (l launcher) server(dir string) *Server {
+	return &Server{dir: dir, version: l.pg.version, bindir: l.pg.dir, why: l.pg.why}
+}

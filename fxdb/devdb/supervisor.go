@@ -1,0 +1,171 @@
+//go:build linux || darwin
+
+package devdb
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The supervisor is a shell, not this program run again: that would need a hook
+// in every program that uses the package.
+//
+//go:embed supervisor.sh
+var supervisorScript string
+
+const (
+	readyLimit = 30 * time.Second // for a server to accept connections
+	readyEvery = 2 * time.Millisecond
+	stopGrace  = time.Second     // granted to Stop even if its ctx has ended
+	killLimit  = 5 * time.Second // for killed processes to be gone
+)
+
+// A supervisor is the starter's view of the shell that watches over a server.
+type supervisor struct {
+	dir  string
+	cmd  *exec.Cmd
+	pipe *os.File      // ends when the shell and all server processes have ended
+	gone chan struct{} // closed when pipe has ended
+	log  *os.File      // kept open to be read when the folder is gone
+}
+
+// supervise starts the shell, and through it the server in folder dir. users
+// is the read end of the pipe that counts the users.
+func supervise(dir string, users *os.File, acct account, linger time.Duration, server []string) (*supervisor, error) {
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("devdb: server log: %w", err)
+	}
+	ended, held, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("devdb: supervisor: %w", errors.Join(err, log.Close()))
+	}
+	seconds := strconv.FormatFloat(linger.Seconds(), 'f', -1, 64)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", supervisorScript, "onepool-devdb", dir, seconds}, server...)...)
+	acct.detach(cmd)
+	// None of the caller's descriptors: go test waits for whoever has them.
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = users, log, log, []*os.File{held}
+	err = cmd.Start()
+	_ = held.Close() // the shell's now
+	if err != nil {
+		return nil, fmt.Errorf("devdb: supervisor: %w", errors.Join(err, ended.Close(), log.Close()))
+	}
+	s := &supervisor{dir: dir, cmd: cmd, pipe: ended, gone: make(chan struct{}), log: log}
+	if linger > 0 {
+		_ = cmd.Wait() // it has put the supervisor into the background; what becomes of that the pipe tells
+	}
+	go s.watch(linger == 0)
+	return s, nil
+}
+
+// watch ends when the processes have ended, or by forget.
+func (s *supervisor) watch(wait bool) {
+	defer close(s.gone)
+	_, err := io.Copy(io.Discard, s.pipe)
+	if wait && err == nil {
+		_ = s.cmd.Wait() // only to reap it: how the shell ended says nothing about the server
+	}
+}
+
+// ready waits until the server accepts connections.
+func (s *supervisor) ready(ctx context.Context) error {
+	cfg, err := pgconn.ParseConfig(socketURL(s.dir, "postgres", "postgres"))
+	if err != nil {
+		return fmt.Errorf("devdb: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, fmt.Errorf("no connection within %v", readyLimit))
+	defer cancel()
+	tick := time.NewTicker(readyEvery)
+	defer tick.Stop()
+	for {
+		conn, err := pgconn.ConnectConfig(ctx, cfg)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-s.gone:
+			return fmt.Errorf("devdb: the server ended while starting; its log says:\n%s", s.logTail())
+		case <-ctx.Done():
+			return fmt.Errorf("devdb: the server is not ready: %w; last attempt: %v; its log says:\n%s",
+				context.Cause(ctx), err, s.logTail())
+		case <-tick.C:
+		}
+	}
+}
+
+// logTail reads through the open file: the folder may be gone.
+func (s *supervisor) logTail() string {
+	fi, err := s.log.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	tail := make([]byte, min(fi.Size(), 4096))
+	n, err := s.log.ReadAt(tail, fi.Size()-int64(len(tail)))
+	if err != nil && err != io.EOF {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(tail[:n]))
+}
+
+// end waits until the server, whose users have all let go, and its folder are
+// gone, and helps them if ctx ends before.
+func (s *supervisor) end(ctx context.Context) error {
+	defer s.forget()
+	select {
+	case <-s.gone:
+		return s.removed()
+	case <-ctx.Done():
+	}
+	select {
+	case <-s.gone:
+		return s.removed()
+	case <-time.After(stopGrace):
+	}
+	// The shell leads the process group; as it is not reaped before gone is
+	// closed, the number is still its own.
+	err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	select {
+	case <-s.gone:
+	case <-time.After(killLimit):
+		err = errors.Join(err, fmt.Errorf("processes still there %v after SIGKILL", killLimit))
+	}
+	err = errors.Join(context.Cause(ctx), err, os.RemoveAll(s.dir))
+	return fmt.Errorf("devdb: the server in %s did not stop in time and was killed: %w", s.dir, err)
+}
+
+// removed makes sure of what the supervisor has done, who says nothing if it
+// could not: its account may lack a right that this process has.
+func (s *supervisor) removed() error {
+	if err := os.RemoveAll(s.dir); err != nil {
+		return fmt.Errorf("devdb: the server has stopped but its folder stays; remove it by hand: %w", err)
+	}
+	return nil
+}
+
+// terminate makes the supervisor stop the server at once, users or not.
+func (s *supervisor) terminate() {
+	select {
+	case <-s.gone: // and its number may be another's
+	default:
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // end finds out whether it worked
+	}
+}
+
+// forget stops looking after the processes. The shell does so on its own.
+func (s *supervisor) forget() {
+	_ = s.pipe.Close() // only read from
+	<-s.gone
+	_ = s.log.Close() // only read from
+}

@@ -1,0 +1,85 @@
+//go:build linux || darwin
+
+package devdb
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// findAbandoned returns the folders of servers in base whose supervisor is gone, which
+// takes a SIGKILL to it or a crash of the machine. The caller holds the lock
+// under which folders are made, so none of them is just being made.
+func findAbandoned(base string) []string {
+	entries, _ := os.ReadDir(base) // what can't be read can't be cleared either
+	var abandoned []string
+	for _, e := range entries {
+		dir := filepath.Join(base, e.Name())
+		if e.IsDir() && strings.HasPrefix(e.Name(), instancePrefix) && !supervised(dir) {
+			abandoned = append(abandoned, dir)
+		}
+	}
+	return abandoned
+}
+
+// removeAbandoned removes an abandoned folder and the server that may still run in it.
+// It reports no errors: the next start tries again, and this one is not the
+// worse for it.
+func removeAbandoned(ctx context.Context, dir string) {
+	data := filepath.Join(dir, "data")
+	pid := postmasterPID(data)
+	if serves(ctx, pid, data) {
+		_ = syscall.Kill(pid, syscall.SIGQUIT)
+		ctx, cancel := context.WithTimeout(ctx, killLimit)
+		defer cancel()
+		tick := time.NewTicker(readyEvery)
+		defer tick.Stop()
+		for serves(ctx, pid, data) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}
+	_ = os.RemoveAll(dir)
+}
+
+// postmasterPID returns the process id that the server has left in its data
+// folder, 0 if none. In single-user mode it is written as a negative number.
+func postmasterPID(data string) int {
+	b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		return 0
+	}
+	return max(pid, -pid)
+}
+
+// serves tells whether the process is the server of that data folder: process
+// ids are used again, and a signal must not hit a stranger.
+func serves(ctx context.Context, pid int, data string) bool {
+	if pid <= 1 {
+		return false
+	}
+	var args []byte
+	var err error
+	if runtime.GOOS == "linux" {
+		args, err = os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	} else {
+		args, err = exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	}
+	return err == nil && bytes.Contains(args, []byte(data)) // of a zombie nothing is shown
+}

@@ -1,0 +1,179 @@
+package testkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// Option changes the database or the pool of one test.
+type Option func(*options)
+
+type options struct {
+	sources []migrate.Source
+	config  []func(*fxdb.Config)
+	log     *zap.Logger
+}
+
+// Migrations says what to apply where there is no graph to ask. Swap applies
+// what the graph contributes, and these.
+func Migrations(source string, fsys fs.FS) Option {
+	return func(o *options) { o.sources = append(o.sources, migrate.Source{Name: source, FS: fsys}) }
+}
+
+// Config changes the pool's configuration, to a smaller pool for example. The
+// database itself can't be changed by it.
+func Config(fn func(*fxdb.Config)) Option {
+	return func(o *options) { o.config = append(o.config, fn) }
+}
+
+// Verbose sends the pool's log lines to the test's log.
+func Verbose(t testing.TB) Option {
+	return func(o *options) { o.log = zaptest.NewLogger(t) }
+}
+
+// What a test's pool has unless Config says otherwise: few connections, since
+// tests run in parallel, and a short patience for what a test leaves behind.
+const (
+	poolMax      = 10
+	drainTimeout = 2 * time.Second
+)
+
+// databases knows which database a pool handed out belongs to.
+var databases sync.Map // *pgxpool.Pool -> database name
+
+var count atomic.Int64
+
+// DB returns a pool on a database of this test's own, migrated, connected as
+// the restricted role. It is closed and dropped when the test ends; connections
+// that the test did not give back fail it. A test that failed keeps its
+// database and logs its connection string. Where no server can be had the test
+// fails: it never skips.
+func DB(t testing.TB, opts ...Option) *fxdb.DB {
+	t.Helper()
+	db, err := open(t, opts)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return db
+}
+
+// Pool is DB for code that takes a *pgxpool.Pool.
+func Pool(t testing.TB, opts ...Option) *pgxpool.Pool {
+	t.Helper()
+	return DB(t, opts...).Pool()
+}
+
+// Owner returns a pool on the same database as db, which DB, Pool or Swap made,
+// connected as its owner: for fixtures, DDL and looks at the catalog. Where row-
+// level security is forced it binds the owner too. It is closed with the test.
+func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
+	t.Helper()
+	name, ok := databases.Load(db.Pool())
+	if !ok {
+		t.Fatalf("testkit: Owner: this *fxdb.DB was not made by testkit")
+	}
+	s, err := connect()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	pc, err := pgxpool.ParseConfig(s.url(devdb.Owner, name.(string)))
+	if err != nil {
+		t.Fatalf("testkit: Owner: %v", err)
+	}
+	pc.MaxConns = 4
+	pc.ConnConfig.RuntimeParams["application_name"] = "testkit owner"
+	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
+	if err != nil {
+		t.Fatalf("testkit: Owner: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
+	o := options{log: zap.NewNop()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	sources, err := migrate.Check(o.sources)
+	if err != nil {
+		return nil, fmt.Errorf("testkit: %w", err)
+	}
+	s, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	template, err := s.template(ctx, sources)
+	if err != nil {
+		return nil, fmt.Errorf("testkit: migrate: %w", err)
+	}
+	name := fmt.Sprintf("onepool_test_%d_%d", os.Getpid(), count.Add(1))
+	if err := s.clone(ctx, name, template); err != nil {
+		return nil, fmt.Errorf("testkit: make a database: %w", err)
+	}
+	// Cleanups run last in, first out: this one after the pool is closed.
+	t.Cleanup(func() { s.dispose(t, name) })
+
+	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout}
+	for _, change := range o.config {
+		change(&cfg)
+	}
+	// The URL wins over every other field, so it must come last and alone.
+	cfg.URL = s.url(devdb.App, name)
+	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
+	cfg.Migrate, cfg.MigrateURL = false, ""
+	db, err := fxdb.Open(ctx, cfg, fxdb.WithLogger(o.log))
+	if err != nil {
+		return nil, fmt.Errorf("testkit: %w", err)
+	}
+	pool := db.Pool()
+	databases.Store(pool, name)
+	t.Cleanup(func() {
+		databases.Delete(pool)
+		closeDB(t, db)
+	})
+	return db, nil
+}
+
+// closeDB fails the test for what it did not give back.
+func closeDB(t testing.TB, db *fxdb.DB) {
+	err := db.Close(context.Background())
+	var cut *lifecycle.DrainError
+	if errors.As(err, &cut) {
+		t.Errorf("testkit: the test did not give back all connections: %v", err)
+	}
+}
+
+// dispose drops the database of a test that passed.
+func (s *server) dispose(t testing.TB, name string) {
+	if t.Failed() {
+		t.Logf("testkit: database kept: %s", s.url(devdb.Owner, name))
+		if s.throwaway {
+			t.Logf("testkit: it lives as long as the throwaway server: a few seconds after the last test. Set TEST_DATABASE_URL to a server of your own to keep it")
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if _, err := s.admin.Exec(ctx, "drop database if exists "+name+" with (force)"); err != nil {
+		t.Logf("testkit: drop database %s: %v", name, err)
+	}
+}

@@ -1,0 +1,153 @@
+package testkit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/migrate"
+)
+
+// template is a migrated database that tests' databases are cloned from.
+type template struct {
+	once sync.Once
+	name string
+	err  error
+}
+
+// privileges are the restricted role's in what the owner creates. They belong
+// to a database and are cloned with it.
+const privileges = `
+alter default privileges for role ` + devdb.Owner + ` grant usage on schemas to ` + devdb.App + `;
+alter default privileges for role ` + devdb.Owner + ` grant select, insert, update, delete on tables to ` + devdb.App + `;
+alter default privileges for role ` + devdb.Owner + ` grant usage, select on sequences to ` + devdb.App + `;
+grant usage, create on schema public to ` + devdb.Owner
+
+// template returns the name of a database with the migrations applied. Equal
+// migrations share one, in this process and in others on the same server.
+func (s *server) template(ctx context.Context, sources []migrate.Source) (string, error) {
+	key, err := fingerprint(sources)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	t, ok := s.templates[key]
+	if !ok {
+		t = &template{name: "onepool_template_" + key}
+		s.templates[key] = t
+	}
+	s.mu.Unlock()
+	t.once.Do(func() { t.err = s.build(ctx, t.name, sources) })
+	return t.name, t.err
+}
+
+func fingerprint(sources []migrate.Source) (string, error) {
+	h := sha256.New()
+	for _, s := range sources {
+		fmt.Fprintf(h, "source %q\n", s.Name)
+		err := fs.WalkDir(s.FS, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := fs.ReadFile(s.FS, path)
+			fmt.Fprintf(h, "%q %d\n%s", path, len(b), b)
+			return err
+		})
+		if err != nil {
+			return "", fmt.Errorf("read migrations %q: %w", s.Name, err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+}
+
+// build makes the template under a lock of its name. It gets that name only
+// when it is whole, so a killed process leaves no half-built one behind.
+func (s *server) build(ctx context.Context, name string, sources []migrate.Source) error {
+	conn, err := s.admin.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtextextended($1, 0))", name); err != nil {
+		return err
+	}
+	defer func() {
+		_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock(hashtextextended($1, 0))", name)
+	}()
+
+	var exists bool
+	if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", name).Scan(&exists); err != nil || exists {
+		return err
+	}
+	building := name + "_building"
+	for _, sql := range []string{
+		"drop database if exists " + building + " with (force)",
+		"create database " + building + " owner " + devdb.Owner,
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("build the template: %w", err)
+		}
+	}
+	if err := s.setUp(ctx, building, sources); err != nil {
+		return err
+	}
+	for _, sql := range []string{
+		"alter database " + building + " with is_template true allow_connections false",
+		"alter database " + building + " rename to " + name,
+	} {
+		// A session that has just ended may still count for a moment.
+		if err := retryInUse(ctx, func() error { _, err := conn.Exec(ctx, sql); return err }); err != nil {
+			return fmt.Errorf("build the template: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *server) setUp(ctx context.Context, database string, sources []migrate.Source) error {
+	adminConfig := s.admin.Config().ConnConfig
+	adminConfig.Database = database
+	admin, err := pgx.ConnectConfig(ctx, adminConfig)
+	if err != nil {
+		return err
+	}
+	_, err = admin.Exec(ctx, privileges)
+	if err = errors.Join(err, admin.Close(ctx)); err != nil {
+		return err
+	}
+	owner, err := pgx.ParseConfig(s.url(devdb.Owner, database))
+	if err != nil {
+		return err
+	}
+	return migrate.Up(ctx, owner, zap.NewNop(), sources)
+}
+
+// clone makes a database from the template.
+func (s *server) clone(ctx context.Context, name, template string) error {
+	sql := "create database " + name + " template " + template + " owner " + devdb.Owner
+	if s.fast {
+		sql += " strategy file_copy"
+	}
+	return retryInUse(ctx, func() error { _, err := s.admin.Exec(ctx, sql); return err })
+}
+
+// retryInUse tries again while the server says that a session is still in the
+// database (55006). The server itself waits up to 5 s for it, so every try is a
+// wait; three of them are more than a session's end takes.
+func retryInUse(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		var pgErr *pgconn.PgError
+		if err == nil || try == 3 || ctx.Err() != nil || !errors.As(err, &pgErr) || pgErr.Code != "55006" {
+			return err
+		}
+	}
+}
