@@ -144,7 +144,7 @@ func closeConn(conn *pgx.Conn) {
 // warm opens the minimum at once. It holds what it has until all are there, so
 // that every acquire opens a connection of its own.
 func (m *Monitor) warm(ctx context.Context) error {
-	n := max(1, int(m.cfg.Pool.MinConns))
+	n := min(max(1, int(m.cfg.Pool.MinConns)), int(m.cfg.Pool.MaxConns))
 	ctx = context.WithValue(ctx, warming{}, true)
 	conns := make([]*pgxpool.Conn, n)
 	errs := make([]error, n)

@@ -1,0 +1,142 @@
+// Package pgfault starts real PostgreSQL servers for tests that break them, and
+// reads the server's own view of its connections.
+package pgfault
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/fxdb/devdb"
+)
+
+// patience bounds every wait; a test fails by it only when something hangs.
+const patience = time.Minute
+
+// Server is a server of one test's own.
+type Server struct {
+	*devdb.Server
+	frozen []int
+}
+
+// Start starts a server that is gone when the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	dev, err := devdb.Start(ctx)
+	if err != nil {
+		t.Fatalf("start a server: %v", err)
+	}
+	s := &Server{Server: dev}
+	t.Cleanup(func() {
+		s.Thaw(t)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := dev.Stop(ctx); err != nil {
+			t.Errorf("stop the server: %v", err)
+		}
+	})
+	return s
+}
+
+// Admin runs fn with a connection of the administrator's.
+func (s *Server) Admin(t testing.TB, fn func(*pgx.Conn)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL())
+	if err != nil {
+		t.Fatalf("connect as administrator: %v", err)
+	}
+	defer conn.Close(ctx)
+	fn(conn)
+}
+
+// WaitFor waits until the server answers true.
+func (s *Server) WaitFor(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	s.Admin(t, func(c *pgx.Conn) {
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(patience); ; <-tick.C {
+			var ok bool
+			if err := c.QueryRow(context.Background(), sql, args...).Scan(&ok); err != nil {
+				t.Fatalf("%s: %v", sql, err)
+			}
+			if ok {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("waited %s for: %s %v", patience, sql, args)
+			}
+		}
+	})
+}
+
+// WaitForNoBackends waits until the server has none of the application left.
+func (s *Server) WaitForNoBackends(t testing.TB, application string) {
+	t.Helper()
+	s.WaitFor(t, "select count(*) = 0 from pg_stat_activity where application_name = $1", application)
+}
+
+// WaitForQuery waits until the server runs the statement.
+func (s *Server) WaitForQuery(t testing.TB, query string) {
+	t.Helper()
+	s.WaitFor(t, "select exists (select from pg_stat_activity where state = 'active' and query = $1)", query)
+}
+
+// Freeze stops every process of the server with SIGSTOP: connections stay open,
+// new ones are taken by the kernel, and nothing answers. Thaw ends it, and the
+// end of the test.
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL())
+	if err != nil {
+		t.Fatalf("freeze: %v", err)
+	}
+	// A clean close would wait for a server that no longer answers.
+	defer conn.PgConn().Conn().Close()
+
+	var pidFile string
+	if err := conn.QueryRow(ctx, "select pg_read_file('postmaster.pid')").Scan(&pidFile); err != nil {
+		t.Fatalf("freeze: %v", err)
+	}
+	first, _, _ := strings.Cut(pidFile, "\n")
+	postmaster, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatalf("freeze: postmaster.pid: %v", err)
+	}
+	// The postmaster first: then no process can appear behind the list.
+	s.frozen = []int{postmaster}
+	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil {
+		t.Fatalf("freeze: %v", err)
+	}
+	rows, err := conn.Query(ctx, "select pid from pg_stat_activity")
+	if err != nil {
+		t.Fatalf("freeze: %v", err)
+	}
+	children, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		t.Fatalf("freeze: %v", err)
+	}
+	for _, pid := range children {
+		s.frozen = append(s.frozen, pid)
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended meanwhile
+	}
+}
+
+// Thaw lets a frozen server go on.
+func (s *Server) Thaw(testing.TB) {
+	for _, pid := range s.frozen {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+	s.frozen = nil
+}
