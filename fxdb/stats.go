@@ -22,7 +22,7 @@ type Stats struct {
 	AcquireCount     int64         `json:"acquire_count"`      // acquires that got a connection, since CreatedAt
 	AcquireWait      time.Duration `json:"acquire_wait_ns"`    // all their waiting together
 	CanceledAcquires int64         `json:"canceled_acquires"`  // acquires that gave up
-	NewConns         int64         `json:"new_conns"`          // connections tried to open
+	Opened           int64         `json:"opened"`             // connections opened
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
 	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
 	Clients          []ClientStats `json:"clients,omitempty"`  // in the order they were named
@@ -47,7 +47,7 @@ func (db *DB) Stats() Stats {
 		Waiting: m.Waiting(), Max: int(st.MaxConns()),
 		CreatedAt: m.CreatedAt(), LastCheck: m.LastCheck(), Status: m.Status(),
 		AcquireCount: st.AcquireCount(), AcquireWait: st.AcquireDuration(), CanceledAcquires: st.CanceledAcquireCount(),
-		NewConns: st.NewConnsCount(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: st.MaxLifetimeDestroyCount(),
+		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: st.MaxLifetimeDestroyCount(),
 		Draining: m.Draining(),
 	}
 	held := make(map[string]int)

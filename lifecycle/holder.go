@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -77,6 +78,7 @@ func (m *Monitor) addSlot(conn *pgx.Conn) {
 	m.mu.Lock()
 	m.slots[conn] = s
 	m.mu.Unlock()
+	m.opened.Add(1)
 }
 
 // removeSlot forgets a connection that the pool closes. It is still held when
@@ -221,8 +223,20 @@ func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 	ctx, cancel := t.m.bound(ctx)
 	a := &acquisition{client: rawPool}
 	runtime.Callers(3, a.pcs[:])
-	ctx = context.WithValue(ctx, acquisitionKey{}, a)
+	ctx = context.WithValue(reasonContext{ctx}, acquisitionKey{}, a)
 	return context.WithValue(ctx, rawCancel{}, cancel)
+}
+
+// reasonContext tells the reason of its end where a plain context tells only
+// that it ended: pgxpool hands Err to the caller of an acquire as it is.
+type reasonContext struct{ context.Context }
+
+func (c reasonContext) Err() error {
+	err := c.Context.Err()
+	if cause := context.Cause(c.Context); errors.Is(cause, ErrDraining) || errors.Is(cause, ErrAcquireTimeout) {
+		return cause
+	}
+	return err
 }
 
 func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {

@@ -75,6 +75,7 @@ type Monitor struct {
 	sockets  *sockets
 	waiting  atomic.Int64
 	held     atomic.Int64
+	opened   atomic.Int64
 	released chan struct{} // buffered 1: a connection was given back
 
 	mu    sync.Mutex
@@ -216,6 +217,10 @@ func (m *Monitor) Started() bool { return m.state.Load() == stateReady }
 
 // Draining reports whether a stop has begun; it stays true after its end.
 func (m *Monitor) Draining() bool { return m.state.Load() >= stateDraining }
+
+// Opened returns how many connections the pool has opened since it was built.
+// pgxpool's own count has attempts in it that never got to the network.
+func (m *Monitor) Opened() int64 { return m.opened.Load() }
 
 // Waiting returns how many callers wait for a connection now.
 func (m *Monitor) Waiting() int { return int(m.waiting.Load()) }

@@ -32,9 +32,12 @@ func findBinaries(ctx context.Context, sources []source, acct account) (binaries
 		return binaries{}, err
 	}
 	out, err := acct.command(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+	if ctx.Err() != nil {
+		return binaries{}, fmt.Errorf("devdb: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return binaries{}, fmt.Errorf("devdb: postgres --version in %s (%s): %w; the user that runs the server (id %d) must be able to execute it",
-			dir, why, ctxOr(ctx, err), acct.uid)
+			dir, why, err, acct.uid)
 	}
 	m := versionInBanner.FindStringSubmatch(string(out))
 	if m == nil {

@@ -50,6 +50,9 @@ func find(ctx context.Context, sources []source) (bindir, why string, err error)
 		if err == nil {
 			return bindir, why, nil
 		}
+		if ctx.Err() != nil { // a source may have found nothing for this reason alone
+			return "", "", fmt.Errorf("devdb: looking for PostgreSQL: %w", context.Cause(ctx))
+		}
 		m, ok := errors.AsType[missing](err)
 		if !ok {
 			return "", "", err

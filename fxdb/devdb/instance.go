@@ -55,16 +55,24 @@ func makeInstance(base string) (*instance, error) {
 		return nil, fmt.Errorf("devdb: server folder: %w", err)
 	}
 	inst := &instance{dir: dir}
-	if socket := filepath.Join(dir, ".s.PGSQL."+socketPort); len(socket) > maxSocketPath {
-		err = fmt.Errorf("devdb: the path of the socket, %s, is longer than the %d bytes that systems allow; set TMPDIR to a shorter path",
-			socket, maxSocketPath)
-	} else {
+	if err = checkSocketPath(filepath.Join(dir, ".s.PGSQL."+socketPort)); err == nil {
 		inst.reader, inst.hold, err = makeFifo(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return inst, nil
+}
+
+func checkSocketPath(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("devdb: the path of the socket, %s, is longer than the %d bytes that systems allow; set TMPDIR to a shorter path",
+			path, maxSocketPath)
+	}
+	if strings.Contains(path, ",") {
+		return fmt.Errorf("devdb: clients take the path of the socket, %s, for several because of the comma; set TMPDIR to a path without one", path)
+	}
+	return nil
 }
 
 func (i *instance) data() string { return filepath.Join(i.dir, "data") }
@@ -84,7 +92,7 @@ func (i *instance) discard() error {
 func (i *instance) serverArgs() []string {
 	args := []string{
 		"-D", i.data(),
-		// A list of quoted names: the folder may have a comma in its name.
+		// A list of names, quoted since the path may have blanks or quotes.
 		"-c", `unix_socket_directories="` + strings.ReplaceAll(i.dir, `"`, `""`) + `"`,
 	}
 	for _, s := range serverSettings {
@@ -94,11 +102,12 @@ func (i *instance) serverArgs() []string {
 }
 
 // serverSettings trade safety against power failure for speed, and close every
-// way in but the socket of the user's own.
+// way in but the socket of the user's own. Shared memory is in files of the
+// data folder, so that nothing else has to be cleaned up after a SIGKILL.
 var serverSettings = []string{
 	"listen_addresses=", "port=" + socketPort, "unix_socket_permissions=0700",
 	"fsync=off", "synchronous_commit=off", "full_page_writes=off",
 	"wal_level=minimal", "max_wal_senders=0",
 	"shared_buffers=128MB", "max_connections=200",
-	"autovacuum=off", "jit=off",
+	"dynamic_shared_memory_type=mmap", "autovacuum=off", "jit=off",
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,37 +73,50 @@ func child() {
 }
 
 type childProcess struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	facts facts
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stdout *bufio.Reader
+	stderr bytes.Buffer
+	ended  sync.Once
+	facts  facts
 }
 
-// startChild runs this test binary again as a child that uses a server.
+// spawn runs this test binary again as a child that uses a server.
+func spawn(t *testing.T, kind, base string) *childProcess {
+	t.Helper()
+	c := &childProcess{cmd: exec.Command(os.Args[0])}
+	c.cmd.Env = append(os.Environ(), "DEVDB_TEST_CHILD="+kind, "DEVDB_TEST_BASE="+base, "DEVDB_TEST_CACHE="+testCache)
+	c.cmd.Stderr = &c.stderr
+	var err error
+	c.stdin, err = c.cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := c.cmd.StdoutPipe()
+	require.NoError(t, err)
+	c.stdout = bufio.NewReader(stdout)
+	require.NoError(t, c.cmd.Start())
+	t.Cleanup(c.kill)
+	return c
+}
+
+// startChild waits until the child has its server.
 func startChild(t *testing.T, kind, base string) *childProcess {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "DEVDB_TEST_CHILD="+kind, "DEVDB_TEST_BASE="+base, "DEVDB_TEST_CACHE="+testCache)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	c := &childProcess{cmd: cmd, stdin: stdin}
-	t.Cleanup(c.kill)
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	c := spawn(t, kind, base)
+	line, err := c.stdout.ReadBytes('\n')
 	if err != nil {
 		c.kill()
-		t.Fatalf("child: %v\n%s", err, &stderr)
+		t.Fatalf("child: %v\n%s", err, &c.stderr)
 	}
 	require.NoError(t, json.Unmarshal(line, &c.facts))
 	return c
 }
 
+// kill returns when the child is no more.
 func (c *childProcess) kill() {
-	_ = c.cmd.Process.Kill() // it may have ended
-	_ = c.cmd.Wait()         // and was killed, so this is an error
+	c.ended.Do(func() {
+		_ = c.cmd.Process.Kill() // it may have ended
+		_ = c.cmd.Wait()         // and was killed, so this is an error
+	})
 }
 
 func factsOf(ctx context.Context, s *Server) (f facts, err error) {
@@ -172,7 +186,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 // processesNaming lists the living processes with the text in their command line.
 func processesNaming(t *testing.T, text string) []string {
 	t.Helper()
-	out, err := exec.Command("ps", "-axo", "stat=,pid=,command=").Output()
+	out, err := exec.Command("ps", "-axwwo", "stat=,pid=,command=").Output()
 	require.NoError(t, err)
 	var found []string
 	for line := range strings.Lines(string(out)) {

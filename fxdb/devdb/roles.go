@@ -14,6 +14,7 @@ const App = "onepool_app"
 // the single-user mode wants it.
 const rolesSQL = `create role ` + Owner + ` login nosuperuser nobypassrls
 create role ` + App + ` login nosuperuser nobypassrls
+revoke create on schema public from public
 grant create, usage on schema public to ` + Owner + `
 alter default privileges for role ` + Owner + ` grant usage on schemas to ` + App + `
 alter default privileges for role ` + Owner + ` grant select, insert, update, delete on tables to ` + App + `

@@ -38,17 +38,29 @@ func openBase(base string, acct account) (string, error) {
 	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("devdb: run directory: %w; set TMPDIR to a folder that can be written to", err)
 	}
-	fi, err := os.Lstat(base)
+	// Checked and changed through one descriptor, which nobody can exchange.
+	dir, err := os.OpenFile(base, syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return "", fmt.Errorf("devdb: run directory: %w", err)
+		return "", fmt.Errorf("devdb: run directory: %w; remove it or set TMPDIR", err)
 	}
-	owner := int(fi.Sys().(*syscall.Stat_t).Uid)
-	if !fi.IsDir() || owner != acct.uid && owner != os.Geteuid() {
-		return "", fmt.Errorf("devdb: run directory %s must be a folder owned by user id %d, but is %v owned by %d; remove it or set TMPDIR",
-			base, acct.uid, fi.Mode(), owner)
+	return base, errors.Join(takeOver(dir, acct), dir.Close())
+}
+
+func takeOver(dir *os.File, acct account) error {
+	fi, err := dir.Stat()
+	if err != nil {
+		return fmt.Errorf("devdb: run directory: %w", err)
 	}
-	if err := errors.Join(acct.own(base), os.Chmod(base, 0o700)); err != nil {
-		return "", fmt.Errorf("devdb: run directory: %w", err)
+	if owner := int(fi.Sys().(*syscall.Stat_t).Uid); owner != acct.uid && owner != os.Geteuid() {
+		return fmt.Errorf("devdb: run directory %s must be owned by user id %d, but is by %d; remove it or set TMPDIR",
+			dir.Name(), acct.uid, owner)
 	}
-	return base, nil
+	err = dir.Chmod(0o700)
+	if acct.credential != nil {
+		err = errors.Join(err, dir.Chown(acct.uid, acct.gid))
+	}
+	if err != nil {
+		return fmt.Errorf("devdb: run directory: %w", err)
+	}
+	return nil
 }

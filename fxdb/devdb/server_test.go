@@ -5,6 +5,7 @@ package devdb
 import (
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestStopKillsWhatDoesNotStop(t *testing.T) {
 }
 
 func TestServerIsReachableUnderOddNames(t *testing.T) {
-	base := newBase(t) + ` +&%,"é`
+	base := newBase(t) + ` +&%"é`
 	s := start(t, inDirs(base, testCache))
 	admin := connect(t, s.URL())
 	for _, sql := range []string{`create role "r +&%/é"  login`, `create database "d +&%/é"`} {
@@ -72,8 +73,18 @@ func TestServerIsReachableUnderOddNames(t *testing.T) {
 	require.Equal(t, []string{"r +&%/é", "d +&%/é"}, []string{role, database})
 }
 
+func TestPathThatNoClientCouldUseIsRefused(t *testing.T) {
+	for _, odd := range []string{strings.Repeat("x", 80), "a,b"} {
+		base := newBase(t) + odd
+		_, err := Start(t.Context(), inDirs(base, testCache))
+		require.ErrorContains(t, err, "set TMPDIR")
+		requireNothingLeft(t, base)
+	}
+}
+
 func TestClientSettingsDoNotReachTheServer(t *testing.T) {
 	t.Setenv("PGPORT", "6543")
+	t.Setenv("PGSSLMODE", "verify-full")
 	t.Setenv("TZ", "America/New_York")
 	s := start(t, inDirs(newBase(t), testCache))
 	var zone string
@@ -133,7 +144,7 @@ func TestStartHonoursContext(t *testing.T) {
 func TestStartInterruptedAnywhereLeavesNothing(t *testing.T) {
 	base := newBase(t)
 	start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
-	for limit := 2 * time.Millisecond; ; limit += 9 * time.Millisecond {
+	for limit := 2 * time.Millisecond; ; limit += 15 * time.Millisecond {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		s, err := Start(ctx, inDirs(base, testCache))
 		cancel()

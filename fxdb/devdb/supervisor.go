@@ -13,23 +13,22 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // The supervisor is a shell, not this program run again: that would need a hook
-// in every program that uses the package.
+// in every program that uses the package. It is run from a file so that ps
+// shows a readable line.
 //
 //go:embed supervisor.sh
-var supervisorScript string
+var supervisorScript []byte
 
 const (
 	readyLimit = 30 * time.Second // for a server to accept connections
 	readyEvery = 2 * time.Millisecond
-	stopGrace  = time.Second     // granted to Stop even if its ctx has ended
-	killLimit  = 5 * time.Second // for killed processes to be gone
+	stopGrace  = time.Second // granted to Stop even if its ctx has ended
 )
 
 // A supervisor is the starter's view of the shell that watches over a server.
@@ -44,6 +43,10 @@ type supervisor struct {
 // supervise starts the shell, and through it the server in folder dir. users
 // is the read end of the pipe that counts the users.
 func supervise(dir string, users *os.File, acct account, linger time.Duration, server []string) (*supervisor, error) {
+	script := filepath.Join(dir, "supervisor.sh")
+	if err := errors.Join(os.WriteFile(script, supervisorScript, 0o600), acct.own(script)); err != nil {
+		return nil, fmt.Errorf("devdb: supervisor: %w", err)
+	}
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("devdb: server log: %w", err)
@@ -53,7 +56,7 @@ func supervise(dir string, users *os.File, acct account, linger time.Duration, s
 		return nil, fmt.Errorf("devdb: supervisor: %w", errors.Join(err, log.Close()))
 	}
 	seconds := strconv.FormatFloat(linger.Seconds(), 'f', -1, 64)
-	cmd := exec.Command("/bin/sh", append([]string{"-c", supervisorScript, "onepool-devdb", dir, seconds}, server...)...)
+	cmd := exec.Command("/bin/sh", append([]string{script, seconds}, server...)...)
 	acct.detach(cmd)
 	// None of the caller's descriptors: go test waits for whoever has them.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = users, log, log, []*os.File{held}
@@ -133,15 +136,7 @@ func (s *supervisor) end(ctx context.Context) error {
 		return s.removed()
 	case <-time.After(stopGrace):
 	}
-	// The shell leads the process group; as it is not reaped before gone is
-	// closed, the number is still its own.
-	err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-	select {
-	case <-s.gone:
-	case <-time.After(killLimit):
-		err = errors.Join(err, fmt.Errorf("processes still there %v after SIGKILL", killLimit))
-	}
-	err = errors.Join(context.Cause(ctx), err, os.RemoveAll(s.dir))
+	err := errors.Join(context.Cause(ctx), s.kill(), os.RemoveAll(s.dir))
 	return fmt.Errorf("devdb: the server in %s did not stop in time and was killed: %w", s.dir, err)
 }
 
@@ -152,15 +147,6 @@ func (s *supervisor) removed() error {
 		return fmt.Errorf("devdb: the server has stopped but its folder stays; remove it by hand: %w", err)
 	}
 	return nil
-}
-
-// terminate makes the supervisor stop the server at once, users or not.
-func (s *supervisor) terminate() {
-	select {
-	case <-s.gone: // and its number may be another's
-	default:
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // end finds out whether it worked
-	}
 }
 
 // forget stops looking after the processes. The shell does so on its own.

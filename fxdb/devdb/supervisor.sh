@@ -1,22 +1,22 @@
-# The supervisor of one server, run by /bin/sh with
-#   $1       the server's folder, which goes away with it
-#   $2       seconds to stay on after the last user has gone; 0: stop at once
-#   $3...    the server's command line
+# The supervisor of one server. It is run from the server's folder, which goes
+# away with it, by /bin/sh with
+#   $1       seconds to stay on after the last user has gone; 0: stop at once
+#   $2...    the server's command line
 #   stdin    the pipe that counts the users: each holds it open for writing
 #   fd 3     a pipe nobody writes to; the starter sees it end once the
 #            supervisor and all of the server's processes have ended
-dir=$1 linger=$2
-shift 2
+dir=${0%/*} linger=$1
+shift
 exec 4<&0 </dev/null
 
-# watch returns when nobody uses the server any more. Everything but the sleep
-# is built into the shell, so that killing the watcher leaves no process.
+# watch waits until nobody uses the server any more, and stops it. It reads
+# with the shell's own read, as killing it must not leave another process.
 watch() {
 	while read -r _; do :; done # ends when no process holds the pipe open
 	if [ "$linger" != 0 ]; then
 		# Who comes writes a line, so that the pipe tells of those, too, who
-		# came and went during the sleep.
-		while sleep "$linger" && read -r _; do
+		# came and went during the nap.
+		while nap && read -r _; do
 			while read -r _; do :; done
 		done
 		# From here on nobody finds the pipe by its name, but who got in
@@ -26,6 +26,14 @@ watch() {
 		while read -r _; do :; done
 	fi
 	stop
+}
+
+nap() {
+	sleep "$linger" &
+	sleeper=$!
+	trap 'kill "$sleeper"; exit' TERM
+	wait "$sleeper"
+	trap - TERM
 }
 
 # stop shuts the server down at once, as its data is thrown away; not by KILL,

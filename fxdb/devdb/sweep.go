@@ -79,7 +79,7 @@ func serves(ctx context.Context, pid int, data string) bool {
 	if runtime.GOOS == "linux" {
 		args, err = os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 	} else {
-		args, err = exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+		args, err = exec.CommandContext(ctx, "ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	}
 	return err == nil && bytes.Contains(args, []byte(data)) // of a zombie nothing is shown
 }

@@ -45,6 +45,9 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// AppURL is the restricted role's connection string.
+func (s *Server) AppURL() string { return s.DatabaseURL(devdb.App, "postgres") }
+
 // Admin runs fn with a connection of the administrator's.
 func (s *Server) Admin(t testing.TB, fn func(*pgx.Conn)) {
 	t.Helper()

@@ -1,0 +1,243 @@
+package fxdb_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+// setenv clears every setting and sets those given.
+func setenv(t *testing.T, settings map[string]string) {
+	t.Helper()
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "DB_") || strings.HasPrefix(name, "PG") || name == "DATABASE_URL" {
+			t.Setenv(name, "") // t.Setenv restores it
+			require.NoError(t, os.Unsetenv(name))
+		}
+	}
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+}
+
+func TestSeed17DefaultsOfTheConfiguration(t *testing.T) {
+	setenv(t, nil)
+	c, err := fxdb.ConfigFromEnv()
+	require.NoError(t, err)
+	require.Equal(t, 2, c.PoolMin)
+	require.Equal(t, 20, c.PoolMax)
+	require.Equal(t, 30*time.Second, c.IdleTimeout)
+	require.Equal(t, 10*time.Second, c.ConnectionTimeout)
+	require.Equal(t, 30*time.Second, c.StatementTimeout)
+	require.Equal(t, 30*time.Minute, c.MaxLifetime)
+	require.Equal(t, 10*time.Second, c.DrainTimeout)
+	require.Equal(t, filepath.Base(os.Args[0]), c.ApplicationName)
+	require.Equal(t, "localhost", c.Host)
+	require.Equal(t, 5432, c.Port)
+	require.Equal(t, "prefer", c.SSLMode)
+	require.Equal(t, fxdb.StartRequire, c.Start)
+	require.False(t, c.Migrate)
+	require.False(t, c.NamesDatabase())
+}
+
+func TestSeed18CustomValuesAreKept(t *testing.T) {
+	setenv(t, map[string]string{
+		"DB_POOL_MIN": "5", "DB_POOL_MAX": "50", "DB_IDLE_TIMEOUT_MS": "60000", "DB_APPLICATION_NAME": "custom-app",
+		"DB_STATEMENT_TIMEOUT_MS": "0", "DB_MAX_LIFETIME_MS": "0", "DB_MIGRATE": "true", "DB_SSL": "true", "DB_TENANT_ROLE": "clerk",
+	})
+	c, err := fxdb.ConfigFromEnv()
+	require.NoError(t, err)
+	require.Equal(t, 5, c.PoolMin)
+	require.Equal(t, 50, c.PoolMax)
+	require.Equal(t, time.Minute, c.IdleTimeout)
+	require.Equal(t, "custom-app", c.ApplicationName)
+	require.Negative(t, c.StatementTimeout, "0 is off, not the default")
+	require.Negative(t, c.MaxLifetime)
+	require.True(t, c.Migrate)
+	require.Equal(t, "require", c.SSLMode)
+	require.Equal(t, "clerk", c.TenantRole)
+
+	t.Setenv("DB_POOL_MIN", "0")
+	c, err = fxdb.ConfigFromEnv()
+	require.NoError(t, err)
+	require.Zero(t, c.PoolMin, "0 is a value, not the default")
+}
+
+// TestSeed19ADatabaseURLIsKeptWhole reads the result where it counts: in the
+// configuration that the pool connects with.
+func TestSeed19ADatabaseURLIsKeptWhole(t *testing.T) {
+	type want struct {
+		host, database, user, password string
+		port                           uint16
+	}
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		want want
+	}{
+		{"all five parts", map[string]string{"DATABASE_URL": "postgres://u:p@h:5433/d"}, want{"h", "d", "u", "p", 5433}},
+		{"escapes", map[string]string{"DATABASE_URL": "postgres://us%40er:p%2Fa%3As%25s@h/d%20b"}, want{"h", "d b", "us@er", "p/a:s%s", 5432}},
+		{"IPv6", map[string]string{"DATABASE_URL": "postgres://u:p@[::1]:5433/d"}, want{"::1", "d", "u", "p", 5433}},
+		{"a unix socket", map[string]string{"DATABASE_URL": "postgres:///d?host=/run/pg&user=u&password=p"}, want{"/run/pg", "d", "u", "p", 5432}},
+		{"several hosts", map[string]string{"DATABASE_URL": "postgres://u:p@h1:1,h2:2/d"}, want{"h1", "d", "u", "p", 1}},
+		{"keywords", map[string]string{"DATABASE_URL": "host=h port=7 dbname=d user=u password='p q'"}, want{"h", "d", "u", "p q", 7}},
+		{"the URL wins over the parts", map[string]string{"DATABASE_URL": "postgres://u:p@h:5433/d", "DB_HOST": "x", "DB_PORT": "9", "DB_NAME": "x", "DB_USER": "x", "DB_PASSWORD": "x"}, want{"h", "d", "u", "p", 5433}},
+		{"parts fill in what the URL leaves out", map[string]string{"DATABASE_URL": "postgres://h", "DB_PORT": "9", "DB_NAME": "d", "DB_USER": "u", "DB_PASSWORD": "p w/&?"}, want{"h", "d", "u", "p w/&?", 9}},
+		{"parts fill in what keywords leave out", map[string]string{"DATABASE_URL": "host=h dbname=d", "DB_USER": "u", "DB_PASSWORD": `p'\ w`}, want{"h", "d", "u", `p'\ w`, 5432}},
+		{"parts alone", map[string]string{"DB_HOST": "h", "DB_PORT": "9", "DB_NAME": "d b", "DB_USER": "us@er", "DB_PASSWORD": "p%w+x"}, want{"h", "d b", "us@er", "p%w+x", 9}},
+		{"a socket folder as host", map[string]string{"DB_HOST": "/run/pg", "DB_NAME": "d", "DB_USER": "u", "DB_PASSWORD": "p"}, want{"/run/pg", "d", "u", "p", 5432}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			setenv(t, c.env)
+			cfg, err := fxdb.ConfigFromEnv()
+			require.NoError(t, err)
+			require.True(t, cfg.NamesDatabase())
+			cc := fxdb.ConnConfig(t, cfg).ConnConfig
+			require.Equal(t, c.want, want{cc.Host, cc.Database, cc.User, cc.Password, cc.Port})
+		})
+	}
+	t.Run("query parameters", func(t *testing.T) {
+		setenv(t, map[string]string{
+			"DATABASE_URL":    "postgres://u:p@h/d?sslmode=disable&application_name=mine&statement_timeout=1234&search_path=a,b&pool_max_conns=7&connect_timeout=3",
+			"DB_POOL_MAX":     "50",
+			"DB_SSLMODE":      "verify-full",
+			"DB_PASSWORD":     "other",
+			"DB_MIGRATE_URL":  "postgres://owner:o@h/d",
+			"DB_LOCK_TIMEOUT": "ignored: not a setting",
+		})
+		cfg, err := fxdb.ConfigFromEnv()
+		require.NoError(t, err)
+		pc := fxdb.ConnConfig(t, cfg)
+		cc := pc.ConnConfig
+		require.Nil(t, cc.TLSConfig)
+		require.Equal(t, "mine", cc.RuntimeParams["application_name"])
+		require.Equal(t, "1234", cc.RuntimeParams["statement_timeout"])
+		require.Equal(t, "a,b", cc.RuntimeParams["search_path"])
+		require.Equal(t, "10000", cc.RuntimeParams["lock_timeout"])
+		require.Equal(t, "60000", cc.RuntimeParams["idle_in_transaction_session_timeout"])
+		require.EqualValues(t, 7, pc.MaxConns)
+		require.Equal(t, 3*time.Second, cc.ConnectTimeout)
+	})
+}
+
+func TestBadSettingsAreRefusedByName(t *testing.T) {
+	for _, c := range []struct{ setting, value, reason string }{
+		{"DB_PORT", "5432abc", "not a whole number"},
+		{"DB_PORT", "0", "1 to 65535"},
+		{"DB_PORT", "70000", "1 to 65535"},
+		{"DB_POOL_MIN", "-1", "negative"},
+		{"DB_POOL_MIN", "21", "more than DB_POOL_MAX"},
+		{"DB_POOL_MAX", "0", "at least 1"},
+		{"DB_POOL_MAX", "99999999999", "out of range"},
+		{"DB_POOL_MAX", "1.5", "not a whole number"},
+		{"DB_IDLE_TIMEOUT_MS", "0", "at least 1"},
+		{"DB_CONNECTION_TIMEOUT_MS", "0", "at least 1"},
+		{"DB_CONNECTION_TIMEOUT_MS", "10s", "not a whole number"},
+		{"DB_DRAIN_TIMEOUT_MS", "0", "at least 1"},
+		{"DB_MIGRATE", "perhaps", "neither true nor false"},
+		{"DB_SSL", "on it", "neither true nor false"},
+		{"DB_SSLMODE", "sometimes", "unknown"},
+		{"DB_START", "later", "unknown"},
+		{"DB_START", "wait", "not available in this version"},
+		{"DB_VERIFY_TENANCY", "warn", "not available in this version"},
+		{"DB_VERIFY_TENANCY", "x", "unknown"},
+		{"DB_POOLER", "transaction", "not available in this version"},
+		{"DB_POOLER", "session", "unknown"},
+		{"DB_DEDICATED", "knowledge", "not available in this version"},
+		{"DB_PASSWORD_FILE", "/does/not/exist", "can't be read"},
+		{"DATABASE_URL", "nonsense", "not a connection string"},
+		{"DATABASE_URL", "mysql://h/d", "not a connection string"},
+		{"DATABASE_URL", "postgres://h:port/d", "can't be parsed"},
+		{"DATABASE_URL", "postgres://h/d?sslmode=maybe", "can't be parsed"},
+	} {
+		t.Run(c.setting+"="+c.value, func(t *testing.T) {
+			setenv(t, map[string]string{c.setting: c.value})
+			_, err := fxdb.ConfigFromEnv()
+			var configErr *fxdb.ConfigError
+			require.ErrorAs(t, err, &configErr)
+			require.Equal(t, c.setting, configErr.Setting)
+			require.ErrorContains(t, err, c.reason)
+		})
+	}
+	t.Run("in a literal too", func(t *testing.T) {
+		_, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://h/d", PoolMin: 3, PoolMax: 2})
+		require.EqualError(t, err, "fxdb: DB_POOL_MIN: 3 is more than DB_POOL_MAX, which is 2")
+		_, err = fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://h/d", MigrateURL: "x"})
+		require.ErrorContains(t, err, "DB_MIGRATE_URL")
+	})
+}
+
+// secret needs percent-encoding in a URL and quoting nearly everywhere.
+const secret = `s3cr:t/p@ss%w?rd&=+ "'#`
+
+func TestAPasswordIsNeverShown(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
+	encoded := strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")
+
+	for name, env := range map[string]map[string]string{
+		"in a URL":            {"DATABASE_URL": "postgres://u:" + encoded + "@127.0.0.1:1/d"},
+		"in a URL's query":    {"DATABASE_URL": "postgres://u@127.0.0.1:1/d?password=" + encoded},
+		"in keywords":         {"DATABASE_URL": `host=127.0.0.1 port=1 user=u dbname=d password='` + strings.ReplaceAll(secret, `'`, `\'`) + `'`},
+		"in parts":            {"DB_HOST": "127.0.0.1", "DB_PORT": "1", "DB_USER": "u", "DB_NAME": "d", "DB_PASSWORD": secret},
+		"in a file":           {"DB_HOST": "127.0.0.1", "DB_PORT": "1", "DB_USER": "u", "DB_NAME": "d", "DB_PASSWORD_FILE": file},
+		"in the migrator's":   {"DB_HOST": "127.0.0.1", "DB_PORT": "1", "DB_PASSWORD": secret, "DB_MIGRATE_URL": "postgres://o:" + encoded + "@h/d"},
+		"beside a URL":        {"DATABASE_URL": "postgres://u@127.0.0.1:1/d", "DB_PASSWORD": secret},
+		"in a URL not parsed": {"DATABASE_URL": "postgres://u:" + secret + "@127.0.0.1:1/d"},
+		"with a bad escape":   {"DATABASE_URL": "postgres://u:s3cr%zzt@127.0.0.1:1/d"},
+		"with a bad setting":  {"DB_PASSWORD": secret, "DB_POOL_MAX": "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, env)
+			core, logs := observer.New(zapcore.DebugLevel)
+			log := zap.New(core)
+			var shown strings.Builder
+			show := func(s any) { fmt.Fprintln(&shown, s) }
+
+			cfg, err := fxdb.ConfigFromEnv()
+			show(err)
+			if err == nil {
+				if name != "in the migrator's" {
+					require.Equal(t, secret, fxdb.ConnConfig(t, cfg).ConnConfig.Password, "the password did not arrive")
+				}
+				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+					show(fmt.Sprintf(verb, cfg))
+					show(fmt.Sprintf(verb, &cfg))
+					show(fmt.Sprintf(verb, struct{ C fxdb.Config }{cfg}))
+				}
+				j, err := json.Marshal(cfg)
+				require.NoError(t, err)
+				show(string(j))
+				slog.New(slog.NewTextHandler(&shown, nil)).Info("slog", "cfg", cfg)
+				log.Info("zap", zap.Any("any", cfg), zap.Reflect("reflect", cfg), zap.Stringer("stringer", cfg))
+
+				_, err = fxdb.Open(t.Context(), cfg, fxdb.WithLogger(log))
+				require.Error(t, err, "nothing listens on port 1")
+				show(err)
+				show(fmt.Sprintf("%+v %#v", err, err))
+			}
+			for _, entry := range logs.All() {
+				enc, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "m"}).EncodeEntry(entry.Entry, entry.Context)
+				require.NoError(t, err)
+				show(enc.String())
+			}
+			for _, form := range []string{"s3cr", "p@ss", "p%40ss", "rd&"} {
+				require.NotContains(t, shown.String(), form)
+			}
+		})
+	}
+}

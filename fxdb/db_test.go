@@ -1,0 +1,277 @@
+package fxdb_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/testkit"
+)
+
+func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { one(c); c.ConnectionTimeout = 20 * time.Millisecond }))
+	tx, err := db.Named("hoarder").Begin(as(t, "acme"))
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "select 42")
+	require.NoError(t, err)
+
+	_, err = db.Named("victim").Exec(t.Context(), "select 1")
+	var acquireErr *fxdb.AcquireError
+	require.ErrorAs(t, err, &acquireErr)
+	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
+	require.Equal(t, "victim", acquireErr.Client)
+	require.GreaterOrEqual(t, acquireErr.Waited, 20*time.Millisecond)
+	require.Equal(t, 1, acquireErr.Max)
+	require.Equal(t, 1, acquireErr.Active)
+	require.Len(t, acquireErr.Holders, 1)
+	require.Equal(t, "hoarder", acquireErr.Holders[0].Client)
+	require.Equal(t, "acme", acquireErr.Holders[0].Tenant)
+	require.Equal(t, "select 42", acquireErr.Holders[0].Query)
+	for _, part := range []string{"victim", "hoarder (tenant acme)", "TestAcquireTimeoutNamesTheHolders", "DB_POOL_MAX", "1 of 1 in use"} {
+		require.ErrorContains(t, err, part)
+	}
+
+	_, err = db.Pool().Exec(t.Context(), "select 1")
+	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout, "the raw pool is bounded too")
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err = db.Exec(ctx, "select 1")
+	require.ErrorIs(t, err, context.DeadlineExceeded, "the caller's own deadline came first")
+	require.NotErrorIs(t, err, fxdb.ErrAcquireTimeout)
+}
+
+func TestInTxRunsAgainWhenTheServerGivesUp(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t)
+	_, err := db.Exec(t.Context(), "insert into notes.plain values (1, '0')")
+	require.NoError(t, err)
+
+	// Two serializable transactions read and write the same row: one is aborted.
+	read := make(chan struct{}, 2)
+	tries := 0
+	errs := make(chan error, 2)
+	go func() {
+		errs <- db.InTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.Serializable}, func(tx pgx.Tx) error {
+			if tries++; tries == 1 {
+				var body string
+				if err := tx.QueryRow(t.Context(), "select body from notes.plain").Scan(&body); err != nil {
+					return err
+				}
+				// Somebody else commits in between.
+				if _, err := db.Exec(t.Context(), "update notes.plain set body = 'other'"); err != nil {
+					return err
+				}
+			}
+			_, err := tx.Exec(t.Context(), "update notes.plain set body = body || '+'")
+			return err
+		})
+		read <- struct{}{}
+	}()
+	<-read
+	require.NoError(t, <-errs)
+	require.Equal(t, 2, tries)
+	var body string
+	require.NoError(t, db.QueryRow(t.Context(), "select body from notes.plain").Scan(&body))
+	require.Equal(t, "other+", body)
+
+	tries = 0
+	err = db.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		tries++
+		_, err := tx.Exec(t.Context(), "do $$ begin raise sqlstate '40P01'; end $$")
+		return err
+	})
+	var pgErr *pgconn.PgError
+	require.ErrorAs(t, err, &pgErr)
+	require.Equal(t, "40P01", pgErr.Code)
+	require.Equal(t, 5, tries, "four retries are the budget")
+
+	tries = 0
+	require.Error(t, db.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		tries++
+		_, err := tx.Exec(t.Context(), "select 1/0")
+		return err
+	}))
+	require.Equal(t, 1, tries, "an error of the statement's own is not tried again")
+}
+
+func TestServerSideLimitsAreSet(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) {
+		c.StatementTimeout, c.LockTimeout, c.IdleInTransactionTimeout = 1500*time.Millisecond, -1, 0
+		c.ApplicationName = "limits"
+	}))
+	for name, want := range map[string]string{
+		"statement_timeout": "1500ms", "lock_timeout": "0", "idle_in_transaction_session_timeout": "1min", "application_name": "limits",
+	} {
+		require.Equal(t, want, settingOf(t, db, t.Context(), name), name)
+	}
+}
+
+func TestSharingOptionsThatAreNotThereYetFailTheStart(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		opt  fxdb.ClientOption
+		want string
+	}{
+		{fxdb.MaxShare(3), "MaxShare(3)"}, {fxdb.Reserve(1), "Reserve(1)"}, {fxdb.Weight(2), "Weight(2)"}, {fxdb.Weight(1), ""},
+	} {
+		type client struct{}
+		app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t)}),
+			fxdb.Client("greedy", func(*fxdb.DB) client { return client{} }, c.opt), fx.Invoke(func(client) {}))
+		err := app.Start(t.Context())
+		if c.want == "" {
+			require.NoError(t, err)
+			require.NoError(t, app.Stop(t.Context()))
+			continue
+		}
+		require.ErrorContains(t, err, c.want)
+		require.ErrorContains(t, err, "greedy")
+	}
+}
+
+func TestModuleStartsWithoutAConsumerAndFailsWithAReason(t *testing.T) {
+	t.Parallel()
+	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://u@127.0.0.1:1/d"}))
+	require.NoError(t, app.Err())
+	err := app.Start(t.Context())
+	require.ErrorContains(t, err, "127.0.0.1:1/d")
+
+	app = fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://h/d", PoolMax: -1}))
+	require.ErrorContains(t, app.Err(), "DB_POOL_MAX")
+}
+
+func TestConfigIsChangedByDecorating(t *testing.T) {
+	t.Parallel()
+	url := urlOf(t)
+	var db *fxdb.DB
+	app := fxtest.New(t, fxdb.Module, fx.Populate(&db),
+		fx.Decorate(func() fxdb.Config { return fxdb.Config{URL: url, PoolMax: 3} }))
+	app.RequireStart()
+	defer app.RequireStop()
+	require.Equal(t, 3, db.Stats().Max)
+}
+
+func TestStopRunsTheHooksThatFollowAPoolThatIsStuck(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	var db *fxdb.DB
+	stopped := false
+	app := fx.New(fx.NopLogger, fx.StopTimeout(4*time.Second),
+		fx.Invoke(func(lc fx.Lifecycle) {
+			lc.Append(fx.StopHook(func() { stopped = true }))
+		}),
+		fxdb.Module, fx.Replace(fxdb.Config{URL: s.AppURL(), DrainTimeout: time.Hour, ApplicationName: "stuck"}), fx.Populate(&db))
+	require.NoError(t, app.Start(t.Context()))
+	_, err := db.Named("leaky").Acquire(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), app.StopTimeout())
+	defer cancel()
+	require.ErrorContains(t, app.Stop(ctx), "leaky")
+	require.True(t, stopped, "the stop used up the time of the hooks that follow")
+	s.WaitForNoBackends(t, "stuck")
+}
+
+func TestAFailedStartLeavesNothingOpen(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	bad := fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1/0;\n")}}
+	_, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), MigrateURL: s.URL(), Migrate: true, ApplicationName: "failed"},
+		fxdb.WithMigrations("bad", bad))
+	require.ErrorContains(t, err, `migrations "bad"`)
+	require.ErrorContains(t, err, "division by zero")
+	s.WaitForNoBackends(t, "failed")
+
+	_, err = fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMax: 1000, ApplicationName: "failed"})
+	require.ErrorContains(t, err, "DB_POOL_MAX is 1000")
+	s.WaitForNoBackends(t, "failed")
+}
+
+func TestMigrationsRunOnceForManyStarts(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	s.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
+		require.NoError(t, err)
+	})
+	cfg := fxdb.Config{URL: s.DatabaseURL(devdb.App, "app"), MigrateURL: s.DatabaseURL(devdb.Owner, "app"), Migrate: true, PoolMax: 2}
+	other := fstest.MapFS{"sql/00001_other.sql": {Data: []byte("-- +goose Up\ncreate schema other;\ncreate table other.t (n int);\n-- +goose Down\ndrop schema other cascade;\n")}}
+
+	errs := make(chan error, 4)
+	for range 4 {
+		go func() {
+			db, err := fxdb.Open(t.Context(), cfg, fxdb.WithMigrations("notes", notes), fxdb.WithMigrations("other", other))
+			if err == nil {
+				// The restricted role can use what the owner made, and nothing more.
+				_, err = db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('x')")
+				_, ddlErr := db.Exec(t.Context(), "drop table other.t")
+				if ddlErr == nil {
+					err = errors.New("the pool's role could drop a table")
+				}
+				err = errors.Join(err, db.Close(t.Context()))
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		require.NoError(t, <-errs)
+	}
+	db, err := fxdb.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	defer db.Close(t.Context())
+	var versions string
+	require.NoError(t, db.QueryRow(t.Context(), `
+		select (select string_agg(version_id::text, ',' order by id) from onepool.notes_versions) || ' ' ||
+		       (select string_agg(version_id::text, ',' order by id) from onepool.other_versions)`).Scan(&versions))
+	require.Equal(t, "0,1 0,1", versions)
+}
+
+func TestBadMigrationSourcesAreRefusedByName(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		sources []fxdb.Option
+		want    string
+	}{
+		{"a bad name", []fxdb.Option{fxdb.WithMigrations("Bad-Name", notes)}, "Bad-Name"},
+		{"a name twice", []fxdb.Option{fxdb.WithMigrations("a", notes), fxdb.WithMigrations("a", notes)}, "two sources"},
+		{"no file", []fxdb.Option{fxdb.WithMigrations("a", fstest.MapFS{})}, "no *.sql file"},
+		{"no file system", []fxdb.Option{fxdb.WithMigrations("a", nil)}, "nil"},
+	} {
+		_, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://h/d"}, c.sources...)
+		require.ErrorContains(t, err, c.want, c.name)
+	}
+}
+
+func TestDevdbFillsTheConfigOnlyWhenNoSettingNamesADatabase(t *testing.T) {
+	setenv(t, map[string]string{"DB_POOL_MAX": "7"})
+	var cfg fxdb.Config
+	var db *fxdb.DB
+	app := fxtest.New(t, fxdb.Module, devdb.Module, fxdb.Migrations("notes", notes), fx.Populate(&cfg, &db))
+	app.RequireStart()
+	require.True(t, strings.HasPrefix(cfg.URL, "postgres://"), cfg)
+	require.True(t, cfg.Migrate)
+	require.Equal(t, 7, db.Stats().Max)
+	_, err := db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('x')")
+	require.NoError(t, err)
+	app.RequireStop()
+
+	setenv(t, map[string]string{"DATABASE_URL": "postgres://u@127.0.0.1:1/d"})
+	app = fxtest.New(t, fxdb.Module, devdb.Module, fx.Populate(&cfg))
+	require.NoError(t, app.Err())
+	require.Equal(t, "postgres://u@127.0.0.1:1/d", cfg.URL)
+}

@@ -1,0 +1,17 @@
+package fxdb
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ConnConfig is what the pool would be built from.
+func ConnConfig(t testing.TB, c Config) *pgxpool.Config {
+	t.Helper()
+	pc, err := c.withDefaults().poolConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pc
+}

@@ -1,0 +1,77 @@
+package fxdb_test
+
+import (
+	"context"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/goleak"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// The test kit's server connection lives as long as the process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/testkit.init.OnceValues[...].func1"),
+		goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"),
+		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/fxdb/devdb.(*supervisor).watch"))
+}
+
+// notes is a table with row-level security and one without.
+var notes = fstest.MapFS{"00001_notes.sql": {Data: []byte(`-- +goose Up
+create schema notes;
+create table notes.notes (
+	tenant_id text not null default nullif(current_setting('app.current_tenant', true), ''),
+	id bigint generated always as identity,
+	body text not null,
+	primary key (tenant_id, id)
+);
+alter table notes.notes enable row level security;
+alter table notes.notes force row level security;
+create policy tenant_isolation on notes.notes
+	using (tenant_id = nullif((select current_setting('app.current_tenant', true)), ''))
+	with check (tenant_id = nullif((select current_setting('app.current_tenant', true)), ''));
+create table notes.plain (id int primary key, body text, unique (body) deferrable initially deferred);
+-- +goose Down
+drop schema notes cascade;
+`)}}
+
+func notesDB(t testing.TB, opts ...testkit.Option) *fxdb.DB {
+	t.Helper()
+	return testkit.DB(t, append(opts, testkit.Migrations("notes", notes))...)
+}
+
+func as(t testing.TB, name string) context.Context {
+	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
+}
+
+// urlOf is the connection string of a database of this test's own.
+func urlOf(t testing.TB) string {
+	t.Helper()
+	return notesDB(t).Pool().Config().ConnString()
+}
+
+// startApp runs an fx application on the configuration.
+func startApp(t testing.TB, cfg fxdb.Config, opts ...fx.Option) *fxdb.DB {
+	t.Helper()
+	var db *fxdb.DB
+	app := fxtest.New(t, fxdb.Module, fx.Replace(cfg), fx.Populate(&db), fx.Options(opts...))
+	app.RequireStart()
+	t.Cleanup(app.RequireStop)
+	return db
+}
+
+const tenantSetting = "select coalesce(current_setting('app.current_tenant', true), '')"
+
+func settingOf(t testing.TB, db *fxdb.DB, ctx context.Context, name string) string {
+	t.Helper()
+	var v string
+	require.NoError(t, db.QueryRow(ctx, "select coalesce(current_setting($1, true), '')", name).Scan(&v))
+	return v
+}
