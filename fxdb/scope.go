@@ -2,6 +2,7 @@ package fxdb
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -65,10 +66,8 @@ func (s *scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 	if pgx.FailedBatchResults(b, nil).Tx() != nil {
 		at = 1
 	}
-	q := make([]*pgx.QueuedQuery, 0, len(b.QueuedQueries)+1)
-	q = append(q, b.QueuedQueries[:at]...)
-	q = append(q, &pgx.QueuedQuery{SQL: s.sql, Arguments: s.args})
-	c.QueuedQueries = append(q, b.QueuedQueries[at:]...)
+	first := &pgx.QueuedQuery{SQL: s.sql, Arguments: s.args}
+	c.QueuedQueries = slices.Insert(slices.Clone(b.QueuedQueries), at, first)
 	return &c, at
 }
 

@@ -42,7 +42,8 @@ func TestSeed01EveryConsumerGetsTheSamePool(t *testing.T) {
 func TestSeed02TwoApplicationsHaveTwoPools(t *testing.T) {
 	t.Parallel()
 	url := urlOf(t)
-	require.NotSame(t, startApp(t, fxdb.Config{URL: url}).Pool(), startApp(t, fxdb.Config{URL: url}).Pool())
+	one, two := startApp(t, fxdb.Config{URL: url}), startApp(t, fxdb.Config{URL: url})
+	require.NotSame(t, one.Pool(), two.Pool())
 }
 
 func TestSeed03StartsFromTheEnvironment(t *testing.T) {

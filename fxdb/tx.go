@@ -148,7 +148,7 @@ func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 			return
 		}
 		if rerr := rollback(ctx, tx); rerr != nil && err != nil {
-			err = fmt.Errorf("%w (and the rollback failed: %v)", err, rerr)
+			err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
 		}
 	}()
 	if err := fn(tx); err != nil {

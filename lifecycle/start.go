@@ -54,9 +54,9 @@ func (m *Monitor) Start(ctx context.Context) error {
 	}
 	if other := claimOrigin(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: share one instead",
-			zap.String("database", m.target()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))
+			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))
 	}
-	m.log.Info("pool started", zap.String("database", m.target()), zap.String("server", server.version),
+	m.log.Info("pool started", zap.String("database", m.Database()), zap.String("server", server.version),
 		zap.Int32("min", m.cfg.Pool.MinConns), zap.Int32("max", m.cfg.Pool.MaxConns), zap.Duration("elapsed", time.Since(began)))
 	return nil
 }
@@ -64,7 +64,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 func (m *Monitor) start(ctx context.Context) (server, error) {
 	srv, err := m.checkServer(ctx)
 	if err != nil {
-		return srv, fmt.Errorf("start the pool on %s: %w", m.target(), err)
+		return srv, fmt.Errorf("start the pool on %s: %w", m.Database(), err)
 	}
 	if m.cfg.BeforeReady != nil {
 		if err := m.cfg.BeforeReady(ctx); err != nil {
@@ -72,7 +72,7 @@ func (m *Monitor) start(ctx context.Context) (server, error) {
 		}
 	}
 	if err := m.warm(ctx); err != nil {
-		return srv, fmt.Errorf("warm the pool on %s: %w", m.target(), err)
+		return srv, fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
 	}
 	return srv, nil
 }
@@ -161,8 +161,9 @@ func (m *Monitor) warm(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// target names the database for people: no user, no password.
-func (m *Monitor) target() string {
+// Database names the database for people: host, port and name, no user and no
+// password.
+func (m *Monitor) Database() string {
 	cc := m.cfg.Pool.ConnConfig
 	return fmt.Sprintf("%s:%d/%s", cc.Host, cc.Port, cc.Database)
 }
@@ -177,20 +178,20 @@ var origins struct {
 func claimOrigin(m *Monitor) (other string) {
 	origins.Lock()
 	defer origins.Unlock()
-	if first, ok := origins.open[m.target()]; ok {
+	if first, ok := origins.open[m.Database()]; ok {
 		return first.cfg.Origin
 	}
 	if origins.open == nil {
 		origins.open = make(map[string]*Monitor)
 	}
-	origins.open[m.target()] = m
+	origins.open[m.Database()] = m
 	return ""
 }
 
 func forgetOrigin(m *Monitor) {
 	origins.Lock()
 	defer origins.Unlock()
-	if origins.open[m.target()] == m {
-		delete(origins.open, m.target())
+	if origins.open[m.Database()] == m {
+		delete(origins.open, m.Database())
 	}
 }
