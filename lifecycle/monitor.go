@@ -92,8 +92,8 @@ type Monitor struct {
 //
 // The returned monitor owns one goroutine, pgxpool's own, which ends with Drain.
 func New(cfg Config) (_ *Monitor, err error) {
-	if cfg.Pool == nil {
-		return nil, errors.New("lifecycle: Config.Pool is nil: make one with pgxpool.ParseConfig")
+	if cfg.Pool == nil || cfg.Pool.ConnConfig == nil {
+		return nil, errors.New("lifecycle: Config.Pool is missing: make one with pgxpool.ParseConfig")
 	}
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = DefaultAcquireTimeout

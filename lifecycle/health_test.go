@@ -1,0 +1,85 @@
+package lifecycle_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+func status(h http.Handler) int {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	return w.Code
+}
+
+func TestReadyFollowsThePoolAndLiveDoesNot(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.Equal(t, http.StatusOK, status(m.Live()))
+	require.Equal(t, http.StatusServiceUnavailable, status(m.Ready()), "before the start")
+
+	require.NoError(t, m.Start(t.Context()))
+	require.Equal(t, http.StatusOK, status(m.Ready()))
+
+	conn, err := m.Acquire(t.Context(), "holder", "")
+	require.NoError(t, err)
+	drained := make(chan error, 1)
+	go func() { _, err := lifecycle.Drain(context.Background(), m, time.Minute); drained <- err }()
+	require.Eventually(t, m.Draining, time.Minute, time.Millisecond)
+	require.Equal(t, http.StatusServiceUnavailable, status(m.Ready()), "during a stop, with work in flight")
+	require.Equal(t, http.StatusOK, status(m.Live()))
+	conn.Release()
+	require.NoError(t, <-drained)
+	require.Equal(t, http.StatusServiceUnavailable, status(m.Ready()))
+	require.Equal(t, http.StatusOK, status(m.Live()))
+}
+
+func TestASaturatedPoolIsReady(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	for range 5 {
+		conn, err := m.Acquire(t.Context(), "holder", "")
+		require.NoError(t, err)
+		t.Cleanup(conn.Release)
+	}
+	h := m.Health(t.Context())
+	require.True(t, h.Ready)
+	require.Equal(t, lifecycle.Unhealthy, h.Status)
+	require.Equal(t, 5, h.Active)
+}
+
+func TestAFrozenServerIsNoticedAndItsReturnToo(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	var changes atomic.Int32
+	m.OnChange(func(lifecycle.Health) { changes.Add(1) })
+	require.NoError(t, m.Start(t.Context()))
+	require.True(t, m.Health(t.Context()).Ready)
+	s.Freeze(t)
+	require.Eventually(t, func() bool { h := m.Health(t.Context()); return !h.Ready && h.Error != "" }, time.Minute, 10*time.Millisecond)
+	require.EqualValues(t, 1, changes.Load())
+	s.Thaw(t)
+	require.Eventually(t, func() bool { return m.Health(t.Context()).Ready }, time.Minute, 10*time.Millisecond)
+	require.EqualValues(t, 2, changes.Load())
+}
+
+func TestNewRefusesWhatItCannotUse(t *testing.T) {
+	t.Parallel()
+	_, err := lifecycle.New(lifecycle.Config{})
+	require.ErrorContains(t, err, "Config.Pool")
+	_, err = lifecycle.New(lifecycle.Config{Pool: &pgxpool.Config{}})
+	require.ErrorContains(t, err, "Config.Pool")
+}
