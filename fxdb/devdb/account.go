@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // An account is the system user that the server's processes run as.
@@ -52,12 +51,14 @@ func (a account) own(path string) error {
 }
 
 // command prepares a program that runs to its end under the account. If ctx
-// ends, all of its process group is killed, as initdb starts children.
+// ends it is asked to end, not killed: initdb then ends with its current step,
+// within half a second, and the server that it runs for that leaves no shared
+// memory behind.
 func (a account) command(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	a.detach(cmd)
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = killLimit
 	return cmd
 }
 

@@ -98,6 +98,24 @@ func TestLinksInPathLeadToTheInstallation(t *testing.T) {
 	require.Equal(t, "postgres in PATH", why)
 }
 
+func TestPgConfigLeadsToTheInstallation(t *testing.T) {
+	install := fakeInstall(t, realTempDir(t), "initdb", "postgres")
+	tools := t.TempDir()
+	t.Setenv("PATH", tools)
+	for bindir, want := range map[string]string{install: install, t.TempDir(): ""} {
+		script := "#!/bin/sh\necho " + bindir + "\n"
+		require.NoError(t, os.WriteFile(filepath.Join(tools, "pg_config"), []byte(script), 0o755))
+		dir, why, err := fromPgConfig(t.Context())
+		require.Equal(t, want, dir)
+		if want == "" {
+			require.ErrorContains(t, err, "pg_config --bindir = "+bindir+": has no initdb")
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, "pg_config --bindir", why)
+	}
+}
+
 func TestEndOfContextIsNotTakenForAbsence(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

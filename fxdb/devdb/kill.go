@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// killLimit is how long killed processes may take to be gone.
+// killLimit is how long processes that were told to end may take.
 const killLimit = 5 * time.Second
 
 // terminate makes the supervisor stop the server at once, users or not.

@@ -5,6 +5,7 @@ package devdb
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -155,6 +156,33 @@ func TestStartInterruptedAnywhereLeavesNothing(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		requireNothingLeft(t, base)
 	}
+}
+
+func TestStartInterruptedDuringInitdbLeavesNothing(t *testing.T) {
+	base, cache := newBase(t), t.TempDir()
+	for _, limit := range []time.Duration{60 * time.Millisecond, 120 * time.Millisecond, 240 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		_, err := Start(ctx, inDirs(base, cache))
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		requireNothingLeft(t, base)
+		left, err := filepath.Glob(filepath.Join(cache, "*"))
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
+func TestWaitForAnotherStarterHonoursContext(t *testing.T) {
+	base := newBase(t)
+	require.NoError(t, start(t, inDirs(base, testCache)).Stop(t.Context()))
+	unlock, err := lock(t.Context(), filepath.Join(base, "start.lock"))
+	require.NoError(t, err)
+	defer unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = Start(ctx, inDirs(base, testCache), Shared())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "another process")
 }
 
 func TestServerThatCannotStartShowsItsLog(t *testing.T) {
