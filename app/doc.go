@@ -1,0 +1,9 @@
+// The agency server: every database client of the agency on one pool.
+//
+//	go run ./app
+//
+// With no setting at all it starts a throwaway PostgreSQL server, migrates it
+// and serves on 127.0.0.1:8080. ADDR changes the address; DATABASE_URL and the
+// DB_* settings of package fxdb name another database, and DB_MIGRATE=true
+// migrates that one too. SIGTERM and Ctrl-C stop it cleanly.
+package main

@@ -1,0 +1,108 @@
+package modules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+)
+
+// The classes of the clients' errors, found with errors.Is. The pool's own
+// (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come
+// through as they are.
+var (
+	ErrUnavailable = errors.New("the database can't be reached")           // SQLSTATE class 08, 53300, 57P01 to 57P03, a failed dial
+	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, the context's deadline
+	ErrNotFound    = errors.New("not found")                               // no row where one is required
+	ErrConflict    = errors.New("already exists")                          // 23505
+	ErrReference   = errors.New("refers to something that does not exist") // 23503
+	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22P02, or a check before sending
+	ErrForbidden   = errors.New("not allowed")                             // 42501, a row-level security refusal included
+	ErrSchema      = errors.New("the schema is not what the client needs") // 42P01, 42703, 3F000, or migrations that are missing
+	errServer      = errors.New("the database refused the statement")      // any other SQLSTATE
+)
+
+// Invalid returns an ErrInvalid that names the field and says what it must be.
+func Invalid(field, must string) error { return fmt.Errorf("%w: %s %s", ErrInvalid, field, must) }
+
+// classified is an error with its class. Its text has the SQLSTATE and the
+// constraint, never the server's message or detail: those repeat values.
+type classified struct {
+	class, err error
+	detail     string
+}
+
+func (e *classified) Error() string {
+	if e.detail == "" {
+		return e.class.Error()
+	}
+	return e.class.Error() + " (" + e.detail + ")"
+}
+
+func (e *classified) Unwrap() []error { return []error{e.class, e.err} }
+
+// Classify returns err with its class: errors.Is finds the class, errors.As what
+// the server said. nil stays nil; errors that have a class already, or that are
+// no fault of the database, stay as they are.
+func Classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, known := range []error{
+		fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull, fxdb.ErrTenantRequired,
+		fxdb.ErrUnscoped, fxdb.ErrNestedAcquire, tenant.ErrInvalid, ErrUnavailable, ErrTimeout, ErrNotFound,
+		ErrConflict, ErrReference, ErrInvalid, ErrForbidden, ErrSchema, errServer, context.Canceled,
+	} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	var pgErr *pgconn.PgError
+	var connectErr *pgconn.ConnectError
+	var netErr net.Error
+	switch {
+	case errors.As(err, &pgErr):
+		detail := "SQLSTATE " + pgErr.Code
+		if pgErr.ConstraintName != "" {
+			detail += ", constraint " + pgErr.ConstraintName
+		}
+		return &classified{class(pgErr.Code), err, detail}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &classified{ErrTimeout, err, ""}
+	case errors.Is(err, pgx.ErrNoRows):
+		return &classified{ErrNotFound, err, ""}
+	case errors.As(err, &connectErr), errors.As(err, &netErr), pgconn.SafeToRetry(err):
+		return &classified{ErrUnavailable, err, ""}
+	}
+	return err
+}
+
+func class(code string) error {
+	switch code {
+	case "53300", "57P01", "57P02", "57P03":
+		return ErrUnavailable
+	case "57014", "55P03":
+		return ErrTimeout
+	case "23505":
+		return ErrConflict
+	case "23503":
+		return ErrReference
+	case "23514", "23502", "22001", "22003", "22P02":
+		return ErrInvalid
+	case "42501":
+		return ErrForbidden
+	case "42P01", "42703", "3F000":
+		return ErrSchema
+	}
+	if strings.HasPrefix(code, "08") {
+		return ErrUnavailable
+	}
+	return errServer
+}

@@ -1,0 +1,74 @@
+package modules_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/tenant"
+)
+
+func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]error{
+		"08006": modules.ErrUnavailable, "08P01": modules.ErrUnavailable, "53300": modules.ErrUnavailable,
+		"57P01": modules.ErrUnavailable, "57P02": modules.ErrUnavailable, "57P03": modules.ErrUnavailable,
+		"57014": modules.ErrTimeout, "55P03": modules.ErrTimeout,
+		"23505": modules.ErrConflict, "23503": modules.ErrReference,
+		"23514": modules.ErrInvalid, "23502": modules.ErrInvalid, "22001": modules.ErrInvalid, "22003": modules.ErrInvalid, "22P02": modules.ErrInvalid,
+		"42501": modules.ErrForbidden,
+		"42P01": modules.ErrSchema, "42703": modules.ErrSchema, "3F000": modules.ErrSchema,
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			err := modules.Classify(fmt.Errorf("query: %w", &pgconn.PgError{
+				Code: code, Message: "value secret-value is bad", Detail: "Key (id)=(secret-value)", ConstraintName: "some_key",
+			}))
+			require.ErrorIs(t, err, want)
+			var pgErr *pgconn.PgError
+			require.ErrorAs(t, err, &pgErr)
+			require.ErrorContains(t, err, code)
+			require.ErrorContains(t, err, "some_key")
+			require.NotContains(t, err.Error(), "secret-value")
+			require.Same(t, err, modules.Classify(err), "classified twice")
+		})
+	}
+	for _, c := range []struct {
+		name      string
+		err, want error
+	}{
+		{"no row", pgx.ErrNoRows, modules.ErrNotFound},
+		{"a deadline", context.DeadlineExceeded, modules.ErrTimeout},
+		{"a dial", &net.OpError{Op: "dial", Err: errors.New("refused")}, modules.ErrUnavailable},
+		{"no tenant", fxdb.ErrTenantRequired, fxdb.ErrTenantRequired},
+		{"a drain", fxdb.ErrDraining, fxdb.ErrDraining},
+		{"not started", fxdb.ErrNotStarted, fxdb.ErrNotStarted},
+		{"a full pool", &fxdb.AcquireError{Err: fxdb.ErrAcquireTimeout}, fxdb.ErrAcquireTimeout},
+		{"a bad identity", tenant.Identity{}.Validate(), tenant.ErrInvalid},
+		{"the caller's cancel", context.Canceled, context.Canceled},
+	} {
+		require.ErrorIs(t, modules.Classify(c.err), c.want, c.name)
+		require.ErrorIs(t, modules.Classify(c.err), c.err, c.name)
+	}
+	require.NoError(t, modules.Classify(nil))
+	other := modules.Classify(&pgconn.PgError{Code: "40001", Message: "secret-value"})
+	require.NotContains(t, other.Error(), "secret-value")
+	require.ErrorContains(t, other, "40001")
+}
+
+func ExampleClassify() {
+	err := modules.Classify(&pgconn.PgError{Code: "23505", ConstraintName: "agents_name_key", Detail: "Key (name)=(Ada) already exists."})
+	fmt.Println(errors.Is(err, modules.ErrConflict))
+	fmt.Println(err)
+	// Output:
+	// true
+	// already exists (SQLSTATE 23505, constraint agents_name_key)
+}
