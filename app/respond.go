@@ -63,7 +63,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if !errors.Is(err, c.err) {
 			continue
 		}
-		message := err.Error()
+		message := sentence(err)
 		if c.status >= http.StatusInternalServerError {
 			h.log.Warn("request failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 			w.Header().Set("Retry-After", "1")
@@ -74,6 +74,16 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h.log.Error("request failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 	respond(w, http.StatusInternalServerError, apiError{"internal", "something went wrong; it is in the log"})
+}
+
+// sentence is an error without the client and the operation that stand before
+// it: the caller knows what was asked.
+func sentence(err error) string {
+	text := err.Error()
+	if parts := strings.SplitN(text, ": ", 3); len(parts) == 3 {
+		return parts[2]
+	}
+	return text
 }
 
 // decode reads one JSON value and nothing else into v.

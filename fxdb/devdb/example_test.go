@@ -18,17 +18,19 @@ func ExampleStart() {
 	if err != nil {
 		log.Fatal(err) // says what to install or to set
 	}
-	defer func() { _ = server.Stop(ctx) }()
 
 	conn, err := pgx.Connect(ctx, server.DatabaseURL(devdb.App, "postgres"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer func() { _ = conn.Close(ctx) }()
 	var who string
 	if err := conn.QueryRow(ctx, "select current_user").Scan(&who); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(who)
+	_ = conn.Close(ctx)
+	if err := server.Stop(ctx); err != nil {
+		log.Fatal(err)
+	}
 	// Output: onepool_app
 }

@@ -132,7 +132,7 @@ func fromPgConfig(ctx context.Context) (string, string, error) {
 // Both are needed, from one installation: a client package has neither, and
 // PATH may hold links to one of them alone.
 func usable(dir string) (string, error) {
-	var real [2]string
+	var dirs [2]string
 	for i, name := range []string{"initdb", "postgres"} {
 		path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
 		if err != nil {
@@ -141,14 +141,14 @@ func usable(dir string) (string, error) {
 		if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() || fi.Mode()&0o111 == 0 {
 			return "", fmt.Errorf("its %s is not an executable file", name)
 		}
-		if real[i], err = filepath.Abs(filepath.Dir(path)); err != nil {
+		if dirs[i], err = filepath.Abs(filepath.Dir(path)); err != nil {
 			return "", err
 		}
 	}
-	if real[0] != real[1] {
-		return "", fmt.Errorf("initdb is from %s but postgres from %s", real[0], real[1])
+	if dirs[0] != dirs[1] {
+		return "", fmt.Errorf("initdb is from %s but postgres from %s", dirs[0], dirs[1])
 	}
-	return real[0], nil
+	return dirs[0], nil
 }
 
 var number = regexp.MustCompile(`\d+(\.\d+)?`)

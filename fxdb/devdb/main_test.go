@@ -156,7 +156,7 @@ func lingering(d time.Duration) Option { return func(c *config) { c.linger = d }
 func newBase(t *testing.T) string {
 	t.Helper()
 	// Not t.TempDir: sockets need a short path that every user can enter.
-	dir, err := os.MkdirTemp(filepath.Dir(chooseBase()), "odt")
+	dir, err := os.MkdirTemp(filepath.Dir(chooseBase()), "odt") //nolint:usetesting // see above
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() {

@@ -41,7 +41,7 @@ func TestServerOfProcessThatExitsWithoutStopIsGone(t *testing.T) {
 // A starter may be killed at any moment of Start.
 func TestServerOfStarterKilledWhileStarting(t *testing.T) {
 	base := newBase(t)
-	start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
+	_ = start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
 	for after := 10 * time.Millisecond; after < 150*time.Millisecond; after += 20 * time.Millisecond {
 		c := spawn(t, "own", base)
 		timer := time.AfterFunc(after, c.kill)

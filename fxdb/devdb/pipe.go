@@ -3,6 +3,7 @@
 package devdb
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,7 +83,7 @@ func supervised(dir string) bool {
 			h.release()
 			return true
 		}
-		if err != syscall.ENOENT && err != syscall.ENXIO {
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ENXIO) {
 			return true
 		}
 	}

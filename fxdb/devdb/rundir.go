@@ -21,7 +21,7 @@ const roomNeeded = 1 << 30
 func chooseBase() string {
 	parent := os.TempDir()
 	var st syscall.Statfs_t
-	if err := syscall.Statfs("/dev/shm", &st); err == nil && uint64(st.Bavail)*uint64(st.Bsize) >= roomNeeded {
+	if err := syscall.Statfs("/dev/shm", &st); err == nil && uint64(st.Bavail)*uint64(st.Bsize) >= roomNeeded { //nolint:unconvert // the types differ between systems
 		parent = "/dev/shm"
 	}
 	return filepath.Join(parent, "onepool-"+strconv.Itoa(os.Geteuid()))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,7 +145,7 @@ func TestStartHonoursContext(t *testing.T) {
 
 func TestStartInterruptedAnywhereLeavesNothing(t *testing.T) {
 	base := newBase(t)
-	start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
+	_ = start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
 	for limit := 2 * time.Millisecond; ; limit += 15 * time.Millisecond {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		s, err := Start(ctx, inDirs(base, testCache))
@@ -189,7 +190,7 @@ func TestServerThatCannotStartShowsItsLog(t *testing.T) {
 	base := newBase(t)
 	saved := serverSettings
 	defer func() { serverSettings = saved }()
-	serverSettings = append(saved[:len(saved):len(saved)], "shared_buffers=nonsense")
+	serverSettings = slices.Concat(saved, []string{"shared_buffers=nonsense"})
 	for _, opts := range [][]Option{{}, {Shared()}} {
 		_, err := Start(t.Context(), append(opts, inDirs(base, t.TempDir()))...)
 		require.ErrorContains(t, err, `invalid value for parameter "shared_buffers"`)

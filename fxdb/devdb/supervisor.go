@@ -101,7 +101,7 @@ func (s *supervisor) ready(ctx context.Context) error {
 		case <-s.gone:
 			return fmt.Errorf("devdb: the server ended while starting; its log says:\n%s", s.logTail())
 		case <-ctx.Done():
-			return fmt.Errorf("devdb: the server is not ready: %w; last attempt: %v; its log says:\n%s",
+			return fmt.Errorf("devdb: the server is not ready: %w; last attempt: %w; its log says:\n%s",
 				context.Cause(ctx), err, s.logTail())
 		case <-tick.C:
 		}
@@ -116,7 +116,7 @@ func (s *supervisor) logTail() string {
 	}
 	tail := make([]byte, min(fi.Size(), 4096))
 	n, err := s.log.ReadAt(tail, fi.Size()-int64(len(tail)))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err.Error()
 	}
 	return strings.TrimSpace(string(tail[:n]))

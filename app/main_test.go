@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// The test binary is the server too, for tests that need a process to signal.
+func TestMain(m *testing.M) {
+	if os.Getenv("ONEPOOL_APP_TEST_RUN") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// newServer serves the API on a database of this test's own.
+func newServer(t testing.TB, opts ...fx.Option) *httptest.Server {
+	t.Helper()
+	var h http.Handler
+	app := fxtest.New(t, agency, fx.Supply(zap.NewNop()), fx.Populate(&h), fx.Options(opts...))
+	app.RequireStart()
+	t.Cleanup(app.RequireStop)
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func call(t testing.TB, method, url, tenant, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	if tenant != "" {
+		r.Header.Set("X-Tenant-ID", tenant)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	if len(b) > 0 {
+		require.Equal(t, "application/json", resp.Header.Get("Content-Type"), "%s %s", method, url)
+	}
+	return resp.StatusCode, string(b)
+}
+
+const ada = `{"id": "ada", "name": "Ada", "model_family": "claude-3.5", "capabilities": {"task_types": ["research"], "languages": ["Go"]}}`
+
+// TestAPI is one story: the steps build on each other.
+func TestAPI(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testkit.Swap(t))
+	for _, step := range []struct {
+		method, path, tenant, body string
+		status                     int
+		want                       string // part of the answer
+	}{
+		{"GET", "/livez", "", "", 200, `"alive"`},
+		{"GET", "/readyz", "", "", 200, `"ready":true`},
+		{"GET", "/stats", "", "", 200, `"max":10`},
+
+		{"POST", "/agents", "", ada, 400, `"code":"tenant_required"`},
+		{"POST", "/agents", " ", ada, 400, `"code":"tenant_invalid"`},
+		{"POST", "/agents", "acme", ada, 201, `"id":"ada"`},
+		{"POST", "/agents", "acme", ada, 409, `"message":"agent already exists (SQLSTATE 23505, constraint agents_pkey)"`},
+		{"POST", "/agents", "globex", ada, 201, `"id":"ada"`},
+		{"POST", "/agents", "acme", `{"name": "Bob", "model_family": "gpt-4"}`, 201, `"name":"Bob"`},
+		{"POST", "/agents", "acme", `{"name": "", "model_family": "gpt-4"}`, 400, `"message":"invalid: name must not be blank"`},
+		{"POST", "/agents", "acme", `{"name": "Eve", "model_family": "x", "tenant_id": "globex"}`, 400, `unknown field`},
+		{"POST", "/agents", "acme", `{"name": "Eve"`, 400, `"code":"invalid"`},
+		{"POST", "/agents", "acme", ada + ada, 400, `behind the JSON value`},
+		{"POST", "/agents", "acme", ``, 400, `the body is empty`},
+		{"POST", "/agents", "acme", `[]`, 400, `"code":"invalid"`},
+		{"POST", "/agents", "acme", `{"name": "` + strings.Repeat("x", maxBody) + `"}`, 413, `"code":"too_large"`},
+
+		{"GET", "/agents/ada", "acme", "", 200, `"languages":["Go"]`},
+		{"GET", "/agents/ada", "initech", "", 404, `"message":"agent not found"`},
+		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 0.9, "latency_ms": 1200}`, 200, `"task_count":1`},
+		{"POST", "/agents/ada/performance", "acme", `{"quality_score": 2}`, 400, `quality_score must be from 0 to 1`},
+		{"POST", "/agents/none/performance", "acme", `{}`, 404, `"code":"not_found"`},
+
+		{"GET", "/agents", "acme", "", 200, `"id":"ada"`},
+		{"GET", "/agents?task_type=research&language=Go&language=Rust&max_utilization=50&min_success_rate=0.5", "acme", "", 200, `"id":"ada"`},
+		{"GET", "/agents?task_type=juggling", "acme", "", 200, `{"agents":[]}`},
+		{"GET", "/agents?limit=1", "acme", "", 200, `"next":"`},
+		{"GET", "/agents?limit=0", "acme", "", 400, `limit must be`},
+		{"GET", "/agents?after=x", "acme", "", 400, `after must be a cursor`},
+		{"GET", "/agents?after=x&task_type=y", "acme", "", 400, `goes with no filter`},
+		{"GET", "/agents?taskType=research", "acme", "", 400, `no parameter`},
+		{"GET", "/agents?task_type=a&task_type=b", "acme", "", 400, `more than once`},
+		{"GET", "/agents?max_utilization=lots", "acme", "", 400, `must be a number`},
+		{"GET", "/agents/stats", "acme", "", 200, `"total_agents":2`},
+		{"GET", "/agents/stats", "globex", "", 200, `"total_agents":1`},
+
+		{"DELETE", "/agents/ada", "acme", "", 204, ""},
+		{"DELETE", "/agents/ada", "acme", "", 404, `"code":"not_found"`},
+		{"GET", "/agents/ada", "globex", "", 200, `"id":"ada"`},
+
+		{"PUT", "/agents/ada", "acme", "", 405, `takes GET and DELETE`},
+		{"DELETE", "/agents", "acme", "", 405, `takes GET and POST`},
+		{"GET", "/nothing", "acme", "", 404, `"code":"not_found"`},
+	} {
+		status, body := call(t, step.method, s.URL+step.path, step.tenant, step.body)
+		require.Equal(t, step.status, status, "%s %s as %q: %s", step.method, step.path, step.tenant, body)
+		require.Contains(t, body, step.want, "%s %s", step.method, step.path)
+		if status >= 400 {
+			var e apiError
+			require.NoError(t, json.Unmarshal([]byte(body), &e))
+			require.NotEmpty(t, e.Code)
+			require.NotEmpty(t, e.Message)
+		}
+	}
+}
+
+func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
+	t.Parallel()
+	server := pgfault.Start(t)
+	server.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
+		require.NoError(t, err)
+	})
+	s := newServer(t, fx.Replace(fxdb.Config{
+		URL: server.DatabaseURL(devdb.App, "app"), MigrateURL: server.DatabaseURL(devdb.Owner, "app"),
+		Migrate: true, PoolMax: 5, ApplicationName: "agency",
+	}))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	watched := make(chan error, 1)
+	most := 0
+	go server.Admin(t, func(c *pgx.Conn) {
+		for ctx.Err() == nil {
+			var ours, others int
+			err := c.QueryRow(context.Background(), `
+				select count(*) filter (where application_name = 'agency'), count(*) filter (where application_name <> 'agency')
+				from pg_stat_activity where datname = 'app'`).Scan(&ours, &others)
+			if err == nil && others > 0 {
+				err = fmt.Errorf("%d backends without our application name", others)
+			}
+			if err != nil {
+				watched <- err
+				return
+			}
+			most = max(most, ours)
+		}
+		watched <- nil
+	})
+	var wg sync.WaitGroup
+	failed := make(chan string, 1000)
+	for i := range 100 {
+		wg.Go(func() {
+			name := fmt.Sprintf("tenant-%d", i)
+			for j := range 10 {
+				path, body, want := "/agents", fmt.Sprintf(`{"id": "a%d", "name": "n%d", "model_family": "x"}`, j, j), 201
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+path, strings.NewReader(body))
+				if err == nil {
+					r.Header.Set("X-Tenant-ID", name)
+					var resp *http.Response
+					if resp, err = http.DefaultClient.Do(r); err == nil {
+						resp.Body.Close()
+						if resp.StatusCode != want {
+							err = errors.New(resp.Status)
+						}
+					}
+				}
+				if err != nil {
+					failed <- err.Error()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	stop()
+	require.NoError(t, <-watched)
+	close(failed)
+	for f := range failed {
+		t.Error(f)
+	}
+	require.Positive(t, most)
+	require.LessOrEqual(t, most, 5)
+	t.Logf("%d backends at most, of 5", most)
+}
+
+// process is the server as a process of its own.
+type process struct {
+	cmd       *exec.Cmd
+	url, data string
+	log       string // file of its standard error
+}
+
+func startProcess(t *testing.T, env ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0])}
+	p.cmd.Env = append([]string{"ONEPOOL_APP_TEST_RUN=1", "ADDR=127.0.0.1:0"}, env...)
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "DB_") && !strings.HasPrefix(kv, "DATABASE_URL=") && !strings.HasPrefix(kv, "PG") {
+			p.cmd.Env = append(p.cmd.Env, kv)
+		}
+	}
+	p.log = filepath.Join(t.TempDir(), "stderr")
+	stderr, err := os.Create(p.log)
+	require.NoError(t, err)
+	defer stderr.Close()
+	p.cmd.Stderr = stderr
+	out, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if database, ok := strings.CutPrefix(lines.Text(), "database: "); ok {
+			p.data, _, _ = strings.Cut(database, ":5432/")
+		}
+		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			p.url = url
+			break
+		}
+	}
+	if p.url == "" {
+		_ = p.cmd.Wait()
+	}
+	return p
+}
+
+func (p *process) stderr() string {
+	b, _ := os.ReadFile(p.log)
+	return string(b)
+}
+
+func TestASignalStopsTheServerCleanly(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t)
+			require.NotEmpty(t, p.url, p.stderr())
+			status, _ := call(t, http.MethodPost, p.url+"/agents", "acme", ada)
+			require.Equal(t, http.StatusCreated, status)
+			require.DirExists(t, p.data)
+			http.DefaultClient.CloseIdleConnections()
+
+			require.NoError(t, p.cmd.Process.Signal(sig))
+			require.NoError(t, p.cmd.Wait(), p.stderr())
+			require.NoDirExists(t, p.data, "the throwaway server is still there")
+		})
+	}
+}
+
+func TestAKilledServerLeavesNoDatabaseBehind(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t)
+	require.NotEmpty(t, p.url, p.stderr())
+	pid, err := os.ReadFile(filepath.Join(p.data, "data", "postmaster.pid"))
+	require.NoError(t, err)
+	var postmaster int
+	_, err = fmt.Sscan(string(pid), &postmaster)
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Process.Kill())
+	require.Error(t, p.cmd.Wait())
+	require.Eventually(t, func() bool {
+		_, statErr := os.Stat(p.data)
+		return errors.Is(statErr, os.ErrNotExist) && errors.Is(syscall.Kill(postmaster, 0), syscall.ESRCH)
+	}, time.Minute, 10*time.Millisecond)
+}
+
+func TestDatabaseURLIsUsedAndABadOneFailsTheStart(t *testing.T) {
+	t.Parallel()
+	url := testkit.DB(t).Pool().Config().ConnString()
+	p := startProcess(t, "DATABASE_URL="+url)
+	require.Empty(t, p.url)
+	require.Contains(t, p.stderr(), "DB_MIGRATE=true", "an empty database is used, and what is missing is said")
+
+	p = startProcess(t, "DATABASE_URL="+url, "DB_POOL_MAX=none")
+	require.Empty(t, p.url)
+	require.Contains(t, p.stderr(), "DB_POOL_MAX")
+	require.Equal(t, 1, p.cmd.ProcessState.ExitCode())
+}
