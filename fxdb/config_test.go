@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/pgfault"
 )
 
 // setenv clears every setting and sets those given.
@@ -240,4 +242,57 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAPasswordThatNeedsEncodingLogsIn asks a server that wants the password.
+func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
+	s := pgfault.Start(t)
+	s.Admin(t, func(c *pgx.Conn) {
+		for _, sql := range []string{
+			"create role clerk login password '" + strings.ReplaceAll(secret, "'", "''") + "'",
+			"copy (select 'local all postgres trust' union all select 'local all all scram-sha-256') to '" + filepath.Dir(hbaFile(t, c)) + "/pg_hba.conf'",
+			"select pg_reload_conf()",
+		} {
+			_, err := c.Exec(t.Context(), sql)
+			require.NoError(t, err)
+		}
+	})
+	u, err := url.Parse(s.DatabaseURL("clerk", "postgres"))
+	require.NoError(t, err)
+	host, encoded := u.Query().Get("host"), strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
+	parts := map[string]string{"DB_HOST": host, "DB_USER": "clerk", "DB_NAME": "postgres"}
+	for name, env := range map[string]map[string]string{
+		"in a URL":    {"DATABASE_URL": "postgres://clerk:" + encoded + "@/postgres?host=" + host},
+		"in keywords": {"DATABASE_URL": "host=" + host + " user=clerk dbname=postgres password='" + strings.ReplaceAll(secret, "'", `\'`) + "'"},
+		"in parts":    {"DB_PASSWORD": secret},
+		"in a file":   {"DB_PASSWORD_FILE": file},
+		"wrong":       {"DB_PASSWORD": secret + "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, env)
+			if env["DATABASE_URL"] == "" {
+				for k, v := range parts {
+					t.Setenv(k, v)
+				}
+			}
+			cfg, err := fxdb.ConfigFromEnv()
+			require.NoError(t, err)
+			db, err := fxdb.Open(t.Context(), cfg)
+			if name == "wrong" {
+				require.ErrorContains(t, err, "password authentication failed")
+				require.NotContains(t, err.Error(), "s3cr")
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, db.Close(t.Context()))
+		})
+	}
+}
+
+func hbaFile(t testing.TB, c *pgx.Conn) (file string) {
+	t.Helper()
+	require.NoError(t, c.QueryRow(t.Context(), "show hba_file").Scan(&file))
+	return file
 }

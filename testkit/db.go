@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,7 +124,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("testkit: migrate: %w", err)
 	}
-	name := fmt.Sprintf("onepool_test_%d_%d", os.Getpid(), count.Add(1))
+	name := fmt.Sprintf("onepool_test_%s_%d", s.run, count.Add(1))
 	if err := s.clone(ctx, name, template); err != nil {
 		return nil, fmt.Errorf("testkit: make a database: %w", err)
 	}

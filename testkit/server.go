@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/url"
 	"os"
@@ -22,6 +23,7 @@ const startTimeout = 60 * time.Second
 type server struct {
 	admin     *pgxpool.Pool
 	url       func(role, database string) string
+	run       string // tells this process's databases from those of others
 	throwaway bool
 	fast      bool // CREATE DATABASE by copying files is faster: nothing is synced to disk
 
@@ -32,7 +34,7 @@ type server struct {
 var connect = sync.OnceValues(func() (*server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	s := &server{templates: make(map[string]*template)}
+	s := &server{run: strings.ToLower(rand.Text()[:8]), templates: make(map[string]*template)}
 	adminURL := os.Getenv("TEST_DATABASE_URL")
 	if adminURL != "" {
 		s.url = func(role, database string) string { return rewrite(adminURL, role, database) }

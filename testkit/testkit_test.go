@@ -2,9 +2,13 @@ package testkit_test
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"regexp"
 	"testing"
 	"testing/fstest"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
@@ -85,4 +89,104 @@ func TestSwapNeverRunsTheProductionConstructor(t *testing.T) {
 	require.ErrorIs(t, err, fxdb.ErrTenantRequired)
 	_, err = n.db.Exec(asTenant(t, "acme"), "insert into notes.notes (body) values ('x')")
 	require.NoError(t, err)
+}
+
+// TestInAProcessThatFails runs the test that runFailing names, and nothing else.
+func TestInAProcessThatFails(t *testing.T) {
+	if fail, ok := failing[os.Getenv("TESTKIT_FAILING")]; ok {
+		fail(t)
+	}
+}
+
+var failing = map[string]func(*testing.T){
+	"leak": func(t *testing.T) {
+		_, err := testkit.DB(t).Named("leaky").Acquire(t.Context())
+		require.NoError(t, err)
+	},
+	"failure": func(t *testing.T) {
+		db := testkit.DB(t, testkit.Migrations("notes", notes))
+		_, err := db.Exec(asTenant(t, "acme"), "insert into notes.notes (body) values ('evidence')")
+		require.NoError(t, err)
+		t.Fail()
+	},
+	"bad migration": func(t *testing.T) {
+		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1/0;\n")}}))
+	},
+	"foreign pool": func(t *testing.T) {
+		db := testkit.DB(t)
+		other, err := fxdb.Open(t.Context(), fxdb.Config{URL: db.Pool().Config().ConnString()})
+		require.NoError(t, err)
+		defer other.Close(t.Context())
+		testkit.Owner(t, other)
+	},
+}
+
+func runFailing(t *testing.T, name string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInAProcessThatFails$")
+	cmd.Env = append(os.Environ(), "TESTKIT_FAILING="+name)
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, "the test passed:\n%s", out)
+	return string(out)
+}
+
+func TestAFailedTestKeepsItsDatabaseAndLogsItsURL(t *testing.T) {
+	t.Parallel()
+	testkit.DB(t) // the shared server lives as long as this test, too
+	out := runFailing(t, "failure")
+	url := regexp.MustCompile(`database kept: (\S+)`).FindStringSubmatch(out)
+	require.Len(t, url, 2, out)
+	conn, err := pgx.Connect(t.Context(), url[1])
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	var body string
+	require.NoError(t, conn.QueryRow(t.Context(), `
+		select body from notes.notes, set_config('app.current_tenant', 'acme', false)`).Scan(&body))
+	require.Equal(t, "evidence", body)
+}
+
+func TestWhatFailsATestSaysWhy(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][]string{
+		"leak":          {"did not give back all connections", "leaky", "testkit_test.go"},
+		"bad migration": {`migrations "bad"`, "division by zero"},
+		"foreign pool":  {"not made by testkit"},
+	} {
+		out := runFailing(t, name)
+		for _, part := range want {
+			require.Contains(t, out, part, name)
+		}
+	}
+}
+
+func TestAPassedTestLeavesNoDatabase(t *testing.T) {
+	t.Parallel()
+	watch := testkit.DB(t)
+	var name string
+	t.Run("passes", func(t *testing.T) {
+		require.NoError(t, testkit.DB(t).QueryRow(t.Context(), "select current_database()").Scan(&name))
+	})
+	var exists bool
+	require.NoError(t, watch.QueryRow(t.Context(), "select exists (select from pg_database where datname = $1)", name).Scan(&exists))
+	require.False(t, exists)
+}
+
+func TestOwnerSeesTheSameDatabase(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMax = 3 }))
+	require.Equal(t, 3, db.Stats().Max)
+	_, err := testkit.Owner(t, db.Named("other handle")).Exec(t.Context(), "create schema s; create table s.t (n int); insert into s.t values (1)")
+	require.NoError(t, err)
+	_, err = testkit.Owner(t, db).Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+	var n int
+	require.NoError(t, db.QueryRow(t.Context(), "update s.t set n = 2 returning n").Scan(&n))
+	require.Equal(t, 2, n)
+	_, err = db.Exec(t.Context(), "drop table s.t")
+	require.Error(t, err, "the pool's role is the owner")
+}
+
+func TestPool(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, testkit.Pool(t).Ping(t.Context()))
 }
