@@ -250,7 +250,7 @@ func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
 	s.Admin(t, func(c *pgx.Conn) {
 		for _, sql := range []string{
 			"create role clerk login password '" + strings.ReplaceAll(secret, "'", "''") + "'",
-			"copy (select 'local all postgres trust' union all select 'local all all scram-sha-256') to '" + filepath.Dir(hbaFile(t, c)) + "/pg_hba.conf'",
+			"copy (values ('local all postgres trust'), ('local all clerk scram-sha-256')) to '" + hbaFile(t, c) + "'",
 			"select pg_reload_conf()",
 		} {
 			_, err := c.Exec(t.Context(), sql)

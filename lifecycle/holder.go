@@ -1,8 +1,6 @@
 package lifecycle
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -206,101 +204,4 @@ func isOwnFrame(function string) bool {
 		}
 	}
 	return false
-}
-
-// tracer keeps the slots true. It adds no line to any log.
-type tracer struct{ m *Monitor }
-
-type rawCancel struct{}
-
-// TraceAcquireStart bounds acquires that come straight from the pool; those
-// through Monitor.Acquire are bounded there.
-func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	if ctx.Value(acquisitionKey{}) != nil {
-		return ctx
-	}
-	t.m.waiting.Add(1)
-	ctx, cancel := t.m.bound(ctx)
-	a := &acquisition{client: rawPool}
-	runtime.Callers(3, a.pcs[:])
-	ctx = context.WithValue(reasonContext{ctx}, acquisitionKey{}, a)
-	return context.WithValue(ctx, rawCancel{}, cancel)
-}
-
-// reasonContext tells the reason of its end where a plain context tells only
-// that it ended: pgxpool hands Err to the caller of an acquire as it is.
-type reasonContext struct{ context.Context }
-
-func (c reasonContext) Err() error {
-	err := c.Context.Err()
-	if cause := context.Cause(c.Context); errors.Is(cause, ErrDraining) || errors.Is(cause, ErrAcquireTimeout) {
-		return cause
-	}
-	return err
-}
-
-func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
-	a, _ := ctx.Value(acquisitionKey{}).(*acquisition)
-	if cancel, ok := ctx.Value(rawCancel{}).(context.CancelFunc); ok {
-		cancel()
-		t.m.waiting.Add(-1)
-	}
-	if data.Conn != nil && a != nil {
-		t.m.hold(data.Conn, a)
-	}
-}
-
-func (t tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) { t.m.release(data.Conn) }
-
-func (t tracer) began(conn *pgx.Conn, sql string) {
-	if s := slotOf(conn); s != nil {
-		s.mu.Lock()
-		s.query, s.running = sql, true
-		s.mu.Unlock()
-	}
-}
-
-func (t tracer) ended(conn *pgx.Conn, err error) {
-	if s := slotOf(conn); s != nil {
-		s.mu.Lock()
-		s.running = false
-		s.mu.Unlock()
-	}
-	if err == nil {
-		t.m.health.lastAnswer.Store(time.Now().UnixNano())
-	}
-}
-
-func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	t.began(conn, data.SQL)
-	return ctx
-}
-
-func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
-	t.ended(conn, data.Err)
-}
-
-func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
-	sql := "batch"
-	if data.Batch != nil && len(data.Batch.QueuedQueries) > 0 {
-		// The last statement is the caller's own: a scope stands before it.
-		sql = data.Batch.QueuedQueries[len(data.Batch.QueuedQueries)-1].SQL
-	}
-	t.began(conn, sql)
-	return ctx
-}
-
-func (t tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
-
-func (t tracer) TraceBatchEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
-	t.ended(conn, data.Err)
-}
-
-func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
-	t.began(conn, "copy "+data.TableName.Sanitize()+" from stdin")
-	return ctx
-}
-
-func (t tracer) TraceCopyFromEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
-	t.ended(conn, data.Err)
 }
