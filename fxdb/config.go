@@ -9,16 +9,19 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/agentagency/onepool/lifecycle"
 )
 
 // Start modes.
 const (
-	// StartRequire fails the start when the server can't be reached in its budget.
-	StartRequire = "require"
-	// StartWait retries until the start deadline.
-	StartWait = "wait"
-	// StartDegrade starts with a warning and connects in the background.
-	StartDegrade = "degrade"
+	// StartRequire fails the start when the server can't be reached.
+	StartRequire = string(lifecycle.StartRequire)
+	// StartWait tries again, backing off, for four fifths of fx's start time.
+	StartWait = string(lifecycle.StartWait)
+	// StartDegrade starts with a warning and connects, and migrates, in the
+	// background. Until then every use fails with ErrNotStarted.
+	StartDegrade = string(lifecycle.StartDegrade)
 )
 
 // The defaults of Config's fields.
@@ -147,7 +150,6 @@ func (c Config) validate() error {
 		{!oneOf(c.VerifyTenancy, "off", "warn", "require"), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
 		// What is known but not built yet is refused, never ignored.
-		{c.Start != StartRequire, "DB_START", fmt.Sprintf("%q is not available in this version: use require", c.Start)},
 		{c.VerifyTenancy != "off", "DB_VERIFY_TENANCY", fmt.Sprintf("%q is not available in this version: use off", c.VerifyTenancy)},
 		{c.Pooler != "none", "DB_POOLER", fmt.Sprintf("%q is not available in this version: connect to the server itself", c.Pooler)},
 		{len(c.Dedicated) > 0, "DB_DEDICATED", "dedicated pools are not available in this version: leave it empty"},

@@ -154,7 +154,6 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_SSL", "on it", "neither true nor false"},
 		{"DB_SSLMODE", "sometimes", "unknown"},
 		{"DB_START", "later", "unknown"},
-		{"DB_START", "wait", "not available in this version"},
 		{"DB_VERIFY_TENANCY", "warn", "not available in this version"},
 		{"DB_VERIFY_TENANCY", "x", "unknown"},
 		{"DB_POOLER", "transaction", "not available in this version"},

@@ -155,6 +155,20 @@ func TestModuleStartsWithoutAConsumerAndFailsWithAReason(t *testing.T) {
 	require.ErrorContains(t, app.Err(), "DB_POOL_MAX")
 }
 
+func TestStartModesReachThePool(t *testing.T) {
+	t.Parallel()
+	nowhere := fxdb.Config{URL: "postgres://u@127.0.0.1:1/d", Start: fxdb.StartWait}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := fxdb.Open(ctx, nowhere)
+	require.ErrorContains(t, err, "gave up after")
+
+	nowhere.Start = fxdb.StartDegrade
+	db := startApp(t, nowhere)
+	require.ErrorIs(t, db.Ping(t.Context()), fxdb.ErrNotStarted)
+	require.False(t, db.Monitor().Health(t.Context()).Ready)
+}
+
 func TestConfigIsChangedByDecorating(t *testing.T) {
 	t.Parallel()
 	url := urlOf(t)

@@ -178,6 +178,7 @@ func anyInQuery(held []*slot) bool {
 func (m *Monitor) closePool() <-chan struct{} {
 	closed := make(chan struct{})
 	go func() {
+		m.background.Wait()
 		m.pool.Close()
 		close(closed)
 	}()

@@ -39,6 +39,10 @@ type Config struct {
 	// query's own deadline. Default 10 s.
 	AcquireTimeout time.Duration
 
+	// Start says what Start does when the server can't be reached. Default
+	// StartRequire.
+	Start StartMode
+
 	// Origin says where the pool was asked for. It is reported when a second
 	// pool is opened on the same database in one process.
 	Origin string
@@ -83,8 +87,10 @@ type Monitor struct {
 
 	health health
 
-	startMu sync.Mutex
-	drain   drainOnce
+	startMu    sync.Mutex
+	startErr   atomic.Pointer[error] // of the last attempt
+	background sync.WaitGroup        // goroutines that end with closing
+	drain      drainOnce
 }
 
 // New builds the pool without opening a connection. It fails when cfg.Pool is
@@ -97,6 +103,13 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = DefaultAcquireTimeout
+	}
+	switch cfg.Start {
+	case "":
+		cfg.Start = StartRequire
+	case StartRequire, StartWait, StartDegrade:
+	default:
+		return nil, fmt.Errorf("lifecycle: Config.Start is %q: must be require, wait or degrade", cfg.Start)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
@@ -197,6 +210,9 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 	case stateStarting:
 		if ctx.Value(warming{}) != nil {
 			return nil
+		}
+		if err := m.startErr.Load(); err != nil {
+			return fmt.Errorf("%w (it is connecting in the background: %w)", ErrNotStarted, *err)
 		}
 		return ErrNotStarted
 	case stateReady:

@@ -7,21 +7,40 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/sethvargo/go-retry"
 	"go.uber.org/zap"
 )
 
-// MinServerVersion is the oldest PostgreSQL that Start accepts, as
-// server_version_num.
-const MinServerVersion = 130000
+// StartMode says what Start does when the server can't be reached.
+type StartMode string
+
+// The start modes. Whatever is not a matter of reaching the server (a refused
+// password, an old server, a migration that fails) fails the start in all.
+const (
+	StartRequire StartMode = "require" // fail at once
+	StartWait    StartMode = "wait"    // try again until the start's time is over
+	StartDegrade StartMode = "degrade" // start with a warning and connect in the background
+)
+
+// The waits between attempts to reach the server: 100 ms, doubled up to 5 s,
+// each up to a fifth shorter or longer.
+const (
+	startRetryWait = 100 * time.Millisecond
+	startRetryMost = 5 * time.Second
+)
+
+func startBackoff() retry.Backoff {
+	return retry.WithCappedDuration(startRetryMost, retry.WithJitterPercent(20, retry.NewExponential(startRetryWait)))
+}
 
 // warming marks the acquires of Start itself, which may pass the gate.
 type warming struct{}
 
 // Start connects: it checks the server over a connection of its own, runs
 // BeforeReady, opens the pool's minimum of connections concurrently (at least
-// one), and opens the gate.
+// one), and opens the gate. Config.Start says what happens when the server can't
+// be reached.
 //
 // It keeps to four fifths of the time left until ctx's deadline, so that the
 // start hooks that follow keep a share of theirs. When it fails nothing is left
@@ -31,23 +50,78 @@ func (m *Monitor) Start(ctx context.Context) error {
 	m.startMu.Lock()
 	defer m.startMu.Unlock()
 	switch m.state.Load() {
-	case stateReady:
+	case stateStarting, stateReady:
 		m.log.Warn("pool is already started")
 		return nil
 	case stateDraining, stateStopped:
 		return ErrDraining
 	}
-	began := time.Now()
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)*4/5)
 		defer cancel()
 	}
 	m.state.Store(stateStarting)
-	server, err := m.start(ctx)
+	var err error
+	if m.cfg.Start == StartWait {
+		err = m.startRetrying(ctx, isUnavailable)
+	} else {
+		err = m.start(ctx)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case m.cfg.Start == StartDegrade && isUnavailable(err):
+		m.log.Warn("pool starts without its server and goes on trying", zap.String("database", m.Database()), zap.Error(err))
+		m.startErr.Store(&err)
+		m.background.Go(func() {
+			// Nobody can be told that it failed for good, so every failure is tried again.
+			_ = m.startRetrying(m.closing, func(error) bool { return true })
+		})
+		return nil
+	}
+	m.abandon()
+	return err
+}
+
+// startRetrying tries again, backing off, while again says so and ctx lasts.
+func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) error {
+	attempts := 0
+	var last error
+	err := retry.Do(ctx, startBackoff(), func(ctx context.Context) error {
+		attempts++
+		if last = m.start(ctx); last == nil {
+			return nil
+		}
+		m.startErr.Store(&last)
+		if !again(last) {
+			return last
+		}
+		if ctx.Err() == nil {
+			m.log.Warn("pool can't reach its server, trying again", zap.Int("attempt", attempts), zap.Error(last))
+		}
+		return retry.RetryableError(last)
+	})
+	if err != nil && last != nil && !errors.Is(err, last) {
+		err = fmt.Errorf("gave up after %d attempts: %w (%w)", attempts, last, err)
+	}
+	return err
+}
+
+// start is one attempt.
+func (m *Monitor) start(ctx context.Context) error {
+	began := time.Now()
+	srv, err := m.checkServer(ctx)
 	if err != nil {
-		m.abandon()
-		return err
+		return fmt.Errorf("start the pool on %s: %w", m.Database(), err)
+	}
+	if m.cfg.BeforeReady != nil {
+		if err := m.cfg.BeforeReady(ctx); err != nil {
+			return err
+		}
+	}
+	if err := m.warm(ctx); err != nil {
+		return fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
 	}
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
 		return ErrDraining
@@ -56,89 +130,15 @@ func (m *Monitor) Start(ctx context.Context) error {
 		m.log.Warn("a second pool on the same database in one process: share one instead",
 			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))
 	}
-	m.log.Info("pool started", zap.String("database", m.Database()), zap.String("server", server.version),
+	m.log.Info("pool started", zap.String("database", m.Database()), zap.String("server", srv.version),
 		zap.Int32("min", m.cfg.Pool.MinConns), zap.Int32("max", m.cfg.Pool.MaxConns), zap.Duration("elapsed", time.Since(began)))
 	return nil
-}
-
-func (m *Monitor) start(ctx context.Context) (server, error) {
-	srv, err := m.checkServer(ctx)
-	if err != nil {
-		return srv, fmt.Errorf("start the pool on %s: %w", m.Database(), err)
-	}
-	if m.cfg.BeforeReady != nil {
-		if err := m.cfg.BeforeReady(ctx); err != nil {
-			return srv, err
-		}
-	}
-	if err := m.warm(ctx); err != nil {
-		return srv, fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
-	}
-	return srv, nil
 }
 
 // abandon closes what a failed start opened. All connections are back by then,
 // so the drain has nothing to wait for.
 func (m *Monitor) abandon() {
 	_, _ = Drain(context.Background(), m, 0)
-}
-
-type server struct {
-	version        string
-	number         int
-	maxConnections int
-	reserved       int
-	superuser      bool
-	bypassRLS      bool
-}
-
-// checkServer refuses servers that can't work and warns of those that will hurt.
-func (m *Monitor) checkServer(ctx context.Context) (server, error) {
-	var s server
-	conn, err := m.connect(ctx)
-	if err != nil {
-		return s, err
-	}
-	defer closeConn(conn)
-	err = conn.QueryRow(ctx, `
-		select current_setting('server_version'), current_setting('server_version_num')::int,
-		       current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int,
-		       rolsuper, rolbypassrls
-		from pg_catalog.pg_roles where rolname = current_user`,
-	).Scan(&s.version, &s.number, &s.maxConnections, &s.reserved, &s.superuser, &s.bypassRLS)
-	if err != nil {
-		return s, fmt.Errorf("check the server: %w", err)
-	}
-	if s.number < MinServerVersion {
-		return s, fmt.Errorf("server is PostgreSQL %s: %d or newer is needed", s.version, MinServerVersion/10000)
-	}
-	if limit, free := int(m.cfg.Pool.MaxConns), s.maxConnections-s.reserved; limit > free {
-		return s, fmt.Errorf("DB_POOL_MAX is %d, but the server lets ordinary roles open %d connections (max_connections %d, %d reserved): lower the one or raise the other",
-			limit, free, s.maxConnections, s.reserved)
-	}
-	if s.superuser || s.bypassRLS {
-		m.log.Warn("the pool's role bypasses row-level security: tenants are not isolated; connect as a role that is neither superuser nor BYPASSRLS",
-			zap.String("role", m.cfg.Pool.ConnConfig.User), zap.Bool("superuser", s.superuser), zap.Bool("bypassrls", s.bypassRLS))
-	}
-	return s, nil
-}
-
-// connect opens a connection that is not the pool's, with the pool's settings.
-func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
-	cc := m.cfg.Pool.ConnConfig.Copy()
-	cc.Tracer = nil
-	if m.cfg.Pool.BeforeConnect != nil {
-		if err := m.cfg.Pool.BeforeConnect(ctx, cc); err != nil {
-			return nil, err
-		}
-	}
-	return pgx.ConnectConfig(ctx, cc)
-}
-
-func closeConn(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
 }
 
 // warm opens the minimum at once. It holds what it has until all are there, so
@@ -159,39 +159,4 @@ func (m *Monitor) warm(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Database names the database for people: host, port and name, no user and no
-// password.
-func (m *Monitor) Database() string {
-	cc := m.cfg.Pool.ConnConfig
-	return fmt.Sprintf("%s:%d/%s", cc.Host, cc.Port, cc.Database)
-}
-
-// origins knows the started pools of this process, to report a second one on
-// the same database: the fault that this library exists to end.
-var origins struct {
-	sync.Mutex
-	open map[string]*Monitor
-}
-
-func claimOrigin(m *Monitor) (other string) {
-	origins.Lock()
-	defer origins.Unlock()
-	if first, ok := origins.open[m.Database()]; ok {
-		return first.cfg.Origin
-	}
-	if origins.open == nil {
-		origins.open = make(map[string]*Monitor)
-	}
-	origins.open[m.Database()] = m
-	return ""
-}
-
-func forgetOrigin(m *Monitor) {
-	origins.Lock()
-	defer origins.Unlock()
-	if origins.open[m.Database()] == m {
-		delete(origins.open, m.Database())
-	}
 }

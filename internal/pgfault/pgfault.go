@@ -2,6 +2,8 @@ package pgfault
 
 import (
 	"context"
+	"io"
+	"net"
 	"strconv"
 	"strings"
 	"syscall"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
 )
@@ -140,4 +143,32 @@ func (s *Server) Thaw(testing.TB) {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 	}
 	s.frozen = nil
+}
+
+// Forward passes connections that ln takes to the server, until ln is closed.
+func (s *Server) Forward(ln net.Listener) {
+	cfg, err := pgx.ParseConfig(s.URL())
+	if err != nil {
+		return
+	}
+	network, addr := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+	for {
+		in, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial(network, addr)
+		if err != nil {
+			in.Close()
+			continue
+		}
+		// Each side's end ends the other, so both goroutines end.
+		pass := func(dst, src net.Conn) {
+			_, _ = io.Copy(dst, src)
+			dst.Close()
+			src.Close()
+		}
+		go pass(in, out)
+		go pass(out, in)
+	}
 }

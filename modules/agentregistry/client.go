@@ -78,7 +78,12 @@ func New(p Params) (*Client, error) {
 	}
 	c := &Client{db: p.DB, cfg: p.Config}
 	if p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartHook(c.CheckSchema))
+		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
+			if !p.DB.Monitor().Started() {
+				return nil // DB_START=degrade: there is no server to ask yet
+			}
+			return c.CheckSchema(ctx)
+		}))
 	}
 	return c, nil
 }
