@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/sethvargo/go-retry"
 )
 
 // ErrAcquireTimeout is what an AcquireError is when no connection came free
@@ -28,6 +29,7 @@ type AcquireError struct {
 	Max, Total, Idle, Active, Waiting int
 	Holders                           []Holder // the longest first, at most three
 	Err                               error
+	Connect                           error // why the last attempt to open a connection failed, if one did
 }
 
 // Error returns one line with figures, holders and what to do.
@@ -42,12 +44,22 @@ func (e *AcquireError) Error() string {
 		}
 		b.WriteString(sep + h.String())
 	}
+	if e.Connect != nil {
+		fmt.Fprintf(&b, "; the server can't be reached: %v", e.Connect)
+		return b.String()
+	}
 	b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
 	return b.String()
 }
 
-// Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error.
-func (e *AcquireError) Unwrap() error { return e.Err }
+// Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error, and why
+// no connection could be opened, if that was tried.
+func (e *AcquireError) Unwrap() []error {
+	if e.Connect == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.Connect}
+}
 
 type acquisitionKey struct{}
 
@@ -59,7 +71,9 @@ type acquisition struct {
 
 // Acquire takes a connection for client, in the name of tenant where it is not
 // empty. It waits at most the acquire timeout, then fails with an *AcquireError;
-// it fails with ErrNotStarted before Start and ErrDraining from a stop on.
+// it fails with ErrNotStarted before Start and ErrDraining from a stop on. A
+// server that can't be reached, or is starting or stopping, is tried again,
+// backing off, within the same time: nothing was sent yet.
 //
 // A connection that is still out when a drain has cut it off is taken from its
 // holder: Release stays safe then, other uses of the handle are not.
@@ -73,12 +87,12 @@ func (m *Monitor) Acquire(ctx context.Context, client, tenant string) (*pgxpool.
 	began := time.Now()
 	m.waiting.Add(1)
 	actx, cancel := m.bound(ctx)
-	conn, err := m.pool.Acquire(context.WithValue(actx, acquisitionKey{}, a))
+	conn, unreachable, err := m.connectOrWait(context.WithValue(actx, acquisitionKey{}, a))
 	m.waiting.Add(-1)
 	cause := context.Cause(actx)
 	cancel()
 	if err != nil {
-		return nil, m.acquireError(ctx, client, began, cause, err)
+		return nil, m.acquireError(ctx, client, began, cause, unreachable, err)
 	}
 	if s := slotOf(conn.Conn()); s != nil {
 		s.mu.Lock()
@@ -86,6 +100,33 @@ func (m *Monitor) Acquire(ctx context.Context, client, tenant string) (*pgxpool.
 		s.mu.Unlock()
 	}
 	return conn, nil
+}
+
+// The waits between attempts to get a connection from a server that can't be
+// reached: 10 ms, doubled up to 500 ms, each up to a half shorter or longer.
+const (
+	connectRetryWait = 10 * time.Millisecond
+	connectRetryMost = 500 * time.Millisecond
+)
+
+// connectOrWait acquires, trying again for as long as ctx lasts while the server
+// can't be reached. unreachable is why the last such attempt failed.
+func (m *Monitor) connectOrWait(ctx context.Context) (conn *pgxpool.Conn, unreachable, err error) {
+	conn, err = m.pool.Acquire(ctx)
+	if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
+		return conn, nil, err
+	}
+	unreachable = err
+	backoff := retry.WithCappedDuration(connectRetryMost, retry.WithJitterPercent(50, retry.NewExponential(connectRetryWait)))
+	err = retry.Do(ctx, backoff, func(ctx context.Context) error {
+		conn, err = m.pool.Acquire(ctx)
+		if err != nil && ctx.Err() == nil && isUnavailable(err) {
+			unreachable = err
+			return retry.RetryableError(err)
+		}
+		return err
+	})
+	return conn, unreachable, err
 }
 
 // bound limits ctx to the acquire timeout and to the time before a drain.
@@ -102,7 +143,7 @@ func (m *Monitor) bound(ctx context.Context) (context.Context, context.CancelFun
 
 // acquireError finds the reason behind pgxpool's error: for a context that
 // ended it returns the context's error, not its cause.
-func (m *Monitor) acquireError(ctx context.Context, client string, began time.Time, cause, err error) error {
+func (m *Monitor) acquireError(ctx context.Context, client string, began time.Time, cause, unreachable, err error) error {
 	switch {
 	case errors.Is(err, ErrDraining), errors.Is(cause, ErrDraining):
 		return ErrDraining
@@ -117,7 +158,7 @@ func (m *Monitor) acquireError(ctx context.Context, client string, began time.Ti
 	}
 	st := m.pool.Stat()
 	e := &AcquireError{
-		Client: client, Waited: time.Since(began), Err: reason,
+		Client: client, Waited: time.Since(began), Err: reason, Connect: unreachable,
 		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(),
 	}

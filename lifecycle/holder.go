@@ -56,8 +56,9 @@ const slotKey = "onepool/lifecycle.slot"
 
 // slot is what is known of one connection.
 type slot struct {
-	conn *pgx.Conn
-	pid  uint32
+	conn       *pgx.Conn
+	pid        uint32
+	generation int64 // of the pool when it was opened
 
 	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held    bool
@@ -71,7 +72,7 @@ type slot struct {
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{conn: conn, pid: conn.PgConn().PID()}
+	s := &slot{conn: conn, pid: conn.PgConn().PID(), generation: m.generation.Load()}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s

@@ -80,7 +80,10 @@ type Monitor struct {
 	waiting  atomic.Int64
 	held     atomic.Int64
 	opened   atomic.Int64
-	released chan struct{} // buffered 1: a connection was given back
+	connects chan struct{} // a place for each connection that is being opened
+
+	generation atomic.Int64  // how often the pool was reset
+	released   chan struct{} // buffered 1: a connection was given back
 
 	mu    sync.Mutex
 	slots map[*pgx.Conn]*slot
@@ -121,6 +124,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		sockets:   newSockets(cfg.Pool.ConnConfig.DialFunc),
 		slots:     make(map[*pgx.Conn]*slot),
 		released:  make(chan struct{}, 1),
+		connects:  make(chan struct{}, connectsAtOnce),
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.drain.done = make(chan struct{})

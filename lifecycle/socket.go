@@ -2,8 +2,10 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -21,6 +23,13 @@ type sockets struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 }
+
+// A network that drops everything is noticed within 5 s: by keepalive while an
+// answer is waited for, by the user timeout while sent data is not acknowledged.
+// Without these a call without a deadline waits for minutes.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}
+
+const userTimeout = 5 * time.Second
 
 func newSockets(base pgconn.DialFunc) *sockets {
 	s := &sockets{base: base, open: make(map[*socket]struct{})}
@@ -47,7 +56,15 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 
 	conn, err := s.base(ctx, network, addr)
 	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrDraining) {
+			err = cause
+		}
 		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// Best effort: a connection without it works, it only notices later.
+		_ = tcp.SetKeepAliveConfig(keepAlive)
+		setUserTimeout(tcp, userTimeout)
 	}
 	c := &socket{Conn: conn, owner: s}
 	s.mu.Lock()

@@ -20,13 +20,13 @@ import (
 // then on it passes them to the server.
 type lateServer struct {
 	listener atomic.Pointer[net.Listener]
+	refused  atomic.Int32 // attempts to connect while it was closed
 	path     string
 }
 
-func newLateServer(t *testing.T) (late *lateServer, dir string) {
+func newLateServer(t *testing.T) *lateServer {
 	t.Helper()
-	dir = t.TempDir()
-	return &lateServer{path: filepath.Join(dir, ".s.PGSQL.5432")}, dir
+	return &lateServer{path: filepath.Join(t.TempDir(), ".s.PGSQL.5432")}
 }
 
 func (l *lateServer) open(t *testing.T, s *pgfault.Server) {
@@ -38,27 +38,41 @@ func (l *lateServer) open(t *testing.T, s *pgfault.Server) {
 	go s.Forward(ln)
 }
 
-func via(dir string) func(*lifecycle.Config) {
-	return func(c *lifecycle.Config) { c.Pool.ConnConfig.Host = dir }
+func (l *lateServer) close(t *testing.T) {
+	t.Helper()
+	require.NoError(t, (*l.listener.Load()).Close())
+}
+
+// via connects through l.
+func (l *lateServer) via(c *lifecycle.Config) {
+	c.Pool.ConnConfig.Host = filepath.Dir(l.path)
+	dial := c.Pool.ConnConfig.DialFunc
+	c.Pool.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			l.refused.Add(1)
+		}
+		return conn, err
+	}
 }
 
 func TestStartRequireFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
-	_, dir := newLateServer(t)
-	m := newMonitor(t, s.URL(), via(dir))
+	late := newLateServer(t)
+	m := newMonitor(t, s.URL(), late.via)
 	err := m.Start(t.Context())
-	require.ErrorContains(t, err, dir)
+	require.ErrorContains(t, err, late.path)
 	require.ErrorIs(t, m.Start(t.Context()), lifecycle.ErrDraining, "a failed start is final")
 }
 
 func TestStartWaitTriesUntilTheServerIsThere(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
-	late, dir := newLateServer(t)
+	late := newLateServer(t)
 	var attempts atomic.Int32
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
-		via(dir)(c)
+		late.via(c)
 		c.Start = lifecycle.StartWait
 		dial := c.Pool.ConnConfig.DialFunc
 		c.Pool.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -76,13 +90,13 @@ func TestStartWaitTriesUntilTheServerIsThere(t *testing.T) {
 func TestStartWaitGivesUpAtItsShareOfTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
-	_, dir := newLateServer(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { via(dir)(c); c.Start = lifecycle.StartWait })
+	late := newLateServer(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartWait })
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	err := m.Start(ctx)
 	require.ErrorContains(t, err, "gave up after")
-	require.ErrorContains(t, err, dir, "the reason is lost")
+	require.ErrorContains(t, err, late.path, "the reason is lost")
 	require.NoError(t, ctx.Err(), "nothing was left for the hooks that follow")
 }
 
@@ -105,13 +119,13 @@ func TestStartWaitDoesNotTryAgainWhatCannotGetBetter(t *testing.T) {
 func TestStartDegradeConnectsInTheBackground(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
-	late, dir := newLateServer(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { via(dir)(c); c.Start = lifecycle.StartDegrade })
+	late := newLateServer(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
 	require.NoError(t, m.Start(t.Context()))
 	require.False(t, m.Started())
 	_, err := m.Acquire(t.Context(), "early", "")
 	require.ErrorIs(t, err, lifecycle.ErrNotStarted)
-	require.ErrorContains(t, err, dir, "why it is not started")
+	require.ErrorContains(t, err, late.path, "why it is not started")
 	require.Equal(t, http.StatusServiceUnavailable, status(m.Ready()))
 	require.Equal(t, http.StatusOK, status(m.Live()))
 
@@ -126,8 +140,8 @@ func TestStartDegradeConnectsInTheBackground(t *testing.T) {
 func TestADrainEndsTheBackgroundStart(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
-	_, dir := newLateServer(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { via(dir)(c); c.Start = lifecycle.StartDegrade })
+	late := newLateServer(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
 	require.NoError(t, m.Start(t.Context()))
 	_, err := lifecycle.Drain(t.Context(), m, time.Minute)
 	require.NoError(t, err)

@@ -54,6 +54,27 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 
 func (t tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) { t.m.release(data.Conn) }
 
+// connectsAtOnce is how many connections are being opened at a time at most: a
+// burst must not become a storm on a server that is coming back.
+const connectsAtOnce = 8
+
+type connecting struct{}
+
+func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	select {
+	case t.m.connects <- struct{}{}:
+		return context.WithValue(ctx, connecting{}, true)
+	case <-ctx.Done():
+		return ctx // the connect itself fails by it
+	}
+}
+
+func (t tracer) TraceConnectEnd(ctx context.Context, _ pgx.TraceConnectEndData) {
+	if ctx.Value(connecting{}) != nil {
+		<-t.m.connects
+	}
+}
+
 func (t tracer) began(conn *pgx.Conn, sql string) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
@@ -70,7 +91,9 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 	}
 	if err == nil {
 		t.m.health.lastAnswer.Store(time.Now().UnixNano())
+		return
 	}
+	t.m.failedOver(conn, err)
 }
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {

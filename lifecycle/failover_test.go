@@ -1,0 +1,182 @@
+package lifecycle_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+func TestAcquireOutlastsAServerThatIsAway(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	late := newLateServer(t)
+	late.open(t, s)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		late.via(c)
+		c.Pool.MinConns, c.Pool.MaxConns = 0, 2
+		c.Pool.MaxConnIdleTime, c.Pool.HealthCheckPeriod = time.Millisecond, time.Millisecond
+		c.AcquireTimeout = time.Minute
+	})
+	require.NoError(t, m.Start(t.Context()))
+	require.Eventually(t, func() bool { return m.Pool().Stat().TotalConns() == 0 }, time.Minute, time.Millisecond)
+	late.close(t)
+
+	acquired := make(chan error, 1)
+	go func() {
+		conn, err := m.Acquire(context.Background(), "patient", "")
+		if err == nil {
+			conn.Release()
+		}
+		acquired <- err
+	}()
+	require.Eventually(t, func() bool { return late.refused.Load() >= 2 }, time.Minute, time.Millisecond, "it was not tried again")
+	select {
+	case err := <-acquired:
+		t.Fatalf("acquire did not wait: %v", err)
+	default:
+	}
+	late.open(t, s)
+	require.NoError(t, <-acquired)
+}
+
+func TestAcquireSaysWhyNoConnectionCouldBeOpened(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	late := newLateServer(t)
+	late.open(t, s)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		late.via(c)
+		c.Pool.MinConns, c.Pool.MaxConns = 0, 2
+		c.AcquireTimeout = 100 * time.Millisecond
+	})
+	require.NoError(t, m.Start(t.Context()))
+	held, err := m.Acquire(t.Context(), "holder", "")
+	require.NoError(t, err)
+	defer held.Release()
+	late.close(t)
+	_, err = m.Acquire(t.Context(), "victim", "")
+	var acquireErr *lifecycle.AcquireError
+	require.ErrorAs(t, err, &acquireErr)
+	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
+	var connectErr *pgconn.ConnectError
+	require.ErrorAs(t, err, &connectErr)
+	require.ErrorContains(t, err, "can't be reached")
+	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
+}
+
+// acquireAll takes every connection at once and gives the backends' pids.
+func acquireAll(t *testing.T, m *lifecycle.Monitor, n int) []uint32 {
+	t.Helper()
+	var pids []uint32
+	for range n {
+		conn, err := m.Acquire(t.Context(), "all", "")
+		require.NoError(t, err)
+		defer conn.Release()
+		pids = append(pids, conn.Conn().PgConn().PID())
+	}
+	return pids
+}
+
+func TestAFailoverResetsThePool(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code  string
+		reset bool
+	}{
+		{"57P01", true}, {"57P02", true}, {"57P03", true}, {"22012", false},
+		{"25006", false}, // this server is no standby
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			t.Parallel()
+			s := pgfault.Start(t)
+			m := newMonitor(t, s.URL(), nil)
+			require.NoError(t, m.Start(t.Context()))
+			before := acquireAll(t, m, 5)
+
+			conn, err := m.Acquire(t.Context(), "victim", "")
+			require.NoError(t, err)
+			_, err = conn.Exec(t.Context(), fmt.Sprintf("do $$ begin raise sqlstate '%s'; end $$", c.code))
+			var pgErr *pgconn.PgError
+			require.ErrorAs(t, err, &pgErr)
+			require.Equal(t, c.code, pgErr.Code)
+			conn.Release()
+			if !c.reset {
+				require.ElementsMatch(t, before, acquireAll(t, m, 5))
+				return
+			}
+			s.WaitFor(t, "select count(*) = 0 from pg_stat_activity where pid = any($1)", pids(before))
+			after := acquireAll(t, m, 5)
+			for _, pid := range before {
+				require.NotContains(t, after, pid)
+			}
+		})
+	}
+}
+
+func TestConnectionsOfOneIncidentResetThePoolOnce(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	one, err := m.Acquire(t.Context(), "one", "")
+	require.NoError(t, err)
+	two, err := m.Acquire(t.Context(), "two", "")
+	require.NoError(t, err)
+	const raise = "do $$ begin raise sqlstate '57P01'; end $$"
+	_, err = one.Exec(t.Context(), raise)
+	require.Error(t, err)
+	one.Release()
+	fresh := acquireAll(t, m, 3) // opened after the reset
+	_, err = two.Exec(t.Context(), raise)
+	require.Error(t, err)
+	two.Release()
+	require.ElementsMatch(t, fresh, intersect(fresh, acquireAll(t, m, 5)), "the same incident reset the pool again")
+}
+
+func TestABackendThatIsKilledIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	before := acquireAll(t, m, 5)
+	s.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(t.Context(), "select pg_terminate_backend(pid) from unnest($1::int[]) pid", pids(before))
+		require.NoError(t, err)
+	})
+	s.WaitFor(t, "select count(*) = 0 from pg_stat_activity where pid = any($1)", pids(before))
+	require.Eventually(t, func() bool {
+		conn, err := m.Acquire(t.Context(), "user", "")
+		require.NoError(t, err)
+		defer conn.Release()
+		_, err = conn.Exec(t.Context(), "select 1")
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	require.LessOrEqual(t, m.Pool().Stat().TotalConns(), int32(5))
+}
+
+func pids(in []uint32) []int32 {
+	out := make([]int32, len(in))
+	for i, p := range in {
+		out[i] = int32(p)
+	}
+	return out
+}
+
+func intersect(a, b []uint32) (both []uint32) {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				both = append(both, x)
+			}
+		}
+	}
+	return both
+}
