@@ -35,6 +35,7 @@ const (
 	DefaultIdleInTransactionTimeout = 60 * time.Second
 	DefaultMaxLifetime              = 30 * time.Minute
 	DefaultDrainTimeout             = 10 * time.Second
+	DefaultLeakThreshold            = lifecycle.DefaultLeakThreshold
 )
 
 // Config says which database and how. It is a value in the fx graph: change it
@@ -67,6 +68,8 @@ type Config struct {
 	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none
 	MaxLifetime              time.Duration // DB_MAX_LIFETIME_MS: a connection is replaced after this, plus up to 10 percent; default 30 min, negative: never
 	DrainTimeout             time.Duration // DB_DRAIN_TIMEOUT_MS: how long a stop waits for work in flight; default 10 s
+
+	LeakThreshold time.Duration // DB_LEAK_THRESHOLD_MS: a connection held longer is logged with its holder; default 60 s, negative: never
 
 	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
 
@@ -114,6 +117,7 @@ func (c Config) withDefaults() Config {
 	set(&c.IdleInTransactionTimeout, DefaultIdleInTransactionTimeout)
 	set(&c.MaxLifetime, DefaultMaxLifetime)
 	set(&c.DrainTimeout, DefaultDrainTimeout)
+	set(&c.LeakThreshold, DefaultLeakThreshold)
 	set(&c.ApplicationName, filepath.Base(os.Args[0]))
 	set(&c.Start, StartRequire)
 	set(&c.VerifyTenancy, "off")

@@ -69,7 +69,7 @@ func newMonitor(cfg Config, log *zap.Logger, sources []migrate.Source, origin st
 	}
 	pc.PrepareConn = refuseUnscoped
 	m, err := lifecycle.New(lifecycle.Config{
-		Pool: pc, AcquireTimeout: cfg.ConnectionTimeout, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
+		Pool: pc, AcquireTimeout: cfg.ConnectionTimeout, LeakThreshold: cfg.LeakThreshold, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
 		BeforeReady: func(ctx context.Context) error {
 			if !cfg.Migrate {
 				return nil

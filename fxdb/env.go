@@ -32,6 +32,7 @@ type environ struct {
 	IdleInTxTimeout  whole    `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
 	MaxLifetime      whole    `env:"DB_MAX_LIFETIME_MS"`
 	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
+	LeakThreshold    whole    `env:"DB_LEAK_THRESHOLD_MS"`
 	ApplicationName  string   `env:"DB_APPLICATION_NAME"`
 	Start            string   `env:"DB_START"`
 	Migrate          boolean  `env:"DB_MIGRATE"`
@@ -122,6 +123,7 @@ func ConfigFromEnv() (Config, error) {
 		{&c.IdleInTransactionTimeout, e.IdleInTxTimeout, "DB_IDLE_IN_TX_TIMEOUT_MS", true},
 		{&c.MaxLifetime, e.MaxLifetime, "DB_MAX_LIFETIME_MS", true},
 		{&c.DrainTimeout, e.DrainTimeout, "DB_DRAIN_TIMEOUT_MS", false},
+		{&c.LeakThreshold, e.LeakThreshold, "DB_LEAK_THRESHOLD_MS", true},
 	} {
 		switch {
 		case !d.value.set:

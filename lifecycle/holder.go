@@ -69,6 +69,8 @@ type slot struct {
 	since   time.Time
 	query   string
 	running bool
+
+	reported bool // as held too long
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
@@ -101,7 +103,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	s.mu.Lock()
 	s.held, s.handle = true, nil
 	s.client, s.tenant, s.pcs = a.client, a.tenant, a.pcs
-	s.since, s.query, s.running = time.Now(), "", false
+	s.since, s.query, s.running, s.reported = time.Now(), "", false, false
 	s.mu.Unlock()
 	m.held.Add(1)
 }
@@ -112,11 +114,14 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		return
 	}
 	s.mu.Lock()
-	was := s.held
+	was, reported := s.held, s.reported
 	s.held, s.handle = false, nil
 	s.mu.Unlock()
 	if !was {
 		return
+	}
+	if reported {
+		m.log.Info("connection that was held too long came back", holderFields(s.holder())...)
 	}
 	m.held.Add(-1)
 	select {

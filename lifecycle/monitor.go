@@ -39,6 +39,11 @@ type Config struct {
 	// query's own deadline. Default 10 s.
 	AcquireTimeout time.Duration
 
+	// LeakThreshold is how long a connection may be held before it is logged with
+	// its holder, once, and once more when it comes back. Default 1 min; negative:
+	// never.
+	LeakThreshold time.Duration
+
 	// Start says what Start does when the server can't be reached. Default
 	// StartRequire.
 	Start StartMode
@@ -106,6 +111,9 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = DefaultAcquireTimeout
+	}
+	if cfg.LeakThreshold == 0 {
+		cfg.LeakThreshold = DefaultLeakThreshold
 	}
 	switch cfg.Start {
 	case "":

@@ -126,6 +126,9 @@ func (m *Monitor) start(ctx context.Context) error {
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
 		return ErrDraining
 	}
+	if m.cfg.LeakThreshold > 0 {
+		m.background.Go(func() { m.watchLeaks(m.closing) })
+	}
 	if other := claimOrigin(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: share one instead",
 			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))
