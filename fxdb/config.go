@@ -54,7 +54,7 @@ type Config struct {
 	Name         string // DB_NAME: database
 	User         string // DB_USER
 	Password     string // DB_PASSWORD
-	PasswordFile string // DB_PASSWORD_FILE: file whose content, less a final line break, is the password
+	PasswordFile string // DB_PASSWORD_FILE: file whose content, less a final line break, is the password; read for every new connection
 	SSLMode      string // DB_SSLMODE: disable, allow, prefer, require, verify-ca, verify-full; default prefer
 	SSLRootCert  string // DB_SSLROOTCERT: file with the certificate authority
 

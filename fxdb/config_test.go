@@ -1,18 +1,22 @@
 package fxdb_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -212,7 +216,7 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 			cfg, err := fxdb.ConfigFromEnv()
 			show(err)
 			if err == nil {
-				if name != "in the migrator's" {
+				if name != "in the migrator's" && name != "in a file" { // a file is read when connecting
 					require.Equal(t, secret, fxdb.ConnConfig(t, cfg).ConnConfig.Password, "the password did not arrive")
 				}
 				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
@@ -243,22 +247,39 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 	}
 }
 
-// TestAPasswordThatNeedsEncodingLogsIn asks a server that wants the password.
-func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
-	s := pgfault.Start(t)
+// passwordServer is a server that asks the role clerk for a password.
+func passwordServer(t *testing.T) (s *pgfault.Server, host string) {
+	t.Helper()
+	s = pgfault.Start(t)
 	s.Admin(t, func(c *pgx.Conn) {
+		var hba string
+		require.NoError(t, c.QueryRow(t.Context(), "show hba_file").Scan(&hba))
 		for _, sql := range []string{
-			"create role clerk login password '" + strings.ReplaceAll(secret, "'", "''") + "'",
-			"copy (values ('local all postgres trust'), ('local all clerk scram-sha-256')) to '" + hbaFile(t, c) + "'",
+			"create role clerk login",
+			"copy (values ('local all postgres trust'), ('local all clerk scram-sha-256')) to '" + hba + "'",
 			"select pg_reload_conf()",
 		} {
 			_, err := c.Exec(t.Context(), sql)
 			require.NoError(t, err)
 		}
 	})
-	u, err := url.Parse(s.DatabaseURL("clerk", "postgres"))
+	setPassword(t, s, secret)
+	u, err := url.Parse(s.URL())
 	require.NoError(t, err)
-	host, encoded := u.Query().Get("host"), strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")
+	return s, u.Query().Get("host")
+}
+
+func setPassword(t *testing.T, s *pgfault.Server, password string) {
+	t.Helper()
+	s.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(t.Context(), "alter role clerk password '"+strings.ReplaceAll(password, "'", "''")+"'")
+		require.NoError(t, err)
+	})
+}
+
+func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
+	_, host := passwordServer(t)
+	encoded := strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
 	parts := map[string]string{"DB_HOST": host, "DB_USER": "clerk", "DB_NAME": "postgres"}
@@ -290,8 +311,64 @@ func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
 	}
 }
 
-func hbaFile(t testing.TB, c *pgx.Conn) (file string) {
-	t.Helper()
-	require.NoError(t, c.QueryRow(t.Context(), "show hba_file").Scan(&file))
-	return file
+func TestAPasswordMayRotateWithoutARestart(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(t *testing.T, cfg *fxdb.Config, password *atomic.Pointer[string]) []fxdb.Option{
+		"a file": func(t *testing.T, cfg *fxdb.Config, _ *atomic.Pointer[string]) []fxdb.Option {
+			cfg.PasswordFile = filepath.Join(t.TempDir(), "password")
+			require.NoError(t, os.WriteFile(cfg.PasswordFile, []byte(secret), 0o600))
+			return nil
+		},
+		"a source": func(_ *testing.T, _ *fxdb.Config, password *atomic.Pointer[string]) []fxdb.Option {
+			return []fxdb.Option{fxdb.WithPasswordSource(func(context.Context) (string, error) { return *password.Load(), nil })}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, host := passwordServer(t)
+			cfg := fxdb.Config{Host: host, User: "clerk", Name: "postgres", PoolMin: 1, PoolMax: 3}
+			var password atomic.Pointer[string]
+			old, rotated := secret, "r0tated"
+			password.Store(&old)
+			opts := build(t, &cfg, &password)
+			db, err := fxdb.Open(t.Context(), cfg, opts...)
+			require.NoError(t, err)
+			defer db.Close(t.Context())
+
+			setPassword(t, s, rotated)
+			password.Store(&rotated)
+			if cfg.PasswordFile != "" {
+				require.NoError(t, os.WriteFile(cfg.PasswordFile, []byte(rotated+"\n"), 0o600))
+			}
+			for range 3 { // more than are open
+				conn, err := db.Acquire(t.Context())
+				require.NoError(t, err)
+				defer conn.Release()
+			}
+		})
+	}
+}
+
+func TestAPasswordSourceIsAskedOnceForManyConnections(t *testing.T) {
+	t.Parallel()
+	_, host := passwordServer(t)
+	var asked atomic.Int32
+	db, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk", Name: "postgres", PoolMin: 8, PoolMax: 8},
+		fxdb.WithPasswordSource(func(context.Context) (string, error) { asked.Add(1); return secret, nil }))
+	require.NoError(t, err)
+	require.NoError(t, db.Close(t.Context()))
+	require.Positive(t, asked.Load())
+
+	boom := errors.New("the secret store is sealed")
+	_, err = fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk", Name: "postgres"},
+		fxdb.WithPasswordSource(func(context.Context) (string, error) { return "", boom }))
+	require.ErrorIs(t, err, boom)
+	_, err = fxdb.Open(t.Context(), fxdb.Config{Host: host, PasswordFile: "/x"},
+		fxdb.WithPasswordSource(func(context.Context) (string, error) { return "", nil }))
+	require.ErrorContains(t, err, "DB_PASSWORD_FILE")
+
+	var fromGraph atomic.Int32
+	startApp(t, fxdb.Config{Host: host, User: "clerk", Name: "postgres"},
+		fx.Supply(fxdb.PasswordSource(func(context.Context) (string, error) { fromGraph.Add(1); return secret, nil })))
+	require.Positive(t, fromGraph.Load())
 }

@@ -2,7 +2,6 @@ package fxdb
 
 import (
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -126,11 +125,7 @@ func with(connString, key, value string) string {
 }
 
 // connString is URL with what it leaves out filled in from the other fields.
-func (c Config) connString() (string, error) {
-	password, err := c.password()
-	if err != nil {
-		return "", err
-	}
+func (c Config) connString() string {
 	s := c.URL
 	host, port, sslmode := c.Host, strconv.Itoa(c.Port), c.SSLMode
 	if s == "" {
@@ -148,26 +143,14 @@ func (c Config) connString() (string, error) {
 		}
 	}
 	for _, part := range []struct{ key, value string }{
-		{"host", strings.Trim(host, "[]")}, {"port", port}, {"dbname", c.Name}, {"user", c.User}, {"password", password},
+		{"host", strings.Trim(host, "[]")}, {"port", port}, {"dbname", c.Name}, {"user", c.User}, {"password", c.Password},
 		{"sslmode", sslmode}, {"sslrootcert", c.SSLRootCert},
 	} {
 		if part.value != "" && !given(s, part.key) {
 			s = with(s, part.key, part.value)
 		}
 	}
-	return s, nil
-}
-
-// password returns DB_PASSWORD or the content of DB_PASSWORD_FILE.
-func (c Config) password() (string, error) {
-	if c.PasswordFile == "" {
-		return c.Password, nil
-	}
-	b, err := os.ReadFile(c.PasswordFile)
-	if err != nil {
-		return "", &ConfigError{"DB_PASSWORD_FILE", "can't be read: " + err.Error()}
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+	return s
 }
 
 // parseConnString parses without ever repeating the connection string: pgx
@@ -185,15 +168,11 @@ func parseConnString(setting, s string) (*pgxpool.Config, error) {
 
 // poolConfig is what pgxpool is built from. c has its defaults and is valid.
 func (c Config) poolConfig() (*pgxpool.Config, error) {
-	connString, err := c.connString()
-	if err != nil {
-		return nil, err
-	}
 	setting := "DATABASE_URL"
 	if c.URL == "" {
 		setting = "DB_HOST, DB_NAME, DB_USER, DB_SSLMODE"
 	}
-	pc, err := parseConnString(setting, connString)
+	pc, err := parseConnString(setting, c.connString())
 	if err != nil {
 		return nil, err
 	}

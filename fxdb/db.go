@@ -43,7 +43,7 @@ type client struct {
 
 // newMonitor checks the configuration and builds the pool. It opens no
 // connection.
-func newMonitor(cfg Config, log *zap.Logger, sources []migrate.Source, origin string) (*lifecycle.Monitor, Config, error) {
+func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Config, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, cfg, err
@@ -52,7 +52,22 @@ func newMonitor(cfg Config, log *zap.Logger, sources []migrate.Source, origin st
 	if err != nil {
 		return nil, cfg, err
 	}
-	sources, err = migrate.Check(sources)
+	password, log := o.password, o.log
+	if cfg.PasswordFile != "" {
+		if password != nil {
+			return nil, cfg, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
+		}
+		if !given(cfg.URL, "password") {
+			password = passwordFile(cfg.PasswordFile)
+			if _, err := password(context.Background()); err != nil {
+				return nil, cfg, err
+			}
+		}
+	}
+	if password != nil {
+		pc.BeforeConnect = password.beforeConnect()
+	}
+	sources, err := migrate.Check(o.sources)
 	if err != nil {
 		return nil, cfg, fmt.Errorf("fxdb: %w", err)
 	}
@@ -74,7 +89,13 @@ func newMonitor(cfg Config, log *zap.Logger, sources []migrate.Source, origin st
 			if !cfg.Migrate {
 				return nil
 			}
-			if err := migrate.Up(ctx, migrateConfig, log, sources); err != nil {
+			cc := migrateConfig.Copy()
+			if cfg.MigrateURL == "" && pc.BeforeConnect != nil {
+				if err := pc.BeforeConnect(ctx, cc); err != nil {
+					return err
+				}
+			}
+			if err := migrate.Up(ctx, cc, log, sources); err != nil {
 				return fmt.Errorf("fxdb: %w", err)
 			}
 			return nil

@@ -1,6 +1,7 @@
 package fxdb
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -141,6 +142,11 @@ func ConfigFromEnv() (Config, error) {
 	}
 	if _, err := c.poolConfig(); err != nil {
 		return Config{}, err
+	}
+	if c.PasswordFile != "" {
+		if _, err := passwordFile(c.PasswordFile)(context.Background()); err != nil {
+			return Config{}, err
+		}
 	}
 	return c, nil
 }

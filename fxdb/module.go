@@ -13,7 +13,7 @@ import (
 // Module provides the pool to an fx application: Config (from the environment),
 // *DB, *pgxpool.Pool and *lifecycle.Monitor. OnStart starts the pool, OnStop
 // drains it; both keep to a share of fx's time. A *zap.Logger in the graph takes
-// its log lines.
+// its log lines, a PasswordSource is asked for passwords.
 //
 // Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool
 // starts even where nothing takes it: an application that names a database wants
@@ -52,6 +52,7 @@ type params struct {
 	Lifecycle fx.Lifecycle
 	Config    Config
 	Log       *zap.Logger      `optional:"true"`
+	Password  PasswordSource   `optional:"true"`
 	Sources   []migrate.Source `group:"onepool.migrations"`
 }
 
@@ -59,7 +60,7 @@ func provide(p params) (*DB, error) {
 	if p.Log == nil {
 		p.Log = zap.NewNop()
 	}
-	m, cfg, err := newMonitor(p.Config, p.Log, p.Sources, "fxdb.Module, application "+p.Config.ApplicationName)
+	m, cfg, err := newMonitor(p.Config, options{p.Log, p.Sources, p.Password}, "fxdb.Module, application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}

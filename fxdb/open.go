@@ -15,8 +15,9 @@ import (
 type Option interface{ apply(*options) }
 
 type options struct {
-	log     *zap.Logger
-	sources []migrate.Source
+	log      *zap.Logger
+	sources  []migrate.Source
+	password PasswordSource
 }
 
 type option func(*options)
@@ -37,6 +38,11 @@ func WithMigrations(source string, fsys fs.FS) Option {
 	return option(func(o *options) { o.sources = append(o.sources, migrate.Source{Name: source, FS: fsys}) })
 }
 
+// WithPasswordSource asks source for the password of every new connection.
+func WithPasswordSource(source PasswordSource) Option {
+	return option(func(o *options) { o.password = source })
+}
+
 // Open builds a pool and starts it, for programs without fx: connect, check the
 // server, migrate when asked to, warm. Close drains it. It fails with a
 // *ConfigError that names the setting, or with what the server said; nothing is
@@ -50,7 +56,7 @@ func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 	if _, file, line, ok := runtime.Caller(1); ok {
 		origin = fmt.Sprintf("fxdb.Open at %s:%d", file, line)
 	}
-	m, cfg, err := newMonitor(cfg, o.log, o.sources, origin)
+	m, cfg, err := newMonitor(cfg, o, origin)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func TestSeed06EveryUseBeforeTheStartFails(t *testing.T) {
 	for name, use := range everyUse(t.Context(), db) {
 		require.ErrorIs(t, use(), fxdb.ErrNotStarted, name)
 	}
-	require.Zero(t, db.Stats().Total, "a connection was opened before the start")
+	require.Zero(t, db.Stats().Opened, "a connection was opened before the start")
 	app.RequireStart()
 	app.RequireStop()
 }
