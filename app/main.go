@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 
+	"go.uber.org/dig"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 	"go.uber.org/zap"
@@ -14,18 +17,14 @@ import (
 )
 
 func main() {
-	fx.New(
+	os.Exit(run(fx.New(
 		fx.Provide(newLogger),
-		fx.WithLogger(func(log *zap.Logger) fxevent.Logger {
-			l := &fxevent.ZapLogger{Logger: log}
-			l.UseLogLevel(zapcore.DebugLevel) // what fx does is of interest when it fails
-			return l
-		}),
+		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // run says what failed
 		devdb.Module,
 		agency,
 		fx.Supply(address(os.Getenv("ADDR"))),
 		fx.Invoke(serve, stopWithGoRun),
-	).Run()
+	)))
 }
 
 // agency is the application without what a test replaces: the database server,
@@ -35,6 +34,27 @@ var agency = fx.Options(
 	agentregistry.Module,
 	fx.Provide(newHandler),
 )
+
+// run is fx's own Run with one line for what failed instead of the graph's
+// trace. It returns the exit code.
+func run(app *fx.App) int {
+	failed := func(what string, err error) int {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", what, dig.RootCause(err))
+		return 1
+	}
+	start, cancel := context.WithTimeout(context.Background(), app.StartTimeout())
+	defer cancel()
+	if err := app.Start(start); err != nil {
+		return failed("start", err)
+	}
+	signal := <-app.Wait()
+	stop, cancel := context.WithTimeout(context.Background(), app.StopTimeout())
+	defer cancel()
+	if err := app.Stop(stop); err != nil {
+		return failed("stop", err)
+	}
+	return signal.ExitCode
+}
 
 func newLogger() *zap.Logger {
 	enc := zap.NewDevelopmentEncoderConfig()

@@ -89,12 +89,17 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline)*3/4)
 	}
-	if was := m.state.Swap(stateDraining); was == stateNew || was == stateStopped {
-		m.log.Warn("pool drained without having been started")
+	log := m.log
+	switch m.state.Swap(stateDraining) {
+	case stateNew, stateStopped:
+		log.Warn("pool drained without having been started")
+		log = zap.NewNop()
+	case stateStarting:
+		log = zap.NewNop() // a start that failed has said so
 	}
 	m.close()
 	r := Report{InUse: m.heldCount()}
-	m.log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
+	log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
 
 	if !m.waitReleased(ctx, timeout) {
 		r.Cut = m.cut()
@@ -111,10 +116,10 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	forgetOrigin(m)
 	r.Elapsed = time.Since(began)
 	if len(r.Cut) > 0 {
-		m.log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed),
+		log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed),
 			zap.Int("in_use", r.InUse), zap.Stringers("cut", r.Cut))
 	} else {
-		m.log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Int("in_use", r.InUse))
+		log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Int("in_use", r.InUse))
 	}
 	return r
 }

@@ -112,6 +112,9 @@ var failing = map[string]func(*testing.T){
 	"bad migration": func(t *testing.T) {
 		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1/0;\n")}}))
 	},
+	"bad file name": func(t *testing.T) {
+		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"bad.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
+	},
 	"foreign pool": func(t *testing.T) {
 		db := testkit.DB(t)
 		other, err := fxdb.Open(t.Context(), fxdb.Config{URL: db.Pool().Config().ConnString()})
@@ -150,6 +153,7 @@ func TestWhatFailsATestSaysWhy(t *testing.T) {
 	for name, want := range map[string][]string{
 		"leak":          {"did not give back all connections", "leaky", "testkit_test.go"},
 		"bad migration": {`migrations "bad"`, "division by zero"},
+		"bad file name": {"00001_name.sql"},
 		"foreign pool":  {"not made by testkit"},
 	} {
 		out := runFailing(t, name)

@@ -149,6 +149,9 @@ func run(ctx context.Context, cc *pgx.ConnConfig, sources []Source, do func(cont
 	for _, s := range sources {
 		p, err := goose.NewProvider(goose.DialectPostgres, db, s.FS,
 			goose.WithTableName(s.VersionTable()), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+		if errors.Is(err, goose.ErrNoMigrations) {
+			return fmt.Errorf("migrations %q: %w: files must be named like 00001_name.sql", s.Name, err)
+		}
 		if err != nil {
 			return fmt.Errorf("migrations %q: %w", s.Name, err)
 		}
