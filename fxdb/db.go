@@ -82,9 +82,8 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 			migrateConfig.RuntimeParams["application_name"] = cfg.ApplicationName
 		}
 	}
-	pc.PrepareConn = refuseUnscoped
 	m, err := lifecycle.New(lifecycle.Config{
-		Pool: pc, AcquireTimeout: cfg.ConnectionTimeout, LeakThreshold: cfg.LeakThreshold, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
+		Pool: pc, RawAcquire: refuseUnscoped, Callers: o.callers, AcquireTimeout: cfg.ConnectionTimeout, LeakThreshold: cfg.LeakThreshold, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
 		BeforeReady: func(ctx context.Context) error {
 			if !cfg.Migrate {
 				return nil

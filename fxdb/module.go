@@ -60,7 +60,7 @@ func provide(p params) (*DB, error) {
 	if p.Log == nil {
 		p.Log = zap.NewNop()
 	}
-	m, cfg, err := newMonitor(p.Config, options{p.Log, p.Sources, p.Password}, "fxdb.Module, application "+p.Config.ApplicationName)
+	m, cfg, err := newMonitor(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password}, "fxdb.Module, application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}

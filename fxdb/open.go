@@ -18,6 +18,7 @@ type options struct {
 	log      *zap.Logger
 	sources  []migrate.Source
 	password PasswordSource
+	callers  bool
 }
 
 type option func(*options)
@@ -37,6 +38,12 @@ func WithLogger(log *zap.Logger) Option {
 func WithMigrations(source string, fsys fs.FS) Option {
 	return option(func(o *options) { o.sources = append(o.sources, migrate.Source{Name: source, FS: fsys}) })
 }
+
+// WithCallers makes errors and reports name the call site of every holder.
+// Without it DB.Acquire's, which is cheap enough to notice the cost, is known for
+// one in 256 and for whoever takes the last connection; Begin's, Query's and
+// SendBatch's always is.
+func WithCallers() Option { return option(func(o *options) { o.callers = true }) }
 
 // WithPasswordSource asks source for the password of every new connection.
 func WithPasswordSource(source PasswordSource) Option {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -81,25 +82,21 @@ func (s *scope) statement(sql string, args []any) *pgx.Batch {
 	return b
 }
 
-type scopedKey struct{}
-
-// refuseUnscoped fails acquires that did not come through a *DB when the
-// context has an identity: what would be sent on that connection carried none.
-func refuseUnscoped(ctx context.Context, _ *pgx.Conn) (bool, error) {
-	if _, ok := tenant.FromContext(ctx); ok && ctx.Value(scopedKey{}) == nil {
-		return true, ErrUnscoped
+// refuseUnscoped fails acquires from the pool itself when the context has an
+// identity: what would be sent on that connection carried none.
+func refuseUnscoped(ctx context.Context) error {
+	if _, ok := tenant.FromContext(ctx); ok {
+		return ErrUnscoped
 	}
-	return true, nil
+	return nil
 }
 
-// acquire takes a connection on behalf of this client.
-func (db *DB) acquire(ctx context.Context, s *scope) (*pgxpool.Conn, error) {
-	if s != nil {
-		ctx = context.WithValue(ctx, scopedKey{}, true)
-	}
-	db.client.waiting.Add(1)
-	conn, err := db.core.monitor.Acquire(ctx, db.client.name, s.tenant())
-	db.client.waiting.Add(-1)
+// acquire takes a connection on behalf of this client. held says that it is held
+// beyond this call, so that its caller should be known.
+func (db *DB) acquire(ctx context.Context, s *scope, held bool) (*pgxpool.Conn, error) {
+	conn, err := db.core.monitor.Acquire(ctx, lifecycle.Request{
+		Client: db.client.name, Tenant: s.tenant(), Caller: held, Waiting: &db.client.waiting,
+	})
 	if err != nil {
 		return nil, err
 	}

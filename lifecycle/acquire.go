@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -61,44 +62,47 @@ func (e *AcquireError) Unwrap() []error {
 	return []error{e.Err, e.Connect}
 }
 
-type acquisitionKey struct{}
+// Request says who asks for a connection.
+type Request struct {
+	Client string
+	Tenant string // empty: none
 
-// acquisition says who asks. It travels in the context to the pool's tracer.
-type acquisition struct {
-	client, tenant string
-	pcs            [16]uintptr
+	// Caller asks for the call site of this acquire, which costs about a
+	// microsecond. Without it, and without Config.Callers, the call site is known
+	// for one acquire in 256, and for every one that takes the last connection.
+	Caller bool
+
+	// Waiting, if set, is counted up while the request waits.
+	Waiting *atomic.Int64
 }
 
-// Acquire takes a connection for client, in the name of tenant where it is not
-// empty. It waits at most the acquire timeout, then fails with an *AcquireError;
-// it fails with ErrNotStarted before Start and ErrDraining from a stop on. A
-// server that can't be reached, or is starting or stopping, is tried again,
-// backing off, within the same time: nothing was sent yet.
+// Acquire takes a connection. It waits at most the acquire timeout, then fails
+// with an *AcquireError; it fails with ErrNotStarted before Start and
+// ErrDraining from a stop on. A server that can't be reached, or is starting or
+// stopping, is tried again, backing off, within the same time: nothing was sent
+// yet.
 //
 // A connection that is still out when a drain has cut it off is taken from its
 // holder: Release stays safe then, other uses of the handle are not.
-func (m *Monitor) Acquire(ctx context.Context, client, tenant string) (*pgxpool.Conn, error) {
+func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error) {
 	if err := m.mayAcquire(ctx); err != nil {
 		return nil, err
 	}
-	a := &acquisition{client: client, tenant: tenant}
-	runtime.Callers(2, a.pcs[:])
-
-	began := time.Now()
-	m.waiting.Add(1)
-	actx, cancel := m.bound(ctx)
-	conn, unreachable, err := m.connectOrWait(context.WithValue(actx, acquisitionKey{}, a))
-	m.waiting.Add(-1)
-	cause := context.Cause(actx)
-	cancel()
+	a := acquisitions.Get().(*acquisition)
+	a.Context, a.m, a.request = ctx, m, r
+	if r.Caller || m.cfg.Callers || m.sampled.Add(1)%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 {
+		runtime.Callers(2, a.pcs[:])
+	}
+	conn, unreachable, err := m.connectOrWait(a)
 	if err != nil {
-		return nil, m.acquireError(ctx, client, began, cause, unreachable, err)
+		err = m.acquireError(ctx, a, unreachable, err)
+		a.end()
+		return nil, err
 	}
-	if s := slotOf(conn.Conn()); s != nil {
-		s.mu.Lock()
-		s.handle = conn
-		s.mu.Unlock()
+	if s := a.slot; s != nil {
+		s.handle.Store(conn)
 	}
+	a.end()
 	return conn, nil
 }
 
@@ -111,7 +115,7 @@ const (
 
 // connectOrWait acquires, trying again for as long as ctx lasts while the server
 // can't be reached. unreachable is why the last such attempt failed.
-func (m *Monitor) connectOrWait(ctx context.Context) (conn *pgxpool.Conn, unreachable, err error) {
+func (m *Monitor) connectOrWait(ctx *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
 	conn, err = m.pool.Acquire(ctx)
 	if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
 		return conn, nil, err
@@ -129,36 +133,23 @@ func (m *Monitor) connectOrWait(ctx context.Context) (conn *pgxpool.Conn, unreac
 	return conn, unreachable, err
 }
 
-// bound limits ctx to the acquire timeout and to the time before a drain.
-func (m *Monitor) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancelCause := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(m.closing, func() { cancelCause(ErrDraining) })
-	ctx, cancel := context.WithTimeoutCause(ctx, m.cfg.AcquireTimeout, ErrAcquireTimeout)
-	return ctx, func() {
-		stop()
-		cancel()
-		cancelCause(nil)
-	}
-}
-
-// acquireError finds the reason behind pgxpool's error: for a context that
-// ended it returns the context's error, not its cause.
-func (m *Monitor) acquireError(ctx context.Context, client string, began time.Time, cause, unreachable, err error) error {
+// acquireError adds who holds the connections where the time to wait was over.
+func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable, err error) error {
 	switch {
-	case errors.Is(err, ErrDraining), errors.Is(cause, ErrDraining):
+	case errors.Is(err, ErrDraining):
 		return ErrDraining
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted
-	case cause == nil:
+	case a.Err() == nil:
 		return fmt.Errorf("acquire a connection: %w", err)
 	}
-	reason := cause
+	reason := a.Err()
 	if ctx.Err() != nil {
 		reason = ctx.Err()
 	}
 	st := m.pool.Stat()
 	e := &AcquireError{
-		Client: client, Waited: time.Since(began), Err: reason, Connect: unreachable,
+		Client: a.request.Client, Waited: a.waited(), Err: reason, Connect: unreachable,
 		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(),
 	}

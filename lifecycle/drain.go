@@ -202,10 +202,7 @@ func (m *Monitor) reclaim(closed <-chan struct{}) {
 	case <-timer.C:
 	}
 	for _, s := range m.heldSlots() {
-		s.mu.Lock()
-		handle := s.handle
-		s.mu.Unlock()
-		if handle != nil {
+		if handle := s.handle.Load(); handle != nil {
 			takeBack(handle)
 		}
 	}

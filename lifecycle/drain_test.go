@@ -31,7 +31,7 @@ func TestDrainIsBounded(t *testing.T) {
 		m *lifecycle.Monitor
 	}
 	acquire := func(t *testing.T, w world) *pgxpool.Conn {
-		conn, err := w.m.Acquire(t.Context(), "worker", "acme")
+		conn, err := w.m.Acquire(t.Context(), lifecycle.Request{Client: "worker", Tenant: "acme"})
 		require.NoError(t, err)
 		return conn
 	}
@@ -130,7 +130,7 @@ func TestDrainLetsWorkInFlightFinish(t *testing.T) {
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), nil)
 	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), "worker", "")
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "worker"})
 	require.NoError(t, err)
 	tx, err := conn.Begin(t.Context())
 	require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestDrainLetsWorkInFlightFinish(t *testing.T) {
 		drained <- err
 	}()
 	require.Eventually(t, m.Draining, time.Minute, time.Millisecond)
-	_, err = m.Acquire(t.Context(), "late", "")
+	_, err = m.Acquire(t.Context(), lifecycle.Request{Client: "late"})
 	require.ErrorIs(t, err, lifecycle.ErrDraining)
 	_, err = m.Pool().Acquire(t.Context())
 	require.ErrorIs(t, err, lifecycle.ErrDraining)
@@ -165,7 +165,7 @@ func TestDrainKeepsWhatWasCommittedAndRollsBackTheRest(t *testing.T) {
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), nil)
 	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), "worker", "")
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "worker"})
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "create table work (done bool)")
 	require.NoError(t, err)
@@ -193,13 +193,13 @@ func TestDrainWakesWaiters(t *testing.T) {
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Pool.MaxConns = 1; c.AcquireTimeout = time.Hour })
 	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), "holder", "")
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
 	require.NoError(t, err)
 
 	const waiters = 5
 	errs := make(chan error, 2*waiters)
 	for range waiters {
-		go func() { _, err := m.Acquire(context.Background(), "waiter", ""); errs <- err }()
+		go func() { _, err := m.Acquire(context.Background(), lifecycle.Request{Client: "waiter"}); errs <- err }()
 		go func() { _, err := m.Pool().Acquire(context.Background()); errs <- err }()
 	}
 	require.Eventually(t, func() bool { return m.Waiting() == 2*waiters }, time.Minute, time.Millisecond)
@@ -219,7 +219,7 @@ func TestDrainTwiceAndWithoutStart(t *testing.T) {
 	t.Run("a second drain is a no-op", func(t *testing.T) {
 		m := newMonitor(t, s.URL(), nil)
 		require.NoError(t, m.Start(t.Context()))
-		conn, err := m.Acquire(t.Context(), "holder", "")
+		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
 		require.NoError(t, err)
 		first, err := lifecycle.Drain(t.Context(), m, 0)
 		require.Error(t, err)
@@ -241,7 +241,7 @@ func TestDrainLeavesAShareOfItsContextsTime(t *testing.T) {
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), nil)
 	require.NoError(t, m.Start(t.Context()))
-	_, err := m.Acquire(t.Context(), "leak", "")
+	_, err := m.Acquire(t.Context(), lifecycle.Request{Client: "leak"})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()

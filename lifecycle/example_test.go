@@ -30,7 +30,7 @@ func Example() {
 	if err := m.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
-	conn, err := m.Acquire(ctx, "reports", "acme")
+	conn, err := m.Acquire(ctx, lifecycle.Request{Client: "reports", Tenant: "acme"})
 	if err != nil {
 		log.Fatal(err)
 	}

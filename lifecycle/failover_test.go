@@ -31,7 +31,7 @@ func TestAcquireOutlastsAServerThatIsAway(t *testing.T) {
 
 	acquired := make(chan error, 1)
 	go func() {
-		conn, err := m.Acquire(context.Background(), "patient", "")
+		conn, err := m.Acquire(context.Background(), lifecycle.Request{Client: "patient"})
 		if err == nil {
 			conn.Release()
 		}
@@ -58,11 +58,11 @@ func TestAcquireSaysWhyNoConnectionCouldBeOpened(t *testing.T) {
 		c.AcquireTimeout = 100 * time.Millisecond
 	})
 	require.NoError(t, m.Start(t.Context()))
-	held, err := m.Acquire(t.Context(), "holder", "")
+	held, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
 	require.NoError(t, err)
 	defer held.Release()
 	late.close(t)
-	_, err = m.Acquire(t.Context(), "victim", "")
+	_, err = m.Acquire(t.Context(), lifecycle.Request{Client: "victim"})
 	var acquireErr *lifecycle.AcquireError
 	require.ErrorAs(t, err, &acquireErr)
 	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
@@ -77,7 +77,7 @@ func acquireAll(t *testing.T, m *lifecycle.Monitor, n int) []uint32 {
 	t.Helper()
 	var pids []uint32
 	for range n {
-		conn, err := m.Acquire(t.Context(), "all", "")
+		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "all"})
 		require.NoError(t, err)
 		defer conn.Release()
 		pids = append(pids, conn.Conn().PgConn().PID())
@@ -101,7 +101,7 @@ func TestAFailoverResetsThePool(t *testing.T) {
 			require.NoError(t, m.Start(t.Context()))
 			before := acquireAll(t, m, 5)
 
-			conn, err := m.Acquire(t.Context(), "victim", "")
+			conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "victim"})
 			require.NoError(t, err)
 			_, err = conn.Exec(t.Context(), fmt.Sprintf("do $$ begin raise sqlstate '%s'; end $$", c.code))
 			var pgErr *pgconn.PgError
@@ -126,9 +126,9 @@ func TestConnectionsOfOneIncidentResetThePoolOnce(t *testing.T) {
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), nil)
 	require.NoError(t, m.Start(t.Context()))
-	one, err := m.Acquire(t.Context(), "one", "")
+	one, err := m.Acquire(t.Context(), lifecycle.Request{Client: "one"})
 	require.NoError(t, err)
-	two, err := m.Acquire(t.Context(), "two", "")
+	two, err := m.Acquire(t.Context(), lifecycle.Request{Client: "two"})
 	require.NoError(t, err)
 	const raise = "do $$ begin raise sqlstate '57P01'; end $$"
 	_, err = one.Exec(t.Context(), raise)
@@ -153,7 +153,7 @@ func TestABackendThatIsKilledIsReplaced(t *testing.T) {
 	})
 	s.WaitFor(t, "select count(*) = 0 from pg_stat_activity where pid = any($1)", pids(before))
 	require.Eventually(t, func() bool {
-		conn, err := m.Acquire(t.Context(), "user", "")
+		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "user"})
 		require.NoError(t, err)
 		defer conn.Release()
 		_, err = conn.Exec(t.Context(), "select 1")

@@ -31,7 +31,7 @@ func TestReadyFollowsThePoolAndLiveDoesNot(t *testing.T) {
 	require.NoError(t, m.Start(t.Context()))
 	require.Equal(t, http.StatusOK, status(m.Ready()))
 
-	conn, err := m.Acquire(t.Context(), "holder", "")
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
 	require.NoError(t, err)
 	drained := make(chan error, 1)
 	go func() { _, err := lifecycle.Drain(context.Background(), m, time.Minute); drained <- err }()
@@ -50,7 +50,7 @@ func TestASaturatedPoolIsReady(t *testing.T) {
 	m := newMonitor(t, s.URL(), nil)
 	require.NoError(t, m.Start(t.Context()))
 	for range 5 {
-		conn, err := m.Acquire(t.Context(), "holder", "")
+		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
 		require.NoError(t, err)
 		t.Cleanup(conn.Release)
 	}

@@ -1,11 +1,13 @@
 package lifecycle
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,7 +54,7 @@ const rawPool = "raw pool"
 
 // slotKey finds a connection's slot in pgconn's CustomData, which belongs to
 // whoever holds the connection and so needs no lock.
-const slotKey = "onepool/lifecycle.slot"
+const slotKey = "onepool"
 
 // slot is what is known of one connection.
 type slot struct {
@@ -60,13 +62,14 @@ type slot struct {
 	pid        uint32
 	generation int64 // of the pool when it was opened
 
+	handle atomic.Pointer[pgxpool.Conn] // of the last Monitor.Acquire
+
 	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held    bool
-	handle  *pgxpool.Conn // set for acquires through Monitor.Acquire
 	client  string
 	tenant  string
-	pcs     [16]uintptr
-	since   time.Time
+	pcs     [8]uintptr
+	since   int64 // by the monitor's clock
 	query   string
 	running bool
 
@@ -101,10 +104,15 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 		return
 	}
 	s.mu.Lock()
-	s.held, s.handle = true, nil
-	s.client, s.tenant, s.pcs = a.client, a.tenant, a.pcs
-	s.since, s.query, s.running, s.reported = time.Now(), "", false, false
+	s.held = true
+	s.client, s.tenant = a.request.Client, a.request.Tenant
+	s.pcs[0] = 0
+	if a.pcs[0] != 0 {
+		s.pcs = a.pcs
+	}
+	s.since, s.query, s.running, s.reported = m.clock.Load(), "", false, false
 	s.mu.Unlock()
+	a.slot = s
 	m.held.Add(1)
 }
 
@@ -115,7 +123,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	}
 	s.mu.Lock()
 	was, reported := s.held, s.reported
-	s.held, s.handle = false, nil
+	s.held = false
 	s.mu.Unlock()
 	if !was {
 		return
@@ -124,9 +132,11 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		m.log.Info("connection that was held too long came back", holderFields(s.holder())...)
 	}
 	m.held.Add(-1)
-	select {
-	case m.released <- struct{}{}:
-	default:
+	if m.state.Load() != stateReady { // a drain waits for it
+		select {
+		case m.released <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -145,11 +155,11 @@ func (m *Monitor) heldSlots() []*slot {
 		defer s.mu.Unlock()
 		return !s.held
 	})
-	slices.SortFunc(all, func(a, b *slot) int { return a.started().Compare(b.started()) })
+	slices.SortFunc(all, func(a, b *slot) int { return cmp.Compare(a.started(), b.started()) })
 	return all
 }
 
-func (s *slot) started() time.Time {
+func (s *slot) started() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.since
@@ -163,7 +173,7 @@ func (s *slot) inQuery() bool {
 
 func (s *slot) holder() Holder {
 	s.mu.Lock()
-	h := Holder{Client: s.client, Tenant: s.tenant, Since: s.since, Query: s.query, PID: s.pid}
+	h := Holder{Client: s.client, Tenant: s.tenant, Since: time.Unix(0, s.since), Query: s.query, PID: s.pid}
 	pcs := s.pcs
 	s.mu.Unlock()
 	h.Caller = callSite(pcs[:])

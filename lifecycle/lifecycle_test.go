@@ -22,7 +22,7 @@ func newMonitor(t testing.TB, url string, change func(*lifecycle.Config)) *lifec
 	require.NoError(t, err)
 	pc.MinConns, pc.MaxConns = 2, 5
 	pc.ConnConfig.RuntimeParams["application_name"] = applicationName
-	cfg := lifecycle.Config{Pool: pc, Origin: t.Name()}
+	cfg := lifecycle.Config{Pool: pc, Origin: t.Name(), Callers: true}
 	if change != nil {
 		change(&cfg)
 	}

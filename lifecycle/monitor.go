@@ -44,6 +44,14 @@ type Config struct {
 	// never.
 	LeakThreshold time.Duration
 
+	// Callers takes the call site of every acquire, for tests and for the hunt of
+	// a leak. See Request.
+	Callers bool
+
+	// RawAcquire, if set, is asked about every acquire from the pool itself; its
+	// error fails the acquire, and nothing is sent.
+	RawAcquire func(ctx context.Context) error
+
 	// Start says what Start does when the server can't be reached. Default
 	// StartRequire.
 	Start StartMode
@@ -88,6 +96,8 @@ type Monitor struct {
 	connects chan struct{} // a place for each connection that is being opened
 
 	generation atomic.Int64  // how often the pool was reset
+	clock      atomic.Int64  // unix ns, kept by watch
+	sampled    atomic.Uint64 // counts acquires for callerSample
 	released   chan struct{} // buffered 1: a connection was given back
 
 	mu    sync.Mutex
@@ -136,6 +146,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.drain.done = make(chan struct{})
+	m.clock.Store(m.createdAt.UnixNano())
 
 	pc := cfg.Pool.Copy()
 	pc.ConnConfig.DialFunc = m.sockets.dial
@@ -191,6 +202,11 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		// true with an error gives the sound connection back and fails the caller.
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
+		}
+		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
+			if err := m.cfg.RawAcquire(ctx); err != nil {
+				return true, err
+			}
 		}
 		if prepareConn != nil {
 			return prepareConn(ctx, conn)

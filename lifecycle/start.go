@@ -126,9 +126,7 @@ func (m *Monitor) start(ctx context.Context) error {
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
 		return ErrDraining
 	}
-	if m.cfg.LeakThreshold > 0 {
-		m.background.Go(func() { m.watchLeaks(m.closing) })
-	}
+	m.background.Go(func() { m.watch(m.closing) })
 	if other := claimOrigin(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: share one instead",
 			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))
@@ -153,7 +151,7 @@ func (m *Monitor) warm(ctx context.Context) error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { conns[i], errs[i] = m.Acquire(ctx, "start", "") })
+		wg.Go(func() { conns[i], errs[i] = m.Acquire(ctx, Request{Client: "start"}) })
 	}
 	wg.Wait()
 	for _, c := range conns {

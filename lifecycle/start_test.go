@@ -123,7 +123,7 @@ func TestStartDegradeConnectsInTheBackground(t *testing.T) {
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
 	require.NoError(t, m.Start(t.Context()))
 	require.False(t, m.Started())
-	_, err := m.Acquire(t.Context(), "early", "")
+	_, err := m.Acquire(t.Context(), lifecycle.Request{Client: "early"})
 	require.ErrorIs(t, err, lifecycle.ErrNotStarted)
 	require.ErrorContains(t, err, late.path, "why it is not started")
 	require.Equal(t, http.StatusServiceUnavailable, status(m.Ready()))
@@ -131,7 +131,7 @@ func TestStartDegradeConnectsInTheBackground(t *testing.T) {
 
 	late.open(t, s)
 	require.Eventually(t, m.Started, time.Minute, time.Millisecond)
-	conn, err := m.Acquire(t.Context(), "late", "")
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "late"})
 	require.NoError(t, err)
 	conn.Release()
 	require.Equal(t, http.StatusOK, status(m.Ready()))

@@ -2,9 +2,7 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"runtime"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,42 +11,30 @@ import (
 // tracer keeps the slots true. It adds no line to any log.
 type tracer struct{ m *Monitor }
 
-type rawCancel struct{}
-
-// TraceAcquireStart bounds acquires that come straight from the pool; those
-// through Monitor.Acquire are bounded there.
+// TraceAcquireStart bounds acquires that come straight from the pool as
+// Monitor.Acquire bounds its own.
 func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	if ctx.Value(acquisitionKey{}) != nil {
+	if acquisitionOf(ctx) != nil {
 		return ctx
 	}
-	t.m.waiting.Add(1)
-	ctx, cancel := t.m.bound(ctx)
-	a := &acquisition{client: rawPool}
+	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool}, raw: true}
 	runtime.Callers(3, a.pcs[:])
-	ctx = context.WithValue(reasonContext{ctx}, acquisitionKey{}, a)
-	return context.WithValue(ctx, rawCancel{}, cancel)
-}
-
-// reasonContext tells the reason of its end where a plain context tells only
-// that it ended: pgxpool hands Err to the caller of an acquire as it is.
-type reasonContext struct{ context.Context }
-
-func (c reasonContext) Err() error {
-	err := c.Context.Err()
-	if cause := context.Cause(c.Context); errors.Is(cause, ErrDraining) || errors.Is(cause, ErrAcquireTimeout) {
-		return cause
-	}
-	return err
+	return a
 }
 
 func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
-	a, _ := ctx.Value(acquisitionKey{}).(*acquisition)
-	if cancel, ok := ctx.Value(rawCancel{}).(context.CancelFunc); ok {
-		cancel()
-		t.m.waiting.Add(-1)
+	a := acquisitionOf(ctx)
+	if a == nil {
+		return
 	}
-	if data.Conn != nil && a != nil {
+	if data.Conn != nil {
 		t.m.hold(data.Conn, a)
+	}
+	if a.raw {
+		if a.slot != nil {
+			a.slot.handle.Store(nil) // the pool keeps it to itself
+		}
+		a.end()
 	}
 }
 
@@ -90,7 +76,7 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 		s.mu.Unlock()
 	}
 	if err == nil {
-		t.m.health.lastAnswer.Store(time.Now().UnixNano())
+		t.m.health.lastAnswer.Store(t.m.clock.Load())
 		return
 	}
 	t.m.failedOver(conn, err)

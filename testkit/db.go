@@ -139,7 +139,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	cfg.URL = s.url(devdb.App, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
-	db, err := fxdb.Open(ctx, cfg, fxdb.WithLogger(o.log))
+	db, err := fxdb.Open(ctx, cfg, fxdb.WithLogger(o.log), fxdb.WithCallers())
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
 	}

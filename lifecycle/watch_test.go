@@ -21,7 +21,7 @@ func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 		c.Logger = zap.New(core)
 	})
 	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), "leaky", "acme")
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "leaky", Tenant: "acme"})
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "select 'the last one'")
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 	require.Contains(t, fields["caller"], "TestALeakIsReportedOnceAndItsReturnToo")
 
 	// A second leak is seen by a later look: the first is not reported by it again.
-	other, err := m.Acquire(t.Context(), "other", "")
+	other, err := m.Acquire(t.Context(), lifecycle.Request{Client: "other"})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return held().Len() == 2 }, time.Minute, time.Millisecond)
 	require.Equal(t, "other", held().All()[1].ContextMap()["client"])

@@ -1,0 +1,141 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// acquisition is the context of one acquire. It carries who asks to the pool's
+// tracer, and it bounds the wait: by the acquire timeout, and by a drain. The
+// bound is made when there is something to wait for; the usual acquire finds an
+// idle connection, and so costs no timer and no allocation.
+type acquisition struct {
+	context.Context // the caller's
+	m               *Monitor
+	request         Request
+	raw             bool // straight from the pool
+	pcs             [8]uintptr
+	slot            *slot // of the connection that was got
+
+	asked atomic.Bool
+	mu    sync.Mutex // makes bound once
+	bound atomic.Pointer[bound]
+}
+
+type bound struct {
+	ctx    context.Context
+	cancel func()
+	began  time.Time
+}
+
+// acquisitions are those that nobody waited on, so that nobody can still have them.
+var acquisitions = sync.Pool{New: func() any { return new(acquisition) }}
+
+// callerSample is how many acquires there are to one whose call site is taken
+// unasked.
+const callerSample = 256
+
+type acquisitionKey struct{}
+
+// acquisitionOf finds the acquisition in a context that another tracer may have
+// wrapped.
+func acquisitionOf(ctx context.Context) *acquisition {
+	if a, ok := ctx.(*acquisition); ok {
+		return a
+	}
+	a, _ := ctx.Value(acquisitionKey{}).(*acquisition)
+	return a
+}
+
+func (a *acquisition) wait() *bound {
+	if b := a.bound.Load(); b != nil {
+		return b
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if b := a.bound.Load(); b != nil {
+		return b
+	}
+	ctx, cancelCause := context.WithCancelCause(a.Context)
+	stop := context.AfterFunc(a.m.closing, func() { cancelCause(ErrDraining) })
+	ctx, cancel := context.WithTimeoutCause(ctx, a.m.cfg.AcquireTimeout, ErrAcquireTimeout)
+	b := &bound{ctx: ctx, began: time.Now(), cancel: func() {
+		stop()
+		cancel()
+		cancelCause(nil)
+	}}
+	a.m.waiting.Add(1)
+	if a.request.Waiting != nil {
+		a.request.Waiting.Add(1)
+	}
+	a.bound.Store(b)
+	return b
+}
+
+// end is called once, when the acquire has its result.
+func (a *acquisition) end() {
+	if b := a.bound.Load(); b != nil {
+		b.cancel()
+		a.m.waiting.Add(-1)
+		if a.request.Waiting != nil {
+			a.request.Waiting.Add(-1)
+		}
+		return // pgxpool may go on with it in the background
+	}
+	a.Context, a.m, a.request, a.raw, a.slot = nil, nil, Request{}, false, nil
+	a.asked.Store(false)
+	a.pcs[0] = 0
+	acquisitions.Put(a)
+}
+
+func (a *acquisition) waited() time.Duration {
+	if b := a.bound.Load(); b != nil {
+		return time.Since(b.began)
+	}
+	return 0
+}
+
+// Done is closed when the wait is over. puddle asks for it once to see that the
+// context has not ended yet, and again when it waits: for a place in the pool, for
+// a connection that is being opened, for a ping.
+func (a *acquisition) Done() <-chan struct{} {
+	if !a.asked.Swap(true) {
+		return a.Context.Done()
+	}
+	return a.wait().ctx.Done()
+}
+
+// Err tells the reason of the end where a plain context tells only that it
+// ended: pgxpool hands it to the caller of an acquire as it is.
+func (a *acquisition) Err() error {
+	b := a.bound.Load()
+	if b == nil {
+		return a.Context.Err()
+	}
+	if cause := context.Cause(b.ctx); errors.Is(cause, ErrDraining) || errors.Is(cause, ErrAcquireTimeout) {
+		return cause
+	}
+	return b.ctx.Err()
+}
+
+// Deadline is that of the wait, where there is one.
+func (a *acquisition) Deadline() (time.Time, bool) {
+	if b := a.bound.Load(); b != nil {
+		return b.ctx.Deadline()
+	}
+	return a.Context.Deadline()
+}
+
+// Value finds the acquisition itself too.
+func (a *acquisition) Value(key any) any {
+	if key == (acquisitionKey{}) {
+		return a
+	}
+	if b := a.bound.Load(); b != nil {
+		return b.ctx.Value(key)
+	}
+	return a.Context.Value(key)
+}
