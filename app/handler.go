@@ -18,17 +18,16 @@ const tenantHeader = "X-Tenant-ID"
 
 type handler struct {
 	log    *zap.Logger
-	db     *fxdb.DB
 	agents *agentregistry.Client
 	mux    *http.ServeMux
 }
 
 // newHandler builds the API.
 func newHandler(log *zap.Logger, db *fxdb.DB, agents *agentregistry.Client) http.Handler {
-	h := &handler{log: log, db: db, agents: agents, mux: http.NewServeMux()}
+	h := &handler{log: log, agents: agents, mux: http.NewServeMux()}
 	h.mux.Handle("GET /livez", db.Monitor().Live())
 	h.mux.Handle("GET /readyz", db.Monitor().Ready())
-	h.mux.Handle("GET /stats", h.endpoint(h.stats))
+	h.mux.Handle("GET /stats", db.StatsHandler())
 
 	scoped := tenant.Middleware(tenant.Header(tenantHeader))
 	for pattern, fn := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -43,11 +42,6 @@ func newHandler(log *zap.Logger, db *fxdb.DB, agents *agentregistry.Client) http
 	}
 	h.mux.Handle("/", h.endpoint(h.noRoute))
 	return h.mux
-}
-
-func (h *handler) stats(w http.ResponseWriter, _ *http.Request) error {
-	respond(w, http.StatusOK, h.db.Stats())
-	return nil
 }
 
 // noRoute answers what no other pattern took, in JSON like everything else.

@@ -63,6 +63,7 @@ type Config struct {
 
 	IdleTimeout              time.Duration // DB_IDLE_TIMEOUT_MS: idle connections above PoolMin close after this; default 30 s
 	ConnectionTimeout        time.Duration // DB_CONNECTION_TIMEOUT_MS: longest wait for a connection; default 10 s
+	QueueMax                 int           // DB_QUEUE_MAX: callers that may wait for a connection, one more fails at once; default 0: any number
 	StatementTimeout         time.Duration // DB_STATEMENT_TIMEOUT_MS: statement_timeout on the server; default 30 s, negative: none
 	LockTimeout              time.Duration // DB_LOCK_TIMEOUT_MS: lock_timeout on the server; default 10 s, negative: none
 	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none
@@ -145,6 +146,7 @@ func (c Config) validate() error {
 		{c.PoolMax > 1<<16, "DB_POOL_MAX", fmt.Sprintf("%d is too large: must be at most 65536", c.PoolMax)},
 		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
 		{c.PoolMin > c.PoolMax, "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
+		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
 		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
 		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},
 		{c.DrainTimeout < time.Millisecond, "DB_DRAIN_TIMEOUT_MS", "must be at least 1"},

@@ -83,7 +83,7 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 		}
 	}
 	m, err := lifecycle.New(lifecycle.Config{
-		Pool: pc, RawAcquire: refuseUnscoped, Callers: o.callers, AcquireTimeout: cfg.ConnectionTimeout, LeakThreshold: cfg.LeakThreshold, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
+		Pool: pc, RawAcquire: refuseUnscoped, Callers: o.callers, AcquireTimeout: cfg.ConnectionTimeout, MaxWaiting: cfg.QueueMax, LeakThreshold: cfg.LeakThreshold, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
 		BeforeReady: func(ctx context.Context) error {
 			if !cfg.Migrate {
 				return nil

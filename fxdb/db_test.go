@@ -55,6 +55,38 @@ func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
 	require.NotErrorIs(t, err, fxdb.ErrAcquireTimeout)
 }
 
+func TestAFullQueueRefusesAtOnce(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { one(c); c.QueueMax = 2; c.ConnectionTimeout = time.Hour }))
+	conn, err := db.Named("holder").Acquire(t.Context())
+	require.NoError(t, err)
+	waited := make(chan error, 2)
+	for range 2 {
+		go func() {
+			waited <- db.Named("waiter").InTx(context.Background(), pgx.TxOptions{}, func(pgx.Tx) error { return nil })
+		}()
+	}
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 2 }, time.Minute, time.Millisecond)
+	require.Contains(t, db.Stats().Clients, fxdb.ClientStats{Name: "waiter", Waiting: 2})
+
+	for name, use := range map[string]func() error{
+		"a client":     func() error { _, err := db.Exec(t.Context(), "select 1"); return err },
+		"the raw pool": func() error { _, err := db.Pool().Exec(t.Context(), "select 1"); return err },
+	} {
+		require.ErrorIs(t, use(), fxdb.ErrQueueFull, name)
+	}
+	var acquireErr *fxdb.AcquireError
+	_, err = db.Exec(t.Context(), "select 1")
+	require.ErrorAs(t, err, &acquireErr)
+	require.Equal(t, "holder", acquireErr.Holders[0].Client)
+	require.Equal(t, 2, db.Stats().Waiting, "those who wait go on waiting")
+
+	conn.Release()
+	require.NoError(t, <-waited)
+	require.NoError(t, <-waited)
+	require.Zero(t, db.Stats().Waiting)
+}
+
 func TestInTxRunsAgainWhenTheServerGivesUp(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t)

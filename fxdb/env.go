@@ -28,6 +28,7 @@ type environ struct {
 	PoolMax          whole    `env:"DB_POOL_MAX"`
 	IdleTimeout      whole    `env:"DB_IDLE_TIMEOUT_MS"`
 	ConnTimeout      whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
+	QueueMax         whole    `env:"DB_QUEUE_MAX"`
 	StatementTimeout whole    `env:"DB_STATEMENT_TIMEOUT_MS"`
 	LockTimeout      whole    `env:"DB_LOCK_TIMEOUT_MS"`
 	IdleInTxTimeout  whole    `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
@@ -94,7 +95,7 @@ func ConfigFromEnv() (Config, error) {
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
 		ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
-		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
+		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 	}
 	if e.Port.set && e.Port.n == 0 {
 		return Config{}, &ConfigError{"DB_PORT", "0 is no port: must be 1 to 65535"}

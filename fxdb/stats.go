@@ -1,6 +1,8 @@
 package fxdb
 
 import (
+	"encoding/json"
+	"net/http"
 	"time"
 
 	"github.com/agentagency/onepool/lifecycle"
@@ -35,6 +37,14 @@ type ClientStats struct {
 	Held     int    `json:"held"`
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since the pool was made
+}
+
+// StatsHandler answers with Stats as JSON, for a mux of the program's own.
+func (db *DB) StatsHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(db.Stats())
+	})
 }
 
 // Stats returns the pool's figures now. It sends nothing: Status is judged by

@@ -67,7 +67,9 @@ func (a *acquisition) wait() *bound {
 		cancel()
 		cancelCause(nil)
 	}}
-	a.m.waiting.Add(1)
+	if n := a.m.waiting.Add(1); a.m.cfg.MaxWaiting > 0 && n > int64(a.m.cfg.MaxWaiting) {
+		cancelCause(ErrQueueFull)
+	}
 	if a.request.Waiting != nil {
 		a.request.Waiting.Add(1)
 	}
@@ -84,6 +86,9 @@ func (a *acquisition) end() {
 			a.request.Waiting.Add(-1)
 		}
 		return // pgxpool may go on with it in the background
+	}
+	if a.m.foreign {
+		return // somebody else's hook saw it and may have kept it
 	}
 	a.Context, a.m, a.request, a.raw, a.slot = nil, nil, Request{}, false, nil
 	a.asked.Store(false)
@@ -115,7 +120,8 @@ func (a *acquisition) Err() error {
 	if b == nil {
 		return a.Context.Err()
 	}
-	if cause := context.Cause(b.ctx); errors.Is(cause, ErrDraining) || errors.Is(cause, ErrAcquireTimeout) {
+	switch cause := context.Cause(b.ctx); {
+	case errors.Is(cause, ErrDraining), errors.Is(cause, ErrAcquireTimeout), errors.Is(cause, ErrQueueFull):
 		return cause
 	}
 	return b.ctx.Err()

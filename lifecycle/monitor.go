@@ -56,6 +56,10 @@ type Config struct {
 	// StartRequire.
 	Start StartMode
 
+	// MaxWaiting is how many callers may wait for a connection at a time; one more
+	// fails at once with an *AcquireError that is ErrQueueFull. Default 0: any number.
+	MaxWaiting int
+
 	// Origin says where the pool was asked for. It is reported when a second
 	// pool is opened on the same database in one process.
 	Origin string
@@ -88,6 +92,8 @@ type Monitor struct {
 
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
+
+	foreign bool // hooks or a tracer that are not ours see acquires
 
 	sockets  *sockets
 	waiting  atomic.Int64
@@ -147,6 +153,8 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.drain.done = make(chan struct{})
 	m.clock.Store(m.createdAt.UnixNano())
+
+	m.foreign = cfg.Pool.ConnConfig.Tracer != nil || cfg.Pool.PrepareConn != nil
 
 	pc := cfg.Pool.Copy()
 	pc.ConnConfig.DialFunc = m.sockets.dial

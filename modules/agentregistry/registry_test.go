@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -193,34 +192,6 @@ func TestRecordPerformanceMovesTheAverages(t *testing.T) {
 		require.ErrorIs(t, err, modules.ErrInvalid, field)
 		require.ErrorContains(t, err, field)
 	}
-}
-
-func TestConcurrentPerformanceLosesNothing(t *testing.T) {
-	t.Parallel()
-	c, db := newClient(t)
-	ctx := as(t, "acme")
-	register(t, ctx, c, agent("ada"))
-	const n = 50
-	var wg sync.WaitGroup
-	errs := make(chan error, n)
-	for i := range n {
-		wg.Go(func() {
-			_, err := c.RecordPerformance(ctx, "ada", agentregistry.Metrics{Success: i%2 == 0, QualityScore: 0.5, LatencyMS: int64(i)})
-			errs <- err
-		})
-	}
-	wg.Wait()
-	for range n {
-		require.NoError(t, <-errs)
-	}
-	got, err := c.Get(ctx, "ada")
-	require.NoError(t, err)
-	require.EqualValues(t, n, got.Performance.TaskCount)
-	require.InDelta(t, 0.5, got.Performance.SuccessRate, 1e-9)
-	require.InDelta(t, 24.5, got.Performance.AverageLatencyMS, 1e-9)
-	var events int
-	require.NoError(t, db.QueryRow(ctx, "select count(*) from registry.performance_events").Scan(&events))
-	require.Equal(t, n, events)
 }
 
 func TestAdjustLoadStopsAtZeroAndAtAHundredPercent(t *testing.T) {
