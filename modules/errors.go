@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +20,7 @@ import (
 // (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come
 // through as they are.
 var (
-	ErrUnavailable = errors.New("the database can't be reached")           // SQLSTATE class 08, 53300, 57P01 to 57P03, a failed dial
+	ErrUnavailable = errors.New("the database can't be reached")           // SQLSTATE class 08, 53300, 57P01 to 57P03, a refused login, a connection that can't be opened or broke
 	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, the context's deadline
 	ErrNotFound    = errors.New("not found")                               // no row where one is required
 	ErrConflict    = errors.New("already exists")                          // 23505
@@ -48,27 +50,39 @@ func (e *classified) Error() string {
 
 func (e *classified) Unwrap() []error { return []error{e.class, e.err} }
 
+// settled are the errors that Classify leaves as they are.
+var settled = []error{
+	fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull, fxdb.ErrTenantRequired,
+	fxdb.ErrUnscoped, fxdb.ErrNestedAcquire, tenant.ErrInvalid, ErrUnavailable, ErrTimeout, ErrNotFound,
+	ErrConflict, ErrReference, ErrInvalid, ErrForbidden, ErrSchema, errServer, context.Canceled,
+}
+
 // Classify returns err with its class: errors.Is finds the class, errors.As what
 // the server said. nil stays nil; errors that have a class already, or that are
-// no fault of the database, stay as they are.
+// no fault of the database, stay as they are. A wait for a connection to a server
+// that can't be reached is both, fxdb.ErrAcquireTimeout and ErrUnavailable.
 func Classify(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, ErrUnavailable) {
+		return err
 	}
-	for _, known := range []error{
-		fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull, fxdb.ErrTenantRequired,
-		fxdb.ErrUnscoped, fxdb.ErrNestedAcquire, tenant.ErrInvalid, ErrUnavailable, ErrTimeout, ErrNotFound,
-		ErrConflict, ErrReference, ErrInvalid, ErrForbidden, ErrSchema, errServer, context.Canceled,
-	} {
-		if errors.Is(err, known) {
-			return err
-		}
+	var acquireErr *fxdb.AcquireError
+	waited := errors.As(err, &acquireErr)
+	if waited && acquireErr.Connect != nil && !errors.Is(err, context.Canceled) {
+		return &classified{ErrUnavailable, err, acquireErr.Error()}
+	}
+	if slices.ContainsFunc(settled, func(known error) bool { return errors.Is(err, known) }) {
+		return err
 	}
 	var pgErr *pgconn.PgError
 	var connectErr *pgconn.ConnectError
 	var netErr net.Error
+	isPg := errors.As(err, &pgErr)
 	switch {
-	case errors.As(err, &pgErr):
+	case waited: // and the caller's deadline came first
+		return &classified{ErrTimeout, err, acquireErr.Error()}
+	case isPg && errors.As(err, &connectErr): // a login that is refused, whatever for
+		return &classified{ErrUnavailable, err, "SQLSTATE " + pgErr.Code}
+	case isPg:
 		detail := "SQLSTATE " + pgErr.Code
 		if pgErr.ConstraintName != "" {
 			detail += ", constraint " + pgErr.ConstraintName
@@ -78,8 +92,8 @@ func Classify(err error) error {
 		return &classified{ErrTimeout, err, ""}
 	case errors.Is(err, pgx.ErrNoRows):
 		return &classified{ErrNotFound, err, ""}
-	case errors.As(err, &connectErr), errors.As(err, &netErr), pgconn.SafeToRetry(err):
-		return &classified{ErrUnavailable, err, ""}
+	case errors.As(err, &connectErr), errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), pgconn.SafeToRetry(err):
+		return &classified{ErrUnavailable, err, ""} // could not be opened, or broke
 	}
 	return err
 }

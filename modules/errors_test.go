@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 )
+
+var errElse = errors.New("something else")
 
 func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 	t.Parallel()
@@ -54,11 +57,23 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 		{"a full pool", &fxdb.AcquireError{Err: fxdb.ErrAcquireTimeout}, fxdb.ErrAcquireTimeout},
 		{"a bad identity", tenant.Identity{}.Validate(), tenant.ErrInvalid},
 		{"the caller's cancel", context.Canceled, context.Canceled},
+		{"a connection that can't be opened", &pgconn.ConnectError{}, modules.ErrUnavailable},
+		{"a connection that broke", fmt.Errorf("receive: %w", io.ErrUnexpectedEOF), modules.ErrUnavailable},
+		{"a full pool at the caller's deadline", &fxdb.AcquireError{Err: context.DeadlineExceeded}, modules.ErrTimeout},
+		{"a full queue", &fxdb.AcquireError{Err: fxdb.ErrQueueFull}, fxdb.ErrQueueFull},
+		{"a wait for a server that is away", &fxdb.AcquireError{Err: fxdb.ErrAcquireTimeout, Connect: &pgconn.ConnectError{}}, modules.ErrUnavailable},
+		{"the same, as a full pool", &fxdb.AcquireError{Err: fxdb.ErrAcquireTimeout, Connect: &pgconn.ConnectError{}}, fxdb.ErrAcquireTimeout},
+		{"a caller who left while the server is away", &fxdb.AcquireError{Err: context.Canceled, Connect: &pgconn.ConnectError{}}, context.Canceled},
+		{"a class", modules.Invalid("id", "must not be blank"), modules.ErrInvalid},
+		{"something else", errElse, errElse},
 	} {
 		require.ErrorIs(t, modules.Classify(c.err), c.want, c.name)
 		require.ErrorIs(t, modules.Classify(c.err), c.err, c.name)
 	}
 	require.NoError(t, modules.Classify(nil))
+	require.NotErrorIs(t, modules.Classify(&fxdb.AcquireError{Err: context.Canceled, Connect: &pgconn.ConnectError{}}), modules.ErrUnavailable)
+	busy := modules.Classify(&fxdb.AcquireError{Client: "registry", Err: context.DeadlineExceeded})
+	require.ErrorContains(t, busy, `client "registry"`, "who waited is lost")
 	other := modules.Classify(&pgconn.PgError{Code: "40001", Message: "secret-value"})
 	require.NotContains(t, other.Error(), "secret-value")
 	require.ErrorContains(t, other, "40001")

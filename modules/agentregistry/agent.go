@@ -1,13 +1,8 @@
 package agentregistry
 
 import (
-	"fmt"
-	"math"
-	"slices"
-	"strings"
+	"encoding/json"
 	"time"
-
-	"github.com/agentagency/onepool/modules"
 )
 
 // DefaultMaxConcurrentTasks is the capacity of an agent that names none.
@@ -41,6 +36,43 @@ type Capabilities struct {
 	Specializations []string `json:"specializations"`
 }
 
+// MarshalJSON encodes a set of none as [], never as null.
+func (c Capabilities) MarshalJSON() ([]byte, error) {
+	type plain Capabilities
+	for _, set := range []*[]string{&c.TaskTypes, &c.Languages, &c.Specializations} {
+		if *set == nil {
+			*set = []string{}
+		}
+	}
+	return json.Marshal(plain(c))
+}
+
+// sets are the capabilities by their kind in the database and their field.
+func (c Capabilities) sets() []capabilitySet {
+	return []capabilitySet{
+		{"task_type", "task_types", c.TaskTypes},
+		{"language", "languages", c.Languages},
+		{"specialization", "specializations", c.Specializations},
+	}
+}
+
+type capabilitySet struct {
+	kind, field string
+	values      []string
+}
+
+// columns returns the capabilities as two arrays of equal length, never nil: nil
+// would be null.
+func (c Capabilities) columns() (kinds, values []string) {
+	kinds, values = []string{}, []string{}
+	for _, set := range c.sets() {
+		for _, v := range set.values {
+			kinds, values = append(kinds, set.kind), append(values, v)
+		}
+	}
+	return kinds, values
+}
+
 // Performance is the running averages over TaskCount tasks.
 type Performance struct {
 	SuccessRate      float64 `json:"success_rate"`    // 0 to 1
@@ -55,128 +87,4 @@ type Load struct {
 	ActiveTasks        int     `json:"active_tasks"`
 	QueuedTasks        int     `json:"queued_tasks"`
 	UtilizationPercent float64 `json:"utilization_percent"`
-}
-
-// Known task types. The registry takes others too.
-const (
-	TaskCodeEditing   = "code-editing"
-	TaskResearch      = "research"
-	TaskCodeReview    = "code-review"
-	TaskDocumentation = "documentation"
-	TaskTesting       = "testing"
-	TaskDebugging     = "debugging"
-	TaskRefactoring   = "refactoring"
-	TaskAPIDesign     = "api-design"
-)
-
-// Known languages. The registry takes others too.
-const (
-	LanguageTypeScript = "TypeScript"
-	LanguageJavaScript = "JavaScript"
-	LanguagePython     = "Python"
-	LanguageRust       = "Rust"
-	LanguageGo         = "Go"
-	LanguageJava       = "Java"
-	LanguageCPP        = "C++"
-	LanguageCSharp     = "C#"
-)
-
-// Known specializations. The registry takes others too.
-const (
-	SpecializationAST         = "AST analysis"
-	SpecializationAPIDesign   = "API design"
-	SpecializationPerformance = "Performance optimization"
-	SpecializationSecurity    = "Security audit"
-	SpecializationDatabase    = "Database design"
-	SpecializationFrontend    = "Frontend architecture"
-	SpecializationBackend     = "Backend architecture"
-	SpecializationDevOps      = "DevOps"
-)
-
-// Known model families. The registry takes others too.
-const (
-	ModelGPT4      = "gpt-4"
-	ModelClaude3   = "claude-3"
-	ModelClaude35  = "claude-3.5"
-	ModelGeminiPro = "gemini-pro"
-	ModelLlama3    = "llama-3"
-	ModelMixtral   = "mixtral"
-)
-
-func (a Agent) validate() error {
-	err := firstError(
-		checkText("id", a.ID, 255),
-		checkText("name", a.Name, 255),
-		checkText("model_family", a.ModelFamily, 50),
-		a.Capabilities.validate(),
-		checkShare("performance.success_rate", a.Performance.SuccessRate),
-		checkShare("performance.average_quality", a.Performance.AverageQuality),
-	)
-	switch {
-	case err != nil:
-		return err
-	case a.MaxConcurrentTasks < 0 || a.MaxConcurrentTasks > math.MaxInt32:
-		return modules.Invalid("max_concurrent_tasks", "must be more than 0")
-	case !(a.Performance.AverageLatencyMS >= 0) || math.IsInf(a.Performance.AverageLatencyMS, 0) || a.Performance.TaskCount < 0:
-		return modules.Invalid("performance", "must not be negative")
-	case a.Load.ActiveTasks < 0 || a.Load.QueuedTasks < 0 || a.Load.ActiveTasks > math.MaxInt32 || a.Load.QueuedTasks > math.MaxInt32:
-		return modules.Invalid("load", "must not be negative")
-	}
-	return nil
-}
-
-func (c Capabilities) validate() error {
-	return c.each(func(kind, value string) error { return checkText("capabilities: "+kind, value, 100) })
-}
-
-// each visits every capability with its kind in the database.
-func (c Capabilities) each(fn func(kind, value string) error) error {
-	for _, set := range []struct {
-		kind   string
-		values []string
-	}{{"task_type", c.TaskTypes}, {"language", c.Languages}, {"specialization", c.Specializations}} {
-		for _, v := range set.values {
-			if err := fn(set.kind, v); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// columns returns the capabilities as two arrays of equal length.
-func (c Capabilities) columns() (kinds, values []string) {
-	kinds, values = []string{}, []string{}
-	_ = c.each(func(kind, value string) error {
-		kinds, values = append(kinds, kind), append(values, value)
-		return nil
-	})
-	return kinds, values
-}
-
-func checkText(field, v string, limit int) error {
-	switch {
-	case strings.TrimSpace(v) == "":
-		return modules.Invalid(field, "must not be blank")
-	case len(v) > limit:
-		return modules.Invalid(field, fmt.Sprintf("must be at most %d bytes", limit))
-	case strings.ContainsRune(v, 0) || strings.ToValidUTF8(v, "") != v:
-		return modules.Invalid(field, "must be text without NUL bytes")
-	}
-	return nil
-}
-
-// checkShare refuses NaN too, which is in no order with anything.
-func checkShare(field string, v float64) error {
-	if !(v >= 0 && v <= 1) {
-		return modules.Invalid(field, "must be from 0 to 1")
-	}
-	return nil
-}
-
-func firstError(errs ...error) error {
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		return errs[i]
-	}
-	return nil
 }

@@ -2,43 +2,24 @@ package agentregistry
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 )
 
 // name is the client's in errors, statistics and the version table.
 const name = "agentregistry"
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// Migrations returns the schema's goose migrations.
-func Migrations() fs.FS { return migrations }
-
 // Module adds *Client and its migrations to an fx application that has
 // fxdb.Module. OnStart checks the schema.
 var Module = fx.Options(
 	fxdb.Client(name, New, fxdb.RequireTenant()),
 	fxdb.Migrations(name, migrations),
-)
-
-// Errors of this client. They are of classes of package modules too.
-var (
-	// ErrAgentNotFound is a modules.ErrNotFound.
-	ErrAgentNotFound = fmt.Errorf("agent %w", modules.ErrNotFound)
-	// ErrAgentExists is a modules.ErrConflict: the tenant has an agent of this id
-	// (constraint agents_pkey) or name (agents_name_key).
-	ErrAgentExists = fmt.Errorf("agent %w", modules.ErrConflict)
 )
 
 // Config changes a Client. Its zero value is sound.
@@ -118,51 +99,4 @@ func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs)
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
-}
-
-// wrap gives an error its class and the operation. notFound says that a missing
-// row is a missing agent.
-func wrap(operation string, err error) error {
-	if err == nil {
-		return nil
-	}
-	err = modules.Classify(err)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		err = ErrAgentNotFound
-	case errors.Is(err, modules.ErrConflict):
-		err = existsError{err}
-	}
-	return fmt.Errorf("agentregistry: %s: %w", operation, err)
-}
-
-// existsError is a conflict that is an ErrAgentExists; its text names the
-// constraint.
-type existsError struct{ error }
-
-func (e existsError) Error() string        { return "agent " + e.error.Error() }
-func (e existsError) Is(target error) bool { return target == ErrAgentExists }
-func (e existsError) Unwrap() error        { return e.error }
-
-// Health is the client's look at its database.
-type Health struct {
-	Healthy bool
-	Latency time.Duration // of a ping through the pool
-	Pool    PoolHealth
-	Err     error // why it is not healthy
-}
-
-// PoolHealth is the part of the pool's figures that tells whether it is busy.
-type PoolHealth struct{ Total, Idle, Waiting int }
-
-// Health pings through the pool. It needs no tenant, and reports a pool that is
-// not there as not healthy instead of failing.
-func (c *Client) Health(ctx context.Context) Health {
-	began := time.Now()
-	err := c.db.Ping(ctx)
-	s := c.db.Stats()
-	return Health{
-		Healthy: err == nil, Latency: time.Since(began), Err: wrap("health", err),
-		Pool: PoolHealth{s.Total, s.Idle, s.Waiting},
-	}
 }

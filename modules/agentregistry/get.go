@@ -1,0 +1,19 @@
+package agentregistry
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Get returns the agent, or ErrAgentNotFound.
+func (c *Client) Get(ctx context.Context, id string) (Agent, error) {
+	if err := checkID(id); err != nil {
+		return Agent{}, wrap("get", err)
+	}
+	o, err := one[overview](ctx, c, "select "+columns+" from registry.agent_overview o where o.id = @id", pgx.NamedArgs{"id": id})
+	if err != nil {
+		return Agent{}, wrap("get", err)
+	}
+	return o.agent(), nil
+}

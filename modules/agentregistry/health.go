@@ -1,0 +1,34 @@
+package agentregistry
+
+import (
+	"context"
+	"time"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+// Health is the client's look at its database.
+type Health struct {
+	Healthy bool
+	Latency time.Duration // of a ping through the pool
+	Pool    PoolHealth
+	Err     error // why it is not healthy
+}
+
+// PoolHealth is the part of the pool's figures that tells whether it is busy.
+type PoolHealth struct{ Total, Idle, Waiting int }
+
+// Health pings through the pool. It needs no tenant, and reports a pool that is
+// not there as not healthy instead of failing.
+func (c *Client) Health(ctx context.Context) Health {
+	if c == nil || c.db == nil {
+		return Health{Err: wrap("health", fxdb.ErrNotStarted)}
+	}
+	began := time.Now()
+	err := c.db.Ping(ctx)
+	s := c.db.Stats()
+	return Health{
+		Healthy: err == nil, Latency: time.Since(began), Err: wrap("health", err),
+		Pool: PoolHealth{s.Total, s.Idle, s.Waiting},
+	}
+}

@@ -1,0 +1,77 @@
+package agentregistry
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// ListOptions say which page List returns.
+type ListOptions struct {
+	Limit int    // 0: all
+	After string // the cursor that the page before returned
+}
+
+// cursor is the key of a page's last agent.
+type cursor struct {
+	LastActiveAt time.Time `json:"t"`
+	ID           string    `json:"id"`
+}
+
+func (at cursor) encode() (string, error) {
+	raw, err := json.Marshal(at)
+	return base64.RawURLEncoding.EncodeToString(raw), err
+}
+
+func decodeCursor(s string) (at cursor, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || json.Unmarshal(raw, &at) != nil || at.LastActiveAt.IsZero() || checkID(at.ID) != nil {
+		return cursor{}, modules.Invalid("after", "must be a cursor of an earlier page")
+	}
+	return at, nil
+}
+
+// The first condition bounds the scan of the index, the second breaks the tie.
+const (
+	listSQL  = "select " + columns + " from registry.agent_overview o %s order by o.last_active_at desc, o.id limit @limit::bigint"
+	afterSQL = "where o.last_active_at <= @time::timestamptz and (o.last_active_at < @time::timestamptz or o.id > @id::text)"
+)
+
+// List returns the agents, the last active first, and the cursor of the next
+// page: "" when there is none. A cursor that List did not make is a
+// modules.ErrInvalid. An agent that becomes active while pages are read moves to
+// the front and may be met twice or not at all.
+func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next string, err error) {
+	if err := checkInt32("limit", opts.Limit, 0); err != nil {
+		return nil, "", wrap("list", err)
+	}
+	where, args := "", pgx.NamedArgs{"limit": nil}
+	if opts.Limit > 0 {
+		args["limit"] = int64(opts.Limit) + 1 // one more tells whether there is a next page
+	}
+	if opts.After != "" {
+		at, err := decodeCursor(opts.After)
+		if err != nil {
+			return nil, "", wrap("list", err)
+		}
+		where, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
+	}
+	rows, err := many[overview](ctx, c, fmt.Sprintf(listSQL, where), args)
+	if err != nil {
+		return nil, "", wrap("list", err)
+	}
+	if opts.Limit > 0 && len(rows) > opts.Limit {
+		rows = rows[:opts.Limit]
+		last := rows[len(rows)-1]
+		if next, err = (cursor{last.LastActiveAt, last.ID}).encode(); err != nil {
+			return nil, "", wrap("list", err)
+		}
+	}
+	return agents(rows), next, nil
+}

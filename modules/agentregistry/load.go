@@ -1,0 +1,37 @@
+package agentregistry
+
+import (
+	"context"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The capacity is read from the locked row: an update that has just changed it
+// counts.
+const adjustSQL = `
+with agent as (
+    select tenant_id, id, max_concurrent_tasks from registry.agents where id = @id for no key update
+)
+update registry.agent_load l set
+    active_tasks        = greatest(0, l.active_tasks + @active::int),
+    queued_tasks        = greatest(0, l.queued_tasks + @queued::int),
+    utilization_percent = least(100, greatest(0, l.active_tasks + @active::int) * 100.0 / agent.max_concurrent_tasks)
+from agent
+where l.tenant_id = agent.tenant_id and l.agent_id = agent.id
+returning l.active_tasks, l.queued_tasks, l.utilization_percent`
+
+// AdjustLoad adds to the agent's counters, which stop at 0, and returns them
+// with the utilisation of its capacity. A missing agent is ErrAgentNotFound.
+func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedDelta int) (Load, error) {
+	err := firstError(
+		checkID(id),
+		checkInt32("active_delta", activeDelta, math.MinInt32),
+		checkInt32("queued_delta", queuedDelta, math.MinInt32),
+	)
+	if err != nil {
+		return Load{}, wrap("adjust load", err)
+	}
+	l, err := one[Load](ctx, c, adjustSQL, pgx.NamedArgs{"id": id, "active": activeDelta, "queued": queuedDelta})
+	return l, wrap("adjust load", err)
+}

@@ -1,0 +1,38 @@
+package agentregistry
+
+import "time"
+
+// overview is a row of registry.agent_overview, in the order of columns.
+type overview struct {
+	ID, Name, ModelFamily                 string
+	MaxConcurrentTasks                    int
+	RegisteredAt, LastActiveAt            time.Time
+	TaskTypes, Languages, Specializations []string
+	SuccessRate, AverageQuality           float64
+	AverageLatencyMs                      float64
+	TaskCount                             int64
+	ActiveTasks, QueuedTasks              int
+	UtilizationPercent                    float64
+}
+
+const columns = `o.id, o.name, o.model_family, o.max_concurrent_tasks, o.registered_at, o.last_active_at,
+o.task_types, o.languages, o.specializations, o.success_rate, o.average_quality, o.average_latency_ms,
+o.task_count, o.active_tasks, o.queued_tasks, o.utilization_percent`
+
+func (o overview) agent() Agent {
+	return Agent{
+		ID: o.ID, Name: o.Name, ModelFamily: o.ModelFamily,
+		Capabilities:       Capabilities{o.TaskTypes, o.Languages, o.Specializations},
+		Performance:        Performance{o.SuccessRate, o.AverageQuality, o.AverageLatencyMs, o.TaskCount},
+		Load:               Load{o.ActiveTasks, o.QueuedTasks, o.UtilizationPercent},
+		MaxConcurrentTasks: o.MaxConcurrentTasks, RegisteredAt: o.RegisteredAt, LastActiveAt: o.LastActiveAt,
+	}
+}
+
+func agents(rows []overview) []Agent {
+	out := make([]Agent, len(rows))
+	for i, o := range rows {
+		out[i] = o.agent()
+	}
+	return out
+}

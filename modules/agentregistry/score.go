@@ -1,0 +1,67 @@
+package agentregistry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Scored is an agent with how well it fits.
+type Scored struct {
+	Agent
+	Score  float64 `json:"score"`  // 0 to 1
+	Reason string  `json:"reason"` // what the score is made of
+}
+
+// scoredLimit is how many FindScored returns unless the query says otherwise.
+const scoredLimit = 50
+
+// share is the part of the wanted values that an agent has; wanting none is all.
+func share(field string) string {
+	wanted := "@" + field + "::text[]"
+	return "case when cardinality(" + wanted + ") = 0 then 1.0 else (select count(*) from unnest(" + wanted + ") w where w = any(o." + field +
+		"))::float8 / cardinality(" + wanted + ") end"
+}
+
+// scoredSQL is the statement; %s are the conditions.
+var scoredSQL = `
+select s.*, 0.4 * language_share + 0.2 * specialization_share + 0.25 * success_rate + 0.15 * (1 - utilization_percent / 100) as score
+from (select ` + columns + `,
+             ` + share("languages") + ` as language_share,
+             ` + share("specializations") + ` as specialization_share
+      from registry.agent_overview o where %s) s
+order by score desc, id limit @limit::bigint`
+
+// FindScored returns the agents that q describes, the best fit first: 0.4 for
+// the share of the wanted languages, 0.2 for that of the specializations, 0.25
+// for the success rate and 0.15 for free capacity. Default limit 50.
+func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
+	if err := q.validate(); err != nil {
+		return nil, wrap("find scored", err)
+	}
+	if q.Limit == 0 {
+		q.Limit = scoredLimit
+	}
+	where, args := q.filter()
+	type row struct {
+		overview
+		LanguageShare, SpecializationShare, Score float64
+	}
+	rows, err := many[row](ctx, c, fmt.Sprintf(scoredSQL, where), args)
+	if err != nil {
+		return nil, wrap("find scored", err)
+	}
+	out := make([]Scored, len(rows))
+	for i, r := range rows {
+		var reason strings.Builder
+		if n := len(unique(q.Languages)); n > 0 {
+			fmt.Fprintf(&reason, "%.0f of %d languages, ", r.LanguageShare*float64(n), n)
+		}
+		if n := len(unique(q.Specializations)); n > 0 {
+			fmt.Fprintf(&reason, "%.0f of %d specializations, ", r.SpecializationShare*float64(n), n)
+		}
+		fmt.Fprintf(&reason, "success rate %.2f, utilization %.0f%%", r.SuccessRate, r.UtilizationPercent)
+		out[i] = Scored{r.agent(), r.Score, reason.String()}
+	}
+	return out, nil
+}

@@ -1,0 +1,40 @@
+package agentregistry
+
+import (
+	"context"
+	"time"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Unregister deletes an agent and all that belongs to it. It returns false when
+// there was none.
+func (c *Client) Unregister(ctx context.Context, id string) (bool, error) {
+	if err := checkID(id); err != nil {
+		return false, wrap("unregister", err)
+	}
+	tag, err := c.db.Exec(c.scope(ctx), "delete from registry.agents where id = $1", id)
+	return tag.RowsAffected() > 0, wrap("unregister", err)
+}
+
+// Both rows are locked while an agent is judged, and judged again as they are
+// once they are locked: an agent that is being given work at this moment stays.
+const deleteStaleSQL = `
+with stale as (
+    select a.tenant_id, a.id
+    from registry.agents a join registry.agent_load l on l.tenant_id = a.tenant_id and l.agent_id = a.id
+    where a.last_active_at < now() - $1::interval and l.active_tasks = 0 and l.queued_tasks = 0
+    order by a.id
+    for update of a for update of l
+)
+delete from registry.agents a using stale where a.tenant_id = stale.tenant_id and a.id = stale.id`
+
+// DeleteStale deletes the agents that have not been active for longer than
+// threshold and have neither active nor queued tasks. It returns how many.
+func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int64, error) {
+	if threshold <= 0 {
+		return 0, wrap("delete stale", modules.Invalid("threshold", "must be more than 0"))
+	}
+	tag, err := c.db.Exec(c.scope(ctx), deleteStaleSQL, threshold)
+	return tag.RowsAffected(), wrap("delete stale", err)
+}

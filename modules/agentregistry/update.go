@@ -1,0 +1,90 @@
+package agentregistry
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Patch says what Update changes; nil fields stay.
+type Patch struct {
+	Name               *string       `json:"name"`
+	MaxConcurrentTasks *int          `json:"max_concurrent_tasks"`
+	LastActiveAt       *time.Time    `json:"last_active_at"`
+	Capabilities       *Capabilities `json:"capabilities"` // replaces the whole set
+}
+
+func (p Patch) validate() error {
+	var err error
+	if p.Name != nil {
+		err = checkText("name", *p.Name, 255)
+	}
+	if p.MaxConcurrentTasks != nil {
+		err = firstError(err, checkInt32("max_concurrent_tasks", *p.MaxConcurrentTasks, 1))
+	}
+	if p.LastActiveAt != nil {
+		err = firstError(err, check("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()))
+	}
+	if p.Capabilities != nil {
+		err = firstError(err, p.Capabilities.validate("capabilities."))
+	}
+	return err
+}
+
+// The statements are one transaction in one round trip, not one statement: each
+// sees what was committed while the first waited for the agent's row, and so
+// replaces what another update has just written.
+const (
+	updateSQL = `
+update registry.agents set
+    name                 = coalesce(@name::text, name),
+    max_concurrent_tasks = coalesce(@capacity::int, max_concurrent_tasks),
+    last_active_at       = coalesce(@last_active_at::timestamptz, last_active_at)
+where id = @id`
+
+	updateLoadSQL = `
+update registry.agent_load l set utilization_percent = least(100, l.active_tasks * 100.0 / a.max_concurrent_tasks)
+from registry.agents a where a.tenant_id = l.tenant_id and a.id = l.agent_id and l.agent_id = @id`
+
+	removeCapabilitiesSQL = `
+delete from registry.agent_capabilities
+where agent_id = @id and (kind, value) not in (select * from unnest(@kinds::text[], @values::text[]))`
+
+	addCapabilitiesSQL = `
+insert into registry.agent_capabilities (tenant_id, agent_id, kind, value)
+select a.tenant_id, a.id, w.kind, w.value
+from registry.agents a, unnest(@kinds::text[], @values::text[]) as w(kind, value) where a.id = @id
+on conflict do nothing`
+)
+
+// Update changes what the patch names. A missing agent is ErrAgentNotFound, a
+// name that another agent has ErrAgentExists.
+func (c *Client) Update(ctx context.Context, id string, patch Patch) error {
+	if err := firstError(checkID(id), patch.validate()); err != nil {
+		return wrap("update", err)
+	}
+	b := &pgx.Batch{}
+	b.Queue(updateSQL, pgx.NamedArgs{
+		"id": id, "name": patch.Name, "capacity": patch.MaxConcurrentTasks, "last_active_at": patch.LastActiveAt,
+	})
+	if patch.MaxConcurrentTasks != nil {
+		b.Queue(updateLoadSQL, pgx.NamedArgs{"id": id})
+	}
+	if patch.Capabilities != nil {
+		kinds, values := patch.Capabilities.columns()
+		args := pgx.NamedArgs{"id": id, "kinds": kinds, "values": values}
+		b.Queue(removeCapabilitiesSQL, args)
+		b.Queue(addCapabilitiesSQL, args)
+	}
+	results := c.db.SendBatch(c.scope(ctx), b)
+	tag, err := results.Exec()
+	// The other results, and the commit's, show when the batch ends.
+	if closeErr := results.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrAgentNotFound
+	}
+	return wrap("update", err)
+}
