@@ -126,6 +126,7 @@ func TestConnectionsOfOneIncidentResetThePoolOnce(t *testing.T) {
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), nil)
 	require.NoError(t, m.Start(t.Context()))
+	acquireAll(t, m, 5) // so that none is being opened while the pool is reset
 	one, err := m.Acquire(t.Context(), lifecycle.Request{Client: "one"})
 	require.NoError(t, err)
 	two, err := m.Acquire(t.Context(), lifecycle.Request{Client: "two"})
