@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,6 +16,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
 )
 
 var errElse = errors.New("something else")
@@ -77,6 +79,32 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 	other := modules.Classify(&pgconn.PgError{Code: "40001", Message: "secret-value"})
 	require.NotContains(t, other.Error(), "secret-value")
 	require.ErrorContains(t, other, "40001")
+}
+
+func TestClassifyWhatARealServerDoes(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t)
+	cc := db.Pool().Config().ConnConfig
+	cc.Database = "nowhere"
+	_, err := pgx.ConnectConfig(t.Context(), cc)
+	refused := modules.Classify(fmt.Errorf("acquire: %w", err))
+	require.ErrorIs(t, refused, modules.ErrUnavailable)
+	require.ErrorContains(t, refused, "3D000")
+
+	_, err = db.Exec(t.Context(), "select 'secret-value'::int")
+	require.ErrorContains(t, err, "secret-value", "the server repeats the value")
+	invalid := modules.Classify(err)
+	require.ErrorIs(t, invalid, modules.ErrInvalid)
+	require.NotContains(t, invalid.Error(), "secret-value")
+
+	_, err = db.Exec(t.Context(), "select pg_terminate_backend(pg_backend_pid())")
+	require.ErrorIs(t, modules.Classify(err), modules.ErrUnavailable)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = db.Exec(ctx, "select pg_sleep(10)")
+	require.ErrorIs(t, modules.Classify(err), modules.ErrTimeout)
+	require.ErrorIs(t, modules.Classify(err), context.DeadlineExceeded)
 }
 
 func ExampleClassify() {

@@ -2,6 +2,8 @@ package agentregistry_test
 
 import (
 	"context"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,6 +35,52 @@ func team(t *testing.T, ctx context.Context, c *agentregistry.Client) {
 	}
 }
 
+// Each combination of filters is a statement of its own.
+func TestFiltersCombine(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	team(t, ctx, c)
+	all, err := c.FindByCapability(ctx, agentregistry.Query{})
+	require.NoError(t, err)
+	anyOf := func(wanted, have []string) bool {
+		return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool { return slices.Contains(have, w) })
+	}
+	for set := range 32 {
+		var q agentregistry.Query
+		if set&1 != 0 {
+			q.TaskType = "research"
+		}
+		if set&2 != 0 {
+			q.Languages = []string{"Rust", "Python", "Rust"}
+		}
+		if set&4 != 0 {
+			q.Specializations = []string{"Security audit"}
+		}
+		if set&8 != 0 {
+			q.MaxUtilization = ptr(50.0)
+		}
+		if set&16 != 0 {
+			q.MinSuccessRate = ptr(0.6)
+		}
+		want := []string{}
+		for _, a := range all {
+			if (q.TaskType == "" || slices.Contains(a.Capabilities.TaskTypes, q.TaskType)) &&
+				anyOf(q.Languages, a.Capabilities.Languages) && anyOf(q.Specializations, a.Capabilities.Specializations) &&
+				(q.MaxUtilization == nil || a.Load.UtilizationPercent <= *q.MaxUtilization) &&
+				(q.MinSuccessRate == nil || a.Performance.SuccessRate >= *q.MinSuccessRate) {
+				want = append(want, a.ID)
+			}
+		}
+		got, err := c.FindByCapability(ctx, q)
+		require.NoError(t, err)
+		require.Equal(t, want, ids(got), "%+v", q)
+		scored, err := c.FindScored(ctx, q)
+		require.NoError(t, err)
+		require.Len(t, scored, len(want), "%+v", q)
+	}
+}
+
 func TestFindByCapability(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)
@@ -59,11 +107,12 @@ func TestFindByCapability(t *testing.T) {
 		require.Equal(t, q.want, ids(got), q.name)
 	}
 	for field, q := range map[string]agentregistry.Query{
-		"max_utilization": {MaxUtilization: ptr(101.0)}, "min_success_rate": {MinSuccessRate: ptr(-0.1)}, "limit": {Limit: -1},
-		"language": {Languages: []string{""}}, "task_type": {TaskType: " "},
+		"max_utilization must": {MaxUtilization: ptr(101.0)}, "max_utilization must be from 0 to 100": {MaxUtilization: ptr(math.NaN())},
+		"min_success_rate must": {MinSuccessRate: ptr(-0.1)}, "limit must": {Limit: -1}, "limit must be from 0 to": {Limit: math.MaxInt},
+		"languages must": {Languages: []string{""}}, "specializations must": {Specializations: []string{"\x00"}}, "task_type must": {TaskType: " "},
 	} {
 		_, err := c.FindByCapability(ctx, q)
 		require.ErrorIs(t, err, modules.ErrInvalid, field)
-		require.ErrorContains(t, err, field)
+		require.ErrorContains(t, err, "find: invalid: "+field)
 	}
 }

@@ -1,7 +1,9 @@
 package agentregistry_test
 
 import (
+	"encoding/base64"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -42,7 +44,12 @@ func TestListPagesByKey(t *testing.T) {
 	require.Equal(t, want, got)
 	require.Equal(t, []int{10, 10, 5}, sizes)
 
-	for _, opts := range []agentregistry.ListOptions{{After: "%%"}, {After: "bm90IGpzb24"}, {Limit: -1}} {
+	cursor := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
+	for _, opts := range []agentregistry.ListOptions{
+		{After: "%%"}, {After: cursor("no json")}, {After: cursor(`{}`)}, {After: cursor(`{"id": "ada"}`)},
+		{After: cursor(`{"t": "2026-01-01T00:00:00Z"}`)}, {After: cursor(`{"t": "2026-01-01T00:00:00Z", "id": "a\u0000"}`)},
+		{Limit: -1}, {Limit: math.MaxInt},
+	} {
 		_, _, err := c.List(ctx, opts)
 		require.ErrorIs(t, err, modules.ErrInvalid)
 	}

@@ -1,6 +1,7 @@
 package agentregistry_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestRecordPerformanceMovesTheAverages(t *testing.T) {
 	require.WithinDuration(t, time.Now(), got.LastActiveAt, time.Minute)
 
 	for field, m := range map[string]agentregistry.Metrics{
-		"quality_score": {QualityScore: 1.5}, "latency_ms": {LatencyMS: -1}, "tokens_used": {TokensUsed: ptr(-1)}, "task_id": {TaskID: ptr("")}, "task_type": {TaskType: ptr(" ")},
+		"quality_score": {QualityScore: 1.5}, "quality_score must be from 0 to 1": {QualityScore: math.NaN()}, "latency_ms": {LatencyMS: -1}, "tokens_used": {TokensUsed: ptr(1 << 31)}, "task_id": {TaskID: ptr("")}, "task_type": {TaskType: ptr(" ")},
 	} {
 		_, err := c.RecordPerformance(ctx, "ada", m)
 		require.ErrorIs(t, err, modules.ErrInvalid, field)

@@ -2,6 +2,7 @@ package agentregistry_test
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,16 @@ func TestRegisterAndReadBack(t *testing.T) {
 	require.Contains(t, string(body), `"capabilities":{"task_types":[],"languages":[],"specializations":[]}`)
 }
 
+func TestNoCapabilitiesAreEmptyArraysInJSON(t *testing.T) {
+	t.Parallel()
+	body, err := json.Marshal(agentregistry.Agent{Capabilities: agentregistry.Capabilities{Languages: []string{"Go"}}})
+	require.NoError(t, err)
+	require.Contains(t, string(body), `"capabilities":{"task_types":[],"languages":["Go"],"specializations":[]}`)
+	var back agentregistry.Agent
+	require.NoError(t, json.Unmarshal(body, &back))
+	require.Equal(t, []string{"Go"}, back.Capabilities.Languages)
+}
+
 func TestRegisterNeverUpserts(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)
@@ -71,22 +82,29 @@ func TestRegisterRefusesBadInputBeforeSending(t *testing.T) {
 	c, db := newClient(t)
 	before := db.Stats().AcquireCount
 	long := strings.Repeat("x", 256)
-	for field, change := range map[string]func(*agentregistry.Agent){
-		"id":                             func(a *agentregistry.Agent) { a.ID = " " },
-		"id must be at most":             func(a *agentregistry.Agent) { a.ID = long },
-		"id must be text":                func(a *agentregistry.Agent) { a.ID = "a\x00b" },
-		"name":                           func(a *agentregistry.Agent) { a.Name = "" },
-		"model_family":                   func(a *agentregistry.Agent) { a.ModelFamily = long[:51] },
-		"capabilities.languages":         func(a *agentregistry.Agent) { a.Capabilities.Languages = []string{"Go", ""} },
-		"capabilities.task_types":        func(a *agentregistry.Agent) { a.Capabilities.TaskTypes = []string{long[:101]} },
-		"max_concurrent_tasks":           func(a *agentregistry.Agent) { a.MaxConcurrentTasks = -1 },
-		"load.active_tasks":              func(a *agentregistry.Agent) { a.Load.ActiveTasks = -1 },
-		"performance.success_rate":       func(a *agentregistry.Agent) { a.Performance.SuccessRate = 1.1 },
-		"performance.average_latency_ms": func(a *agentregistry.Agent) { a.Performance.AverageLatencyMS = -1 },
+	for must, change := range map[string]func(*agentregistry.Agent){
+		"id must not be blank":                    func(a *agentregistry.Agent) { a.ID = " " },
+		"id must be at most 255 bytes":            func(a *agentregistry.Agent) { a.ID = long },
+		"id must be text":                         func(a *agentregistry.Agent) { a.ID = "a\x00b" },
+		"name must not be blank":                  func(a *agentregistry.Agent) { a.Name = "" },
+		"name must be text":                       func(a *agentregistry.Agent) { a.Name = "\xff" },
+		"model_family must be at most 50":         func(a *agentregistry.Agent) { a.ModelFamily = long[:51] },
+		"capabilities.languages must not":         func(a *agentregistry.Agent) { a.Capabilities.Languages = []string{"Go", ""} },
+		"capabilities.task_types must be at":      func(a *agentregistry.Agent) { a.Capabilities.TaskTypes = []string{long[:101]} },
+		"capabilities.specializations must be":    func(a *agentregistry.Agent) { a.Capabilities.Specializations = []string{"\x00"} },
+		"max_concurrent_tasks must be from 0":     func(a *agentregistry.Agent) { a.MaxConcurrentTasks = -1 },
+		"max_concurrent_tasks must be from 0 to":  func(a *agentregistry.Agent) { a.MaxConcurrentTasks = 1 << 40 },
+		"load.active_tasks must be":               func(a *agentregistry.Agent) { a.Load.ActiveTasks = -1 },
+		"load.queued_tasks must be":               func(a *agentregistry.Agent) { a.Load.QueuedTasks = 1 << 31 },
+		"performance.success_rate must be from 0": func(a *agentregistry.Agent) { a.Performance.SuccessRate = 1.1 },
+		"performance.average_quality must be":     func(a *agentregistry.Agent) { a.Performance.AverageQuality = math.NaN() },
+		"performance.average_latency_ms must be":  func(a *agentregistry.Agent) { a.Performance.AverageLatencyMS = math.Inf(1) },
+		"performance.task_count must not be":      func(a *agentregistry.Agent) { a.Performance.TaskCount = -1 },
 	} {
 		err := c.Register(as(t, "acme"), agent("ada", change))
-		require.ErrorIs(t, err, modules.ErrInvalid, field)
-		require.ErrorContains(t, err, field)
+		require.ErrorIs(t, err, modules.ErrInvalid, must)
+		require.ErrorContains(t, err, must)
+		require.NotContains(t, err.Error(), "xxx", "a value is repeated")
 	}
 	require.Equal(t, before, db.Stats().AcquireCount)
 }

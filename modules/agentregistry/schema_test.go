@@ -21,16 +21,25 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// tenantTables are the schema's tables with a tenant column, by the catalog.
+// tenantTables are all tables of the schema, by the catalog. Each must be led by
+// its tenant: that column is the first of every key and of every index.
 func tenantTables(t testing.TB, db *fxdb.DB) []string {
 	t.Helper()
-	rows, err := testkit.Owner(t, db).Query(t.Context(), `
-		select c.oid::regclass::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
-		where c.relnamespace = 'registry'::regnamespace and c.relkind = 'r' order by 1`)
+	owner := testkit.Owner(t, db)
+	rows, err := owner.Query(t.Context(), `
+		select oid::regclass::text from pg_class where relnamespace = 'registry'::regnamespace and relkind in ('r', 'p', 'm', 'f') order by 1`)
 	require.NoError(t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
-	require.Len(t, tables, 5)
+	require.NotEmpty(t, tables)
+	rows, err = owner.Query(t.Context(), `
+		select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indrelid
+		join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+		where c.relnamespace = 'registry'::regnamespace and a.attname <> 'tenant_id'`)
+	require.NoError(t, err)
+	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Empty(t, others, "indexes that the tenant does not lead")
 	return tables
 }
 
@@ -67,13 +76,44 @@ func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
 		require.NoError(t, db.QueryRow(acme, "select count(*) from "+table).Scan(&own))
 		require.Equal(t, 1, own, table)
 	}
-	// A forged tenant is refused on the way in and on the way over.
-	_, err = db.Exec(as(t, "globex"), "insert into registry.agents (tenant_id, id, name, model_family) values ('acme', 'eve', 'Eve', 'x')")
-	require.True(t, isCode(err, "42501"), err)
-	_, err = db.Exec(t.Context(), "insert into registry.agents (tenant_id, id, name, model_family) values ('acme', 'eve', 'Eve', 'x')")
-	require.True(t, isCode(err, "42501"), err)
-	_, err = db.Exec(acme, "update registry.agents set tenant_id = 'globex'")
-	require.True(t, isCode(err, "42501"), err)
+}
+
+func TestNobodyWritesInAnothersName(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	acme, globex := as(t, "acme"), as(t, "globex")
+	register(t, acme, c, agent("ada"))
+	register(t, globex, c, agent("eve"))
+	columns := map[string]string{
+		"registry.agents":             "(tenant_id, id, name, model_family) values ('acme', 'mallory', 'Mallory', 'x')",
+		"registry.agent_capabilities": "(tenant_id, agent_id, kind, value) values ('acme', 'ada', 'language', 'Go')",
+		"registry.agent_performance":  "(tenant_id, agent_id) values ('acme', 'ada')",
+		"registry.performance_events": "(tenant_id, agent_id, success, quality_score, latency_ms) values ('acme', 'ada', true, 1, 1)",
+		"registry.agent_load":         "(tenant_id, agent_id) values ('acme', 'ada')",
+	}
+	for _, table := range tenantTables(t, db) {
+		require.Contains(t, columns, table)
+		for who, ctx := range map[string]context.Context{"another tenant": globex, "nobody": t.Context(), "the system": tenant.System(t.Context(), "test")} {
+			for _, conflict := range []string{"", " on conflict do nothing"} {
+				_, err := db.Exec(ctx, "insert into "+table+columns[table]+conflict)
+				require.True(t, isCode(err, "42501"), "%s forged a row of %s: %v", who, table, err)
+				require.ErrorIs(t, modules.Classify(err), modules.ErrForbidden)
+			}
+		}
+		// Nor may a row be given away. Capabilities and events are empty: nothing to give.
+		tag, err := db.Exec(acme, "update "+table+" set tenant_id = 'globex'")
+		if err == nil {
+			require.Zero(t, tag.RowsAffected(), table)
+		} else {
+			require.True(t, isCode(err, "42501"), "%s: %v", table, err)
+		}
+	}
+	// Foreign keys don't see policies: they are led by the tenant instead.
+	_, err := db.Exec(globex, "insert into registry.agent_capabilities (agent_id, kind, value) values ('ada', 'language', 'Go')")
+	require.ErrorIs(t, modules.Classify(err), modules.ErrReference)
+	// Without a tenant the column has no default: there is no row of nobody's.
+	_, err = db.Exec(t.Context(), "insert into registry.agents (id, name, model_family) values ('mallory', 'Mallory', 'x')")
+	require.Error(t, err)
 }
 
 func TestEveryTenantTableIsForcedAndHasAPolicyPerCommand(t *testing.T) {
@@ -140,6 +180,10 @@ func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 	require.ErrorIs(t, err, modules.ErrSchema)
 	require.ErrorContains(t, err, "registry.agent_load")
 	exec("grant select on registry.agent_load to onepool_app")
+	exec("revoke insert on registry.performance_events from onepool_app")
+	require.ErrorContains(t, c.CheckSchema(t.Context()), "registry.performance_events")
+	exec("grant insert on registry.performance_events to onepool_app")
+	require.NoError(t, c.CheckSchema(t.Context()))
 
 	exec("update onepool.agentregistry_versions set is_applied = false where version_id = 1")
 	require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
@@ -148,6 +192,14 @@ func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 	require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
 	exec("drop view registry.agent_overview")
 	require.ErrorContains(t, c.CheckSchema(t.Context()), "registry.agent_overview")
+	exec("revoke usage on schema registry from onepool_app")
+	require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
+
+	// What is no fault of the schema does not send anybody to the migrations.
+	require.NoError(t, db.Close(t.Context()))
+	err = c.CheckSchema(t.Context())
+	require.ErrorIs(t, err, fxdb.ErrDraining)
+	require.NotContains(t, err.Error(), "DB_MIGRATE")
 }
 
 func TestModuleChecksTheSchemaAtStart(t *testing.T) {

@@ -2,6 +2,7 @@ package agentregistry_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -35,4 +36,28 @@ func TestUpdateChangesWhatThePatchNames(t *testing.T) {
 	require.ErrorIs(t, c.Update(ctx, "ada", agentregistry.Patch{MaxConcurrentTasks: ptr(0)}), modules.ErrInvalid)
 	require.ErrorIs(t, c.Update(ctx, "ada", agentregistry.Patch{Name: ptr("")}), modules.ErrInvalid)
 	require.ErrorIs(t, c.Update(ctx, "ada", agentregistry.Patch{Capabilities: &agentregistry.Capabilities{Languages: []string{""}}}), modules.ErrInvalid)
+	for must, patch := range map[string]agentregistry.Patch{
+		"max_concurrent_tasks must be from 1 to 2147483647": {MaxConcurrentTasks: ptr(1 << 40)},
+		"last_active_at must not be the zero time":          {LastActiveAt: &time.Time{}},
+		"capabilities.languages must be text":               {Capabilities: &agentregistry.Capabilities{Languages: []string{"\x00"}}},
+	} {
+		err := c.Update(ctx, "ada", patch)
+		require.ErrorIs(t, err, modules.ErrInvalid, must)
+		require.ErrorContains(t, err, must)
+	}
+
+	// Nothing of a patch that fails stays.
+	require.ErrorIs(t, c.Update(ctx, "ada", agentregistry.Patch{
+		Name: ptr("name of bob"), MaxConcurrentTasks: ptr(7), Capabilities: &agentregistry.Capabilities{},
+	}), agentregistry.ErrAgentExists)
+	after, err := c.Get(ctx, "ada")
+	require.NoError(t, err)
+	require.Equal(t, got, after)
+
+	at := time.Now().Add(-time.Hour).Truncate(time.Microsecond)
+	require.NoError(t, c.Update(ctx, "ada", agentregistry.Patch{LastActiveAt: &at, Capabilities: &agentregistry.Capabilities{}}))
+	got, err = c.Get(ctx, "ada")
+	require.NoError(t, err)
+	require.True(t, at.Equal(got.LastActiveAt))
+	require.Empty(t, got.Capabilities.Languages)
 }
