@@ -34,7 +34,9 @@ func (p Patch) validate() error {
 
 // The statements are one transaction in one round trip, not one statement: each
 // sees what was committed while the first waited for the agent's row, and so
-// replaces what another update has just written.
+// replaces what another update has just written. They may also see an agent that
+// the first did not, registered in between; only the row that the first wrote has
+// this transaction's id, and only what belongs to it is touched.
 const (
 	updateSQL = `
 update registry.agents set
@@ -43,18 +45,24 @@ update registry.agents set
     last_active_at       = coalesce(@last_active_at::timestamptz, last_active_at)
 where id = @id`
 
+	updatedSQL = " a.id = @id and a.xmin = pg_current_xact_id()::xid "
+
 	updateLoadSQL = `
 update registry.agent_load l set utilization_percent = least(100, l.active_tasks * 100.0 / a.max_concurrent_tasks)
-from registry.agents a where a.tenant_id = l.tenant_id and a.id = l.agent_id and l.agent_id = @id`
+from registry.agents a
+where l.tenant_id = a.tenant_id and l.agent_id = a.id and` + updatedSQL
 
 	removeCapabilitiesSQL = `
-delete from registry.agent_capabilities
-where agent_id = @id and (kind, value) not in (select * from unnest(@kinds::text[], @values::text[]))`
+delete from registry.agent_capabilities c
+using registry.agents a
+where c.tenant_id = a.tenant_id and c.agent_id = a.id and` + updatedSQL + `
+  and (c.kind, c.value) not in (select * from unnest(@kinds::text[], @values::text[]))`
 
 	addCapabilitiesSQL = `
 insert into registry.agent_capabilities (tenant_id, agent_id, kind, value)
 select a.tenant_id, a.id, w.kind, w.value
-from registry.agents a, unnest(@kinds::text[], @values::text[]) as w(kind, value) where a.id = @id
+from registry.agents a, unnest(@kinds::text[], @values::text[]) as w(kind, value)
+where` + updatedSQL + `
 on conflict do nothing`
 )
 
