@@ -119,7 +119,11 @@ func (db *DB) start(ctx context.Context) error {
 		_, _ = lifecycle.Drain(ctx, db.core.monitor, 0)
 		return err
 	}
-	return db.core.monitor.Start(ctx)
+	err = db.core.monitor.Start(ctx)
+	if err != nil && !db.core.cfg.NamesDatabase() {
+		err = fmt.Errorf("no setting names a database (set DATABASE_URL, or add devdb.Module for a throwaway server): %w", err)
+	}
+	return err
 }
 
 // Close drains the pool as a stop of the application does: within

@@ -195,6 +195,9 @@ func TestStartModesReachThePool(t *testing.T) {
 	_, err := fxdb.Open(ctx, nowhere)
 	require.ErrorContains(t, err, "gave up after")
 
+	_, err = fxdb.Open(t.Context(), fxdb.Config{Port: 1})
+	require.ErrorContains(t, err, "no setting names a database")
+
 	nowhere.Start = fxdb.StartDegrade
 	db := startApp(t, nowhere)
 	require.ErrorIs(t, db.Ping(t.Context()), fxdb.ErrNotStarted)

@@ -22,6 +22,8 @@ type Holder struct {
 	Since  time.Time
 	Query  string // the statement that runs or ran last, without arguments
 	PID    uint32 // process id of the backend on the server
+
+	seen time.Time // when it was looked at, so that it reads the same later
 }
 
 // String returns the holder in one line, as errors and logs show it.
@@ -31,7 +33,11 @@ func (h Holder) String() string {
 	if h.Tenant != "" {
 		fmt.Fprintf(&b, " (tenant %s)", h.Tenant)
 	}
-	fmt.Fprintf(&b, " for %s", time.Since(h.Since).Round(time.Millisecond))
+	seen := h.seen
+	if seen.IsZero() {
+		seen = time.Now()
+	}
+	fmt.Fprintf(&b, " for %s", seen.Sub(h.Since).Round(time.Millisecond))
 	if h.Caller != "" {
 		fmt.Fprintf(&b, " at %s", h.Caller)
 	}
@@ -173,7 +179,7 @@ func (s *slot) inQuery() bool {
 
 func (s *slot) holder() Holder {
 	s.mu.Lock()
-	h := Holder{Client: s.client, Tenant: s.tenant, Since: time.Unix(0, s.since), Query: s.query, PID: s.pid}
+	h := Holder{Client: s.client, Tenant: s.tenant, Since: time.Unix(0, s.since), Query: s.query, PID: s.pid, seen: time.Now()}
 	pcs := s.pcs
 	s.mu.Unlock()
 	h.Caller = callSite(pcs[:])

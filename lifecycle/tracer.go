@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"runtime"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -94,8 +95,12 @@ func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQ
 func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	sql := "batch"
 	if data.Batch != nil && len(data.Batch.QueuedQueries) > 0 {
-		// The last statement is the caller's own: a scope stands before it.
+		// The last statement is the caller's own: a scope stands before it, but
+		// behind the BEGIN of a transaction.
 		sql = data.Batch.QueuedQueries[len(data.Batch.QueuedQueries)-1].SQL
+		if first := data.Batch.QueuedQueries[0].SQL; strings.HasPrefix(first, "begin") {
+			sql = first
+		}
 	}
 	t.began(conn, sql)
 	return ctx
