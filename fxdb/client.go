@@ -30,7 +30,7 @@ func Named(name string, opts ...ClientOption) fx.Option {
 // ErrTenantRequired, before anything is sent. tenant.System is the way out.
 func RequireTenant() ClientOption {
 	return clientOption(func(c *client) error {
-		c.requireTenant = true
+		c.requireTenant.Store(true)
 		return nil
 	})
 }

@@ -36,7 +36,7 @@ type core struct {
 // client is one user of the pool, by name.
 type client struct {
 	name          string
-	requireTenant bool
+	requireTenant atomic.Bool // Named may be called at any time
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
 }
@@ -83,7 +83,15 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 		}
 	}
 	m, err := lifecycle.New(lifecycle.Config{
-		Pool: pc, RawAcquire: refuseUnscoped, Callers: o.callers, AcquireTimeout: cfg.ConnectionTimeout, MaxWaiting: cfg.QueueMax, LeakThreshold: cfg.LeakThreshold, Start: lifecycle.StartMode(cfg.Start), Logger: log, Origin: origin,
+		Pool:           pc,
+		AcquireTimeout: cfg.ConnectionTimeout,
+		MaxWaiting:     cfg.QueueMax,
+		LeakThreshold:  cfg.LeakThreshold,
+		Start:          lifecycle.StartMode(cfg.Start),
+		RawAcquire:     refuseUnscoped,
+		Callers:        o.callers,
+		Logger:         log,
+		Origin:         origin,
 		BeforeReady: func(ctx context.Context) error {
 			if !cfg.Migrate {
 				return nil

@@ -18,8 +18,9 @@ var (
 	// ErrUnscoped is returned where an identity is in the context of a use that
 	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx.
 	ErrUnscoped = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB")
-	// ErrNestedAcquire is returned where a second connection is asked for while
-	// the same transaction holds one, which deadlocks a full pool.
+	// ErrNestedAcquire is for asking for a second connection while the same
+	// transaction holds one, which deadlocks a full pool. This version does not
+	// detect it: such a call waits, and fails with ErrAcquireTimeout.
 	ErrNestedAcquire = errors.New("nested acquire: use the transaction that the context already holds")
 	// ErrAcquireTimeout is what an AcquireError is when DB_CONNECTION_TIMEOUT_MS ran out.
 	ErrAcquireTimeout = lifecycle.ErrAcquireTimeout

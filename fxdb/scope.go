@@ -33,7 +33,7 @@ func (db *DB) scopeOf(ctx context.Context) (*scope, error) {
 	id, ok := tenant.FromContext(ctx)
 	if !ok {
 		reason, system := tenant.SystemReason(ctx)
-		if db.client.requireTenant && !system {
+		if db.client.requireTenant.Load() && !system {
 			return nil, ErrTenantRequired
 		}
 		if system {

@@ -64,11 +64,9 @@ func (m *Monitor) Health(ctx context.Context) Health {
 		err = m.probe(ctx)
 	}
 	m.health.mu.Lock()
-	h.Latency, h.CheckedAt = m.health.latency, m.health.checkedAt
+	h.Latency = m.health.latency
 	m.health.mu.Unlock()
-	if last := time.Unix(0, m.health.lastAnswer.Load()); last.After(h.CheckedAt) && m.health.lastAnswer.Load() > 0 {
-		h.CheckedAt = last
-	}
+	h.CheckedAt = m.LastCheck()
 	if err != nil {
 		h.Status, h.Error = Unhealthy, err.Error()
 	}

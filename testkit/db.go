@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
@@ -26,7 +24,6 @@ type Option func(*options)
 type options struct {
 	sources []migrate.Source
 	config  []func(*fxdb.Config)
-	log     *zap.Logger
 }
 
 // Migrations says what to apply where there is no graph to ask. Swap applies
@@ -39,11 +36,6 @@ func Migrations(source string, fsys fs.FS) Option {
 // database itself can't be changed by it.
 func Config(fn func(*fxdb.Config)) Option {
 	return func(o *options) { o.config = append(o.config, fn) }
-}
-
-// Verbose sends the pool's log lines to the test's log.
-func Verbose(t testing.TB) Option {
-	return func(o *options) { o.log = zaptest.NewLogger(t) }
 }
 
 // What a test's pool has unless Config says otherwise: few connections, since
@@ -106,7 +98,7 @@ func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 }
 
 func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
-	o := options{log: zap.NewNop()}
+	var o options
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -139,7 +131,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	cfg.URL = s.url(devdb.App, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
-	db, err := fxdb.Open(ctx, cfg, fxdb.WithLogger(o.log), fxdb.WithCallers())
+	db, err := fxdb.Open(ctx, cfg, fxdb.WithCallers())
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
 	}

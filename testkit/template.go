@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -23,14 +24,6 @@ type template struct {
 	name string
 	err  error
 }
-
-// privileges are the restricted role's in what the owner creates. They belong
-// to a database and are cloned with it.
-const privileges = `
-alter default privileges for role ` + devdb.Owner + ` grant usage on schemas to ` + devdb.App + `;
-alter default privileges for role ` + devdb.Owner + ` grant select, insert, update, delete on tables to ` + devdb.App + `;
-alter default privileges for role ` + devdb.Owner + ` grant usage, select on sequences to ` + devdb.App + `;
-grant usage, create on schema public to ` + devdb.Owner
 
 // template returns the name of a database with the migrations applied. Equal
 // migrations share one, in this process and in others on the same server.
@@ -119,7 +112,7 @@ func (s *server) setUp(ctx context.Context, database string, sources []migrate.S
 	if err != nil {
 		return err
 	}
-	_, err = admin.Exec(ctx, privileges)
+	_, err = admin.Exec(ctx, strings.ReplaceAll(devdb.Privileges, "\n", ";\n"))
 	if err = errors.Join(err, admin.Close(ctx)); err != nil {
 		return err
 	}

@@ -15,7 +15,12 @@ const App = "onepool_app"
 const rolesSQL = `create role ` + Owner + ` login nosuperuser nobypassrls
 create role ` + App + ` login nosuperuser nobypassrls
 revoke create on schema public from public
-grant create, usage on schema public to ` + Owner + `
+` + Privileges
+
+// Privileges are the statements, one a line, that let [Owner] create and [App]
+// use what it creates. They belong to a database; those made from template1 of a
+// server started here have them.
+const Privileges = `grant create, usage on schema public to ` + Owner + `
 alter default privileges for role ` + Owner + ` grant usage on schemas to ` + App + `
 alter default privileges for role ` + Owner + ` grant select, insert, update, delete on tables to ` + App + `
 alter default privileges for role ` + Owner + ` grant usage, select on sequences to ` + App + `
