@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
@@ -66,6 +67,9 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 	}
 	if password != nil {
 		pc.BeforeConnect = password.beforeConnect()
+	}
+	if len(o.tracers) > 0 {
+		pc.ConnConfig.Tracer = multitracer.New(o.tracers...)
 	}
 	sources, err := migrate.Check(o.sources)
 	if err != nil {

@@ -3,6 +3,7 @@ package fxdb
 import (
 	"io/fs"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -13,7 +14,8 @@ import (
 // Module provides the pool to an fx application: Config (from the environment),
 // *DB, *pgxpool.Pool and *lifecycle.Monitor. OnStart starts the pool, OnStop
 // drains it; both keep to a share of fx's time. A *zap.Logger in the graph takes
-// its log lines, a PasswordSource is asked for passwords.
+// its log lines, a PasswordSource is asked for passwords, and the members of the
+// value group "onepool.tracers" (pgx.QueryTracer, as for WithTracer) trace it.
 //
 // Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool
 // starts even where nothing takes it: an application that names a database wants
@@ -51,16 +53,17 @@ type params struct {
 
 	Lifecycle fx.Lifecycle
 	Config    Config
-	Log       *zap.Logger      `optional:"true"`
-	Password  PasswordSource   `optional:"true"`
-	Sources   []migrate.Source `group:"onepool.migrations"`
+	Log       *zap.Logger       `optional:"true"`
+	Password  PasswordSource    `optional:"true"`
+	Sources   []migrate.Source  `group:"onepool.migrations"`
+	Tracers   []pgx.QueryTracer `group:"onepool.tracers"`
 }
 
 func provide(p params) (*DB, error) {
 	if p.Log == nil {
 		p.Log = zap.NewNop()
 	}
-	m, cfg, err := newMonitor(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password}, "fxdb.Module, application "+p.Config.ApplicationName)
+	m, cfg, err := newMonitor(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password, tracers: p.Tracers}, "fxdb.Module, application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}

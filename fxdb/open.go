@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"runtime"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
@@ -19,6 +20,7 @@ type options struct {
 	sources  []migrate.Source
 	password PasswordSource
 	callers  bool
+	tracers  []pgx.QueryTracer
 }
 
 type option func(*options)
@@ -48,6 +50,12 @@ func WithCallers() Option { return option(func(o *options) { o.callers = true })
 // WithPasswordSource asks source for the password of every new connection.
 func WithPasswordSource(source PasswordSource) Option {
 	return option(func(o *options) { o.password = source })
+}
+
+// WithTracer traces the pool with t, beside what onepool traces for itself. t may
+// have the methods of pgx's and pgxpool's other tracers too.
+func WithTracer(t pgx.QueryTracer) Option {
+	return option(func(o *options) { o.tracers = append(o.tracers, t) })
 }
 
 // Open builds a pool and starts it, for programs without fx: connect, check the

@@ -96,14 +96,12 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	conn, unreachable, err := m.connectOrWait(a)
 	if err != nil {
 		err = m.acquireError(ctx, a, unreachable, err)
-		a.end()
-		return nil, err
-	}
-	if s := a.slot; s != nil {
+	} else if s := a.slot; s != nil {
 		s.handle.Store(conn)
 	}
+	a.tell(err)
 	a.end()
-	return conn, nil
+	return conn, err
 }
 
 // The waits between attempts to get a connection from a server that can't be

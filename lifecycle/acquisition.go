@@ -77,6 +77,14 @@ func (a *acquisition) wait() *bound {
 	return b
 }
 
+// tell tells the observers of the result.
+func (a *acquisition) tell(err error) {
+	if a.m.observers.Load() != nil {
+		client, waited := a.request.Client, a.waited()
+		a.m.observe(func(o Observer) { o.Acquired(client, waited, err) })
+	}
+}
+
 // end is called once, when the acquire has its result.
 func (a *acquisition) end() {
 	if b := a.bound.Load(); b != nil {

@@ -75,7 +75,8 @@ type slot struct {
 	client  string
 	tenant  string
 	pcs     [8]uintptr
-	since   int64 // by the monitor's clock
+	since   int64     // by the monitor's clock
+	exactly time.Time // the same while somebody observes, else zero
 	query   string
 	running bool
 
@@ -117,6 +118,10 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 		s.pcs = a.pcs
 	}
 	s.since, s.query, s.running, s.reported = m.clock.Load(), "", false, false
+	s.exactly = time.Time{}
+	if m.observers.Load() != nil {
+		s.exactly = time.Now()
+	}
 	s.mu.Unlock()
 	a.slot = s
 	m.held.Add(1)
@@ -129,10 +134,15 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	}
 	s.mu.Lock()
 	was, reported := s.held, s.reported
+	client, exactly := s.client, s.exactly
 	s.held = false
 	s.mu.Unlock()
 	if !was {
 		return
+	}
+	if !exactly.IsZero() {
+		held := time.Since(exactly)
+		m.observe(func(o Observer) { o.Released(client, held) })
 	}
 	if reported {
 		m.log.Info("connection that was held too long came back", holderFields(s.holder())...)

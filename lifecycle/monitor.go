@@ -111,6 +111,9 @@ type Monitor struct {
 
 	health health
 
+	observersMu sync.Mutex
+	observers   atomic.Pointer[[]*Observer] // nil: nobody
+
 	startMu    sync.Mutex
 	startErr   atomic.Pointer[error] // of the last attempt
 	background sync.WaitGroup        // goroutines that end with closing

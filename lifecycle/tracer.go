@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -32,6 +33,7 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 		t.m.hold(data.Conn, a)
 	}
 	if a.raw {
+		a.tell(data.Err)
 		if a.slot != nil {
 			a.slot.handle.Store(nil) // the pool keeps it to itself
 		}
@@ -45,21 +47,39 @@ func (t tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) { t
 // burst must not become a storm on a server that is coming back.
 const connectsAtOnce = 8
 
-type connecting struct{}
-
-func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	select {
-	case t.m.connects <- struct{}{}:
-		return context.WithValue(ctx, connecting{}, true)
-	case <-ctx.Done():
-		return ctx // the connect itself fails by it
-	}
+// connecting is one attempt to open a connection.
+type connecting struct {
+	client string
+	began  time.Time
+	placed bool // it has a place among those at once
 }
 
-func (t tracer) TraceConnectEnd(ctx context.Context, _ pgx.TraceConnectEndData) {
-	if ctx.Value(connecting{}) != nil {
+type connectingKey struct{}
+
+func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	c := &connecting{}
+	if a := acquisitionOf(ctx); a != nil {
+		c.client = a.request.Client
+	}
+	select {
+	case t.m.connects <- struct{}{}:
+		c.placed = true
+	case <-ctx.Done(): // the connect itself fails by it
+	}
+	c.began = time.Now()
+	return context.WithValue(ctx, connectingKey{}, c)
+}
+
+func (t tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
+	c, _ := ctx.Value(connectingKey{}).(*connecting)
+	if c == nil {
+		return
+	}
+	if c.placed {
 		<-t.m.connects
 	}
+	took := time.Since(c.began)
+	t.m.observe(func(o Observer) { o.Connected(c.client, took, data.Err) })
 }
 
 func (t tracer) began(conn *pgx.Conn, sql string) {

@@ -1,0 +1,114 @@
+package lifecycle_test
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// record is what an observer was told.
+type record struct {
+	mu        sync.Mutex
+	acquired  map[string]int
+	waited    map[string]time.Duration
+	failed    map[string]error
+	released  map[string]int
+	held      map[string]time.Duration
+	connected map[string]int
+}
+
+func newRecord() *record {
+	return &record{
+		acquired: map[string]int{}, waited: map[string]time.Duration{}, failed: map[string]error{},
+		released: map[string]int{}, held: map[string]time.Duration{}, connected: map[string]int{},
+	}
+}
+
+func (r *record) Acquired(client string, waited time.Duration, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acquired[client]++
+	r.waited[client] += waited
+	r.failed[client] = err
+}
+
+func (r *record) Released(client string, held time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.released[client]++
+	r.held[client] += held
+}
+
+func (r *record) Connected(client string, _ time.Duration, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.connected[client]++
+	}
+}
+
+// counts are copies.
+func (r *record) counts() (acquired, released, connected map[string]int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.acquired), maps.Clone(r.released), maps.Clone(r.connected)
+}
+
+func TestAnObserverIsToldByClient(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 0 })
+	r := newRecord()
+	stop := m.Observe(r)
+	require.NoError(t, m.Start(t.Context())) // opens one
+	for range 3 {
+		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "worker"})
+		require.NoError(t, err)
+		defer conn.Release()
+	}
+	require.NoError(t, m.Pool().Ping(t.Context()))
+
+	acquired, released, connected := r.counts()
+	require.Equal(t, map[string]int{"start": 1, "worker": 3, "raw pool": 1}, acquired)
+	require.Equal(t, map[string]int{"start": 1, "raw pool": 1}, released)
+	require.Equal(t, map[string]int{"start": 1, "worker": 2, "raw pool": 1}, connected)
+
+	stop()
+	require.NoError(t, m.Pool().Ping(t.Context()))
+	acquired, _, _ = r.counts()
+	require.Equal(t, 1, acquired["raw pool"], "it was told after its end")
+}
+
+func TestAnObserverIsToldOfWaitsAndFailures(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
+		c.AcquireTimeout = 50 * time.Millisecond
+	})
+	r := newRecord()
+	m.Observe(r)
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+	require.NoError(t, err)
+	_, err = m.Acquire(t.Context(), lifecycle.Request{Client: "late"})
+	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
+	_, err = m.Pool().Acquire(context.Background())
+	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
+	_, err = conn.Exec(t.Context(), "select pg_sleep(0.01)")
+	require.NoError(t, err)
+	conn.Release()
+	require.GreaterOrEqual(t, r.held["holder"], 10*time.Millisecond)
+	for _, client := range []string{"late", "raw pool"} {
+		require.ErrorIs(t, r.failed[client], lifecycle.ErrAcquireTimeout)
+		require.GreaterOrEqual(t, r.waited[client], 50*time.Millisecond)
+		require.Zero(t, r.released[client])
+	}
+}
