@@ -3,6 +3,7 @@ package fxdb
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/fx"
 )
@@ -31,6 +32,25 @@ func Named(name string, opts ...ClientOption) fx.Option {
 func RequireTenant() ClientOption {
 	return clientOption(func(c *client) error {
 		c.requireTenant.Store(true)
+		return nil
+	})
+}
+
+// ServerTimeouts are limits that the server keeps. Zero is the pool's own limit,
+// negative is none.
+type ServerTimeouts struct {
+	Statement         time.Duration // statement_timeout
+	Lock              time.Duration // lock_timeout
+	IdleInTransaction time.Duration // idle_in_transaction_session_timeout
+}
+
+// Timeouts gives this client other limits on the server than the pool's
+// DB_STATEMENT_TIMEOUT_MS and its like. They travel with each statement, in the
+// same round trip; so each runs in a transaction, tenant or not, and what can't
+// (VACUUM, CREATE DATABASE) needs Acquire. Bare connections have the pool's limits.
+func Timeouts(t ServerTimeouts) ClientOption {
+	return clientOption(func(c *client) error {
+		c.limits = t
 		return nil
 	})
 }

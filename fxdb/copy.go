@@ -30,12 +30,16 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 		defer conn.Release()
 		return conn.Conn().CopyFrom(ctx, table, columns, src)
 	}
-	if len(columns) == 0 {
+	if s.tenant != "" && len(columns) == 0 {
 		return 0, errors.New("fxdb: copy: no columns are named")
 	}
 	// A source can be read once, so this must not be tried again.
 	var n int64
 	err = db.inTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		if s.tenant == "" {
+			n, err = tx.CopyFrom(ctx, table, columns, src)
+			return err
+		}
 		n, err = insertAll(ctx, tx, insertSQL(table, columns), len(columns), src)
 		return err
 	})

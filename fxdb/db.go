@@ -25,9 +25,10 @@ type DB struct {
 
 // core is what all handles on one pool share.
 type core struct {
-	cfg     Config
-	log     *zap.Logger
-	monitor *lifecycle.Monitor
+	cfg         Config
+	application string // application_name of the pool's connections
+	log         *zap.Logger
+	monitor     *lifecycle.Monitor
 
 	mu      sync.Mutex
 	clients []*client
@@ -38,6 +39,8 @@ type core struct {
 type client struct {
 	name          string
 	requireTenant atomic.Bool // Named may be called at any time
+	limits        ServerTimeouts
+	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
 }
@@ -116,10 +119,13 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 }
 
 func newDB(cfg Config, log *zap.Logger, m *lifecycle.Monitor) *DB {
-	c := &core{cfg: cfg, log: log, monitor: m}
-	db := &DB{core: c}
-	return db.Named("app")
+	application := m.Pool().Config().ConnConfig.RuntimeParams["application_name"]
+	db := &DB{core: &core{cfg: cfg, application: application, log: log, monitor: m}}
+	return db.Named(rootClient)
 }
+
+// rootClient is the name of the handle that nobody named.
+const rootClient = "app"
 
 // start opens the pool. Client options that can't be met fail it.
 func (db *DB) start(ctx context.Context) error {
@@ -148,7 +154,8 @@ func (db *DB) Close(ctx context.Context) error {
 }
 
 // Named returns a handle on the same pool for the client name: it shows in
-// errors, logs and statistics. Options are those of Client. Asking for a name
+// errors, logs and statistics, and with the tenant's settings or limits of its own
+// in pg_stat_activity, as "application/name". Options are those of Client. Asking for a name
 // again gives another handle of the same client, with the options of both.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core
@@ -169,6 +176,7 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 			c.misuse = fmt.Errorf("fxdb: client %q: %w", name, err)
 		}
 	}
+	cl.scope.Store(newScopeText(c.cfg, c.application, name, cl.limits))
 	return &DB{core: c, client: cl}
 }
 

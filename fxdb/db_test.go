@@ -146,6 +146,48 @@ func TestServerSideLimitsAreSet(t *testing.T) {
 	}
 }
 
+func TestAClientsOwnTimeoutsHoldForItAlone(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.ApplicationName = "shop" }))
+	reports := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: 50 * time.Millisecond, Lock: -1}))
+	for name, want := range map[string]string{
+		"statement_timeout": "50ms", "lock_timeout": "0", "idle_in_transaction_session_timeout": "1min", "application_name": "shop/reports",
+	} {
+		require.Equal(t, want, settingOf(t, reports, t.Context(), name), name)
+		require.Equal(t, want, settingOf(t, reports, as(t, "acme"), name), name)
+		if want != "1min" {
+			require.NotEqual(t, want, settingOf(t, db, t.Context(), name), "it stayed on the connection")
+		}
+	}
+	_, err := reports.Exec(t.Context(), "select pg_sleep(60)")
+	var pgErr *pgconn.PgError
+	require.ErrorAs(t, err, &pgErr)
+	require.Equal(t, "57014", pgErr.Code)
+	err = reports.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "select pg_sleep(60)")
+		return err
+	})
+	require.ErrorAs(t, err, &pgErr)
+	require.Equal(t, "57014", pgErr.Code)
+}
+
+func TestTheServerShowsTheClient(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.ApplicationName = "shop" }))
+	require.Equal(t, "shop/orders", settingOf(t, db.Named("orders"), as(t, "acme"), "application_name"))
+	require.Equal(t, "shop", settingOf(t, db, as(t, "acme"), "application_name"))
+	require.Equal(t, "shop", settingOf(t, db.Named("orders"), t.Context(), "application_name"), "nothing to set, nothing sent")
+}
+
+func TestCopyFromOfAClientWithTimeouts(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t).Named("import", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: -1}))
+	n, err := db.CopyFrom(t.Context(), pgx.Identifier{"notes", "plain"}, []string{"id", "body"},
+		pgx.CopyFromRows([][]any{{1, "a"}, {2, "b"}}))
+	require.NoError(t, err)
+	require.EqualValues(t, 2, n)
+}
+
 func TestSharingOptionsThatAreNotThereYetFailTheStart(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

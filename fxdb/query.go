@@ -20,7 +20,7 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s != nil {
+	if s.ofTenant() != "" {
 		return nil, ErrUnscoped
 	}
 	return db.acquire(ctx, nil, false)

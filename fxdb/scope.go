@@ -2,7 +2,10 @@ package fxdb
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,24 +15,69 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// scope is the statement that stands before a tenant's own, in the same
-// transaction. nil means that there is no tenant.
+// scope is the statement that stands before another, in the same transaction. It
+// sets what belongs to that transaction: the tenant, the client's name and limits.
+// nil means that there is nothing to set.
 type scope struct {
-	sql  string
-	args []any
-	id   tenant.Identity
+	sql    string
+	args   []any
+	tenant string // empty: none
 }
 
-// The settings are local to the transaction (third argument true) and always
-// parameters. All three are set, so that an empty user can't be inherited.
-const (
-	scopeSQL = "select set_config('" + tenant.TenantSetting + "', $1, true), set_config('" +
-		tenant.UserSetting + "', $2, true), set_config('" + tenant.SessionSetting + "', $3, true)"
-	scopeRoleSQL = scopeSQL + ", set_config('role', $4, true)"
-)
+// scopeText is what a client's scopes have in common.
+type scopeText struct {
+	tenant string // sets $1, $2, $3 to the identity, then the rest
+	alone  string // sets the rest; empty where only a tenant needs a scope
+	rest   []any
+}
+
+// newScopeText writes a client's scope. All settings are local to the transaction
+// (third argument true) and always parameters. All three of the identity are set,
+// so that an empty user can't be inherited.
+func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *scopeText {
+	type setting struct{ name, value string }
+	var rest []setting
+	if name != rootClient && application != "" {
+		// The server shows it for as long as the transaction lasts.
+		rest = append(rest, setting{"application_name", application + "/" + name})
+	}
+	for _, l := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"statement_timeout", limits.Statement},
+		{"lock_timeout", limits.Lock},
+		{"idle_in_transaction_session_timeout", limits.IdleInTransaction},
+	} {
+		if l.value != 0 {
+			rest = append(rest, setting{l.name, milliseconds(l.value)})
+		}
+	}
+	text := func(settings []setting) string {
+		calls := make([]string, len(settings))
+		for i, s := range settings {
+			calls[i] = fmt.Sprintf("set_config('%s', $%d, true)", s.name, i+1)
+		}
+		return "select " + strings.Join(calls, ", ")
+	}
+	t := &scopeText{}
+	for _, s := range rest {
+		t.rest = append(t.rest, s.value)
+	}
+	if limits != (ServerTimeouts{}) {
+		t.alone = text(rest)
+	}
+	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
+	if cfg.TenantRole != "" {
+		identity = append(identity, setting{name: "role"})
+	}
+	t.tenant = text(append(identity, rest...))
+	return t
+}
 
 // scopeOf reads the identity in ctx. It fails before anything is sent.
 func (db *DB) scopeOf(ctx context.Context) (*scope, error) {
+	text := db.client.scope.Load()
 	id, ok := tenant.FromContext(ctx)
 	if !ok {
 		reason, system := tenant.SystemReason(ctx)
@@ -39,23 +87,28 @@ func (db *DB) scopeOf(ctx context.Context) (*scope, error) {
 		if system {
 			db.core.log.Debug("statement outside any tenant", zap.String("client", db.client.name), zap.String("reason", reason))
 		}
-		return nil, nil
+		if text.alone == "" {
+			return nil, nil
+		}
+		return &scope{sql: text.alone, args: text.rest}, nil
 	}
 	if err := id.Validate(); err != nil {
 		return nil, err
 	}
-	s := &scope{sql: scopeSQL, args: []any{id.Tenant, id.User, id.Session}, id: id}
+	args := make([]any, 0, 8)
+	args = append(args, id.Tenant, id.User, id.Session)
 	if role := db.core.cfg.TenantRole; role != "" {
-		s.sql, s.args = scopeRoleSQL, append(s.args, role)
+		args = append(args, role)
 	}
-	return s, nil
+	return &scope{sql: text.tenant, args: append(args, text.rest...), tenant: id.Tenant}, nil
 }
 
-func (s *scope) tenant() string {
+// ofTenant is the scope's tenant, empty where there is none.
+func (s *scope) ofTenant() string {
 	if s == nil {
 		return ""
 	}
-	return s.id.Tenant
+	return s.tenant
 }
 
 // before returns a copy of b with the scope in front of its first statement:
@@ -95,7 +148,7 @@ func refuseUnscoped(ctx context.Context) error {
 // beyond this call, so that its caller should be known.
 func (db *DB) acquire(ctx context.Context, s *scope, held bool) (*pgxpool.Conn, error) {
 	conn, err := db.core.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.tenant(), Caller: held, Waiting: &db.client.waiting,
+		Client: db.client.name, Tenant: s.ofTenant(), Caller: held, Waiting: &db.client.waiting,
 	})
 	if err != nil {
 		return nil, err

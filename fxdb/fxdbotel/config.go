@@ -1,0 +1,47 @@
+package fxdbotel
+
+import (
+	"github.com/exaring/otelpgx"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/fx"
+)
+
+// Config says where spans and metrics go and what they hold. The zero value is
+// the global providers, statements without their parameters.
+type Config struct {
+	TracerProvider trace.TracerProvider // default: the global one
+	MeterProvider  metric.MeterProvider // default: the global one
+
+	// HideStatements leaves the SQL text out of spans, for programs that write
+	// values into it.
+	HideStatements bool
+
+	// RecordValues records the parameters of statements and the full text of
+	// errors, which may quote them. Not for production: they are users' data.
+	RecordValues bool
+
+	// Tracer are further options of otelpgx. Its acquire spans and connection
+	// details are replaced by this package's own, which cost less.
+	Tracer []otelpgx.Option
+}
+
+func (c Config) withDefaults() Config {
+	if c.TracerProvider == nil {
+		c.TracerProvider = otel.GetTracerProvider()
+	}
+	if c.MeterProvider == nil {
+		c.MeterProvider = otel.GetMeterProvider()
+	}
+	return c
+}
+
+// configure takes the providers from the graph.
+func configure(p struct {
+	fx.In
+	TracerProvider trace.TracerProvider `optional:"true"`
+	MeterProvider  metric.MeterProvider `optional:"true"`
+}) Config {
+	return Config{TracerProvider: p.TracerProvider, MeterProvider: p.MeterProvider}
+}

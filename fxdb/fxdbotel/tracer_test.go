@@ -1,0 +1,215 @@
+package fxdbotel_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/fxdbotel"
+)
+
+func names(spans tracetest.SpanStubs) []string {
+	out := []string{}
+	for _, s := range spans {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+func requireAttribute(t testing.TB, s tracetest.SpanStub, key, want string) {
+	t.Helper()
+	for _, a := range s.Attributes {
+		if string(a.Key) == key {
+			require.Equal(t, want, a.Value.String(), key)
+			return
+		}
+	}
+	t.Errorf("span %q has no attribute %s", s.Name, key)
+}
+
+func TestAStatementIsOneSpan(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	statements := map[string]func(context.Context) error{
+		"Exec": func(ctx context.Context) error {
+			_, err := db.Exec(ctx, "select $1::int", 1)
+			return err
+		},
+		"Query": func(ctx context.Context) error {
+			rows, err := db.Query(ctx, "select $1::int", 1)
+			if err != nil {
+				return err
+			}
+			_, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
+			return err
+		},
+		"QueryRow": func(ctx context.Context) error {
+			var n int
+			return db.QueryRow(ctx, "select $1::int", 1).Scan(&n)
+		},
+	}
+	for name, run := range statements {
+		for _, who := range []string{"", "acme"} {
+			ctx := t.Context()
+			if who != "" {
+				ctx = as(ctx, who)
+			}
+			spans := tr.request(ctx, func(ctx context.Context) { require.NoError(t, run(ctx)) })
+			require.Equal(t, []string{"SELECT"}, names(spans), "%s as %q", name, who)
+			s := spans[0]
+			require.Equal(t, trace.SpanKindClient, s.SpanKind)
+			require.True(t, s.EndTime.After(s.StartTime))
+			requireAttribute(t, s, "db.system.name", "postgresql")
+			requireAttribute(t, s, "db.operation.name", "SELECT")
+			requireAttribute(t, s, "db.query.text", "select $1::int")
+			requireAttribute(t, s, "db.namespace", db.Pool().Config().ConnConfig.Database)
+			requireAttribute(t, s, "pgx.rows_affected", "1")
+			if who == "" {
+				require.False(t, hasAttribute(s, fxdbotel.TenantKey))
+			} else {
+				requireAttribute(t, s, "onepool.tenant", who)
+			}
+		}
+	}
+}
+
+func TestAClientsOwnLimitsMakeNoSpan(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	slow := db.Named("slow", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Minute}))
+	spans := tr.request(t.Context(), func(ctx context.Context) {
+		_, err := slow.Exec(ctx, "select 1")
+		require.NoError(t, err)
+	})
+	require.Equal(t, []string{"SELECT"}, names(spans))
+	requireAttribute(t, spans[0], "db.query.text", "select 1")
+}
+
+func TestATransactionsStatementsAreSpans(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	for _, ctx := range []context.Context{t.Context(), as(t.Context(), "acme")} {
+		spans := tr.request(ctx, func(ctx context.Context) {
+			require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, "select 1")
+				return err
+			}))
+		})
+		require.Equal(t, []string{"BEGIN", "SELECT", "COMMIT"}, names(spans))
+	}
+}
+
+func TestABatchIsASpanWithOneForEachStatement(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	for _, ctx := range []context.Context{t.Context(), as(t.Context(), "acme")} {
+		spans := tr.request(ctx, func(ctx context.Context) {
+			b := &pgx.Batch{}
+			b.Queue("select 1")
+			b.Queue("values (2)")
+			require.NoError(t, db.SendBatch(ctx, b).Close())
+		})
+		require.Equal(t, []string{"SELECT", "VALUES", "batch start"}, names(spans))
+		require.Equal(t, spans[2].SpanContext.SpanID(), spans[0].Parent.SpanID())
+	}
+}
+
+func TestParametersAreNotRecorded(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	for _, ctx := range []context.Context{t.Context(), as(t.Context(), "acme")} {
+		spans := tr.request(ctx, func(ctx context.Context) {
+			_, err := db.Exec(ctx, "select $1::text", "hunter2")
+			require.NoError(t, err)
+			_, err = db.Exec(ctx, "select ($1::text)::int", "hunter2") // the server quotes it
+			require.ErrorContains(t, err, "hunter2")
+			_, err = db.Exec(ctx, "select $1::int", "hunter2") // pgx quotes it
+			require.ErrorContains(t, err, "hunter2")
+			b := &pgx.Batch{}
+			b.Queue("select 1")
+			b.Queue("select ($1::text)::int", "hunter2")
+			b.Queue("select 2")
+			require.ErrorContains(t, db.SendBatch(ctx, b).Close(), "hunter2")
+		})
+		require.NotEmpty(t, spans)
+		everything := fmt.Sprintf("%+v", tr.exporter.GetSpans())
+		require.NotContains(t, everything, "hunter2")
+		require.NotContains(t, everything, "secret user")
+	}
+}
+
+func TestValuesAreRecordedOnRequest(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t, func(c *fxdbotel.Config) { c.RecordValues = true })
+	spans := tr.request(as(t.Context(), "acme"), func(ctx context.Context) {
+		_, err := db.Exec(ctx, "select ($1::text)::int", "forty")
+		require.Error(t, err)
+	})
+	require.Equal(t, []string{"SELECT"}, names(spans))
+	requireAttribute(t, spans[0], "pgx.query.parameters", `["forty"]`)
+	require.Contains(t, spans[0].Status.Description, "forty")
+}
+
+func TestStatementsCanBeHidden(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t, func(c *fxdbotel.Config) { c.HideStatements = true })
+	for _, ctx := range []context.Context{t.Context(), as(t.Context(), "acme")} {
+		spans := tr.request(ctx, func(ctx context.Context) {
+			_, err := db.Exec(ctx, "select 'hunter2'")
+			require.NoError(t, err)
+		})
+		require.Equal(t, []string{"SELECT"}, names(spans))
+		require.NotContains(t, fmt.Sprintf("%+v", tr.exporter.GetSpans()), "hunter2")
+	}
+}
+
+func TestAFailedStatementShowsItsSQLSTATE(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	for _, ctx := range []context.Context{t.Context(), as(t.Context(), "acme")} {
+		spans := tr.request(ctx, func(ctx context.Context) {
+			_, err := db.Exec(ctx, "select 1/$1::int", 0)
+			require.Error(t, err)
+		})
+		require.Equal(t, []string{"SELECT"}, names(spans))
+		require.Equal(t, codes.Error, spans[0].Status.Code)
+		require.Equal(t, "ERROR (SQLSTATE 22012)", spans[0].Status.Description)
+		requireAttribute(t, spans[0], "pgx.sql_state", "22012")
+		require.Len(t, spans[0].Events, 1)
+	}
+}
+
+func TestWhatIsNotRecordedMakesNoSpan(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	tr.exporter.Reset()
+	_, err := db.Exec(as(t.Context(), "acme"), "select 1")
+	require.NoError(t, err)
+	require.Empty(t, tr.exporter.GetSpans())
+}
+
+func TestAnAcquireThatFailsIsASpan(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	conn, err := db.Acquire(t.Context())
+	require.NoError(t, err)
+	spans := tr.request(as(t.Context(), "acme"), func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		defer cancel()
+		_, err := db.Exec(ctx, "select 1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+	conn.Release()
+	require.Equal(t, []string{"acquire connection"}, names(spans))
+	requireAttribute(t, spans[0], "onepool.tenant", "acme")
+	require.Equal(t, codes.Error, spans[0].Status.Code)
+	require.GreaterOrEqual(t, spans[0].EndTime.Sub(spans[0].StartTime), time.Millisecond)
+}

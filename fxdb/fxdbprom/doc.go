@@ -1,0 +1,40 @@
+// Package fxdbprom tells Prometheus about a onepool pool: what it has, who holds
+// it, who waits for it and for how long.
+//
+// In an fx application add Module beside fxdb.Module; without fx call Register.
+// Nothing stays in the registry after a stop, and nothing keeps the pool alive.
+//
+// # Metrics
+//
+//	onepool_connections_max                           gauge      connections at most
+//	onepool_connections                               gauge      connections: idle, active, and being opened
+//	onepool_connections_idle                          gauge      connections that nobody holds
+//	onepool_connections_active                        gauge      connections that somebody holds
+//	onepool_acquires_waiting                          gauge      callers that wait for a connection
+//	onepool_client_connections_held{client}           gauge      connections that this client holds
+//	onepool_client_acquires_waiting{client}           gauge      callers of this client that wait
+//	onepool_status{status}                            gauge      1 for what it is of healthy, degraded, unhealthy; else 0
+//	onepool_acquires_total{client,result}             counter    acquires that ended
+//	onepool_connections_opened_total                  counter    connections opened
+//	onepool_connections_closed_total{reason}          counter    connections closed: idle, lifetime, other
+//	onepool_connect_failures_total{client}            counter    attempts to open a connection that failed
+//	onepool_acquire_wait_seconds{client}              histogram  wait of each acquire, whatever came of it; 0 where nobody waited
+//	onepool_connection_hold_seconds{client}           histogram  from an acquire to its release
+//	onepool_connect_seconds{client}                   histogram  time to open a connection
+//
+// Every series has the label pool, "application@host:port/database", so that
+// several pools fit into one registry. Two pools of one application on one
+// database are told apart with prometheus.WrapRegistererWith.
+//
+// client is the name given with fxdb.Client or Named. "app" is the handle that
+// nobody named, "raw pool" uses of the *pgxpool.Pool, "start" the pool's first
+// connections, "pool" the connections that it opens later to keep its minimum.
+//
+// result is ok, timeout (DB_CONNECTION_TIMEOUT_MS ran out), queue_full
+// (DB_QUEUE_MAX), canceled (the caller's own context ended) or error (the server
+// can't be reached, or the pool is stopping). What fails before it asks for a
+// connection is not counted: a use before the start, a missing tenant.
+//
+// reason other is all that is neither idle nor lifetime: broken connections,
+// those left in a transaction, and those of a pool that was reset.
+package fxdbprom

@@ -1,0 +1,156 @@
+package fxdbprom
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+const namespace = "onepool"
+
+// The buckets in seconds. A wait is compared with a timeout of seconds, a hold
+// with the leak threshold of a minute.
+var (
+	waitBuckets    = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	holdBuckets    = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+	connectBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+)
+
+// events counts what the pool tells. It does not know the pool, so the pool may
+// know it without a circle.
+type events struct {
+	acquires, failures  *prometheus.CounterVec
+	wait, hold, connect *prometheus.HistogramVec
+
+	mu      sync.Mutex
+	clients atomic.Pointer[map[string]*series] // replaced, never changed
+}
+
+// series are one client's, looked up once: an acquire costs less than a label.
+type series struct {
+	ok, timeout, queueFull, canceled, failed prometheus.Counter
+	connectFailed                            prometheus.Counter
+	wait, hold, connect                      prometheus.Observer
+}
+
+func newEvents(pool prometheus.Labels) *events {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: name, Help: help, ConstLabels: pool,
+		}, labels)
+	}
+	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: name, Help: help, ConstLabels: pool, Buckets: buckets,
+		}, []string{"client"})
+	}
+	e := &events{
+		acquires: counter("acquires_total", "Acquires that ended, by result: ok, timeout, queue_full, canceled, error.", "client", "result"),
+		failures: counter("connect_failures_total", "Attempts to open a connection that failed.", "client"),
+		wait:     histogram("acquire_wait_seconds", "Wait of each acquire, whatever came of it; 0 where nobody waited.", waitBuckets),
+		hold:     histogram("connection_hold_seconds", "Time from an acquire to its release.", holdBuckets),
+		connect:  histogram("connect_seconds", "Time to open a connection.", connectBuckets),
+	}
+	e.clients.Store(&map[string]*series{})
+	return e
+}
+
+func (e *events) of(client string) *series {
+	if client == "" {
+		client = "pool" // it keeps its minimum by itself
+	}
+	if s := (*e.clients.Load())[client]; s != nil {
+		return s
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := *e.clients.Load()
+	if s := known[client]; s != nil {
+		return s
+	}
+	s := &series{
+		ok:            e.acquires.WithLabelValues(client, "ok"),
+		timeout:       e.acquires.WithLabelValues(client, "timeout"),
+		queueFull:     e.acquires.WithLabelValues(client, "queue_full"),
+		canceled:      e.acquires.WithLabelValues(client, "canceled"),
+		failed:        e.acquires.WithLabelValues(client, "error"),
+		connectFailed: e.failures.WithLabelValues(client),
+		wait:          e.wait.WithLabelValues(client),
+		hold:          e.hold.WithLabelValues(client),
+		connect:       e.connect.WithLabelValues(client),
+	}
+	now := maps.Clone(known)
+	now[client] = s
+	e.clients.Store(&now)
+	return s
+}
+
+// Acquired counts the result and the wait.
+func (e *events) Acquired(client string, waited time.Duration, err error) {
+	s := e.of(client)
+	s.result(err).Inc()
+	s.wait.Observe(waited.Seconds())
+}
+
+func (s *series) result(err error) prometheus.Counter {
+	if err == nil {
+		return s.ok
+	}
+	var acquire *lifecycle.AcquireError
+	var connect *pgconn.ConnectError
+	switch {
+	case errors.As(err, &acquire):
+		err = acquire.Err // and not why the server can't be reached
+	case errors.As(err, &connect):
+		return s.failed // its own timeout is not the caller's
+	}
+	switch {
+	case errors.Is(err, lifecycle.ErrAcquireTimeout):
+		return s.timeout
+	case errors.Is(err, lifecycle.ErrQueueFull):
+		return s.queueFull
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return s.canceled
+	}
+	return s.failed
+}
+
+// Released counts the time that a connection was held.
+func (e *events) Released(client string, held time.Duration) {
+	e.of(client).hold.Observe(held.Seconds())
+}
+
+// Connected counts the time to open a connection, or that it failed.
+func (e *events) Connected(client string, took time.Duration, err error) {
+	if s := e.of(client); err != nil {
+		s.connectFailed.Inc()
+	} else {
+		s.connect.Observe(took.Seconds())
+	}
+}
+
+// Describe sends the descriptions of all vectors.
+func (e *events) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range e.vectors() {
+		c.Describe(ch)
+	}
+}
+
+// Collect sends what was counted.
+func (e *events) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range e.vectors() {
+		c.Collect(ch)
+	}
+}
+
+func (e *events) vectors() []prometheus.Collector {
+	return []prometheus.Collector{e.acquires, e.failures, e.wait, e.hold, e.connect}
+}

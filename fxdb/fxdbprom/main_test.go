@@ -1,0 +1,82 @@
+package fxdbprom_test
+
+import (
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// The test kit's server connection lives as long as the process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/testkit.init.OnceValues[...].func1"),
+		goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"),
+		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/fxdb/devdb.(*supervisor).watch"))
+}
+
+// figures are onepool's series of one pool, by name{labels} without the label
+// pool; a histogram is its _count, and its _sum in nanoseconds.
+type figures map[string]int
+
+// gather returns the figures of each pool, by its name.
+func gather(t testing.TB, from prometheus.Gatherer) map[string]figures {
+	t.Helper()
+	families, err := from.Gather()
+	require.NoError(t, err)
+	pools := make(map[string]figures)
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "onepool_") {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var pool string
+			var labels []string
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "pool" {
+					pool = l.GetValue()
+					continue
+				}
+				labels = append(labels, l.GetName()+"="+l.GetValue())
+			}
+			sort.Strings(labels)
+			key := func(suffix string) string {
+				if len(labels) == 0 {
+					return f.GetName() + suffix
+				}
+				return f.GetName() + suffix + "{" + strings.Join(labels, ",") + "}"
+			}
+			if pools[pool] == nil {
+				pools[pool] = figures{}
+			}
+			switch f.GetType() {
+			case dto.MetricType_GAUGE:
+				pools[pool][key("")] = int(m.GetGauge().GetValue())
+			case dto.MetricType_COUNTER:
+				pools[pool][key("")] = int(m.GetCounter().GetValue())
+			case dto.MetricType_HISTOGRAM:
+				pools[pool][key("_count")] = int(m.GetHistogram().GetSampleCount())
+				pools[pool][key("_sum")] = int(m.GetHistogram().GetSampleSum() * float64(time.Second))
+			default:
+				t.Fatalf("%s has the type %s", f.GetName(), f.GetType())
+			}
+		}
+	}
+	return pools
+}
+
+// gatherOne is for a registry with one pool.
+func gatherOne(t testing.TB, from prometheus.Gatherer) figures {
+	t.Helper()
+	pools := gather(t, from)
+	require.Len(t, pools, 1)
+	for _, f := range pools {
+		return f
+	}
+	return nil
+}
