@@ -61,6 +61,8 @@ type Config struct {
 	PoolMin int // DB_POOL_MIN: connections kept open; default 2
 	PoolMax int // DB_POOL_MAX: connections at most; default 20
 
+	ReplicasOfApp int // DB_REPLICAS_OF_APP: processes of this application, for the check at start that the server lets all pools be filled; default 1
+
 	IdleTimeout              time.Duration // DB_IDLE_TIMEOUT_MS: idle connections above PoolMin close after this; default 30 s
 	ConnectionTimeout        time.Duration // DB_CONNECTION_TIMEOUT_MS: longest wait for a connection; default 10 s
 	QueueMax                 int           // DB_QUEUE_MAX: callers that may wait for a connection, one more fails at once; default 0: any number
@@ -120,6 +122,7 @@ func (c Config) withDefaults() Config {
 	set(&c.DrainTimeout, DefaultDrainTimeout)
 	set(&c.LeakThreshold, DefaultLeakThreshold)
 	set(&c.ApplicationName, filepath.Base(os.Args[0]))
+	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
 	set(&c.VerifyTenancy, "off")
 	set(&c.Pooler, "none")
@@ -146,6 +149,7 @@ func (c Config) validate() error {
 		{c.PoolMax > 1<<16, "DB_POOL_MAX", fmt.Sprintf("%d is too large: must be at most 65536", c.PoolMax)},
 		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
 		{c.PoolMin > c.PoolMax, "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
+		{c.ReplicasOfApp < 1, "DB_REPLICAS_OF_APP", fmt.Sprintf("%d is too small: must be at least 1", c.ReplicasOfApp)},
 		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
 		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
 		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},

@@ -26,6 +26,7 @@ type environ struct {
 	SSLRootCert      string   `env:"DB_SSLROOTCERT"`
 	PoolMin          whole    `env:"DB_POOL_MIN"`
 	PoolMax          whole    `env:"DB_POOL_MAX"`
+	Replicas         whole    `env:"DB_REPLICAS_OF_APP"`
 	IdleTimeout      whole    `env:"DB_IDLE_TIMEOUT_MS"`
 	ConnTimeout      whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
 	QueueMax         whole    `env:"DB_QUEUE_MAX"`
@@ -109,6 +110,10 @@ func ConfigFromEnv() (Config, error) {
 	if e.PoolMax.set && e.PoolMax.n == 0 {
 		return Config{}, &ConfigError{"DB_POOL_MAX", "0 is too small: must be at least 1"}
 	}
+	if e.Replicas.set && e.Replicas.n == 0 {
+		return Config{}, &ConfigError{"DB_REPLICAS_OF_APP", "0 is too small: must be at least 1"}
+	}
+	c.ReplicasOfApp = e.Replicas.or(1)
 	if !e.PoolMin.set {
 		c.PoolMin = min(c.PoolMin, c.PoolMax)
 	}

@@ -60,6 +60,10 @@ type Config struct {
 	// fails at once with an *AcquireError that is ErrQueueFull. Default 0: any number.
 	MaxWaiting int
 
+	// Replicas is how many processes have a pool like this one; Start refuses what
+	// all of them together could not open. Default 1.
+	Replicas int
+
 	// Origin says where the pool was asked for. It is reported when a second
 	// pool is opened on the same database in one process.
 	Origin string
@@ -131,6 +135,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = DefaultAcquireTimeout
 	}
+	cfg.Replicas = max(cfg.Replicas, 1)
 	if cfg.LeakThreshold == 0 {
 		cfg.LeakThreshold = DefaultLeakThreshold
 	}

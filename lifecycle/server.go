@@ -20,12 +20,17 @@ import (
 const MinServerVersion = 130000
 
 type server struct {
-	version        string
-	number         int
-	maxConnections int
-	reserved       int
-	superuser      bool
-	bypassRLS      bool
+	version   string
+	number    int
+	superuser bool
+	bypassRLS bool
+	limits    []limit
+}
+
+// limit is how many connections something lets this pool's role open.
+type limit struct {
+	name  string
+	conns int
 }
 
 // checkServer refuses servers that can't work and warns of those that will hurt.
@@ -36,27 +41,55 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 		return s, err
 	}
 	defer closeConn(conn)
+	var connections, reserved, ofRole, ofDatabase int
+	// reserved_connections is new in version 16.
 	err = conn.QueryRow(ctx, `
 		select current_setting('server_version'), current_setting('server_version_num')::int,
-		       current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int,
-		       rolsuper, rolbypassrls
+		       current_setting('max_connections')::int,
+		       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
+		       rolsuper, rolbypassrls, rolconnlimit,
+		       (select datconnlimit from pg_catalog.pg_database where datname = current_database())
 		from pg_catalog.pg_roles where rolname = current_user`,
-	).Scan(&s.version, &s.number, &s.maxConnections, &s.reserved, &s.superuser, &s.bypassRLS)
+	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &ofDatabase)
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
 	if s.number < MinServerVersion {
 		return s, fmt.Errorf("server is PostgreSQL %s: %d or newer is needed", s.version, MinServerVersion/10000)
 	}
-	if limit, free := int(m.cfg.Pool.MaxConns), s.maxConnections-s.reserved; limit > free {
-		return s, fmt.Errorf("DB_POOL_MAX is %d, but the server lets ordinary roles open %d connections (max_connections %d, %d reserved): lower the one or raise the other",
-			limit, free, s.maxConnections, s.reserved)
+	s.limits = []limit{{fmt.Sprintf("the server (max_connections %d, %d reserved)", connections, reserved), connections - reserved}}
+	if !s.superuser { // superusers are exempt from both
+		if ofRole >= 0 {
+			s.limits = append(s.limits, limit{fmt.Sprintf("role %q (CONNECTION LIMIT)", m.cfg.Pool.ConnConfig.User), ofRole})
+		}
+		if ofDatabase >= 0 {
+			s.limits = append(s.limits, limit{fmt.Sprintf("database %q (CONNECTION LIMIT)", m.cfg.Pool.ConnConfig.Database), ofDatabase})
+		}
+	}
+	if err := m.checkSize(s.limits); err != nil {
+		return s, err
 	}
 	if s.superuser || s.bypassRLS {
 		m.log.Warn("the pool's role bypasses row-level security: tenants are not isolated; connect as a role that is neither superuser nor BYPASSRLS",
 			zap.String("role", m.cfg.Pool.ConnConfig.User), zap.Bool("superuser", s.superuser), zap.Bool("bypassrls", s.bypassRLS))
 	}
 	return s, nil
+}
+
+// checkSize refuses a pool that can't be filled: at the worst moment, under load,
+// its connects would be refused.
+func (m *Monitor) checkSize(limits []limit) error {
+	need := int(m.cfg.Pool.MaxConns) * m.cfg.Replicas
+	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
+	if m.cfg.Replicas > 1 {
+		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP, which is %d, %d in all", m.cfg.Replicas, need)
+	}
+	for _, l := range limits {
+		if need > l.conns {
+			return fmt.Errorf("%s, but %s allows %d connections: lower the one or raise the other", what, l.name, l.conns)
+		}
+	}
+	return nil
 }
 
 // connect opens a connection that is not the pool's, with the pool's settings.
