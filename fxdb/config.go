@@ -74,6 +74,8 @@ type Config struct {
 
 	LeakThreshold time.Duration // DB_LEAK_THRESHOLD_MS: a connection held longer is logged with its holder; default 60 s, negative: never
 
+	NestedAcquire string // DB_NESTED_ACQUIRE: off, warn, strict; see lifecycle.NestedMode; default warn
+
 	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
 
 	Start         string   // DB_START: require, wait, degrade; default require
@@ -124,6 +126,7 @@ func (c Config) withDefaults() Config {
 	set(&c.ApplicationName, filepath.Base(os.Args[0]))
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
+	set(&c.NestedAcquire, string(lifecycle.NestedWarn))
 	set(&c.VerifyTenancy, "off")
 	set(&c.Pooler, "none")
 	return c
@@ -157,6 +160,7 @@ func (c Config) validate() error {
 		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: set one of them"},
 		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
 		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
+		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
 		{!oneOf(c.VerifyTenancy, "off", "warn", "require"), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
 		// What is known but not built yet is refused, never ignored.

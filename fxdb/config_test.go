@@ -152,6 +152,7 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_POOL_MAX", "1.5", "not a whole number"},
 		{"DB_QUEUE_MAX", "-1", "negative"},
 		{"DB_REPLICAS_OF_APP", "0", "at least 1"}, {"DB_REPLICAS_OF_APP", "-2", "negative"},
+		{"DB_NESTED_ACQUIRE", "loud", "off, warn or strict"},
 		{"DB_IDLE_TIMEOUT_MS", "0", "at least 1"},
 		{"DB_CONNECTION_TIMEOUT_MS", "0", "at least 1"},
 		{"DB_CONNECTION_TIMEOUT_MS", "10s", "not a whole number"},

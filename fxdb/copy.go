@@ -23,7 +23,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 		return 0, err
 	}
 	if s == nil {
-		conn, err := db.acquire(ctx, nil, false)
+		conn, err := db.acquire(ctx, nil, forCall)
 		if err != nil {
 			return 0, err
 		}

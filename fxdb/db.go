@@ -92,6 +92,7 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 	m, err := lifecycle.New(lifecycle.Config{
 		Pool:           pc,
 		AcquireTimeout: cfg.ConnectionTimeout,
+		Nested:         lifecycle.NestedMode(cfg.NestedAcquire),
 		Replicas:       cfg.ReplicasOfApp,
 		MaxWaiting:     cfg.QueueMax,
 		LeakThreshold:  cfg.LeakThreshold,

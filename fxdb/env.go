@@ -36,6 +36,7 @@ type environ struct {
 	MaxLifetime      whole    `env:"DB_MAX_LIFETIME_MS"`
 	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
 	LeakThreshold    whole    `env:"DB_LEAK_THRESHOLD_MS"`
+	NestedAcquire    string   `env:"DB_NESTED_ACQUIRE"`
 	ApplicationName  string   `env:"DB_APPLICATION_NAME"`
 	Start            string   `env:"DB_START"`
 	Migrate          boolean  `env:"DB_MIGRATE"`
@@ -95,7 +96,7 @@ func ConfigFromEnv() (Config, error) {
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
-		ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
+		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 	}
 	if e.Port.set && e.Port.n == 0 {

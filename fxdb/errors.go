@@ -18,10 +18,10 @@ var (
 	// ErrUnscoped is returned where an identity is in the context of a use that
 	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx.
 	ErrUnscoped = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB")
-	// ErrNestedAcquire is for asking for a second connection while the same
-	// transaction holds one, which deadlocks a full pool. This version does not
-	// detect it: such a call waits, and fails with ErrAcquireTimeout.
-	ErrNestedAcquire = errors.New("nested acquire: use the transaction that the context already holds")
+	// ErrNestedAcquire is returned where DB_NESTED_ACQUIRE is strict by an acquire
+	// whose own goroutine began a transaction that still holds a connection. Where
+	// it is warn, an AcquireError is it too, when that was found.
+	ErrNestedAcquire = lifecycle.ErrNestedAcquire
 	// ErrAcquireTimeout is what an AcquireError is when DB_CONNECTION_TIMEOUT_MS ran out.
 	ErrAcquireTimeout = lifecycle.ErrAcquireTimeout
 	// ErrQueueFull is what an AcquireError is when too many callers wait already.

@@ -23,13 +23,13 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if s.ofTenant() != "" {
 		return nil, ErrUnscoped
 	}
-	return db.acquire(ctx, nil, false)
+	return db.acquire(ctx, nil, forCall)
 }
 
 // Ping sends an empty statement. It needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
 	// An empty statement reads nothing, so a tenant in ctx does not matter.
-	conn, err := db.acquire(ctx, nil, false)
+	conn, err := db.acquire(ctx, nil, forCall)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	conn, err := db.acquire(ctx, s, false)
+	conn, err := db.acquire(ctx, s, forCall)
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
@@ -77,7 +77,7 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if err != nil {
 		return errRows{err}, err
 	}
-	conn, err := db.acquire(ctx, s, true)
+	conn, err := db.acquire(ctx, s, forHolding)
 	if err != nil {
 		return errRows{err}, err
 	}
@@ -109,7 +109,7 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err != nil {
 		return errRow{err}
 	}
-	conn, err := db.acquire(ctx, s, false)
+	conn, err := db.acquire(ctx, s, forCall)
 	if err != nil {
 		return errRow{err}
 	}
@@ -127,7 +127,7 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
-	conn, err := db.acquire(ctx, s, true)
+	conn, err := db.acquire(ctx, s, forHolding)
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}

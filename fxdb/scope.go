@@ -144,11 +144,19 @@ func refuseUnscoped(ctx context.Context) error {
 	return nil
 }
 
-// acquire takes a connection on behalf of this client. held says that it is held
-// beyond this call, so that its caller should be known.
-func (db *DB) acquire(ctx context.Context, s *scope, held bool) (*pgxpool.Conn, error) {
+// use is what a connection is taken for.
+type use int
+
+const (
+	forCall        use = iota // given back before the call returns
+	forHolding                // held beyond this call, so that its caller should be known
+	forTransaction            // the same, for a transaction
+)
+
+// acquire takes a connection on behalf of this client.
+func (db *DB) acquire(ctx context.Context, s *scope, u use) (*pgxpool.Conn, error) {
 	conn, err := db.core.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.ofTenant(), Caller: held, Waiting: &db.client.waiting,
+		Client: db.client.name, Tenant: s.ofTenant(), Caller: u != forCall, Transaction: u == forTransaction, Waiting: &db.client.waiting,
 	})
 	if err != nil {
 		return nil, err

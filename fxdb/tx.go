@@ -51,7 +51,7 @@ func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := db.acquire(ctx, s, true)
+	conn, err := db.acquire(ctx, s, forTransaction)
 	if err != nil {
 		return nil, err
 	}

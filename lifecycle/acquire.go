@@ -31,6 +31,7 @@ type AcquireError struct {
 	Holders                           []Holder // the longest first, at most three
 	Err                               error
 	Connect                           error // why the last attempt to open a connection failed, if one did
+	Nested                            bool  // the caller's own transaction is known to hold one of them
 }
 
 // Error returns one line with figures, holders and what to do.
@@ -45,21 +46,29 @@ func (e *AcquireError) Error() string {
 		}
 		b.WriteString(sep + h.String())
 	}
-	if e.Connect != nil {
+	switch {
+	case e.Connect != nil:
 		fmt.Fprintf(&b, "; the server can't be reached: %v", e.Connect)
+		return b.String()
+	case e.Nested:
+		fmt.Fprintf(&b, "; %v", ErrNestedAcquire)
 		return b.String()
 	}
 	b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
 	return b.String()
 }
 
-// Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error, and why
-// no connection could be opened, if that was tried.
+// Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error, why no
+// connection could be opened, if that was tried, and ErrNestedAcquire, if it is that.
 func (e *AcquireError) Unwrap() []error {
-	if e.Connect == nil {
-		return []error{e.Err}
+	all := []error{e.Err}
+	if e.Connect != nil {
+		all = append(all, e.Connect)
 	}
-	return []error{e.Err, e.Connect}
+	if e.Nested {
+		all = append(all, ErrNestedAcquire)
+	}
+	return all
 }
 
 // Request says who asks for a connection.
@@ -71,6 +80,10 @@ type Request struct {
 	// microsecond. Without it, and without Config.Callers, the call site is known
 	// for one acquire in 256, and for every one that takes the last connection.
 	Caller bool
+
+	// Transaction says that the connection is for a transaction of the calling
+	// goroutine's. See NestedMode.
+	Transaction bool
 
 	// Waiting, if set, is counted up while the request waits.
 	Waiting *atomic.Int64
@@ -92,6 +105,11 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	a.Context, a.m, a.request = ctx, m, r
 	if r.Caller || m.cfg.Callers || m.sampled.Add(1)%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 {
 		runtime.Callers(2, a.pcs[:])
+	}
+	if err := m.refuseNested(a); err != nil {
+		a.tell(err)
+		a.end()
+		return nil, err
 	}
 	conn, unreachable, err := m.connectOrWait(a)
 	if err != nil {
@@ -149,7 +167,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 	e := &AcquireError{
 		Client: a.request.Client, Waited: a.waited(), Err: reason, Connect: unreachable,
 		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
-		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(),
+		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(), Nested: a.nested,
 	}
 	if len(e.Holders) > 3 {
 		e.Holders = e.Holders[:3]

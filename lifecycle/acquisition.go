@@ -19,11 +19,19 @@ type acquisition struct {
 	raw             bool // straight from the pool
 	pcs             [8]uintptr
 	slot            *slot // of the connection that was got
+	nested          bool  // this goroutine's transaction holds one already
+	refused         error // known before the pool was asked
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once
 	bound atomic.Pointer[bound]
 }
+
+var closedChannel = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 type bound struct {
 	ctx    context.Context
@@ -74,6 +82,9 @@ func (a *acquisition) wait() *bound {
 		a.request.Waiting.Add(1)
 	}
 	a.bound.Store(b)
+	if a.m.cfg.Nested == NestedWarn && a.m.remembered.Load() > 0 {
+		a.m.warnNested(a, nil)
+	}
 	return b
 }
 
@@ -98,7 +109,7 @@ func (a *acquisition) end() {
 	if a.m.foreign {
 		return // somebody else's hook saw it and may have kept it
 	}
-	a.Context, a.m, a.request, a.raw, a.slot = nil, nil, Request{}, false, nil
+	a.Context, a.m, a.request, a.raw, a.slot, a.nested, a.refused = nil, nil, Request{}, false, nil, false, nil
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)
@@ -115,6 +126,9 @@ func (a *acquisition) waited() time.Duration {
 // context has not ended yet, and again when it waits: for a place in the pool, for
 // a connection that is being opened, for a ping.
 func (a *acquisition) Done() <-chan struct{} {
+	if a.refused != nil {
+		return closedChannel
+	}
 	if !a.asked.Swap(true) {
 		return a.Context.Done()
 	}
@@ -124,6 +138,9 @@ func (a *acquisition) Done() <-chan struct{} {
 // Err tells the reason of the end where a plain context tells only that it
 // ended: pgxpool hands it to the caller of an acquire as it is.
 func (a *acquisition) Err() error {
+	if a.refused != nil {
+		return a.refused
+	}
 	b := a.bound.Load()
 	if b == nil {
 		return a.Context.Err()

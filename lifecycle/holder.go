@@ -80,6 +80,9 @@ type slot struct {
 	query   string
 	running bool
 
+	goroutine uint64          // that began the transaction, where it is remembered
+	done      <-chan struct{} // of its context
+
 	reported bool // as held too long
 }
 
@@ -122,6 +125,10 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	if m.observers.Load() != nil {
 		s.exactly = time.Now()
 	}
+	if a.request.Transaction && m.remembersTransaction() {
+		s.goroutine, s.done = goroutineID(), a.Context.Done()
+		m.remembered.Add(1)
+	}
 	s.mu.Unlock()
 	a.slot = s
 	m.held.Add(1)
@@ -135,6 +142,10 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	s.mu.Lock()
 	was, reported := s.held, s.reported
 	client, exactly := s.client, s.exactly
+	if was && s.goroutine != 0 {
+		s.goroutine, s.done = 0, nil
+		m.remembered.Add(-1)
+	}
 	s.held = false
 	s.mu.Unlock()
 	if !was {

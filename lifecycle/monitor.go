@@ -52,6 +52,10 @@ type Config struct {
 	// error fails the acquire, and nothing is sent.
 	RawAcquire func(ctx context.Context) error
 
+	// Nested says what becomes of an acquire by a goroutine whose transaction holds
+	// a connection already. Default NestedWarn.
+	Nested NestedMode
+
 	// Start says what Start does when the server can't be reached. Default
 	// StartRequire.
 	Start StartMode
@@ -115,6 +119,10 @@ type Monitor struct {
 
 	health health
 
+	transactions atomic.Uint64 // acquires for one, for nestedSample
+	remembered   atomic.Int64  // transactions out whose goroutine is known
+	nestedTold   sync.Map      // clients that a nested acquire was logged of
+
 	observersMu sync.Mutex
 	observers   atomic.Pointer[[]*Observer] // nil: nobody
 
@@ -145,6 +153,13 @@ func New(cfg Config) (_ *Monitor, err error) {
 	case StartRequire, StartWait, StartDegrade:
 	default:
 		return nil, fmt.Errorf("lifecycle: Config.Start is %q: must be require, wait or degrade", cfg.Start)
+	}
+	switch cfg.Nested {
+	case "":
+		cfg.Nested = NestedWarn
+	case NestedOff, NestedWarn, NestedStrict:
+	default:
+		return nil, fmt.Errorf("lifecycle: Config.Nested is %q: must be off, warn or strict", cfg.Nested)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()

@@ -21,6 +21,7 @@ func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 	}
 	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool}, raw: true}
 	runtime.Callers(3, a.pcs[:])
+	a.refused = t.m.refuseNested(a)
 	return a
 }
 

@@ -1,0 +1,112 @@
+package fxdb_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+func openNested(t *testing.T, mode string, change ...func(*fxdb.Config)) (*fxdb.DB, *observer.ObservedLogs) {
+	t.Helper()
+	core, logs := observer.New(zap.WarnLevel)
+	cfg := fxdb.Config{URL: urlOf(t), PoolMax: 4, NestedAcquire: mode}
+	for _, c := range change {
+		c(&cfg)
+	}
+	db, err := fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close(context.Background()) })
+	return db, logs
+}
+
+func TestANestedAcquireFailsWhereThatIsStrict(t *testing.T) {
+	t.Parallel()
+	db, _ := openNested(t, "strict")
+	ctx := t.Context()
+	other, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	for name, acquire := range map[string]func() error{
+		"the same context": func() error { _, err := db.Exec(ctx, "select 1"); return err },
+		"another context":  func() error { _, err := db.Exec(other, "select 1"); return err },
+		"another client":   func() error { return db.Named("other").QueryRow(ctx, "select 1").Scan(new(int)) },
+		"a transaction":    func() error { _, err := db.Begin(ctx); return err },
+		"the raw pool":     func() error { _, err := db.Pool().Exec(ctx, "select 1"); return err },
+	} {
+		err := db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "select 1")
+			require.NoError(t, err, "the transaction's own connection")
+			return acquire()
+		})
+		require.ErrorIs(t, err, fxdb.ErrNestedAcquire, name)
+		require.ErrorContains(t, err, "nested_test.go", name)
+	}
+	_, err := db.Exec(ctx, "select 1")
+	require.NoError(t, err, "the transaction has ended")
+	require.Zero(t, db.Stats().Active)
+}
+
+func TestTransactionsOfSeveralGoroutinesAreNotNested(t *testing.T) {
+	t.Parallel()
+	db, logs := openNested(t, "strict")
+	var begun, wg sync.WaitGroup
+	begun.Add(3)
+	for range 3 {
+		wg.Go(func() {
+			err := db.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
+				begun.Done()
+				begun.Wait()
+				_, err := tx.Exec(t.Context(), "select 1")
+				return err
+			})
+			require.NoError(t, err)
+		})
+	}
+	begun.Wait()
+	_, err := db.Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+	wg.Wait()
+	require.Zero(t, logs.FilterMessageSnippet("nested").Len())
+}
+
+func TestANestedAcquireIsWarnedOfOnceAClient(t *testing.T) {
+	t.Parallel()
+	db, logs := openNested(t, "") // the default
+	nested := func() *observer.ObservedLogs { return logs.FilterMessageSnippet("nested acquire") }
+	ctx := t.Context()
+	tx, err := db.Begin(ctx) // the first one is in the sample
+	require.NoError(t, err)
+	for range 3 {
+		_, err := db.Named("inner").Exec(ctx, "select 1")
+		require.NoError(t, err)
+	}
+	require.NoError(t, tx.Rollback(ctx))
+	require.Equal(t, 1, nested().Len())
+	require.Equal(t, "inner", nested().All()[0].ContextMap()["asked_by"])
+	require.Equal(t, "app", nested().All()[0].ContextMap()["client"])
+}
+
+func TestADeadlockOfTransactionsSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	db, _ := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 50 * time.Millisecond })
+	err := db.InTx(t.Context(), pgx.TxOptions{}, func(pgx.Tx) error {
+		return db.QueryRow(context.Background(), "select 1").Scan(new(int)) // with another context
+	})
+	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
+	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)
+	require.ErrorContains(t, err, "use the transaction")
+	require.NotContains(t, err.Error(), "raise DB_POOL_MAX")
+
+	off, logs := openNested(t, "off", one, func(c *fxdb.Config) { c.ConnectionTimeout = 50 * time.Millisecond })
+	err = off.InTx(t.Context(), pgx.TxOptions{}, func(pgx.Tx) error { return off.Ping(t.Context()) })
+	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
+	require.NotErrorIs(t, err, fxdb.ErrNestedAcquire)
+	require.Zero(t, logs.FilterMessageSnippet("nested").Len())
+}

@@ -1,0 +1,110 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// ErrNestedAcquire is returned in NestedStrict by an acquire whose own goroutine
+// began a transaction that still holds a connection: as many of these at once as
+// the pool is large wait for each other. In NestedWarn an *AcquireError is it too,
+// where that was found.
+var ErrNestedAcquire = errors.New("nested acquire: use the transaction that this goroutine has begun, or end it first")
+
+// NestedMode says what becomes of an acquire by a goroutine whose transaction
+// holds a connection already.
+type NestedMode string
+
+// The modes. A goroutine's identity costs microseconds in Go, so NestedWarn looks
+// at a part: one transaction in 16 is remembered, and an acquire is compared with
+// it where it has to wait or comes with the same context.
+const (
+	NestedOff    NestedMode = "off"
+	NestedWarn   NestedMode = "warn"   // log it, once for each client
+	NestedStrict NestedMode = "strict" // fail it with ErrNestedAcquire, every time: for tests
+)
+
+// nestedSample is how many transactions there are to one that NestedWarn remembers.
+const nestedSample = 16
+
+// remembersTransaction decides for an acquire that is for a transaction.
+func (m *Monitor) remembersTransaction() bool {
+	return m.cfg.Nested == NestedStrict || m.cfg.Nested == NestedWarn && m.transactions.Add(1)%nestedSample == 1
+}
+
+// nestedIn finds the transaction of this goroutine that holds a connection. Where
+// same is set, only transactions whose context has that Done channel count.
+func (m *Monitor) nestedIn(same <-chan struct{}) *slot {
+	held := m.heldSlots()
+	held = slices.DeleteFunc(held, func(s *slot) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.goroutine == 0 || same != nil && s.done != same
+	})
+	if len(held) == 0 {
+		return nil
+	}
+	id := goroutineID()
+	for _, s := range held {
+		s.mu.Lock()
+		own := s.held && s.goroutine == id
+		s.mu.Unlock()
+		if own {
+			return s
+		}
+	}
+	return nil
+}
+
+// refuseNested is called before an acquire.
+func (m *Monitor) refuseNested(a *acquisition) error {
+	if m.remembered.Load() == 0 {
+		return nil
+	}
+	switch m.cfg.Nested {
+	case NestedStrict:
+		if s := m.nestedIn(nil); s != nil {
+			return fmt.Errorf("%w (it is held by %s)", ErrNestedAcquire, s.holder())
+		}
+	case NestedWarn:
+		// Without a Done channel it is a context that everybody has.
+		if done := a.Context.Done(); done != nil {
+			m.warnNested(a, done)
+		}
+	}
+	return nil
+}
+
+// warnNested logs a nested acquire and remembers it for the error, should there be one.
+func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
+	if a.nested {
+		return
+	}
+	s := m.nestedIn(same)
+	if s == nil {
+		return
+	}
+	a.nested = true
+	if _, told := m.nestedTold.LoadOrStore(a.request.Client, true); !told {
+		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction holds one; a full pool deadlocks by this",
+			append([]zap.Field{zap.String("asked_by", a.request.Client)}, holderFields(s.holder())...)...)
+	}
+}
+
+// goroutineID is the number in the first line of the goroutine's trace,
+// "goroutine 17 [running]:"; there is no other public way to it.
+func goroutineID() (id uint64) {
+	var buf [64]byte
+	n := runtime.Stack(buf[:], false)
+	for _, c := range buf[len("goroutine "):n] {
+		if c < '0' || c > '9' {
+			break
+		}
+		id = id*10 + uint64(c-'0')
+	}
+	return id
+}
