@@ -57,7 +57,7 @@ func (db *DB) Stats() Stats {
 		Waiting: m.Waiting(), Max: int(st.MaxConns()),
 		CreatedAt: m.CreatedAt(), LastCheck: m.LastCheck(), Status: m.Status(),
 		AcquireCount: st.AcquireCount(), AcquireWait: st.AcquireDuration(), CanceledAcquires: st.CanceledAcquireCount(),
-		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: st.MaxLifetimeDestroyCount(),
+		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: m.Retired(),
 		Draining: m.Draining(),
 	}
 	held := make(map[string]int)

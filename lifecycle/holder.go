@@ -67,6 +67,8 @@ type slot struct {
 	conn       *pgx.Conn
 	pid        uint32
 	generation int64 // of the pool when it was opened
+	expires    int64 // unix ns
+	retired    atomic.Bool
 
 	handle atomic.Pointer[pgxpool.Conn] // of the last Monitor.Acquire
 
@@ -87,7 +89,7 @@ type slot struct {
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{conn: conn, pid: conn.PgConn().PID(), generation: m.generation.Load()}
+	s := &slot{conn: conn, pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s

@@ -31,8 +31,8 @@ const DefaultAcquireTimeout = 10 * time.Second
 type Config struct {
 	// Pool comes from pgxpool.ParseConfig. New takes it over: it wraps the dial
 	// function and the hooks BeforeConnect, AfterConnect, PrepareConn and
-	// BeforeClose (hooks already set still run) and adds a tracer beside the
-	// one that is set.
+	// BeforeClose (hooks already set still run), adds a tracer beside the one
+	// that is set, and keeps MaxConnLifetime itself.
 	Pool *pgxpool.Config
 
 	// AcquireTimeout is the longest wait for a connection, apart from the
@@ -119,6 +119,9 @@ type Monitor struct {
 
 	health health
 
+	lifetime lifetime
+	retired  atomic.Int64
+
 	transactions atomic.Uint64 // acquires for one, for nestedSample
 	remembered   atomic.Int64  // transactions out whose goroutine is known
 	nestedTold   sync.Map      // clients that a nested acquire was logged of
@@ -181,6 +184,8 @@ func New(cfg Config) (_ *Monitor, err error) {
 
 	pc := cfg.Pool.Copy()
 	pc.ConnConfig.DialFunc = m.sockets.dial
+	m.lifetime = lifetime{pc.MaxConnLifetime, pc.MaxConnLifetimeJitter}
+	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = 0, 0
 	chainHooks(pc, m)
 	if pc.ConnConfig.Tracer == nil {
 		pc.ConnConfig.Tracer = tracer{m}
@@ -233,6 +238,9 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		// true with an error gives the sound connection back and fails the caller.
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
+		}
+		if m.expired(slotOf(conn)) {
+			return false, nil // pgxpool closes it and goes on with another
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
 			if err := m.cfg.RawAcquire(ctx); err != nil {

@@ -15,8 +15,9 @@ const DefaultLeakThreshold = time.Minute
 // real one costs as much as a third of an acquire.
 const clockTick = 50 * time.Millisecond
 
-// watch keeps the clock, and reports connections that are held longer than the
-// threshold, each once; release reports their return. It ends with ctx.
+// watch keeps the clock, closes idle connections that are old, and reports
+// connections that are held longer than the threshold, each once; release reports
+// their return. It ends with ctx.
 func (m *Monitor) watch(ctx context.Context) {
 	threshold, interval := m.cfg.LeakThreshold, clockTick
 	if threshold > 0 {
@@ -24,6 +25,7 @@ func (m *Monitor) watch(ctx context.Context) {
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	var swept int64
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,6 +33,10 @@ func (m *Monitor) watch(ctx context.Context) {
 		case <-tick.C:
 			now := time.Now().UnixNano()
 			m.clock.Store(now)
+			if now-swept >= int64(sweepEvery) {
+				swept = now
+				m.sweep()
+			}
 			if threshold < 0 || m.held.Load() == 0 {
 				continue
 			}
