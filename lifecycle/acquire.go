@@ -103,7 +103,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	}
 	a := acquisitions.Get().(*acquisition)
 	a.Context, a.m, a.request = ctx, m, r
-	if r.Caller || m.cfg.Callers || m.sampled.Add(1)%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 {
+	if n := m.acquires.Add(1); r.Caller || m.cfg.Callers || n%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 {
 		runtime.Callers(2, a.pcs[:])
 	}
 	if err := m.refuseNested(a); err != nil {

@@ -100,6 +100,7 @@ func (a *acquisition) tell(err error) {
 func (a *acquisition) end() {
 	if b := a.bound.Load(); b != nil {
 		b.cancel()
+		a.m.pressure.waited(time.Since(b.began), a.m.cfg.AcquireTimeout)
 		a.m.waiting.Add(-1)
 		if a.request.Waiting != nil {
 			a.request.Waiting.Add(-1)

@@ -11,11 +11,15 @@ import (
 	"go.uber.org/zap"
 )
 
+// A server that stops answering is noticed within a second: by the first look
+// that finds no answer younger than probeFor, after probeTimeout.
 const (
-	probeTimeout = time.Second
+	probeTimeout = 500 * time.Millisecond
 	// probeFor is how long an answer of the server counts as proof that it
 	// answers: the pool's own traffic, or the last probe.
-	probeFor = time.Second
+	probeFor = 300 * time.Millisecond
+	// lookEvery is how often the pool is looked at unasked.
+	lookEvery = time.Second
 )
 
 // Health is one look at the pool. It holds no secret and can be shown as it is.
@@ -47,45 +51,73 @@ type health struct {
 	}
 }
 
-// Health judges the pool now. Where the pool's own traffic proved within the
-// last second that the server answers, nothing is sent; else a probe goes over a
-// connection of its own, bounded by a second, its result kept for a second. It
-// never waits for a connection of the pool, so a saturated pool is not mistaken
-// for an unreachable server.
+// Health judges the pool: its utilisation over the last second, its waits over the
+// last ten, and its server. Where the pool's own traffic proved just now that the
+// server answers, nothing is sent; else a probe goes over a connection of its own,
+// bounded by half a second, its result kept for a third of one. It never waits for
+// a connection of the pool, so a saturated pool is not mistaken for an unreachable
+// server.
 func (m *Monitor) Health(ctx context.Context) Health {
-	st := m.pool.Stat()
-	h := Health{
-		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
-		Active: int(st.AcquiredConns()), Waiting: m.Waiting(),
-	}
-	h.Status = utilisationStatus(h.Active, h.Max)
 	err := m.mayAcquire(context.Background())
 	if err == nil {
 		err = m.probe(ctx)
 	}
+	return m.judge(err)
+}
+
+// judge is the health where err is why the server can't be used, if it can't.
+func (m *Monitor) judge(err error) Health {
+	st := m.pool.Stat()
+	h := Health{
+		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
+		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Ready: err == nil, CheckedAt: m.LastCheck(),
+		Status: m.pressure.status(m.acquires.Load(), int(st.MaxConns())),
+	}
 	m.health.mu.Lock()
 	h.Latency = m.health.latency
 	m.health.mu.Unlock()
-	h.CheckedAt = m.LastCheck()
 	if err != nil {
 		h.Status, h.Error = Unhealthy, err.Error()
 	}
-	h.Ready = err == nil
 	m.tell(h)
 	return h
 }
 
-// Status returns the verdict by the figures and by the last look at the server.
-// It sends nothing.
-func (m *Monitor) Status() Status {
+// lookout looks at the pool every second until ctx ends, so that a change is told
+// even where nobody asks. An idle pool's server is not asked whether it is there,
+// unless it was away the last time.
+func (m *Monitor) lookout(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if m.held.Load() > 0 || m.probeFailed() {
+			m.Health(ctx)
+		} else {
+			m.judge(nil)
+		}
+	}
+}
+
+// probeFailed reports whether the last thing heard of the server is a failed probe.
+func (m *Monitor) probeFailed() bool {
 	m.health.mu.Lock()
-	failed := m.health.err != nil && m.health.checkedAt.UnixNano() > m.health.lastAnswer.Load()
-	m.health.mu.Unlock()
-	if failed || !m.Started() {
+	defer m.health.mu.Unlock()
+	return m.health.err != nil && m.health.checkedAt.UnixNano() > m.health.lastAnswer.Load()
+}
+
+// Status returns the verdict by the connections in use at this moment, a burst
+// included, and by the last look at the server. It sends nothing.
+func (m *Monitor) Status() Status {
+	if !m.Started() || m.probeFailed() {
 		return Unhealthy
 	}
 	st := m.pool.Stat()
-	return utilisationStatus(int(st.AcquiredConns()), int(st.MaxConns()))
+	return utilisationStatus(float64(st.AcquiredConns()), int(st.MaxConns()))
 }
 
 // LastCheck returns when the server last answered or failed to; zero before that.
@@ -111,18 +143,23 @@ func (m *Monitor) probe(ctx context.Context) error {
 	// The result is shared, so it must not depend on one caller's patience.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
+	defer context.AfterFunc(m.closing, cancel)()
 	began := time.Now()
 	conn, err := m.connect(ctx)
 	if err == nil {
 		err = conn.Ping(ctx)
 		closeConn(conn)
 	}
+	if err != nil && m.health.lastAnswer.Load() > began.UnixNano() {
+		err = nil // it was slow to take a connection, but others got answers
+	}
 	m.health.latency, m.health.checkedAt, m.health.err = time.Since(began), time.Now(), err
 	return err
 }
 
 // OnChange calls fn whenever a look at the pool finds another status than the
-// look before. fn runs in the goroutine of that look and must not block.
+// look before: Health's, and the monitor's own every second. fn runs in the
+// goroutine of that look and must not block.
 func (m *Monitor) OnChange(fn func(Health)) {
 	m.health.watchers.Lock()
 	defer m.health.watchers.Unlock()

@@ -54,10 +54,69 @@ func TestASaturatedPoolIsReady(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(conn.Release)
 	}
-	h := m.Health(t.Context())
-	require.True(t, h.Ready)
+	require.Equal(t, lifecycle.Unhealthy, m.Status(), "at this moment")
+	require.Eventually(t, func() bool { return m.Health(t.Context()).Status == lifecycle.Unhealthy }, time.Minute, time.Millisecond)
+	for range 40 {
+		h := m.Health(t.Context())
+		require.True(t, h.Ready, h.Error)
+		require.Equal(t, 5, h.Active)
+		// Nothing answered meanwhile, so the next look asks the server again.
+		m.ForgetAnswers()
+	}
+}
+
+func TestABurstDoesNotChangeTheVerdict(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	require.Eventually(t, func() bool { return m.Health(t.Context()).Status == lifecycle.Healthy }, time.Minute, time.Millisecond)
+	for range 50 {
+		acquireAll(t, m, 5)
+		require.Equal(t, lifecycle.Healthy, m.Health(t.Context()).Status)
+	}
+}
+
+func TestLongWaitsAreNotHealthy(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
+		c.AcquireTimeout = 200 * time.Millisecond
+	})
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+	require.NoError(t, err)
+	_, err = m.Acquire(t.Context(), lifecycle.Request{Client: "late"})
+	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
+	conn.Release()
+	require.Equal(t, lifecycle.Unhealthy, m.Health(t.Context()).Status, "one wait in three was in vain")
+	require.Equal(t, lifecycle.Healthy, m.Status(), "nothing is in use")
+	require.Eventually(t, func() bool {
+		for range 100 {
+			acquireAll(t, m, 1)
+		}
+		return m.Health(t.Context()).Status == lifecycle.Healthy
+	}, 5*time.Second, time.Millisecond, "one among many is no reason")
+}
+
+func TestAChangeIsToldWhereNobodyAsks(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	told := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { told <- h })
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+	require.NoError(t, err)
+	s.Freeze(t)
+	h := <-told
 	require.Equal(t, lifecycle.Unhealthy, h.Status)
-	require.Equal(t, 5, h.Active)
+	require.False(t, h.Ready)
+	require.Equal(t, lifecycle.Unhealthy, m.Status())
+	conn.Release()
+	s.Thaw(t)
+	require.Equal(t, lifecycle.Healthy, (<-told).Status, "an idle pool whose server was away is looked at too")
 }
 
 func TestAFrozenServerIsNoticedAndItsReturnToo(t *testing.T) {

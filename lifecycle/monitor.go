@@ -111,13 +111,14 @@ type Monitor struct {
 
 	generation atomic.Int64  // how often the pool was reset
 	clock      atomic.Int64  // unix ns, kept by watch
-	sampled    atomic.Uint64 // counts acquires for callerSample
+	acquires   atomic.Int64  // since ever
 	released   chan struct{} // buffered 1: a connection was given back
 
 	mu    sync.Mutex
 	slots map[*pgx.Conn]*slot
 
-	health health
+	health   health
+	pressure pressure
 
 	lifetime lifetime
 	retired  atomic.Int64

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,10 @@ func TestAPoolThatCannotBeFilledFailsTheStart(t *testing.T) {
 	s := pgfault.Start(t)
 	start := func(pool int32, replicas int) error {
 		m := newMonitor(t, s.AppURL(), func(c *lifecycle.Config) { c.Pool.MaxConns, c.Replicas = pool, replicas })
-		return m.Start(t.Context())
+		err := m.Start(t.Context())
+		_, _ = lifecycle.Drain(t.Context(), m, time.Minute)
+		s.WaitForNoBackends(t, applicationName)
+		return err
 	}
 	require.ErrorContains(t, start(1000, 0), "DB_POOL_MAX is 1000, but the server (max_connections")
 	err := start(10, 50)

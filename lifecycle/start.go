@@ -127,6 +127,7 @@ func (m *Monitor) start(ctx context.Context) error {
 		return ErrDraining
 	}
 	m.background.Go(func() { m.watch(m.closing) })
+	m.background.Go(func() { m.lookout(m.closing) })
 	if other := claimOrigin(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: share one instead",
 			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))

@@ -5,9 +5,11 @@ import "fmt"
 // Status is the verdict on a pool.
 type Status int
 
-// The verdicts. A pool whose utilisation is at most 75 percent is Healthy, at
-// most 90 percent Degraded, above that Unhealthy; a pool that is not started,
-// is draining or does not reach its server is Unhealthy whatever its figures.
+// The verdicts. Healthy is a utilisation of at most 75 percent, Degraded at most 90
+// percent, Unhealthy above that. A pool where more than one acquire in a hundred
+// waited half the acquire timeout is Degraded at best, nine tenths of it Unhealthy.
+// One that is not started, is draining or does not reach its server is Unhealthy
+// whatever its figures.
 const (
 	Healthy Status = iota
 	Degraded
@@ -37,11 +39,11 @@ func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // utilisationStatus judges by connections in use alone. Both limits are strict:
 // of 20 connections 15 are healthy, 18 degraded, 19 unhealthy.
-func utilisationStatus(active, limit int) Status {
+func utilisationStatus(active float64, limit int) Status {
 	if limit <= 0 {
 		return Unhealthy
 	}
-	switch u := float64(active) / float64(limit); {
+	switch u := active / float64(limit); {
 	case u > unhealthyAbove:
 		return Unhealthy
 	case u > degradedAbove:

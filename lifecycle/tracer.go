@@ -20,6 +20,7 @@ func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 		return ctx
 	}
 	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool}, raw: true}
+	t.m.acquires.Add(1)
 	runtime.Callers(3, a.pcs[:])
 	a.refused = t.m.refuseNested(a)
 	return a

@@ -15,7 +15,7 @@ const DefaultLeakThreshold = time.Minute
 // real one costs as much as a third of an acquire.
 const clockTick = 50 * time.Millisecond
 
-// watch keeps the clock, closes idle connections that are old, and reports
+// watch keeps the clock, samples the utilisation, closes idle connections that are old, and reports
 // connections that are held longer than the threshold, each once; release reports
 // their return. It ends with ctx.
 func (m *Monitor) watch(ctx context.Context) {
@@ -25,7 +25,7 @@ func (m *Monitor) watch(ctx context.Context) {
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	var swept int64
+	var sampled, swept int64
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,8 +33,13 @@ func (m *Monitor) watch(ctx context.Context) {
 		case <-tick.C:
 			now := time.Now().UnixNano()
 			m.clock.Store(now)
+			if now-sampled >= int64(clockTick)*9/10 {
+				sampled = now
+				m.pressure.sample(int(m.held.Load()))
+			}
 			if now-swept >= int64(sweepEvery) {
 				swept = now
+				m.pressure.mark(m.acquires.Load())
 				m.sweep()
 			}
 			if threshold < 0 || m.held.Load() == 0 {
