@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+func enable(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("onepool enable", flag.ContinueOnError)
+	goose := flags.Bool("goose", false, "print a whole goose migration, with Up and Down")
+	index := flags.Bool("index", false, "create an index on each tenant column, too")
+	share := flags.String("share", "", "let owners show rows to the readers that this `table` of grants names")
+	if status, ok := parse(flags, args, stderr); !ok {
+		return status
+	}
+	tables, err := parseTables(flags.Args(), true)
+	if err == nil && len(tables) == 0 {
+		err = errors.New("no table: name at least one as schema.table:column")
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "onepool enable: %v\n", err)
+		return misused
+	}
+	for i := range tables {
+		tables[i].Index = *index
+		if *share != "" {
+			tables[i].Sharing = &tenant.Sharing{Name: *share}
+		}
+	}
+	if err := tenant.CheckTables(tables...); err != nil {
+		fmt.Fprintf(stderr, "onepool enable: %v\n", err)
+		return misused
+	}
+	ddl := tenant.Enable(tables...)
+	if *goose {
+		ddl = tenant.Migration(tables...)
+	}
+	if _, err := io.WriteString(stdout, ddl); err != nil {
+		fmt.Fprintf(stderr, "onepool enable: %v\n", err)
+		return failed
+	}
+	return sound
+}
+
+// parseTables reads name:column:type. Parts may be in double quotes.
+func parseTables(args []string, columnRequired bool) ([]tenant.Table, error) {
+	var tables []tenant.Table
+	for _, arg := range args {
+		parts := split(arg, ':')
+		switch {
+		case len(parts) > 3:
+			return nil, fmt.Errorf("table %q has too many parts: must be schema.table:column[:type]", arg)
+		case len(parts) == 1 && columnRequired:
+			return nil, fmt.Errorf("table %q names no column: must be schema.table:column[:type]", arg)
+		}
+		t := tenant.Table{Name: parts[0]}
+		if len(parts) > 1 {
+			t.Column = parts[1]
+		}
+		if len(parts) > 2 {
+			t.Type = parts[2]
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// split splits at the separator where it does not stand in double quotes.
+func split(s string, separator byte) []string {
+	var parts []string
+	start, quoted := 0, false
+	for i := range len(s) {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == separator && !quoted:
+			parts = append(parts, s[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, s[start:])
+}

@@ -1,0 +1,75 @@
+// Command onepool checks a database's tenant isolation, and writes the DDL for it.
+//
+//	onepool verify [-format text|json|sarif] [-column name] [-tables schema.table[:column],...] [-allow code:object:reason]...
+//	onepool enable [-goose] [-index] [-share grants-table] schema.table:column[:type] ...
+//
+// verify connects with the settings of the application (DATABASE_URL or DB_*),
+// as the role that the application works as, and changes nothing.
+//
+// The exit status is 0 when the database is sound, 1 when there is a finding of
+// level error that is not allowed, 2 for wrong arguments and settings, and 3
+// when the database can't be asked.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+const (
+	sound   = 0
+	unsound = 1
+	misused = 2
+	failed  = 3
+)
+
+const usage = `usage:
+  onepool verify [flags]                                check the tenant isolation of a database
+  onepool enable [flags] schema.table:column[:type] ... print the DDL that isolates tables
+
+"onepool verify -h" and "onepool enable -h" list the flags.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is main without the process.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprintf(stderr, "%s", usage)
+		return misused
+	}
+	switch args[0] {
+	case "verify":
+		return verify(ctx, args[1:], stdout, stderr)
+	case "enable":
+		return enable(args[1:], stdout, stderr)
+	case "help", "-h", "-help", "--help":
+		fmt.Fprintf(stdout, "%s", usage)
+		return sound
+	}
+	fmt.Fprintf(stderr, "onepool: unknown command %q\n%s", args[0], usage)
+	return misused
+}
+
+// parse reads flags. ok is false where status is to be returned at once.
+func parse(flags *flag.FlagSet, args []string, stderr io.Writer) (status int, ok bool) {
+	flags.SetOutput(stderr)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return sound, false
+	case err != nil:
+		return misused, false
+	}
+	return 0, true
+}

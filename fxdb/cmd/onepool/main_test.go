@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// The test binary is the command when it is told so: settings come from the
+// environment, which tests that run in parallel can't share.
+func TestMain(m *testing.M) {
+	if os.Getenv("ONEPOOL_COMMAND") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+type result struct {
+	status      int
+	out, errors string
+}
+
+func onepool(t *testing.T, url string, args ...string) result {
+	t.Helper()
+	var out, errors bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "ONEPOOL_COMMAND=1", "DATABASE_URL="+url, "DB_START=require")
+	cmd.Stdout, cmd.Stderr = &out, &errors
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errors.String()}
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t)
+	url := db.Pool().Config().ConnString()
+	owner := testkit.Owner(t, db)
+	_, err := owner.Exec(t.Context(), `create schema shop; create table shop.orders (org text primary key); create table shop.tags (org text primary key)`)
+	require.NoError(t, err)
+
+	r := onepool(t, url, "verify", "-column", "org")
+	require.Equal(t, unsound, r.status, r)
+	require.Contains(t, r.out, "table-rls-off  shop.orders  (fail-open)")
+	require.Contains(t, r.out, "not sound: 2 errors")
+
+	r = onepool(t, url, "verify", "-tables", "shop.orders:org,shop.tags:org", "-format", "json")
+	require.Equal(t, unsound, r.status, r)
+	var report struct {
+		OK       bool
+		Findings []tenant.Finding
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.out), &report))
+	require.False(t, report.OK)
+	require.Len(t, report.Findings, 2)
+
+	// What enable prints mends it.
+	ddl := onepool(t, "", "enable", "shop.orders:org")
+	require.Equal(t, sound, ddl.status, ddl)
+	_, err = owner.Exec(t.Context(), ddl.out)
+	require.NoError(t, err)
+	r = onepool(t, url, "verify", "-tables", "shop.orders:org", "-format", "sarif")
+	require.Equal(t, sound, r.status, r)
+	require.Contains(t, r.out, `"version": "2.1.0"`)
+	r = onepool(t, url, "verify", "-column", "org", "-allow", "table-rls-off:shop.tags:tags are the same for all: on purpose")
+	require.Equal(t, sound, r.status, r)
+	require.Contains(t, r.out, "reason: tags are the same for all: on purpose")
+}
+
+func TestWrongUseEndsWithTwo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "usage:"},
+		{[]string{"verfiy"}, `unknown command "verfiy"`},
+		{[]string{"verify", "-format", "xml"}, `-format "xml" is unknown`},
+		{[]string{"verify", "-what"}, "-what"},
+		{[]string{"verify", "shop.orders"}, "-tables"},
+		{[]string{"verify", "-allow", "matview:shop.m"}, "must be code:object:reason"},
+		{[]string{"verify", "-tables", "a:b:c:d"}, "too many parts"},
+		{[]string{"enable"}, "no table"},
+		{[]string{"enable", "shop.orders"}, "names no column"},
+		{[]string{"enable", "shop.orders:org:enum"}, `type "enum"`},
+		{[]string{"enable", "-share", "a.b.c", "shop.orders:org"}, "more than two parts"},
+	} {
+		r := onepool(t, "", c.args...)
+		require.Equal(t, misused, r.status, "%v: %v", c.args, r)
+		require.Contains(t, r.errors, c.want, c.args)
+		require.Empty(t, r.out)
+	}
+	r := onepool(t, "postgres://%zz", "verify")
+	require.Equal(t, misused, r.status, r)
+	url := testkit.DB(t).Pool().Config().ConnString()
+	r = onepool(t, url, "verify", "-allow", "matviews:*:because")
+	require.Equal(t, misused, r.status, r)
+	require.Contains(t, r.errors, "unknown code")
+	require.Equal(t, sound, onepool(t, "", "help").status)
+	require.Equal(t, sound, onepool(t, "", "verify", "-h").status)
+}
+
+func TestAServerThatCannotBeAskedEndsWithThree(t *testing.T) {
+	t.Parallel()
+	r := onepool(t, "postgres://nobody:secret@127.0.0.1:1/none?connect_timeout=1", "verify")
+	require.Equal(t, failed, r.status, r)
+	require.NotContains(t, r.errors, "secret")
+	require.NotEmpty(t, r.errors)
+}
+
+func TestEnable(t *testing.T) {
+	t.Parallel()
+	r := onepool(t, "", "enable", "-goose", "-index", "-share", "shop.shares", `"odd:name".orders:org:uuid`)
+	require.Equal(t, sound, r.status, r)
+	require.Equal(t, tenant.Migration(tenant.Table{
+		Name: `"odd:name".orders`, Column: "org", Type: "uuid", Index: true, Sharing: &tenant.Sharing{Name: "shop.shares"},
+	}), r.out)
+}

@@ -1,0 +1,136 @@
+package tenant
+
+import (
+	"fmt"
+	"slices"
+)
+
+// checkFunctions looks at functions that lead around the policies.
+func (v *verifier) checkFunctions() {
+	for _, f := range v.functions {
+		if f.Volatility == "i" && f.reads[TenantSetting] && !v.inPolicy(f) {
+			v.add("function-immutable", f.object(), fmt.Sprintf("alter function %s stable;", f.sql()),
+				"The plan of a prepared statement keeps its result: wherever it is used, a later tenant on the connection gets an earlier one's.")
+		}
+		if !f.Definer || !f.CanExecute || v.session.Super {
+			continue
+		}
+		touched := slices.IndexFunc(v.scoped, func(t *table) bool { return f.text.names(t.Name) })
+		if touched < 0 {
+			continue
+		}
+		t := v.scoped[touched]
+		fix := fmt.Sprintf("alter function %s security invoker;", f.sql())
+		if bypasses(f.OwnerBypasses, f.OwnerOID, t) {
+			v.add("function-definer", f.object(), fix, "It works on %s as %s, whom no policy binds: whoever may call it gets what it shows of every tenant.", t.object(), f.Owner)
+		} else {
+			v.addAs(LevelNote, FailOpen, "function-definer", f.object(), fix,
+				"It works on %s as %s: whoever may call it needs no grant, and only FORCE ROW LEVEL SECURITY keeps tenants apart.", t.object(), f.Owner)
+		}
+		if !f.PathFixed {
+			v.searchPath(f)
+		}
+	}
+	for _, x := range v.extras {
+		f := v.functionX[x.Function]
+		if x.Kind == "trigger" && f != nil && f.Definer && f.OwnerBypasses {
+			t := v.byOID[x.Table]
+			v.add("trigger-definer", t.object()+"."+x.Name, fmt.Sprintf("alter function %s security invoker;", f.sql()),
+				"Every write runs %s as %s, whom no policy binds.", f.object(), f.Owner)
+		}
+	}
+}
+
+func (v *verifier) searchPath(f *function) {
+	if v.found(f.object(), "function-search-path") {
+		return
+	}
+	v.add("function-search-path", f.object(), fmt.Sprintf("alter function %s set search_path = pg_catalog, pg_temp;", f.sql()),
+		"The caller's search_path decides what its names mean: its owner %s can be made to run the caller's objects.", f.Owner)
+}
+
+func (v *verifier) inPolicy(f *function) bool {
+	return slices.ContainsFunc(v.findings, func(found Finding) bool {
+		return found.Code == "policy-immutable" && found.Fix == fmt.Sprintf("alter function %s stable;", f.sql())
+	})
+}
+
+// bypasses reports whether no policy of the table binds the owner of a view or
+// function.
+func bypasses(ownerBypasses bool, owner uint32, t *table) bool {
+	return ownerBypasses || !t.Secured || owner == t.OwnerOID && !t.Forced
+}
+
+// checkViews looks at views that read tenants' tables in their owner's name.
+func (v *verifier) checkViews() {
+	byOID := make(map[uint32]*view)
+	for _, w := range v.views {
+		byOID[w.OID] = w
+	}
+	// What the role reads by way of a view counts as well.
+	reached := make(map[uint32]bool)
+	var reach func(*view)
+	reach = func(w *view) {
+		if w == nil || reached[w.OID] {
+			return
+		}
+		reached[w.OID] = true
+		for _, ref := range w.Refs {
+			reach(byOID[ref])
+		}
+	}
+	for _, w := range v.views {
+		if w.Readable {
+			reach(w)
+		}
+	}
+	for _, w := range v.views {
+		switch {
+		case !reached[w.OID] || v.session.Super:
+		case w.Kind == "m":
+			if t := v.below(w, byOID, make(map[uint32]bool)); t != nil {
+				v.add("matview", w.object(), fmt.Sprintf("revoke all on %s from %s;", w.sql(), quote(v.session.Role)),
+					"It stores rows of %s as its owner saw them, and no policy can be put on it: its readers see what it holds of every tenant.", t.object())
+			}
+		case !w.Invoker:
+			v.checkView(w)
+		}
+	}
+}
+
+func (v *verifier) checkView(w *view) {
+	i := slices.IndexFunc(w.Refs, func(ref uint32) bool { t := v.byOID[ref]; return t != nil && t.scoped })
+	if i < 0 {
+		return
+	}
+	t := v.byOID[w.Refs[i]]
+	fix := fmt.Sprintf("alter view %s set (security_invoker = true);", w.sql())
+	if v.session.Version < 150000 {
+		fix = fmt.Sprintf("revoke all on %s from %s; -- views of this server can't ask as their reader", w.sql(), quote(v.session.Role))
+	}
+	if slices.ContainsFunc(w.Refs, func(ref uint32) bool {
+		t := v.byOID[ref]
+		return t != nil && t.scoped && bypasses(w.OwnerBypasses, w.OwnerOID, t)
+	}) {
+		v.add("view-not-invoker", w.object(), fix, "It reads %s as %s, whom no policy binds: its readers see every tenant's rows.", t.object(), w.Owner)
+		return
+	}
+	v.addAs(LevelWarn, FailOpen, "view-not-invoker", w.object(), fix,
+		"It reads %s as %s: its readers need no grant, and only FORCE ROW LEVEL SECURITY keeps tenants apart.", t.object(), w.Owner)
+}
+
+// below returns a tenants' table that the view reads, by way of others too.
+func (v *verifier) below(w *view, views map[uint32]*view, seen map[uint32]bool) *table {
+	seen[w.OID] = true
+	for _, ref := range w.Refs {
+		if t := v.byOID[ref]; t != nil && t.scoped {
+			return t
+		}
+		if next := views[ref]; next != nil && !seen[ref] {
+			if t := v.below(next, views, seen); t != nil {
+				return t
+			}
+		}
+	}
+	return nil
+}

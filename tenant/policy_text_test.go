@@ -1,0 +1,50 @@
+package tenant
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReadSQLSeesHowASettingIsRead(t *testing.T) {
+	t.Parallel()
+	const name = "app.current_tenant"
+	for _, c := range []struct {
+		sql  string
+		want []settingRead
+	}{
+		{"(tenant_id = NULLIF(( SELECT current_setting('app.current_tenant'::text, true) AS current_setting), ''::text))", []settingRead{{name, true, true, true}}},
+		{"(tenant_id = ( SELECT (NULLIF(current_setting('app.current_tenant'::text, true), ''::text))::uuid AS \"nullif\"))", []settingRead{{name, true, true, true}}},
+		{"(tenant_id = current_setting('App.Current_Tenant'::text))", []settingRead{{name, false, false, false}}},
+		{"select 'current_setting(''x'')' -- current_setting('y')\n /* current_setting('z') */", nil},
+		{"pg_catalog.current_setting(E'app.current_tenant', true)", []settingRead{{name, true, false, false}}},
+		{"current_setting(name)", nil},
+	} {
+		require.Equal(t, c.want, readSQL(c.sql).reads, c.sql)
+	}
+}
+
+func TestReadSQLTellsWordsFromLiterals(t *testing.T) {
+	t.Parallel()
+	require.True(t, readSQL("(owner = CURRENT_USER)").asksForRole())
+	require.False(t, readSQL("current_setting('app.current_user', true)").asksForRole())
+	require.True(t, readSQL("((true))").isTrue())
+	require.False(t, readSQL("(flag = true)").isTrue())
+	require.True(t, readSQL("((tenant_id)::text = 'x')").casts("tenant_id"))
+	require.False(t, readSQL("(tenant_id = ('x'::text)::uuid)").casts("tenant_id"))
+	require.True(t, readSQL("from shop.orders o").names("orders"))
+	require.False(t, readSQL("from shop.reorders, 'orders'").names("orders"))
+}
+
+func FuzzReadSQL(f *testing.F) {
+	for _, s := range []string{"", "'", "(((", ")))", "E'\\", "--", "/*", "current_setting('", "current_setting('')", "İ('ß')", "\"a\"\"(b)"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(_ *testing.T, s string) {
+		text := readSQL(s) // whatever a catalog holds, it must not panic
+		text.asksForRole()
+		text.isTrue()
+		text.casts(s)
+		text.names(s)
+	})
+}

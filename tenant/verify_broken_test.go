@@ -1,0 +1,187 @@
+package tenant_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+// mine is the condition of a sound policy.
+const mine = "tenant_id = nullif((select current_setting('app.current_tenant', true)), '')"
+
+// broken are ways to break the sound schema, and the findings that they cause.
+var broken = []struct {
+	name  string
+	ddl   string
+	code  string
+	level tenant.Level
+	opts  []tenant.VerifyOption
+}{
+	// The role.
+	{name: "a superuser", ddl: "reset role; alter role $APP superuser", code: "role-superuser", level: "error"},
+	{name: "bypassrls", ddl: "reset role; alter role $APP bypassrls", code: "role-bypassrls", level: "error"},
+	{name: "a member of a superuser", ddl: "reset role; create role $APP_boss superuser; grant $APP_boss to $APP", code: "role-can-bypass", level: "error"},
+	{name: "a member by way of another role", ddl: `reset role; create role $APP_boss bypassrls; create role $APP_mid noinherit;
+		grant $APP_boss to $APP_mid; grant $APP_mid to $APP`, code: "role-can-bypass", level: "error"},
+	{name: "a member of the owner", ddl: "reset role; grant $OWNER to $APP", code: "role-can-become-owner", level: "error"},
+	{name: "replication", ddl: "reset role; alter role $APP replication", code: "role-replication", level: "error"},
+	{name: "createrole", ddl: "reset role; alter role $APP createrole", code: "role-createrole", level: "warn"},
+	{name: "the server's files", ddl: "reset role; grant pg_read_server_files to $APP", code: "role-server-access", level: "warn"},
+	{name: "the table's owner", ddl: "reset role; alter table shop.orders owner to $APP", code: "role-owns-table", level: "warn"},
+	{name: "the owner without force", ddl: "reset role; alter table shop.orders owner to $APP; alter table shop.orders no force row level security", code: "table-not-forced", level: "error"},
+	{name: "the schema's owner", ddl: "reset role; alter schema shop owner to $APP", code: "role-owns-schema", level: "warn"},
+	{name: "the database's owner", ddl: "reset role; alter database $DB owner to $APP", code: "role-owns-database", level: "warn"},
+	{name: "create in the schema", ddl: "grant create on schema shop to $APP", code: "schema-create", level: "warn"},
+
+	// The session.
+	{name: "a tenant preset for the role", ddl: "reset role; alter role $APP set app.current_tenant = 'acme'", code: "setting-preset", level: "error"},
+	{name: "a tenant preset for the database", ddl: "reset role; alter database $DB set app.current_tenant = 'acme'", code: "setting-preset", level: "error"},
+	{name: "row_security off", ddl: "reset role; alter role $APP set row_security = off", code: "row-security-off", level: "warn"},
+
+	// The tables.
+	{name: "row-level security off", ddl: "create table shop.new (tenant_id text not null primary key); grant select on shop.new to $APP", code: "table-rls-off", level: "error"},
+	{name: "off with grants on a column alone", ddl: "create table shop.new (tenant_id text not null primary key, a int); grant select (a) on shop.new to $APP", code: "table-rls-off", level: "error"},
+	{name: "off for a role that it may become", ddl: `create table shop.new (tenant_id text not null primary key);
+		reset role; create role $APP_mid; alter role $APP noinherit; grant $APP_mid to $APP; grant select on shop.new to $APP_mid`, code: "table-rls-off", level: "error"},
+	{name: "policies that are switched off", ddl: "alter table shop.orders disable row level security", code: "policies-off", level: "error"},
+	{name: "not forced", ddl: "alter table shop.orders no force row level security", code: "table-not-forced", level: "note"},
+	{name: "no policy", ddl: `create table shop.new (tenant_id text not null primary key); grant select on shop.new to $APP;
+		alter table shop.new enable row level security; alter table shop.new force row level security`, code: "table-no-policy", level: "warn"},
+	{name: "no policy for the role", ddl: `create table shop.new (tenant_id text not null primary key); grant select on shop.new to $APP;
+		alter table shop.new enable row level security; alter table shop.new force row level security;
+		create policy p on shop.new to pg_monitor using (` + mine + ")", code: "table-no-policy", level: "warn"},
+	{name: "no policy for a command", ddl: "drop policy tenant_update on shop.orders", code: "command-no-policy", level: "warn"},
+	{name: "a partition that is read directly", ddl: `
+		create table shop.events (tenant_id text not null, at date not null, primary key (tenant_id, at)) partition by range (at);
+		create table shop.events_1 partition of shop.events for values from ('2020-01-01') to ('2030-01-01');
+		grant select on shop.events, shop.events_1 to $APP;` + tenant.Enable(tenant.Table{Name: "shop.events", Column: "tenant_id"}), code: "partition-rls-off", level: "error"},
+	{name: "a foreign table", ddl: `reset role; create foreign data wrapper w; create server far foreign data wrapper w;
+		create foreign table shop.far (tenant_id text not null) server far; grant select on shop.far to $APP`, code: "foreign-table", level: "warn"},
+	{name: "a rule", ddl: "create rule keep as on delete to shop.orders do instead nothing", code: "table-rule", level: "warn"},
+	{name: "a trigger that runs as a superuser", ddl: `reset role; create function shop.log() returns trigger language plpgsql security definer
+		set search_path = pg_catalog as 'begin return new; end'; create trigger log before insert on shop.orders for each row execute function shop.log()`, code: "trigger-definer", level: "warn"},
+	{name: "a publication", ddl: "reset role; create publication everything for table shop.orders", code: "publication", level: "note"},
+	{name: "a declared table that is missing", code: "table-missing", level: "error", opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.gone"}, tenant.Table{Name: "shop.orders"})}},
+	{name: "a declared column that is missing", code: "column-missing", level: "error", opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders", Column: "org"})}},
+	{name: "nothing to check", ddl: "drop schema shop cascade", code: "tables-none", level: "warn"},
+
+	// The policies.
+	{name: "an immutable helper", ddl: immutableHelper, code: "policy-immutable", level: "error"},
+	{name: "an immutable helper behind a stable one", ddl: immutableHelper + `;
+		create function shop.outer() returns text language plpgsql stable as 'begin return shop.tenant(); end';
+		alter policy tenant_select on shop.orders using (tenant_id = (select shop.outer()))`, code: "policy-immutable", level: "error"},
+	{name: "an immutable helper with an SQL body", ddl: `
+		create function shop.tenant() returns text language sql immutable return nullif(current_setting('app.current_tenant', true), '');
+		alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`, code: "policy-immutable", level: "error"},
+	{name: "true for reads", ddl: "create policy support on shop.orders for select using (true)", code: "policy-true", level: "error"},
+	{name: "true for writes", ddl: "create policy load on shop.orders for insert with check (true)", code: "policy-true", level: "error"},
+	{name: "a weak check", ddl: "alter policy tenant_update on shop.orders with check (true)", code: "with-check-weak", level: "error"},
+	{name: "a check without the tenant", ddl: "alter policy tenant_update on shop.orders with check (total > 0)", code: "with-check-weak", level: "error"},
+	{name: "a policy without the tenant", ddl: "create policy paid on shop.orders for select using (paid)", code: "policy-ignores-tenant", level: "error"},
+	{name: "a policy without the column", ddl: "create policy signed_in on shop.orders for select using (current_setting('app.current_tenant', true) <> '')", code: "policy-ignores-tenant", level: "error"},
+	{name: "another setting", ddl: "alter policy tenant_select on shop.orders using (tenant_id = nullif((select current_setting('app.tenant_id', true)), ''))", code: "policy-other-setting", level: "error"},
+	{name: "open without a tenant", ddl: "alter policy tenant_select on shop.lines using (" + mine + " or nullif((select current_setting('app.current_tenant', true)), '') is null)", code: "policy-open-without-tenant", level: "error"},
+	{name: "coalesce to the row's tenant", ddl: "alter policy tenant_select on shop.lines using (tenant_id = coalesce(nullif((select current_setting('app.current_tenant', true)), ''), tenant_id))", code: "policy-open-without-tenant", level: "error"},
+	{name: "open to others by a flag", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or paid)", code: "policy-open-without-tenant", level: "error"},
+	{name: "open to every tenant", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or length((select current_setting('app.current_tenant', true))) > 10)", code: "policy-open-to-others", level: "error"},
+	{name: "no nullif", ddl: "alter policy tenant_select on shop.orders using (tenant_id = (select current_setting('app.current_tenant', true)))", code: "policy-empty-setting", level: "warn"},
+	{name: "no nullif in a helper", ddl: `create function shop.tenant() returns text language sql stable as $$ select current_setting('app.current_tenant', true) $$;
+		alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()))`, code: "policy-empty-setting", level: "warn"},
+	{name: "no missing_ok", ddl: "alter policy tenant_select on shop.orders using (tenant_id = nullif((select current_setting('app.current_tenant')), ''))", code: "policy-missing-ok", level: "warn"},
+	{name: "the setting for every row", ddl: "alter policy tenant_select on shop.orders using (tenant_id = nullif(current_setting('app.current_tenant', true), ''))", code: "policy-per-row", level: "warn"},
+	{name: "a helper for every row", ddl: `create function shop.tenant() returns text language sql stable as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
+		alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`, code: "policy-per-row", level: "warn"},
+	{name: "a volatile helper", ddl: `create function shop.tenant() returns text language sql as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
+		alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`, code: "policy-volatile", level: "warn"},
+	{name: "a cast of the column", ddl: `create table shop.typed (tenant_id uuid not null primary key); grant select on shop.typed to $APP;
+		alter table shop.typed enable row level security; alter table shop.typed force row level security;
+		create policy p on shop.typed using (tenant_id::text = nullif((select current_setting('app.current_tenant', true)), ''))`, code: "policy-cast-column", level: "warn"},
+	{name: "a uuid cast without nullif", ddl: `create table shop.typed (tenant_id uuid not null primary key); grant select on shop.typed to $APP;
+		insert into shop.typed values (gen_random_uuid());
+		alter table shop.typed enable row level security; alter table shop.typed force row level security;
+		create policy p on shop.typed using (tenant_id = (select current_setting('app.current_tenant', true))::uuid)`, code: "probe-failed", level: "note"},
+	{name: "the role's name", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or tenant_id = current_user)", code: "policy-role-name", level: "warn"},
+
+	// Ways around.
+	{name: "a view of a superuser's", ddl: "reset role; create view shop.v as select * from shop.orders; grant select on shop.v to $APP", code: "view-not-invoker", level: "error"},
+	{name: "a view of the unforced owner's", ddl: "alter table shop.orders no force row level security; create view shop.v as select * from shop.orders; grant select on shop.v to $APP", code: "view-not-invoker", level: "error"},
+	{name: "a view of the forced owner's", ddl: "create view shop.v as select * from shop.orders; grant select on shop.v to $APP", code: "view-not-invoker", level: "warn"},
+	{name: "a view by way of a view", ddl: "reset role; create view shop.inner as select * from shop.orders; create view shop.outer as select * from shop.inner; grant select on shop.outer to $APP", code: "view-not-invoker", level: "error"},
+	{name: "a materialized view", ddl: "reset role; create materialized view shop.m as select * from shop.orders; grant select on shop.m to $APP", code: "matview", level: "error"},
+	{name: "a definer function of a superuser's", ddl: `reset role; create function shop.all_orders() returns bigint language sql stable security definer set search_path = pg_catalog
+		as 'select count(*) from shop.orders'`, code: "function-definer", level: "warn"},
+	{name: "a definer function without a search_path", ddl: `create function shop.all_orders() returns bigint language sql stable security definer
+		as 'select count(*) from shop.orders'`, code: "function-search-path", level: "warn"},
+	{name: "an immutable function in no policy", ddl: `create function shop.tenant() returns text language sql immutable
+		as $$ select nullif(current_setting('app.current_tenant', true), '') $$`, code: "function-immutable", level: "warn"},
+	{name: "truncate", ddl: "grant truncate on shop.orders to $APP", code: "privilege-truncate", level: "error"},
+	{name: "references", ddl: "grant references on shop.orders to $APP", code: "privilege-references", level: "warn"},
+	{name: "trigger", ddl: "grant trigger on shop.orders to $APP", code: "privilege-trigger", level: "warn"},
+	{name: "a grant to public", ddl: "grant select on shop.orders to public", code: "grant-public", level: "warn"},
+	{name: "a sequence that can be set back", ddl: "grant update on sequence shop.lines_line_seq to $APP", code: "sequence-update", level: "warn"},
+
+	// The shape.
+	{name: "a nullable column", ddl: table("tenant_id text unique, id int"), code: "column-nullable", level: "warn"},
+	{name: "an unusual type", ddl: table("tenant_id name primary key, id int"), code: "column-type", level: "warn"},
+	{name: "a default tenant", ddl: table("tenant_id text primary key default 'main', id int"), code: "column-default", level: "warn"},
+	{name: "no index", ddl: table("tenant_id text not null, id int"), code: "index-missing", level: "warn"},
+	{name: "an index led by another column", ddl: table("tenant_id text not null, id int, primary key (id, tenant_id)"), code: "index-missing", level: "warn"},
+	{name: "a partial index", ddl: table("tenant_id text not null, id int") + "; create index on shop.new (tenant_id) where id > 0", code: "index-missing", level: "warn"},
+	{name: "an index on numeric", ddl: "create index on shop.orders (tenant_id, total)", code: "index-not-leakproof", level: "note"},
+	{name: "a unique key of all tenants", ddl: "create unique index on shop.orders (ref)", code: "unique-without-tenant", level: "warn"},
+	{name: "a primary key of all tenants", ddl: table("tenant_id text not null, id int primary key") + "; create index on shop.new (tenant_id)", code: "unique-without-tenant", level: "note"},
+	{name: "a foreign key without the tenant", ddl: "create unique index on shop.orders (id, ref); create table shop.new (tenant_id text primary key, order_id bigint, ref text, foreign key (order_id, ref) references shop.orders (id, ref)); grant select on shop.new to $APP;" + tenant.Enable(tenant.Table{Name: "shop.new", Column: "tenant_id"}), code: "foreign-key-without-tenant", level: "warn"},
+	{name: "an allowance that matches nothing", code: "allow-unused", level: "note", opts: []tenant.VerifyOption{tenant.Allow("matview", "shop.m", "it was dropped")}},
+}
+
+const immutableHelper = `create function shop.tenant() returns text language sql immutable
+	as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
+	alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`
+
+// table is a table of the columns with sound policies.
+func table(columns string) string {
+	return "create table shop.new (" + columns + "); grant select on shop.new to $APP;" +
+		tenant.Enable(tenant.Table{Name: "shop.new", Column: "tenant_id"})
+}
+
+func TestVerifyFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	seen := make(map[string]bool)
+	for _, c := range broken {
+		seen[c.code] = true
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := s.place(t, shop, c.ddl)
+			r := p.verify(t, c.opts...)
+			require.Contains(t, codes(r), c.code, r.String())
+			f := codes(r)[c.code]
+			require.Equal(t, c.level, f.Level, r.String())
+			require.NotEmpty(t, f.Object)
+			require.NotEmpty(t, f.Consequence)
+			require.NotEmpty(t, f.Fix)
+			if c.level == tenant.LevelError {
+				require.False(t, r.OK())
+				require.ErrorIs(t, r.Err(), tenant.ErrUnsound)
+			}
+			if strings.HasPrefix(f.Fix, "--") || strings.Contains(f.Fix, "another_role") {
+				return // advice that a person must complete
+			}
+			p.exec(t, "reset role;\n"+f.Fix)
+			for _, left := range p.verify(t, c.opts...).Findings {
+				require.False(t, left.Code == f.Code && left.Object == f.Object, "the fix does not mend it: %s", f.Fix)
+			}
+		})
+	}
+	t.Run("every code has a case", func(t *testing.T) {
+		elsewhere := []string{"rows-without-tenant", "rows-of-others", "setting-left-over", "setting-survives", "pooler", "timeout-off", "probe-timeout"}
+		for _, code := range tenant.Codes() {
+			if !seen[code] {
+				require.Contains(t, elsewhere, code)
+			}
+		}
+	})
+}

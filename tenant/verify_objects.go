@@ -1,0 +1,229 @@
+package tenant
+
+import (
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// function is a function that users made.
+type function struct {
+	OID           uint32
+	Schema        string
+	Name          string
+	Arguments     string
+	Volatility    string // i, s or v, as in pg_proc
+	Definer       bool
+	PathFixed     bool // it has a search_path of its own
+	Owner         string
+	OwnerOID      uint32
+	OwnerBypasses bool
+	CanExecute    bool
+	Source        string
+
+	text  sqlText
+	reads map[string]bool // settings, by way of others too
+	asks  bool            // for the role's name, by way of others too
+}
+
+func (f *function) object() string { return f.Schema + "." + f.Name }
+func (f *function) sql() string {
+	return pgx.Identifier{f.Schema, f.Name}.Sanitize() + "(" + f.Arguments + ")"
+}
+
+// readsAny reports whether the function's result depends on a setting or role.
+func (f *function) readsAny() bool { return len(f.reads) > 0 || f.asks }
+
+const functionsSQL = reach + `
+select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
+	p.provolatile::text as volatility, p.prosecdef as definer,
+	exists (select from unnest(p.proconfig) c where c like 'search\_path=%') as path_fixed,
+	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
+	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
+	coalesce(nullif(p.prosrc, ''), pg_get_function_sqlbody(p.oid), '') as source
+from pg_proc p
+join pg_namespace n on n.oid = p.pronamespace
+join pg_roles o on o.oid = p.proowner
+where p.prokind in ('f', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+	and not exists (select from pg_depend e where e.classid = 'pg_proc'::regclass and e.objid = p.oid and e.deptype = 'e')
+order by 2, 3, 4`
+
+// traceFunctions finds what every function reads, itself or by the functions
+// that it calls. Bodies name them without a trace in the catalogs, so that it
+// goes by names.
+func (c *catalog) traceFunctions() {
+	named := make(map[string][]*function)
+	for _, f := range c.functions {
+		named[lowerASCII(f.Name)] = append(named[lowerASCII(f.Name)], f)
+		f.reads, f.asks = make(map[string]bool), f.text.asksForRole()
+		for _, r := range f.text.reads {
+			f.reads[r.name] = true
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, f := range c.functions {
+			for _, call := range f.text.calls {
+				for _, g := range named[call.name] {
+					for name := range g.reads {
+						changed = changed || !f.reads[name]
+						f.reads[name] = true
+					}
+					changed = changed || g.asks && !f.asks
+					f.asks = f.asks || g.asks
+				}
+			}
+		}
+	}
+}
+
+// functionsOf are the functions that the policy calls, and those that they call.
+func (c *catalog) functionsOf(p *rule) []*function {
+	var out []*function
+	add := func(f *function) {
+		if f != nil && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	for _, oid := range p.Functions {
+		add(c.functionX[oid])
+	}
+	for i := 0; i < len(out); i++ {
+		for _, call := range out[i].text.calls {
+			for _, f := range c.functions {
+				if lowerASCII(f.Name) == call.name {
+					add(f)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// settingsOf are the settings that an expression of the policy reads, by way of
+// functions too.
+func (c *catalog) settingsOf(p *rule, t sqlText) map[string]bool {
+	out := make(map[string]bool)
+	for _, r := range t.reads {
+		out[r.name] = true
+	}
+	for _, oid := range p.Functions {
+		f := c.functionX[oid]
+		if f != nil && slices.ContainsFunc(t.calls, func(call call) bool { return call.name == lowerASCII(f.Name) }) {
+			for name := range f.reads {
+				out[name] = true
+			}
+		}
+	}
+	return out
+}
+
+func (c *catalog) readsTenant(p *rule) bool {
+	return c.settingsOf(p, p.using)[TenantSetting] || c.settingsOf(p, p.check)[TenantSetting]
+}
+
+// view is a view or a materialized view.
+type view struct {
+	OID           uint32
+	Schema        string
+	Name          string
+	Kind          string // v or m, as in pg_class
+	Invoker       bool
+	Owner         string
+	OwnerOID      uint32
+	OwnerBypasses bool
+	Readable      bool
+	Refs          []uint32
+}
+
+func (w *view) object() string { return w.Schema + "." + w.Name }
+func (w *view) sql() string    { return pgx.Identifier{w.Schema, w.Name}.Sanitize() }
+
+const viewsSQL = reach + `
+select v.oid, n.nspname::text as schema, v.relname::text as name, v.relkind::text as kind,
+	coalesce((select x.option_value::bool from pg_options_to_table(v.reloptions) x where x.option_name = 'security_invoker'), false) as invoker,
+	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
+	exists (select from reach r where has_any_column_privilege(r.oid, v.oid, 'SELECT, INSERT, UPDATE')
+		or has_table_privilege(r.oid, v.oid, 'DELETE')) as readable,
+	array(select distinct d.refobjid from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+		and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid where w.ev_class = v.oid) as refs
+from pg_class v
+join pg_namespace n on n.oid = v.relnamespace
+join pg_roles o on o.oid = v.relowner
+where v.relkind in ('v', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+order by 2, 3`
+
+type columnInfo struct {
+	Table uint32
+	Name  string
+	Type  string // of a domain, what it is made of
+}
+
+const columnsSQL = `
+select a.attrelid as table, a.attname::text as name, format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null) as type
+from pg_attribute a join pg_type y on y.oid = a.atttypid
+where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped
+order by a.attrelid, a.attnum`
+
+// key is an index.
+type key struct {
+	Table   uint32
+	Name    string
+	Unique  bool
+	Primary bool
+	Usable  bool // valid, of all rows, and ordered or hashed
+	Columns []int16
+	Leaky   []string // columns behind the first whose equality is not leakproof
+}
+
+const keysSQL = `
+select i.indrelid as table, c.relname::text as name, i.indisunique as unique, i.indisprimary as primary,
+	i.indisvalid and i.indpred is null and m.amname in ('btree', 'hash') as usable,
+	(i.indkey::int2[])[0:i.indnkeyatts - 1] as columns,
+	array(select a.attname::text from generate_series(1, i.indnkeyatts - 1) k
+		join pg_opclass oc on oc.oid = (i.indclass::oid[])[k]
+		join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype and ao.amopstrategy = 3
+		join pg_operator op on op.oid = ao.amopopr join pg_proc f on f.oid = op.oprcode
+		join pg_attribute a on a.attrelid = i.indrelid and a.attnum = (i.indkey::int2[])[k]
+		where m.amname = 'btree' and not f.proleakproof order by k) as leaky
+from pg_index i
+join pg_class c on c.oid = i.indexrelid
+join pg_am m on m.oid = c.relam
+where i.indrelid = any ($1::oid[])
+order by 1, 2`
+
+type foreignKey struct {
+	Table      uint32
+	References uint32
+	Name       string
+	Columns    []int16
+}
+
+const foreignKeysSQL = `
+select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns
+from pg_constraint k
+where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any ($1::oid[]) and k.confrelid = any ($1::oid[])
+order by 1, 3`
+
+// extra is something that hangs on a table.
+type extra struct {
+	Table    uint32
+	Kind     string // trigger, rule, publication or sequence
+	Name     string
+	Function uint32 // of a trigger
+}
+
+const extrasSQL = reach + `
+select g.tgrelid as table, 'trigger' as kind, g.tgname::text as name, g.tgfoid as function
+	from pg_trigger g where not g.tgisinternal and g.tgparentid = 0 and g.tgrelid = any ($1::oid[])
+union all
+select w.ev_class, 'rule', w.rulename::text, 0::oid from pg_rewrite w where w.ev_class = any ($1::oid[])
+union all
+select c.oid, 'publication', p.pubname::text, 0::oid from pg_publication_tables p
+	join pg_namespace n on n.nspname = p.schemaname join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
+	where c.oid = any ($1::oid[])
+union all
+select d.refobjid, 'sequence', d.objid::regclass::text, 0::oid from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
+	where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = any ($1::oid[])
+	and exists (select from reach r where has_sequence_privilege(r.oid, s.oid, 'UPDATE'))
+order by 1, 2, 3`

@@ -1,0 +1,87 @@
+package tenant_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	typed := func(kind string) string {
+		return `create table shop.typed (tenant_id ` + kind + ` not null, id bigint not null, primary key (tenant_id, id));
+			grant select, insert, update, delete on shop.typed to $APP;
+			` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id", Type: kind})
+	}
+	for _, c := range []struct {
+		name string
+		ddl  string
+		opts []tenant.VerifyOption
+	}{
+		{name: "text"},
+		{name: "uuid", ddl: typed("uuid")},
+		{name: "bigint", ddl: typed("bigint")},
+		{name: "varchar", ddl: `create table shop.typed (tenant_id varchar(40) not null, id bigint not null, primary key (tenant_id, id));
+			grant select on shop.typed to $APP;` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id"})},
+		{name: "enabled twice", ddl: tenant.Enable(tenant.Table{Name: "shop.orders", Column: "tenant_id"})},
+		{name: "a partitioned table whose partitions nobody reads directly", ddl: `
+			create table shop.events (tenant_id text not null, at date not null, primary key (tenant_id, at)) partition by range (at);
+			create table shop.events_1 partition of shop.events for values from ('2020-01-01') to ('2030-01-01');
+			insert into shop.events values ('acme', '2025-01-01');
+			grant select, insert on shop.events to $APP;` + tenant.Enable(tenant.Table{Name: "shop.events", Column: "tenant_id"})},
+		{name: "a partitioned table with policies on its partitions", ddl: `
+			create table shop.events (tenant_id text not null, at date not null, primary key (tenant_id, at)) partition by range (at);
+			create table shop.events_1 partition of shop.events for values from ('2020-01-01') to ('2030-01-01');
+			grant select, insert on shop.events, shop.events_1 to $APP;` +
+			tenant.Enable(tenant.Table{Name: "shop.events", Column: "tenant_id"}, tenant.Table{Name: "shop.events_1", Column: "tenant_id"})},
+		{name: "a view that asks as its reader", ddl: `
+			create view shop.paid with (security_invoker = true) as select * from shop.orders where paid;
+			grant select on shop.paid to $APP`},
+		{name: "a view that the role can't read", ddl: "create view shop.paid as select * from shop.orders"},
+		{name: "a table of no tenant", ddl: "create table shop.countries (code text primary key); grant select on shop.countries to $APP"},
+		{name: "a table that the role can't reach", ddl: "create table shop.audit (tenant_id text, what text)"},
+		{name: "a stable helper", ddl: `
+			create function shop.tenant() returns text language sql stable as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
+			alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()));
+			alter table shop.orders alter tenant_id set default shop.tenant()`},
+		{name: "one policy for all commands", ddl: `
+			drop policy tenant_select on shop.lines; drop policy tenant_insert on shop.lines;
+			drop policy tenant_update on shop.lines; drop policy tenant_delete on shop.lines;
+			create policy isolation on shop.lines using (tenant_id = nullif((select current_setting('app.current_tenant', true)), ''))`},
+		{name: "a restrictive policy beside them", ddl: "create policy unpaid on shop.orders as restrictive for delete using (not paid)"},
+		{name: "a policy for another role", ddl: "create policy everything on shop.orders for select to pg_monitor using (true)"},
+		{name: "sharing", ddl: `
+			create schema tenancy; grant usage on schema tenancy to $APP;
+			create table tenancy.shares (owner_tenant_id text not null, reader_tenant_id text not null, module text not null,
+				primary key (owner_tenant_id, reader_tenant_id, module));
+			create index on tenancy.shares (reader_tenant_id);
+			grant select, insert, update, delete on tenancy.shares to $APP;` +
+			tenant.Enable(tenant.Table{Name: "shop.orders", Column: "tenant_id", Sharing: &tenant.Sharing{Name: "tenancy.shares", Module: "shop"}})},
+		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
+			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
+		{name: "another column", ddl: `
+			create table shop.notes (org text not null, id bigint not null, primary key (org, id));
+			grant select on shop.notes to $APP;` + tenant.Enable(tenant.Table{Name: "shop.notes", Column: "org"}),
+			opts: []tenant.VerifyOption{tenant.Column("org"), tenant.Tables(tenant.Table{Name: "shop.notes"})}},
+		{name: "a tenant role", ddl: `
+			reset role; create role $APP_tenant; grant $APP_tenant to $APP; alter role $APP superuser;
+			grant usage on schema shop to $APP_tenant; grant select on shop.orders to $APP_tenant;`,
+			opts: []tenant.VerifyOption{tenant.Role("app_tenant")}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := s.place(t, shop, c.ddl)
+			if c.name == "a tenant role" {
+				c.opts = []tenant.VerifyOption{tenant.Role(p.app + "_tenant")}
+			}
+			r := p.verify(t, c.opts...)
+			require.Empty(t, r.Findings, r.String())
+			require.NotEmpty(t, r.Tables)
+			require.True(t, r.OK())
+			require.NoError(t, r.Err())
+		})
+	}
+}

@@ -1,0 +1,161 @@
+package tenant_test
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// All of them are asked alike.
+var (
+	_ tenant.Querier = (*pgxpool.Pool)(nil)
+	_ tenant.Querier = (*pgx.Conn)(nil)
+	_ tenant.Querier = (pgx.Tx)(nil)
+	_ tenant.Querier = (*fxdb.DB)(nil)
+)
+
+func TestVerifyOverEveryKindOfConnection(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t)
+	_, err := testkit.Owner(t, db).Exec(t.Context(), `create schema shop;
+		create table shop.orders (tenant_id text not null, id bigint not null, primary key (tenant_id, id));
+		create table shop.open (tenant_id text primary key)`+";"+
+		tenant.Enable(tenant.Table{Name: "shop.orders", Column: "tenant_id"}))
+	require.NoError(t, err)
+
+	conn, err := db.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	tx, err := db.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(context.Background())
+
+	// An identity does not matter, and a client that requires one is content.
+	acme := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme"})
+	for name, q := range map[string]tenant.Querier{
+		"DB": db, "a client": db.Named("strict", fxdb.RequireTenant()), "pool": db.Pool(), "connection": conn.Conn(), "transaction": tx,
+	} {
+		r, err := tenant.Verify(acme, q)
+		require.NoError(t, err, name)
+		require.Len(t, r.Findings, 1, "%s: %s", name, r)
+		require.Equal(t, "table-rls-off", r.Findings[0].Code, name)
+		require.Equal(t, "shop.open", r.Findings[0].Object, name)
+		require.Equal(t, []string{"shop.open", "shop.orders"}, r.Tables, name)
+	}
+	// The transaction goes on as it was: it may write.
+	_, err = tx.Exec(t.Context(), "insert into shop.open values ('acme')")
+	require.NoError(t, err)
+}
+
+func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	p := s.place(t, shop)
+
+	t.Run("a tenant of the session", func(t *testing.T) {
+		t.Parallel()
+		conn := p.connect(t, p.app)
+		_, err := conn.Exec(t.Context(), "set app.current_tenant = 'acme'")
+		require.NoError(t, err)
+		r, err := tenant.Verify(t.Context(), conn)
+		require.NoError(t, err)
+		require.Contains(t, codes(r), "setting-left-over")
+	})
+	t.Run("a pool that sets it on acquire", func(t *testing.T) {
+		t.Parallel()
+		r, err := tenant.Verify(t.Context(), &forgetful{p.connect(t, p.app)})
+		require.NoError(t, err)
+		require.Contains(t, codes(r), "setting-survives")
+		require.False(t, r.OK())
+	})
+	t.Run("no timeouts", func(t *testing.T) {
+		t.Parallel()
+		conn, err := pgx.Connect(t.Context(), s.DatabaseURL(p.app, p.database))
+		require.NoError(t, err)
+		defer conn.Close(context.Background())
+		r, err := tenant.Verify(t.Context(), conn)
+		require.NoError(t, err)
+		require.Contains(t, codes(r)["timeout-off"].Consequence, "statement_timeout")
+		require.True(t, r.OK())
+	})
+	t.Run("a table too long to read", func(t *testing.T) {
+		t.Parallel()
+		p := s.place(t, shop, `create function shop.slow() returns text language plpgsql stable as $$ begin
+				perform pg_sleep(60); return nullif(current_setting('app.current_tenant', true), ''); end $$;
+			alter policy tenant_select on shop.lines using (tenant_id = (select shop.slow()))`)
+		r := p.verify(t, tenant.ProbeTimeout("100ms"))
+		require.True(t, r.OK(), r.String())
+		require.Equal(t, "shop.lines", codes(r)["probe-timeout"].Object, r.String())
+	})
+}
+
+// forgetful is a pool of one connection that sets the tenant for the session
+// once a transaction has ended, as hand-written ones do.
+type forgetful struct{ *pgx.Conn }
+
+func (f *forgetful) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	_, _ = f.Exec(ctx, "set app.current_tenant = 'acme'")
+	return f.Conn.QueryRow(ctx, sql, args...)
+}
+
+func TestAllowedFindingsStayInTheReport(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	p := s.place(t, shop, "grant truncate on shop.orders, shop.lines to $APP")
+
+	r := p.verify(t, tenant.Allow("privilege-truncate", "shop.orders", "the nightly reset"))
+	require.Equal(t, 1, r.Count(tenant.LevelError), r.String())
+	require.ErrorContains(t, r.Err(), "privilege-truncate shop.lines")
+	require.NotContains(t, r.Err().Error(), "shop.orders")
+
+	r = p.verify(t, tenant.Allow("privilege-truncate", "*", "the nightly reset"))
+	require.Len(t, r.Findings, 2)
+	require.True(t, r.OK())
+	require.Equal(t, "the nightly reset", r.Findings[0].Allowed)
+	require.Contains(t, r.String(), "reason: the nightly reset")
+}
+
+func TestVerifyRefusesOptionsThatCannotBeMeant(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t)
+	for name, c := range map[string]struct {
+		opt  tenant.VerifyOption
+		want string
+	}{
+		"no reason":       {tenant.Allow("matview", "shop.m", " "), "no reason"},
+		"no object":       {tenant.Allow("matview", "", "because"), "no object"},
+		"an unknown code": {tenant.Allow("matviews", "*", "because"), `"matviews": unknown code`},
+		"no table":        {tenant.Tables(tenant.Table{}), "is empty"},
+		"a bad table":     {tenant.Tables(tenant.Table{Name: "a.b.c"}), "more than two parts"},
+		"a bad column":    {tenant.Column(""), "is empty"},
+		"an unknown role": {tenant.Role("nobody_at_all"), "nobody_at_all"},
+	} {
+		_, err := tenant.Verify(t.Context(), db, c.opt)
+		require.ErrorContains(t, err, c.want, name)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := tenant.Verify(ctx, db)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestVerifyFailsWhereNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	url := "postgres://nobody@" + l.Addr().String() + "/none"
+	require.NoError(t, l.Close())
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	defer pool.Close()
+	_, err = tenant.Verify(t.Context(), pool)
+	require.ErrorContains(t, err, "verify tenancy")
+}
