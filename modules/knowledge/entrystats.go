@@ -1,0 +1,53 @@
+package knowledge
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// EntryStats are figures over a tenant's entries.
+type EntryStats struct {
+	Active         int64     `json:"active"`
+	Replaced       int64     `json:"replaced"`
+	Archived       int64     `json:"archived"`
+	NeedsReview    int64     `json:"needs_review"`    // of the active ones
+	MeanConfidence float64   `json:"mean_confidence"` // of the active ones, 0 when there is none
+	UpdatedAt      time.Time `json:"updated_at"`      // of the newest, zero when there is none
+}
+
+const entryStatsSQL = `
+select count(*) filter (where status = 'active'), count(*) filter (where status = 'replaced'), count(*) filter (where status = 'archived'),
+       count(*) filter (where status = 'active' and needs_review), coalesce(avg(confidence) filter (where status = 'active'), 0), max(updated_at)
+from knowledge.entries
+where (@source::text = '' or source = @source::text) and (@kind::text = '' or kind = @kind::text)`
+
+// EntryStats returns the figures of a source, of a kind, or of both; empty is
+// any.
+func (c *Client) EntryStats(ctx context.Context, source, kind string) (EntryStats, error) {
+	if err := checkStorable("source and kind", source, kind); err != nil {
+		return EntryStats{}, wrap("entry stats", err)
+	}
+	var s EntryStats
+	var updated *time.Time
+	err := c.db.QueryRow(c.scope(ctx), entryStatsSQL, pgx.NamedArgs{"source": source, "kind": kind}).Scan(
+		&s.Active, &s.Replaced, &s.Archived, &s.NeedsReview, &s.MeanConfidence, &updated)
+	if err != nil {
+		return EntryStats{}, wrap("entry stats", err)
+	}
+	if updated != nil {
+		s.UpdatedAt = *updated
+	}
+	return s, nil
+}
+
+// DeleteEntries deletes all entries of a source, with their history, and returns
+// how many there were.
+func (c *Client) DeleteEntries(ctx context.Context, source string) (int64, error) {
+	if err := checkID("source", source); err != nil {
+		return 0, wrap("delete entries", err)
+	}
+	tag, err := c.db.Exec(c.scope(ctx), "delete from knowledge.entries where source = $1", source)
+	return tag.RowsAffected(), wrap("delete entries", err)
+}

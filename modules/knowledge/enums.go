@@ -1,0 +1,66 @@
+package knowledge
+
+// QueryType is what kind of answer a query wants.
+type QueryType string
+
+// The query types.
+const (
+	Factual     QueryType = "factual"
+	Explanatory QueryType = "explanatory"
+	Comparative QueryType = "comparative"
+	Trend       QueryType = "trend"
+	Technical   QueryType = "technical"
+)
+
+// SourceType is where a result comes from.
+type SourceType string
+
+// The source types.
+const (
+	SourceWeb           SourceType = "web"
+	SourceAcademic      SourceType = "academic"
+	SourceNews          SourceType = "news"
+	SourceDocumentation SourceType = "documentation"
+	SourceSocial        SourceType = "social"
+	SourceInternal      SourceType = "internal"
+)
+
+// Quality is how good a result is.
+type Quality string
+
+// The qualities.
+const (
+	QualityHigh       Quality = "high"
+	QualityMedium     Quality = "medium"
+	QualityLow        Quality = "low"
+	QualityUnreliable Quality = "unreliable"
+)
+
+// Status is how far a query has come.
+type Status string
+
+// The statuses of a query.
+const (
+	Pending    Status = "pending"
+	Processing Status = "processing"
+	Completed  Status = "completed"
+	Failed     Status = "failed"
+)
+
+// CacheType is what a cache entry holds.
+type CacheType string
+
+// The cache types.
+const (
+	CacheQueryResult  CacheType = "query_result"
+	CacheSearchResult CacheType = "search_result"
+	CacheResponse     CacheType = "response"
+)
+
+var (
+	queryTypes  = []QueryType{Factual, Explanatory, Comparative, Trend, Technical}
+	sourceTypes = []SourceType{SourceWeb, SourceAcademic, SourceNews, SourceDocumentation, SourceSocial, SourceInternal}
+	qualities   = []Quality{QualityHigh, QualityMedium, QualityLow, QualityUnreliable}
+	statuses    = []Status{Pending, Processing, Completed, Failed}
+	cacheTypes  = []CacheType{CacheQueryResult, CacheSearchResult, CacheResponse}
+)

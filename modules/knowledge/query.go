@@ -1,0 +1,128 @@
+package knowledge
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Query is what somebody wants to know.
+type Query struct {
+	ID                 string         `json:"id"` // the caller's, 1 to 255 bytes; default: a new UUID
+	Text               string         `json:"text"`
+	Type               QueryType      `json:"type"`
+	PreferredSources   []SourceType   `json:"preferred_sources"`
+	MaxResults         int            `json:"max_results"`         // from 1
+	RelevanceThreshold float64        `json:"relevance_threshold"` // 0 to 1
+	Timeout            time.Duration  `json:"timeout"`             // from 1 ms, kept in ms
+	Context            map[string]any `json:"context"`
+	RequesterID        string         `json:"requester_id"` // 1 to 255 bytes
+	Priority           int            `json:"priority"`     // 1 to 10
+	Tags               []string       `json:"tags"`
+	CreatedAt          time.Time      `json:"created_at"` // default now
+}
+
+func (q Query) validate() error {
+	err := firstError(
+		checkText("text", q.Text, math.MaxInt32),
+		checkEnum("type", q.Type, queryTypes),
+		checkInt32("max_results", q.MaxResults, 1),
+		checkShare("relevance_threshold", q.RelevanceThreshold),
+		check("timeout", "must be at least 1ms", q.Timeout >= time.Millisecond),
+		checkID("requester_id", q.RequesterID),
+		check("priority", "must be from 1 to 10", q.Priority >= 1 && q.Priority <= 10),
+		checkStorable("tags", q.Tags...),
+	)
+	for _, s := range q.PreferredSources {
+		err = firstError(err, checkEnum("preferred_sources", s, sourceTypes))
+	}
+	if q.ID != "" {
+		err = firstError(err, checkID("id", q.ID))
+	}
+	return err
+}
+
+// QueryOption changes how StoreQuery stores a query.
+type QueryOption func(*Status)
+
+// AsPending stores the query for later: its status is Pending, not Processing.
+func AsPending() QueryOption { return func(s *Status) { *s = Pending } }
+
+const storeQuerySQL = `
+insert into knowledge.queries (id, query_text, query_type, preferred_sources, requester_id, priority, max_results,
+    relevance_threshold, timeout_ms, context, tags, status, created_at)
+values (coalesce(nullif(@id::text, ''), gen_random_uuid()::text), @text, @type, @sources::text[], @requester_id, @priority::int,
+    @max_results::int, @threshold::float8, @timeout_ms::bigint, @context::jsonb, @tags::text[], @status::text,
+    coalesce(@created_at::timestamptz, now()))
+returning id`
+
+// StoreQuery adds a query, in status Processing, and returns its id. An id that
+// the tenant has already is a modules.ErrConflict.
+func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (string, error) {
+	if err := q.validate(); err != nil {
+		return "", wrap("store query", err)
+	}
+	background, err := encode("context", q.Context)
+	if err != nil {
+		return "", wrap("store query", err)
+	}
+	status := Processing
+	for _, o := range opts {
+		o(&status)
+	}
+	id, err := value[string](ctx, c, storeQuerySQL, pgx.NamedArgs{
+		"id": q.ID, "text": q.Text, "type": q.Type, "sources": list(q.PreferredSources), "requester_id": q.RequesterID,
+		"priority": q.Priority, "max_results": q.MaxResults, "threshold": q.RelevanceThreshold,
+		"timeout_ms": q.Timeout.Milliseconds(), "context": background, "tags": list(q.Tags), "status": status,
+		"created_at": orNull(q.CreatedAt),
+	})
+	return id, wrap("store query", err)
+}
+
+// Each column changes only with the statuses that it speaks of.
+const setQueryStatusSQL = `
+update knowledge.queries set
+    status        = @status::text,
+    processed_at  = case when @status::text in ('completed', 'failed') then now() else processed_at end,
+    error_message = case @status::text when 'failed' then nullif(@error::text, '') when 'completed' then null else error_message end,
+    retry_count   = retry_count + (status = 'failed' and @status::text = 'processing')::int
+where id = @id`
+
+// SetQueryStatus moves a query on. Completed and Failed stamp the time; errorText
+// goes with Failed only, and Completed clears it; from Failed to Processing is a
+// retry, and counted. A missing query is ErrQueryNotFound.
+func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, errorText string) error {
+	err := firstError(
+		checkID("id", id),
+		checkEnum("status", status, statuses),
+		check("error_text", "must be empty unless the status is failed", errorText == "" || status == Failed),
+		checkStorable("error_text", errorText),
+	)
+	if err != nil {
+		return wrap("set query status", err)
+	}
+	tag, err := c.db.Exec(c.scope(ctx), setQueryStatusSQL, pgx.NamedArgs{"id": id, "status": status, "error": errorText})
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrQueryNotFound
+	}
+	return wrap("set query status", err)
+}
+
+// list returns the values as text, never nil: nil would be null.
+func list[T ~string](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// orNull sends a zero time as null, so that the server's clock decides.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

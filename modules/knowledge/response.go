@@ -1,0 +1,111 @@
+package knowledge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Response is the answer to a query.
+type Response struct {
+	QueryID           string         `json:"query_id"`
+	Summary           string         `json:"summary"`
+	Confidence        float64        `json:"confidence"` // 0 to 1
+	SourcesUsed       []string       `json:"sources_used"`
+	TotalResultsFound int            `json:"total_results_found"`
+	ResultsFiltered   int            `json:"results_filtered"`
+	ProcessingTime    time.Duration  `json:"processing_time"` // kept in ms
+	CacheUsed         bool           `json:"cache_used"`
+	ProvidersQueried  []string       `json:"providers_queried"`
+	Results           []SearchResult `json:"results"`      // not stored: the averages are of their scores and domains
+	RespondedAt       time.Time      `json:"responded_at"` // default now
+}
+
+func (r Response) validate() error {
+	err := firstError(
+		checkID("query_id", r.QueryID),
+		checkStorable("summary", r.Summary),
+		checkShare("confidence", r.Confidence),
+		checkStorable("sources_used", r.SourcesUsed...),
+		checkInt32("total_results_found", r.TotalResultsFound, 0),
+		checkInt32("results_filtered", r.ResultsFiltered, 0),
+		check("processing_time", "must not be negative", r.ProcessingTime >= 0),
+		checkStorable("providers_queried", r.ProvidersQueried...),
+	)
+	for i, s := range r.Results {
+		err = firstError(err,
+			checkShare(fmt.Sprintf("results[%d].relevance_score", i), s.RelevanceScore),
+			checkShare(fmt.Sprintf("results[%d].credibility_score", i), s.CredibilityScore),
+		)
+	}
+	return err
+}
+
+// averages are over the results: nil, so null, where there is none. Diversity is
+// the share of distinct domains.
+func (r Response) averages() (relevance, credibility, diversity *float64) {
+	if len(r.Results) == 0 {
+		return nil, nil, nil
+	}
+	var sums [2]float64
+	domains := map[string]bool{}
+	for _, s := range r.Results {
+		sums[0] += s.RelevanceScore
+		sums[1] += s.CredibilityScore
+		domains[s.Domain] = true
+	}
+	n := float64(len(r.Results))
+	// Rounding may lift a mean of ones above 1, which the column refuses.
+	mean := func(sum float64) *float64 { m := min(1, sum/n); return &m }
+	return mean(sums[0]), mean(sums[1]), mean(float64(len(domains)))
+}
+
+// ResponseOption changes what StoreResponse does.
+type ResponseOption func(*responseOptions)
+
+type responseOptions struct{ complete bool }
+
+// CompleteQuery sets the response's query completed in the same transaction.
+func CompleteQuery() ResponseOption { return func(o *responseOptions) { o.complete = true } }
+
+const (
+	storeResponseSQL = `
+insert into knowledge.responses (query_id, summary, confidence, sources_used, providers_queried, total_results_found,
+    results_filtered, processing_time_ms, cache_used, relevance_score_avg, credibility_score_avg, diversity_score, created_at)
+values (@query_id, @summary, @confidence::float8, @sources::text[], @providers::text[], @found::int, @filtered::int,
+    @processing_ms::bigint, @cache_used::bool, @relevance::float8, @credibility::float8, @diversity::float8,
+    coalesce(@responded_at::timestamptz, now()))
+returning id::text`
+
+	completeQuerySQL = `
+with completed as (
+    update knowledge.queries set status = 'completed', processed_at = now(), error_message = null where id = @query_id
+)`
+)
+
+// StoreResponse adds a response and returns its id, a UUID. A query that is
+// missing is a modules.ErrReference.
+func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...ResponseOption) (string, error) {
+	if err := r.validate(); err != nil {
+		return "", wrap("store response", err)
+	}
+	var o responseOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	sql := storeResponseSQL
+	if o.complete {
+		sql = completeQuerySQL + sql
+	}
+	relevance, credibility, diversity := r.averages()
+	id, err := value[string](ctx, c, sql, pgx.NamedArgs{
+		"query_id": r.QueryID, "summary": r.Summary, "confidence": r.Confidence,
+		"sources": list(r.SourcesUsed), "providers": list(r.ProvidersQueried),
+		"found": r.TotalResultsFound, "filtered": r.ResultsFiltered, "processing_ms": r.ProcessingTime.Milliseconds(),
+		"cache_used": r.CacheUsed, "relevance": relevance, "credibility": credibility, "diversity": diversity,
+		"responded_at": orNull(r.RespondedAt),
+	})
+	return id, wrap("store response", err)
+}

@@ -1,0 +1,148 @@
+package knowledge
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// SearchResult is one result that a provider found for a query.
+type SearchResult struct {
+	ID               string         `json:"id"` // the caller's, 1 to 255 bytes; default: a new UUID
+	QueryID          string         `json:"query_id"`
+	Title            string         `json:"title"`
+	Content          string         `json:"content"`
+	URL              string         `json:"url"`
+	Domain           string         `json:"domain"` // 1 to 255 bytes
+	SourceType       SourceType     `json:"source_type"`
+	RelevanceScore   float64        `json:"relevance_score"`   // 0 to 1
+	CredibilityScore float64        `json:"credibility_score"` // 0 to 1
+	Quality          Quality        `json:"quality"`           // default medium
+	Provider         string         `json:"provider"`          // 1 to 100 bytes
+	ProviderMetadata map[string]any `json:"provider_metadata"`
+	PublishedAt      *time.Time     `json:"published_at"`
+	RetrievedAt      time.Time      `json:"retrieved_at"` // default now
+	ProcessedAt      time.Time      `json:"processed_at"` // default now
+	ContentHash      string         `json:"content_hash"` // SHA-256 in hex; default: of Content, or of URL where that is empty
+}
+
+func (r SearchResult) validate() error {
+	err := firstError(
+		checkID("query_id", r.QueryID),
+		checkStorable("title", r.Title),
+		checkStorable("content", r.Content),
+		checkText("url", r.URL, math.MaxInt32),
+		checkText("domain", r.Domain, 255),
+		checkEnum("source_type", r.SourceType, sourceTypes),
+		checkShare("relevance_score", r.RelevanceScore),
+		checkShare("credibility_score", r.CredibilityScore),
+		checkEnum("quality", cmp.Or(r.Quality, QualityMedium), qualities),
+		checkText("provider", r.Provider, 100),
+	)
+	if r.ID != "" {
+		err = firstError(err, checkID("id", r.ID))
+	}
+	if r.ContentHash != "" {
+		sum, hexErr := hex.DecodeString(r.ContentHash)
+		err = firstError(err, check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
+	}
+	return err
+}
+
+// hashOf returns the SHA-256 of the parts, in hex. Where parts begin and end
+// counts.
+func hashOf(parts ...string) string {
+	h := sha256.New()
+	for i, p := range parts {
+		if i > 0 {
+			fmt.Fprintf(h, "\x00%d\x00", len(p))
+		}
+		h.Write([]byte(p))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// In the order of the hash: two calls with the same results in another order
+// wait for each other instead of ending in a deadlock.
+const storeResultsSQL = `
+insert into knowledge.search_results (id, query_id, title, content, url, domain, source_type, relevance_score,
+    credibility_score, quality, provider, provider_metadata, published_at, retrieved_at, created_at, content_hash)
+select coalesce(nullif(id, ''), gen_random_uuid()::text), query_id, title, content, url, domain, source_type, relevance_score,
+    credibility_score, quality, provider, provider_metadata::jsonb, published_at, coalesce(retrieved_at, now()),
+    coalesce(processed_at, now()), content_hash
+from unnest(@ids::text[], @query_ids::text[], @titles::text[], @contents::text[], @urls::text[], @domains::text[],
+    @source_types::text[], @relevances::float8[], @credibilities::float8[], @qualities::text[], @providers::text[],
+    @metadata::text[], @published::timestamptz[], @retrieved::timestamptz[], @processed::timestamptz[], @hashes::text[])
+    with ordinality as r(id, query_id, title, content, url, domain, source_type, relevance_score, credibility_score, quality,
+        provider, provider_metadata, published_at, retrieved_at, processed_at, content_hash, place)
+order by query_id, content_hash, place
+on conflict on constraint search_results_hash_key do nothing`
+
+// StoreResults adds results, all or none, and returns how many were new: a query
+// keeps one result of a content hash, the first. A query that is missing is a
+// modules.ErrReference, an id that the tenant has already a modules.ErrConflict.
+// No results need no connection.
+func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int64, error) {
+	if len(results) == 0 {
+		return 0, nil
+	}
+	args, err := resultColumns(results)
+	if err != nil {
+		return 0, wrap("store results", err)
+	}
+	tag, err := c.db.Exec(c.scope(ctx), storeResultsSQL, args)
+	if err != nil {
+		return 0, wrap("store results", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// resultColumns turns rows into an array per column.
+func resultColumns(results []SearchResult) (pgx.NamedArgs, error) {
+	n := len(results)
+	text := map[string][]string{}
+	add := func(column, v string) { text[column] = append(text[column], v) }
+	relevances, credibilities := make([]float64, n), make([]float64, n)
+	published, retrieved, processed := make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
+	for i, r := range results {
+		if err := r.validate(); err != nil {
+			return nil, fmt.Errorf("result %d: %w", i, err)
+		}
+		metadata, err := encode("provider_metadata", r.ProviderMetadata)
+		if err != nil {
+			return nil, fmt.Errorf("result %d: %w", i, err)
+		}
+		add("ids", r.ID)
+		add("query_ids", r.QueryID)
+		add("titles", r.Title)
+		add("contents", r.Content)
+		add("urls", r.URL)
+		add("domains", r.Domain)
+		add("source_types", string(r.SourceType))
+		add("qualities", string(cmp.Or(r.Quality, QualityMedium)))
+		add("providers", r.Provider)
+		add("metadata", metadata)
+		hash := strings.ToLower(r.ContentHash)
+		if hash == "" {
+			hash = hashOf(cmp.Or(r.Content, r.URL))
+		}
+		add("hashes", hash)
+		relevances[i], credibilities[i] = r.RelevanceScore, r.CredibilityScore
+		published[i], retrieved[i], processed[i] = r.PublishedAt, orNull(r.RetrievedAt), orNull(r.ProcessedAt)
+	}
+	args := pgx.NamedArgs{
+		"relevances": relevances, "credibilities": credibilities,
+		"published": published, "retrieved": retrieved, "processed": processed,
+	}
+	for column, values := range text {
+		args[column] = values
+	}
+	return args, nil
+}

@@ -1,0 +1,100 @@
+package knowledge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Dimensions is the length of an embedding.
+const Dimensions = 768
+
+// storage is how this database keeps embeddings, as the migrations decided.
+type storage struct {
+	// vectors is the schema of pgvector, quoted; empty where the column is an array.
+	vectors string
+	// iterative says that pgvector can go on scanning its index until the filters
+	// have let enough through (since 0.8).
+	iterative bool
+}
+
+const storageSQL = `
+select t.typname::text, coalesce(quote_ident(n.nspname), '') as home,
+       coalesce(string_to_array(substring(e.extversion from '^\d+\.\d+'), '.')::int[] >= '{0,8}', false) as iterative
+from pg_attribute a
+join pg_type t on t.oid = a.atttypid
+left join pg_extension e on e.extname = 'vector' and t.typname = 'vector'
+left join pg_namespace n on n.oid = e.extnamespace
+where a.attrelid = to_regclass('knowledge.entries') and a.attname = 'embedding'`
+
+// lookUpStorage asks the database and remembers the answer.
+func (c *Client) lookUpStorage(ctx context.Context) (storage, error) {
+	var s storage
+	var column string
+	err := c.db.QueryRow(c.scope(ctx), storageSQL).Scan(&column, &s.vectors, &s.iterative)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return storage{}, fmt.Errorf("%w: there is no knowledge.entries.embedding", modules.ErrSchema)
+	}
+	if err != nil {
+		return storage{}, err
+	}
+	c.storage.Store(&s)
+	return s, nil
+}
+
+// embeddings returns how embeddings are stored. OnStart has found out, except
+// where it had no server to ask.
+func (c *Client) embeddings(ctx context.Context) (storage, error) {
+	if s := c.storage.Load(); s != nil {
+		return *s, nil
+	}
+	return c.lookUpStorage(ctx)
+}
+
+// param is the argument @embedding in the column's type.
+func (s storage) param() string {
+	if s.vectors == "" {
+		return "@embedding::real[]"
+	}
+	return "@embedding::text::" + s.vectors + ".vector"
+}
+
+// encode returns an embedding as param takes it; none is null.
+func (s storage) encode(v []float32) any {
+	if len(v) == 0 {
+		return nil
+	}
+	if s.vectors == "" {
+		return v
+	}
+	text := make([]byte, 0, 12*len(v))
+	for i, x := range v {
+		text = append(text, "[,"[min(i, 1)])
+		text = strconv.AppendFloat(text, float64(x), 'g', -1, 32)
+	}
+	return string(append(text, ']'))
+}
+
+// length is that of the arrow to v.
+func length(v []float32) float64 {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
+}
+
+// checkVector refuses what has no direction.
+func checkVector(field string, v []float32) error {
+	if len(v) != Dimensions {
+		return modules.Invalid(field, fmt.Sprintf("must have %d dimensions", Dimensions))
+	}
+	l := length(v) // the comparison is false for NaN
+	return check(field, "must be finite numbers, not all of them 0", l > 0 && !math.IsInf(l, 1))
+}

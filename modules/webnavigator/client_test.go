@@ -1,0 +1,190 @@
+package webnavigator_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/modules/webnavigator"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// newClient returns a client on a database of this test's own.
+func newClient(t testing.TB) (*webnavigator.Client, *fxdb.DB) {
+	t.Helper()
+	db := testkit.DB(t, testkit.Migrations("webnavigator", webnavigator.Migrations()))
+	c, err := webnavigator.New(webnavigator.Params{DB: db.Named("webnavigator", fxdb.RequireTenant())})
+	require.NoError(t, err)
+	return c, db
+}
+
+func as(t testing.TB, name string) context.Context {
+	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
+}
+
+// nowhere is the id of nothing.
+const nowhere = "00000000-0000-0000-0000-000000000000"
+
+const page = "https://example.org/page"
+
+func content(url, text string, change ...func(*webnavigator.Content)) webnavigator.Content {
+	c := webnavigator.Content{URL: url, Title: "title of " + text, Text: text}
+	for _, fn := range change {
+		fn(&c)
+	}
+	return c
+}
+
+func storeContent(t testing.TB, ctx context.Context, c *webnavigator.Client, url, text string) string {
+	t.Helper()
+	id, _, err := c.StoreContent(ctx, content(url, text))
+	require.NoError(t, err)
+	return id
+}
+
+func traversal(session string) webnavigator.Traversal {
+	return webnavigator.Traversal{SessionID: session, StartURL: page, MaxDepth: 3, MaxPages: 50, Strategy: webnavigator.BreadthFirst}
+}
+
+func startTraversal(t testing.TB, ctx context.Context, c *webnavigator.Client, session string) string {
+	t.Helper()
+	id, err := c.StartTraversal(ctx, traversal(session))
+	require.NoError(t, err)
+	return id
+}
+
+func addNode(t testing.TB, ctx context.Context, c *webnavigator.Client, traversalID string) string {
+	t.Helper()
+	id, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: traversalID, URL: page, Depth: 1})
+	require.NoError(t, err)
+	return id
+}
+
+// scan reads one row as the tenant in ctx.
+func scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
+}
+
+func exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
+	t.Helper()
+	_, err := db.Exec(ctx, sql)
+	require.NoError(t, err)
+}
+
+// together runs n calls at once and fails on the first error.
+func together(t testing.TB, n int, call func(i int) error) {
+	t.Helper()
+	errs := make(chan error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs <- call(i) })
+	}
+	wg.Wait()
+	for range n {
+		require.NoError(t, <-errs)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func isCode(err error, code string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == code
+}
+
+// use calls every method that needs a tenant, in an order in which all succeed.
+func use(c *webnavigator.Client, ctx context.Context) map[string]error {
+	or := func(id string, err error) (string, error) {
+		if err != nil {
+			return nowhere, err
+		}
+		return id, nil
+	}
+	out := map[string]error{}
+	id, _, err := c.StoreContent(ctx, content(page, "text"))
+	id, out["StoreContent"] = or(id, err)
+	out["CachePut"] = c.CachePut(ctx, page, id, time.Hour)
+	_, _, out["GetByURL"] = c.GetByURL(ctx, page)
+	out["StoreMetrics"] = c.StoreMetrics(ctx, id, webnavigator.ExtractionMetrics{})
+	_, out["CacheStats"] = c.CacheStats(ctx)
+	_, out["Purge"] = c.Purge(ctx)
+	walk, err := c.StartTraversal(ctx, traversal("s"))
+	walk, out["StartTraversal"] = or(walk, err)
+	node, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: page})
+	node, out["AddNode"] = or(node, err)
+	out["SetNodeStatus"] = c.SetNodeStatus(ctx, node, webnavigator.NodeVisited, id, "")
+	out["NoteRateLimit"] = c.NoteRateLimit(ctx, "s")
+	out["SetTraversalStatus"] = c.SetTraversalStatus(ctx, "s", webnavigator.TraversalCompleted, "")
+	_, out["TraversalStats"] = c.TraversalStats(ctx, "s")
+	return out
+}
+
+func TestEveryMethodNeedsATenant(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	for name, err := range use(c, t.Context()) {
+		require.ErrorIs(t, err, fxdb.ErrTenantRequired, name)
+	}
+	single, err := webnavigator.New(webnavigator.Params{
+		DB: db.Named("webnavigator"), Config: webnavigator.Config{DefaultTenant: "default-tenant"},
+	})
+	require.NoError(t, err)
+	for name, err := range use(single, t.Context()) {
+		require.NoError(t, err, name)
+	}
+	// What belongs to all tenants needs none.
+	_, err = c.CountRequest(t.Context(), "example.org", 0, 1)
+	require.NoError(t, err)
+	require.NoError(t, c.SetRateLimit(t.Context(), webnavigator.RateLimit{Domain: "example.org", Status: webnavigator.RateOK}))
+	_, found, err := c.RateLimit(t.Context(), "example.org")
+	require.NoError(t, err)
+	require.True(t, found)
+	_, err = c.LimitedDomains(t.Context())
+	require.NoError(t, err)
+
+	_, err = webnavigator.New(webnavigator.Params{DB: db, Config: webnavigator.Config{DefaultTenant: " "}})
+	require.ErrorIs(t, err, tenant.ErrInvalid)
+	_, err = webnavigator.New(webnavigator.Params{})
+	require.ErrorContains(t, err, "Params.DB")
+}
+
+func TestTheSystemOwnsNothing(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	for name, err := range use(c, tenant.System(t.Context(), "test")) {
+		switch name {
+		case "Purge", "CacheStats":
+			require.NoError(t, err, name)
+		default:
+			require.Error(t, err, name)
+		}
+	}
+}
+
+func TestAvailableIsAskedEachTime(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	require.True(t, c.Available(t.Context()))
+	require.NoError(t, db.Close(t.Context()))
+	require.False(t, c.Available(t.Context()))
+
+	var early *webnavigator.Client
+	app := fx.New(fx.NopLogger, fxdb.Module, webnavigator.Module, fx.Replace(fxdb.Config{URL: "postgres://nobody@127.0.0.1:1/nowhere"}), fx.Populate(&early))
+	require.NoError(t, app.Err())
+	require.False(t, early.Available(t.Context()))
+	_, _, err := early.GetByURL(as(t, "acme"), page)
+	require.ErrorIs(t, err, fxdb.ErrNotStarted)
+	_, err = early.CountRequest(t.Context(), "example.org", 0, 1)
+	require.ErrorIs(t, err, fxdb.ErrNotStarted, "a limit that can't be counted is no permission")
+	_, err = early.LimitedDomains(t.Context())
+	require.ErrorIs(t, err, fxdb.ErrNotStarted)
+}

@@ -1,0 +1,226 @@
+package webnavigator
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// DefaultTTL is how long content is kept unless the caller says otherwise.
+const DefaultTTL = 24 * time.Hour
+
+// Content is what was extracted from a page.
+type Content struct {
+	ID             string         `json:"id"`  // a UUID, made by StoreContent
+	URL            string         `json:"url"` // at most 2048 bytes
+	Title          string         `json:"title"`
+	Text           string         `json:"text"`
+	HTML           *string        `json:"html"`
+	Links          []Link         `json:"links"`
+	Images         []Image        `json:"images"`
+	Metadata       PageMeta       `json:"metadata"`
+	Quality        Quality        `json:"quality"`         // default unknown
+	QualityDetail  QualityDetail  `json:"quality_detail"`  // nil: none
+	ContentHash    string         `json:"content_hash"`    // SHA-256 in hex; default: of Text
+	ExtractedAt    time.Time      `json:"extracted_at"`    // default now
+	ExtractionType ExtractionType `json:"extraction_type"` // default main_content
+	ExtractionTime time.Duration  `json:"extraction_time"` // kept in ms
+	TTL            time.Duration  `json:"ttl"`             // how long it is kept; default DefaultTTL, read as what is left
+}
+
+// Link is a link on a page.
+type Link struct {
+	URL       string   `json:"url"`
+	Text      string   `json:"text"`
+	Type      LinkType `json:"type"`
+	Relevance float64  `json:"relevance"`
+}
+
+// Image is an image on a page, its size in pixels where that is known.
+type Image struct {
+	URL    string `json:"url"`
+	Alt    string `json:"alt"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// PageMeta is what a page and its response say of themselves.
+type PageMeta struct {
+	Description   string            `json:"description,omitempty"`
+	StatusCode    int               `json:"status_code,omitempty"`
+	ContentType   string            `json:"content_type,omitempty"`
+	ContentLength int64             `json:"content_length,omitempty"` // bytes
+	LastModified  *time.Time        `json:"last_modified,omitempty"`
+	CacheControl  string            `json:"cache_control,omitempty"`
+	MetaTags      map[string]string `json:"meta_tags,omitempty"`
+	OpenGraph     map[string]string `json:"open_graph,omitempty"`
+	Language      string            `json:"language,omitempty"`
+	Author        string            `json:"author,omitempty"`
+	PublishedAt   *time.Time        `json:"published_at,omitempty"`
+	Domain        string            `json:"domain,omitempty"`
+	IsSecure      bool              `json:"is_secure,omitempty"`
+}
+
+// QualityDetail is how a quality was found, in the words of who assessed it.
+type QualityDetail map[string]any
+
+func (c Content) validate() error {
+	err := firstError(
+		checkURL("url", c.URL),
+		checkStorable("title", c.Title),
+		checkStorable("text", c.Text),
+		checkEnum("quality", cmp.Or(c.Quality, QualityUnknown), qualities),
+		checkEnum("extraction_type", cmp.Or(c.ExtractionType, MainContent), extractionTypes),
+		check("extraction_time", "must not be negative", c.ExtractionTime >= 0),
+		check("ttl", "must not be negative", c.TTL >= 0),
+	)
+	if c.HTML != nil {
+		err = firstError(err, checkStorable("html", *c.HTML))
+	}
+	if c.ContentHash != "" {
+		sum, hexErr := hex.DecodeString(c.ContentHash)
+		err = firstError(err, check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
+	}
+	for _, l := range c.Links {
+		err = firstError(err, checkEnum("links.type", l.Type, linkTypes))
+	}
+	return err
+}
+
+func (c Content) hash() string {
+	if c.ContentHash != "" {
+		return strings.ToLower(c.ContentHash)
+	}
+	sum := sha256.Sum256([]byte(c.Text))
+	return hex.EncodeToString(sum[:])
+}
+
+// A row that this statement has inserted has no xmax; one that it found has its
+// own transaction's there.
+const storeContentSQL = `
+insert into web.contents (url, title, content, html, content_hash, quality, quality_detail, metadata, links, images, extraction_type,
+    extracted_at, cached_until, extraction_time_ms, content_size_bytes)
+values (@url::text, @title::text, @text::text, @html::text, @hash::text, @quality::text, @detail::jsonb, @metadata::jsonb, @links::jsonb,
+    @images::jsonb, @extraction_type::text, coalesce(@extracted_at::timestamptz, now()), now() + @ttl::interval, @extraction_ms::bigint, @size::bigint)
+on conflict (tenant_id, url, content_hash) do update set
+    title = excluded.title, metadata = excluded.metadata, links = excluded.links, images = excluded.images,
+    extracted_at = excluded.extracted_at, cached_until = excluded.cached_until
+returning id::text as id, xmax = 0 as inserted`
+
+// StoreContent keeps a page's content until its TTL is over, and returns its id.
+// What has the same URL and hash is kept once: its title, metadata, links, images
+// and times are refreshed, and inserted is false.
+func (c *Client) StoreContent(ctx context.Context, content Content) (id string, inserted bool, err error) {
+	if err := content.validate(); err != nil {
+		return "", false, wrap("store content", err)
+	}
+	args := pgx.NamedArgs{
+		"url": content.URL, "title": content.Title, "text": content.Text, "html": content.HTML, "hash": content.hash(),
+		"quality": cmp.Or(content.Quality, QualityUnknown), "extraction_type": cmp.Or(content.ExtractionType, MainContent),
+		"extracted_at": orNull(content.ExtractedAt), "ttl": cmp.Or(content.TTL, DefaultTTL),
+		"extraction_ms": content.ExtractionTime.Milliseconds(), "size": len(content.Text), "detail": nil,
+	}
+	parts := map[string]any{"metadata": content.Metadata, "links": orEmpty(content.Links), "images": orEmpty(content.Images)}
+	if content.QualityDetail != nil {
+		parts["detail"] = content.QualityDetail
+	}
+	for field, part := range parts {
+		if args[field], err = encode(field, part); err != nil {
+			return "", false, wrap("store content", err)
+		}
+	}
+	stored, err := one[struct {
+		ID       string
+		Inserted bool
+	}](ctx, c, storeContentSQL, args)
+	return stored.ID, stored.Inserted, wrap("store content", err)
+}
+
+// orNull sends a zero time as null, so that the server's clock decides.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// orEmpty turns nil, which JSON would call null, into an empty list.
+func orEmpty[T any](values []T) []T {
+	if values == nil {
+		return []T{}
+	}
+	return values
+}
+
+var getByURLSQL = `
+with hit as (
+    update web.cache set hit_count = hit_count + 1, last_accessed = now()
+    where url = @url and expires_at > now()
+    returning tenant_id, content_id
+), ` + modules.CacheCountSQL("web.cache_counters", "hit") + `
+select c.id::text as id, c.url, c.title, c.content as text, c.html, c.links, c.images, c.metadata, c.quality, c.quality_detail,
+       c.content_hash, c.extracted_at, c.extraction_type, c.extraction_time_ms as extraction_ms,
+       greatest(c.cached_until - now(), interval '0') as ttl
+from hit join web.contents c on c.tenant_id = hit.tenant_id and c.id = hit.content_id`
+
+type contentRow struct {
+	ID, URL, Title, Text    string
+	HTML                    *string
+	Links, Images, Metadata json.RawMessage
+	Quality                 Quality
+	QualityDetail           json.RawMessage
+	ContentHash             string
+	ExtractedAt             time.Time
+	ExtractionType          ExtractionType
+	ExtractionMs            int64
+	TTL                     time.Duration
+}
+
+func (r contentRow) content() (Content, error) {
+	c := Content{
+		ID: r.ID, URL: r.URL, Title: r.Title, Text: r.Text, HTML: r.HTML, Quality: r.Quality, ContentHash: r.ContentHash,
+		ExtractedAt: r.ExtractedAt, ExtractionType: r.ExtractionType, TTL: r.TTL,
+		ExtractionTime: time.Duration(r.ExtractionMs) * time.Millisecond,
+	}
+	for field, part := range map[string]struct {
+		raw  json.RawMessage
+		into any
+	}{
+		"links": {r.Links, &c.Links}, "images": {r.Images, &c.Images}, "metadata": {r.Metadata, &c.Metadata}, "quality_detail": {r.QualityDetail, &c.QualityDetail},
+	} {
+		if part.raw == nil {
+			continue
+		}
+		if err := json.Unmarshal(part.raw, part.into); err != nil {
+			return Content{}, fmt.Errorf("content %s: %s of another shape: %w", r.ID, field, modules.ErrInvalid)
+		}
+	}
+	return c, nil
+}
+
+// GetByURL returns the content that the cache has for a URL. It returns false,
+// and no error, when there is none or it has expired. It counts a hit or a miss.
+func (c *Client) GetByURL(ctx context.Context, url string) (Content, bool, error) {
+	if err := checkURL("url", url); err != nil {
+		return Content{}, false, wrap("get by url", err)
+	}
+	row, err := one[contentRow](ctx, c, getByURLSQL, pgx.NamedArgs{"url": url})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Content{}, false, nil
+	}
+	if err != nil {
+		return Content{}, false, wrap("get by url", err)
+	}
+	content, err := row.content()
+	return content, err == nil, wrap("get by url", err)
+}

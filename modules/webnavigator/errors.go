@@ -1,0 +1,36 @@
+package webnavigator
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Errors of this client. Each is of a class of package modules too.
+var (
+	// ErrTraversalNotFound is a modules.ErrNotFound.
+	ErrTraversalNotFound = fmt.Errorf("traversal %w", modules.ErrNotFound)
+	// ErrNodeNotFound is a modules.ErrNotFound.
+	ErrNodeNotFound = fmt.Errorf("node %w", modules.ErrNotFound)
+	// ErrUnknownContent is a modules.ErrReference.
+	ErrUnknownContent = fmt.Errorf("content: %w", modules.ErrReference)
+)
+
+// wrap gives an error its class and the operation.
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s: %w", name, operation, modules.Classify(err))
+}
+
+// wrapRow is wrap where one row is required: no row is missing.
+func wrapRow(operation string, err, missing error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = missing
+	}
+	return wrap(operation, err)
+}

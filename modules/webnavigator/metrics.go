@@ -1,0 +1,63 @@
+package webnavigator
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ExtractionMetrics are what the extraction of a page took and met. Times are
+// kept in ms.
+type ExtractionMetrics struct {
+	Total               time.Duration `json:"total"`
+	Fetch               time.Duration `json:"fetch"`
+	Parse               time.Duration `json:"parse"`
+	Sanitize            time.Duration `json:"sanitize"`
+	StatusCode          int           `json:"status_code"`    // of the response
+	ContentType         *string       `json:"content_type"`   // at most 100 bytes
+	ContentLength       *int64        `json:"content_length"` // bytes
+	RedirectCount       int           `json:"redirect_count"`
+	SSLVerified         bool          `json:"ssl_verified"`
+	MaliciousDetected   bool          `json:"malicious_detected"`
+	SanitizationApplied bool          `json:"sanitization_applied"`
+}
+
+func (m ExtractionMetrics) validate() error {
+	err := firstError(
+		check("total", "must not be negative", m.Total >= 0),
+		check("fetch", "must not be negative", m.Fetch >= 0),
+		check("parse", "must not be negative", m.Parse >= 0),
+		check("sanitize", "must not be negative", m.Sanitize >= 0),
+		checkInt32("status_code", m.StatusCode, 0),
+		checkInt32("redirect_count", m.RedirectCount, 0),
+	)
+	if m.ContentType != nil {
+		err = firstError(err, checkText("content_type", *m.ContentType, 100))
+	}
+	if m.ContentLength != nil {
+		err = firstError(err, check("content_length", "must not be negative", *m.ContentLength >= 0))
+	}
+	return err
+}
+
+const storeMetricsSQL = `
+insert into web.extraction_metrics (content_id, total_time_ms, fetch_time_ms, parse_time_ms, sanitize_time_ms, status_code, content_type,
+    content_length, redirect_count, ssl_verified, malicious_detected, sanitization_applied)
+values (@content_id::uuid, @total::bigint, @fetch::bigint, @parse::bigint, @sanitize::bigint, @status_code::int, @content_type::text,
+    @content_length::bigint, @redirects::int, @ssl::bool, @malicious::bool, @sanitized::bool)`
+
+// StoreMetrics adds the metrics of content's extraction. Content that is missing
+// is a modules.ErrReference.
+func (c *Client) StoreMetrics(ctx context.Context, contentID string, m ExtractionMetrics) error {
+	if err := firstError(checkUUID("content_id", contentID), m.validate()); err != nil {
+		return wrap("store metrics", err)
+	}
+	_, err := c.db.Exec(c.scope(ctx), storeMetricsSQL, pgx.NamedArgs{
+		"content_id": contentID, "total": m.Total.Milliseconds(), "fetch": m.Fetch.Milliseconds(),
+		"parse": m.Parse.Milliseconds(), "sanitize": m.Sanitize.Milliseconds(), "status_code": m.StatusCode,
+		"content_type": m.ContentType, "content_length": m.ContentLength, "redirects": m.RedirectCount,
+		"ssl": m.SSLVerified, "malicious": m.MaliciousDetected, "sanitized": m.SanitizationApplied,
+	})
+	return wrap("store metrics", err)
+}

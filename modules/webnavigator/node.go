@@ -1,0 +1,119 @@
+package webnavigator
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Node is a page that a traversal has found.
+type Node struct {
+	TraversalID string   `json:"traversal_id"`
+	URL         string   `json:"url"`       // at most 2048 bytes
+	Depth       int      `json:"depth"`     // from 0
+	ParentID    string   `json:"parent_id"` // the node that links to it; empty: none
+	LinkText    string   `json:"link_text"`
+	LinkType    LinkType `json:"link_type"` // empty: not known
+}
+
+func (n Node) validate() error {
+	err := firstError(
+		checkUUID("traversal_id", n.TraversalID),
+		checkURL("url", n.URL),
+		checkInt32("depth", n.Depth, 0),
+		checkStorable("link_text", n.LinkText),
+	)
+	if n.ParentID != "" {
+		err = firstError(err, checkUUID("parent_id", n.ParentID))
+	}
+	if n.LinkType != "" {
+		err = firstError(err, checkEnum("link_type", n.LinkType, linkTypes))
+	}
+	return err
+}
+
+// The second statement sees what another call committed while the first waited
+// for it; both are one transaction in one round trip.
+const (
+	addNodeSQL = `
+insert into web.traversal_nodes (traversal_id, url, depth, parent_id, link_text, link_type)
+values (@traversal_id::uuid, @url::text, @depth::int, nullif(@parent_id::text, '')::uuid, nullif(@link_text::text, ''), nullif(@link_type::text, ''))
+on conflict (tenant_id, traversal_id, url) do nothing
+returning id::text`
+
+	findNodeSQL = "select id::text from web.traversal_nodes where traversal_id = @traversal_id::uuid and url = @url::text"
+)
+
+// AddNode adds a page that is still to be visited and returns its id, a UUID. A
+// traversal has each URL once: of one that it has already the id is returned, and
+// existed is true. A traversal or parent that is missing is a
+// modules.ErrReference.
+func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, err error) {
+	if err := n.validate(); err != nil {
+		return "", false, wrap("add node", err)
+	}
+	args := pgx.NamedArgs{
+		"traversal_id": n.TraversalID, "url": n.URL, "depth": n.Depth, "parent_id": n.ParentID,
+		"link_text": n.LinkText, "link_type": n.LinkType,
+	}
+	b := &pgx.Batch{}
+	b.Queue(addNodeSQL, args).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&id)
+		if existed = errors.Is(err, pgx.ErrNoRows); existed {
+			return nil
+		}
+		return err
+	})
+	b.Queue(findNodeSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+	if err := c.db.SendBatch(c.scope(ctx), b).Close(); err != nil {
+		return "", false, wrap("add node", err)
+	}
+	return id, existed, nil
+}
+
+// The traversal's row comes after the node's. Each column changes only with the
+// statuses that it speaks of, and content counts once.
+const setNodeStatusSQL = `
+with node as (
+    select tenant_id, id, content_id as before from web.traversal_nodes where id = @id::uuid for no key update
+), changed as (
+    update web.traversal_nodes n set
+        status        = @status::text,
+        visited_at    = case when @status::text in ('visited', 'skipped', 'error') then now() else n.visited_at end,
+        content_id    = coalesce(nullif(@content_id::text, '')::uuid, n.content_id),
+        error_message = case @status::text when 'error' then nullif(@error::text, '') when 'visited' then null else n.error_message end
+    from node where n.tenant_id = node.tenant_id and n.id = node.id
+    returning n.tenant_id, n.traversal_id, n.content_id, node.before
+), counted as (
+    update web.traversals t set total_content_bytes = t.total_content_bytes + c.content_size_bytes
+    from changed join web.contents c on c.tenant_id = changed.tenant_id and c.id = changed.content_id
+    where t.tenant_id = changed.tenant_id and t.id = changed.traversal_id and changed.before is distinct from changed.content_id
+)
+select count(*) from changed`
+
+// SetNodeStatus says what became of a page. Visited, skipped and error stamp the
+// time; errorText goes with error only, and visited clears it. An empty contentID
+// keeps the content that the node has; new content adds to its traversal's bytes.
+// A missing node is ErrNodeNotFound, missing content a modules.ErrReference.
+func (c *Client) SetNodeStatus(ctx context.Context, id string, status NodeStatus, contentID, errorText string) error {
+	err := firstError(
+		checkUUID("id", id),
+		checkEnum("status", status, nodeStatuses),
+		check("error_text", "must be empty unless the status is error", errorText == "" || status == NodeError),
+		checkStorable("error_text", errorText),
+	)
+	if contentID != "" {
+		err = firstError(err, checkUUID("content_id", contentID))
+	}
+	if err != nil {
+		return wrap("set node status", err)
+	}
+	n, err := value[int64](ctx, c, setNodeStatusSQL, pgx.NamedArgs{
+		"id": id, "status": status, "content_id": contentID, "error": errorText,
+	})
+	if err == nil && n == 0 {
+		err = ErrNodeNotFound
+	}
+	return wrap("set node status", err)
+}

@@ -1,0 +1,123 @@
+package webnavigator
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Traversal is a walk along links from a page.
+type Traversal struct {
+	SessionID      string   `json:"session_id"` // the caller's, unique in the tenant, 1 to 64 bytes
+	StartURL       string   `json:"start_url"`  // at most 2048 bytes
+	MaxDepth       int      `json:"max_depth"`  // 1 to 10
+	MaxPages       int      `json:"max_pages"`  // from 1
+	Strategy       Strategy `json:"strategy"`
+	SameDomainOnly bool     `json:"same_domain_only"`
+	RespectRobots  bool     `json:"respect_robots"` // obey robots.txt
+}
+
+func (t Traversal) validate() error {
+	return firstError(
+		checkSession(t.SessionID),
+		checkURL("start_url", t.StartURL),
+		check("max_depth", "must be from 1 to 10", t.MaxDepth >= 1 && t.MaxDepth <= 10),
+		checkInt32("max_pages", t.MaxPages, 1),
+		checkEnum("strategy", t.Strategy, strategies),
+	)
+}
+
+func checkSession(id string) error { return checkText("session_id", id, 64) }
+
+const startTraversalSQL = `
+insert into web.traversals (session_id, start_url, max_depth, max_pages, strategy, same_domain_only, respect_robots_txt, status)
+values (@session_id, @start_url, @max_depth::int, @max_pages::int, @strategy, @same_domain_only::bool, @respect_robots::bool, 'running')
+returning id::text`
+
+// StartTraversal adds a traversal that is running and returns its id, a UUID. A
+// session that the tenant has already is a modules.ErrConflict.
+func (c *Client) StartTraversal(ctx context.Context, t Traversal) (string, error) {
+	if err := t.validate(); err != nil {
+		return "", wrap("start traversal", err)
+	}
+	id, err := value[string](ctx, c, startTraversalSQL, pgx.NamedArgs{
+		"session_id": t.SessionID, "start_url": t.StartURL, "max_depth": t.MaxDepth, "max_pages": t.MaxPages,
+		"strategy": t.Strategy, "same_domain_only": t.SameDomainOnly, "respect_robots": t.RespectRobots,
+	})
+	return id, wrap("start traversal", err)
+}
+
+// Each column changes only with the statuses that it speaks of.
+const setTraversalStatusSQL = `
+update web.traversals set
+    status        = @status::text,
+    completed_at  = case when @status::text in ('completed', 'failed') then now() else completed_at end,
+    error_message = case @status::text when 'failed' then nullif(@error::text, '') when 'completed' then null else error_message end
+where session_id = @session_id`
+
+// SetTraversalStatus moves a session's traversal on. Completed and failed stamp
+// the time; errorText goes with failed only, and completed clears it. A missing
+// one is ErrTraversalNotFound.
+func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, status TraversalStatus, errorText string) error {
+	err := firstError(
+		checkSession(sessionID),
+		checkEnum("status", status, traversalStatuses),
+		check("error_text", "must be empty unless the status is failed", errorText == "" || status == TraversalFailed),
+		checkStorable("error_text", errorText),
+	)
+	if err != nil {
+		return wrap("set traversal status", err)
+	}
+	return c.setTraversal(ctx, "set traversal status", setTraversalStatusSQL,
+		pgx.NamedArgs{"session_id": sessionID, "status": status, "error": errorText})
+}
+
+// NoteRateLimit adds to how often a session's traversal met a rate limit. A
+// missing one is ErrTraversalNotFound.
+func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
+	if err := checkSession(sessionID); err != nil {
+		return wrap("note rate limit", err)
+	}
+	return c.setTraversal(ctx, "note rate limit",
+		"update web.traversals set rate_limit_encounters = rate_limit_encounters + 1 where session_id = @session_id",
+		pgx.NamedArgs{"session_id": sessionID})
+}
+
+func (c *Client) setTraversal(ctx context.Context, operation, sql string, args pgx.NamedArgs) error {
+	tag, err := c.db.Exec(c.scope(ctx), sql, args)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrTraversalNotFound
+	}
+	return wrap(operation, err)
+}
+
+// TraversalStats are a traversal's figures, counted from its nodes.
+type TraversalStats struct {
+	TraversalID         string          `json:"traversal_id"`
+	Status              TraversalStatus `json:"status"`
+	PagesVisited        int64           `json:"pages_visited"`
+	PagesSkipped        int64           `json:"pages_skipped"`
+	PagesPending        int64           `json:"pages_pending"`
+	ErrorsEncountered   int64           `json:"errors_encountered"`
+	MaxDepthReached     int             `json:"max_depth_reached"` // of the pages that are not pending
+	TotalContentBytes   int64           `json:"total_content_bytes"`
+	RateLimitEncounters int             `json:"rate_limit_encounters"`
+	StartedAt           time.Time       `json:"started_at"`
+	CompletedAt         *time.Time      `json:"completed_at"`
+}
+
+const traversalStatsSQL = `
+select traversal_id::text as traversal_id, status, pages_visited, pages_skipped, pages_pending, errors_encountered, max_depth_reached,
+       total_content_bytes, rate_limit_encounters, started_at, completed_at
+from web.traversal_stats where session_id = @session_id`
+
+// TraversalStats returns the figures of a session's traversal, or
+// ErrTraversalNotFound.
+func (c *Client) TraversalStats(ctx context.Context, sessionID string) (TraversalStats, error) {
+	if err := checkSession(sessionID); err != nil {
+		return TraversalStats{}, wrap("traversal stats", err)
+	}
+	s, err := one[TraversalStats](ctx, c, traversalStatsSQL, pgx.NamedArgs{"session_id": sessionID})
+	return s, wrapRow("traversal stats", err, ErrTraversalNotFound)
+}
