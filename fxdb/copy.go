@@ -22,21 +22,21 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 	if err != nil {
 		return 0, err
 	}
-	if s == nil {
-		conn, err := db.acquire(ctx, nil, forCall)
+	if s.isZero() {
+		conn, err := db.acquire(ctx, s, forCall, 0)
 		if err != nil {
 			return 0, err
 		}
 		defer conn.Release()
 		return conn.Conn().CopyFrom(ctx, table, columns, src)
 	}
-	if s.tenant != "" && len(columns) == 0 {
+	if s.tenant && len(columns) == 0 {
 		return 0, errors.New("fxdb: copy: no columns are named")
 	}
 	// A source can be read once, so this must not be tried again.
 	var n int64
-	err = db.inTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		if s.tenant == "" {
+	_, err = db.inTx(ctx, pgx.TxOptions{}, false, func(tx pgx.Tx) error {
+		if !s.tenant {
 			n, err = tx.CopyFrom(ctx, table, columns, src)
 			return err
 		}

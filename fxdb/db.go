@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
@@ -29,6 +30,9 @@ type core struct {
 	application string // application_name of the pool's connections
 	log         *zap.Logger
 	monitor     *lifecycle.Monitor
+	tracer      pgx.QueryTracer   // all of the pool's in one
+	mode        pgx.QueryExecMode // of statements that do not say
+	statements  int               // how many a connection keeps prepared
 
 	mu      sync.Mutex
 	clients []*client
@@ -43,6 +47,7 @@ type client struct {
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
+	system        atomic.Uint64 // uses outside any tenant
 }
 
 // newMonitor checks the configuration and builds the pool. It opens no
@@ -71,9 +76,7 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 	if password != nil {
 		pc.BeforeConnect = password.beforeConnect()
 	}
-	if len(o.tracers) > 0 {
-		pc.ConnConfig.Tracer = multitracer.New(o.tracers...)
-	}
+	pc.ConnConfig.Tracer = multitracer.New(append(o.tracers, prepareTracer{})...)
 	sources, err := migrate.Check(o.sources)
 	if err != nil {
 		return nil, cfg, fmt.Errorf("fxdb: %w", err)
@@ -121,8 +124,11 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 }
 
 func newDB(cfg Config, log *zap.Logger, m *lifecycle.Monitor) *DB {
-	application := m.Pool().Config().ConnConfig.RuntimeParams["application_name"]
-	db := &DB{core: &core{cfg: cfg, application: application, log: log, monitor: m}}
+	cc := m.Pool().Config().ConnConfig
+	db := &DB{core: &core{
+		cfg: cfg, application: cc.RuntimeParams["application_name"], log: log, monitor: m,
+		tracer: cc.Tracer, mode: cc.DefaultQueryExecMode, statements: cc.StatementCacheCapacity,
+	}}
 	return db.Named(rootClient)
 }
 

@@ -2,6 +2,7 @@ package fxdb
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,16 +21,16 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.ofTenant() != "" {
+	if s.tenant {
 		return nil, ErrUnscoped
 	}
-	return db.acquire(ctx, nil, forCall)
+	return db.acquire(ctx, scope{}, forCall, 0)
 }
 
 // Ping sends an empty statement. It needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
 	// An empty statement reads nothing, so a tenant in ctx does not matter.
-	conn, err := db.acquire(ctx, nil, forCall)
+	conn, err := db.acquire(ctx, scope{}, forCall, 0)
 	if err != nil {
 		return err
 	}
@@ -37,33 +38,69 @@ func (db *DB) Ping(ctx context.Context) error {
 	return conn.Ping(ctx)
 }
 
-// Exec runs one statement. With an identity in ctx it and the tenant's settings
-// are one transaction in one round trip; several statements in one text need
-// InTx then.
+// Exec runs a statement. With an identity in ctx it and the tenant's settings are
+// one transaction in one round trip; several statements in one text take four.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	conn, err := db.acquire(ctx, s, forCall)
+	tag, again, err := db.exec(ctx, s, 0, sql, args)
+	if again {
+		return db.resendExec(ctx, err, s, sql, args)
+	}
+	return tag, err
+}
+
+func (db *DB) resendExec(ctx context.Context, lost error, s scope, sql string, args []any) (tag pgconn.CommandTag, err error) {
+	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
+		tag, again, err = db.exec(ctx, s, within, sql, args)
+		return again, err
+	})
+	return tag, err
+}
+
+func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, again bool, err error) {
+	conn, err := db.acquire(ctx, s, forCall, within)
+	if err != nil {
+		return tag, false, err
+	}
+	defer conn.Release()
+	if s.isZero() {
+		tag, err = conn.Exec(ctx, sql, args...)
+	} else {
+		tag, err = db.execScoped(ctx, conn, s, sql, args)
+	}
+	if err != nil {
+		return tag, mayResend(ctx, conn.Conn(), err, isIdempotent(ctx)), err
+	}
+	return tag, false, nil
+}
+
+func (db *DB) execScoped(ctx context.Context, conn *pgxpool.Conn, s scope, sql string, args []any) (pgconn.CommandTag, error) {
+	mode := db.core.mode
+	if len(args) == 0 {
+		// As pgx does: what has no parameters is not worth a preparation.
+		mode = pgx.QueryExecModeExec
+	}
+	var f flight
+	if err := f.send(ctx, db, conn.Conn(), s, mode, sql, args); err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	tag, err := f.exec()
+	if len(args) > 0 || !isSeveral(err) {
+		return tag, err
+	}
+	// Nothing ran. Several statements can go with no other in one flight.
+	tx, err := begin(ctx, conn, s, pgx.TxOptions{})
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	defer conn.Release()
-	if s == nil {
-		return conn.Exec(ctx, sql, args...)
-	}
-	br := conn.SendBatch(ctx, s.statement(sql, args))
-	_, err = br.Exec()
-	var tag pgconn.CommandTag
-	if err == nil {
-		tag, err = br.Exec()
-	}
-	// The transaction commits when the batch ends; its failure is the statement's.
-	if closeErr := br.Close(); err == nil {
-		err = closeErr
+	if tag, err = tx.Exec(ctx, sql); err == nil {
+		err = tx.Commit(ctx)
 	}
 	if err != nil {
+		_ = rollback(ctx, tx) // the first error is the reason
 		return pgconn.CommandTag{}, err
 	}
 	return tag, nil
@@ -77,29 +114,52 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if err != nil {
 		return errRows{err}, err
 	}
-	conn, err := db.acquire(ctx, s, forHolding)
+	r, again, err := db.query(ctx, s, 0, sql, args)
+	if again {
+		r, err = db.resendQuery(ctx, err, s, sql, args)
+	}
 	if err != nil {
 		return errRows{err}, err
 	}
-	if s == nil {
-		r, err := conn.Query(ctx, sql, args...)
-		if err != nil {
-			conn.Release()
-			return errRows{err}, err
-		}
-		return &rows{Rows: r, conn: conn}, nil
+	return r, nil
+}
+
+func (db *DB) resendQuery(ctx context.Context, lost error, s scope, sql string, args []any) (r *rows, err error) {
+	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
+		r, again, err = db.query(ctx, s, within, sql, args)
+		return again, err
+	})
+	return r, err
+}
+
+func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql string, args []any) (_ *rows, again bool, err error) {
+	conn, err := db.acquire(ctx, s, forHolding, within)
+	if err != nil {
+		return nil, false, err
 	}
-	br := conn.SendBatch(ctx, s.statement(sql, args))
-	_, err = br.Exec()
-	if err == nil {
-		var r pgx.Rows
-		if r, err = br.Query(); err == nil {
-			return &rows{Rows: r, conn: conn, batch: br}, nil
+	r := &rows{conn: conn}
+	if s.isZero() {
+		r.Rows, err = conn.Query(ctx, sql, args...)
+	} else if err = r.flight.send(ctx, db, conn.Conn(), s, db.core.mode, sql, args); err == nil {
+		r.Rows, err = r.flight.query()
+	}
+	if err != nil {
+		again = mayResend(ctx, conn.Conn(), err, isIdempotent(ctx))
+		conn.Release()
+		return nil, again, err
+	}
+	if isIdempotent(ctx) {
+		// Until its user has seen a row it may still be sent again.
+		pc := conn.Conn()
+		r.ahead, r.has = true, r.Rows.Next()
+		if !r.has {
+			r.Close()
+			if err := r.Err(); mayResend(ctx, pc, err, true) {
+				return nil, true, err
+			}
 		}
 	}
-	_ = br.Close() // the first error is the reason
-	conn.Release()
-	return errRows{err}, err
+	return r, false, nil
 }
 
 // QueryRow runs a statement that returns at most one row. Call Scan: it gives
@@ -109,14 +169,11 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err != nil {
 		return errRow{err}
 	}
-	conn, err := db.acquire(ctx, s, forCall)
-	if err != nil {
+	r := &row{db: db, ctx: ctx, scope: s, sql: sql, args: args}
+	if err := r.send(0); err != nil {
 		return errRow{err}
 	}
-	if s == nil {
-		return &row{row: conn.QueryRow(ctx, sql, args...), conn: conn}
-	}
-	return &row{conn: conn, batch: conn.SendBatch(ctx, s.statement(sql, args))}
+	return r
 }
 
 // SendBatch sends the statements of b in one round trip. Close the results:
@@ -127,18 +184,17 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
-	conn, err := db.acquire(ctx, s, forHolding)
+	conn, err := db.acquire(ctx, s, forHolding, 0)
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
-	at := -1
-	if s != nil {
-		b, at = s.before(b)
+	switch {
+	case s.isZero() || b.Len() == 0:
+		return newBatchResults(conn, conn.SendBatch(ctx, b), -1)
+	case db.core.mode == pgx.QueryExecModeCacheStatement && !begins(b):
+		return db.sendBatch(ctx, conn, s, b)
+	default:
+		scoped, at := s.before(b)
+		return newBatchResults(conn, conn.SendBatch(ctx, scoped), at)
 	}
-	br := conn.SendBatch(ctx, b)
-	r := &batchResults{BatchResults: br, conn: conn, scopeAt: at}
-	if tx := br.Tx(); tx != nil {
-		r.tx = &transaction{Tx: tx, conn: conn}
-	}
-	return r
 }

@@ -1,6 +1,10 @@
 package fxdb
 
 import (
+	"context"
+	"errors"
+	"time"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -8,12 +12,13 @@ import (
 )
 
 // rows gives the connection back when it is closed, by its user or by itself at
-// its end. batch is set where a scope stands before the statement.
+// its end.
 type rows struct {
 	pgx.Rows
-	conn  *pgxpool.Conn
-	batch pgx.BatchResults
-	err   error // of the commit
+	conn       *pgxpool.Conn
+	flight     flight // where a scope stands before the statement
+	err        error  // of the commit
+	ahead, has bool   // the next row was asked for, and is there
 }
 
 func (r *rows) Close() {
@@ -21,11 +26,19 @@ func (r *rows) Close() {
 	if r.conn == nil {
 		return
 	}
-	if r.batch != nil {
-		r.err = r.batch.Close()
+	if r.flight.results != nil {
+		r.err = r.flight.end(r.CommandTag(), r.Rows.Err())
 	}
 	r.conn.Release()
 	r.conn = nil
+}
+
+// Conn is the connection that the rows come from.
+func (r *rows) Conn() *pgx.Conn {
+	if r.flight.conn != nil {
+		return r.flight.conn
+	}
+	return r.Rows.Conn()
 }
 
 func (r *rows) Err() error {
@@ -36,6 +49,10 @@ func (r *rows) Err() error {
 }
 
 func (r *rows) Next() bool {
+	if r.ahead {
+		r.ahead = false
+		return r.has
+	}
 	if r.Rows.Next() {
 		return true
 	}
@@ -61,25 +78,134 @@ func (r *rows) Values() ([]any, error) {
 
 // row gives the connection back when it is scanned.
 type row struct {
-	row   pgx.Row
-	conn  *pgxpool.Conn
-	batch pgx.BatchResults
+	db    *DB
+	ctx   context.Context
+	scope scope
+	sql   string
+	args  []any
+
+	conn   *pgxpool.Conn
+	row    pgx.Row // where there is no scope
+	flight flight
+	err    error // of its sending
 }
 
-func (r *row) Scan(dest ...any) (err error) {
-	defer r.conn.Release() // a custom Scan method may panic
-	if r.batch == nil {
-		return r.row.Scan(dest...)
-	}
-	defer func() {
-		if closeErr := r.batch.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	if _, err := r.batch.Exec(); err != nil {
+// send takes a connection for the statement and sends it. Only the first can fail
+// here.
+func (r *row) send(within time.Duration) (err error) {
+	if r.conn, err = r.db.acquire(r.ctx, r.scope, forCall, within); err != nil {
 		return err
 	}
-	return r.batch.QueryRow().Scan(dest...)
+	if r.scope.isZero() {
+		r.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
+		return nil
+	}
+	r.err = r.flight.send(r.ctx, r.db, r.conn.Conn(), r.scope, r.db.core.mode, r.sql, r.args)
+	return nil
+}
+
+func (r *row) Scan(dest ...any) error {
+	again, err := r.scan(dest)
+	if !again {
+		return err
+	}
+	return r.db.resend(r.ctx, err, func(within time.Duration) (bool, error) {
+		if err := r.send(within); err != nil {
+			return false, err
+		}
+		return r.scan(dest)
+	})
+}
+
+func (r *row) scan(dest []any) (again bool, err error) {
+	defer r.conn.Release() // a custom Scan method may panic
+	if r.scope.isZero() {
+		err = r.row.Scan(dest...)
+	} else {
+		err = r.scanFlight(dest)
+	}
+	if err != nil {
+		return mayResend(r.ctx, r.conn.Conn(), err, isIdempotent(r.ctx)), err
+	}
+	return false, nil
+}
+
+func (r *row) scanFlight(dest []any) error {
+	if r.err != nil {
+		return r.err
+	}
+	if len(dest) == 1 {
+		if _, ok := dest[0].(pgx.RowScanner); ok { // it wants rows
+			rows, err := r.flight.query()
+			if err != nil {
+				return err
+			}
+			err = scanOne(rows, dest)
+			return r.flight.end(rows.CommandTag(), err)
+		}
+	}
+	result, err := r.flight.receive()
+	if err != nil {
+		return r.flight.end(pgconn.CommandTag{}, err)
+	}
+	ended := false
+	defer func() {
+		if !ended { // a panic
+			_ = r.flight.end(pgconn.CommandTag{}, nil)
+		}
+	}()
+	tag, err := scanResult(r.flight.conn.TypeMap(), result, dest)
+	ended = true
+	return r.flight.end(tag, err)
+}
+
+// scanResult reads the first row as pgx.Conn.QueryRow does, without what Rows need.
+// result is nil for an empty statement.
+func scanResult(types *pgtype.Map, result *pgconn.ResultReader, dest []any) (tag pgconn.CommandTag, err error) {
+	if result == nil {
+		return tag, pgx.ErrNoRows
+	}
+	for _, d := range dest {
+		if _, ok := d.(*pgtype.DriverBytes); ok {
+			err = errDriverBytes
+		}
+	}
+	if err == nil {
+		if result.NextRow() {
+			err = pgx.ScanRow(types, result.FieldDescriptions(), result.Values(), dest...)
+		} else {
+			err = pgx.ErrNoRows
+		}
+	}
+	// What the server says comes first: it may follow a row.
+	tag, closeErr := result.Close()
+	if closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
+		err = closeErr
+	}
+	return tag, err
+}
+
+var errDriverBytes = errors.New("cannot scan into *pgtype.DriverBytes from QueryRow")
+
+// scanOne reads the first row as pgx.Conn.QueryRow does.
+func scanOne(rows pgx.Rows, dest []any) error {
+	defer rows.Close()
+	for _, d := range dest {
+		if _, ok := d.(*pgtype.DriverBytes); ok {
+			return errDriverBytes
+		}
+	}
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return pgx.ErrNoRows
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return err
+	}
+	rows.Close()
+	return rows.Err()
 }
 
 // errRow is the row of a statement that was not sent.
@@ -100,60 +226,3 @@ func (r errRows) Values() ([]any, error)                       { return nil, r.e
 func (r errRows) RawValues() [][]byte                          { return nil }
 func (r errRows) Conn() *pgx.Conn                              { return nil }
 func (r errRows) TypeMap() *pgtype.Map                         { return nil }
-
-// batchResults gives the connection back when it is closed; where the batch
-// began a transaction, that does it at its own end. The scope's result is kept
-// from its user.
-type batchResults struct {
-	pgx.BatchResults
-	conn    *pgxpool.Conn
-	tx      *transaction
-	scopeAt int // how many results until the scope's; negative: none, or behind
-}
-
-// next is called before a result is read.
-func (r *batchResults) next() error {
-	r.scopeAt--
-	if r.scopeAt != -1 {
-		return nil
-	}
-	_, err := r.BatchResults.Exec()
-	return err
-}
-
-func (r *batchResults) Exec() (pgconn.CommandTag, error) {
-	if err := r.next(); err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	return r.BatchResults.Exec()
-}
-
-func (r *batchResults) Query() (pgx.Rows, error) {
-	if err := r.next(); err != nil {
-		return errRows{err}, err
-	}
-	return r.BatchResults.Query()
-}
-
-func (r *batchResults) QueryRow() pgx.Row {
-	if err := r.next(); err != nil {
-		return errRow{err}
-	}
-	return r.BatchResults.QueryRow()
-}
-
-func (r *batchResults) Tx() pgx.Tx {
-	if r.tx == nil {
-		return nil
-	}
-	return r.tx
-}
-
-func (r *batchResults) Close() error {
-	err := r.BatchResults.Close()
-	if r.tx == nil && r.conn != nil {
-		r.conn.Release()
-		r.conn = nil
-	}
-	return err
-}

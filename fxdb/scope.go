@@ -17,18 +17,19 @@ import (
 
 // scope is the statement that stands before another, in the same transaction. It
 // sets what belongs to that transaction: the tenant, the client's name and limits.
-// nil means that there is nothing to set.
+// The zero scope has nothing to set.
 type scope struct {
-	sql    string
-	args   []any
-	tenant string // empty: none
+	text     *scopeText
+	identity tenant.Identity
+	tenant   bool // there is an identity
 }
 
 // scopeText is what a client's scopes have in common.
 type scopeText struct {
-	tenant string // sets $1, $2, $3 to the identity, then the rest
-	alone  string // sets the rest; empty where only a tenant needs a scope
-	rest   []any
+	tenant string // sets $1, $2, $3 to the identity, then behind
+	behind [][]byte
+	alone  string // sets rest; empty where only a tenant needs a scope
+	rest   [][]byte
 }
 
 // newScopeText writes a client's scope. All settings are local to the transaction
@@ -60,80 +61,91 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 		}
 		return "select " + strings.Join(calls, ", ")
 	}
-	t := &scopeText{}
-	for _, s := range rest {
-		t.rest = append(t.rest, s.value)
+	values := func(settings []setting) (all [][]byte) {
+		for _, s := range settings {
+			all = append(all, []byte(s.value))
+		}
+		return all
 	}
+	t := &scopeText{rest: values(rest)}
 	if limits != (ServerTimeouts{}) {
 		t.alone = text(rest)
 	}
 	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
 	if cfg.TenantRole != "" {
-		identity = append(identity, setting{name: "role"})
+		identity = append(identity, setting{"role", cfg.TenantRole})
 	}
-	t.tenant = text(append(identity, rest...))
+	all := slices.Concat(identity, rest)
+	t.tenant, t.behind = text(all), values(all[3:])
 	return t
 }
 
 // scopeOf reads the identity in ctx. It fails before anything is sent.
-func (db *DB) scopeOf(ctx context.Context) (*scope, error) {
+func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 	text := db.client.scope.Load()
 	id, ok := tenant.FromContext(ctx)
-	if !ok {
-		reason, system := tenant.SystemReason(ctx)
-		if db.client.requireTenant.Load() && !system {
-			return nil, ErrTenantRequired
+	if ok {
+		if err := id.Validate(); err != nil {
+			return scope{}, err
 		}
-		if system {
-			db.core.log.Debug("statement outside any tenant", zap.String("client", db.client.name), zap.String("reason", reason))
-		}
-		if text.alone == "" {
-			return nil, nil
-		}
-		return &scope{sql: text.alone, args: text.rest}, nil
+		return scope{text: text, identity: id, tenant: true}, nil
 	}
-	if err := id.Validate(); err != nil {
-		return nil, err
+	if reason, system := tenant.SystemReason(ctx); system {
+		db.client.system.Add(1)
+		db.core.log.Debug("statement outside any tenant", zap.String("client", db.client.name), zap.String("reason", reason))
+	} else if db.client.requireTenant.Load() {
+		return scope{}, ErrTenantRequired
 	}
-	args := make([]any, 0, 8)
-	args = append(args, id.Tenant, id.User, id.Session)
-	if role := db.core.cfg.TenantRole; role != "" {
-		args = append(args, role)
+	if text.alone == "" {
+		return scope{}, nil
 	}
-	return &scope{sql: text.tenant, args: append(args, text.rest...), tenant: id.Tenant}, nil
+	return scope{text: text}, nil
 }
 
-// ofTenant is the scope's tenant, empty where there is none.
-func (s *scope) ofTenant() string {
-	if s == nil {
-		return ""
+func (s scope) isZero() bool { return s.text == nil }
+
+func (s scope) sql() string {
+	if s.tenant {
+		return s.text.tenant
 	}
-	return s.tenant
+	return s.text.alone
+}
+
+// args are the scope's parameters, as pgx takes them.
+func (s scope) args() []any {
+	args := make([]any, 0, 8)
+	if s.tenant {
+		args = append(args, s.identity.Tenant, s.identity.User, s.identity.Session)
+	}
+	for _, v := range s.text.values(s.tenant) {
+		args = append(args, string(v))
+	}
+	return args
+}
+
+// values are the parameters that do not depend on the identity.
+func (t *scopeText) values(tenant bool) [][]byte {
+	if tenant {
+		return t.behind
+	}
+	return t.rest
 }
 
 // before returns a copy of b with the scope in front of its first statement:
 // after the BEGIN of Batch.BeginTx, which must come first. at is the place of
 // the scope's result among b's.
-func (s *scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
+func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 	c := *b
-	// Whether b began with Batch.BeginTx shows only in results.
-	if pgx.FailedBatchResults(b, nil).Tx() != nil {
+	if begins(b) {
 		at = 1
 	}
-	first := &pgx.QueuedQuery{SQL: s.sql, Arguments: s.args}
+	first := &pgx.QueuedQuery{SQL: s.sql(), Arguments: s.args()}
 	c.QueuedQueries = slices.Insert(slices.Clone(b.QueuedQueries), at, first)
 	return &c, at
 }
 
-// statement is a batch of the scope and one statement: without a BEGIN the
-// server runs a batch as one implicit transaction, committed at its end
-// (PostgreSQL's documentation, 55.2.4 "Pipelining").
-func (s *scope) statement(sql string, args []any) *pgx.Batch {
-	b := &pgx.Batch{}
-	b.Queue(s.sql, s.args...)
-	b.Queue(sql, args...)
-	return b
-}
+// begins reports whether b began with Batch.BeginTx, which shows only in results.
+func begins(b *pgx.Batch) bool { return pgx.FailedBatchResults(b, nil).Tx() != nil }
 
 // refuseUnscoped fails acquires from the pool itself when the context has an
 // identity: what would be sent on that connection carried none.
@@ -153,10 +165,12 @@ const (
 	forTransaction            // the same, for a transaction
 )
 
-// acquire takes a connection on behalf of this client.
-func (db *DB) acquire(ctx context.Context, s *scope, u use) (*pgxpool.Conn, error) {
+// acquire takes a connection on behalf of this client, within the acquire timeout
+// or, where it is not zero, within a shorter time.
+func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration) (*pgxpool.Conn, error) {
 	conn, err := db.core.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.ofTenant(), Caller: u != forCall, Transaction: u == forTransaction, Waiting: &db.client.waiting,
+		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
+		Waiting: &db.client.waiting, Timeout: within,
 	})
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ type ClientStats struct {
 	Held     int    `json:"held"`
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since the pool was made
+	System   uint64 `json:"system"`   // uses outside any tenant, by tenant.System, since then
 }
 
 // StatsHandler answers with Stats as JSON, for a mux of the program's own.
@@ -67,7 +68,7 @@ func (db *DB) Stats() Stats {
 	db.core.mu.Lock()
 	defer db.core.mu.Unlock()
 	for _, c := range db.core.clients {
-		s.Clients = append(s.Clients, ClientStats{c.name, held[c.name], int(c.waiting.Load()), c.acquired.Load()})
+		s.Clients = append(s.Clients, ClientStats{c.name, held[c.name], int(c.waiting.Load()), c.acquired.Load(), c.system.Load()})
 	}
 	return s
 }

@@ -10,12 +10,77 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/sethvargo/go-retry"
+
+	"github.com/agentagency/onepool/tenant"
 )
 
-// transaction gives the connection back at its end.
+// transaction gives the connection back at its end. Its statements run with the
+// identity that it began with, so one whose context has another is refused.
 type transaction struct {
 	pgx.Tx
-	conn *pgxpool.Conn
+	conn     *pgxpool.Conn // nil: given back, or a savepoint's
+	identity tenant.Identity
+	lost     bool // the connection broke
+}
+
+// ErrOtherTenant is returned for a statement in a transaction whose context has
+// another tenant or user than the transaction began with, or has one where the
+// transaction began with none. Begin another transaction for it.
+var ErrOtherTenant = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
+
+func (t *transaction) refuse(ctx context.Context) error {
+	id, ok := tenant.FromContext(ctx)
+	if ok && (id.Tenant != t.identity.Tenant || id.User != t.identity.User) {
+		return ErrOtherTenant
+	}
+	return nil
+}
+
+func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	if err := t.refuse(ctx); err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	return t.Tx.Exec(ctx, sql, args...)
+}
+
+func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if err := t.refuse(ctx); err != nil {
+		return errRows{err}, err
+	}
+	return t.Tx.Query(ctx, sql, args...)
+}
+
+func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if err := t.refuse(ctx); err != nil {
+		return errRow{err}
+	}
+	return t.Tx.QueryRow(ctx, sql, args...)
+}
+
+func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	if err := t.refuse(ctx); err != nil {
+		return pgx.FailedBatchResults(b, err)
+	}
+	return t.Tx.SendBatch(ctx, b)
+}
+
+func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+	if err := t.refuse(ctx); err != nil {
+		return 0, err
+	}
+	return t.Tx.CopyFrom(ctx, table, columns, src)
+}
+
+// Begin sets a savepoint, whose statements are refused alike.
+func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
+	if err := t.refuse(ctx); err != nil {
+		return nil, err
+	}
+	inner, err := t.Tx.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &transaction{Tx: inner, identity: t.identity}, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
@@ -32,6 +97,7 @@ func (t *transaction) Rollback(ctx context.Context) error {
 
 func (t *transaction) release() {
 	if t.conn != nil {
+		t.lost = t.conn.Conn().IsClosed()
 		t.conn.Release()
 		t.conn = nil
 	}
@@ -42,8 +108,12 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 
 // BeginTx starts a transaction and holds a connection until its Commit or
 // Rollback. With an identity in ctx the tenant's settings hold for all of it and
-// travel with BEGIN in one round trip (two where opts.BeginQuery is set); the
-// contexts of its statements no longer matter then.
+// travel with BEGIN in one round trip (two where opts.BeginQuery is set). Its
+// statements need no identity in their contexts; with another tenant's or user's
+// they fail with ErrOtherTenant.
+//
+// Where the connection is lost before the transaction has begun, it begins on
+// another one, within DB_CONNECTION_TIMEOUT_MS.
 //
 // The transaction must not be used by several goroutines at once.
 func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
@@ -51,32 +121,53 @@ func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := db.acquire(ctx, s, forTransaction)
+	tx, again, err := db.beginTx(ctx, s, 0, opts)
+	if again {
+		tx, err = db.resendBegin(ctx, err, s, opts)
+	}
 	if err != nil {
 		return nil, err
+	}
+	return tx, nil
+}
+
+func (db *DB) resendBegin(ctx context.Context, lost error, s scope, opts pgx.TxOptions) (tx *transaction, err error) {
+	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
+		tx, again, err = db.beginTx(ctx, s, within, opts)
+		return again, err
+	})
+	return tx, err
+}
+
+func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, again bool, err error) {
+	conn, err := db.acquire(ctx, s, forTransaction, within)
+	if err != nil {
+		return nil, false, err
 	}
 	tx, err := begin(ctx, conn, s, opts)
 	if err != nil {
+		// A transaction that has only begun did nothing, but BeginQuery may be anything.
+		again = mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx))
 		conn.Release()
-		return nil, err
+		return nil, again, err
 	}
-	return &transaction{Tx: tx, conn: conn}, nil
+	return &transaction{Tx: tx, conn: conn, identity: s.identity}, false, nil
 }
 
-func begin(ctx context.Context, conn *pgxpool.Conn, s *scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
+func begin(ctx context.Context, conn *pgxpool.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
 	switch {
-	case s == nil:
+	case s.isZero():
 		return conn.Conn().BeginTx(ctx, opts)
 	case opts.BeginQuery != "":
 		// It may be several statements, which a batch can't take.
 		if tx, err = conn.Conn().BeginTx(ctx, opts); err != nil {
 			return nil, err
 		}
-		_, err = tx.Exec(ctx, s.sql, s.args...)
+		_, err = tx.Exec(ctx, s.sql(), s.args()...)
 	default:
 		b := &pgx.Batch{}
 		b.BeginTx(opts)
-		b.Queue(s.sql, s.args...)
+		b.Queue(s.sql(), s.args()...)
 		br := conn.SendBatch(ctx, b)
 		err, tx = br.Close(), br.Tx()
 	}
@@ -114,13 +205,24 @@ const (
 //
 // When the server aborts the transaction with 40001 (serialization failure) or
 // 40P01 (deadlock), in fn or at commit, fn runs again in a new one, up to four
-// times. So fn must have no effects outside tx that can't be repeated. The
-// error of fn is returned as it is; a failed commit is wrapped.
+// times. It runs again too, for as long as DB_CONNECTION_TIMEOUT_MS, when the
+// connection is lost and the transaction is read-only or ctx is Idempotent. So fn
+// must have no effects outside tx that can't be repeated. The error of fn is
+// returned as it is; a failed commit is wrapped.
 func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
-	backoff := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
+	idempotent := opts.AccessMode == pgx.ReadOnly || isIdempotent(ctx)
+	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
+	var lost retry.Backoff
 	for {
-		err := db.inTx(ctx, opts, fn)
-		if !isAborted(err) {
+		again, err := db.inTx(ctx, opts, idempotent, fn)
+		backoff := aborted
+		switch {
+		case again:
+			if lost == nil {
+				lost = db.resendBackoff()
+			}
+			backoff = lost
+		case !isAborted(err):
 			return err
 		}
 		wait, stop := backoff.Next()
@@ -137,28 +239,32 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	}
 }
 
-func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) (err error) {
-	tx, err := db.BeginTx(ctx, opts)
+// inTx makes one attempt. again says that the connection broke, and that another
+// may be made.
+func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
+	begun, err := db.BeginTx(ctx, opts)
 	if err != nil {
-		return err
+		return false, err
 	}
+	tx := begun.(*transaction)
 	committing := false
 	defer func() {
-		if committing {
-			return
+		if !committing {
+			if rerr := rollback(ctx, tx); rerr != nil && err != nil && !tx.lost {
+				err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
+			}
 		}
-		if rerr := rollback(ctx, tx); rerr != nil && err != nil {
-			err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
-		}
+		again = err != nil && idempotent && tx.lost && ctx.Err() == nil &&
+			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}()
 	if err := fn(tx); err != nil {
-		return err
+		return false, err
 	}
 	committing = true
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return false, fmt.Errorf("commit: %w", err)
 	}
-	return nil
+	return false, nil
 }
 
 // isAborted reports whether the server gave the transaction up for another's

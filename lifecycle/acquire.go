@@ -81,9 +81,17 @@ type Request struct {
 	// for one acquire in 256, and for every one that takes the last connection.
 	Caller bool
 
+	// Skip is how many frames, from the caller of Acquire on, can't be the call
+	// site: those of a library that acquires for somebody else. Eight are kept,
+	// which a deep library would fill.
+	Skip int
+
 	// Transaction says that the connection is for a transaction of the calling
 	// goroutine's. See NestedMode.
 	Transaction bool
+
+	// Timeout is the longest wait, where it is shorter than the pool's; 0 is the pool's.
+	Timeout time.Duration
 
 	// Waiting, if set, is counted up while the request waits.
 	Waiting *atomic.Int64
@@ -104,7 +112,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	a := acquisitions.Get().(*acquisition)
 	a.Context, a.m, a.request = ctx, m, r
 	if n := m.acquires.Add(1); r.Caller || m.cfg.Callers || n%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 {
-		runtime.Callers(2, a.pcs[:])
+		runtime.Callers(2+r.Skip, a.pcs[:])
 	}
 	if err := m.refuseNested(a); err != nil {
 		a.tell(err)

@@ -69,7 +69,11 @@ func (a *acquisition) wait() *bound {
 	}
 	ctx, cancelCause := context.WithCancelCause(a.Context)
 	stop := context.AfterFunc(a.m.closing, func() { cancelCause(ErrDraining) })
-	ctx, cancel := context.WithTimeoutCause(ctx, a.m.cfg.AcquireTimeout, ErrAcquireTimeout)
+	timeout := a.m.cfg.AcquireTimeout
+	if a.request.Timeout != 0 {
+		timeout = min(timeout, a.request.Timeout)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrAcquireTimeout)
 	b := &bound{ctx: ctx, began: time.Now(), cancel: func() {
 		stop()
 		cancel()

@@ -241,8 +241,10 @@ func callSite(pcs []uintptr) string {
 func isOwnFrame(function string) bool {
 	for _, p := range []string{
 		"github.com/agentagency/onepool/fxdb.",
+		"github.com/agentagency/onepool/fxdb/fxdbsql.",
 		"github.com/agentagency/onepool/lifecycle.",
 		"github.com/jackc/pgx/v5",
+		"database/sql.",
 	} {
 		if strings.HasPrefix(function, p) {
 			return true

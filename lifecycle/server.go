@@ -96,6 +96,9 @@ func (m *Monitor) checkSize(limits []limit) error {
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
 	cc := m.cfg.Pool.ConnConfig.Copy()
 	cc.Tracer = nil
+	if name := cc.RuntimeParams["application_name"]; name != "" {
+		cc.RuntimeParams["application_name"] = name + "/health" // it is none of the pool's
+	}
 	if m.cfg.Pool.BeforeConnect != nil {
 		if err := m.cfg.Pool.BeforeConnect(ctx, cc); err != nil {
 			return nil, err

@@ -1,0 +1,283 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// batchResults gives the connection back when it is closed; where the batch
+// began a transaction, that does it at its own end. The scope's result is kept
+// from its user.
+type batchResults struct {
+	pgx.BatchResults
+	conn    *pgxpool.Conn
+	tx      *transaction
+	scopeAt int // how many results until the scope's; negative: none, or behind
+}
+
+func newBatchResults(conn *pgxpool.Conn, br pgx.BatchResults, scopeAt int) *batchResults {
+	r := &batchResults{BatchResults: br, conn: conn, scopeAt: scopeAt}
+	if tx := br.Tx(); tx != nil {
+		r.tx = &transaction{Tx: tx, conn: conn}
+	}
+	return r
+}
+
+// next is called before a result is read.
+func (r *batchResults) next() error {
+	r.scopeAt--
+	if r.scopeAt != -1 {
+		return nil
+	}
+	_, err := r.BatchResults.Exec()
+	return err
+}
+
+func (r *batchResults) Exec() (pgconn.CommandTag, error) {
+	if err := r.next(); err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	return r.BatchResults.Exec()
+}
+
+func (r *batchResults) Query() (pgx.Rows, error) {
+	if err := r.next(); err != nil {
+		return errRows{err}, err
+	}
+	return r.BatchResults.Query()
+}
+
+func (r *batchResults) QueryRow() pgx.Row {
+	if err := r.next(); err != nil {
+		return errRow{err}
+	}
+	return r.BatchResults.QueryRow()
+}
+
+func (r *batchResults) Tx() pgx.Tx {
+	if r.tx == nil {
+		return nil
+	}
+	return r.tx
+}
+
+func (r *batchResults) Close() error {
+	err := r.BatchResults.Close()
+	if r.tx == nil && r.conn != nil {
+		r.conn.Release()
+		r.conn = nil
+	}
+	return err
+}
+
+// sendBatch sends s and all of b as a flight. pgx's own batch forgets all that it
+// had prepared when one statement fails, the scope too.
+func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
+	f := &batchFlight{ctx: ctx, conn: conn, batch: b, st: statementsOf(conn.Conn(), db.core.statements)}
+	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
+	if f.tracer != nil {
+		f.ctx = f.tracer.TraceBatchStart(ctx, conn.Conn(), pgx.TraceBatchStartData{Batch: b})
+	}
+	if err := f.send(s); err != nil {
+		f.err = err
+		return f
+	}
+	if !f.results.NextResult() {
+		f.err = f.results.Close()
+	} else if _, err := f.results.ResultReader().Close(); err != nil {
+		f.err = err
+	}
+	return f
+}
+
+// batchFlight is the scope and a batch on their way, and its results.
+type batchFlight struct {
+	ctx     context.Context // as the tracers made it
+	conn    *pgxpool.Conn   // nil when it was given back
+	tracer  pgx.BatchTracer
+	st      *statements
+	used    []statementKey
+	batch   *pgx.Batch
+	results *pgconn.MultiResultReader
+	read    int        // how many results were begun
+	open    *batchRows // the last
+	err     error
+}
+
+func (f *batchFlight) send(s scope) error {
+	conn := f.conn.Conn()
+	f.used = append(f.used, statementKey{s.sql(), true})
+	queries := make([]query, len(f.batch.QueuedQueries))
+	for i, qq := range f.batch.QueuedQueries {
+		q := query{sql: qq.SQL, args: qq.Arguments, mode: pgx.QueryExecModeCacheStatement}
+		if len(q.args) > 0 {
+			if rewriter, ok := q.args[0].(pgx.QueryRewriter); ok {
+				q.args = q.args[1:]
+				var err error
+				if q, err = q.rewrite(f.ctx, conn, rewriter); err != nil {
+					return err
+				}
+			}
+		}
+		queries[i] = q
+		f.used = append(f.used, q.key())
+	}
+	if err := f.st.prepare(f.ctx, conn, f.used...); err != nil {
+		return err
+	}
+	b := &pgconn.Batch{}
+	f.st.addScope(b, s, true)
+	for _, q := range queries {
+		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
+		if err := f.st.add(b, conn, q); err != nil {
+			return err
+		}
+	}
+	f.results = conn.PgConn().ExecBatch(f.ctx, b)
+	return nil
+}
+
+var errBatchClosed = errors.New("batch already closed")
+
+// next goes to the next result.
+func (f *batchFlight) next() (*batchRows, error) {
+	if f.open != nil {
+		f.open.Close()
+	}
+	switch {
+	case f.err != nil:
+		return nil, f.err
+	case f.conn == nil:
+		return nil, errBatchClosed
+	}
+	r := &batchRows{flight: f, conn: f.conn.Conn(), began: time.Now()}
+	if f.read < len(f.batch.QueuedQueries) {
+		r.query = f.batch.QueuedQueries[f.read]
+		f.read++
+	}
+	if !f.results.NextResult() {
+		err := f.results.Close()
+		if err == nil {
+			err = errors.New("no more results in batch")
+		}
+		r.Rows = errRows{err}
+	} else {
+		r.Rows = pgx.RowsFromResultReader(r.conn.TypeMap(), f.results.ResultReader())
+	}
+	f.open = r
+	if err := r.Err(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (f *batchFlight) Exec() (pgconn.CommandTag, error) {
+	r, err := f.next()
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	r.Close()
+	return r.CommandTag(), r.Err()
+}
+
+func (f *batchFlight) Query() (pgx.Rows, error) {
+	r, err := f.next()
+	if err != nil {
+		return errRows{err}, err
+	}
+	return r, nil
+}
+
+func (f *batchFlight) QueryRow() pgx.Row {
+	r, err := f.next()
+	if err != nil {
+		return errRow{err}
+	}
+	return batchRow{r}
+}
+
+func (f *batchFlight) Tx() pgx.Tx { return nil }
+
+// Close reads what is left, with the callbacks of the queries, and gives the
+// connection back. The transaction commits here.
+func (f *batchFlight) Close() (err error) {
+	if f.conn == nil {
+		return f.err
+	}
+	defer func() {
+		if f.results != nil {
+			if err := f.results.Close(); f.err == nil {
+				f.err = err
+			}
+		}
+		if f.err != nil {
+			f.st.failed(f.err, f.used...)
+			if f.results != nil && f.conn.Conn().IsClosed() {
+				f.err = &sentError{f.err}
+			}
+		}
+		if f.tracer != nil {
+			f.tracer.TraceBatchEnd(f.ctx, f.conn.Conn(), pgx.TraceBatchEndData{Err: f.err})
+		}
+		f.conn.Release()
+		f.conn = nil
+		err = f.err
+	}()
+	for f.err == nil && f.read < len(f.batch.QueuedQueries) {
+		if fn := f.batch.QueuedQueries[f.read].Fn; fn != nil {
+			f.err = fn(f)
+		} else if _, err := f.Exec(); err != nil {
+			f.err = err
+		}
+	}
+	if f.open != nil {
+		f.open.Close()
+	}
+	return f.err
+}
+
+// batchRows are one result of a batch.
+type batchRows struct {
+	pgx.Rows
+	flight *batchFlight
+	conn   *pgx.Conn
+	query  *pgx.QueuedQuery // nil: none is left
+	began  time.Time
+	closed bool
+}
+
+func (r *batchRows) Conn() *pgx.Conn { return r.conn }
+
+func (r *batchRows) Close() {
+	r.Rows.Close()
+	if r.closed {
+		return
+	}
+	r.closed = true
+	if r.flight.tracer == nil {
+		return
+	}
+	data := pgx.TraceBatchQueryData{CommandTag: r.CommandTag(), Err: r.Err(), ReadStartTime: r.began}
+	if r.query != nil {
+		data.SQL, data.Args = r.query.SQL, r.query.Arguments
+	}
+	r.flight.tracer.TraceBatchQuery(r.flight.ctx, r.conn, data)
+}
+
+func (r *batchRows) Next() bool {
+	if r.Rows.Next() {
+		return true
+	}
+	r.Close()
+	return false
+}
+
+type batchRow struct{ rows pgx.Rows }
+
+func (r batchRow) Scan(dest ...any) error { return scanOne(r.rows, dest) }

@@ -1,0 +1,187 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// flight is a scope and one statement on their way: one write, and one implicit
+// transaction that the server commits at its end (PostgreSQL's documentation,
+// 55.2.4 "Pipelining"). It goes below pgx.Conn, which has no way to send two
+// statements but a Batch, at three times the allocations.
+type flight struct {
+	ctx     context.Context // as the tracers made it
+	conn    *pgx.Conn
+	tracer  pgx.QueryTracer
+	st      *statements
+	keys    [2]statementKey
+	used    []statementKey // of keys
+	results *pgconn.MultiResultReader
+}
+
+// query is a statement as pgx.Conn.Query takes it, its options read.
+type query struct {
+	sql          string
+	args         []any
+	mode         pgx.QueryExecMode
+	formats      pgx.QueryResultFormats
+	formatsByOID pgx.QueryResultFormatsByOID
+}
+
+func readQuery(ctx context.Context, conn *pgx.Conn, mode pgx.QueryExecMode, sql string, args []any) (query, error) {
+	q := query{sql: sql, args: args, mode: mode}
+	var rewriter pgx.QueryRewriter
+	for len(q.args) > 0 {
+		switch option := q.args[0].(type) {
+		case pgx.QueryResultFormats:
+			q.formats = option
+		case pgx.QueryResultFormatsByOID:
+			q.formatsByOID = option
+		case pgx.QueryExecMode:
+			q.mode = option
+		case pgx.QueryRewriter:
+			rewriter = option
+		default:
+			return q.rewrite(ctx, conn, rewriter)
+		}
+		q.args = q.args[1:]
+	}
+	return q.rewrite(ctx, conn, rewriter)
+}
+
+func (q query) rewrite(ctx context.Context, conn *pgx.Conn, rewriter pgx.QueryRewriter) (query, error) {
+	if rewriter == nil {
+		return q, nil
+	}
+	var err error
+	if q.sql, q.args, err = rewriter.RewriteQuery(ctx, conn, q.sql, q.args); err != nil {
+		return q, fmt.Errorf("rewrite query failed: %w", err)
+	}
+	return q, nil
+}
+
+// prepared reports whether the statement's types are asked for before it is sent.
+func (q query) prepared() bool {
+	switch q.mode {
+	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec:
+		return true
+	}
+	return false
+}
+
+func (q query) key() statementKey {
+	return statementKey{q.sql, q.mode == pgx.QueryExecModeCacheStatement}
+}
+
+// send sends s and the statement. It waits for no result, but for the preparation
+// of what is new on this connection.
+func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode pgx.QueryExecMode, sql string, args []any) error {
+	f.conn, f.tracer, f.results, f.used = conn, db.core.tracer, nil, nil
+	f.st = statementsOf(conn, db.core.statements)
+	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
+	q, err := readQuery(f.ctx, conn, mode, sql, args)
+	if err == nil {
+		err = f.sendQuery(db, s, q)
+	}
+	if err != nil {
+		return f.end(pgconn.CommandTag{}, err)
+	}
+	return nil
+}
+
+func (f *flight) sendQuery(db *DB, s scope, q query) error {
+	named := db.core.mode == pgx.QueryExecModeCacheStatement
+	if q.mode == pgx.QueryExecModeDescribeExec {
+		f.st.forget(q.key())
+	}
+	f.used = f.keys[:0]
+	scopeKey := statementKey{s.sql(), true}
+	if named && !q.prepared() && !f.st.has(scopeKey) {
+		named = false // not worth a flight of its own
+	}
+	if named {
+		f.used = append(f.used, scopeKey)
+	}
+	if q.prepared() {
+		f.used = append(f.used, q.key())
+	}
+	if err := f.st.prepare(f.ctx, f.conn, f.used...); err != nil {
+		return err
+	}
+	b := &pgconn.Batch{}
+	f.st.addScope(b, s, named)
+	if err := f.st.add(b, f.conn, q); err != nil {
+		return err
+	}
+	f.results = f.conn.PgConn().ExecBatch(f.ctx, b)
+	return nil
+}
+
+// receive reads the scope's result and goes to the statement's. It is nil without
+// an error where the statement was empty.
+func (f *flight) receive() (*pgconn.ResultReader, error) {
+	if !f.results.NextResult() {
+		return nil, f.results.Close()
+	}
+	if _, err := f.results.ResultReader().Close(); err != nil {
+		return nil, err
+	}
+	if !f.results.NextResult() {
+		return nil, f.results.Close()
+	}
+	return f.results.ResultReader(), nil
+}
+
+// end waits for the commit, whose failure is the statement's, and tells the
+// tracers. It returns err, or why the commit failed.
+func (f *flight) end(tag pgconn.CommandTag, err error) error {
+	if f.results != nil {
+		if closeErr := f.results.Close(); err == nil {
+			err = closeErr
+		}
+	}
+	if err != nil {
+		f.st.failed(err, f.used...)
+		if f.results != nil && f.conn.IsClosed() {
+			err = &sentError{err}
+		}
+	}
+	f.tracer.TraceQueryEnd(f.ctx, f.conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
+	return err
+}
+
+// exec runs the statement to its end.
+func (f *flight) exec() (pgconn.CommandTag, error) {
+	r, err := f.receive()
+	var tag pgconn.CommandTag
+	if r != nil {
+		tag, err = r.Close()
+	}
+	if err = f.end(tag, err); err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	return tag, nil
+}
+
+// query goes to the statement's rows. end is due after them, unless it failed.
+func (f *flight) query() (pgx.Rows, error) {
+	r, err := f.receive()
+	if err != nil {
+		return nil, f.end(pgconn.CommandTag{}, err)
+	}
+	if r == nil {
+		return errRows{}, nil // an empty statement
+	}
+	return pgx.RowsFromResultReader(f.conn.TypeMap(), r), nil
+}
+
+// isSeveral reports whether err may say that a text is several statements, which
+// the server takes only as a simple query (SQLSTATE 42601, syntax error).
+func isSeveral(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "42601"
+}

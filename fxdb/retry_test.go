@@ -1,0 +1,168 @@
+package fxdb_test
+
+import (
+	"context"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// lostUses are what meets a lost connection. Each sends marker in its parameters,
+// or in its text where text is set, and writes one row of the marker's name.
+var lostUses = map[string]func(ctx context.Context, db *fxdb.DB, marker string) error{
+	"Exec": func(ctx context.Context, db *fxdb.DB, marker string) error {
+		_, err := db.Exec(ctx, "insert into notes.notes (body) values ($1)", marker)
+		return err
+	},
+	"Query": func(ctx context.Context, db *fxdb.DB, marker string) error {
+		rows, err := db.Query(ctx, "insert into notes.notes (body) values ($1) returning body", marker)
+		if err != nil {
+			return err
+		}
+		_, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+		return err
+	},
+	"QueryRow": func(ctx context.Context, db *fxdb.DB, marker string) error {
+		var body string
+		return db.QueryRow(ctx, "insert into notes.notes (body) values ($1) returning body", marker).Scan(&body)
+	},
+	"InTx": func(ctx context.Context, db *fxdb.DB, marker string) error {
+		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "insert into notes.notes (body) values ($1)", marker)
+			return err
+		})
+	},
+}
+
+func countNotes(t *testing.T, db *fxdb.DB, ctx context.Context, body string) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(ctx, "select count(*) from notes.notes where body = $1", body).Scan(&n))
+	return n
+}
+
+func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
+	t.Parallel()
+	uses := maps.Clone(lostUses)
+	uses["Exec without parameters"] = func(ctx context.Context, db *fxdb.DB, marker string) error {
+		_, err := db.Exec(ctx, "insert into notes.notes (body) values ('"+marker+"')")
+		return err
+	}
+	for name, use := range uses {
+		for scope, ctx := range map[string]context.Context{"tenant": as(t, "acme"), "owner": t.Context()} {
+			t.Run(name+" of a "+scope, func(t *testing.T) {
+				t.Parallel()
+				w := newWire(t, 0)
+				db := w.open(t)
+				if scope == "owner" {
+					_, err := testkit.Owner(t, w.db).Exec(ctx, "alter table notes.notes disable row level security; alter table notes.notes alter tenant_id set default 'none'")
+					require.NoError(t, err)
+				}
+				require.NoError(t, use(ctx, db, "warm"))
+
+				w.cutAt("lost-on-the-way", false)
+				require.Error(t, use(ctx, db, "lost-on-the-way"), "nobody said that it may run twice")
+				require.Zero(t, countNotes(t, db, ctx, "lost-on-the-way"))
+
+				w.cutAt("answer-lost", true)
+				require.Error(t, use(ctx, db, "answer-lost"))
+				ran := countNotes(t, db, ctx, "answer-lost")
+				require.LessOrEqual(t, ran, 1, "it was sent twice")
+
+				w.cutAt("marked", false)
+				require.NoError(t, use(fxdb.Idempotent(ctx), db, "marked"))
+				require.Equal(t, 1, countNotes(t, db, ctx, "marked"))
+				require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond)
+			})
+		}
+	}
+}
+
+func TestAConnectionLostBeforeTheStatementIsMadeUpForAlways(t *testing.T) {
+	t.Parallel()
+	plain := tenant.System(t.Context(), "test")
+	for name, c := range map[string]struct {
+		cut string
+		ctx context.Context
+		use func(ctx context.Context, db *fxdb.DB) error
+	}{
+		"while a scoped statement is prepared": {"preparing-this", as(t, "acme"), func(ctx context.Context, db *fxdb.DB) error {
+			_, err := db.Exec(ctx, "insert into notes.notes (body) select $1 /* preparing-this */", "x")
+			return err
+		}},
+		"while a statement is prepared": {"preparing-this", plain, func(ctx context.Context, db *fxdb.DB) error {
+			_, err := db.Exec(ctx, "select $1::text /* preparing-this */", "x")
+			return err
+		}},
+		"at a BEGIN": {"begin", plain, func(ctx context.Context, db *fxdb.DB) error {
+			tx, err := db.Begin(ctx)
+			if err == nil {
+				err = tx.Rollback(ctx)
+			}
+			return err
+		}},
+		"at a scoped BEGIN": {"begin", as(t, "acme"), func(ctx context.Context, db *fxdb.DB) error {
+			return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, "select 1"); return err })
+		}},
+		"in a read-only transaction": {"reading-this", as(t, "acme"), func(ctx context.Context, db *fxdb.DB) error {
+			return db.InTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, "select 'reading-this'")
+				return err
+			})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, delivered := range []bool{false, true} {
+				w := newWire(t, 0)
+				db := w.open(t)
+				w.cutAt(c.cut, delivered)
+				before := db.Stats().Opened
+				require.NoError(t, c.use(c.ctx, db))
+				require.Equal(t, before+1, db.Stats().Opened, "nothing was cut")
+				require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond)
+			}
+		})
+	}
+}
+
+func TestRowsThatWereSeenAreNotSentAgain(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db := w.open(t)
+	ctx := fxdb.Idempotent(as(t, "acme"))
+	rows, err := db.Query(ctx, "select n from generate_series(1, $1::int) n", 3)
+	require.NoError(t, err)
+	got, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 2, 3}, got)
+
+	rows, err = db.Query(ctx, "select n, repeat('x', 1000) from generate_series(1, 10000000) n")
+	require.NoError(t, err)
+	require.True(t, rows.Next())
+	w.cutNow()
+	for rows.Next() {
+	}
+	require.Error(t, rows.Err())
+	require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond)
+}
+
+func TestResendingEndsWithTheTimeForAConnection(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db := w.open(t, func(c *fxdb.Config) { c.ConnectionTimeout = 300 * time.Millisecond })
+	require.NoError(t, db.Ping(t.Context()))
+	w.cutAlways("never-arrives")
+	_, err := db.Exec(fxdb.Idempotent(as(t, "acme")), "select $1::text", "never-arrives")
+	require.Error(t, err)
+	ctx, cancel := context.WithCancel(fxdb.Idempotent(as(t, "acme")))
+	cancel()
+	_, err = db.Exec(ctx, "select $1::text", "never-arrives")
+	require.ErrorIs(t, err, context.Canceled)
+}

@@ -1,0 +1,203 @@
+package fxdb
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// statementsKey finds a connection's statements in pgconn's CustomData, which
+// belongs to whoever holds the connection and so needs no lock.
+const statementsKey = "onepool.statements"
+
+// statements are what is prepared on one connection for flights, the most recently
+// used first. pgx's own cache can't be reached from outside, and it forgets every
+// statement of a batch that failed, the scope's among them.
+type statements struct {
+	capacity int
+	known    map[statementKey]*list.Element // of *statement
+	recent   list.List
+	gone     []string // names on the server that nothing uses any more
+	named    int      // how many names were given
+
+	params pgx.ExtendedQueryBuilder // reused: a connection runs one flight at a time
+	values [][]byte                 // of the scope, the same
+	text   []byte
+}
+
+// statementKey is a statement's text. One that is described only has no name on
+// the server.
+type statementKey struct {
+	sql   string
+	named bool
+}
+
+type statement struct {
+	key statementKey
+	*pgconn.StatementDescription
+}
+
+func statementsOf(conn *pgx.Conn, capacity int) *statements {
+	data := conn.PgConn().CustomData()
+	st, ok := data[statementsKey].(*statements)
+	if !ok {
+		st = &statements{capacity: max(capacity, 2), known: make(map[statementKey]*list.Element)}
+		data[statementsKey] = st
+	}
+	return st
+}
+
+// get returns what prepare made known.
+func (st *statements) get(k statementKey) *pgconn.StatementDescription {
+	return st.known[k].Value.(*statement).StatementDescription
+}
+
+func (st *statements) has(k statementKey) bool { return st.known[k] != nil }
+
+func (st *statements) put(k statementKey, sd *pgconn.StatementDescription) {
+	st.known[k] = st.recent.PushFront(&statement{k, sd})
+}
+
+func (st *statements) forget(k statementKey) {
+	e, ok := st.known[k]
+	if !ok {
+		return
+	}
+	st.recent.Remove(e)
+	delete(st.known, k)
+	if k.named {
+		st.gone = append(st.gone, e.Value.(*statement).Name)
+	}
+}
+
+// failed forgets a statement whose plan or parameters may no longer be right:
+// after an error about the schema, the statement itself or the server's inside.
+// Others, such as a duplicate key, say nothing about it.
+func (st *statements) failed(err error, keys ...statementKey) {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) || len(pgErr.Code) < 2 {
+		return
+	}
+	switch pgErr.Code[:2] {
+	case "0A", "26", "42", "XX":
+		for _, k := range keys {
+			st.forget(k)
+		}
+	}
+}
+
+// prepare makes all of keys known, in one flight, and none where they are. Nothing
+// runs before that, so a connection that is lost here may be replaced.
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, keys ...statementKey) error {
+	var missing []statementKey
+	for _, k := range keys {
+		if e, ok := st.known[k]; ok {
+			st.recent.MoveToFront(e)
+		} else if !slices.Contains(missing, k) {
+			missing = append(missing, k)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	// The server keeps no more than pgx would, and all that is wanted now.
+	for spare := st.recent.Len() + len(missing) - max(st.capacity, len(keys)); spare > 0; spare-- {
+		st.forget(st.recent.Back().Value.(*statement).key)
+	}
+	p := conn.PgConn().StartPipeline(ctx)
+	for _, name := range st.gone {
+		p.SendDeallocate(name)
+	}
+	names := make([]string, len(missing))
+	for i, k := range missing {
+		if k.named {
+			st.named++
+			names[i] = "onepool_" + strconv.Itoa(st.named)
+		}
+		p.SendPrepare(names[i], k.sql, nil)
+	}
+	err := p.Sync()
+	for range st.gone {
+		if err == nil {
+			_, err = p.GetResults()
+		}
+	}
+	for i, k := range missing {
+		if err != nil {
+			break
+		}
+		var result any
+		if result, err = p.GetResults(); err == nil {
+			sd := result.(*pgconn.StatementDescription)
+			sd.Name, sd.SQL = names[i], k.sql
+			st.put(k, sd)
+		}
+	}
+	if closeErr := p.Close(); err == nil {
+		err = closeErr
+	}
+	if conn.IsClosed() {
+		return &unsentError{err}
+	}
+	st.gone = st.gone[:0]
+	return err
+}
+
+// addScope puts the scope in front: by name where statements are cached, else as
+// text, which a pooler between us and the server can take too.
+func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
+	st.text, st.values = st.text[:0], st.values[:0]
+	for _, v := range [...]string{s.identity.Tenant, s.identity.User, s.identity.Session} {
+		if s.tenant {
+			from := len(st.text)
+			st.text = append(st.text, v...)
+			st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
+		}
+	}
+	st.values = append(st.values, s.text.values(s.tenant)...)
+	if named {
+		b.ExecStatement(st.get(statementKey{s.sql(), true}), st.values, nil, nil)
+		return
+	}
+	b.ExecParams(s.sql(), st.values, nil, nil, nil)
+}
+
+// add puts a statement behind.
+func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
+	var sd *pgconn.StatementDescription
+	if q.prepared() {
+		sd = st.get(q.key())
+		if len(sd.ParamOIDs) != len(q.args) {
+			return fmt.Errorf("expected %d arguments, got %d", len(sd.ParamOIDs), len(q.args))
+		}
+	}
+	if err := st.params.Build(conn.TypeMap(), sd, q.args); err != nil {
+		return err
+	}
+	p := &st.params
+	formats := p.ResultFormats
+	switch {
+	case q.formats != nil:
+		formats = q.formats
+	case q.formatsByOID != nil && sd != nil:
+		formats = make([]int16, len(sd.Fields))
+		for i, f := range sd.Fields {
+			formats[i] = q.formatsByOID[f.DataTypeOID]
+		}
+	}
+	switch {
+	case sd == nil:
+		b.ExecParams(q.sql, p.ParamValues, nil, p.ParamFormats, formats)
+	case q.mode == pgx.QueryExecModeCacheStatement:
+		b.ExecStatement(sd, p.ParamValues, p.ParamFormats, formats)
+	default:
+		b.ExecParams(q.sql, p.ParamValues, sd.ParamOIDs, p.ParamFormats, formats)
+	}
+	return nil
+}
