@@ -1,11 +1,12 @@
 package fxdb
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/fx"
+
+	"github.com/agentagency/onepool/admission"
 )
 
 // ClientOption says how a client shares the pool.
@@ -55,27 +56,38 @@ func Timeouts(t ServerTimeouts) ClientOption {
 	})
 }
 
-var errShares = errors.New("sharing options are not available in this version")
-
-// MaxShare limits the connections that this client may hold at once. It is not
-// available in this version: the start fails.
+// MaxShare limits the connections that this client may hold at once: for one that
+// is heavy on the server's processor, which no queue can share out. At least 1.
 func MaxShare(conns int) ClientOption {
-	return clientOption(func(*client) error { return fmt.Errorf("MaxShare(%d): %w", conns, errShares) })
+	return limit("MaxShare", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
-// Reserve keeps connections available to this client. It is not available in
-// this version: the start fails.
+// Reserve keeps connections reachable for this client, whatever the others do. They
+// are not lent. The start fails when all reserves together leave none of
+// DB_POOL_MAX. At least 1.
 func Reserve(conns int) ClientOption {
-	return clientOption(func(*client) error { return fmt.Errorf("Reserve(%d): %w", conns, errShares) })
+	return limit("Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
 }
 
-// Weight is this client's share when clients compete. Only the default of 1 is
-// available in this version: with another the start fails.
+// Weight is this client's share when clients compete: one of weight 2 gets twice the
+// connections of one of the default weight of 1.
 func Weight(n int) ClientOption {
-	return clientOption(func(*client) error {
-		if n == 1 {
-			return nil
+	return limit("Weight", n, func(l *admission.Limits) { l.Weight = n })
+}
+
+func limit(option string, n int, set func(*admission.Limits)) ClientOption {
+	return clientOption(func(c *client) error {
+		if n < 1 {
+			return fmt.Errorf("%s(%d): must be at least 1: %w", option, n, admission.ErrInvalid)
 		}
-		return fmt.Errorf("Weight(%d): %w", n, errShares)
+		if c.share == nil {
+			return fmt.Errorf("%s(%d): DB_SHARING is off: %w", option, n, admission.ErrInvalid)
+		}
+		l := c.share.Limits()
+		set(&l)
+		if err := c.share.SetLimits(l); err != nil {
+			return fmt.Errorf("%s(%d): %w", option, n, err)
+		}
+		return nil
 	})
 }

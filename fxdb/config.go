@@ -76,6 +76,9 @@ type Config struct {
 
 	NestedAcquire string // DB_NESTED_ACQUIRE: off, warn, strict; see lifecycle.NestedMode; default warn
 
+	Sharing        string  // DB_SHARING: on, dry-run, off; how clients share the pool, see package admission; default on
+	TenantMaxShare float64 // DB_TENANT_MAX_SHARE: part of the pool, from 0 to 1, that one tenant may hold at once; default 0: no limit
+
 	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
 
 	Start         string   // DB_START: require, wait, degrade; default require
@@ -84,7 +87,7 @@ type Config struct {
 	TenantRole    string   // DB_TENANT_ROLE: role taken together with a tenant, for the transaction
 	VerifyTenancy string   // DB_VERIFY_TENANCY: off, warn, require; default off
 	Pooler        string   // DB_POOLER: none, transaction; default none
-	Dedicated     []string // DB_DEDICATED: clients that get a pool of their own
+	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 
 	hostByDefault bool // ConfigFromEnv filled Host in; nobody named it
 }
@@ -129,6 +132,7 @@ func (c Config) withDefaults() Config {
 	set(&c.NestedAcquire, string(lifecycle.NestedWarn))
 	set(&c.VerifyTenancy, "off")
 	set(&c.Pooler, "none")
+	set(&c.Sharing, sharingOn)
 	return c
 }
 
@@ -163,16 +167,18 @@ func (c Config) validate() error {
 		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
 		{!oneOf(c.VerifyTenancy, "off", "warn", "require"), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
+		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
+		{!(c.TenantMaxShare >= 0 && c.TenantMaxShare <= 1), "DB_TENANT_MAX_SHARE", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxShare)},
+		{c.TenantMaxShare > 0 && c.Sharing == sharingOff, "DB_TENANT_MAX_SHARE", "needs DB_SHARING on or dry-run"},
 		// What is known but not built yet is refused, never ignored.
 		{c.VerifyTenancy != "off", "DB_VERIFY_TENANCY", fmt.Sprintf("%q is not available in this version: use off", c.VerifyTenancy)},
 		{c.Pooler != "none", "DB_POOLER", fmt.Sprintf("%q is not available in this version: connect to the server itself", c.Pooler)},
-		{len(c.Dedicated) > 0, "DB_DEDICATED", "dedicated pools are not available in this version: leave it empty"},
 	} {
 		if check.bad {
 			return &ConfigError{check.setting, check.reason}
 		}
 	}
-	return nil
+	return validateDedicated(c.Dedicated)
 }
 
 func oneOf(s string, known ...string) bool {

@@ -2,6 +2,7 @@ package fxdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/lifecycle"
 )
@@ -30,9 +32,10 @@ type core struct {
 	application string // application_name of the pool's connections
 	log         *zap.Logger
 	monitor     *lifecycle.Monitor
-	tracer      pgx.QueryTracer   // all of the pool's in one
-	mode        pgx.QueryExecMode // of statements that do not say
-	statements  int               // how many a connection keeps prepared
+	dedicated   map[string]*lifecycle.Monitor // by client
+	tracer      pgx.QueryTracer               // all of the pool's in one
+	mode        pgx.QueryExecMode             // of statements that do not say
+	statements  int                           // how many a connection keeps prepared
 
 	mu      sync.Mutex
 	clients []*client
@@ -44,55 +47,59 @@ type client struct {
 	name          string
 	requireTenant atomic.Bool // Named may be called at any time
 	limits        ServerTimeouts
+	monitor       *lifecycle.Monitor
+	share         *admission.Client // nil: sharing is off
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
 	system        atomic.Uint64 // uses outside any tenant
 }
 
-// newMonitor checks the configuration and builds the pool. It opens no
-// connection.
-func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Config, error) {
+// newDB checks the configuration and builds the pool, and those of DB_DEDICATED. It
+// opens no connection.
+func newDB(cfg Config, o options, origin string) (*DB, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
-		return nil, cfg, err
+		return nil, err
 	}
 	pc, err := cfg.poolConfig()
 	if err != nil {
-		return nil, cfg, err
+		return nil, err
 	}
 	password, log := o.password, o.log
 	if cfg.PasswordFile != "" {
 		if password != nil {
-			return nil, cfg, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
+			return nil, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
 		}
 		if !given(cfg.URL, "password") {
 			password = passwordFile(cfg.PasswordFile)
 			if _, err := password(context.Background()); err != nil {
-				return nil, cfg, err
+				return nil, err
 			}
 		}
 	}
 	if password != nil {
 		pc.BeforeConnect = password.beforeConnect()
 	}
-	pc.ConnConfig.Tracer = multitracer.New(append(o.tracers, prepareTracer{})...)
+	if len(o.tracers) > 0 {
+		pc.ConnConfig.Tracer = multitracer.New(o.tracers...)
+	}
 	sources, err := migrate.Check(o.sources)
 	if err != nil {
-		return nil, cfg, fmt.Errorf("fxdb: %w", err)
+		return nil, fmt.Errorf("fxdb: %w", err)
 	}
 	migrateConfig := pc.ConnConfig
 	if cfg.MigrateURL != "" {
 		mc, err := parseConnString("DB_MIGRATE_URL", cfg.MigrateURL)
 		if err != nil {
-			return nil, cfg, err
+			return nil, err
 		}
 		migrateConfig = mc.ConnConfig
 		if !given(cfg.MigrateURL, "application_name") {
 			migrateConfig.RuntimeParams["application_name"] = cfg.ApplicationName
 		}
 	}
-	m, err := lifecycle.New(lifecycle.Config{
+	lc := lifecycle.Config{
 		Pool:           pc,
 		AcquireTimeout: cfg.ConnectionTimeout,
 		Nested:         lifecycle.NestedMode(cfg.NestedAcquire),
@@ -119,17 +126,37 @@ func newMonitor(cfg Config, o options, origin string) (*lifecycle.Monitor, Confi
 			}
 			return nil
 		},
-	})
-	return m, cfg, err
+	}
+	c := &core{cfg: cfg, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
+	all := int(pc.MaxConns)
+	for _, d := range cfg.Dedicated {
+		all += int(dedicatedConns(d, pc.MaxConns))
+	}
+	lc.Others = all - int(pc.MaxConns)
+	if c.monitor, err = newMonitor(cfg, lc); err != nil {
+		return nil, err
+	}
+	lc.BeforeReady = nil // it was done
+	for _, d := range cfg.Dedicated {
+		name, _, _ := dedicated(d) // it was validated
+		conns := dedicatedConns(d, pc.MaxConns)
+		lc.Pool, lc.Origin, lc.Others = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
+		lc.Pool.MaxConns, lc.Pool.MinConns = conns, min(conns, pc.MinConns)
+		if c.dedicated[name], err = newMonitor(cfg, lc); err != nil {
+			return nil, err
+		}
+	}
+	cc := c.monitor.Pool().Config().ConnConfig
+	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
+	c.mode, c.statements = cc.DefaultQueryExecMode, cc.StatementCacheCapacity
+	return (&DB{core: c}).Named(rootClient), nil
 }
 
-func newDB(cfg Config, log *zap.Logger, m *lifecycle.Monitor) *DB {
-	cc := m.Pool().Config().ConnConfig
-	db := &DB{core: &core{
-		cfg: cfg, application: cc.RuntimeParams["application_name"], log: log, monitor: m,
-		tracer: cc.Tracer, mode: cc.DefaultQueryExecMode, statements: cc.StatementCacheCapacity,
-	}}
-	return db.Named(rootClient)
+func newMonitor(cfg Config, lc lifecycle.Config) (_ *lifecycle.Monitor, err error) {
+	if lc.Admission, err = newAdmission(cfg, int(lc.Pool.MaxConns)); err != nil {
+		return nil, err
+	}
+	return lifecycle.New(lc)
 }
 
 // rootClient is the name of the handle that nobody named.
@@ -140,14 +167,23 @@ func (db *DB) start(ctx context.Context) error {
 	db.core.mu.Lock()
 	err := db.core.misuse
 	db.core.mu.Unlock()
-	if err != nil {
-		// Nothing was opened; this ends what the constructor made.
-		_, _ = lifecycle.Drain(ctx, db.core.monitor, 0)
-		return err
+	if err == nil {
+		for _, m := range db.core.monitors() {
+			if err = m.Start(ctx); err != nil {
+				break
+			}
+		}
+		if err != nil && !db.core.cfg.NamesDatabase() {
+			err = fmt.Errorf("no setting names a database (set DATABASE_URL, or add devdb.Module for a throwaway server): %w", err)
+		}
 	}
-	err = db.core.monitor.Start(ctx)
-	if err != nil && !db.core.cfg.NamesDatabase() {
-		err = fmt.Errorf("no setting names a database (set DATABASE_URL, or add devdb.Module for a throwaway server): %w", err)
+	if err == nil {
+		db.core.warnOfStrangers()
+	}
+	if err != nil { // what was opened, and what the constructor made
+		for _, m := range db.core.monitors() {
+			_, _ = lifecycle.Drain(ctx, m, 0)
+		}
 	}
 	return err
 }
@@ -155,10 +191,16 @@ func (db *DB) start(ctx context.Context) error {
 // Close drains the pool as a stop of the application does: within
 // DB_DRAIN_TIMEOUT_MS and three quarters of ctx's time. It returns a
 // *lifecycle.DrainError when holders had to be cut off. Closing again is a no-op.
-// It closes the pool for all clients.
+// It closes the pool for all clients, and those of DB_DEDICATED.
 func (db *DB) Close(ctx context.Context) error {
-	_, err := lifecycle.Drain(ctx, db.core.monitor, db.core.cfg.DrainTimeout)
-	return err
+	all := db.core.monitors()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, m := range all {
+		wg.Go(func() { _, errs[i] = lifecycle.Drain(ctx, m, db.core.cfg.DrainTimeout) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Named returns a handle on the same pool for the client name: it shows in
@@ -176,7 +218,13 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 		}
 	}
 	if cl == nil {
-		cl = &client{name: name}
+		cl = &client{name: name, monitor: c.monitor}
+		if own := c.dedicated[name]; own != nil {
+			cl.monitor = own
+		}
+		if a := cl.monitor.Admission(); a != nil {
+			cl.share = a.Client(name)
+		}
 		c.clients = append(c.clients, cl)
 	}
 	for _, o := range opts {
@@ -191,7 +239,7 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 // Pool returns the pool itself, for libraries that want one. Its uses are
 // bounded, tracked and drained like all others, but they carry no tenant: with
 // an identity in the context they fail with ErrUnscoped.
-func (db *DB) Pool() *pgxpool.Pool { return db.core.monitor.Pool() }
+func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 
 // Monitor returns what watches the pool: health, holders, handlers.
-func (db *DB) Monitor() *lifecycle.Monitor { return db.core.monitor }
+func (db *DB) Monitor() *lifecycle.Monitor { return db.client.monitor }

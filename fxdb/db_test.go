@@ -188,28 +188,6 @@ func TestCopyFromOfAClientWithTimeouts(t *testing.T) {
 	require.EqualValues(t, 2, n)
 }
 
-func TestSharingOptionsThatAreNotThereYetFailTheStart(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		opt  fxdb.ClientOption
-		want string
-	}{
-		{fxdb.MaxShare(3), "MaxShare(3)"}, {fxdb.Reserve(1), "Reserve(1)"}, {fxdb.Weight(2), "Weight(2)"}, {fxdb.Weight(1), ""},
-	} {
-		type client struct{}
-		app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t)}),
-			fxdb.Client("greedy", func(*fxdb.DB) client { return client{} }, c.opt), fx.Invoke(func(client) {}))
-		err := app.Start(t.Context())
-		if c.want == "" {
-			require.NoError(t, err)
-			require.NoError(t, app.Stop(t.Context()))
-			continue
-		}
-		require.ErrorContains(t, err, c.want)
-		require.ErrorContains(t, err, "greedy")
-	}
-}
-
 func TestModuleStartsWithoutAConsumerAndFailsWithAReason(t *testing.T) {
 	t.Parallel()
 	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://u@127.0.0.1:1/d"}))

@@ -37,6 +37,8 @@ type environ struct {
 	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
 	LeakThreshold    whole    `env:"DB_LEAK_THRESHOLD_MS"`
 	NestedAcquire    string   `env:"DB_NESTED_ACQUIRE"`
+	Sharing          string   `env:"DB_SHARING"`
+	TenantMaxShare   share    `env:"DB_TENANT_MAX_SHARE"`
 	ApplicationName  string   `env:"DB_APPLICATION_NAME"`
 	Start            string   `env:"DB_START"`
 	Migrate          boolean  `env:"DB_MIGRATE"`
@@ -71,6 +73,21 @@ func (w *whole) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// share is a part of the pool.
+type share float64
+
+func (s *share) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return fmt.Errorf("%q is not a number", b)
+	}
+	*s = share(f)
+	return nil
+}
+
 type boolean bool
 
 func (v *boolean) UnmarshalText(b []byte) error {
@@ -96,6 +113,7 @@ func ConfigFromEnv() (Config, error) {
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
+		Sharing: e.Sharing, TenantMaxShare: float64(e.TenantMaxShare),
 		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 	}

@@ -63,11 +63,10 @@ func provide(p params) (*DB, error) {
 	if p.Log == nil {
 		p.Log = zap.NewNop()
 	}
-	m, cfg, err := newMonitor(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password, tracers: p.Tracers}, "fxdb.Module, application "+p.Config.ApplicationName)
+	db, err := newDB(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password, tracers: p.Tracers}, "fxdb.Module, application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}
-	db := newDB(cfg, p.Log, m)
 	p.Lifecycle.Append(fx.Hook{OnStart: db.start, OnStop: db.Close})
 	return db, nil
 }

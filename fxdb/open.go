@@ -71,11 +71,10 @@ func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 	if _, file, line, ok := runtime.Caller(1); ok {
 		origin = fmt.Sprintf("fxdb.Open at %s:%d", file, line)
 	}
-	m, cfg, err := newMonitor(cfg, o, origin)
+	db, err := newDB(cfg, o, origin)
 	if err != nil {
 		return nil, err
 	}
-	db := newDB(cfg, o.log, m)
 	if err := db.start(ctx); err != nil {
 		return nil, err
 	}

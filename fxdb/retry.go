@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/sethvargo/go-retry"
+
+	"github.com/agentagency/onepool/lifecycle"
 )
 
 type idempotentKey struct{}
@@ -45,26 +47,6 @@ func (e *sentError) Error() string     { return "connection lost: " + e.error.Er
 func (e *sentError) Unwrap() error     { return e.error }
 func (e *sentError) SafeToRetry() bool { return false }
 
-// preparingKey is set in pgconn's CustomData where pgx itself failed to prepare a
-// statement.
-const preparingKey = "onepool.preparing"
-
-// prepareTracer notices that: what is only being prepared has not run.
-type prepareTracer struct{}
-
-func (prepareTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	return ctx
-}
-func (prepareTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-func (prepareTracer) TracePrepareStart(ctx context.Context, _ *pgx.Conn, _ pgx.TracePrepareStartData) context.Context {
-	return ctx
-}
-func (prepareTracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
-	if data.Err != nil && conn.IsClosed() {
-		conn.PgConn().CustomData()[preparingKey] = true
-	}
-}
-
 // mayResend reports whether what failed with err may be sent again: its connection,
 // conn, is lost, and it did not run or may run twice. pgconn.SafeToRetry is not
 // asked, see sentError.
@@ -74,7 +56,7 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 		return false
 	}
 	var unsent *unsentError
-	return idempotent || errors.As(err, &unsent) || conn.PgConn().CustomData()[preparingKey] != nil
+	return idempotent || errors.As(err, &unsent) || lifecycle.LostInPreparation(conn)
 }
 
 // The waits between attempts on lost connections: 10 ms, doubled up to 500 ms, each

@@ -168,9 +168,9 @@ const (
 // acquire takes a connection on behalf of this client, within the acquire timeout
 // or, where it is not zero, within a shorter time.
 func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration) (*pgxpool.Conn, error) {
-	conn, err := db.core.monitor.Acquire(ctx, lifecycle.Request{
+	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
 		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
-		Waiting: &db.client.waiting, Timeout: within,
+		Waiting: &db.client.waiting, Timeout: within, Share: db.client.share,
 	})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -27,17 +28,47 @@ type Stats struct {
 	Opened           int64         `json:"opened"`             // connections opened
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
 	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
-	Clients          []ClientStats `json:"clients,omitempty"`  // in the order they were named
+	Clients          []ClientStats `json:"clients,omitempty"`  // in the order they were named, and the raw pool once it was used
+	Tenants          []TenantStats `json:"tenants,omitempty"`  // by name
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
 }
 
-// ClientStats is one client's part.
+// ClientStats is one client's part. Its limits and waits are those of sharing, and
+// zero where DB_SHARING is off.
 type ClientStats struct {
 	Name     string `json:"name"`
 	Held     int    `json:"held"`
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since the pool was made
 	System   uint64 `json:"system"`   // uses outside any tenant, by tenant.System, since then
+
+	MaxShare int `json:"max_share,omitempty"` // 0: no limit
+	Reserve  int `json:"reserve,omitempty"`
+	Weight   int `json:"weight,omitempty"` // 0: the default of 1
+	Sharing
+}
+
+// TenantStats is one tenant's part, over all clients: of those that hold or wait now,
+// and of the 1024 that did so last.
+type TenantStats struct {
+	Name     string `json:"name"`
+	Held     int    `json:"held"`
+	Waiting  int    `json:"waiting"`
+	Acquired uint64 `json:"acquired"` // since it was last forgotten
+	Sharing
+}
+
+// Sharing is what waiting for others cost a client or a tenant.
+type Sharing struct {
+	Refused   int64         `json:"refused"`     // waits that ended without a connection
+	WouldWait int64         `json:"would_wait"`  // in a dry run: acquires that would have waited
+	Waits     int64         `json:"waits"`       // acquires that waited
+	WaitTotal time.Duration `json:"wait_ns"`     // all of them together
+	WaitMax   time.Duration `json:"wait_max_ns"` // the longest
+}
+
+func sharingOf(u admission.Usage) Sharing {
+	return Sharing{Refused: u.GaveUp, WouldWait: u.WouldWait, Waits: u.Waited, WaitTotal: u.WaitTotal, WaitMax: u.WaitMax}
 }
 
 // StatsHandler answers with Stats as JSON, for a mux of the program's own.
@@ -61,14 +92,37 @@ func (db *DB) Stats() Stats {
 		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: m.Retired(),
 		Draining: m.Draining(),
 	}
-	held := make(map[string]int)
-	for _, h := range m.Holders() {
-		held[h.Client]++
+	held, shares := make(map[string]int), make(map[string]admission.ClientStats)
+	for _, m := range db.core.monitors() {
+		for _, h := range m.Holders() {
+			held[h.Client]++
+		}
+	}
+	if a := m.Admission(); a != nil {
+		sharing := a.Stats()
+		for _, c := range sharing.Clients {
+			shares[c.Name] = c
+		}
+		for _, t := range sharing.Tenants {
+			if t.Name != "" { // what was done for none
+				s.Tenants = append(s.Tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
+			}
+		}
 	}
 	db.core.mu.Lock()
 	defer db.core.mu.Unlock()
 	for _, c := range db.core.clients {
-		s.Clients = append(s.Clients, ClientStats{c.name, held[c.name], int(c.waiting.Load()), c.acquired.Load(), c.system.Load()})
+		share := shares[c.name]
+		delete(shares, c.name)
+		s.Clients = append(s.Clients, ClientStats{
+			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(),
+			MaxShare: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
+		})
+	}
+	for _, raw := range shares { // the raw pool alone is nobody's name
+		if raw.Granted > 0 || raw.Waited > 0 {
+			s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Sharing: sharingOf(raw.Usage)})
+		}
 	}
 	return s
 }

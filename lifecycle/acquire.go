@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/sethvargo/go-retry"
+
+	"github.com/agentagency/onepool/admission"
 )
 
 // ErrAcquireTimeout is what an AcquireError is when no connection came free
@@ -90,6 +92,9 @@ type Request struct {
 	// goroutine's. See NestedMode.
 	Transaction bool
 
+	// Share, if set, is asked for a permit first. It is of Config.Admission.
+	Share *admission.Client
+
 	// Timeout is the longest wait, where it is shorter than the pool's; 0 is the pool's.
 	Timeout time.Duration
 
@@ -119,8 +124,14 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 		a.end()
 		return nil, err
 	}
-	conn, unreachable, err := m.connectOrWait(a)
+	var conn *pgxpool.Conn
+	var unreachable error
+	err := a.admit()
+	if err == nil {
+		conn, unreachable, err = m.connectOrWait(a)
+	}
 	if err != nil {
+		a.giveUp()
 		err = m.acquireError(ctx, a, unreachable, err)
 	} else if s := a.slot; s != nil {
 		s.handle.Store(conn)
@@ -160,7 +171,7 @@ func (m *Monitor) connectOrWait(ctx *acquisition) (conn *pgxpool.Conn, unreachab
 // acquireError adds who holds the connections where the time to wait was over.
 func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable, err error) error {
 	switch {
-	case errors.Is(err, ErrDraining):
+	case errors.Is(err, ErrDraining), errors.Is(err, admission.ErrClosed):
 		return ErrDraining
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted

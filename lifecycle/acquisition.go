@@ -21,6 +21,7 @@ type acquisition struct {
 	slot            *slot // of the connection that was got
 	nested          bool  // this goroutine's transaction holds one already
 	refused         error // known before the pool was asked
+	permit          bool  // of the request's share, and not yet a slot's
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once
@@ -92,6 +93,29 @@ func (a *acquisition) wait() *bound {
 	return b
 }
 
+// admit waits for a permit where there is admission.
+func (a *acquisition) admit() error {
+	share := a.request.Share
+	if share == nil {
+		return nil
+	}
+	if !share.TryAcquire(a.request.Tenant) {
+		if err := share.Acquire(a.wait().ctx, a.request.Tenant); err != nil {
+			return err
+		}
+	}
+	a.permit = true
+	return nil
+}
+
+// giveUp gives the permit back where no connection came of it.
+func (a *acquisition) giveUp() {
+	if a.permit {
+		a.permit = false
+		a.request.Share.Release(a.request.Tenant)
+	}
+}
+
 // tell tells the observers of the result.
 func (a *acquisition) tell(err error) {
 	if a.m.observers.Load() != nil {
@@ -114,7 +138,7 @@ func (a *acquisition) end() {
 	if a.m.foreign {
 		return // somebody else's hook saw it and may have kept it
 	}
-	a.Context, a.m, a.request, a.raw, a.slot, a.nested, a.refused = nil, nil, Request{}, false, nil, false, nil
+	a.Context, a.m, a.request, a.raw, a.slot, a.nested, a.refused, a.permit = nil, nil, Request{}, false, nil, false, nil, false
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)

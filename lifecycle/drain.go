@@ -98,6 +98,9 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 		log = zap.NewNop() // a start that failed has said so
 	}
 	m.close()
+	if m.cfg.Admission != nil {
+		m.cfg.Admission.Close()
+	}
 	r := Report{InUse: m.heldCount()}
 	log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
 

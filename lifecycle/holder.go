@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/admission"
 )
 
 // Holder says who holds a connection.
@@ -69,6 +71,7 @@ type slot struct {
 	generation int64 // of the pool when it was opened
 	expires    int64 // unix ns
 	retired    atomic.Bool
+	unprepared atomic.Bool // it broke while a statement was being prepared
 
 	handle atomic.Pointer[pgxpool.Conn] // of the last Monitor.Acquire
 
@@ -77,8 +80,9 @@ type slot struct {
 	client  string
 	tenant  string
 	pcs     [8]uintptr
-	since   int64     // by the monitor's clock
-	exactly time.Time // the same while somebody observes, else zero
+	share   *admission.Client // whose permit it took
+	since   int64             // by the monitor's clock
+	exactly time.Time         // the same while somebody observes, else zero
 	query   string
 	running bool
 
@@ -118,6 +122,9 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	s.mu.Lock()
 	s.held = true
 	s.client, s.tenant = a.request.Client, a.request.Tenant
+	if a.permit {
+		s.share, a.permit = a.request.Share, false
+	}
 	s.pcs[0] = 0
 	if a.pcs[0] != 0 {
 		s.pcs = a.pcs
@@ -144,6 +151,8 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	s.mu.Lock()
 	was, reported := s.held, s.reported
 	client, exactly := s.client, s.exactly
+	share, tenant := s.share, s.tenant
+	s.share = nil
 	if was && s.goroutine != 0 {
 		s.goroutine, s.done = 0, nil
 		m.remembered.Add(-1)
@@ -161,6 +170,9 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		m.log.Info("connection that was held too long came back", holderFields(s.holder())...)
 	}
 	m.held.Add(-1)
+	if share != nil {
+		share.Release(tenant)
+	}
 	if m.state.Load() != stateReady { // a drain waits for it
 		select {
 		case m.released <- struct{}{}:

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/admission"
 )
 
 // ErrNotStarted is returned by every use of a pool whose Start has not
@@ -56,6 +58,11 @@ type Config struct {
 	// a connection already. Default NestedWarn.
 	Nested NestedMode
 
+	// Admission, if set, decides before the pool is asked who may have a connection:
+	// its Capacity is the pool's MaxConns. Requests come with a Share of it; acquires
+	// from the pool itself are its client "raw pool". A drain closes it.
+	Admission *admission.Controller
+
 	// Start says what Start does when the server can't be reached. Default
 	// StartRequire.
 	Start StartMode
@@ -67,6 +74,10 @@ type Config struct {
 	// Replicas is how many processes have a pool like this one; Start refuses what
 	// all of them together could not open. Default 1.
 	Replicas int
+
+	// Others is how many connections the other pools of each process may take, for the
+	// same check.
+	Others int
 
 	// Origin says where the pool was asked for. It is reported when a second
 	// pool is opened on the same database in one process.
@@ -119,6 +130,8 @@ type Monitor struct {
 
 	health   health
 	pressure pressure
+
+	rawShare *admission.Client // nil: no admission
 
 	lifetime lifetime
 	retired  atomic.Int64
@@ -180,6 +193,9 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.drain.done = make(chan struct{})
 	m.clock.Store(m.createdAt.UnixNano())
+	if cfg.Admission != nil {
+		m.rawShare = cfg.Admission.Client(rawPool)
+	}
 
 	m.foreign = cfg.Pool.ConnConfig.Tracer != nil || cfg.Pool.PrepareConn != nil
 
@@ -292,6 +308,9 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 // Pool returns the pool. Its every acquire is gated, bounded by the acquire
 // timeout, tracked under the client name "raw pool", and drained like all others.
 func (m *Monitor) Pool() *pgxpool.Pool { return m.pool }
+
+// Admission returns Config.Admission.
+func (m *Monitor) Admission() *admission.Controller { return m.cfg.Admission }
 
 // CreatedAt returns when the pool was built.
 func (m *Monitor) CreatedAt() time.Time { return m.createdAt }

@@ -79,10 +79,16 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 // checkSize refuses a pool that can't be filled: at the worst moment, under load,
 // its connects would be refused.
 func (m *Monitor) checkSize(limits []limit) error {
-	need := int(m.cfg.Pool.MaxConns) * m.cfg.Replicas
+	need := (int(m.cfg.Pool.MaxConns) + m.cfg.Others) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
+	if m.cfg.Others > 0 {
+		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.Others)
+	}
 	if m.cfg.Replicas > 1 {
-		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP, which is %d, %d in all", m.cfg.Replicas, need)
+		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP, which is %d", m.cfg.Replicas)
+	}
+	if m.cfg.Replicas > 1 || m.cfg.Others > 0 {
+		what += fmt.Sprintf(", %d in all", need)
 	}
 	for _, l := range limits {
 		if need > l.conns {

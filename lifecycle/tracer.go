@@ -2,12 +2,15 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/admission"
 )
 
 // tracer keeps the slots true. It adds no line to any log.
@@ -19,11 +22,30 @@ func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpoo
 	if acquisitionOf(ctx) != nil {
 		return ctx
 	}
-	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool}, raw: true}
+	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Share: t.m.rawShare}, raw: true}
 	t.m.acquires.Add(1)
 	runtime.Callers(3, a.pcs[:])
-	a.refused = t.m.refuseNested(a)
+	a.refused = t.m.refuseRaw(a)
 	return a
+}
+
+// refuseRaw does for an acquire from the pool itself what Monitor.Acquire does before
+// it asks the pool.
+func (m *Monitor) refuseRaw(a *acquisition) error {
+	if err := m.mayAcquire(a.Context); err != nil {
+		return err
+	}
+	if err := m.refuseNested(a); err != nil || a.Context.Value(warming{}) != nil {
+		return err
+	}
+	err := a.admit()
+	switch {
+	case errors.Is(err, admission.ErrClosed):
+		return ErrDraining
+	case err != nil && a.Err() != nil:
+		return a.Err() // with its reason
+	}
+	return err
 }
 
 func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
@@ -35,6 +57,7 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 		t.m.hold(data.Conn, a)
 	}
 	if a.raw {
+		a.giveUp()
 		a.tell(data.Err)
 		if a.slot != nil {
 			a.slot.handle.Store(nil) // the pool keeps it to itself
@@ -112,6 +135,23 @@ func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 
 func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	t.ended(conn, data.Err)
+}
+
+func (t tracer) TracePrepareStart(ctx context.Context, _ *pgx.Conn, _ pgx.TracePrepareStartData) context.Context {
+	return ctx
+}
+
+func (t tracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
+	if s := slotOf(conn); s != nil && data.Err != nil && conn.IsClosed() {
+		s.unprepared.Store(true)
+	}
+}
+
+// LostInPreparation reports whether the connection broke while pgx prepared a
+// statement on it, so that the statement did not run.
+func LostInPreparation(conn *pgx.Conn) bool {
+	s := slotOf(conn)
+	return s != nil && s.unprepared.Load()
 }
 
 func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {

@@ -1,0 +1,144 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Client takes and returns permits in one name. It comes from Controller.Client and
+// is safe for concurrent use.
+type Client struct {
+	ctl    *Controller
+	name   string
+	number int // among the controller's clients
+
+	// Guarded by the controller's mutex.
+	limits Limits
+	seen   int64   // tick of the last use
+	last   *tenant // of the last acquire, to spare looking for it again
+	queue
+	tally
+}
+
+// TryAcquire takes a permit for tenant, which may be empty, if there is one for this
+// client now; it never waits. It returns false after Close too.
+func (c *Client) TryAcquire(tenant string) bool {
+	a := c.ctl
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return false
+	}
+	t := c.tenant(tenant)
+	ok := a.admit(c, t)
+	if !ok {
+		c.refused++
+		t.refused++
+		a.used(c)
+	}
+	a.mu.Unlock()
+	return ok
+}
+
+// Acquire takes a permit for tenant, which may be empty, and waits for one if need
+// be. It fails with ctx.Err() when ctx ends first, and with ErrClosed from Close on.
+// Where nobody has to wait, ctx is not looked at.
+func (c *Client) Acquire(ctx context.Context, tenant string) error {
+	done := ctx.Done() // before there is a waiter to leave behind: it is not our code
+	w, err := c.enter(tenant)
+	if w == nil {
+		return err
+	}
+	began := time.Now()
+	t := w.lane.tenant
+	select {
+	case <-w.ready:
+		err = w.err
+	case <-done:
+		c.leave(w)
+		err = ctx.Err()
+	}
+	c.ctl.waiters.Put(w)
+	waited := time.Since(began)
+	c.waits.add(waited, err)
+	t.waits.add(waited, err)
+	return err
+}
+
+// enter takes a permit or, if there is none, returns a waiter in the queue.
+func (c *Client) enter(tenant string) (*waiter, error) {
+	a := c.ctl
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	t := c.tenant(tenant)
+	if a.admit(c, t) {
+		return nil, nil
+	}
+	return a.enqueue(c, t), nil
+}
+
+// leave takes w out of the queue. A permit that was given in this instant goes on to
+// the next.
+func (c *Client) leave(w *waiter) {
+	a := c.ctl
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w.queued {
+		a.abandon(w)
+		return
+	}
+	<-w.ready
+	if w.err == nil {
+		t := w.lane.tenant
+		c.granted--
+		t.granted--
+		a.give(c, t)
+	}
+}
+
+// Release returns a permit that was taken for tenant. It panics when this client and
+// this tenant hold none.
+func (c *Client) Release(tenant string) {
+	a := c.ctl
+	a.mu.Lock()
+	t := c.last
+	if t.name != tenant || t.gone {
+		t = a.tenants.find(tenant)
+	}
+	if c.held == 0 || t == nil || t.held == 0 {
+		a.mu.Unlock()
+		panic(fmt.Sprintf("admission: client %q releases a permit for tenant %q that it does not hold", c.name, tenant))
+	}
+	a.give(c, t)
+	a.mu.Unlock()
+}
+
+// SetLimits changes what the client may have, at any time. Nothing is taken from a
+// holder; what may be granted now is granted at once. It returns an *InvalidError,
+// and changes nothing, for limits that can't be, and for a reserve that leaves no
+// permit to everybody.
+func (c *Client) SetLimits(l Limits) error { return c.ctl.setLimits(c, l) }
+
+// Limits returns what SetLimits set last.
+func (c *Client) Limits() Limits {
+	c.ctl.mu.Lock()
+	defer c.ctl.mu.Unlock()
+	return c.limits
+}
+
+// Name returns the client's name.
+func (c *Client) Name() string { return c.name }
+
+// tenant returns the tenant of that name and remembers it.
+func (c *Client) tenant(name string) *tenant {
+	if c.last.name != name || c.last.gone {
+		c.last = c.ctl.tenants.get(name)
+	}
+	return c.last
+}
+
+func (c *Client) weight() int { return max(1, c.limits.Weight) }

@@ -1,0 +1,163 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrClosed is returned by every acquire from Close on, to callers that already
+// wait too.
+var ErrClosed = errors.New("admission is closed: the pool is stopping")
+
+// Controller gives out the permits of one pool. It is safe for concurrent use.
+type Controller struct {
+	mu     sync.Mutex // guards all that follows
+	cfg    Config
+	dryRun bool
+	closed bool
+
+	free      int // permits that nobody holds; negative after Capacity shrank, and in a dry run
+	unmet     int // permits that clients have reserved and do not hold
+	headroom  int // in permits
+	tenantMax int // in permits; 0: no limit
+
+	clients  []*Client
+	byName   map[string]*Client
+	tenants  tenants
+	waiting  int
+	arrivals uint64 // waiters since ever
+	waiters  sync.Pool
+
+	ticks      int64 // the clock, see used
+	ticking    bool
+	timer      *time.Timer
+	startTimer func()
+
+	tuning
+}
+
+// tuning is the same for all controllers but those of the model.
+type tuning struct {
+	patience    int   // see patience
+	activeTicks int64 // see activeTicks
+	part        int   // the headroom is at most one part of so many
+}
+
+// New returns a Controller for cfg, or an *InvalidError that names the field that
+// can't be used. It starts nothing.
+func New(cfg Config) (*Controller, error) {
+	if err := checkCapacity(cfg.Capacity, 0); err != nil {
+		return nil, err
+	}
+	if err := checkShare(cfg.TenantMaxShare); err != nil {
+		return nil, err
+	}
+	a := &Controller{
+		cfg: cfg, dryRun: cfg.DryRun, free: cfg.Capacity,
+		byName: map[string]*Client{}, tenants: tenants{byName: map[string]*tenant{}},
+		tuning: tuning{patience, activeTicks, headroomPart},
+	}
+	a.waiters.New = func() any {
+		w := &waiter{ready: make(chan struct{}, 1)}
+		w.node.of = w
+		return w
+	}
+	a.startTimer = a.runTimer
+	a.review()
+	return a, nil
+}
+
+// Client returns the client of that name, a new one without limits if there is
+// none. Clients are kept for ever: name them after parts of the program.
+func (a *Controller) Client(name string) *Client {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.byName[name]
+	if !ok {
+		c = &Client{ctl: a, name: name, number: len(a.clients), seen: a.ticks - a.activeTicks - 1, last: &a.tenants.none}
+		a.byName[name] = c
+		a.clients = append(a.clients, c)
+	}
+	return c
+}
+
+// SetCapacity changes how many permits there are. More go to waiters at once; fewer
+// take nothing from a holder: nothing is granted until enough came back. It returns
+// an *InvalidError, and changes nothing, when n is less than 1 or no more than the
+// reserves.
+func (a *Controller) SetCapacity(n int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := checkCapacity(n, a.reserved(nil)); err != nil {
+		return err
+	}
+	a.free += n - a.cfg.Capacity
+	a.cfg.Capacity = n
+	a.review()
+	return nil
+}
+
+// SetTenantMaxShare changes Config.TenantMaxShare, or returns an *InvalidError.
+func (a *Controller) SetTenantMaxShare(share float64) error {
+	if err := checkShare(share); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cfg.TenantMaxShare = share
+	a.review()
+	return nil
+}
+
+// Close fails every acquire from now on, those that wait at once, with ErrClosed.
+// Permits that are out can still be released. A second Close does nothing.
+func (a *Controller) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	a.ticking = true // or a release would start the timer again
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	for _, c := range a.clients {
+		for _, lanes := range []*lanes{&c.open, &c.blocked} {
+			for len(*lanes) > 0 {
+				w := (*lanes)[0].front()
+				a.unqueue(w)
+				a.tenants.rest(w.lane.tenant)
+				w.err = ErrClosed
+				w.ready <- struct{}{}
+			}
+		}
+	}
+}
+
+// reserved is the sum of the reserves, without that of except.
+func (a *Controller) reserved(except *Client) int {
+	n := 0
+	for _, c := range a.clients {
+		if c != except {
+			n += c.limits.Reserve
+		}
+	}
+	return n
+}
+
+// setLimits is Client.SetLimits.
+func (a *Controller) setLimits(c *Client, l Limits) error {
+	if err := l.check(c.name); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if sum := a.reserved(c) + l.Reserve; l.Reserve > 0 && sum >= a.cfg.Capacity {
+		return &InvalidError{Client: c.name, Field: "Reserve", Reason: fmt.Sprintf(
+			"is %d and makes %d reserved in all, of a capacity of %d: one permit must stay for everybody; lower it or raise the capacity",
+			l.Reserve, sum, a.cfg.Capacity)}
+	}
+	c.limits = l
+	a.review()
+	return nil
+}

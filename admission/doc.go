@@ -1,0 +1,40 @@
+// Package admission shares the connections of one pool fairly between named
+// clients, and between the tenants they work for. It stands before the pool: a
+// caller first gets a permit here, then a connection there, and gives both back
+// together. It knows neither pools nor fx; a permit is a number.
+//
+//	ctl, err := admission.New(admission.Config{Capacity: 20})
+//	reports := ctl.Client("reports")
+//	err = reports.SetLimits(admission.Limits{Max: 8, Reserve: 1})
+//	if err := reports.Acquire(ctx, tenant); err != nil { ... }
+//	defer reports.Release(tenant)
+//
+// # Who is next
+//
+// A permit is given at once where the rules allow it. Where they don't, the caller
+// waits: in one client first come, first served; of the clients, the one that holds
+// least for its Weight is served first, and of equal ones the one whose caller has
+// waited longest. A tenant that has all it may have (Config.TenantMaxShare) waits
+// without stopping the tenants behind it. It can be overtaken like that eight times
+// while it is first in its client; then the tenant's next permit is kept for it. So
+// everybody is served after a bounded number of releases, and this costs a tenant at
+// its limit at most one permit for one release in nine.
+//
+// What is idle is lent: a client alone gets every permit that is not reserved, and
+// nothing is ever taken back from a holder. Lent permits come back as they are
+// released.
+//
+// # The headroom
+//
+// Long queries of one client would make the others wait for the end of one of them,
+// fair or not. So while other clients are active, which is while they wait or have
+// used the pool in about the last 400 ms, and hold nothing, up to two permits stay
+// free for their next request: one for each such client. With nobody else active
+// there is no headroom. It is never more than a quarter of the capacity, rounded
+// down: with a capacity of 1 to 3 there is none, as it would cost the busy client a
+// third or more of the pool, from 4 on it is one, from 8 on two. Without headroom a
+// client that holds nothing is still the first to get what is released.
+//
+// A timer moves the clock for this every 100 ms, from a client's last release until
+// nobody counts as active any more; Close ends it too.
+package admission

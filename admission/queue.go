@@ -1,0 +1,110 @@
+package admission
+
+import "container/heap"
+
+// waiter is one caller that waits.
+type waiter struct {
+	node   node[waiter] // in its lane
+	lane   *lane
+	seq    uint64        // order of arrival over all clients
+	ready  chan struct{} // buffered 1: gets one value when the wait is over
+	err    error         // why, set before ready; nil: a permit was given
+	queued bool
+}
+
+// lane holds the waiters of one tenant in one client, first come first.
+type lane struct {
+	client *Client
+	tenant *tenant
+	list[waiter]
+
+	index     int // in the client's open lanes
+	blocked   bool
+	overtaken int // grants to later callers of the client since the first waiter became first
+}
+
+// older reports whether ln's first waiter came before that of other.
+func (ln *lane) older(other *lane) bool { return ln.front().seq < other.front().seq }
+
+// lanes is a heap by the arrival of the first waiter.
+type lanes []*lane
+
+func (l lanes) Len() int           { return len(l) }
+func (l lanes) Less(i, j int) bool { return l[i].older(l[j]) }
+func (l lanes) Swap(i, j int)      { l[i], l[j] = l[j], l[i]; l[i].index, l[j].index = i, j }
+
+func (l *lanes) Push(x any) {
+	ln := x.(*lane)
+	ln.index = len(*l)
+	*l = append(*l, ln)
+}
+
+func (l *lanes) Pop() any {
+	last := len(*l) - 1
+	ln := (*l)[last]
+	(*l)[last] = nil
+	*l = (*l)[:last]
+	return ln
+}
+
+// queue is a client's waiters. Lanes whose tenant may have no more are set aside as
+// they come to the front and not looked at until that changes; there are no more of
+// them than tenants that are at their limit.
+type queue struct {
+	open    lanes
+	blocked lanes // in no order
+}
+
+// add puts w at the end of its lane.
+func (q *queue) add(w *waiter) {
+	ln := w.lane
+	first := ln.first == nil
+	ln.push(&w.node)
+	w.queued = true
+	if first {
+		heap.Push(&q.open, ln)
+	}
+}
+
+// remove takes w out of its lane, wherever in it it is.
+func (q *queue) remove(w *waiter) {
+	ln := w.lane
+	if ln.front() == w {
+		ln.overtaken = 0
+	}
+	ln.remove(&w.node)
+	w.queued = false
+	switch {
+	case ln.first == nil && ln.blocked:
+		q.unlist(ln)
+	case ln.first == nil:
+		heap.Remove(&q.open, ln.index)
+	case !ln.blocked:
+		heap.Fix(&q.open, ln.index)
+	}
+}
+
+// block sets the front lane aside.
+func (q *queue) block() {
+	ln := heap.Pop(&q.open).(*lane)
+	ln.blocked = true
+	q.blocked = append(q.blocked, ln)
+}
+
+// unblock puts a lane that was set aside back in its place.
+func (q *queue) unblock(ln *lane) {
+	q.unlist(ln)
+	heap.Push(&q.open, ln)
+}
+
+func (q *queue) unlist(ln *lane) {
+	for i, b := range q.blocked {
+		if b == ln {
+			last := len(q.blocked) - 1
+			q.blocked[i], q.blocked[last] = q.blocked[last], nil
+			q.blocked = q.blocked[:last]
+			break
+		}
+	}
+	ln.blocked = false
+}

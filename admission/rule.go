@@ -1,0 +1,209 @@
+package admission
+
+// patience is how often the first waiter of a tenant at its limit can be overtaken
+// in its client before the tenant's next permit is kept for it. Keeping one at once
+// would let a client whose permits come back slowly stop the tenant in the others.
+const patience = 8
+
+// admit gives c a permit for t if nobody who could have it waits for it.
+func (a *Controller) admit(c *Client, t *tenant) bool {
+	kept := 0
+	if c.held > 0 && a.free <= a.unmet+a.headroom {
+		kept = a.kept()
+	}
+	if !a.fits(c, kept) || a.full(t, nil) || a.front(c) != nil {
+		if !a.dryRun {
+			return false
+		}
+		c.wouldWait++
+		t.wouldWait++
+	}
+	a.overtake(c, a.arrivals+1)
+	a.take(c, t)
+	return true
+}
+
+// fits reports whether c may hold one more permit, whoever it is for. kept is what
+// kept returns; it matters only to a client that holds something.
+func (a *Controller) fits(c *Client, kept int) bool {
+	switch {
+	case a.free <= 0, c.limits.Max > 0 && c.held >= c.limits.Max:
+		return false
+	case c.held < c.limits.Reserve:
+		return true
+	case c.held == 0:
+		return a.free > a.unmet
+	default:
+		return a.free > a.unmet+kept
+	}
+}
+
+// kept is how many permits the headroom is at this moment: one for each active
+// client that holds nothing and has no reserve to live on.
+func (a *Controller) kept() int {
+	n := 0
+	for _, c := range a.clients {
+		if n == a.headroom {
+			break
+		}
+		if c.held == 0 && c.limits.Reserve == 0 && (c.waiting > 0 || a.recent(c)) {
+			n++
+		}
+	}
+	return n
+}
+
+// full reports whether t may hold no more through ln; nil is a caller who does not wait
+// yet. Its last permit is kept for the one it is owed to, but not against older ones:
+// they might be overtaken for ever else.
+func (a *Controller) full(t *tenant, ln *lane) bool {
+	if a.tenantMax == 0 || t == &a.tenants.none {
+		return false
+	}
+	return t.held >= a.tenantMax ||
+		t.held == a.tenantMax-1 && t.owed != nil && (ln == nil || t.owed.older(ln))
+}
+
+// front returns the lane of the waiter that c's next permit is for, nil if there is
+// none whose tenant may have one.
+func (a *Controller) front(c *Client) *lane {
+	for len(c.open) > 0 {
+		if ln := c.open[0]; !a.full(ln.tenant, ln) {
+			return ln
+		}
+		c.block()
+	}
+	return nil
+}
+
+// dispatch gives permits to waiters for as long as one may have one.
+func (a *Controller) dispatch() {
+	for a.free > 0 && a.waiting > 0 {
+		kept := a.kept()
+		var next *lane
+		for _, c := range a.clients {
+			if c.waiting == 0 || !a.fits(c, kept) {
+				continue
+			}
+			if ln := a.front(c); ln != nil && (next == nil || ln.before(next)) {
+				next = ln
+			}
+		}
+		if next == nil {
+			return
+		}
+		w := next.front()
+		a.unqueue(w)
+		a.overtake(next.client, w.seq)
+		a.take(next.client, next.tenant)
+		w.ready <- struct{}{}
+	}
+}
+
+// before reports whether the client of ln holds less for its weight than that of
+// other, or the same and has waited longer.
+func (ln *lane) before(other *lane) bool {
+	c, o := ln.client, other.client
+	if mine, theirs := c.held*o.weight(), o.held*c.weight(); mine != theirs {
+		return mine < theirs
+	}
+	return ln.older(other)
+}
+
+// overtake counts that a caller who came to c at seq is served before those set aside.
+func (a *Controller) overtake(c *Client, seq uint64) {
+	for _, ln := range c.blocked {
+		if ln.front().seq > seq {
+			continue
+		}
+		t := ln.tenant
+		if ln.overtaken++; ln.overtaken >= a.patience && (t.owed == nil || ln.older(t.owed)) {
+			t.owed = ln
+		}
+	}
+}
+
+func (a *Controller) take(c *Client, t *tenant) {
+	a.free--
+	if c.held < c.limits.Reserve {
+		a.unmet--
+	}
+	c.held++
+	c.granted++
+	t.held++
+	t.granted++
+}
+
+func (a *Controller) give(c *Client, t *tenant) {
+	a.free++
+	c.held--
+	if c.held < c.limits.Reserve {
+		a.unmet++
+	}
+	t.held--
+	a.used(c)
+	if a.waiting > 0 {
+		a.reopen(t)
+		a.dispatch()
+	}
+	a.tenants.rest(t)
+}
+
+func (a *Controller) enqueue(c *Client, t *tenant) *waiter {
+	w := a.waiters.Get().(*waiter)
+	a.arrivals++
+	w.seq, w.lane, w.err = a.arrivals, t.lane(c), nil
+	a.waiting++
+	c.waiting++
+	t.waiting++
+	c.add(w)
+	return w
+}
+
+func (a *Controller) unqueue(w *waiter) {
+	c, t := w.lane.client, w.lane.tenant
+	c.remove(w)
+	if t.owed != nil && t.owed.overtaken < a.patience { // it was for w
+		t.owe(a.patience)
+	}
+	a.waiting--
+	c.waiting--
+	t.waiting--
+}
+
+// abandon takes out a waiter that no longer wants its permit. What was kept for it
+// may be had by others.
+func (a *Controller) abandon(w *waiter) {
+	c, t := w.lane.client, w.lane.tenant
+	a.unqueue(w)
+	a.used(c)
+	a.reopen(t)
+	a.dispatch()
+	a.tenants.rest(t)
+}
+
+// reopen looks again at the lanes of t that were set aside.
+func (a *Controller) reopen(t *tenant) {
+	if t.waiting == 0 || t.held >= a.tenantMax {
+		return
+	}
+	for _, ln := range t.lanes {
+		if ln != nil && ln.blocked {
+			ln.client.unblock(ln)
+		}
+	}
+}
+
+// review looks again at everything after a limit has changed.
+func (a *Controller) review() {
+	a.headroom = headroom(a.cfg.Headroom, a.cfg.Capacity, a.part)
+	a.tenantMax = tenantMax(a.cfg.TenantMaxShare, a.cfg.Capacity)
+	a.unmet = 0
+	for _, c := range a.clients {
+		a.unmet += max(0, c.limits.Reserve-c.held)
+		for len(c.blocked) > 0 {
+			c.unblock(c.blocked[0])
+		}
+	}
+	a.dispatch()
+}

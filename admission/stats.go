@@ -1,0 +1,98 @@
+package admission
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Stats is what the permits are doing, and did since New.
+type Stats struct {
+	Capacity  int
+	Free      int // permits that nobody holds; negative after Capacity shrank, and in a dry run
+	Waiting   int
+	Headroom  int           // permits kept at this moment for clients that hold none
+	TenantMax int           // permits that one tenant may hold; 0: no limit
+	Clients   []ClientStats // by name
+	Tenants   []TenantStats // by name: those that hold or wait, and the 1024 that did so last
+}
+
+// ClientStats is what one client has and had.
+type ClientStats struct {
+	Name   string
+	Limits Limits
+	Usage
+}
+
+// TenantStats is what one tenant has and had, over all clients. Its totals begin
+// anew when the tenant was forgotten in between.
+type TenantStats struct {
+	Name string
+	Usage
+}
+
+// Usage is what a client or a tenant has now and had since ever.
+type Usage struct {
+	Held, Waiting int
+	Granted       int64 // permits taken
+	Refused       int64 // times that TryAcquire returned false
+	WouldWait     int64 // grants of a dry run that the rules do not allow
+	Waited        int64 // waits that are over, with a permit or without
+	GaveUp        int64 // of these, without: the context had ended, or Close
+	WaitTotal     time.Duration
+	WaitMax       time.Duration
+}
+
+// Stats returns the figures of this moment.
+func (a *Controller) Stats() Stats {
+	a.mu.Lock()
+	s := Stats{
+		Capacity: a.cfg.Capacity, Free: a.free, Waiting: a.waiting, Headroom: a.kept(), TenantMax: a.tenantMax,
+		Clients: make([]ClientStats, 0, len(a.clients)), Tenants: make([]TenantStats, 0, len(a.tenants.byName)),
+	}
+	for _, c := range a.clients {
+		s.Clients = append(s.Clients, ClientStats{c.name, c.limits, c.usage()})
+	}
+	for _, t := range a.tenants.byName {
+		s.Tenants = append(s.Tenants, TenantStats{t.name, t.usage()})
+	}
+	a.mu.Unlock()
+	slices.SortFunc(s.Clients, func(x, y ClientStats) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(s.Tenants, func(x, y TenantStats) int { return cmp.Compare(x.Name, y.Name) })
+	return s
+}
+
+// tally counts for a client or a tenant, under the controller's mutex but for the
+// waits.
+type tally struct {
+	held, waiting               int
+	granted, refused, wouldWait int64
+	waits                       waits
+}
+
+func (t *tally) usage() Usage {
+	return Usage{
+		Held: t.held, Waiting: t.waiting,
+		Granted: t.granted, Refused: t.refused, WouldWait: t.wouldWait,
+		Waited: t.waits.n.Load(), GaveUp: t.waits.gaveUp.Load(),
+		WaitTotal: time.Duration(t.waits.total.Load()), WaitMax: time.Duration(t.waits.longest.Load()),
+	}
+}
+
+// waits are counted by those who waited, after it.
+type waits struct{ n, gaveUp, total, longest atomic.Int64 }
+
+func (w *waits) add(d time.Duration, err error) {
+	w.n.Add(1)
+	if err != nil {
+		w.gaveUp.Add(1)
+	}
+	w.total.Add(int64(d))
+	for {
+		longest := w.longest.Load()
+		if int64(d) <= longest || w.longest.CompareAndSwap(longest, int64(d)) {
+			return
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package fxdb
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// dedicated reads a member of DB_DEDICATED: a client's name, and after "=" how many
+// connections its own pool may have. max is 0 where that is DB_POOL_MAX.
+func dedicated(member string) (name string, max int32, err error) {
+	name, number, sized := strings.Cut(member, "=")
+	if name == "" || name == rootClient {
+		return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q names no client: must be a list of name or name=connections", member)}
+	}
+	if sized {
+		n, err := strconv.ParseInt(number, 10, 32)
+		if err != nil || n < 1 {
+			return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q: %q is no number of connections", member, number)}
+		}
+		max = int32(n)
+	}
+	return name, max, nil
+}
+
+// dedicatedConns is how many connections a member's pool may have.
+func dedicatedConns(member string, poolMax int32) int32 {
+	if _, max, _ := dedicated(member); max > 0 {
+		return max
+	}
+	return poolMax
+}
+
+// validateDedicated refuses members that can't be read, and names given twice.
+func validateDedicated(members []string) error {
+	var names []string
+	for _, m := range members {
+		name, _, err := dedicated(m)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(names, name) {
+			return &ConfigError{"DB_DEDICATED", fmt.Sprintf("names %q twice", name)}
+		}
+		names = append(names, name)
+	}
+	return nil
+}
+
+// monitors are those of all pools, the shared one first.
+func (c *core) monitors() []*lifecycle.Monitor {
+	all := []*lifecycle.Monitor{c.monitor}
+	for _, d := range c.cfg.Dedicated {
+		name, _, _ := dedicated(d) // it was read before
+		all = append(all, c.dedicated[name])
+	}
+	return all
+}
+
+// warnOfStrangers tells of members that no client has: with fx, all that are in use
+// have been named by the time of the start.
+func (c *core) warnOfStrangers() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range c.dedicated {
+		if !slices.ContainsFunc(c.clients, func(cl *client) bool { return cl.name == name }) {
+			c.log.Warn("DB_DEDICATED keeps a pool for a client that nothing has named so far", zap.String("client", name))
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package fxdb_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/pgfault"
+)
+
+func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	type moved struct{ db *fxdb.DB }
+	type left struct{ db *fxdb.DB }
+	var m moved
+	var l left
+	db := startApp(t, fxdb.Config{URL: s.AppURL(), ApplicationName: "migrating", PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=3"}},
+		fxdb.Client("moved", func(db *fxdb.DB) moved { return moved{db} }, fxdb.MaxShare(1)),
+		fxdb.Client("left", func(db *fxdb.DB) left { return left{db} }, fxdb.MaxShare(2)),
+		fx.Populate(&m, &l))
+	require.NotSame(t, db.Pool(), l.db.Pool())
+	require.Same(t, db.Pool(), m.db.Pool())
+	require.EqualValues(t, 3, l.db.Pool().Stat().MaxConns())
+
+	release, releaseLeft := holding(t, db, 2), holding(t, l.db, 2)
+	refused(t, l.db.Ping) // its limits hold in its own pool
+	require.Equal(t, 2, clientStats(t, db, "left").Held)
+	require.Equal(t, 2, clientStats(t, db, "app").Held)
+	var backends int
+	s.Admin(t, func(c *pgx.Conn) {
+		require.NoError(t, c.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'migrating'").Scan(&backends))
+	})
+	require.Equal(t, 4, backends)
+	releaseLeft()
+	release()
+
+	require.NoError(t, db.Close(context.Background()))
+	require.ErrorIs(t, l.db.Ping(t.Context()), fxdb.ErrDraining)
+	s.WaitForNoBackends(t, "migrating")
+}
+
+func TestDedicatedPoolsCountInTheCheckOfTheSize(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	_, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMax: 2, Dedicated: []string{"a=1000"}})
+	require.ErrorContains(t, err, "DB_DEDICATED")
+	s.WaitForNoBackends(t, "fxdb.test")
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMax: 2, Dedicated: []string{"a"}})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, db.Named("a").Pool().Stat().MaxConns())
+	require.NoError(t, db.Close(context.Background()))
+}
+
+func TestAMemberOfDedicatedThatIsNoClientIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.WarnLevel)
+	startApp(t, fxdb.Config{URL: urlOf(t), Dedicated: []string{"nobody"}}, fx.Supply(zap.New(core)))
+	require.NotZero(t, logs.FilterMessageSnippet("DB_DEDICATED").FilterField(zap.String("client", "nobody")).Len())
+}

@@ -1,0 +1,266 @@
+package fxdb_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+
+	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// holding takes n connections for the client.
+func holding(t *testing.T, db *fxdb.DB, n int) (release func()) {
+	t.Helper()
+	var held []pgx.Tx
+	for range n {
+		tx, err := db.Begin(t.Context())
+		require.NoError(t, err)
+		held = append(held, tx)
+	}
+	return func() {
+		for _, tx := range held {
+			require.NoError(t, tx.Rollback(t.Context()))
+		}
+	}
+}
+
+// refused asserts that the client gets nothing now.
+func refused(t *testing.T, use func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, use(ctx), context.DeadlineExceeded)
+}
+
+func ping(db *fxdb.DB) func(context.Context) error { return db.Ping }
+
+func poolOf(n int, more ...func(*fxdb.Config)) testkit.Option {
+	return testkit.Config(func(c *fxdb.Config) {
+		c.PoolMin, c.PoolMax, c.NestedAcquire = 1, n, "off"
+		for _, m := range more {
+			m(c)
+		}
+	})
+}
+
+func requirePermitsBack(t *testing.T, db *fxdb.DB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s := db.Admission().Stats()
+		return s.Free == s.Capacity && s.Waiting == 0
+	}, 10*time.Second, time.Millisecond, "a permit was lost: %+v", db.Admission().Stats())
+}
+
+func TestMaxShareHoldsForEveryWayToAConnection(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(4))
+	small := db.Named("small", fxdb.MaxShare(1))
+	release := holding(t, small, 1)
+	for name, use := range map[string]func(ctx context.Context) error{
+		"Ping":     small.Ping,
+		"Exec":     func(ctx context.Context) error { _, err := small.Exec(ctx, "select 1"); return err },
+		"Query":    func(ctx context.Context) error { _, err := small.Query(ctx, "select 1"); return err },
+		"QueryRow": func(ctx context.Context) error { var n int; return small.QueryRow(ctx, "select 1").Scan(&n) },
+		"Batch":    func(ctx context.Context) error { return batchOf(ctx, small, "select 1") },
+		"Begin":    func(ctx context.Context) error { _, err := small.Begin(ctx); return err },
+		"Acquire":  func(ctx context.Context) error { _, err := small.Acquire(ctx); return err },
+		"CopyFrom": func(ctx context.Context) error {
+			_, err := small.CopyFrom(ctx, pgx.Identifier{"notes", "plain"}, []string{"id"}, pgx.CopyFromRows([][]any{{1}}))
+			return err
+		},
+	} {
+		t.Log(name)
+		refused(t, use)
+	}
+	require.NoError(t, db.Named("other").Ping(t.Context()), "the others are not held back")
+	release()
+	require.NoError(t, small.Ping(t.Context()))
+	requirePermitsBack(t, db)
+
+	stats := clientStats(t, db, "small")
+	require.Equal(t, 1, stats.MaxShare)
+	require.EqualValues(t, 8, stats.Refused)
+	require.Positive(t, stats.WaitMax)
+	require.GreaterOrEqual(t, stats.WaitTotal, stats.WaitMax)
+}
+
+func clientStats(t *testing.T, db *fxdb.DB, name string) fxdb.ClientStats {
+	t.Helper()
+	for _, c := range db.Stats().Clients {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("no client %q", name)
+	return fxdb.ClientStats{}
+}
+
+func TestAReservedConnectionStaysReachable(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(3))
+	kept, greedy := db.Named("kept", fxdb.Reserve(1)), db.Named("greedy")
+	release := holding(t, greedy, 2)
+	refused(t, ping(greedy))
+	refused(t, func(ctx context.Context) error { return db.Pool().Ping(ctx) })
+	require.NoError(t, kept.Ping(t.Context()))
+	release()
+	requirePermitsBack(t, db)
+	require.Contains(t, names(db.Stats().Clients), "raw pool")
+}
+
+func names(clients []fxdb.ClientStats) (all []string) {
+	for _, c := range clients {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+func TestTheRawPoolIsAClientOfItsOwn(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(2))
+	require.NoError(t, db.Admission().Client("raw pool").SetLimits(admission.Limits{Max: 1}))
+	conn, err := db.Pool().Acquire(t.Context())
+	require.NoError(t, err)
+	refused(t, func(ctx context.Context) error { return db.Pool().Ping(ctx) })
+	require.NoError(t, db.Ping(t.Context()))
+	conn.Release()
+	requirePermitsBack(t, db)
+}
+
+func TestATenantHoldsNoMoreThanItsShare(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(4, func(c *fxdb.Config) { c.TenantMaxShare = 0.5 }))
+	a, b := db.Named("a"), db.Named("b")
+	hold := func(db *fxdb.DB, name string) pgx.Tx {
+		tx, err := db.Begin(as(t, name))
+		require.NoError(t, err)
+		return tx
+	}
+	held := []pgx.Tx{hold(a, "acme"), hold(b, "acme")}
+	refused(t, func(context.Context) error {
+		ctx, cancel := context.WithTimeout(as(t, "acme"), 30*time.Millisecond)
+		defer cancel()
+		_, err := a.Exec(ctx, "select 1")
+		return err
+	})
+	_, err := a.Exec(as(t, "globex"), "select 1")
+	require.NoError(t, err)
+	require.NoError(t, db.Admission().SetTenantMaxShare(1), "limits can change while the pool runs")
+	held = append(held, hold(a, "acme"))
+	for _, tx := range held {
+		require.NoError(t, tx.Rollback(t.Context()))
+	}
+	requirePermitsBack(t, db)
+	stats := db.Stats().Tenants
+	require.Len(t, stats, 2)
+	require.Equal(t, "acme", stats[0].Name)
+	require.EqualValues(t, 3, stats[0].Acquired)
+	require.EqualValues(t, 1, stats[0].Refused)
+}
+
+func TestADryRunOnlyCounts(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(3, func(c *fxdb.Config) { c.Sharing = "dry-run" }))
+	small := db.Named("small", fxdb.MaxShare(1))
+	holding(t, small, 3)()
+	require.EqualValues(t, 2, clientStats(t, db, "small").WouldWait)
+	requirePermitsBack(t, db)
+}
+
+func TestPermitsSurviveWhateverHappens(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(2))
+	boom := errors.New("boom")
+	for name, use := range map[string]func(){
+		"an error":   func() { _, _ = db.Exec(t.Context(), "select 1/0") },
+		"no syntax":  func() { _, _ = db.Query(as(t, "acme"), "selec") },
+		"no scan":    func() { var n int; _ = db.QueryRow(as(t, "acme"), "select 'x'").Scan(&n) },
+		"a rollback": func() { _ = db.InTx(t.Context(), pgx.TxOptions{}, func(pgx.Tx) error { return boom }) },
+		"a panic": func() {
+			defer func() { require.Equal(t, boom, recover()) }()
+			_ = db.InTx(as(t, "acme"), pgx.TxOptions{}, func(pgx.Tx) error { panic(boom) })
+		},
+		"a context that has ended": func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, _ = db.Exec(ctx, "select 1")
+			_, _ = db.Pool().Exec(ctx, "select 1")
+		},
+		"a context that ends": func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			_, _ = db.Exec(ctx, "select pg_sleep(600)")
+		},
+		"a refused tenant": func() { _, _ = db.Pool().Exec(as(t, "acme"), "select 1") },
+		"a killed backend": func() { _, _ = db.Exec(t.Context(), "select pg_terminate_backend(pg_backend_pid())") },
+	} {
+		use()
+		requirePermitsBack(t, db)
+		require.NoError(t, db.Ping(t.Context()), name)
+	}
+}
+
+func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
+	t.Parallel()
+	type client struct{}
+	for _, c := range []struct {
+		name string
+		cfg  fxdb.Config
+		opts []fxdb.ClientOption
+		want string
+	}{
+		{"a reserve of all", fxdb.Config{PoolMax: 4}, []fxdb.ClientOption{fxdb.Reserve(4)}, "Reserve(4)"},
+		{"a reserve above the limit", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxShare(2), fxdb.Reserve(3)}, "Reserve(3)"},
+		{"no connection", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxShare(0)}, "MaxShare(0)"},
+		{"a negative reserve", fxdb.Config{}, []fxdb.ClientOption{fxdb.Reserve(-1)}, "Reserve(-1)"},
+		{"no weight", fxdb.Config{}, []fxdb.ClientOption{fxdb.Weight(0)}, "Weight(0)"},
+		{"sharing is off", fxdb.Config{Sharing: "off"}, []fxdb.ClientOption{fxdb.Weight(2)}, "DB_SHARING is off"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.cfg.URL = urlOf(t)
+			app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(c.cfg),
+				fxdb.Client("greedy", func(*fxdb.DB) client { return client{} }, c.opts...), fx.Invoke(func(client) {}))
+			err := app.Start(t.Context())
+			require.ErrorIs(t, err, admission.ErrInvalid)
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, "greedy")
+		})
+	}
+}
+
+func TestWithoutSharingThePoolDecides(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(2, func(c *fxdb.Config) { c.Sharing = "off" }))
+	require.Nil(t, db.Admission())
+	release := holding(t, db, 2)
+	refused(t, db.Ping)
+	release()
+	require.NoError(t, db.Pool().Ping(t.Context()))
+	require.Zero(t, clientStats(t, db, "app").Sharing)
+}
+
+func TestAStopFailsThoseWhoWaitForTheirShare(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(4))
+	small := db.Named("small", fxdb.MaxShare(1))
+	tx, err := small.Begin(t.Context())
+	require.NoError(t, err)
+	waited := make(chan error, 1)
+	go func() { waited <- small.Ping(context.Background()) }()
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close(context.Background()) }()
+	require.ErrorIs(t, <-waited, fxdb.ErrDraining)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, <-closed)
+	require.ErrorIs(t, db.Ping(t.Context()), fxdb.ErrDraining)
+	require.ErrorIs(t, db.Pool().Ping(t.Context()), fxdb.ErrDraining)
+}
