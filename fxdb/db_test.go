@@ -22,7 +22,7 @@ import (
 
 func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
 	t.Parallel()
-	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { one(c); c.ConnectionTimeout, c.NestedAcquire = 20*time.Millisecond, "off" }))
+	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { one(c); c.ConnectionTimeout, c.NestedAcquire = 500*time.Millisecond, "off" }))
 	tx, err := db.Named("hoarder").Begin(as(t, "acme"))
 	require.NoError(t, err)
 	defer tx.Rollback(t.Context())

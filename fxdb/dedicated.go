@@ -12,8 +12,8 @@ import (
 )
 
 // dedicated reads a member of DB_DEDICATED: a client's name, and after "=" how many
-// connections its own pool may have. max is 0 where that is DB_POOL_MAX.
-func dedicated(member string) (name string, max int32, err error) {
+// connections its own pool may have. conns is 0 where that is DB_POOL_MAX.
+func dedicated(member string) (name string, conns int32, err error) {
 	name, number, sized := strings.Cut(member, "=")
 	if name == "" || name == rootClient {
 		return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q names no client: must be a list of name or name=connections", member)}
@@ -23,15 +23,15 @@ func dedicated(member string) (name string, max int32, err error) {
 		if err != nil || n < 1 {
 			return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q: %q is no number of connections", member, number)}
 		}
-		max = int32(n)
+		conns = int32(n)
 	}
-	return name, max, nil
+	return name, conns, nil
 }
 
 // dedicatedConns is how many connections a member's pool may have.
 func dedicatedConns(member string, poolMax int32) int32 {
-	if _, max, _ := dedicated(member); max > 0 {
-		return max
+	if _, conns, _ := dedicated(member); conns > 0 {
+		return conns
 	}
 	return poolMax
 }

@@ -95,7 +95,7 @@ func TestANestedAcquireIsWarnedOfOnceAClient(t *testing.T) {
 
 func TestADeadlockOfTransactionsSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	db, _ := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 50 * time.Millisecond })
+	db, _ := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
 	err := db.InTx(t.Context(), pgx.TxOptions{}, func(pgx.Tx) error {
 		return db.QueryRow(context.Background(), "select 1").Scan(new(int)) // with another context
 	})
@@ -104,7 +104,7 @@ func TestADeadlockOfTransactionsSaysWhatItIs(t *testing.T) {
 	require.ErrorContains(t, err, "use the transaction")
 	require.NotContains(t, err.Error(), "raise DB_POOL_MAX")
 
-	off, logs := openNested(t, "off", one, func(c *fxdb.Config) { c.ConnectionTimeout = 50 * time.Millisecond })
+	off, logs := openNested(t, "off", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
 	err = off.InTx(t.Context(), pgx.TxOptions{}, func(pgx.Tx) error { return off.Ping(t.Context()) })
 	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
 	require.NotErrorIs(t, err, fxdb.ErrNestedAcquire)

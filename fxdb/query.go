@@ -69,7 +69,7 @@ func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql strin
 	if s.isZero() {
 		tag, err = conn.Exec(ctx, sql, args...)
 	} else {
-		tag, err = db.execScoped(ctx, conn, s, sql, args)
+		tag, err = db.execScoped(ctx, conn.Conn(), s, sql, args)
 	}
 	if err != nil {
 		return tag, mayResend(ctx, conn.Conn(), err, isIdempotent(ctx)), err
@@ -77,14 +77,14 @@ func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql strin
 	return tag, false, nil
 }
 
-func (db *DB) execScoped(ctx context.Context, conn *pgxpool.Conn, s scope, sql string, args []any) (pgconn.CommandTag, error) {
+func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql string, args []any) (pgconn.CommandTag, error) {
 	mode := db.core.mode
 	if len(args) == 0 {
 		// As pgx does: what has no parameters is not worth a preparation.
 		mode = pgx.QueryExecModeExec
 	}
 	var f flight
-	if err := f.send(ctx, db, conn.Conn(), s, mode, sql, args); err != nil {
+	if err := f.send(ctx, db, conn, s, mode, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
 	tag, err := f.exec()

@@ -168,9 +168,14 @@ const (
 // acquire takes a connection on behalf of this client, within the acquire timeout
 // or, where it is not zero, within a shorter time.
 func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration) (*pgxpool.Conn, error) {
+	return db.acquireFor(ctx, s, u, within, 1)
+}
+
+// acquireFor leaves skip frames out of the call site.
+func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
 		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
-		Waiting: &db.client.waiting, Timeout: within, Share: db.client.share,
+		Waiting: &db.client.waiting, Timeout: within, Skip: skip, Share: db.client.share,
 	})
 	if err != nil {
 		return nil, err

@@ -144,7 +144,7 @@ func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts p
 	if err != nil {
 		return nil, false, err
 	}
-	tx, err := begin(ctx, conn, s, opts)
+	tx, err := begin(ctx, conn.Conn(), s, opts)
 	if err != nil {
 		// A transaction that has only begun did nothing, but BeginQuery may be anything.
 		again = mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx))
@@ -154,13 +154,13 @@ func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts p
 	return &transaction{Tx: tx, conn: conn, identity: s.identity}, false, nil
 }
 
-func begin(ctx context.Context, conn *pgxpool.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
+func begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
 	switch {
 	case s.isZero():
-		return conn.Conn().BeginTx(ctx, opts)
+		return conn.BeginTx(ctx, opts)
 	case opts.BeginQuery != "":
 		// It may be several statements, which a batch can't take.
-		if tx, err = conn.Conn().BeginTx(ctx, opts); err != nil {
+		if tx, err = conn.BeginTx(ctx, opts); err != nil {
 			return nil, err
 		}
 		_, err = tx.Exec(ctx, s.sql(), s.args()...)

@@ -1,0 +1,80 @@
+package fxdbsql
+
+import (
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// formats asks for the types that database/sql has a type for in binary, and for
+// all others in text. They are those of pgx's own database/sql driver, and so is
+// what rows make of them: a program may go from one to the other.
+var formats = pgx.QueryResultFormatsByOID{
+	pgtype.BoolOID: pgx.BinaryFormatCode, pgtype.ByteaOID: pgx.BinaryFormatCode,
+	pgtype.Int2OID: pgx.BinaryFormatCode, pgtype.Int4OID: pgx.BinaryFormatCode, pgtype.Int8OID: pgx.BinaryFormatCode,
+	pgtype.OIDOID: pgx.BinaryFormatCode, pgtype.XIDOID: pgx.BinaryFormatCode, pgtype.CIDOID: pgx.BinaryFormatCode,
+	pgtype.Float4OID: pgx.BinaryFormatCode, pgtype.Float8OID: pgx.BinaryFormatCode,
+	pgtype.DateOID: pgx.BinaryFormatCode, pgtype.TimestampOID: pgx.BinaryFormatCode, pgtype.TimestamptzOID: pgx.BinaryFormatCode,
+}
+
+// scanTypes are what a column is best scanned into; all others into a string.
+var scanTypes = map[uint32]reflect.Type{
+	pgtype.BoolOID: reflect.TypeFor[bool](), pgtype.ByteaOID: reflect.TypeFor[[]byte](),
+	pgtype.Int2OID: reflect.TypeFor[int16](), pgtype.Int4OID: reflect.TypeFor[int32](), pgtype.Int8OID: reflect.TypeFor[int64](),
+	pgtype.Float4OID: reflect.TypeFor[float32](), pgtype.Float8OID: reflect.TypeFor[float64](), pgtype.NumericOID: reflect.TypeFor[float64](),
+	pgtype.DateOID: reflect.TypeFor[time.Time](), pgtype.TimestampOID: reflect.TypeFor[time.Time](), pgtype.TimestamptzOID: reflect.TypeFor[time.Time](),
+}
+
+// ColumnTypeScanType is for sql.ColumnType.
+func (r *rows) ColumnTypeScanType(i int) reflect.Type {
+	if t, ok := scanTypes[r.fields[i].DataTypeOID]; ok {
+		return t
+	}
+	return reflect.TypeFor[string]()
+}
+
+// ColumnTypeDatabaseTypeName is for sql.ColumnType: the type's name in capitals,
+// its OID where the name is not known.
+func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
+	oid := r.fields[i].DataTypeOID
+	if t, ok := r.types.TypeForOID(oid); ok {
+		return strings.ToUpper(t.Name)
+	}
+	return strconv.FormatUint(uint64(oid), 10)
+}
+
+// What the server adds to a length that was declared.
+const lengthHeader = 4
+
+// ColumnTypeLength is for sql.ColumnType.
+func (r *rows) ColumnTypeLength(i int) (length int64, ok bool) {
+	f := r.fields[i]
+	switch f.DataTypeOID {
+	case pgtype.TextOID, pgtype.ByteaOID:
+		return math.MaxInt64, true
+	case pgtype.VarcharOID, pgtype.BPCharOID, pgtype.VarbitOID:
+		if f.TypeModifier < 0 {
+			return math.MaxInt64, true
+		}
+		if f.DataTypeOID == pgtype.VarbitOID {
+			return int64(f.TypeModifier), true
+		}
+		return int64(f.TypeModifier) - lengthHeader, true
+	}
+	return 0, false
+}
+
+// ColumnTypePrecisionScale is for sql.ColumnType.
+func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
+	f := r.fields[i]
+	if f.DataTypeOID != pgtype.NumericOID || f.TypeModifier < 0 {
+		return 0, 0, false
+	}
+	m := int64(f.TypeModifier) - lengthHeader
+	return m >> 16 & 0xffff, m & 0xffff, true
+}

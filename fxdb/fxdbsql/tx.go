@@ -1,0 +1,76 @@
+package fxdbsql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if c.tx != nil {
+		return nil, errors.New("fxdbsql: this connection has a transaction already: end it first")
+	}
+	o, err := txOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := c.session.BeginTx(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	c.tx = tx
+	return transaction{ctx, c, tx}, nil
+}
+
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// transaction has database/sql's methods, which know no context.
+type transaction struct {
+	ctx  context.Context // that began it
+	conn *conn
+	tx   pgx.Tx
+}
+
+func (t transaction) Commit() error {
+	t.conn.tx = nil
+	return t.tx.Commit(t.ctx)
+}
+
+// rollbackTimeout bounds a rollback, for which the caller's context has often
+// ended already.
+const rollbackTimeout = 5 * time.Second
+
+func (t transaction) Rollback() error {
+	t.conn.tx = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
+	defer cancel()
+	return t.tx.Rollback(ctx)
+}
+
+var isolation = map[sql.IsolationLevel]pgx.TxIsoLevel{
+	sql.LevelDefault:         "",
+	sql.LevelReadUncommitted: pgx.ReadUncommitted,
+	sql.LevelReadCommitted:   pgx.ReadCommitted,
+	sql.LevelRepeatableRead:  pgx.RepeatableRead,
+	sql.LevelSnapshot:        pgx.RepeatableRead, // PostgreSQL's is one
+	sql.LevelSerializable:    pgx.Serializable,
+}
+
+func txOptions(opts driver.TxOptions) (o pgx.TxOptions, err error) {
+	level, ok := isolation[sql.IsolationLevel(opts.Isolation)]
+	if !ok {
+		return o, fmt.Errorf("fxdbsql: PostgreSQL has no isolation level %v", sql.IsolationLevel(opts.Isolation))
+	}
+	o.IsoLevel = level
+	if opts.ReadOnly {
+		o.AccessMode = pgx.ReadOnly
+	}
+	return o, nil
+}

@@ -1,0 +1,182 @@
+package fxdb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/sqldoor"
+)
+
+func init() { sqldoor.Open = func(db any) sqldoor.Session { return &session{db: db.(*DB)} } }
+
+// session is one connection of a client's, kept over several statements. Only its
+// first use may be sent again on another connection: later ones may count on what
+// the earlier ones left on theirs.
+type session struct {
+	db     *DB
+	handle *pgxpool.Conn
+	conn   *pgx.Conn // of handle, which a drain may take away
+}
+
+// framesOfSQL stand between an acquire and whoever uses database/sql: ours, the
+// driver's, and those that all uses of database/sql have in common.
+const framesOfSQL = 10
+
+func (s *session) take(ctx context.Context, sc scope, u use, within time.Duration) (err error) {
+	if s.handle, err = s.db.acquireFor(ctx, sc, u, within, framesOfSQL); err != nil {
+		return err
+	}
+	s.conn = s.handle.Conn()
+	return nil
+}
+
+// use runs send with the session's connection.
+func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, send func() error) error {
+	first := s.conn == nil
+	attempt := func(within time.Duration) (again bool, err error) {
+		if s.conn == nil {
+			if err := s.take(ctx, sc, u, within); err != nil {
+				return false, err
+			}
+		}
+		if !sc.isZero() && s.conn.PgConn().TxStatus() != 'I' && !s.conn.IsClosed() {
+			return false, errBegunByText
+		}
+		if err = send(); err != nil && first && mayResend(ctx, s.conn, err, idempotent) {
+			s.Release()
+			return true, err
+		}
+		return false, err
+	}
+	again, err := attempt(0)
+	if again {
+		return s.db.resend(ctx, err, attempt)
+	}
+	return err
+}
+
+var errBegunByText = fmt.Errorf("a transaction begun by the text BEGIN can't carry a tenant or limits: use BeginTx: %w", ErrUnscoped)
+
+func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	sc, err := s.db.scopeOf(ctx)
+	if err != nil {
+		return tag, err
+	}
+	err = s.use(ctx, sc, forCall, isIdempotent(ctx), func() (err error) {
+		if sc.isZero() {
+			tag, err = s.conn.Exec(ctx, sql, args...)
+			return err
+		}
+		tag, err = s.db.execScoped(ctx, s.conn, sc, sql, args)
+		if err == nil && s.conn.PgConn().TxStatus() != 'I' { // a BEGIN, with the tenant in it
+			_, _ = s.conn.Exec(ctx, "rollback")
+			err = errBegunByText
+		}
+		return err
+	})
+	return tag, err
+}
+
+func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	sc, err := s.db.scopeOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var r *sessionRows
+	err = s.use(ctx, sc, forHolding, isIdempotent(ctx), func() (err error) {
+		r = &sessionRows{}
+		if sc.isZero() {
+			r.Rows, err = s.conn.Query(ctx, sql, args...)
+		} else if err = r.flight.send(ctx, s.db, s.conn, sc, s.db.core.mode, sql, args); err == nil {
+			r.Rows, err = r.flight.query()
+		}
+		if err != nil {
+			return err
+		}
+		return r.readAhead()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// sessionRows leave the connection with the session.
+type sessionRows struct {
+	pgx.Rows
+	flight     flight // where a scope stands before the statement
+	closed     bool
+	err        error // of the commit
+	ahead, has bool  // the next row was asked for, and is there
+}
+
+// readAhead asks for the first row, so that an error of the statement is the
+// query's.
+func (r *sessionRows) readAhead() error {
+	r.has = r.Next()
+	r.ahead = true
+	if !r.has {
+		return r.Err()
+	}
+	return nil
+}
+
+func (r *sessionRows) Next() bool {
+	if r.ahead {
+		r.ahead = false
+		return r.has
+	}
+	if r.Rows.Next() {
+		return true
+	}
+	r.Close()
+	return false
+}
+
+func (r *sessionRows) Close() {
+	r.Rows.Close()
+	if r.flight.results != nil && !r.closed {
+		r.err = r.flight.end(r.CommandTag(), r.Rows.Err())
+	}
+	r.closed = true
+}
+
+func (r *sessionRows) Err() error {
+	if err := r.Rows.Err(); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
+	sc, err := s.db.scopeOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx := &transaction{identity: sc.identity}
+	err = s.use(ctx, sc, forTransaction, true, func() (err error) {
+		tx.Tx, err = begin(ctx, s.conn, sc, opts)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+// Ping sends an empty statement. It needs no tenant.
+func (s *session) Ping(ctx context.Context) error {
+	return s.use(ctx, scope{}, forCall, true, func() error { return s.conn.Ping(ctx) })
+}
+
+func (s *session) Release() {
+	if s.handle != nil {
+		s.handle.Release()
+		s.handle, s.conn = nil, nil
+	}
+}
