@@ -1,0 +1,98 @@
+package testkit_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// complaints takes what a test would have failed with.
+type complaints struct {
+	testing.TB
+	all []string
+}
+
+func (c *complaints) Errorf(format string, args ...any) {
+	c.all = append(c.all, fmt.Sprintf(format, args...))
+}
+
+func TestRequireIsolationFindsWhatATableLetsStrangersDo(t *testing.T) {
+	t.Parallel()
+	mine := "tenant_id = nullif((select current_setting('app.current_tenant', true)), '')"
+	for name, c := range map[string]struct {
+		policies string
+		rows     string
+		want     []string // a part of each complaint
+	}{
+		"sound": {"create policy p on s.t using (" + mine + ")", "('acme', 1), ('acme', 2), ('globex', 1)", nil},
+		"no policy is enforced": {"alter table s.t disable row level security", "('acme', 1), ('globex', 2)", []string{
+			"without a tenant", "sees rows of 1 others", "changes 1 rows", "deletes 1 rows", "gives 2 of its rows",
+			"sees rows of 1 others", "changes 1 rows", "deletes 1 rows", "gives 2 of its rows",
+		}},
+		"nobody sees all": {"create policy p on s.t using (" + mine + " or coalesce(current_setting('app.current_tenant', true), '') = '') with check (" + mine + ")",
+			"('acme', 1), ('globex', 2)", []string{"without a tenant"}},
+		"no check of what is written": {"create policy p on s.t using (" + mine + ") with check (true)", "('acme', 1), ('globex', 2)",
+			[]string{"gives 1 of its rows", "gives 1 of its rows"}},
+		"a constraint instead of a check": {"create policy p on s.t using (" + mine + ") with check (true)", "('acme', 1), ('globex', 1)",
+			[]string{"only a constraint", "only a constraint"}},
+		"deletes are open": {"create policy p on s.t for select using (true); create policy d on s.t for delete using (true)", "('acme', 1), ('globex', 2)", []string{
+			"without a tenant", "sees rows of 1 others", "deletes 1 rows", "sees rows of 1 others", "deletes 1 rows",
+		}},
+		"own rows are hidden": {"create policy p on s.t using (" + mine + " and n > 1)", "('acme', 1), ('acme', 2), ('globex', 2)",
+			[]string{"sees 1 of its 2 rows"}},
+		"one tenant only": {"create policy p on s.t using (" + mine + ")", "('acme', 1)", []string{"rows of 1 tenants"}},
+		"rows of nobody":  {"create policy p on s.t using (" + mine + ")", "('acme', 1), ('globex', 1), (null, 1)", []string{"have no tenant"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := testkit.DB(t, testkit.Migrations("s", fstest.MapFS{"00001_t.sql": {Data: []byte(
+				"-- +goose Up\ncreate schema s; create table s.t (tenant_id text, n int, unique (tenant_id, n)); insert into s.t values " + c.rows +
+					";\nalter table s.t enable row level security; alter table s.t force row level security;\n" + c.policies + ";\n")}}))
+			got := &complaints{TB: t}
+			require.Equal(t, []string{"s.t"}, testkit.RequireIsolation(got, db))
+			require.Len(t, got.all, len(c.want), strings.Join(got.all, "\n"))
+			all := strings.Join(got.all, "\n")
+			for _, want := range c.want {
+				require.Contains(t, all, want)
+			}
+			require.Zero(t, db.Stats().Active)
+		})
+	}
+}
+
+func TestRequireIsolationLetsSharedTablesBeRead(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Migrations("s", fstest.MapFS{"00001_t.sql": {Data: []byte(`-- +goose Up
+create schema s;
+create table s.t (tenant_id text);
+insert into s.t values ('acme'), ('globex');
+alter table s.t enable row level security; alter table s.t force row level security;
+create policy r on s.t for select using (current_setting('app.current_tenant', true) <> '');
+create policy w on s.t for update using (tenant_id = nullif((select current_setting('app.current_tenant', true)), ''));
+`)}}))
+	got := &complaints{TB: t}
+	testkit.RequireIsolation(got, db)
+	require.Len(t, got.all, 2)
+	testkit.RequireIsolation(t, db, "s.t")
+	var n int
+	ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme"})
+	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "select count(*) from s.t where tenant_id = 'acme'").Scan(&n)
+	}))
+	require.Equal(t, 1, n, "what was tried was rolled back")
+}
+
+func TestRequireIsolationWantsSomethingToLookAt(t *testing.T) {
+	t.Parallel()
+	got := &complaints{TB: t}
+	require.Empty(t, testkit.RequireIsolation(got, testkit.DB(t)))
+	require.Len(t, got.all, 1)
+	require.Contains(t, got.all[0], "no table")
+}
