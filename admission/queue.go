@@ -66,7 +66,7 @@ func (q *queue) add(w *waiter) {
 	}
 }
 
-// remove takes w out of its lane, wherever in it it is.
+// remove takes w out of its lane, wherever it stands there.
 func (q *queue) remove(w *waiter) {
 	ln := w.lane
 	if ln.front() == w {
