@@ -179,7 +179,7 @@ func TestWaitForAnotherStarterHonoursContext(t *testing.T) {
 	unlock, err := lock(t.Context(), filepath.Join(base, "start.lock"))
 	require.NoError(t, err)
 	defer unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = Start(ctx, inDirs(base, testCache), Shared())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
