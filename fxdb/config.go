@@ -36,6 +36,7 @@ const (
 	DefaultMaxLifetime              = 30 * time.Minute
 	DefaultDrainTimeout             = 10 * time.Second
 	DefaultLeakThreshold            = lifecycle.DefaultLeakThreshold
+	DefaultSlowQuery                = time.Second
 )
 
 // Config says which database and how. It is a value in the fx graph: change it
@@ -73,6 +74,8 @@ type Config struct {
 	DrainTimeout             time.Duration // DB_DRAIN_TIMEOUT_MS: how long a stop waits for work in flight; default 10 s
 
 	LeakThreshold time.Duration // DB_LEAK_THRESHOLD_MS: a connection held longer is logged with its holder; default 60 s, negative: never
+
+	SlowQuery time.Duration // DB_SLOW_QUERY_MS: a statement that takes longer, until its rows are closed, is logged without its arguments; default 1 s, negative: never
 
 	NestedAcquire string // DB_NESTED_ACQUIRE: off, warn, strict; see lifecycle.NestedMode; default warn
 
@@ -126,6 +129,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxLifetime, DefaultMaxLifetime)
 	set(&c.DrainTimeout, DefaultDrainTimeout)
 	set(&c.LeakThreshold, DefaultLeakThreshold)
+	set(&c.SlowQuery, DefaultSlowQuery)
 	set(&c.ApplicationName, filepath.Base(os.Args[0]))
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)

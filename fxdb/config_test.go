@@ -51,6 +51,7 @@ func TestSeed17DefaultsOfTheConfiguration(t *testing.T) {
 	require.Equal(t, 30*time.Second, c.StatementTimeout)
 	require.Equal(t, 30*time.Minute, c.MaxLifetime)
 	require.Equal(t, 10*time.Second, c.DrainTimeout)
+	require.Equal(t, time.Second, c.SlowQuery)
 	require.Equal(t, filepath.Base(os.Args[0]), c.ApplicationName)
 	require.Equal(t, "localhost", c.Host)
 	require.Equal(t, 5432, c.Port)
@@ -63,7 +64,7 @@ func TestSeed17DefaultsOfTheConfiguration(t *testing.T) {
 func TestSeed18CustomValuesAreKept(t *testing.T) {
 	setenv(t, map[string]string{
 		"DB_POOL_MIN": "5", "DB_POOL_MAX": "50", "DB_IDLE_TIMEOUT_MS": "60000", "DB_APPLICATION_NAME": "custom-app",
-		"DB_STATEMENT_TIMEOUT_MS": "0", "DB_MAX_LIFETIME_MS": "0", "DB_MIGRATE": "true", "DB_SSL": "true", "DB_TENANT_ROLE": "clerk",
+		"DB_STATEMENT_TIMEOUT_MS": "0", "DB_MAX_LIFETIME_MS": "0", "DB_SLOW_QUERY_MS": "0", "DB_MIGRATE": "true", "DB_SSL": "true", "DB_TENANT_ROLE": "clerk",
 	})
 	c, err := fxdb.ConfigFromEnv()
 	require.NoError(t, err)
@@ -73,6 +74,7 @@ func TestSeed18CustomValuesAreKept(t *testing.T) {
 	require.Equal(t, "custom-app", c.ApplicationName)
 	require.Negative(t, c.StatementTimeout, "0 is off, not the default")
 	require.Negative(t, c.MaxLifetime)
+	require.Negative(t, c.SlowQuery)
 	require.True(t, c.Migrate)
 	require.Equal(t, "require", c.SSLMode)
 	require.Equal(t, "clerk", c.TenantRole)
@@ -157,6 +159,7 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_CONNECTION_TIMEOUT_MS", "0", "at least 1"},
 		{"DB_CONNECTION_TIMEOUT_MS", "10s", "not a whole number"},
 		{"DB_DRAIN_TIMEOUT_MS", "0", "at least 1"},
+		{"DB_SLOW_QUERY_MS", "-1", "negative"}, {"DB_SLOW_QUERY_MS", "1s", "not a whole number"},
 		{"DB_MIGRATE", "perhaps", "neither true nor false"},
 		{"DB_SSL", "on it", "neither true nor false"},
 		{"DB_SSLMODE", "sometimes", "unknown"},

@@ -106,6 +106,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		Replicas:       cfg.ReplicasOfApp,
 		MaxWaiting:     cfg.QueueMax,
 		LeakThreshold:  cfg.LeakThreshold,
+		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     refuseUnscoped,
 		Callers:        o.callers,

@@ -36,6 +36,7 @@ type environ struct {
 	MaxLifetime      whole    `env:"DB_MAX_LIFETIME_MS"`
 	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
 	LeakThreshold    whole    `env:"DB_LEAK_THRESHOLD_MS"`
+	SlowQuery        whole    `env:"DB_SLOW_QUERY_MS"`
 	NestedAcquire    string   `env:"DB_NESTED_ACQUIRE"`
 	Sharing          string   `env:"DB_SHARING"`
 	TenantMaxShare   share    `env:"DB_TENANT_MAX_SHARE"`
@@ -150,6 +151,7 @@ func ConfigFromEnv() (Config, error) {
 		{&c.MaxLifetime, e.MaxLifetime, "DB_MAX_LIFETIME_MS", true},
 		{&c.DrainTimeout, e.DrainTimeout, "DB_DRAIN_TIMEOUT_MS", false},
 		{&c.LeakThreshold, e.LeakThreshold, "DB_LEAK_THRESHOLD_MS", true},
+		{&c.SlowQuery, e.SlowQuery, "DB_SLOW_QUERY_MS", true},
 	} {
 		switch {
 		case !d.value.set:

@@ -85,6 +85,7 @@ type slot struct {
 	exactly time.Time         // the same while somebody observes, else zero
 	query   string
 	running bool
+	began   int64 // when the statement did; 0: nobody asks
 
 	goroutine uint64          // that began the transaction, where it is remembered
 	done      <-chan struct{} // of its context

@@ -13,7 +13,7 @@ import (
 	"github.com/agentagency/onepool/admission"
 )
 
-// tracer keeps the slots true. It adds no line to any log.
+// tracer keeps the slots true. It logs slow statements and nothing else.
 type tracer struct{ m *Monitor }
 
 // TraceAcquireStart bounds acquires that come straight from the pool as
@@ -110,7 +110,7 @@ func (t tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDat
 func (t tracer) began(conn *pgx.Conn, sql string) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
-		s.query, s.running = sql, true
+		s.query, s.running, s.began = sql, true, t.m.statementBegins()
 		s.mu.Unlock()
 	}
 }
@@ -119,7 +119,11 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.running = false
+		took, slow := t.m.isSlow(s.began)
 		s.mu.Unlock()
+		if slow {
+			t.m.tellSlow(s, took, err)
+		}
 	}
 	if err == nil {
 		t.m.health.lastAnswer.Store(t.m.clock.Load())

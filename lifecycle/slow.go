@@ -1,0 +1,61 @@
+package lifecycle
+
+import (
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+)
+
+// slowByTick is the threshold from which the monitor's clock is good enough to
+// time a statement's beginning by: it is behind by a tick at most, a twentieth.
+const slowByTick = 20 * clockTick
+
+// statementBegins is the time that a statement is taken to begin at; 0 where
+// nobody asks.
+func (m *Monitor) statementBegins() int64 {
+	switch slow := m.cfg.SlowQuery; {
+	case slow <= 0:
+		return 0
+	case slow < slowByTick:
+		return time.Now().UnixNano()
+	}
+	return m.clock.Load()
+}
+
+// isSlow reports how long a statement took that began then, and whether that is
+// worth a line. Most are told by the monitor's clock to be fast.
+func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
+	if began == 0 {
+		return 0, false
+	}
+	// The clock stands still once a drain has begun.
+	if threshold := m.cfg.SlowQuery; threshold >= slowByTick && m.state.Load() == stateReady &&
+		time.Duration(m.clock.Load()-began) < threshold-clockTick {
+		return 0, false
+	}
+	took = time.Duration(time.Now().UnixNano() - began)
+	return took, took >= m.cfg.SlowQuery
+}
+
+// tellSlow logs a statement that took long, without its arguments.
+func (m *Monitor) tellSlow(s *slot, took time.Duration, err error) {
+	h := s.holder()
+	fields := []zap.Field{
+		zap.String("client", h.Client), zap.String("tenant", h.Tenant),
+		zap.String("statement", shorten(h.Query, 200)), zap.Duration("took", took.Round(time.Millisecond)),
+	}
+	// Other errors than these may quote an argument or a value.
+	var pgErr *pgconn.PgError
+	switch {
+	case err == nil:
+	case errors.As(err, &pgErr):
+		fields = append(fields, zap.String("sqlstate", pgErr.Code))
+	case s.conn.IsClosed():
+		fields = append(fields, zap.NamedError("error", err))
+	default:
+		fields = append(fields, zap.String("error", "its arguments or its result could not be used"))
+	}
+	m.log.Warn("slow statement", fields...)
+}
