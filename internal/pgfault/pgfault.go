@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ const patience = time.Minute
 // Server is a server of one test's own.
 type Server struct {
 	*devdb.Server
+	socket string // its folder, where it is not that of devdb's server
 	frozen []int
 }
 
@@ -46,6 +48,22 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// DatabaseURL is the connection string for a role and a database.
+func (s *Server) DatabaseURL(role, database string) string {
+	devs := s.Server.DatabaseURL(role, database)
+	u, err := url.Parse(devs)
+	if s.socket == "" || err != nil {
+		return devs
+	}
+	params := u.Query()
+	params.Set("host", s.socket)
+	u.RawQuery = params.Encode()
+	return u.String()
+}
+
+// URL is the administrator's connection string.
+func (s *Server) URL() string { return s.DatabaseURL("postgres", "postgres") }
+
 // AppURL is the restricted role's connection string.
 func (s *Server) AppURL() string { return s.DatabaseURL(devdb.App, "postgres") }
 
@@ -60,6 +78,13 @@ func (s *Server) Admin(t testing.TB, fn func(*pgx.Conn)) {
 	}
 	defer conn.Close(ctx)
 	fn(conn)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // WaitFor waits until the server answers true.
@@ -93,6 +118,26 @@ func (s *Server) WaitForNoBackends(t testing.TB, application string) {
 func (s *Server) WaitForQuery(t testing.TB, query string) {
 	t.Helper()
 	s.WaitFor(t, "select exists (select from pg_stat_activity where state = 'active' and query = $1)", query)
+}
+
+// KillBackend kills one of the application's backends with SIGKILL. The server
+// takes its shared memory for damaged then, ends all others and starts anew.
+func (s *Server) KillBackend(t testing.TB, application string) {
+	t.Helper()
+	var pid int
+	s.Admin(t, func(c *pgx.Conn) {
+		must(t, c.QueryRow(context.Background(), "select pid from pg_stat_activity where application_name = $1 limit 1", application).Scan(&pid))
+	})
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+}
+
+// TerminateBackends ends all of the application's connections.
+func (s *Server) TerminateBackends(t testing.TB, application string) {
+	t.Helper()
+	s.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(context.Background(), "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", application)
+		must(t, err)
+	})
 }
 
 // Freeze stops every process of the server with SIGSTOP: connections stay open,

@@ -1,0 +1,167 @@
+package pgfault
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Proxy is the network between a pool and its server: a TCP port that passes
+// connections on, until it is told to fail.
+type Proxy struct {
+	s   *Server
+	ln  *net.TCPListener
+	all sync.WaitGroup
+
+	mu      sync.Mutex
+	clients map[*net.TCPConn]*link
+	cut     bool
+}
+
+// link is one connection.
+type link struct {
+	server net.Conn
+	silent chan struct{} // closed: nothing reaches the client any more
+	once   sync.Once
+}
+
+func (l *link) silence() { l.once.Do(func() { close(l.silent) }) }
+
+// Proxy opens a port that is closed when the test ends.
+func (s *Server) Proxy(t testing.TB) *Proxy {
+	t.Helper()
+	var cfg net.ListenConfig
+	cfg.SetMultipathTCP(false) // its sockets take no packet filter
+	ln, err := cfg.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	p := &Proxy{s: s, ln: ln.(*net.TCPListener), clients: make(map[*net.TCPConn]*link)}
+	p.all.Go(p.accept)
+	t.Cleanup(func() {
+		_ = ln.Close()
+		p.Cut()
+		p.all.Wait()
+	})
+	return p
+}
+
+// Addr is the port's address.
+func (p *Proxy) Addr() string { return p.ln.Addr().String() }
+
+// DatabaseURL is the connection string for a role and a database through the port.
+func (p *Proxy) DatabaseURL(role, database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(role), Host: p.Addr(), Path: "/" + database, RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+func (p *Proxy) accept() {
+	cfg, err := pgx.ParseConfig(p.s.URL())
+	if err != nil {
+		return
+	}
+	network, addr := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+	for {
+		client, err := p.ln.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
+		server, err := net.Dial(network, addr)
+		if err != nil {
+			reset(client)
+			continue
+		}
+		l := &link{server: server, silent: make(chan struct{})}
+		p.mu.Lock()
+		p.clients[client] = l
+		if p.cut {
+			reset(client)
+		}
+		p.mu.Unlock()
+		p.all.Go(func() { p.carry(client, l) })
+	}
+}
+
+// carry ends when one of the two has ended.
+func (p *Proxy) carry(client *net.TCPConn, l *link) {
+	end := func() { _ = client.Close(); l.server.Close(); l.silence() }
+	var both sync.WaitGroup
+	both.Go(func() { defer end(); _, _ = io.Copy(l.server, client) })
+	both.Go(func() {
+		defer end()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := l.server.Read(buf)
+			if err != nil {
+				return
+			}
+			select {
+			case <-l.silent:
+				continue
+			default:
+			}
+			if _, err := client.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	})
+	both.Wait()
+	p.mu.Lock()
+	delete(p.clients, client)
+	p.mu.Unlock()
+}
+
+// reset ends a connection with RST, as a router that has lost it does.
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// Cut resets every connection, and every new one until Restore.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+	for c := range p.clients {
+		reset(c)
+	}
+}
+
+// Blackhole makes packets vanish: what the clients send on the connections that are
+// there is not even acknowledged, and they get nothing. New connections are not
+// answered either until Restore, if all is set. It skips the test where the system
+// can't do it.
+func (p *Proxy) Blackhole(t testing.TB, all bool) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	if all {
+		err = dropPackets(p.ln)
+	}
+	for c, l := range p.clients {
+		l.silence()
+		if err == nil {
+			err = dropPackets(c)
+		}
+	}
+	if err != nil {
+		t.Skipf("packets can't be dropped here: %v", err)
+	}
+}
+
+// Restore lets new connections pass again. Those that were lost stay lost.
+func (p *Proxy) Restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = false
+	passPackets(p.ln)
+}

@@ -1,0 +1,87 @@
+package pgfault
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Restartable is a server that can be stopped and started again, with the same
+// data at the same address. devdb's own can't: its data goes when it ends.
+type Restartable struct {
+	*Server
+	dir     string // what devdb's folder is to devdb's server
+	options string
+	bindir  string
+	owner   *syscall.SysProcAttr
+}
+
+// StartRestartable starts a server that is gone when the test ends. Its data is a
+// copy of an idle server's after a checkpoint, which is what a crash would leave. It
+// lies in that server's folder, so it goes even where the test is killed, and a
+// server without its data ends by itself.
+func StartRestartable(t testing.TB) *Restartable {
+	t.Helper()
+	template := Start(t)
+	var data string
+	r := &Restartable{}
+	template.Admin(t, func(c *pgx.Conn) {
+		must(t, c.QueryRow(context.Background(), "select current_setting('data_directory'), setting from pg_config where name = 'BINDIR'").Scan(&data, &r.bindir))
+		_, err := c.Exec(context.Background(), "checkpoint")
+		must(t, err)
+	})
+	home := filepath.Dir(data)
+	r.dir = filepath.Join(home, "r")
+	r.Server = &Server{Server: template.Server, socket: r.dir}
+
+	must(t, os.Mkdir(r.dir, 0o700))
+	must(t, exec.Command("cp", "-a", data, r.dir).Run())
+	must(t, os.Remove(filepath.Join(r.data(), "postmaster.pid")))
+	opts, err := os.ReadFile(filepath.Join(data, "postmaster.opts"))
+	must(t, err)
+	_, args, _ := strings.Cut(string(opts), " ")
+
+	fi, err := os.Stat(data)
+	must(t, err)
+	account := fi.Sys().(*syscall.Stat_t)
+	if os.Geteuid() == 0 { // as which PostgreSQL refuses to run
+		r.owner = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: account.Uid, Gid: account.Gid}}
+		must(t, os.Chown(r.dir, int(account.Uid), int(account.Gid)))
+	}
+	r.options = strings.ReplaceAll(strings.TrimSpace(args), home, r.dir)
+	r.ctl(t, "start", "-o", r.options)
+	t.Cleanup(func() { r.Thaw(t); r.ctl(t, "stop", "-m", "immediate") })
+	return r
+}
+
+func (r *Restartable) data() string { return filepath.Join(r.dir, "data") }
+
+// Restart stops the server in one of pg_ctl's modes, fast or immediate, lets it be
+// away for a time, and returns when it is there again.
+func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration) {
+	t.Helper()
+	r.ctl(t, "stop", "-m", mode)
+	<-time.After(away)
+	r.ctl(t, "start", "-o", r.options)
+}
+
+func (r *Restartable) ctl(t testing.TB, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	log := filepath.Join(r.dir, "log")
+	cmd := exec.CommandContext(ctx, filepath.Join(r.bindir, "pg_ctl"), append([]string{"-D", r.data(), "-l", log, "-s", "-w"}, args...)...)
+	cmd.Dir, cmd.SysProcAttr = r.dir, r.owner
+	// Not its output: the server has it too, and Wait would wait for that.
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(log)
+		t.Fatalf("pg_ctl %s: %v; the server's log:\n%s", strings.Join(args, " "), err, said)
+	}
+}
