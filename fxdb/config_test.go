@@ -142,6 +142,23 @@ func TestSeed19ADatabaseURLIsKeptWhole(t *testing.T) {
 	})
 }
 
+func TestOpeningAConnectionLeavesTimeForAnotherAttempt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		hosts      string
+		wait, want time.Duration
+	}{
+		{"h", 10 * time.Second, 5 * time.Second},
+		{"h1,h2", 10 * time.Second, 5 * time.Second},
+		{"h1:1,h1:2,h2:1,h2:2", 10 * time.Second, 2500 * time.Millisecond},
+		{"h1,h2,h3,h4,h5,h6", 10 * time.Second, 2 * time.Second}, // a connection far away takes some
+		{"h", time.Second, time.Second},
+	} {
+		cc := fxdb.ConnConfig(t, fxdb.Config{URL: "postgres://" + c.hosts + "/d", ConnectionTimeout: c.wait}).ConnConfig
+		require.Equal(t, c.want, cc.ConnectTimeout, "%v for %s", c.wait, c.hosts)
+	}
+}
+
 func TestBadSettingsAreRefusedByName(t *testing.T) {
 	for _, c := range []struct{ setting, value, reason string }{
 		{"DB_PORT", "5432abc", "not a whole number"},

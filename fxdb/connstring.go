@@ -1,12 +1,14 @@
 package fxdb
 
 import (
+	"net"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -202,7 +204,7 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 		pc.PingTimeout = min(c.ConnectionTimeout, 5*time.Second)
 	}
 	if !given(c.URL, "connect_timeout") {
-		cc.ConnectTimeout = c.ConnectionTimeout
+		cc.ConnectTimeout = connectTimeout(cc, c.ConnectionTimeout)
 	}
 
 	for name, value := range map[string]string{
@@ -216,6 +218,17 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 		}
 	}
 	return pc, nil
+}
+
+// connectTimeout is how long opening a connection may take on one of the hosts. It
+// leaves time for all of them, or for another attempt, within the longest wait for a
+// connection: a host that is dead does not refuse, it keeps silent.
+func connectTimeout(cc *pgx.ConnConfig, wait time.Duration) time.Duration {
+	hosts := map[string]bool{net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port))): true}
+	for _, f := range cc.Fallbacks {
+		hosts[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true
+	}
+	return max(wait/time.Duration(max(len(hosts), 2)), min(wait, 2*time.Second))
 }
 
 // milliseconds is a timeout as the server takes it: 0 is none.

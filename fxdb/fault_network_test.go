@@ -1,6 +1,8 @@
 package fxdb_test
 
 import (
+	"context"
+	"net/url"
 	"testing"
 	"time"
 
@@ -42,4 +44,18 @@ func TestFaultPacketsVanish(t *testing.T) {
 	l, p := startLoadBehind(t, pgfault.Start(t))
 	l.during(t, "packets of open connections vanish", 1, func() { p.Blackhole(t, false) })
 	require.Less(t, time.Duration(l.longest.Load()), deadNetwork+slowMachine, "a caller without a deadline was kept")
+}
+
+func TestFaultTheFirstOfTwoHostsIsDead(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	first, second := s.Proxy(t), s.Proxy(t)
+	first.Blackhole(t, true)
+	u, err := url.Parse(second.DatabaseURL(devdb.App, "postgres"))
+	require.NoError(t, err)
+	u.Host = first.Addr() + "," + u.Host
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: 0, PoolMax: 1, ConnectionTimeout: 4 * time.Second})
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	require.NoError(t, db.Ping(t.Context()))
 }
