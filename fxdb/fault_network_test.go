@@ -2,7 +2,9 @@ package fxdb_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +46,77 @@ func TestFaultPacketsVanish(t *testing.T) {
 	l, p := startLoadBehind(t, pgfault.Start(t))
 	l.during(t, "packets of open connections vanish", 1, func() { p.Blackhole(t, false) })
 	require.Less(t, time.Duration(l.longest.Load()), deadNetwork+slowMachine, "a caller without a deadline was kept")
+}
+
+func TestFaultTheNetworkIsDead(t *testing.T) {
+	t.Parallel()
+	const patience = 3 * time.Second // for a connection
+	p := pgfault.Start(t).Proxy(t)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{
+		URL: p.DatabaseURL(devdb.App, "postgres"), PoolMin: faultPool, PoolMax: faultPool, ConnectionTimeout: patience,
+	})
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+
+	dead := make(chan struct{}) // closed when it is
+	var began time.Time
+	var all sync.WaitGroup
+	caller := func(what string, most time.Duration, call func(ctx context.Context) error) {
+		all.Go(func() {
+			err := call(t.Context())
+			<-dead
+			if took := time.Since(began); took > most+slowMachine || err == nil {
+				t.Errorf("%s: free after %v: %v", what, took, err)
+			}
+		})
+	}
+	for range faultPool / 4 {
+		caller("waits for an answer", deadNetwork, func(ctx context.Context) error {
+			_, err := db.Exec(ctx, "select pg_sleep(60)")
+			return err
+		})
+		caller("a tenant's, waits for an answer", deadNetwork, func(context.Context) error {
+			_, err := db.Exec(as(t, "acme"), "select pg_sleep(60)")
+			return err
+		})
+		caller("waits for an answer, may be sent again", deadNetwork+patience, func(ctx context.Context) error {
+			_, err := db.Exec(fxdb.Idempotent(ctx), "select pg_sleep(60)")
+			return err
+		})
+		conn, err := db.Acquire(t.Context())
+		require.NoError(t, err)
+		caller("sends", deadNetwork, func(ctx context.Context) error {
+			defer conn.Release()
+			<-dead
+			_, err := conn.Exec(ctx, "select 1")
+			return err
+		})
+	}
+	require.Eventually(t, func() bool { return db.Stats().Active == faultPool }, time.Minute, time.Millisecond)
+	for range faultPool {
+		caller("waits for a connection", patience, func(ctx context.Context) error {
+			<-dead
+			err := db.Ping(ctx)
+			var acquireErr *fxdb.AcquireError
+			if !errors.As(err, &acquireErr) || acquireErr.Connect == nil {
+				t.Errorf("it does not say that the server can't be reached: %v", err)
+			}
+			return err
+		})
+	}
+	p.Blackhole(t, true)
+	began = time.Now()
+	close(dead)
+	all.Wait()
+	free := time.Since(began)
+	require.Eventually(t, func() bool { return db.Stats().Total == 0 }, 2*slowMachine, time.Millisecond, "lost connections keep their places in the pool")
+	closed := time.Since(began)
+
+	p.Restore()
+	back := time.Now()
+	require.Eventually(t, func() bool { return db.Ping(t.Context()) == nil }, time.Minute, time.Millisecond)
+	t.Logf("network dead | all callers fail | free after %.2f s, their places in the pool after %.2f s, an answer %.2f s after the network's return",
+		free.Seconds(), closed.Seconds(), time.Since(back).Seconds())
 }
 
 func TestFaultTheFirstOfTwoHostsIsDead(t *testing.T) {

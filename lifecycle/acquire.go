@@ -32,7 +32,7 @@ type AcquireError struct {
 	Max, Total, Idle, Active, Waiting int
 	Holders                           []Holder // the longest first, at most three
 	Err                               error
-	Connect                           error // why the last attempt to open a connection failed, if one did
+	Connect                           error // why the server can't be reached, where the last attempt to open a connection or the last probe failed
 	Nested                            bool  // the caller's own transaction is known to hold one of them
 }
 
@@ -51,14 +51,18 @@ func (e *AcquireError) Error() string {
 	switch {
 	case e.Connect != nil:
 		fmt.Fprintf(&b, "; the server can't be reached: %v", e.Connect)
-		return b.String()
 	case e.Nested:
 		fmt.Fprintf(&b, "; %v", ErrNestedAcquire)
-		return b.String()
+	case e.opening() > e.Active:
+		fmt.Fprintf(&b, "; %d are still being opened: look whether the server and the network to it answer", e.opening())
+	default:
+		b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
 	}
-	b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
 	return b.String()
 }
+
+// opening is how many connections were being opened.
+func (e *AcquireError) opening() int { return e.Total - e.Idle - e.Active }
 
 // Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error, why no
 // connection could be opened, if that was tried, and ErrNestedAcquire, if it is that.
@@ -181,6 +185,9 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 	reason := a.Err()
 	if ctx.Err() != nil {
 		reason = ctx.Err()
+	}
+	if failed := m.probeError(); unreachable == nil && failed != nil {
+		unreachable = errors.New(failed.Error()) // a deadline that it ran into was not the caller's
 	}
 	st := m.pool.Stat()
 	e := &AcquireError{

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -69,6 +70,30 @@ func TestAcquireSaysWhyNoConnectionCouldBeOpened(t *testing.T) {
 	var connectErr *pgconn.ConnectError
 	require.ErrorAs(t, err, &connectErr)
 	require.ErrorContains(t, err, "can't be reached")
+	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
+}
+
+func TestAcquireSaysThatConnectionsAreStillBeingOpened(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	late := newLateServer(t)
+	late.open(t, s)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		late.via(c)
+		c.Pool.MinConns, c.Pool.MaxConns = 0, 2
+		c.Pool.MaxConnIdleTime, c.Pool.HealthCheckPeriod = time.Millisecond, time.Millisecond
+		c.AcquireTimeout = 100 * time.Millisecond
+	})
+	require.NoError(t, m.Start(t.Context()))
+	require.Eventually(t, func() bool { return m.Pool().Stat().TotalConns() == 0 }, time.Minute, time.Millisecond)
+	late.close(t)
+	silent, err := net.Listen("unix", late.path) // takes connections, says nothing
+	require.NoError(t, err)
+	defer silent.Close()
+
+	_, err = m.Acquire(t.Context(), lifecycle.Request{Client: "victim"})
+	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
+	require.ErrorContains(t, err, "1 are still being opened")
 	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
 }
 

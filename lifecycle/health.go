@@ -95,7 +95,7 @@ func (m *Monitor) lookout(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if m.held.Load() > 0 || m.probeFailed() {
+		if m.held.Load() > 0 || m.waiting.Load() > 0 || m.probeFailed() {
 			m.Health(ctx)
 		} else {
 			m.judge(nil)
@@ -103,11 +103,17 @@ func (m *Monitor) lookout(ctx context.Context) {
 	}
 }
 
-// probeFailed reports whether the last thing heard of the server is a failed probe.
-func (m *Monitor) probeFailed() bool {
+func (m *Monitor) probeFailed() bool { return m.probeError() != nil }
+
+// probeError returns why the last probe failed, if that is the last thing heard of
+// the server.
+func (m *Monitor) probeError() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
-	return m.health.err != nil && m.health.checkedAt.UnixNano() > m.health.lastAnswer.Load()
+	if m.health.checkedAt.UnixNano() < m.health.lastAnswer.Load() {
+		return nil
+	}
+	return m.health.err
 }
 
 // Status returns the verdict by the connections in use at this moment, a burst

@@ -110,7 +110,7 @@ func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	return pgx.ConnectConfig(ctx, cc)
+	return pgx.ConnectConfig(context.WithValue(ctx, connectingKey{}, &connecting{}), cc)
 }
 
 func closeConn(conn *pgx.Conn) {

@@ -31,6 +31,11 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interva
 
 const userTimeout = 5 * time.Second
 
+// cancelDialMost is how long opening a connection for a cancel request may take.
+// pgconn allows it 15 s when it closes a connection that broke, and the connection
+// keeps its place in the pool until then: on a dead network all of them would.
+const cancelDialMost = 2 * time.Second
+
 func newSockets(base pgconn.DialFunc) *sockets {
 	s := &sockets{base: base, open: make(map[*socket]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -50,6 +55,11 @@ func (c *socket) Close() error {
 }
 
 func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if ctx.Value(connectingKey{}) == nil {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, cancelDialMost)
+		defer stop()
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.ctx, func() { cancel(ErrDraining) })()

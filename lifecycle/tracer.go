@@ -79,6 +79,7 @@ type connecting struct {
 	placed bool // it has a place among those at once
 }
 
+// connectingKey marks the contexts of those; a cancel request's has none.
 type connectingKey struct{}
 
 func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
