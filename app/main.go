@@ -17,13 +17,21 @@ import (
 )
 
 func main() {
+	work := fx.Invoke(serve, stopWithGoRun)
+	switch args := os.Args[1:]; {
+	case len(args) == 1 && args[0] == "verify":
+		work = verifying
+	case len(args) > 0:
+		fmt.Fprintf(os.Stderr, "unknown arguments %q: use none to serve, or verify\n", args)
+		os.Exit(2)
+	}
 	os.Exit(run(fx.New(
 		fx.Provide(newLogger),
 		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // run says what failed
 		devdb.Module,
 		agency,
 		fx.Supply(address(os.Getenv("ADDR"))),
-		fx.Invoke(serve, stopWithGoRun),
+		work,
 	)))
 }
 

@@ -213,15 +213,21 @@ type process struct {
 	log       string // file of its standard error
 }
 
-func startProcess(t *testing.T, env ...string) *process {
-	t.Helper()
-	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0])}
-	p.cmd.Env = append([]string{"ONEPOOL_APP_TEST_RUN=1", "ADDR=127.0.0.1:0"}, env...)
+// command is the server, or what else the arguments say, with these settings alone.
+func command(env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(context.Background(), os.Args[0], args...)
+	cmd.Env = append([]string{"ONEPOOL_APP_TEST_RUN=1", "ADDR=127.0.0.1:0"}, env...)
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "DB_") && !strings.HasPrefix(kv, "DATABASE_URL=") && !strings.HasPrefix(kv, "PG") {
-			p.cmd.Env = append(p.cmd.Env, kv)
+			cmd.Env = append(cmd.Env, kv)
 		}
 	}
+	return cmd
+}
+
+func startProcess(t *testing.T, env ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(env)}
 	p.log = filepath.Join(t.TempDir(), "stderr")
 	stderr, err := os.Create(p.log)
 	require.NoError(t, err)

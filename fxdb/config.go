@@ -88,7 +88,7 @@ type Config struct {
 	Migrate       bool     // DB_MIGRATE: apply the contributed migrations at start
 	MigrateURL    string   // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
 	TenantRole    string   // DB_TENANT_ROLE: role taken together with a tenant, for the transaction
-	VerifyTenancy string   // DB_VERIFY_TENANCY: off, warn, require; default off
+	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off
 	Pooler        string   // DB_POOLER: none, transaction; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 
@@ -134,7 +134,7 @@ func (c Config) withDefaults() Config {
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
 	set(&c.NestedAcquire, string(lifecycle.NestedWarn))
-	set(&c.VerifyTenancy, "off")
+	set(&c.VerifyTenancy, verifyOff)
 	set(&c.Pooler, "none")
 	set(&c.Sharing, sharingOn)
 	return c
@@ -169,13 +169,12 @@ func (c Config) validate() error {
 		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
 		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
 		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
-		{!oneOf(c.VerifyTenancy, "off", "warn", "require"), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
+		{!oneOf(c.VerifyTenancy, verifyOff, verifyWarn, verifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
 		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
 		{!(c.TenantMaxShare >= 0 && c.TenantMaxShare <= 1), "DB_TENANT_MAX_SHARE", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxShare)},
 		{c.TenantMaxShare > 0 && c.Sharing == sharingOff, "DB_TENANT_MAX_SHARE", "needs DB_SHARING on or dry-run"},
 		// What is known but not built yet is refused, never ignored.
-		{c.VerifyTenancy != "off", "DB_VERIFY_TENANCY", fmt.Sprintf("%q is not available in this version: use off", c.VerifyTenancy)},
 		{c.Pooler != "none", "DB_POOLER", fmt.Sprintf("%q is not available in this version: connect to the server itself", c.Pooler)},
 	} {
 		if check.bad {

@@ -181,7 +181,6 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_SSL", "on it", "neither true nor false"},
 		{"DB_SSLMODE", "sometimes", "unknown"},
 		{"DB_START", "later", "unknown"},
-		{"DB_VERIFY_TENANCY", "warn", "not available in this version"},
 		{"DB_VERIFY_TENANCY", "x", "unknown"},
 		{"DB_SHARING", "maybe", "on, dry-run or off"},
 		{"DB_TENANT_MAX_SHARE", "1.5", "from 0 to 1"},

@@ -113,19 +113,18 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		Logger:         log,
 		Origin:         origin,
 		BeforeReady: func(ctx context.Context) error {
-			if !cfg.Migrate {
-				return nil
-			}
-			cc := migrateConfig.Copy()
-			if cfg.MigrateURL == "" && pc.BeforeConnect != nil {
-				if err := pc.BeforeConnect(ctx, cc); err != nil {
-					return err
+			if cfg.Migrate {
+				cc := migrateConfig.Copy()
+				if cfg.MigrateURL == "" && pc.BeforeConnect != nil {
+					if err := pc.BeforeConnect(ctx, cc); err != nil {
+						return err
+					}
+				}
+				if err := migrate.Up(ctx, cc, log, sources); err != nil {
+					return fmt.Errorf("fxdb: %w", err)
 				}
 			}
-			if err := migrate.Up(ctx, cc, log, sources); err != nil {
-				return fmt.Errorf("fxdb: %w", err)
-			}
-			return nil
+			return verifyTenancy(ctx, cfg, pc, o)
 		},
 	}
 	c := &core{cfg: cfg, log: log, dedicated: make(map[string]*lifecycle.Monitor)}

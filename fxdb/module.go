@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentagency/onepool/internal/fallback"
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/tenant"
 )
 
 // Module provides the pool to an fx application: Config (from the environment),
@@ -53,17 +54,18 @@ type params struct {
 
 	Lifecycle fx.Lifecycle
 	Config    Config
-	Log       *zap.Logger       `optional:"true"`
-	Password  PasswordSource    `optional:"true"`
-	Sources   []migrate.Source  `group:"onepool.migrations"`
-	Tracers   []pgx.QueryTracer `group:"onepool.tracers"`
+	Log       *zap.Logger           `optional:"true"`
+	Password  PasswordSource        `optional:"true"`
+	Sources   []migrate.Source      `group:"onepool.migrations"`
+	Tracers   []pgx.QueryTracer     `group:"onepool.tracers"`
+	Verify    []tenant.VerifyOption `group:"onepool.verify"`
 }
 
 func provide(p params) (*DB, error) {
 	if p.Log == nil {
 		p.Log = zap.NewNop()
 	}
-	db, err := newDB(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password, tracers: p.Tracers}, "fxdb.Module, application "+p.Config.ApplicationName)
+	db, err := newDB(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password, tracers: p.Tracers, verify: p.Verify}, "fxdb.Module, application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}

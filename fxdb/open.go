@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/tenant"
 )
 
 // Option changes what Open builds.
@@ -21,6 +22,7 @@ type options struct {
 	password PasswordSource
 	callers  bool
 	tracers  []pgx.QueryTracer
+	verify   []tenant.VerifyOption
 }
 
 type option func(*options)

@@ -70,10 +70,24 @@ func (v *verifier) checkKeys() {
 	}
 	for _, k := range v.foreign {
 		from, to := v.byOID[k.Table], v.byOID[k.References]
+		if from == nil || !from.scoped {
+			v.checkUnscoped(from, to)
+			continue
+		}
 		if from.AttNum == 0 || to.AttNum == 0 || from.Partition || slices.Contains(k.Columns, from.AttNum) {
 			continue
 		}
 		v.add("foreign-key-without-tenant", from.object()+"."+k.Name, fmt.Sprintf("-- make it foreign key (%s, ...) references %s (%s, ...)", quote(from.Column), to.sql(), quote(to.Column)),
 			"A foreign key asks no policy: a row may point at another tenant's in %s, and so learns that it exists.", to.object())
 	}
+}
+
+// checkUnscoped looks at a table that hangs on a tenants' table and is none
+// itself. Where tables are declared the others are not looked at.
+func (v *verifier) checkUnscoped(from, to *table) {
+	if from == nil || from.Secured || !from.reachable() || len(v.declared) > 0 || v.found(from.object(), "table-unscoped") {
+		return
+	}
+	v.add("table-unscoped", from.object(), fmt.Sprintf("-- give it the column %s and policies, or a policy that asks %s", quote(to.Column), to.sql()),
+		"Its rows belong to rows of %s, and are visible to every tenant: it has no column %s and no policy.", to.object(), to.Column)
 }

@@ -49,9 +49,10 @@ func (v *verifier) searchPath(f *function) {
 		"The caller's search_path decides what its names mean: its owner %s can be made to run the caller's objects.", f.Owner)
 }
 
+// inPolicy reports whether the function was reported with a policy.
 func (v *verifier) inPolicy(f *function) bool {
-	return slices.ContainsFunc(v.findings, func(found Finding) bool {
-		return found.Code == "policy-immutable" && found.Fix == fmt.Sprintf("alter function %s stable;", f.sql())
+	return slices.ContainsFunc(v.policies, func(p *rule) bool {
+		return p.table.scoped && p.MayApply && slices.Contains(v.functionsOf(p), f)
 	})
 }
 

@@ -12,12 +12,27 @@ func (v *verifier) checkPolicies() {
 		if !p.table.scoped || !p.MayApply {
 			continue
 		}
-		if p.Permissive {
+		if p.Permissive && !v.fenced(p) {
 			v.checkMeaning(p)
 		}
 		v.checkHelpers(p)
 		v.checkWording(p)
 	}
+}
+
+// fenced reports whether a restrictive policy compares the tenant wherever the
+// policy lets rows through, so that it may be open itself.
+func (v *verifier) fenced(p *rule) bool {
+	return slices.ContainsFunc(p.fences(), func(f *rule) bool {
+		_, check := f.checked()
+		return v.compares(f, check) && (p.Using == "" || v.compares(f, f.using))
+	})
+}
+
+// compares reports whether the expression of the policy holds the tenant column
+// and the setting.
+func (v *verifier) compares(p *rule, t sqlText) bool {
+	return v.settingsOf(p, t)[TenantSetting] && (p.table.AttNum == 0 || t.names(p.table.Column))
 }
 
 // checkMeaning looks at whether the policy keeps tenants apart. Policies are

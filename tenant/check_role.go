@@ -56,6 +56,10 @@ func eachLine(names []string, line func(string) string) string {
 func (v *verifier) checkRole() {
 	s, role := v.session, v.session.Role
 	me := quote(role)
+	if s.Login != role && s.LoginBypasses {
+		v.add("login-bypasses", s.Login, fmt.Sprintf("alter role %s nosuperuser nobypassrls;", quote(s.Login)),
+			"What runs without a tenant, or resets the role, works as %s, whom no policy binds: it sees every tenant's rows.", s.Login)
+	}
 	if s.Super {
 		v.add("role-superuser", role, fmt.Sprintf("alter role %s nosuperuser;", me), "No policy binds a superuser, forced or not: it sees every tenant's rows.")
 		return

@@ -3,16 +3,21 @@ package tenant
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 )
 
 // ErrNoIdentity is what a resolver returns when a request names no tenant.
 var ErrNoIdentity = errors.New("no tenant in the request")
 
+// ErrUnauthenticated is what a resolver returns when a request does not prove who
+// is asking: a token is missing, forged or expired.
+var ErrUnauthenticated = errors.New("unauthenticated")
+
 // Middleware puts the identity that resolve finds in a request into its
-// context. When resolve fails, or the identity is not valid, the request is
-// answered with 400 and a JSON body {"code","message"}, and next is not called.
+// context. When resolve fails, or the identity is not valid, next is not called,
+// and the answer has a JSON body {"code","message"}: 401 and "unauthenticated"
+// for ErrUnauthenticated, else 400 and "tenant_required" for ErrNoIdentity or
+// "tenant_invalid". message is the error's text, so it must hold no secret.
 //
 // resolve decides whom to believe: a header is only as good as the proxy that
 // sets it.
@@ -24,13 +29,7 @@ func Middleware(resolve func(*http.Request) (Identity, error)) func(http.Handler
 				err = id.Validate()
 			}
 			if err != nil {
-				code := "tenant_invalid"
-				if errors.Is(err, ErrNoIdentity) {
-					code = "tenant_required"
-				}
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(http.StatusBadRequest)
-				_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": err.Error()})
+				refuse(w, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), id)))
@@ -38,18 +37,16 @@ func Middleware(resolve func(*http.Request) (Identity, error)) func(http.Handler
 	}
 }
 
-// Header returns a resolver that takes the tenant from the named header. A
-// request without it fails with ErrNoIdentity.
-func Header(name string) func(*http.Request) (Identity, error) {
-	return func(r *http.Request) (Identity, error) {
-		v := r.Header.Values(name)
-		switch len(v) {
-		case 0:
-			return Identity{}, fmt.Errorf("%w: set the header %s", ErrNoIdentity, name)
-		case 1:
-			return Identity{Tenant: v[0]}, nil
-		}
-		// Which of several a proxy has set can't be told.
-		return Identity{}, &InvalidError{"tenant", "is given by more than one " + name + " header"}
+func refuse(w http.ResponseWriter, err error) {
+	status, code := http.StatusBadRequest, "tenant_invalid"
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		status, code = http.StatusUnauthorized, "unauthenticated"
+		w.Header().Set("WWW-Authenticate", "Bearer") // a 401 must name a scheme
+	case errors.Is(err, ErrNoIdentity):
+		code = "tenant_required"
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": err.Error()})
 }

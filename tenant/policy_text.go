@@ -144,11 +144,12 @@ func (t sqlText) readsSetting(name string) bool {
 
 // names reports whether the identifier stands in the text.
 func (t sqlText) names(identifier string) bool {
-	re, err := regexp.Compile(`(^|[^a-z0-9_$])` + regexp.QuoteMeta(strings.ToLower(identifier)) + `($|[^a-z0-9_$])`)
+	re, err := regexp.Compile(`(^|[^a-z0-9_$])` + regexp.QuoteMeta(lowerASCII(identifier)) + `($|[^a-z0-9_$])`)
 	return err == nil && re.MatchString(t.code)
 }
 
-var roleNames = regexp.MustCompile(`(^|[^a-z0-9_$.])(current_user|session_user|current_role|user)($|[^a-z0-9_$.(])`)
+// roleNames are the keywords; in double quotes they are columns.
+var roleNames = regexp.MustCompile(`(^|[^a-z0-9_$."])(current_user|session_user|current_role|user)($|[^a-z0-9_$.(])`)
 
 // asksForRole reports whether the text reads the name of the role.
 func (t sqlText) asksForRole() bool { return roleNames.MatchString(t.code) }
@@ -161,7 +162,7 @@ func (t sqlText) isTrue() bool {
 
 // casts reports whether the column stands under a cast.
 func (t sqlText) casts(column string) bool {
-	c := regexp.QuoteMeta(strings.ToLower(column))
+	c := regexp.QuoteMeta(lowerASCII(column))
 	re, err := regexp.Compile(`\(([a-z0-9_$"]+\.)*"?` + c + `"?\)::`)
 	return err == nil && re.MatchString(t.code)
 }

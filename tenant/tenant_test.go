@@ -82,6 +82,9 @@ func TestMiddlewareAnswersWhatItCannotResolve(t *testing.T) {
 		{"two headers", tenant.Header("X-Tenant-ID"), []string{"acme", "globex"}, "tenant_invalid"},
 		{"an over-long one", tenant.Header("X-Tenant-ID"), []string{strings.Repeat("x", 300)}, "tenant_invalid"},
 		{"a resolver that fails", func(*http.Request) (tenant.Identity, error) { return tenant.Identity{}, errors.New("bad token") }, []string{"acme"}, "tenant_invalid"},
+		{"a forged token", func(*http.Request) (tenant.Identity, error) {
+			return tenant.Identity{Tenant: "acme"}, fmt.Errorf("%w: token is expired", tenant.ErrUnauthenticated)
+		}, nil, "unauthenticated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +105,12 @@ func TestMiddlewareAnswersWhatItCannotResolve(t *testing.T) {
 				return
 			}
 			require.Empty(t, seen, "the request was passed on")
-			require.Equal(t, http.StatusBadRequest, w.Code)
+			want := http.StatusBadRequest
+			if c.wantCode == "unauthenticated" {
+				want = http.StatusUnauthorized
+				require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
+			}
+			require.Equal(t, want, w.Code)
 			var body struct{ Code, Message string }
 			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &body))
 			require.Equal(t, c.wantCode, body.Code)

@@ -26,6 +26,8 @@ var broken = []struct {
 	{name: "a member of a superuser", ddl: "reset role; create role $APP_boss superuser; grant $APP_boss to $APP", code: "role-can-bypass", level: "error"},
 	{name: "a member by way of another role", ddl: `reset role; create role $APP_boss bypassrls; create role $APP_mid noinherit;
 		grant $APP_boss to $APP_mid; grant $APP_mid to $APP`, code: "role-can-bypass", level: "error"},
+	{name: "a login that no policy binds", ddl: `reset role; create role broken_clerk; grant usage on schema shop to broken_clerk; grant select on shop.orders to broken_clerk;
+		grant broken_clerk to $APP; alter role $APP bypassrls`, code: "login-bypasses", level: "warn", opts: []tenant.VerifyOption{tenant.Role("broken_clerk")}},
 	{name: "a member of the owner", ddl: "reset role; grant $OWNER to $APP", code: "role-can-become-owner", level: "error"},
 	{name: "replication", ddl: "reset role; alter role $APP replication", code: "role-replication", level: "error"},
 	{name: "createrole", ddl: "reset role; alter role $APP createrole", code: "role-createrole", level: "warn"},
@@ -60,6 +62,8 @@ var broken = []struct {
 		grant select on shop.events, shop.events_1 to $APP;` + tenant.Enable(tenant.Table{Name: "shop.events", Column: "tenant_id"}), code: "partition-rls-off", level: "error"},
 	{name: "a foreign table", ddl: `reset role; create foreign data wrapper w; create server far foreign data wrapper w;
 		create foreign table shop.far (tenant_id text not null) server far; grant select on shop.far to $APP`, code: "foreign-table", level: "warn"},
+	{name: "a table beside", ddl: `create table shop.notes (org text, order_id bigint, note text, foreign key (org, order_id) references shop.orders (tenant_id, id));
+		grant select on shop.notes to $APP`, code: "table-unscoped", level: "warn"},
 	{name: "a rule", ddl: "create rule keep as on delete to shop.orders do instead nothing", code: "table-rule", level: "warn"},
 	{name: "a trigger that runs as a superuser", ddl: `reset role; create function shop.log() returns trigger language plpgsql security definer
 		set search_path = pg_catalog as 'begin return new; end'; create trigger log before insert on shop.orders for each row execute function shop.log()`, code: "trigger-definer", level: "warn"},
@@ -78,6 +82,11 @@ var broken = []struct {
 		alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`, code: "policy-immutable", level: "error"},
 	{name: "true for reads", ddl: "create policy support on shop.orders for select using (true)", code: "policy-true", level: "error"},
 	{name: "true for writes", ddl: "create policy load on shop.orders for insert with check (true)", code: "policy-true", level: "error"},
+	{name: "true behind a fence that is open", ddl: "create policy support on shop.orders for select using (true); create policy fence on shop.orders as restrictive using (true)", code: "policy-true", level: "error"},
+	{name: "true behind a fence for updates alone", ddl: "create policy support on shop.orders using (true); create policy fence on shop.orders as restrictive for update using (" + mine + ")", code: "policy-true", level: "error"},
+	{name: "true behind a fence for reads alone", ddl: "create policy support on shop.orders using (true); create policy fence on shop.orders as restrictive using (" + mine + ") with check (true)", code: "policy-true", level: "error"},
+	{name: "true behind a fence for others", ddl: "create policy support on shop.orders using (true); create policy fence on shop.orders as restrictive to pg_monitor using (" + mine + ")", code: "policy-true", level: "error"},
+	{name: "a hole in the fence", ddl: "create policy support on shop.orders for select using (true); create policy fence on shop.orders as restrictive using (" + mine + " or paid)", code: "policy-open-without-tenant", level: "error"},
 	{name: "a weak check", ddl: "alter policy tenant_update on shop.orders with check (true)", code: "with-check-weak", level: "error"},
 	{name: "a check without the tenant", ddl: "alter policy tenant_update on shop.orders with check (total > 0)", code: "with-check-weak", level: "error"},
 	{name: "a policy without the tenant", ddl: "create policy paid on shop.orders for select using (paid)", code: "policy-ignores-tenant", level: "error"},
@@ -87,6 +96,13 @@ var broken = []struct {
 	{name: "coalesce to the row's tenant", ddl: "alter policy tenant_select on shop.lines using (tenant_id = coalesce(nullif((select current_setting('app.current_tenant', true)), ''), tenant_id))", code: "policy-open-without-tenant", level: "error"},
 	{name: "open to others by a flag", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or paid)", code: "policy-open-without-tenant", level: "error"},
 	{name: "open to every tenant", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or length((select current_setting('app.current_tenant', true))) > 10)", code: "policy-open-to-others", level: "error"},
+	{name: "open to those whose name is longer", ddl: "alter policy tenant_select on shop.orders using (tenant_id like nullif((select current_setting('app.current_tenant', true)), '') || '%')", code: "policy-open-to-others", level: "error"},
+	{name: "open to those whose name ends with it", ddl: "alter policy tenant_select on shop.orders using (tenant_id like '%' || nullif((select current_setting('app.current_tenant', true)), ''))", code: "policy-open-to-others", level: "error"},
+	{name: "open to those whose name is part of it", ddl: "alter policy tenant_select on shop.orders using (strpos(nullif((select current_setting('app.current_tenant', true)), ''), tenant_id) > 0)", code: "policy-open-to-others", level: "error"},
+	{name: "open to smaller numbers", ddl: `create table shop.new (tenant_id smallint not null primary key); grant select on shop.new to $APP;
+		alter table shop.new enable row level security; alter table shop.new force row level security;
+		create policy p on shop.new using (tenant_id <= (select nullif(current_setting('app.current_tenant', true), '')::smallint))`, code: "policy-open-to-others", level: "error"},
+	{name: "rows of nobody", ddl: table("tenant_id text unique, id int") + ";alter policy tenant_select on shop.new using (tenant_id is not distinct from nullif((select current_setting('app.current_tenant', true)), ''))", code: "policy-open-without-tenant", level: "error"},
 	{name: "no nullif", ddl: "alter policy tenant_select on shop.orders using (tenant_id = (select current_setting('app.current_tenant', true)))", code: "policy-empty-setting", level: "warn"},
 	{name: "no nullif in a helper", ddl: `create function shop.tenant() returns text language sql stable as $$ select current_setting('app.current_tenant', true) $$;
 		alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()))`, code: "policy-empty-setting", level: "warn"},
@@ -117,6 +133,9 @@ var broken = []struct {
 		as 'select count(*) from shop.orders'`, code: "function-search-path", level: "warn"},
 	{name: "an immutable function in no policy", ddl: `create function shop.tenant() returns text language sql immutable
 		as $$ select nullif(current_setting('app.current_tenant', true), '') $$`, code: "function-immutable", level: "warn"},
+	{name: "an immutable function in another role's policy", ddl: `create function shop.tenant() returns text language sql immutable
+		as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
+		create policy theirs on shop.orders for select to pg_monitor using (tenant_id = shop.tenant())`, code: "function-immutable", level: "warn"},
 	{name: "truncate", ddl: "grant truncate on shop.orders to $APP", code: "privilege-truncate", level: "error"},
 	{name: "references", ddl: "grant references on shop.orders to $APP", code: "privilege-references", level: "warn"},
 	{name: "trigger", ddl: "grant trigger on shop.orders to $APP", code: "privilege-trigger", level: "warn"},

@@ -32,6 +32,7 @@ type catalog struct {
 type session struct {
 	Role          string
 	Login         string
+	LoginBypasses bool // no policy binds the login
 	Database      string
 	Server        string
 	Version       int
@@ -61,7 +62,8 @@ const reach = `with reach as (
 `
 
 const sessionSQL = `
-select me.rolname as role, session_user::text as login, current_database()::text as database,
+select me.rolname as role, session_user::text as login, (select l.rolsuper or l.rolbypassrls from pg_roles l where l.rolname = session_user) as login_bypasses,
+	current_database()::text as database,
 	current_setting('server_version') as server, current_setting('server_version_num')::int as version,
 	me.rolsuper as super, me.rolbypassrls as bypass, me.rolcreaterole as create_role, me.rolreplication as replication,
 	array(select r.rolname::text from pg_roles r where (r.rolsuper or r.rolbypassrls) and r.oid <> me.oid
@@ -104,7 +106,7 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 	if c.memberships, err = values[membership](ctx, tx, "memberships", membershipsSQL); err != nil {
 		return nil, err
 	}
-	if c.functions, err = collect[function](ctx, tx, "functions", functionsSQL); err != nil {
+	if c.functions, err = collect[function](ctx, tx, "functions", functionsSQL(c.session.Version)); err != nil {
 		return nil, err
 	}
 	for _, f := range c.functions {

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -34,13 +35,21 @@ func (f *function) sql() string {
 // readsAny reports whether the function's result depends on a setting or role.
 func (f *function) readsAny() bool { return len(f.reads) > 0 || f.asks }
 
-const functionsSQL = reach + `
+func functionsSQL(version int) string {
+	body := "pg_get_function_sqlbody(p.oid)"
+	if version < 140000 { // functions had none
+		body = "null"
+	}
+	return fmt.Sprintf(functionsFormat, body)
+}
+
+const functionsFormat = reach + `
 select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
 	p.provolatile::text as volatility, p.prosecdef as definer,
-	exists (select from unnest(p.proconfig) c where c like 'search\_path=%') as path_fixed,
+	exists (select from unnest(p.proconfig) c where c like 'search\_path=%%') as path_fixed,
 	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
 	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
-	coalesce(nullif(p.prosrc, ''), pg_get_function_sqlbody(p.oid), '') as source
+	coalesce(nullif(p.prosrc, ''), %s, '') as source
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
 join pg_roles o on o.oid = p.proowner
@@ -192,6 +201,7 @@ join pg_am m on m.oid = c.relam
 where i.indrelid = any ($1::oid[])
 order by 1, 2`
 
+// foreignKey points at a tenants' table.
 type foreignKey struct {
 	Table      uint32
 	References uint32
@@ -202,7 +212,7 @@ type foreignKey struct {
 const foreignKeysSQL = `
 select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns
 from pg_constraint k
-where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any ($1::oid[]) and k.confrelid = any ($1::oid[])
+where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any ($1::oid[])
 order by 1, 3`
 
 // extra is something that hangs on a table.

@@ -3,8 +3,10 @@ package tenant
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -14,26 +16,50 @@ import (
 // defaultProbeTimeout limits one probe on the server.
 const defaultProbeTimeout = "2s"
 
-// probe is a tenant to ask as. UUIDs do for text, too; numbers are negative,
-// which nobody's are.
-type probe struct{ text, uuid, bigint string }
+// probe is a tenant to ask as, that nobody is. A UUID does for text, too; numbers
+// are negative, and small enough for a smallint.
+type probe struct {
+	uuid   string
+	number int
+}
 
 func newProbe() probe {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	u := fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-	return probe{text: u, uuid: u, bigint: fmt.Sprintf("-%d%02d%02d", 1+b[0]%30, b[1]%100, b[2]%100)}
+	return probe{
+		uuid:   fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]),
+		number: -1 - int(binary.BigEndian.Uint16(b[:]))%30000,
+	}
 }
 
 func (p probe) of(kind string) string {
-	switch kind {
-	case UUID:
-		return p.uuid
-	case BigInt:
-		return p.bigint
+	if kind == BigInt {
+		return strconv.Itoa(p.number)
 	}
-	return p.text
+	return p.uuid
+}
+
+// others are tenants beside p, as values for the table's column: one that has
+// nothing in common with it; of texts those that a comparison of parts takes for
+// it; and none at all where the column allows that.
+func (p probe) others(t *table) []string {
+	var values []string
+	switch kind := t.kind(); kind {
+	case BigInt:
+		values = []string{strconv.Itoa(p.number - 1)}
+	case UUID:
+		values = []string{newProbe().uuid}
+	default:
+		values = []string{newProbe().uuid, p.uuid + "0", "0" + p.uuid, p.uuid[1:], p.uuid[:35]}
+	}
+	for i, v := range values {
+		values[i] = literal(v)
+	}
+	if !t.NotNull {
+		values = append(values, "null")
+	}
+	return values
 }
 
 // ask runs a query that returns the numbers of what it found, with the tenant
@@ -149,7 +175,7 @@ func (v *verifier) rowQuestions(kind, as string) (out []question) {
 // probePolicies asks every policy about a row of another tenant. The row is made
 // up, so that an empty table tells as much as a full one.
 func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
-	me, other := newProbe(), newProbe()
+	me := newProbe()
 	columns := make(map[uint32][]columnInfo)
 	for _, c := range v.columns {
 		columns[c.Table] = append(columns[c.Table], c)
@@ -161,13 +187,10 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 				if !v.worthAsking(p, kind) {
 					continue
 				}
-				row := madeUpRow(p.table, columns[p.table.OID], other.of(kind))
-				for _, expression := range []string{p.Using, p.Check} {
-					if expression == "" {
-						continue
-					}
+				rows := madeUpRows(p.table, columns[p.table.OID], me.others(p.table))
+				for _, passes := range p.conditions() {
 					questions = append(questions, question{
-						sql:    fmt.Sprintf("select from %s where %s", row, expression),
+						sql:    fmt.Sprintf("select from %s where %s", rows, passes),
 						yes:    func() { v.opens(p, as) },
 						failed: func(*pgconn.PgError) {}, // what can't be asked lets nothing through
 					})
@@ -181,6 +204,29 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+// conditions are what lets rows through the policy: to be seen, and to be written.
+func (p *rule) conditions() (out []string) {
+	seen, written := p.Using, p.Check
+	for _, f := range p.fences() {
+		check, _ := f.checked()
+		seen, written = and(seen, f.Using), and(written, check)
+	}
+	for _, condition := range []string{seen, written} {
+		if condition != "" {
+			out = append(out, condition)
+		}
+	}
+	return out
+}
+
+// and joins two conditions where there is a first.
+func and(a, b string) string {
+	if a == "" || b == "" {
+		return a
+	}
+	return "(" + a + ") and (" + b + ")"
+}
+
 func (v *verifier) worthAsking(p *rule, kind string) bool {
 	return p.Permissive && p.MayApply && p.table.scoped && p.table.AttNum != 0 && p.table.kind() == kind &&
 		!v.found(p.table.object(), "probe-timeout") &&
@@ -191,20 +237,20 @@ func (v *verifier) opens(p *rule, as string) {
 	switch {
 	case v.found(p.object(), "policy-open-without-tenant", "policy-open-to-others"):
 	case as == noTenant:
-		v.add("policy-open-without-tenant", p.object(), p.fix(), "Where no tenant is set it lets %s rows of any tenant through.", p.commandName())
+		v.add("policy-open-without-tenant", p.object(), p.fix(), "Where no tenant is set it lets %s rows through.", p.commandName())
 	default:
-		v.add("policy-open-to-others", p.object(), p.fix(), "It lets %s rows of another tenant through.", p.commandName())
+		v.add("policy-open-to-others", p.object(), p.fix(), "It lets %s rows through that are not the tenant's.", p.commandName())
 	}
 }
 
-// madeUpRow is three rows of the table that belong to the tenant: with NULL in
+// madeUpRows are three rows of the table for each of the tenants: with NULL in
 // the other columns, and with true and false where they are boolean.
-func madeUpRow(t *table, columns []columnInfo, tenant string) string {
+func madeUpRows(t *table, columns []columnInfo, tenants []string) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		switch {
 		case c.Name == t.Column:
-			list[i] = literal(tenant) + "::" + t.kind()
+			list[i] = "made_up.tenant::" + t.kind()
 		case c.Type == "boolean":
 			list[i] = "made_up.flag"
 		default:
@@ -212,7 +258,8 @@ func madeUpRow(t *table, columns []columnInfo, tenant string) string {
 		}
 		list[i] += " as " + quote(c.Name)
 	}
-	return fmt.Sprintf("(select %s from (values (null::boolean), (true), (false)) made_up (flag)) as %s", strings.Join(list, ", "), quote(t.Name))
+	return fmt.Sprintf("(select %s from (select flag, tenant from (values (null::boolean), (true), (false)) f (flag), unnest(array[%s]) tenant) made_up) as %s",
+		strings.Join(list, ", "), strings.Join(tenants, ", "), quote(t.Name))
 }
 
 // tryCommit sees whether a tenant outlives the transaction that set it.
@@ -225,7 +272,7 @@ func (v *verifier) tryCommit(ctx context.Context, db Querier) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after Commit it does nothing
-	if _, err := tx.Exec(ctx, "select set_config($1, $2, true)", TenantSetting, newProbe().text); err != nil {
+	if _, err := tx.Exec(ctx, "select set_config($1, $2, true)", TenantSetting, newProbe().uuid); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {

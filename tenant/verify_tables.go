@@ -11,37 +11,35 @@ import (
 
 // table is a table, a partitioned table or a foreign table.
 type table struct {
-	OID           uint32
-	Schema        string
-	Name          string
-	Kind          string // r, p or f, as in pg_class
-	Secured       bool
-	Forced        bool
-	Partition     bool
-	Parent        uint32
-	Owner         string
-	OwnerOID      uint32
-	OwnerBypasses bool
-	Owned         bool // by the role itself
-	MayOwn        bool // the role is a member of the owner
-	InheritsOwner bool
-	OwnsSchema    bool
-	CreateIn      bool // the role may create in its schema
-	Public        []string
-	CanSelect     bool
-	CanInsert     bool
-	CanUpdate     bool
-	CanDelete     bool
-	CanTruncate   bool
-	CanReference  bool
-	CanTrigger    bool
-	Reads         bool // may select as itself, without SET ROLE
-	Declared      int  // its place among the declared, -1: none
-	Column        string
-	AttNum        int16 // 0: there is no such column
-	Type          string
-	NotNull       bool
-	Default       string
+	OID          uint32
+	Schema       string
+	Name         string
+	Kind         string // r, p or f, as in pg_class
+	Secured      bool
+	Forced       bool
+	Partition    bool
+	Parent       uint32
+	Owner        string
+	OwnerOID     uint32
+	Owned        bool // by the role itself
+	MayOwn       bool // the role is a member of the owner
+	OwnsSchema   bool
+	CreateIn     bool // the role may create in its schema
+	Public       []string
+	CanSelect    bool
+	CanInsert    bool
+	CanUpdate    bool
+	CanDelete    bool
+	CanTruncate  bool
+	CanReference bool
+	CanTrigger   bool
+	Reads        bool // may select as itself, without SET ROLE
+	Declared     int  // its place among the declared, -1: none
+	Column       string
+	AttNum       int16 // 0: there is no such column
+	Type         string
+	NotNull      bool
+	Default      string
 
 	policies []*rule
 	scoped   bool
@@ -103,8 +101,8 @@ const tablesSQL = reach + `
 select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::text as kind,
 	c.relrowsecurity as secured, c.relforcerowsecurity as forced, c.relispartition as partition,
 	coalesce((select i.inhparent from pg_inherits i where i.inhrelid = c.oid limit 1), 0)::oid as parent,
-	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
-	c.relowner = me.oid as owned, pg_has_role(c.relowner, 'MEMBER') as may_own, pg_has_role(c.relowner, 'USAGE') as inherits_owner,
+	o.rolname::text as owner, o.oid as owner_oid,
+	c.relowner = me.oid as owned, pg_has_role(c.relowner, 'MEMBER') as may_own,
 	pg_has_role(n.nspowner, 'MEMBER') as owns_schema, p.create_in,
 	array(select distinct g.privilege_type::text from aclexplode(c.relacl) g where g.grantee = 0 order by 1) as public,
 	p.can_select, p.can_insert, p.can_update, p.can_delete, p.can_truncate, p.can_reference, p.can_trigger,
@@ -165,6 +163,26 @@ type rule struct {
 }
 
 func (p *rule) object() string { return p.table.object() + "." + p.Name }
+
+// fences are the restrictive policies that hold wherever the policy lets rows
+// through: they are AND-ed with it.
+func (p *rule) fences() (out []*rule) {
+	for _, f := range p.table.policies {
+		if !f.Permissive && f.Applies && (f.Command == "*" || f.Command == p.Command) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// checked is the expression that new rows must meet. WITH CHECK is USING where
+// it is not given.
+func (p *rule) checked() (sql string, text sqlText) {
+	if p.Check == "" {
+		return p.Using, p.using
+	}
+	return p.Check, p.check
+}
 
 const policiesSQL = `
 select p.oid, p.polrelid as table, p.polname::text as name, p.polcmd::text as command, p.polpermissive as permissive,

@@ -31,7 +31,8 @@ func onepool(t *testing.T, url string, args ...string) result {
 	t.Helper()
 	var out, errors bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "ONEPOOL_COMMAND=1", "DATABASE_URL="+url, "DB_START=require")
+	// The application's way to start is not the command's.
+	cmd.Env = append(os.Environ(), "ONEPOOL_COMMAND=1", "DATABASE_URL="+url, "DB_START=wait", "DB_VERIFY_TENANCY=require")
 	cmd.Stdout, cmd.Stderr = &out, &errors
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
@@ -74,6 +75,13 @@ func TestVerify(t *testing.T) {
 	r = onepool(t, url, "verify", "-column", "org", "-allow", "table-rls-off:shop.tags:tags are the same for all: on purpose")
 	require.Equal(t, sound, r.status, r)
 	require.Contains(t, r.out, "reason: tags are the same for all: on purpose")
+
+	// A hole that would fail the application's start is a report here.
+	_, err = owner.Exec(t.Context(), "create table shop.open (tenant_id text primary key)")
+	require.NoError(t, err)
+	r = onepool(t, url, "verify")
+	require.Equal(t, unsound, r.status, r)
+	require.Contains(t, r.out, "table-rls-off  shop.open")
 }
 
 func TestWrongUseEndsWithTwo(t *testing.T) {

@@ -52,9 +52,10 @@ func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "onepool verify: %v\n", err)
 		return misused
 	}
-	// One connection is enough, and nothing is changed.
+	// One connection is enough, now or never, and nothing is changed.
 	cfg.PoolMin, cfg.PoolMax, cfg.ReplicasOfApp = 0, 1, 1
 	cfg.Migrate, cfg.MigrateURL = false, ""
+	cfg.Start, cfg.VerifyTenancy = fxdb.StartRequire, "off"
 	if cfg.TenantRole != "" {
 		opts = append(opts, tenant.Role(cfg.TenantRole))
 	}

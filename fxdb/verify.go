@@ -1,0 +1,113 @@
+package fxdb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+// The values of Config.VerifyTenancy.
+const (
+	verifyOff     = "off"
+	verifyWarn    = "warn"
+	verifyRequire = "require"
+)
+
+// TenancyError fails the start where DB_VERIFY_TENANCY is require and
+// tenant.Verify found something of level error. errors.Is finds tenant.ErrUnsound.
+type TenancyError struct {
+	Report tenant.Report
+}
+
+// Error names the setting, the role and what was found.
+func (e *TenancyError) Error() string {
+	return fmt.Sprintf("fxdb: DB_VERIFY_TENANCY=require: %v", e.Report.Err())
+}
+
+// Unwrap returns the report's own error.
+func (e *TenancyError) Unwrap() error { return e.Report.Err() }
+
+// VerifyOptions contributes options to the verification that DB_VERIFY_TENANCY
+// asks for: tenant.Allow for a finding that is meant, tenant.Column or
+// tenant.Tables where the tenant column is not tenant_id. The role is that of
+// DB_TENANT_ROLE, else the pool's own.
+func VerifyOptions(opts ...tenant.VerifyOption) fx.Option {
+	return fx.Provide(fx.Annotate(func() []tenant.VerifyOption { return opts }, fx.ResultTags(`group:"onepool.verify,flatten"`)))
+}
+
+// WithVerifyOptions is VerifyOptions for Open.
+func WithVerifyOptions(opts ...tenant.VerifyOption) Option {
+	return option(func(o *options) { o.verify = append(o.verify, opts...) })
+}
+
+// verifyTenancy does what DB_VERIFY_TENANCY says: it logs what tenant.Verify
+// finds, and fails with a *TenancyError or because the database can't be asked
+// where that is require.
+func verifyTenancy(ctx context.Context, cfg Config, pc *pgxpool.Config, o options) error {
+	if cfg.VerifyTenancy == verifyOff {
+		return nil
+	}
+	began := time.Now()
+	if deadline, ok := ctx.Deadline(); ok && cfg.VerifyTenancy == verifyWarn {
+		// What only warns must leave time to start.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	opts := o.verify
+	if cfg.TenantRole != "" {
+		opts = append(opts[:len(opts):len(opts)], tenant.Role(cfg.TenantRole))
+	}
+	report, err := askTenancy(ctx, pc, opts)
+	if err != nil {
+		err = fmt.Errorf("fxdb: DB_VERIFY_TENANCY=%s: %w", cfg.VerifyTenancy, err)
+		if cfg.VerifyTenancy == verifyRequire {
+			return err
+		}
+		o.log.Warn("tenant isolation could not be verified", zap.Error(err))
+		return nil
+	}
+	for _, f := range report.Findings {
+		level := zapcore.WarnLevel
+		if f.Level == tenant.LevelNote || f.Allowed != "" {
+			level = zapcore.InfoLevel
+		}
+		o.log.Log(level, "tenant isolation", zap.String("code", f.Code), zap.String("level", string(f.Level)), zap.String("object", f.Object),
+			zap.String("consequence", f.Consequence), zap.String("fix", f.Fix), zap.String("allowed", f.Allowed))
+	}
+	o.log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),
+		zap.Int("errors", report.Count(tenant.LevelError)), zap.Int("warnings", report.Count(tenant.LevelWarn)), zap.Duration("elapsed", time.Since(began)))
+	if cfg.VerifyTenancy == verifyRequire && !report.OK() {
+		return &TenancyError{report}
+	}
+	return nil
+}
+
+// askTenancy verifies over a connection like the pool's, which is not open yet.
+func askTenancy(ctx context.Context, pc *pgxpool.Config, opts []tenant.VerifyOption) (tenant.Report, error) {
+	cc := pc.ConnConfig.Copy()
+	cc.Tracer = nil
+	if pc.BeforeConnect != nil {
+		if err := pc.BeforeConnect(ctx, cc); err != nil {
+			return tenant.Report{}, err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, cc) //nolint:forbidigo // closed before the pool opens
+	if err != nil {
+		return tenant.Report{}, err
+	}
+	defer func() {
+		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closeCtx)
+	}()
+	return tenant.Verify(ctx, conn, opts...)
+}

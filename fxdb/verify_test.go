@@ -1,0 +1,204 @@
+package fxdb_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// verifiable is a database of this test's own, with the statements run by its
+// owner, and its connection string.
+func verifiable(t testing.TB, ddl string) string {
+	t.Helper()
+	db := notesDB(t)
+	_, err := testkit.Owner(t, db).Exec(t.Context(), ddl)
+	require.NoError(t, err)
+	return db.Pool().Config().ConnString()
+}
+
+// open is a table that any tenant may read.
+const open = "create table notes.open (tenant_id text primary key)"
+
+// start opens a pool and closes it with the test. It returns what was logged.
+func start(t testing.TB, cfg fxdb.Config, opts ...fxdb.Option) (*observer.ObservedLogs, error) {
+	t.Helper()
+	core, logs := observer.New(zapcore.InfoLevel)
+	db, err := fxdb.Open(t.Context(), cfg, append(opts, fxdb.WithLogger(zap.New(core)))...)
+	if err == nil {
+		t.Cleanup(func() { require.NoError(t, db.Close(context.Background())) })
+	}
+	return logs, err
+}
+
+// findings are the warnings' codes and objects.
+func findings(logs *observer.ObservedLogs) []string {
+	var out []string
+	for _, e := range logs.FilterMessage("tenant isolation").All() {
+		if e.Level == zapcore.WarnLevel {
+			out = append(out, fmt.Sprintf("%v %v", e.ContextMap()["code"], e.ContextMap()["object"]))
+		}
+	}
+	return out
+}
+
+func TestVerifyTenancyRequireStartsOnASoundDatabase(t *testing.T) {
+	t.Parallel()
+	logs, err := start(t, fxdb.Config{URL: urlOf(t), VerifyTenancy: "require"})
+	require.NoError(t, err)
+	require.Empty(t, findings(logs))
+	verified := logs.FilterMessage("tenant isolation verified").All()
+	require.Len(t, verified, 1)
+	require.EqualValues(t, 1, verified[0].ContextMap()["tables"])
+	require.Equal(t, devdb.App, verified[0].ContextMap()["role"])
+}
+
+func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
+	t.Parallel()
+	url := verifiable(t, open+"; grant truncate on notes.notes to "+devdb.App)
+	logs, err := start(t, fxdb.Config{URL: url, VerifyTenancy: "require", ApplicationName: "holes"})
+	var unsound *fxdb.TenancyError
+	require.ErrorAs(t, err, &unsound)
+	require.ErrorIs(t, err, tenant.ErrUnsound)
+	require.ErrorContains(t, err, "DB_VERIFY_TENANCY=require")
+	require.ErrorContains(t, err, "table-rls-off notes.open")
+	require.ErrorContains(t, err, "privilege-truncate notes.notes")
+	require.Equal(t, 2, unsound.Report.Count(tenant.LevelError))
+	require.ElementsMatch(t, []string{"table-rls-off notes.open", "privilege-truncate notes.notes"}, findings(logs), "the log says how to mend it")
+
+	admin, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer admin.Close(context.Background())
+	require.Eventually(t, func() bool {
+		var left int
+		err := admin.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'holes' and datname = current_database()").Scan(&left)
+		return err == nil && left == 0
+	}, time.Minute, 5*time.Millisecond, "nothing is left open")
+}
+
+func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
+	t.Parallel()
+	logs, err := start(t, fxdb.Config{URL: verifiable(t, open), VerifyTenancy: "warn"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"table-rls-off notes.open"}, findings(logs))
+	fields := logs.FilterMessage("tenant isolation").All()[0].ContextMap()
+	require.Equal(t, "error", fields["level"])
+	require.Contains(t, fields["consequence"], "visible")
+	require.Contains(t, fields["fix"], `alter table "notes"."open" enable row level security`)
+}
+
+func TestVerifyTenancyIsOffUnlessAskedFor(t *testing.T) {
+	t.Parallel()
+	logs, err := start(t, fxdb.Config{URL: verifiable(t, open)})
+	require.NoError(t, err)
+	require.Zero(t, logs.FilterMessage("tenant isolation verified").Len())
+	require.Empty(t, findings(logs))
+}
+
+func TestVerifyTenancyTakesAllowances(t *testing.T) {
+	t.Parallel()
+	cfg := fxdb.Config{URL: verifiable(t, open), VerifyTenancy: "require"}
+	allow := tenant.Allow("table-rls-off", "notes.open", "the same for all tenants")
+
+	logs, err := start(t, cfg, fxdb.WithVerifyOptions(allow))
+	require.NoError(t, err)
+	require.Empty(t, findings(logs))
+	require.Equal(t, "the same for all tenants", logs.FilterMessage("tenant isolation").All()[0].ContextMap()["allowed"])
+
+	startApp(t, cfg, fxdb.VerifyOptions(allow), fxdb.VerifyOptions(tenant.Column("tenant_id")))
+
+	app := fx.New(fxdb.Module, fx.Replace(cfg), fx.NopLogger)
+	err = app.Start(t.Context())
+	var unsound *fxdb.TenancyError
+	require.ErrorAs(t, err, &unsound, "without the allowance")
+}
+
+func TestVerifyTenancySeesWhatTheStartHasMigratedInTheTenantsRole(t *testing.T) {
+	t.Parallel()
+	server := pgfault.Start(t)
+	server.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(t.Context(), "create database shop owner "+devdb.Owner)
+		require.NoError(t, err)
+	})
+	cfg := fxdb.Config{
+		URL:     server.DatabaseURL("postgres", "shop"), // a superuser
+		Migrate: true, MigrateURL: server.DatabaseURL(devdb.Owner, "shop"), VerifyTenancy: "require",
+	}
+	_, err := start(t, cfg, fxdb.WithMigrations("notes", notes))
+	require.ErrorContains(t, err, "role-superuser postgres")
+
+	cfg.TenantRole = devdb.App
+	logs, err := start(t, cfg, fxdb.WithMigrations("notes", notes))
+	require.NoError(t, err)
+	require.Equal(t, []string{"login-bypasses postgres"}, findings(logs))
+	verified := logs.FilterMessage("tenant isolation verified").All()[0].ContextMap()
+	require.Equal(t, devdb.App, verified["role"])
+	require.EqualValues(t, 1, verified["tables"])
+}
+
+func TestAVerificationThatFailsIsAWarningOrFailsTheStart(t *testing.T) {
+	t.Parallel()
+	cfg := fxdb.Config{URL: urlOf(t), TenantRole: "nobody_at_all", VerifyTenancy: "warn"}
+	logs, err := start(t, cfg)
+	require.NoError(t, err)
+	warnings := logs.FilterMessage("tenant isolation could not be verified").All()
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0].ContextMap()["error"], "nobody_at_all")
+
+	cfg.VerifyTenancy = "require"
+	_, err = start(t, cfg)
+	require.ErrorContains(t, err, "DB_VERIFY_TENANCY=require")
+	require.ErrorContains(t, err, "nobody_at_all")
+	var unsound *fxdb.TenancyError
+	require.NotErrorAs(t, err, &unsound, "nothing was found")
+}
+
+func TestTheVerificationAsksForThePassword(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	source := func(context.Context) (string, error) {
+		if asked.Add(1) == 2 { // after the check of the server, before the pool's own
+			return "", errors.New("no password this time")
+		}
+		return "", nil
+	}
+	logs, err := start(t, fxdb.Config{URL: urlOf(t), PoolMax: 2, VerifyTenancy: "warn"}, fxdb.WithPasswordSource(source))
+	require.NoError(t, err)
+	warnings := logs.FilterMessage("tenant isolation could not be verified").All()
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0].ContextMap()["error"], "no password this time")
+}
+
+func TestAWarningLeavesTimeToStart(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t)
+	tx, err := testkit.Owner(t, db).Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(context.Background())
+	_, err = tx.Exec(t.Context(), "lock table notes.notes") // nobody can look into it
+	require.NoError(t, err)
+
+	core, logs := observer.New(zapcore.WarnLevel)
+	cfg := fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "warn"}
+	app := fx.New(fxdb.Module, fx.Replace(cfg), fx.Supply(zap.New(core)), fx.NopLogger)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	require.NoError(t, app.Start(ctx))
+	require.NoError(t, app.Stop(t.Context()))
+	require.Equal(t, 1, logs.FilterMessage("tenant isolation could not be verified").Len())
+}

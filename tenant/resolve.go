@@ -1,0 +1,96 @@
+package tenant
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Header returns a resolver for Middleware that takes the tenant from the
+// named header. A request without it fails with ErrNoIdentity, one with several
+// with an *InvalidError: which of them a proxy has set can't be told.
+func Header(name string) func(*http.Request) (Identity, error) {
+	return func(r *http.Request) (Identity, error) {
+		v := r.Header.Values(name)
+		switch len(v) {
+		case 0:
+			return Identity{}, fmt.Errorf("%w: set the header %s", ErrNoIdentity, name)
+		case 1:
+			return Identity{Tenant: v[0]}, nil
+		}
+		return Identity{}, &InvalidError{"tenant", "is given by more than one " + name + " header"}
+	}
+}
+
+// Host returns a resolver for Middleware that takes the tenant from the
+// request's host: with the base domain "shop.example" that of
+// "Acme.shop.example:8443" is "acme". It looks at Request.Host and at no
+// forwarded header, so a proxy in front must keep the host or check it.
+//
+// The tenant is one label of lower-case letters, digits and hyphens in between,
+// at most 63 long: "_dmarc", "a.b", "xn--..." and what is not ASCII are refused
+// with an *InvalidError, and so is every host that is not below the base domain.
+// The base domain itself names no tenant: ErrNoIdentity. A base domain that is no
+// domain fails every request, and never lets one through.
+func Host(baseDomain string) func(*http.Request) (Identity, error) {
+	base, ok := foldHost(strings.TrimPrefix(baseDomain, "."))
+	for label := range strings.SplitSeq(base, ".") {
+		ok = ok && isLabel(label)
+	}
+	return func(r *http.Request) (Identity, error) {
+		if !ok {
+			return Identity{}, &InvalidError{"tenant", "can't be told: the service's base domain is not one"}
+		}
+		host, ok := foldHost(withoutPort(r.Host))
+		switch {
+		case !ok:
+			return Identity{}, &InvalidError{"tenant", "can't be told: the host is not a name of ASCII letters, digits and hyphens"}
+		case host == base:
+			return Identity{}, fmt.Errorf("%w: put the tenant before %s", ErrNoIdentity, base)
+		}
+		label, below := strings.CutSuffix(host, "."+base)
+		switch {
+		case !below:
+			return Identity{}, &InvalidError{"tenant", "can't be told: the host is not below " + base}
+		case strings.Contains(label, "."):
+			return Identity{}, &InvalidError{"tenant", "has more than one label before " + base}
+		case !isLabel(label):
+			return Identity{}, &InvalidError{"tenant", "is not a label of letters, digits and hyphens in between"}
+		case len(label) >= 4 && label[2:4] == "--":
+			// Punycode and its like: two that look alike are different tenants.
+			return Identity{}, &InvalidError{"tenant", "is an internationalized label"}
+		}
+		return Identity{Tenant: label}, nil
+	}
+}
+
+// withoutPort cuts a port of digits off. What is no port stays, to be refused.
+func withoutPort(host string) string {
+	name, port, found := strings.Cut(host, ":")
+	if !found || strings.Trim(port, "0123456789") != "" {
+		return host
+	}
+	return name
+}
+
+// foldHost is the host in lower case, without the dot that a full name may end
+// with. ok is false where it has a character that no host name has.
+func foldHost(host string) (folded string, ok bool) {
+	host = strings.TrimSuffix(host, ".")
+	b := []byte(host)
+	for i, c := range b {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			b[i] = c + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '.':
+		default:
+			return "", false
+		}
+	}
+	return string(b), len(b) > 0
+}
+
+// isLabel reports whether a folded label may stand in a host name.
+func isLabel(s string) bool {
+	return len(s) > 0 && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-'
+}
