@@ -16,9 +16,9 @@
 // least for its Weight is served first, and of equal ones the one whose caller has
 // waited longest. A tenant that has all it may have (Config.TenantMaxShare) waits
 // without stopping the tenants behind it. It can be overtaken like that eight times
-// while it is first in its client; then the tenant's next permit is kept for it. So
-// everybody is served after a bounded number of releases, and this costs a tenant at
-// its limit at most one permit for one release in nine.
+// while it is first in its client; then the tenant's next permit is kept for it until
+// its client may have one more. So everybody is served after a bounded number of
+// releases.
 //
 // What is idle is lent: a client alone gets every permit that is not reserved, and
 // nothing is ever taken back from a holder. Lent permits come back as they are

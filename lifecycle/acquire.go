@@ -133,6 +133,8 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	err := a.admit()
 	if err == nil {
 		conn, unreachable, err = m.connectOrWait(a)
+	} else if m.tracing != nil { // the pool, which would tell, was not asked
+		m.tracing.TraceAcquireEnd(m.tracing.TraceAcquireStart(a, m.pool, pgxpool.TraceAcquireStartData{}), m.pool, pgxpool.TraceAcquireEndData{Err: err})
 	}
 	if err != nil {
 		a.giveUp()

@@ -117,7 +117,8 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
-	foreign bool // hooks or a tracer that are not ours see acquires
+	foreign bool                  // hooks or a tracer that are not ours see acquires
+	tracing pgxpool.AcquireTracer // that tracer, where it traces acquires
 
 	sockets  *sockets
 	waiting  atomic.Int64
@@ -203,6 +204,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 
 	m.foreign = cfg.Pool.ConnConfig.Tracer != nil || cfg.Pool.PrepareConn != nil
+	m.tracing, _ = cfg.Pool.ConnConfig.Tracer.(pgxpool.AcquireTracer)
 
 	pc := cfg.Pool.Copy()
 	pc.ConnConfig.DialFunc = m.sockets.dial

@@ -15,7 +15,8 @@
 //
 //   - A statement with a tenant in its context is one span, though it travels as
 //     a batch with the tenant's settings before it.
-//   - onepool.tenant is the tenant in the statement's context.
+//   - onepool.tenant is the tenant in the statement's context, and onepool.client
+//     the client whose connection it runs on.
 //   - An acquire has a span of its own, "acquire connection", where it took a
 //     millisecond or failed.
 //   - No parameter is recorded, nor a text of an error that could quote one: an

@@ -17,7 +17,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// ClientKey is the attribute of a metric with the client's name.
+// ClientKey is the attribute of a metric or span with the client's name.
 const ClientKey = attribute.Key("onepool.client")
 
 // The buckets in seconds. A wait is compared with a timeout of seconds, a use

@@ -15,6 +15,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -57,13 +58,17 @@ type tracer struct {
 	values bool // may be recorded
 }
 
-// describe adds where the statement runs and for whom to the span in ctx.
+// describe adds where the statement runs, and whose and for whom it is, to the
+// span in ctx.
 func describe(ctx context.Context, conn *pgx.Conn) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}
 	span.SetAttributes(server(conn)...)
+	if client := lifecycle.ClientOf(conn); client != "" {
+		span.SetAttributes(ClientKey.String(client))
+	}
 	if id, ok := tenant.FromContext(ctx); ok {
 		span.SetAttributes(TenantKey.String(id.Tenant))
 	}
@@ -211,7 +216,11 @@ func (t *tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpo
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
 	}
-	return context.WithValue(ctx, acquireKey{}, time.Now())
+	_, began := lifecycle.Acquiring(ctx) // it may wait for its turn before the pool is asked
+	if began.IsZero() {
+		began = time.Now()
+	}
+	return context.WithValue(ctx, acquireKey{}, began)
 }
 
 func (t *tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
@@ -220,6 +229,9 @@ func (t *tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxp
 		return
 	}
 	attrs := []attribute.KeyValue{semconv.DBSystemNamePostgreSQL}
+	if client, _ := lifecycle.Acquiring(ctx); client != "" {
+		attrs = append(attrs, ClientKey.String(client))
+	}
 	if id, ok := tenant.FromContext(ctx); ok {
 		attrs = append(attrs, TenantKey.String(id.Tenant))
 	}

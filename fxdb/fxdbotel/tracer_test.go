@@ -72,6 +72,7 @@ func TestAStatementIsOneSpan(t *testing.T) {
 			requireAttribute(t, s, "db.query.text", "select $1::int")
 			requireAttribute(t, s, "db.namespace", db.Pool().Config().ConnConfig.Database)
 			requireAttribute(t, s, "pgx.rows_affected", "1")
+			requireAttribute(t, s, "onepool.client", "app")
 			if who == "" {
 				require.False(t, hasAttribute(s, fxdbotel.TenantKey))
 			} else {
@@ -79,6 +80,57 @@ func TestAStatementIsOneSpan(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestEverySpanOfAStatementNamesTheClientAndTheTenant(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	orders := db.Named("orders")
+	for _, c := range []struct {
+		name, client string
+		do           func(context.Context) error
+	}{
+		{"a statement", "orders", func(ctx context.Context) error {
+			_, err := orders.Exec(ctx, "select 1")
+			return err
+		}},
+		{"a transaction", "orders", func(ctx context.Context) error {
+			return orders.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, "select 1")
+				return err
+			})
+		}},
+		{"a batch", "orders", func(ctx context.Context) error {
+			b := &pgx.Batch{}
+			b.Queue("select 1")
+			b.Queue("select 2")
+			return orders.SendBatch(ctx, b).Close()
+		}},
+		{"another client", "app", func(ctx context.Context) error {
+			_, err := db.Exec(ctx, "select 1")
+			return err
+		}},
+	} {
+		for _, who := range []string{"", "acme"} {
+			ctx := t.Context()
+			if who != "" {
+				ctx = as(ctx, who)
+			}
+			spans := tr.request(ctx, func(ctx context.Context) { require.NoError(t, c.do(ctx), c.name) })
+			require.NotEmpty(t, spans)
+			for _, s := range spans {
+				if s.Parent.SpanID() != spans[len(spans)-1].SpanContext.SpanID() { // a batch's statements are beneath its own
+					requireAttribute(t, s, "onepool.client", c.client)
+					require.Equal(t, who != "", hasAttribute(s, fxdbotel.TenantKey), "%s as %q: %s", c.name, who, s.Name)
+				}
+			}
+		}
+	}
+	spans := tr.request(t.Context(), func(ctx context.Context) {
+		_, err := db.Pool().Exec(ctx, "select 1")
+		require.NoError(t, err)
+	})
+	requireAttribute(t, spans[0], "onepool.client", "raw pool")
 }
 
 func TestAClientsOwnLimitsMakeNoSpan(t *testing.T) {
@@ -196,12 +248,34 @@ func TestWhatIsNotRecordedMakesNoSpan(t *testing.T) {
 	require.Empty(t, tr.exporter.GetSpans())
 }
 
+func TestAnAcquireThatWaitsIsASpan(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	conn, err := db.Acquire(t.Context())
+	require.NoError(t, err)
+	spans := tr.whole(as(t.Context(), "acme"), func(ctx context.Context) {
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := db.Exec(ctx, "select 1")
+			waiting <- err
+		}()
+		require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, time.Minute, 2*time.Millisecond)
+		began := time.Now()
+		require.Eventually(t, func() bool { return time.Since(began) > 2*time.Millisecond }, time.Minute, time.Millisecond)
+		conn.Release()
+		require.NoError(t, <-waiting)
+	})
+	require.Equal(t, []string{"acquire connection", "SELECT"}, names(spans))
+	requireAttribute(t, spans[0], "onepool.client", "app")
+	require.GreaterOrEqual(t, spans[0].EndTime.Sub(spans[0].StartTime), 2*time.Millisecond)
+}
+
 func TestAnAcquireThatFailsIsASpan(t *testing.T) {
 	t.Parallel()
 	db, tr := traced(t)
 	conn, err := db.Acquire(t.Context())
 	require.NoError(t, err)
-	spans := tr.request(as(t.Context(), "acme"), func(ctx context.Context) {
+	spans := tr.whole(as(t.Context(), "acme"), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
 		defer cancel()
 		_, err := db.Exec(ctx, "select 1")
@@ -210,6 +284,7 @@ func TestAnAcquireThatFailsIsASpan(t *testing.T) {
 	conn.Release()
 	require.Equal(t, []string{"acquire connection"}, names(spans))
 	requireAttribute(t, spans[0], "onepool.tenant", "acme")
+	requireAttribute(t, spans[0], "onepool.client", "app")
 	require.Equal(t, codes.Error, spans[0].Status.Code)
 	require.GreaterOrEqual(t, spans[0].EndTime.Sub(spans[0].StartTime), time.Millisecond)
 }

@@ -1,0 +1,114 @@
+package admission
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func ticks(a *Controller) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ticking
+}
+
+// TestTheHeadroomGoesWhenTheOthersDo has a waiter that nobody's release will help.
+func TestTheHeadroomGoesWhenTheOthersDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctl, err := New(Config{Capacity: 8})
+		require.NoError(t, err)
+		defer ctl.Close()
+		quiet, busy := ctl.Client("quiet"), ctl.Client("busy")
+		require.True(t, quiet.TryAcquire(""))
+		<-time.After(time.Hour) // it may hold one as long as it likes
+		quiet.Release("")
+		began := time.Now()
+		for range 7 {
+			require.True(t, busy.TryAcquire(""))
+		}
+		require.False(t, busy.TryAcquire(""))
+		require.NoError(t, busy.Acquire(context.Background(), ""))
+		assert.GreaterOrEqual(t, time.Since(began), 400*time.Millisecond)
+		assert.LessOrEqual(t, time.Since(began), 500*time.Millisecond)
+
+		for range 8 {
+			busy.Release("")
+		}
+		<-time.After(400 * time.Millisecond)
+		assert.True(t, ticks(ctl))
+		<-time.After(200 * time.Millisecond)
+		assert.False(t, ticks(ctl), "nobody is active")
+		for range 8 {
+			assert.True(t, quiet.TryAcquire(""), "the other one has gone")
+		}
+		quiet.Release("")
+		assert.True(t, ticks(ctl))
+	})
+}
+
+// TestARefusalIsAUse: a client that only tries is active too.
+func TestARefusalIsAUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctl, err := New(Config{Capacity: 8})
+		require.NoError(t, err)
+		defer ctl.Close()
+		busy, other := ctl.Client("busy"), ctl.Client("other")
+		for range 8 {
+			require.True(t, busy.TryAcquire(""))
+		}
+		for range 10 {
+			require.False(t, other.TryAcquire(""))
+			<-time.After(200 * time.Millisecond)
+		}
+		busy.Release("")
+		require.False(t, busy.TryAcquire(""), "it is kept for the other")
+		require.True(t, other.TryAcquire(""))
+	})
+}
+
+// TestCloseEndsTheTimer, and nothing starts it again.
+func TestCloseEndsTheTimer(t *testing.T) {
+	t.Parallel()
+	ctl, err := New(Config{Capacity: 2})
+	require.NoError(t, err)
+	c := ctl.Client("a")
+	require.True(t, c.TryAcquire(""))
+	require.True(t, c.TryAcquire(""))
+	c.Release("")
+	require.True(t, ticks(ctl))
+	ctl.Close()
+	c.Release("")
+	assert.False(t, ctl.timer.Stop(), "it is not running")
+
+	ctl, err = New(Config{Capacity: 2})
+	require.NoError(t, err)
+	c = ctl.Client("a")
+	require.True(t, c.TryAcquire(""))
+	ctl.Close()
+	c.Release("")
+	assert.Nil(t, ctl.timer)
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	ctl, err := New(Config{Capacity: 8, TenantMaxShare: 0.5})
+	require.NoError(t, err)
+	defer ctl.Close()
+	c := ctl.Client("a")
+	for _, tenant := range []string{"", "acme"} {
+		assert.Zero(t, testing.AllocsPerRun(100, func() {
+			if !c.TryAcquire(tenant) {
+				t.Error("refused")
+			}
+			c.Release(tenant)
+		}))
+	}
+}

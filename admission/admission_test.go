@@ -1,0 +1,195 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/agentagency/onepool/admission"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newController(t testing.TB, cfg admission.Config) *admission.Controller {
+	t.Helper()
+	ctl, err := admission.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(ctl.Close)
+	return ctl
+}
+
+// waitFor returns when n callers wait.
+func waitFor(t *testing.T, ctl *admission.Controller, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return ctl.Stats().Waiting == n }, 10*time.Second, time.Millisecond)
+}
+
+func TestAClientAloneHasEverything(t *testing.T) {
+	t.Parallel()
+	for capacity := 1; capacity <= 20; capacity++ {
+		ctl := newController(t, admission.Config{Capacity: capacity})
+		ctl.Client("registered, never used")
+		c := ctl.Client("alone")
+		for i := range capacity {
+			assert.True(t, c.TryAcquire(""), "permit %d of %d", i+1, capacity)
+		}
+		assert.False(t, c.TryAcquire(""))
+	}
+}
+
+func TestCloseFailsAllWaitersAtOnce(t *testing.T) {
+	t.Parallel()
+	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxShare: 0.5})
+	c := ctl.Client("a")
+	require.True(t, c.TryAcquire("acme"))
+	require.True(t, c.TryAcquire(""))
+	errs := make(chan error)
+	for i := range 20 {
+		go func() { errs <- ctl.Client(fmt.Sprint(i%3)).Acquire(context.Background(), []string{"", "acme"}[i%2]) }()
+	}
+	waitFor(t, ctl, 20)
+	ctl.Close()
+	for range 20 {
+		require.ErrorIs(t, <-errs, admission.ErrClosed)
+	}
+	require.ErrorIs(t, c.Acquire(context.Background(), ""), admission.ErrClosed)
+	assert.False(t, c.TryAcquire(""))
+	c.Release("acme")
+	c.Release("")
+	ctl.Close()
+	s := ctl.Stats()
+	assert.Equal(t, 2, s.Free)
+	assert.Zero(t, s.Waiting)
+}
+
+func TestAnEndedContextGivesItsError(t *testing.T) {
+	t.Parallel()
+	ctl := newController(t, admission.Config{Capacity: 1})
+	c := ctl.Client("a")
+	require.NoError(t, c.Acquire(t.Context(), "acme"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, c.Acquire(ctx, "acme"), context.DeadlineExceeded)
+	require.ErrorIs(t, c.Acquire(ctx, "acme"), context.DeadlineExceeded, "it had ended before")
+	c.Release("acme")
+	require.True(t, c.TryAcquire("acme"), "the permit is not lost")
+	c.Release("acme")
+}
+
+// brokenContext panics where it is asked for what Acquire needs to wait.
+type brokenContext struct{ context.Context }
+
+func (brokenContext) Done() <-chan struct{} { panic("broken") }
+
+func TestAPanicTakesNoPermit(t *testing.T) {
+	t.Parallel()
+	ctl := newController(t, admission.Config{Capacity: 1})
+	c := ctl.Client("a")
+	require.True(t, c.TryAcquire(""))
+	assert.Panics(t, func() { _ = c.Acquire(brokenContext{t.Context()}, "") })
+	assert.Zero(t, ctl.Stats().Waiting)
+	c.Release("")
+
+	for _, tenant := range []string{"", "acme"} {
+		assert.PanicsWithValue(t, fmt.Sprintf(`admission: client "a" releases a permit for tenant %q that it does not hold`, tenant),
+			func() { c.Release(tenant) })
+	}
+	require.True(t, c.TryAcquire("acme"), "and the controller goes on")
+	assert.Panics(t, func() { c.Release("") }, "of another tenant")
+	c.Release("acme")
+	assert.Equal(t, 1, ctl.Stats().Free)
+}
+
+// TestNoPermitIsLostOrInvented lets callers that give up, time out, panic and are
+// late race with each other and with changing limits.
+func TestNoPermitIsLostOrInvented(t *testing.T) {
+	t.Parallel()
+	const capacity, callers, rounds = 4, 16, 200
+	ctl := newController(t, admission.Config{Capacity: capacity, TenantMaxShare: 0.5})
+	limits := []admission.Limits{{}, {Max: 2}, {Reserve: 1}}
+	var wg sync.WaitGroup
+	var out atomic.Int64
+	for i := range callers {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), rand.Uint64()))
+			c := ctl.Client(fmt.Sprint(i % len(limits)))
+			for range rounds {
+				tenant := []string{"", "acme", "globex"}[r.IntN(3)]
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.IntN(300))*time.Microsecond)
+				if r.IntN(2) == 0 {
+					go cancel()
+				}
+				func() {
+					defer func() { _ = recover() }()
+					if !c.TryAcquire(tenant) {
+						if err := c.Acquire(ctx, tenant); err != nil {
+							if !errors.Is(err, ctx.Err()) {
+								t.Error(err)
+							}
+							return
+						}
+					}
+					defer c.Release(tenant)
+					if n := out.Add(1); n > capacity {
+						t.Errorf("%d of %d permits are out", n, capacity)
+					}
+					defer out.Add(-1)
+					if r.IntN(8) == 0 {
+						panic("a caller's own")
+					}
+					if r.IntN(8) == 0 {
+						<-time.After(100 * time.Microsecond)
+					}
+				}()
+				cancel()
+				if r.IntN(50) == 0 {
+					if err := c.SetLimits(limits[r.IntN(len(limits))]); err != nil {
+						t.Error(err)
+					}
+				}
+				if r.IntN(50) == 0 {
+					ctl.Stats()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s := ctl.Stats()
+	assert.Equal(t, capacity, s.Free)
+	assert.Zero(t, s.Waiting)
+	for _, c := range s.Clients {
+		assert.Zero(t, c.Held, c)
+	}
+	for _, tn := range s.Tenants {
+		assert.Zero(t, tn.Held+tn.Waiting, tn)
+	}
+}
+
+// TestEveryWaiterIsWoken would hang where a grant is not told.
+func TestEveryWaiterIsWoken(t *testing.T) {
+	t.Parallel()
+	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxShare: 0.5})
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			c, tenant := ctl.Client(fmt.Sprint(i%4)), fmt.Sprint("t", i%3)
+			for range 100 {
+				if err := c.Acquire(context.Background(), tenant); err != nil {
+					t.Error(err)
+				}
+				c.Release(tenant)
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, 2, ctl.Stats().Free)
+}

@@ -1,0 +1,102 @@
+package admission_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/admission"
+)
+
+func TestBadSettingsAreNamed(t *testing.T) {
+	t.Parallel()
+	ctl := newController(t, admission.Config{Capacity: 4})
+	a, b := ctl.Client("a"), ctl.Client("b")
+	require.NoError(t, b.SetLimits(admission.Limits{Reserve: 2}))
+	config := func(cfg admission.Config) error { _, err := admission.New(cfg); return err }
+	for _, tt := range []struct {
+		err           error
+		client, field string
+	}{
+		{config(admission.Config{}), "", "Capacity"},
+		{config(admission.Config{Capacity: -1}), "", "Capacity"},
+		{config(admission.Config{Capacity: 1, TenantMaxShare: -0.1}), "", "TenantMaxShare"},
+		{config(admission.Config{Capacity: 1, TenantMaxShare: 1.1}), "", "TenantMaxShare"},
+		{config(admission.Config{Capacity: 1, TenantMaxShare: math.NaN()}), "", "TenantMaxShare"},
+		{a.SetLimits(admission.Limits{Max: -1}), "a", "Max"},
+		{a.SetLimits(admission.Limits{Reserve: -1}), "a", "Reserve"},
+		{a.SetLimits(admission.Limits{Weight: -1}), "a", "Weight"},
+		{a.SetLimits(admission.Limits{Weight: admission.MaxWeight + 1}), "a", "Weight"},
+		{a.SetLimits(admission.Limits{Max: 1, Reserve: 2}), "a", "Max"},
+		{a.SetLimits(admission.Limits{Reserve: 2}), "a", "Reserve"}, // 2 + 2 of 4 leave none
+		{b.SetLimits(admission.Limits{Reserve: 4}), "b", "Reserve"},
+		{ctl.SetCapacity(0), "", "Capacity"},
+		{ctl.SetCapacity(2), "", "Capacity"}, // all of it reserved
+		{ctl.SetTenantMaxShare(2), "", "TenantMaxShare"},
+	} {
+		var e *admission.InvalidError
+		require.ErrorAs(t, tt.err, &e)
+		require.ErrorIs(t, tt.err, admission.ErrInvalid)
+		assert.Equal(t, [2]string{tt.client, tt.field}, [2]string{e.Client, e.Field}, tt.err)
+		require.ErrorContains(t, tt.err, tt.field)
+	}
+	s := ctl.Stats()
+	assert.Equal(t, 4, s.Capacity, "a refused change changes nothing")
+	assert.Equal(t, admission.Limits{}, s.Clients[0].Limits)
+	assert.Equal(t, admission.Limits{Reserve: 2}, s.Clients[1].Limits)
+
+	require.NoError(t, a.SetLimits(admission.Limits{Max: 9, Reserve: 1, Weight: admission.MaxWeight}))
+	require.NoError(t, newController(t, admission.Config{Capacity: 1}).Client("a").SetLimits(admission.Limits{Max: 1}))
+}
+
+func TestTenantShareIsRoundedDownButNotToNothing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		share    float64
+		capacity int
+		want     int
+	}{{0.5, 20, 10}, {0.5, 5, 2}, {0.5, 1, 1}, {0.01, 20, 1}, {1, 20, 20}, {0.29, 100, 29}, {0.3, 10, 3}} {
+		ctl := newController(t, admission.Config{Capacity: tt.capacity, TenantMaxShare: tt.share})
+		assert.Equal(t, tt.want, ctl.Stats().TenantMax, tt)
+		got := 0
+		for i := range tt.capacity { // over all clients
+			if ctl.Client(fmt.Sprint(i % 3)).TryAcquire("acme") {
+				got++
+			}
+		}
+		assert.Equal(t, tt.want, got, tt)
+		assert.Equal(t, tt.want < tt.capacity, ctl.Client("x").TryAcquire("globex"), "others go on")
+	}
+	ctl := newController(t, admission.Config{Capacity: 3, TenantMaxShare: 0.1})
+	for range 3 {
+		assert.True(t, ctl.Client("a").TryAcquire(""), "work without a tenant is not limited by it")
+	}
+}
+
+func TestHeadroomIsAtMostAQuarter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ capacity, headroom, want int }{
+		{1, 0, 0}, {2, 0, 0}, {3, 0, 0}, {4, 0, 1}, {7, 0, 1}, {8, 0, 2}, {20, 0, 2}, {20, -1, 0}, {20, 1, 1}, {20, 4, 4}, {8, 4, 2},
+	} {
+		ctl := newController(t, admission.Config{Capacity: tt.capacity, Headroom: tt.headroom})
+		for i := range 6 { // active, and hold nothing
+			c := ctl.Client(fmt.Sprint("quiet", i))
+			require.True(t, c.TryAcquire(""))
+			c.Release("")
+		}
+		busy, got := ctl.Client("busy"), 0
+		for busy.TryAcquire("") {
+			got++
+		}
+		assert.Equal(t, tt.capacity-tt.want, got, tt)
+		assert.Equal(t, tt.want, ctl.Stats().Headroom, tt)
+		for i := range tt.want {
+			quiet := ctl.Client(fmt.Sprint("quiet", i))
+			assert.True(t, quiet.TryAcquire(""), tt)
+			assert.False(t, quiet.TryAcquire(""), "the headroom is for those that hold nothing")
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package admission_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/admission"
+)
+
+// neighbourhood is a flooder of 200 callers that hold a permit for about 50 ms each,
+// and four clients that ask every 10 ms or so, whether served or not, and hold it for
+// 1 ms. They share 20 permits.
+type neighbourhood struct {
+	cfg     admission.Config
+	oneName bool // all are one client
+	alone   bool // the four ask for one second before the time that is measured
+}
+
+// run lets them run for four seconds of virtual time and returns how many permits the
+// flooder had, and the waits of the four in order.
+func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		n.cfg.Capacity = 20
+		ctl, err := admission.New(n.cfg)
+		require.NoError(t, err)
+		defer ctl.Close()
+		begin := time.Now()
+		measured, end := begin.Add(2*time.Second), begin.Add(6*time.Second)
+
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		use := func(c *admission.Client, hold time.Duration) time.Duration {
+			asked := time.Now()
+			if err := c.Acquire(context.Background(), ""); err != nil {
+				t.Error(err)
+				return 0
+			}
+			waited := time.Since(asked)
+			<-time.After(hold)
+			c.Release("")
+			return waited
+		}
+		for i := range 200 {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(1, uint64(i)))
+				c := ctl.Client("flooder")
+				for time.Now().Before(end) {
+					use(c, 45*time.Millisecond+time.Duration(r.Int64N(int64(10*time.Millisecond))))
+					if now := time.Now(); now.After(measured) && !now.After(end) {
+						mu.Lock()
+						flooder++
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		for i := range 4 {
+			name := fmt.Sprint("client", i)
+			if n.oneName {
+				name = "flooder"
+			}
+			c := ctl.Client(name)
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(2, uint64(i)))
+				until := end
+				if n.alone {
+					until = begin.Add(time.Second)
+				}
+				for time.Now().Before(until) {
+					<-time.After(time.Duration(r.Int64N(int64(20 * time.Millisecond))))
+					wg.Go(func() {
+						waited := use(c, time.Millisecond)
+						if time.Now().After(measured) {
+							mu.Lock()
+							waits = append(waits, waited)
+							mu.Unlock()
+						}
+					})
+				}
+			})
+		}
+		wg.Wait()
+	})
+	slices.Sort(waits)
+	return flooder, waits
+}
+
+func TestNoisyNeighbour(t *testing.T) {
+	t.Parallel()
+	fifo, fifoWaits := neighbourhood{oneName: true}.run(t)
+	onlyQueue, onlyQueueWaits := neighbourhood{cfg: admission.Config{Headroom: -1}}.run(t)
+	shared, sharedWaits := neighbourhood{}.run(t)
+	alone, _ := neighbourhood{alone: true}.run(t)
+
+	p := func(waits []time.Duration, hundredths int) time.Duration { return waits[len(waits)*hundredths/100] }
+	ratio := func(n int) float64 { return float64(n) / float64(fifo) }
+	for _, r := range []struct {
+		name  string
+		n     int
+		waits []time.Duration
+	}{{"one queue", fifo, fifoWaits}, {"no headroom", onlyQueue, onlyQueueWaits}, {"default", shared, sharedWaits}} {
+		t.Logf("%-11s: flooder %.3f, waits of the four p50 %v p99 %v max %v", r.name, ratio(r.n), p(r.waits, 50), p(r.waits, 99), r.waits[len(r.waits)-1])
+	}
+	full := 20 * int(4*time.Second/(50*time.Millisecond))
+	t.Logf("alone      : flooder %.3f of what 20 permits can give", float64(alone)/float64(full))
+
+	assert.Greater(t, p(fifoWaits, 50), 300*time.Millisecond, "the flood must be one")
+	assert.Greater(t, ratio(shared), 0.9)
+	assert.Zero(t, p(sharedWaits, 50))
+	assert.Less(t, p(sharedWaits, 99), 5*time.Millisecond)
+	assert.InDelta(t, full, alone, 0.01*float64(full), "a client alone has every permit")
+}

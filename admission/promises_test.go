@@ -1,0 +1,113 @@
+package admission
+
+import "fmt"
+
+// promises holds the real thing to what the documentation says, without asking how
+// it decides.
+func (m *model) promises(before *spec, granted int) error {
+	a, held, unmet := m.ctl, 0, 0
+	for i, c := range m.clients {
+		held += c.held
+		unmet += max(0, c.limits.Reserve-c.held)
+		if c.limits.Max > 0 && c.held > c.limits.Max && c.held > before.heldBy(i) {
+			return fmt.Errorf("c%d got more than its Max", i)
+		}
+	}
+	if granted > 0 && held > a.cfg.Capacity {
+		return fmt.Errorf("%d granted, %d held of %d", granted, held, a.cfg.Capacity)
+	}
+	if m.steady && a.cfg.Capacity-held < unmet {
+		return fmt.Errorf("%d permits are left for reserves of %d", a.cfg.Capacity-held, unmet)
+	}
+	for t := 1; t < len(m.held[0]); t++ {
+		if r := a.tenants.find(tenantName(t)); r != nil && a.tenantMax > 0 && r.held > a.tenantMax && r.held > before.heldFor(t) {
+			return fmt.Errorf("t%d got more than its share", t)
+		}
+	}
+	// Nothing lies idle that somebody waits for and may have: neither now, nor when
+	// only time would have to pass.
+	for i, w := range m.waiters {
+		c := w.lane.client
+		free := a.cfg.Capacity - held
+		switch {
+		case free <= unmet && (c.held >= c.limits.Reserve || free <= 0):
+		case c.limits.Max > 0 && c.held >= c.limits.Max:
+		case w.lane.tenant.name != "" && a.tenantMax > 0 && w.lane.tenant.held >= a.tenantMax:
+		case !m.tenantMay(m.queue[i].t, i): // kept for another
+		case c.held > 0 && c.held >= c.limits.Reserve && free <= unmet+m.kept():
+			if m.keptForever() < m.kept() && !a.ticking {
+				return fmt.Errorf("waiter %d is to wait for a clock that stands still", i)
+			}
+		default:
+			return fmt.Errorf("waiter %d could have one of %d free permits", i, free)
+		}
+	}
+	return nil
+}
+
+// keptForever is what of the headroom does not go by with time.
+func (m *model) keptForever() int {
+	n := 0
+	for c := range m.held {
+		if m.heldBy(c) == 0 && m.limits[c].Reserve == 0 && m.waits(c) {
+			n++
+		}
+	}
+	return min(n, m.headroom)
+}
+
+// books compares everything with the spec, and the structures with each other.
+func (m *model) books() error {
+	a := m.ctl
+	if a.free != m.free() || a.unmet != m.unmet() || a.kept() != m.kept() || a.waiting != len(m.queue) ||
+		a.tenantMax != m.tenantMax || a.headroom != m.headroom {
+		return fmt.Errorf("free %d %d, unmet %d %d, kept %d %d, waiting %d %d, tenantMax %d %d, headroom %d %d", a.free, m.free(),
+			a.unmet, m.unmet(), a.kept(), m.kept(), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom)
+	}
+	for i, c := range m.clients {
+		if c.held != m.heldBy(i) {
+			return fmt.Errorf("c%d holds %d, not %d", i, c.held, m.heldBy(i))
+		}
+		idle := c.held+c.waiting == 0
+		if idle && a.recent(c) != (m.age[i] <= m.activeTicks) {
+			return fmt.Errorf("c%d is active: %v", i, a.recent(c))
+		}
+		if idle && a.recent(c) && !a.ticking {
+			return fmt.Errorf("c%d would be active for ever", i)
+		}
+		for j, ln := range c.open {
+			if ln.index != j || ln.blocked || ln.first == nil || j > 0 && c.open.Less(j, (j-1)/2) {
+				return fmt.Errorf("c%d's open lanes are in disorder", i)
+			}
+		}
+		for _, ln := range c.blocked {
+			if !ln.blocked || ln.first == nil || !a.full(ln.tenant, ln) {
+				return fmt.Errorf("c%d has set %q aside for nothing", i, ln.tenant.name)
+			}
+		}
+	}
+	for t := range m.held[0] {
+		r, waiting := a.tenants.find(tenantName(t)), 0
+		for _, w := range m.queue {
+			if w.t == t {
+				waiting++
+			}
+		}
+		if r == nil && m.heldFor(t)+waiting == 0 {
+			continue
+		}
+		if r == nil || r.held != m.heldFor(t) || r.waiting != waiting {
+			return fmt.Errorf("t%d: %+v", t, r)
+		}
+	}
+	for i, w := range m.queue {
+		r := m.waiters[i]
+		if r.lane.client != m.clients[w.c] || r.lane.tenant.name != tenantName(w.t) || !r.queued {
+			return fmt.Errorf("waiter %d is another", i)
+		}
+		if m.first(i) && r.lane.overtaken != w.overtaken {
+			return fmt.Errorf("waiter %d was overtaken %d times, not %d", i, r.lane.overtaken, w.overtaken)
+		}
+	}
+	return nil
+}

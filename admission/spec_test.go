@@ -1,0 +1,266 @@
+package admission
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// spec says who gets what, in the plainest way: no heaps, no lanes, no counters that
+// are kept up to date, everything looked for from the beginning each time. The model
+// holds the real code against it.
+type spec struct {
+	capacity, headroom, tenantMax int
+	share                         float64 // that tenantMax comes from
+	tuning
+	limits []Limits
+	held   [][]int // by client and tenant; tenant 0 is none
+	age    []int64 // ticks since the last use; clipped where it no longer matters
+	queue  []specWaiter
+	asked  int
+
+	// One waiter may be watched: how many rounds has it waited? A round is over when
+	// every permit that was held at its beginning has come back.
+	watched bool
+	rounds  int
+	old     [][]int // permits of the round that are still out
+}
+
+type specWaiter struct {
+	c, t      int
+	id        int // order of arrival
+	overtaken int
+	watched   bool
+}
+
+func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tuning) *spec {
+	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, limits: slices.Clone(limits)}
+	s.share = float64(tenantMax) / float64(capacity)
+	for range limits {
+		s.held = append(s.held, make([]int, tenants+1))
+		s.old = append(s.old, make([]int, tenants+1))
+		s.age = append(s.age, tn.activeTicks+1)
+	}
+	return s
+}
+
+func (s *spec) clone() *spec {
+	d := *s
+	d.limits, d.age, d.queue = slices.Clone(s.limits), slices.Clone(s.age), slices.Clone(s.queue)
+	d.held, d.old = cloneGrid(s.held), cloneGrid(s.old)
+	return &d
+}
+
+func cloneGrid(g [][]int) [][]int {
+	d := make([][]int, len(g))
+	for i := range g {
+		d[i] = slices.Clone(g[i])
+	}
+	return d
+}
+
+func sum(n []int) (total int) {
+	for _, v := range n {
+		total += v
+	}
+	return total
+}
+
+func (s *spec) heldBy(c int) int { return sum(s.held[c]) }
+
+func (s *spec) heldFor(t int) (n int) {
+	for c := range s.held {
+		n += s.held[c][t]
+	}
+	return n
+}
+
+func (s *spec) free() int {
+	n := s.capacity
+	for c := range s.held {
+		n -= s.heldBy(c)
+	}
+	return n
+}
+
+func (s *spec) unmet() (n int) {
+	for c := range s.held {
+		n += max(0, s.limits[c].Reserve-s.heldBy(c))
+	}
+	return n
+}
+
+func (s *spec) waits(c int) bool {
+	return slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c })
+}
+
+func (s *spec) kept() (n int) {
+	for c := range s.held {
+		if s.heldBy(c) == 0 && s.limits[c].Reserve == 0 && (s.waits(c) || s.age[c] <= s.activeTicks) {
+			n++
+		}
+	}
+	return min(n, s.headroom)
+}
+
+func (s *spec) clientMay(c int) bool {
+	held, l, left := s.heldBy(c), s.limits[c], s.free()-1
+	switch {
+	case left < 0 || l.Max > 0 && held >= l.Max:
+		return false
+	case held < l.Reserve:
+		return true
+	case held == 0:
+		return left >= s.unmet()
+	}
+	return left >= s.unmet()+s.kept()
+}
+
+// first reports whether the i-th waiter is the first of its tenant in its client.
+func (s *spec) first(i int) bool {
+	return !slices.ContainsFunc(s.queue[:i], func(w specWaiter) bool {
+		return w.c == s.queue[i].c && w.t == s.queue[i].t
+	})
+}
+
+// tenantMay reports whether t may have one more, for a caller who came at place.
+func (s *spec) tenantMay(t, place int) bool {
+	left := s.tenantMax - s.heldFor(t)
+	if t == 0 || s.tenantMax == 0 || left > 1 {
+		return true
+	}
+	owed := slices.ContainsFunc(s.queue[:place], func(w specWaiter) bool { return w.t == t && w.overtaken >= s.patience })
+	return left == 1 && !owed
+}
+
+// candidate returns the place of the waiter that c would serve, -1 for none.
+func (s *spec) candidate(c int) int {
+	for i, w := range s.queue {
+		if w.c == c && s.tenantMay(w.t, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// next returns the place of the waiter to be served, -1 for none.
+func (s *spec) next() int {
+	best := -1
+	for c := range s.held {
+		i := s.candidate(c)
+		if i < 0 || !s.clientMay(c) {
+			continue
+		}
+		if best < 0 || s.load(c) < s.load(s.queue[best].c) || s.load(c) == s.load(s.queue[best].c) && i < best {
+			best = i
+		}
+	}
+	return best
+}
+
+func (s *spec) load(c int) float64 {
+	return float64(s.heldBy(c)) / float64(max(1, s.limits[c].Weight))
+}
+
+// take lets c have a permit before those of its waiters that came before place.
+func (s *spec) take(c, t, place int) {
+	for i := range s.queue[:place] {
+		if w := &s.queue[i]; w.c == c && s.first(i) {
+			w.overtaken++
+		}
+	}
+	s.held[c][t]++
+}
+
+func (s *spec) leave(i int) {
+	if s.queue[i].watched {
+		s.watched, s.rounds = false, 0
+		for c := range s.old {
+			clear(s.old[c])
+		}
+	}
+	s.queue = slices.Delete(s.queue, i, i+1)
+}
+
+// dispatch serves who may be served.
+func (s *spec) dispatch() {
+	for i := s.next(); i >= 0; i = s.next() {
+		w := s.queue[i]
+		s.take(w.c, w.t, i)
+		s.leave(i)
+	}
+}
+
+// ask returns whether the permit is given at once; else it waits, if it is to.
+func (s *spec) ask(c, t int, wait, watch bool) bool {
+	if s.clientMay(c) && s.tenantMay(t, len(s.queue)) && s.candidate(c) < 0 {
+		s.take(c, t, len(s.queue))
+		return true
+	}
+	if !wait {
+		s.age[c] = 0
+		return false
+	}
+	s.asked++
+	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.asked, watched: watch})
+	if watch {
+		s.watched, s.rounds, s.old = true, 0, cloneGrid(s.held)
+	}
+	return false
+}
+
+// release gives back a permit; old: one of the watched waiter's round.
+func (s *spec) release(c, t int, old bool) {
+	s.held[c][t]--
+	s.age[c] = 0
+	if s.watched && old {
+		s.old[c][t]--
+		if total := 0; !slices.ContainsFunc(s.old, func(n []int) bool { total += sum(n); return total > 0 }) {
+			s.rounds++
+			s.old = cloneGrid(s.held)
+		}
+	}
+	s.dispatch()
+}
+
+func (s *spec) cancel(i int) {
+	s.age[s.queue[i].c] = 0
+	s.leave(i)
+	s.dispatch()
+}
+
+func (s *spec) tick() {
+	for c := range s.age {
+		s.age[c]++
+	}
+	s.dispatch()
+}
+
+// key is the same for states that behave the same.
+func (s *spec) key() string {
+	b := make([]byte, 0, 64)
+	put := func(n int) { b = binary.AppendUvarint(b, uint64(n+1)) }
+	put(s.capacity)
+	put(s.tenantMax)
+	for c := range s.held {
+		put(s.limits[c].Max<<8 | s.limits[c].Reserve<<4 | s.limits[c].Weight)
+		for t := range s.held[c] {
+			put(s.held[c][t])
+			put(s.old[c][t])
+		}
+		age := min(s.age[c], s.activeTicks+1)
+		if s.heldBy(c) > 0 || s.waits(c) {
+			age = 0 // it begins anew
+		}
+		put(int(age))
+	}
+	for _, w := range s.queue {
+		who := w.c<<8 | w.t<<4
+		if w.watched {
+			who |= 1
+		}
+		put(who)
+		put(min(w.overtaken, s.patience))
+	}
+	put(s.rounds)
+	return string(b)
+}

@@ -1,0 +1,41 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ClientOf returns the name of the client that holds the connection, for
+// tracers. It is empty for a connection that nobody holds, such as one that is
+// being opened or pinged, or that is not of a Monitor's pool.
+func ClientOf(conn *pgx.Conn) string {
+	if conn == nil {
+		return ""
+	}
+	s := slotOf(conn)
+	if s == nil {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held {
+		return ""
+	}
+	return s.client
+}
+
+// Acquiring returns who asks in the acquire whose context a tracer was given, and
+// since when it waits, for its turn or for a connection: the zero time where it
+// does not. client is empty for other contexts.
+func Acquiring(ctx context.Context) (client string, since time.Time) {
+	a := acquisitionOf(ctx)
+	if a == nil {
+		return "", time.Time{}
+	}
+	if b := a.bound.Load(); b != nil {
+		since = b.began
+	}
+	return a.request.Client, since
+}
