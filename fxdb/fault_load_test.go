@@ -87,7 +87,7 @@ func noLeaks(t *testing.T) {
 }
 
 // startLoad puts the load on a pool of 20 and returns when it runs at full strength.
-func startLoad(t *testing.T, s faultServer, change func(*fxdb.Config)) *load {
+func startLoad(t *testing.T, s faultServer, change ...func(*fxdb.Config)) *load {
 	t.Helper()
 	s.Admin(t, func(c *pgx.Conn) {
 		for _, sql := range []string{
@@ -103,8 +103,8 @@ func startLoad(t *testing.T, s faultServer, change func(*fxdb.Config)) *load {
 		URL: s.DatabaseURL(devdb.App, "faults"), PoolMin: faultPool, PoolMax: faultPool, ApplicationName: faultApp,
 		Migrate: true, MigrateURL: s.DatabaseURL(devdb.Owner, "faults"),
 	}
-	if change != nil {
-		change(&cfg)
+	for _, c := range change {
+		c(&cfg)
 	}
 	db, err := fxdb.Open(t.Context(), cfg, fxdb.WithMigrations("faults", faultTables))
 	require.NoError(t, err)
@@ -129,9 +129,7 @@ func startLoad(t *testing.T, s faultServer, change func(*fxdb.Config)) *load {
 		l.all.Go(func() { l.repeat(ctx, &l.callers[i], i%2 == 0, do) })
 	}
 	l.all.Go(l.count)
-	for range 10 {
-		l.awaitAll(t, time.Now())
-	}
+	l.awaitAll(t, time.Now())
 	return l
 }
 
@@ -264,12 +262,13 @@ func (l *load) awaitAll(t *testing.T, after time.Time) {
 }
 
 // during makes the fault several times, each time waits until everybody works
-// again, and ends the load. It judges what holds for every fault, and prints the
-// line of the table.
+// again, and prints the line of the table.
 func (l *load) during(t *testing.T, name string, times int, fault func()) {
 	t.Helper()
+	reads, ids := l.reads.Load(), l.ids.Load()
 	var writes, gap, longest []string
 	for range times {
+		l.awaitAll(t, time.Now())
 		before := l.failures()
 		l.gap.Store(0)
 		l.longest.Store(0)
@@ -279,13 +278,21 @@ func (l *load) during(t *testing.T, name string, times int, fault func()) {
 		require.LessOrEqual(t, failed, faultPool, "more writes failed than can have been on their way")
 		writes, gap, longest = append(writes, strconv.Itoa(failed)), append(gap, seconds(&l.gap)), append(longest, seconds(&l.longest))
 	}
-	l.halt()
+	l.mu.Lock()
+	readErrs := l.readErrs
+	l.readErrs = nil
+	l.mu.Unlock()
+	t.Logf("%s | %d of %d reads; %s of %d writes | %s s without an answer; longest call %s s", name,
+		len(readErrs), l.reads.Load()-reads, strings.Join(writes, ", "), l.ids.Load()-ids, strings.Join(gap, ", "), strings.Join(longest, ", "))
+	require.NoError(t, errors.Join(readErrs[:min(len(readErrs), 5)]...), "reads that may run twice")
+}
 
-	t.Logf("%s | %d of %d reads; %s of %d writes | %s s without an answer; longest call %s s; %d connections on the server at most", name,
-		len(l.readErrs), l.reads.Load(), strings.Join(writes, ", "), l.ids.Load(), strings.Join(gap, ", "), strings.Join(longest, ", "), l.mostThere.Load())
-	if len(l.readErrs) > 0 {
-		t.Errorf("reads that may run twice failed: %v", errors.Join(l.readErrs[:min(len(l.readErrs), 5)]...))
-	}
+// finish ends the load and judges what holds whatever the faults were.
+func (l *load) finish(t *testing.T) {
+	t.Helper()
+	l.halt()
+	require.NoError(t, errors.Join(l.readErrs...))
+	t.Logf("connections of the pool at most: %d, by the server's account %d", l.most.Load(), l.mostThere.Load())
 	require.LessOrEqual(t, l.most.Load(), int64(faultPool), "more connections than the pool may have")
 	if !l.serverLags {
 		require.LessOrEqual(t, l.mostThere.Load(), int64(faultPool), "more connections on the server than the pool may have")

@@ -1,7 +1,6 @@
 package fxdb_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -10,48 +9,33 @@ import (
 	"github.com/agentagency/onepool/internal/pgfault"
 )
 
-// The fault tests are not parallel: each has the machine to itself.
+// The fault tests under load are not parallel: they have the machine to themselves.
 
-func TestFaultABackendIsKilled(t *testing.T) {
+func TestFaultOfTheServer(t *testing.T) {
 	noLeaks(t)
-	s := pgfault.Start(t)
-	l := startLoad(t, s, nil)
-	l.during(t, "a backend killed with SIGKILL, the server restarts itself", 3, func() { s.KillBackend(t, faultApp) })
-}
-
-func TestFaultAllBackendsAreTerminated(t *testing.T) {
-	noLeaks(t)
-	s := pgfault.Start(t)
-	l := startLoad(t, s, nil)
-	l.during(t, "pg_terminate_backend of all connections", 3, func() { s.TerminateBackends(t, faultApp) })
-}
-
-func TestFaultTheServerIsRestarted(t *testing.T) {
-	for _, c := range []struct {
-		mode  string
-		away  time.Duration
+	s := pgfault.StartRestartable(t)
+	l := startLoad(t, s)
+	for _, f := range []struct {
+		name  string
 		times int
+		fault func(t *testing.T)
 	}{
-		{"immediate", 0, 3}, {"fast", 0, 3}, {"fast", 2 * time.Second, 1},
+		{"a backend is killed with SIGKILL and the server restarts itself", 3, func(t *testing.T) { s.KillBackend(t, faultApp) }},
+		{"all backends are terminated", 3, func(t *testing.T) { s.TerminateBackends(t, faultApp) }},
+		{"immediate restart", 3, func(t *testing.T) { s.Restart(t, "immediate", 0) }},
+		{"fast restart", 3, func(t *testing.T) { s.Restart(t, "fast", 0) }},
+		{"fast restart, away for 2 s", 1, func(t *testing.T) { s.Restart(t, "fast", 2*time.Second) }},
 	} {
-		name := fmt.Sprintf("%s restart, away for %v", c.mode, c.away)
-		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
-			s := pgfault.StartRestartable(t)
-			l := startLoad(t, s, nil)
-			l.during(t, name, c.times, func() { s.Restart(t, c.mode, c.away) })
-		})
+		t.Run(f.name, func(t *testing.T) { l.during(t, f.name, f.times, func() { f.fault(t) }) })
 	}
-}
-
-func TestFaultTheServerFreezes(t *testing.T) {
-	noLeaks(t)
-	s := pgfault.Start(t)
-	l := startLoad(t, s, nil)
-	l.during(t, "server frozen for 2 s", 1, func() {
-		s.Freeze(t)
-		<-time.After(2 * time.Second)
-		s.Thaw(t)
+	t.Run("frozen for 2 s", func(t *testing.T) {
+		before := l.failures()
+		l.during(t, "frozen for 2 s", 1, func() {
+			s.Freeze(t)
+			<-time.After(2 * time.Second)
+			s.Thaw(t)
+		})
+		require.Equal(t, before, l.failures(), "nothing was lost, it only took longer")
 	})
-	require.Empty(t, l.failed, "nothing was lost, it only took longer")
+	l.finish(t)
 }

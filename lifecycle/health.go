@@ -12,14 +12,16 @@ import (
 )
 
 // A server that stops answering is noticed within a second: by the first look
-// that finds no answer younger than probeFor, after probeTimeout.
+// that finds no answer younger than probeFor, after probeTimeout. The monitor's own
+// looks for that come every silenceEvery.
 const (
 	probeTimeout = 500 * time.Millisecond
 	// probeFor is how long an answer of the server counts as proof that it
 	// answers: the pool's own traffic, or the last probe.
 	probeFor = 300 * time.Millisecond
-	// lookEvery is how often the pool is looked at unasked.
-	lookEvery = time.Second
+	// lookEvery is how often the pool is looked at unasked, whatever it does.
+	lookEvery    = time.Second
+	silenceEvery = lookEvery / 10
 )
 
 // Health is one look at the pool. It holds no secret and can be shown as it is.
@@ -46,8 +48,9 @@ type health struct {
 
 	watchers struct {
 		sync.Mutex
-		status Status
-		fns    []func(Health)
+		status   Status
+		notReady bool
+		fns      []func(Health)
 	}
 }
 
@@ -83,19 +86,28 @@ func (m *Monitor) judge(err error) Health {
 	return h
 }
 
-// lookout looks at the pool every second until ctx ends, so that a change is told
-// even where nobody asks. An idle pool's server is not asked whether it is there,
-// unless it was away the last time.
+// lookout looks at the pool every second until ctx ends, and when the answers to a
+// busy pool stop, so that a change is told even where nobody asks. An idle pool's
+// server is not asked whether it is there, unless it was away the last time.
 func (m *Monitor) lookout(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(silenceEvery)
 	defer tick.Stop()
+	var looked time.Time
+	silent := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if m.held.Load() > 0 || m.waiting.Load() > 0 || m.probeFailed() {
+		now, was := time.Now(), silent
+		busy := m.held.Load() > 0 || m.waiting.Load() > 0
+		silent = busy && now.Sub(time.Unix(0, m.health.lastAnswer.Load())) >= probeFor
+		if (was || !silent) && now.Sub(looked) < lookEvery {
+			continue
+		}
+		looked = now
+		if busy || m.probeFailed() {
 			m.Health(ctx)
 		} else {
 			m.judge(nil)
@@ -163,9 +175,10 @@ func (m *Monitor) probe(ctx context.Context) error {
 	return err
 }
 
-// OnChange calls fn whenever a look at the pool finds another status than the
-// look before: Health's, and the monitor's own every second. fn runs in the
-// goroutine of that look and must not block.
+// OnChange calls fn whenever a look at the pool finds another status or readiness
+// than the look before: Health's, and the monitor's own, every second and when the
+// answers to a busy pool stop. fn runs in the goroutine of that look and must not
+// block.
 func (m *Monitor) OnChange(fn func(Health)) {
 	m.health.watchers.Lock()
 	defer m.health.watchers.Unlock()
@@ -175,14 +188,14 @@ func (m *Monitor) OnChange(fn func(Health)) {
 func (m *Monitor) tell(h Health) {
 	w := &m.health.watchers
 	w.Lock()
-	changed, from := w.status != h.Status, w.status
-	w.status = h.Status
+	changed, from := w.status != h.Status || w.notReady == h.Ready, w.status
+	w.status, w.notReady = h.Status, !h.Ready
 	fns := w.fns
 	w.Unlock()
 	if !changed {
 		return
 	}
-	m.log.Info("pool status changed", zap.Stringer("from", from), zap.Stringer("to", h.Status),
+	m.log.Info("pool status changed", zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Bool("ready", h.Ready),
 		zap.Int("active", h.Active), zap.Int("max", h.Max), zap.String("error", h.Error))
 	for _, fn := range fns {
 		fn(h)
