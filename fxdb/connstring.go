@@ -222,13 +222,14 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 
 // connectTimeout is how long opening a connection may take on one of the hosts. It
 // leaves time for all of them, or for another attempt, within the longest wait for a
-// connection: a host that is dead does not refuse, it keeps silent.
+// connection: a host that is dead does not refuse, it keeps silent. Two seconds it may
+// take however short the wait: the pool goes on when nobody waits any more.
 func connectTimeout(cc *pgx.ConnConfig, wait time.Duration) time.Duration {
 	hosts := map[string]bool{net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port))): true}
 	for _, f := range cc.Fallbacks {
 		hosts[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true
 	}
-	return max(wait/time.Duration(max(len(hosts), 2)), min(wait, 2*time.Second))
+	return max(wait/time.Duration(max(len(hosts), 2)), 2*time.Second)
 }
 
 // milliseconds is a timeout as the server takes it: 0 is none.
