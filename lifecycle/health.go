@@ -41,7 +41,9 @@ type Health struct {
 type health struct {
 	lastAnswer atomic.Int64 // unix ns of the last statement that succeeded
 
-	mu        sync.Mutex // one probe at a time; others take its result
+	probing sync.Mutex // one probe at a time; others take its result
+
+	mu        sync.Mutex // guards the last probe's result
 	err       error
 	latency   time.Duration
 	checkedAt time.Time
@@ -153,10 +155,13 @@ func (m *Monitor) probe(ctx context.Context) error {
 	if time.Since(time.Unix(0, m.health.lastAnswer.Load())) < probeFor {
 		return nil
 	}
+	m.health.probing.Lock()
+	defer m.health.probing.Unlock()
 	m.health.mu.Lock()
-	defer m.health.mu.Unlock()
-	if time.Since(m.health.checkedAt) < probeFor {
-		return m.health.err
+	last, at := m.health.err, m.health.checkedAt
+	m.health.mu.Unlock()
+	if time.Since(at) < probeFor {
+		return last
 	}
 	// The result is shared, so it must not depend on one caller's patience.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
@@ -171,6 +176,8 @@ func (m *Monitor) probe(ctx context.Context) error {
 	if err != nil && m.health.lastAnswer.Load() > began.UnixNano() {
 		err = nil // it was slow to take a connection, but others got answers
 	}
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
 	m.health.latency, m.health.checkedAt, m.health.err = time.Since(began), time.Now(), err
 	return err
 }

@@ -100,6 +100,31 @@ func TestLongWaitsAreNotHealthy(t *testing.T) {
 	}, 5*time.Second, time.Millisecond, "one among many is no reason")
 }
 
+func TestALookSendsNothingAndWaitsForNoProbe(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	s.Freeze(t)
+	m.ForgetAnswers()
+	probed := make(chan lifecycle.Health, 1)
+	began := time.Now()
+	go func() { probed <- m.Health(context.Background()) }()
+	for longest := time.Duration(0); ; {
+		look := time.Now()
+		m.Status()
+		m.LastCheck()
+		longest = max(longest, time.Since(look))
+		select {
+		case h := <-probed:
+			require.False(t, h.Ready)
+			require.Less(t, longest, time.Since(began)/2, "a look waited for the probe")
+			return
+		default:
+		}
+	}
+}
+
 func TestAChangeIsToldWhereNobodyAsks(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
