@@ -153,12 +153,13 @@ func (a *acquisition) waited() time.Duration {
 
 // Done is closed when the wait is over. puddle asks for it once to see that the
 // context has not ended yet, and again when it waits: for a place in the pool, for
-// a connection that is being opened, for a ping.
+// a connection that is being opened, for a ping. Where the wait has begun already, for
+// its turn, Err speaks of the bound, which ends a moment after the caller's context.
 func (a *acquisition) Done() <-chan struct{} {
 	if a.refused != nil {
 		return closedChannel
 	}
-	if !a.asked.Swap(true) {
+	if !a.asked.Swap(true) && a.bound.Load() == nil {
 		return a.Context.Done()
 	}
 	return a.wait().ctx.Done()
