@@ -227,26 +227,6 @@ func TestConfigIsChangedByDecorating(t *testing.T) {
 	require.Equal(t, 3, db.Stats().Max)
 }
 
-func TestStopRunsTheHooksThatFollowAPoolThatIsStuck(t *testing.T) {
-	t.Parallel()
-	s := pgfault.Start(t)
-	var db *fxdb.DB
-	stopped := false
-	app := fx.New(fx.NopLogger, fx.StopTimeout(4*time.Second),
-		fx.Invoke(func(lc fx.Lifecycle) {
-			lc.Append(fx.StopHook(func() { stopped = true }))
-		}),
-		fxdb.Module, fx.Replace(fxdb.Config{URL: s.AppURL(), DrainTimeout: time.Hour, ApplicationName: "stuck"}), fx.Populate(&db))
-	require.NoError(t, app.Start(t.Context()))
-	_, err := db.Named("leaky").Acquire(t.Context())
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), app.StopTimeout())
-	defer cancel()
-	require.ErrorContains(t, app.Stop(ctx), "leaky")
-	require.True(t, stopped, "the stop used up the time of the hooks that follow")
-	s.WaitForNoBackends(t, "stuck")
-}
-
 func TestAFailedStartLeavesNothingOpen(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)

@@ -14,8 +14,8 @@ import (
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
 // tenant.System.
 //
-// A connection that is still out when a stop has cut it off is taken back 200 ms
-// later: Release stays safe then, other uses of the handle panic.
+// A connection that a stop has cut off fails its holder's statements; releasing it is
+// as safe and as needed as before.
 func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {

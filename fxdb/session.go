@@ -20,7 +20,7 @@ func init() { sqldoor.Open = func(db any) sqldoor.Session { return &session{db: 
 type session struct {
 	db     *DB
 	handle *pgxpool.Conn
-	conn   *pgx.Conn // of handle, which a drain may take away
+	conn   *pgx.Conn // of handle
 }
 
 // framesOfSQL stand between an acquire and whoever uses database/sql: ours, the

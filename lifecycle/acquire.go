@@ -112,8 +112,8 @@ type Request struct {
 // stopping, is tried again, backing off, within the same time: nothing was sent
 // yet.
 //
-// A connection that is still out when a drain has cut it off is taken from its
-// holder: Release stays safe then, other uses of the handle are not.
+// A connection that a drain has cut off fails its holder's statements; releasing it
+// is as safe and as needed as before.
 func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error) {
 	if err := m.mayAcquire(ctx); err != nil {
 		return nil, err
@@ -139,8 +139,6 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	if err != nil {
 		a.giveUp()
 		err = m.acquireError(ctx, a, unreachable, err)
-	} else if s := a.slot; s != nil {
-		s.handle.Store(conn)
 	}
 	a.tell(err)
 	a.end()
@@ -181,6 +179,8 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		return ErrDraining
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted
+	case a.Err() == nil && m.Draining():
+		return ErrDraining // it was past the gate, and found pgxpool closed
 	case a.Err() == nil:
 		return fmt.Errorf("acquire a connection: %w", err)
 	}

@@ -18,7 +18,6 @@ type acquisition struct {
 	request         Request
 	raw             bool // straight from the pool
 	pcs             [8]uintptr
-	slot            *slot // of the connection that was got
 	nested          bool  // this goroutine's transaction holds one already
 	refused         error // known before the pool was asked
 	permit          bool  // of the request's share, and not yet a slot's
@@ -138,7 +137,7 @@ func (a *acquisition) end() {
 	if a.m.foreign {
 		return // somebody else's hook saw it and may have kept it
 	}
-	a.Context, a.m, a.request, a.raw, a.slot, a.nested, a.refused, a.permit = nil, nil, Request{}, false, nil, false, nil, false
+	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit = nil, nil, Request{}, false, false, nil, false
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)

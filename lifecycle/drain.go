@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 )
 
@@ -16,10 +15,7 @@ import (
 // gets a moment to notice.
 const (
 	cancelGrace = 50 * time.Millisecond
-	closeGrace  = 40 * time.Millisecond
-	// stragglerGrace is how long after its end a drain leaves a cut-off
-	// connection with its holder before it takes the handle away.
-	stragglerGrace = 200 * time.Millisecond
+	closeGrace  = 25 * time.Millisecond
 )
 
 // Report says how a drain went.
@@ -63,7 +59,9 @@ type drainOnce struct {
 // included, fails with ErrDraining. Work in flight may finish until the
 // deadline. Then what still runs is cancelled on the server, and every socket
 // that the pool opened is closed: the server rolls back what was not committed.
-// Drain returns a *DrainError naming every holder it cut off.
+// Drain returns a *DrainError naming every holder it cut off. Such a holder may go
+// on using its connection, which fails, and may release it at any time; until it
+// does, one goroutine waits in pgxpool's Close.
 //
 // A second Drain, or one running at the same time, waits for the first and
 // returns its report without an error. A timeout of 0 cuts at once.
@@ -104,17 +102,18 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	r := Report{InUse: m.heldCount()}
 	log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
 
-	if !m.waitReleased(ctx, timeout) {
-		r.Cut = m.cut()
-	}
+	ctx, cancel := context.WithTimeout(ctx, max(timeout, 0))
+	defer cancel()
 	closed := m.closePool()
+	if !m.waitReleased(ctx, closed) {
+		r.Cut = m.cut()
+		r.InUse = max(r.InUse, len(r.Cut)) // some may have been on their way out
+	}
 	select {
 	case <-closed:
 	case <-time.After(closeGrace):
-		m.sockets.cutAll()
-		// A straggler may be about to see its error and let go by itself.
-		go m.reclaim(closed)
 	}
+	m.sockets.cutAll()
 	m.state.Store(stateStopped)
 	forgetOrigin(m)
 	r.Elapsed = time.Since(began)
@@ -127,24 +126,27 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	return r
 }
 
-// waitReleased waits until no connection is out.
-func (m *Monitor) waitReleased(ctx context.Context, timeout time.Duration) bool {
-	timer := time.NewTimer(max(timeout, 0))
-	defer timer.Stop()
-	for m.heldCount() > 0 {
+// waitReleased waits until no connection is out, or on its way to somebody who asked
+// before the drain. It is false when ctx ended before.
+func (m *Monitor) waitReleased(ctx context.Context, closed <-chan struct{}) bool {
+	for m.slotCount() > 0 {
 		select {
 		case <-m.released:
-		case <-timer.C:
-			return m.heldCount() == 0
+		case <-closed:
+			// All that is the pool's came back. What is left was hijacked, and ends
+			// with its socket.
+			return m.sockets.waitNone(ctx)
 		case <-ctx.Done():
-			return m.heldCount() == 0
+			return m.slotCount() == 0
 		}
 	}
 	return true
 }
 
 // cut cancels what runs on the server, waits a moment for the holders to see
-// it, and closes every socket.
+// it, and closes every socket. Every holder's backend gets a cancel request: what
+// goes past pgx's tracers, a COPY TO of pgconn's for one, would run on without its
+// client, and an idle backend ignores it.
 func (m *Monitor) cut() []Holder {
 	held := m.heldSlots()
 	left := make([]Holder, len(held))
@@ -154,11 +156,9 @@ func (m *Monitor) cut() []Holder {
 	var wg sync.WaitGroup
 	for i, s := range held {
 		left[i] = s.holder()
-		if s.inQuery() {
-			// pgconn's CancelRequest reads only what is set at connect and goes
-			// over a connection of its own, so another goroutine may call it.
-			wg.Go(func() { _ = s.conn.PgConn().CancelRequest(ctx) })
-		}
+		// pgconn's CancelRequest reads only what is set at connect and goes over a
+		// connection of its own, so another goroutine may call it.
+		wg.Go(func() { _ = s.conn.PgConn().CancelRequest(ctx) })
 	}
 	wg.Wait()
 	// Holders that were in a query notice; idle ones have nothing to notice.
@@ -181,38 +181,21 @@ func anyInQuery(held []*slot) bool {
 	return false
 }
 
-// closePool closes the pool in a goroutine: pgxpool's Close has no bound, it
-// waits for every connection that is out.
+// closePool closes the pool in a goroutine: pgxpool's Close has no bound. It
+// closes idle connections at once and the others as they come back.
 func (m *Monitor) closePool() <-chan struct{} {
 	closed := make(chan struct{})
 	go func() {
-		m.background.Wait()
+		// Who waits is told by m.closing, in a moment; from a pool that is closed they
+		// would have an error of its own.
+		tick := time.NewTicker(time.Millisecond)
+		for m.waiting.Load() > 0 {
+			<-tick.C
+		}
+		tick.Stop()
 		m.pool.Close()
+		m.background.Wait()
 		close(closed)
 	}()
 	return closed
-}
-
-// reclaim ends a Close that waits for connections nobody will release. Their
-// sockets are gone; what is taken here is only the place in pgxpool's books.
-// Release on the holder's side stays a no-op, as for any released connection.
-func (m *Monitor) reclaim(closed <-chan struct{}) {
-	timer := time.NewTimer(stragglerGrace)
-	defer timer.Stop()
-	select {
-	case <-closed:
-		return
-	case <-timer.C:
-	}
-	for _, s := range m.heldSlots() {
-		if handle := s.handle.Load(); handle != nil {
-			takeBack(handle)
-		}
-	}
-}
-
-// takeBack hijacks a handle unless its holder released it in this instant.
-func takeBack(handle *pgxpool.Conn) {
-	defer func() { _ = recover() }() // Hijack panics on a released handle
-	handle.Hijack()
 }

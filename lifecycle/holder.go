@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentagency/onepool/admission"
 )
@@ -67,13 +66,12 @@ const slotKey = "onepool"
 // slot is what is known of one connection.
 type slot struct {
 	conn       *pgx.Conn
+	socket     *socket
 	pid        uint32
 	generation int64 // of the pool when it was opened
 	expires    int64 // unix ns
 	retired    atomic.Bool
 	unprepared atomic.Bool // it broke while a statement was being prepared
-
-	handle atomic.Pointer[pgxpool.Conn] // of the last Monitor.Acquire
 
 	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held    bool
@@ -94,7 +92,7 @@ type slot struct {
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{conn: conn, pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
+	s := &slot{conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s
@@ -108,6 +106,17 @@ func (m *Monitor) removeSlot(conn *pgx.Conn) {
 	m.mu.Lock()
 	delete(m.slots, conn)
 	m.mu.Unlock()
+	select {
+	case m.released <- struct{}{}: // a drain waits for it
+	default:
+	}
+}
+
+// slotCount is how many connections the pool has opened and not begun to close.
+func (m *Monitor) slotCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.slots)
 }
 
 func slotOf(conn *pgx.Conn) *slot {
@@ -140,7 +149,6 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 		m.remembered.Add(1)
 	}
 	s.mu.Unlock()
-	a.slot = s
 	m.held.Add(1)
 }
 
@@ -174,12 +182,6 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if share != nil {
 		share.Release(tenant)
 	}
-	if m.state.Load() != stateReady { // a drain waits for it
-		select {
-		case m.released <- struct{}{}:
-		default:
-		}
-	}
 }
 
 func (m *Monitor) heldCount() int { return int(m.held.Load()) }
@@ -192,11 +194,11 @@ func (m *Monitor) heldSlots() []*slot {
 		all = append(all, s)
 	}
 	m.mu.Unlock()
-	all = slices.DeleteFunc(all, func(s *slot) bool {
+	all = m.forgetHijacked(slices.DeleteFunc(all, func(s *slot) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return !s.held
-	})
+	}))
 	slices.SortFunc(all, func(a, b *slot) int { return cmp.Compare(a.started(), b.started()) })
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +21,7 @@ type sockets struct {
 	mu     sync.Mutex
 	open   map[*socket]struct{}
 	cut    bool
+	closed chan struct{} // buffered 1: one of open was closed
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -37,20 +39,26 @@ const userTimeout = 5 * time.Second
 const cancelDialMost = 2 * time.Second
 
 func newSockets(base pgconn.DialFunc) *sockets {
-	s := &sockets{base: base, open: make(map[*socket]struct{})}
+	s := &sockets{base: base, open: make(map[*socket]struct{}), closed: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
 type socket struct {
 	net.Conn
-	owner *sockets
+	owner  *sockets
+	closed atomic.Bool // by this side
 }
 
 func (c *socket) Close() error {
+	c.closed.Store(true)
 	c.owner.mu.Lock()
 	delete(c.owner.open, c)
 	c.owner.mu.Unlock()
+	select {
+	case c.owner.closed <- struct{}{}:
+	default:
+	}
 	return c.Conn.Close()
 }
 
@@ -85,6 +93,23 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	}
 	s.open[c] = struct{}{}
 	return c, nil
+}
+
+// waitNone waits until none is open. It is false when ctx ended before.
+func (s *sockets) waitNone(ctx context.Context) bool {
+	for {
+		s.mu.Lock()
+		n := len(s.open)
+		s.mu.Unlock()
+		if n == 0 {
+			return true
+		}
+		select {
+		case <-s.closed:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // cutAll closes what is open and refuses every later dial. It closes the

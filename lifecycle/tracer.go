@@ -59,9 +59,6 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 	if a.raw {
 		a.giveUp()
 		a.tell(data.Err)
-		if a.slot != nil {
-			a.slot.handle.Store(nil) // the pool keeps it to itself
-		}
 		a.end()
 	}
 }

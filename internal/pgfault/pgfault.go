@@ -190,6 +190,28 @@ func (s *Server) Thaw(testing.TB) {
 	s.frozen = nil
 }
 
+// Kill ends the server as a crash of its machine does: no process says good-bye
+// to its clients. New connections are refused when Kill returns.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	s.Freeze(t)
+	postmaster, children := s.frozen[0], s.frozen[1:]
+	s.frozen = nil
+	for _, pid := range children {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	// It owns shared memory, which it would leave behind if it were killed.
+	_ = syscall.Kill(postmaster, syscall.SIGQUIT)
+	_ = syscall.Kill(postmaster, syscall.SIGCONT)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); syscall.Kill(postmaster, 0) == nil; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("kill: the server is still there after %s", patience)
+		}
+	}
+}
+
 // Forward passes connections that ln takes to the server, until ln is closed.
 func (s *Server) Forward(ln net.Listener) {
 	cfg, err := pgx.ParseConfig(s.URL())

@@ -1,0 +1,86 @@
+package fxdb_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// TestModulesThatStopAfterThePoolGetTheirTime stops an application whose pool can't
+// be drained: a module that stops before the pool still has it and takes half of the
+// time, one that stops after it still has some.
+func TestModulesThatStopAfterThePoolGetTheirTime(t *testing.T) {
+	t.Parallel()
+	const stopTimeout = 3 * time.Second
+	for _, w := range []struct {
+		name  string
+		onset func(*pgfault.Server, testing.TB)
+	}{
+		{"the work does not finish", func(*pgfault.Server, testing.TB) {}},
+		{"the server is frozen", (*pgfault.Server).Freeze},
+		{"the server is gone", (*pgfault.Server).Kill},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			s := pgfault.Start(t)
+			var (
+				db            *fxdb.DB
+				before, after bool
+				left          time.Duration
+			)
+			app := fx.New(fx.NopLogger, fxdb.Module,
+				fx.Replace(fxdb.Config{URL: s.AppURL(), DrainTimeout: time.Hour, ApplicationName: "stuck"}),
+				fx.Provide(func(lc fx.Lifecycle) *zap.Logger { // the pool needs it, so it stops later
+					lc.Append(fx.StopHook(func(ctx context.Context) error {
+						deadline, _ := ctx.Deadline()
+						after, left = true, time.Until(deadline)
+						return ctx.Err()
+					}))
+					return zap.NewNop()
+				}),
+				fx.Invoke(func(lc fx.Lifecycle, shared *fxdb.DB) { // it needs the pool, so it stops earlier
+					db = shared.Named("early")
+					lc.Append(fx.StopHook(func(ctx context.Context) error {
+						_, err := db.Exec(ctx, "select pg_sleep($1)", (stopTimeout / 2).Seconds())
+						before = true
+						w.onset(s, t)
+						return err
+					}))
+				}))
+			require.NoError(t, app.Start(t.Context()))
+			tx, err := db.Named("leaky").Begin(as(t, "acme"))
+			require.NoError(t, err)
+			_, err = tx.Exec(t.Context(), "select 'last words'")
+			require.NoError(t, err)
+			pid := tx.Conn().PgConn().PID()
+
+			ctx, cancel := context.WithTimeout(t.Context(), stopTimeout)
+			defer cancel()
+			err = app.Stop(ctx)
+			require.True(t, before)
+			require.True(t, after, "the module that stops after the pool was passed over")
+			t.Logf("%s were left for the module that stops after the pool", left.Round(time.Millisecond))
+			require.Positive(t, left)
+
+			var drainErr *lifecycle.DrainError
+			require.ErrorAs(t, err, &drainErr)
+			require.Len(t, drainErr.Report.Cut, 1)
+			h := drainErr.Report.Cut[0]
+			require.Equal(t, []any{"leaky", "acme", "select 'last words'", pid}, []any{h.Client, h.Tenant, h.Query, h.PID})
+			require.Contains(t, h.Caller, "drain_test.go:")
+			require.Error(t, tx.Commit(t.Context()), "it comes back late, and does no harm")
+			if w.name != "the server is gone" {
+				s.Thaw(t)
+				s.WaitForNoBackends(t, "stuck")
+			}
+		})
+	}
+}

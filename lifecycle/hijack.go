@@ -1,0 +1,47 @@
+package lifecycle
+
+import (
+	"net"
+	"slices"
+)
+
+// forgetHijacked drops from held what was hijacked and has been closed by its new
+// owner. pgxpool tells of neither, and a connection that broke in its holder's hands
+// looks the same, except that it still has its place in the pool.
+func (m *Monitor) forgetHijacked(held []*slot) []*slot {
+	closed := 0
+	for _, s := range held {
+		if s.closed() {
+			closed++
+		}
+	}
+	if closed == 0 || int(m.pool.Stat().AcquiredConns()) > len(held)-closed {
+		return held
+	}
+	return slices.DeleteFunc(held, func(s *slot) bool {
+		if s.closed() {
+			m.release(s.conn)
+			m.removeSlot(s.conn)
+			return true
+		}
+		return false
+	})
+}
+
+// closed reports whether this side has closed the connection's socket.
+func (s *slot) closed() bool { return s.socket != nil && s.socket.closed.Load() }
+
+// socketUnder finds the socket that the pool dialled under a connection, which may
+// have TLS over it. It is nil under a connection that hides what it wraps.
+func socketUnder(conn net.Conn) *socket {
+	for {
+		switch c := conn.(type) {
+		case *socket:
+			return c
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}

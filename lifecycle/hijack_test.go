@@ -1,0 +1,97 @@
+package lifecycle_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// TestAHijackedConnectionThatIsClosedIsForgotten hijacks more than the pool has
+// places: each gives its own back, and the permit it took.
+func TestAHijackedConnectionThatIsClosedIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		var err error
+		c.Pool.MaxConns = 3
+		c.Admission, err = admission.New(admission.Config{Capacity: 3})
+		require.NoError(t, err)
+	})
+	require.NoError(t, m.Start(t.Context()))
+	for range 6 {
+		conn, err := m.Pool().Acquire(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, conn.Hijack().Close(t.Context()))
+	}
+	require.Empty(t, m.Holders())
+}
+
+func TestAConnectionThatBrokeIsStillItsHolders(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), "select pg_terminate_backend(pg_backend_pid())")
+	require.Error(t, err)
+	require.True(t, conn.Conn().IsClosed())
+	require.Eventually(t, func() bool { return channelClosed(conn.Conn().PgConn().CleanupDone()) }, time.Minute, time.Millisecond)
+	require.Len(t, m.Holders(), 1)
+}
+
+func channelClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestDrainAndHijackedConnections(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	hijack := func(t *testing.T) (*lifecycle.Monitor, *pgx.Conn) {
+		m := newMonitor(t, s.URL(), nil)
+		require.NoError(t, m.Start(t.Context()))
+		conn, err := m.Pool().Acquire(t.Context())
+		require.NoError(t, err)
+		return m, conn.Hijack()
+	}
+	t.Run("one that was closed is not waited for", func(t *testing.T) {
+		m, conn := hijack(t)
+		require.NoError(t, conn.Close(t.Context()))
+		_, err := lifecycle.Drain(t.Context(), m, time.Hour)
+		require.NoError(t, err)
+	})
+	t.Run("one that is closed in time", func(t *testing.T) {
+		m, conn := hijack(t)
+		drained := make(chan error, 1)
+		go func() {
+			_, err := lifecycle.Drain(context.Background(), m, time.Hour)
+			drained <- err
+		}()
+		require.Eventually(t, m.Draining, time.Minute, time.Millisecond)
+		require.NoError(t, conn.Ping(t.Context()))
+		require.NoError(t, conn.Close(t.Context()))
+		require.NoError(t, <-drained)
+	})
+	t.Run("one that stays open is cut off", func(t *testing.T) {
+		m, conn := hijack(t)
+		report, err := lifecycle.Drain(t.Context(), m, 10*time.Millisecond)
+		var drainErr *lifecycle.DrainError
+		require.ErrorAs(t, err, &drainErr)
+		require.Len(t, report.Cut, 1)
+		require.Equal(t, "raw pool", report.Cut[0].Client)
+		require.Error(t, conn.Ping(t.Context()))
+	})
+}
