@@ -1,4 +1,5 @@
 // Package modules holds what the agency's database clients share: the classes
-// of their errors. Each client is a package below it and an fx module of its
-// own, usable alone or with the others.
+// of their errors, the checks of what they are given, their handle on the pool,
+// the check of their schema, and what their caches have in common. Each client is
+// a package below it and an fx module of its own, usable alone or with the others.
 package modules

@@ -3,7 +3,6 @@ package modules
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -30,9 +29,6 @@ var (
 	ErrSchema      = errors.New("the schema is not what the client needs") // 42P01, 42703, 3F000, or migrations that are missing
 	errServer      = errors.New("the database refused the statement")      // any other SQLSTATE
 )
-
-// Invalid returns an ErrInvalid that names the field and says what it must be.
-func Invalid(field, must string) error { return fmt.Errorf("%w: %s %s", ErrInvalid, field, must) }
 
 // classified is an error with its class. Its text has the SQLSTATE and the
 // constraint, never the server's message or detail: those repeat values.

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // TaskStats are figures over an agent's recorded tasks.
@@ -35,7 +37,7 @@ group by grouping sets ((a.id), (a.id, e.task_type))`
 // AgentStats returns the agent's figures from its recorded tasks, or
 // ErrAgentNotFound.
 func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) {
-	if err := checkID(id); err != nil {
+	if err := modules.CheckID("id", id); err != nil {
 		return AgentStats{}, wrap("agent stats", err)
 	}
 	type row struct {
@@ -44,7 +46,7 @@ func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) 
 		Count                                 int64
 		SuccessRate, AvgLatencyMs, AvgQuality float64
 	}
-	rows, err := many[row](ctx, c, agentStatsSQL, pgx.NamedArgs{"id": id})
+	rows, err := modules.Many[row](ctx, c.db, agentStatsSQL, pgx.NamedArgs{"id": id})
 	if err == nil && len(rows) == 0 {
 		err = ErrAgentNotFound
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 const availableSQL = "select " + columns + ` from registry.agent_overview o
@@ -14,14 +16,14 @@ order by o.success_rate desc, o.utilization_percent, o.id`
 // Available returns the agents below maxUtilization percent that were active
 // within the given time, the most successful first.
 func (c *Client) Available(ctx context.Context, maxUtilization float64, within time.Duration) ([]Agent, error) {
-	err := firstError(
+	err := modules.FirstError(
 		checkPercent("max_utilization", maxUtilization),
-		check("within", "must be more than 0", within > 0),
+		modules.Check("within", "must be more than 0", within > 0),
 	)
 	if err != nil {
 		return nil, wrap("available", err)
 	}
-	rows, err := many[overview](ctx, c, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within})
+	rows, err := modules.Many[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within})
 	if err != nil {
 		return nil, wrap("available", err)
 	}

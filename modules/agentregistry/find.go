@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Query describes the agents wanted. Filters that are set are joined with AND.
@@ -18,18 +20,18 @@ type Query struct {
 }
 
 func (q Query) validate() error {
-	err := firstError(
+	err := modules.FirstError(
 		Capabilities{Languages: q.Languages, Specializations: q.Specializations}.validate(""),
-		checkInt32("limit", q.Limit, 0),
+		modules.CheckInt32("limit", q.Limit, 0),
 	)
 	if q.TaskType != "" {
-		err = firstError(err, checkText("task_type", q.TaskType, 100))
+		err = modules.FirstError(err, modules.CheckText("task_type", q.TaskType, 100))
 	}
 	if q.MaxUtilization != nil {
-		err = firstError(err, checkPercent("max_utilization", *q.MaxUtilization))
+		err = modules.FirstError(err, checkPercent("max_utilization", *q.MaxUtilization))
 	}
 	if q.MinSuccessRate != nil {
-		err = firstError(err, checkShare("min_success_rate", *q.MinSuccessRate))
+		err = modules.FirstError(err, modules.CheckShare("min_success_rate", *q.MinSuccessRate))
 	}
 	return err
 }
@@ -83,7 +85,7 @@ func (c *Client) FindByCapability(ctx context.Context, q Query) ([]Agent, error)
 		return nil, wrap("find", err)
 	}
 	where, args := q.filter()
-	rows, err := many[overview](ctx, c, "select "+columns+" from registry.agent_overview o where "+where+`
+	rows, err := modules.Many[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where "+where+`
 order by o.success_rate desc, o.utilization_percent, o.id limit @limit::bigint`, args)
 	if err != nil {
 		return nil, wrap("find", err)

@@ -31,7 +31,7 @@ func (at cursor) encode() (string, error) {
 
 func decodeCursor(s string) (at cursor, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || json.Unmarshal(raw, &at) != nil || at.LastActiveAt.IsZero() || checkID(at.ID) != nil {
+	if err != nil || json.Unmarshal(raw, &at) != nil || at.LastActiveAt.IsZero() || modules.CheckID("id", at.ID) != nil {
 		return cursor{}, modules.Invalid("after", "must be a cursor of an earlier page")
 	}
 	return at, nil
@@ -48,7 +48,7 @@ const (
 // modules.ErrInvalid. An agent that becomes active while pages are read moves to
 // the front and may be met twice or not at all.
 func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next string, err error) {
-	if err := checkInt32("limit", opts.Limit, 0); err != nil {
+	if err := modules.CheckInt32("limit", opts.Limit, 0); err != nil {
 		return nil, "", wrap("list", err)
 	}
 	where, args := "", pgx.NamedArgs{"limit": nil}
@@ -62,7 +62,7 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 		}
 		where, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
 	}
-	rows, err := many[overview](ctx, c, fmt.Sprintf(listSQL, where), args)
+	rows, err := modules.Many[overview](ctx, c.db, fmt.Sprintf(listSQL, where), args)
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}

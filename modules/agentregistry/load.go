@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // The capacity is read from the locked row: an update that has just changed it
@@ -24,14 +26,14 @@ returning l.active_tasks, l.queued_tasks, l.utilization_percent`
 // AdjustLoad adds to the agent's counters, which stop at 0, and returns them
 // with the utilisation of its capacity. A missing agent is ErrAgentNotFound.
 func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedDelta int) (Load, error) {
-	err := firstError(
-		checkID(id),
-		checkInt32("active_delta", activeDelta, math.MinInt32),
-		checkInt32("queued_delta", queuedDelta, math.MinInt32),
+	err := modules.FirstError(
+		modules.CheckID("id", id),
+		modules.CheckInt32("active_delta", activeDelta, math.MinInt32),
+		modules.CheckInt32("queued_delta", queuedDelta, math.MinInt32),
 	)
 	if err != nil {
 		return Load{}, wrap("adjust load", err)
 	}
-	l, err := one[Load](ctx, c, adjustSQL, pgx.NamedArgs{"id": id, "active": activeDelta, "queued": queuedDelta})
+	l, err := modules.One[Load](ctx, c.db, adjustSQL, pgx.NamedArgs{"id": id, "active": activeDelta, "queued": queuedDelta})
 	return l, wrap("adjust load", err)
 }

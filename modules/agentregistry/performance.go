@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Metrics are the outcome of one task.
@@ -17,18 +19,18 @@ type Metrics struct {
 }
 
 func (m Metrics) validate() error {
-	err := firstError(
-		checkShare("quality_score", m.QualityScore),
-		check("latency_ms", "must not be negative", m.LatencyMS >= 0),
+	err := modules.FirstError(
+		modules.CheckShare("quality_score", m.QualityScore),
+		modules.Check("latency_ms", "must not be negative", m.LatencyMS >= 0),
 	)
 	if m.TokensUsed != nil {
-		err = firstError(err, checkInt32("tokens_used", *m.TokensUsed, 0))
+		err = modules.FirstError(err, modules.CheckInt32("tokens_used", *m.TokensUsed, 0))
 	}
 	if m.TaskType != nil {
-		err = firstError(err, checkText("task_type", *m.TaskType, 100))
+		err = modules.FirstError(err, modules.CheckText("task_type", *m.TaskType, 100))
 	}
 	if m.TaskID != nil {
-		err = firstError(err, checkText("task_id", *m.TaskID, 255))
+		err = modules.FirstError(err, modules.CheckText("task_id", *m.TaskID, 255))
 	}
 	return err
 }
@@ -58,11 +60,11 @@ select success_rate, average_quality, average_latency_ms, task_count from averag
 // history, and marks it active. It returns the new averages. A missing agent is
 // ErrAgentNotFound, and nothing is written.
 func (c *Client) RecordPerformance(ctx context.Context, id string, m Metrics) (Performance, error) {
-	if err := firstError(checkID(id), m.validate()); err != nil {
+	if err := modules.FirstError(modules.CheckID("id", id), m.validate()); err != nil {
 		return Performance{}, wrap("record performance", err)
 	}
 	var p Performance
-	err := c.db.QueryRow(c.scope(ctx), recordSQL, pgx.NamedArgs{
+	err := c.db.QueryRow(ctx, recordSQL, pgx.NamedArgs{
 		"id": id, "success": m.Success, "quality_score": m.QualityScore, "latency_ms": m.LatencyMS,
 		"tokens_used": m.TokensUsed, "task_type": m.TaskType, "task_id": m.TaskID,
 	}).Scan(&p.SuccessRate, &p.AverageQuality, &p.AverageLatencyMS, &p.TaskCount)

@@ -38,7 +38,7 @@ func (c *Client) Register(ctx context.Context, a Agent) error {
 		p = Performance{SuccessRate: priorSuccessRate, AverageQuality: priorQuality, AverageLatencyMS: priorLatencyMS}
 	}
 	kinds, values := a.Capabilities.columns()
-	_, err := c.db.Exec(c.scope(ctx), registerSQL, pgx.NamedArgs{
+	_, err := c.db.Exec(ctx, registerSQL, pgx.NamedArgs{
 		"id": a.ID, "name": a.Name, "model_family": a.ModelFamily,
 		"capacity":      cmp.Or(a.MaxConcurrentTasks, DefaultMaxConcurrentTasks),
 		"registered_at": orNull(a.RegisteredAt), "last_active_at": orNull(a.LastActiveAt),

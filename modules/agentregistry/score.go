@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Scored is an agent with how well it fits.
@@ -47,7 +49,7 @@ func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 		overview
 		LanguageShare, SpecializationShare, Score float64
 	}
-	rows, err := many[row](ctx, c, fmt.Sprintf(scoredSQL, where), args)
+	rows, err := modules.Many[row](ctx, c.db, fmt.Sprintf(scoredSQL, where), args)
 	if err != nil {
 		return nil, wrap("find scored", err)
 	}

@@ -25,7 +25,7 @@ from registry.agent_overview`
 func (c *Client) Stats(ctx context.Context) (Stats, error) {
 	var s Stats
 	var last *time.Time
-	err := c.db.QueryRow(c.scope(ctx), statsSQL).Scan(&s.TotalAgents, &s.ActiveAgents, &s.IdleAgents,
+	err := c.db.QueryRow(ctx, statsSQL).Scan(&s.TotalAgents, &s.ActiveAgents, &s.IdleAgents,
 		&s.AverageUtilization, &s.AverageSuccessRate, &s.AverageQuality, &last)
 	if err != nil {
 		return Stats{}, wrap("stats", err)

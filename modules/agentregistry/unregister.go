@@ -10,10 +10,10 @@ import (
 // Unregister deletes an agent and all that belongs to it. It returns false when
 // there was none.
 func (c *Client) Unregister(ctx context.Context, id string) (bool, error) {
-	if err := checkID(id); err != nil {
+	if err := modules.CheckID("id", id); err != nil {
 		return false, wrap("unregister", err)
 	}
-	tag, err := c.db.Exec(c.scope(ctx), "delete from registry.agents where id = $1", id)
+	tag, err := c.db.Exec(ctx, "delete from registry.agents where id = $1", id)
 	return tag.RowsAffected() > 0, wrap("unregister", err)
 }
 
@@ -35,6 +35,6 @@ func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int6
 	if threshold <= 0 {
 		return 0, wrap("delete stale", modules.Invalid("threshold", "must be more than 0"))
 	}
-	tag, err := c.db.Exec(c.scope(ctx), deleteStaleSQL, threshold)
+	tag, err := c.db.Exec(ctx, deleteStaleSQL, threshold)
 	return tag.RowsAffected(), wrap("delete stale", err)
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Patch says what Update changes; nil fields stay.
@@ -18,16 +20,16 @@ type Patch struct {
 func (p Patch) validate() error {
 	var err error
 	if p.Name != nil {
-		err = checkText("name", *p.Name, 255)
+		err = modules.CheckText("name", *p.Name, 255)
 	}
 	if p.MaxConcurrentTasks != nil {
-		err = firstError(err, checkInt32("max_concurrent_tasks", *p.MaxConcurrentTasks, 1))
+		err = modules.FirstError(err, modules.CheckInt32("max_concurrent_tasks", *p.MaxConcurrentTasks, 1))
 	}
 	if p.LastActiveAt != nil {
-		err = firstError(err, check("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()))
+		err = modules.FirstError(err, modules.Check("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()))
 	}
 	if p.Capabilities != nil {
-		err = firstError(err, p.Capabilities.validate("capabilities."))
+		err = modules.FirstError(err, p.Capabilities.validate("capabilities."))
 	}
 	return err
 }
@@ -69,7 +71,7 @@ on conflict do nothing`
 // Update changes what the patch names. A missing agent is ErrAgentNotFound, a
 // name that another agent has ErrAgentExists.
 func (c *Client) Update(ctx context.Context, id string, patch Patch) error {
-	if err := firstError(checkID(id), patch.validate()); err != nil {
+	if err := modules.FirstError(modules.CheckID("id", id), patch.validate()); err != nil {
 		return wrap("update", err)
 	}
 	b := &pgx.Batch{}
@@ -85,7 +87,7 @@ func (c *Client) Update(ctx context.Context, id string, patch Patch) error {
 		b.Queue(removeCapabilitiesSQL, args)
 		b.Queue(addCapabilitiesSQL, args)
 	}
-	results := c.db.SendBatch(c.scope(ctx), b)
+	results := c.db.SendBatch(ctx, b)
 	tag, err := results.Exec()
 	// The other results, and the commit's, show when the batch ends.
 	if closeErr := results.Close(); err == nil {

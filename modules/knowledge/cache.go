@@ -24,7 +24,7 @@ with hit as (
 ), ` + modules.CacheCountSQL("knowledge.cache_counters", "hit") + `
 select content::text from hit`
 
-func checkKey(key string) error { return checkText("key", key, math.MaxInt32) }
+func checkKey(key string) error { return modules.CheckText("key", key, math.MaxInt32) }
 
 // CacheGet returns what CachePut stored under key, as JSON that is equal but need
 // not be spelled the same. It returns false, and no error, when there is nothing
@@ -33,7 +33,7 @@ func (c *Client) CacheGet(ctx context.Context, key string) (json.RawMessage, boo
 	if err := checkKey(key); err != nil {
 		return nil, false, wrap("cache get", err)
 	}
-	content, err := value[string](ctx, c, cacheGetSQL, pgx.NamedArgs{"key": modules.CacheKey(key)})
+	content, err := modules.Value[string](ctx, c.db, cacheGetSQL, pgx.NamedArgs{"key": modules.CacheKey(key)})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}
@@ -55,11 +55,11 @@ on conflict (tenant_id, cache_key) do update set
 // than 64 bytes are kept as their SHA-256.
 func (c *Client) CachePut(ctx context.Context, key string, content json.RawMessage, ttl time.Duration, kind CacheType) error {
 	kind = cmp.Or(kind, CacheQueryResult)
-	err := firstError(checkKey(key), checkJSON("content", content), checkTTL(ttl), checkEnum("kind", kind, cacheTypes))
+	err := modules.FirstError(checkKey(key), modules.CheckJSON("content", content), modules.Check("ttl", "must be more than 0", ttl > 0), modules.CheckEnum("kind", kind, cacheTypes))
 	if err != nil {
 		return wrap("cache put", err)
 	}
-	_, err = c.db.Exec(c.scope(ctx), cachePutSQL, pgx.NamedArgs{
+	_, err = c.db.Exec(ctx, cachePutSQL, pgx.NamedArgs{
 		"key": modules.CacheKey(key), "type": kind, "content": string(content), "ttl": ttl, "size": len(content),
 	})
 	return wrap("cache put", err)
@@ -76,7 +76,7 @@ delete from knowledge.cache c using gone where c.tenant_id = gone.tenant_id and 
 // With an error it returns those of the batches before it.
 func (c *Client) CachePurge(ctx context.Context) (int64, error) {
 	n, err := modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
-		tag, err := c.db.Exec(c.scope(ctx), cachePurgeSQL, pgx.NamedArgs{"limit": limit})
+		tag, err := c.db.Exec(ctx, cachePurgeSQL, pgx.NamedArgs{"limit": limit})
 		return tag.RowsAffected(), err
 	})
 	return n, wrap("cache purge", err)
@@ -89,6 +89,6 @@ left join knowledge.cache_counters c on true`
 
 // CacheStats returns the figures of the tenant's cache.
 func (c *Client) CacheStats(ctx context.Context) (CacheStats, error) {
-	s, err := one[CacheStats](ctx, c, cacheStatsSQL, nil)
+	s, err := modules.One[CacheStats](ctx, c.db, cacheStatsSQL, nil)
 	return s, wrap("cache stats", err)
 }

@@ -2,16 +2,13 @@ package knowledge
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/modules"
 )
 
 // name is the client's in errors, statistics and the version table.
@@ -49,7 +46,7 @@ type Params struct {
 
 // Client is the knowledge of one application. It is safe for concurrent use.
 type Client struct {
-	db      *fxdb.DB
+	db      *modules.DB
 	log     *zap.Logger
 	cfg     Config
 	storage atomic.Pointer[storage] // of embeddings, once it is known
@@ -58,15 +55,11 @@ type Client struct {
 // New returns a client. It sends nothing; in an fx application OnStart checks
 // the schema with CheckSchema.
 func New(p Params) (*Client, error) {
-	if p.DB == nil {
-		return nil, errors.New("knowledge: Params.DB is nil: give it a *fxdb.DB")
+	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant)
+	if err != nil {
+		return nil, err
 	}
-	if p.Config.DefaultTenant != "" {
-		if err := (tenant.Identity{Tenant: p.Config.DefaultTenant}).Validate(); err != nil {
-			return nil, fmt.Errorf("knowledge: Config.DefaultTenant: %w", err)
-		}
-	}
-	c := &Client{db: p.DB, log: p.Log, cfg: p.Config}
+	c := &Client{db: db, log: p.Log, cfg: p.Config}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
@@ -90,33 +83,4 @@ func (c *Client) start(ctx context.Context) error {
 
 // Available reports whether a call would reach the database now: the pool has
 // started, no stop has begun, and the server answers. It needs no tenant.
-func (c *Client) Available(ctx context.Context) bool { return c.db.Monitor().Health(ctx).Ready }
-
-// scope puts the default tenant into a context that has nothing.
-func (c *Client) scope(ctx context.Context) context.Context {
-	if c.cfg.DefaultTenant == "" {
-		return ctx
-	}
-	_, scoped := tenant.FromContext(ctx)
-	_, system := tenant.SystemReason(ctx)
-	if scoped || system {
-		return ctx
-	}
-	return tenant.NewContext(ctx, tenant.Identity{Tenant: c.cfg.DefaultTenant})
-}
-
-// one runs a statement that returns one row.
-func one[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (T, error) {
-	rows, err := c.db.Query(c.scope(ctx), sql, args)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
-}
-
-// value runs a statement that returns one value.
-func value[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (v T, err error) {
-	err = c.db.QueryRow(c.scope(ctx), sql, args).Scan(&v)
-	return v, err
-}
+func (c *Client) Available(ctx context.Context) bool { return c.db.Available(ctx) }

@@ -24,7 +24,7 @@ from replaced where e.tenant_id = replaced.tenant_id and e.id = replaced.id`
 // (0.95) since they last decayed or were replaced, and archives those below
 // 0.01. It returns how many it lowered. Call it as often as you like.
 func (c *Client) DecayEntries(ctx context.Context) (int64, error) {
-	tag, err := c.db.Exec(c.scope(ctx), decaySQL)
+	tag, err := c.db.Exec(ctx, decaySQL)
 	if err != nil {
 		return 0, wrap("decay entries", err)
 	}

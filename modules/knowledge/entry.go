@@ -44,19 +44,19 @@ type Entry struct {
 }
 
 func (e Entry) validate() error {
-	err := firstError(
-		checkID("source", e.Source),
-		checkID("entity_id", e.EntityID),
-		checkText("kind", e.Kind, 100),
-		checkStorable("name", e.Name),
-		checkStorable("body", e.Body),
-		checkShare("confidence", e.Confidence),
+	err := modules.FirstError(
+		modules.CheckID("source", e.Source),
+		modules.CheckID("entity_id", e.EntityID),
+		modules.CheckText("kind", e.Kind, 100),
+		modules.CheckStorable("name", e.Name),
+		modules.CheckStorable("body", e.Body),
+		modules.CheckShare("confidence", e.Confidence),
 	)
 	if len(e.Embedding) > 0 {
-		err = firstError(err, checkVector("embedding", e.Embedding))
+		err = modules.FirstError(err, checkVector("embedding", e.Embedding))
 	}
 	if e.EmbeddingModel != "" {
-		err = firstError(err, checkID("embedding_model", e.EmbeddingModel))
+		err = modules.FirstError(err, modules.CheckID("embedding_model", e.EmbeddingModel))
 	}
 	return err
 }
@@ -101,7 +101,7 @@ func (c *Client) putEntry(ctx context.Context, e Entry) (id string, err error) {
 	if err := e.validate(); err != nil {
 		return "", err
 	}
-	metadata, err := encode("metadata", e.Metadata)
+	metadata, err := modules.EncodeJSON("metadata", e.Metadata)
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +117,7 @@ func (c *Client) putEntry(ctx context.Context, e Entry) (id string, err error) {
 	b := &pgx.Batch{}
 	b.Queue(lockEntitySQL, args)
 	b.Queue(fmt.Sprintf(putEntrySQL, s.param()), args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
-	return id, c.db.SendBatch(c.scope(ctx), b).Close()
+	return id, c.db.SendBatch(ctx, b).Close()
 }
 
 // entryColumns are the columns of an entryRow, of knowledge.entries e.
@@ -151,14 +151,14 @@ from knowledge.entries e where e.source = @source and e.entity_id = @entity_id a
 // GetEntry returns the active entry of the source and entity with its embedding,
 // or ErrEntryNotFound.
 func (c *Client) GetEntry(ctx context.Context, source, entityID string) (Entry, error) {
-	if err := firstError(checkID("source", source), checkID("entity_id", entityID)); err != nil {
+	if err := modules.FirstError(modules.CheckID("source", source), modules.CheckID("entity_id", entityID)); err != nil {
 		return Entry{}, wrap("get entry", err)
 	}
 	type row struct {
 		entryRow
 		Embedding []float32
 	}
-	r, err := one[row](ctx, c, getEntrySQL, pgx.NamedArgs{"source": source, "entity_id": entityID})
+	r, err := modules.One[row](ctx, c.db, getEntrySQL, pgx.NamedArgs{"source": source, "entity_id": entityID})
 	if err != nil {
 		return Entry{}, wrapRow("get entry", err, ErrEntryNotFound)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // EntryStats are figures over a tenant's entries.
@@ -26,12 +28,12 @@ where (@source::text = '' or source = @source::text) and (@kind::text = '' or ki
 // EntryStats returns the figures of a source, of a kind, or of both; empty is
 // any.
 func (c *Client) EntryStats(ctx context.Context, source, kind string) (EntryStats, error) {
-	if err := checkStorable("source and kind", source, kind); err != nil {
+	if err := modules.CheckStorable("source and kind", source, kind); err != nil {
 		return EntryStats{}, wrap("entry stats", err)
 	}
 	var s EntryStats
 	var updated *time.Time
-	err := c.db.QueryRow(c.scope(ctx), entryStatsSQL, pgx.NamedArgs{"source": source, "kind": kind}).Scan(
+	err := c.db.QueryRow(ctx, entryStatsSQL, pgx.NamedArgs{"source": source, "kind": kind}).Scan(
 		&s.Active, &s.Replaced, &s.Archived, &s.NeedsReview, &s.MeanConfidence, &updated)
 	if err != nil {
 		return EntryStats{}, wrap("entry stats", err)
@@ -45,9 +47,9 @@ func (c *Client) EntryStats(ctx context.Context, source, kind string) (EntryStat
 // DeleteEntries deletes all entries of a source, with their history, and returns
 // how many there were.
 func (c *Client) DeleteEntries(ctx context.Context, source string) (int64, error) {
-	if err := checkID("source", source); err != nil {
+	if err := modules.CheckID("source", source); err != nil {
 		return 0, wrap("delete entries", err)
 	}
-	tag, err := c.db.Exec(c.scope(ctx), "delete from knowledge.entries where source = $1", source)
+	tag, err := c.db.Exec(ctx, "delete from knowledge.entries where source = $1", source)
 	return tag.RowsAffected(), wrap("delete entries", err)
 }

@@ -3,14 +3,10 @@ package knowledge
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 )
 
@@ -20,45 +16,24 @@ import (
 // entries are the Client's own and fail as it does.
 type Lenient struct {
 	*Client
-	log     *zap.Logger
-	dropped atomic.Int64
+	open *modules.FailOpen
 }
 
 // FailOpen returns a Lenient over c. Each call that it lets pass is logged as a
 // warning, without values; log may be nil. With Config.StartAnyway the
 // application starts without the schema too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
-	if log == nil {
-		log = zap.NewNop()
-	}
-	return &Lenient{Client: c, log: log}
+	return &Lenient{c, modules.NewFailOpen("knowledge", log)}
 }
 
 // Dropped returns how many calls went by without the database.
-func (l *Lenient) Dropped() int64 { return l.dropped.Load() }
-
-// gone are the errors of a database that is not there, or not ready for use.
-var gone = []error{
-	fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull,
-	modules.ErrUnavailable, modules.ErrTimeout, modules.ErrSchema,
-}
-
-// pass reports whether err is let pass, and notes it. An error of the caller's
-// own context is not.
-func (l *Lenient) pass(ctx context.Context, operation string, err error) bool {
-	if err == nil || ctx.Err() != nil || !slices.ContainsFunc(gone, func(known error) bool { return errors.Is(err, known) }) {
-		return false
-	}
-	l.dropped.Add(1)
-	l.log.Warn("knowledge goes on without its database", zap.String("operation", operation), zap.Error(err))
-	return true
-}
+func (l *Lenient) Dropped() int64 { return l.open.Dropped() }
 
 // StoreQuery is Client.StoreQuery, or returns the query's own id, which may be
 // empty.
 func (l *Lenient) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (string, error) {
 	id, err := l.Client.StoreQuery(ctx, q, opts...)
-	if l.pass(ctx, "store query", err) {
+	if l.open.Pass(ctx, "store query", err) {
 		return q.ID, nil
 	}
 	return id, err
@@ -66,37 +41,30 @@ func (l *Lenient) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) 
 
 // SetQueryStatus is Client.SetQueryStatus, or does nothing.
 func (l *Lenient) SetQueryStatus(ctx context.Context, id string, status Status, errorText string) error {
-	return l.drop(ctx, "set query status", l.Client.SetQueryStatus(ctx, id, status, errorText))
-}
-
-func (l *Lenient) drop(ctx context.Context, operation string, err error) error {
-	if l.pass(ctx, operation, err) {
-		return nil
-	}
-	return err
+	return l.open.Drop(ctx, "set query status", l.Client.SetQueryStatus(ctx, id, status, errorText))
 }
 
 // StoreResults is Client.StoreResults, or returns 0.
 func (l *Lenient) StoreResults(ctx context.Context, results []SearchResult) (int64, error) {
 	n, err := l.Client.StoreResults(ctx, results)
-	return n, l.drop(ctx, "store results", err)
+	return n, l.open.Drop(ctx, "store results", err)
 }
 
 // StoreResponse is Client.StoreResponse, or returns an empty id.
 func (l *Lenient) StoreResponse(ctx context.Context, r Response, opts ...ResponseOption) (string, error) {
 	id, err := l.Client.StoreResponse(ctx, r, opts...)
-	return id, l.drop(ctx, "store response", err)
+	return id, l.open.Drop(ctx, "store response", err)
 }
 
 // SetProviderHealth is Client.SetProviderHealth, or does nothing.
 func (l *Lenient) SetProviderHealth(ctx context.Context, provider string, h ProviderHealth) error {
-	return l.drop(ctx, "set provider health", l.Client.SetProviderHealth(ctx, provider, h))
+	return l.open.Drop(ctx, "set provider health", l.Client.SetProviderHealth(ctx, provider, h))
 }
 
 // ProviderHealth is Client.ProviderHealth, or fails with ErrProviderNotFound.
 func (l *Lenient) ProviderHealth(ctx context.Context, provider string) (ProviderHealth, error) {
 	h, err := l.Client.ProviderHealth(ctx, provider)
-	if l.pass(ctx, "provider health", err) {
+	if l.open.Pass(ctx, "provider health", err) {
 		return ProviderHealth{}, wrap("provider health", ErrProviderNotFound)
 	}
 	return h, err
@@ -105,22 +73,22 @@ func (l *Lenient) ProviderHealth(ctx context.Context, provider string) (Provider
 // CacheGet is Client.CacheGet, or finds nothing.
 func (l *Lenient) CacheGet(ctx context.Context, key string) (json.RawMessage, bool, error) {
 	content, found, err := l.Client.CacheGet(ctx, key)
-	return content, found, l.drop(ctx, "cache get", err)
+	return content, found, l.open.Drop(ctx, "cache get", err)
 }
 
 // CachePut is Client.CachePut, or does nothing.
 func (l *Lenient) CachePut(ctx context.Context, key string, content json.RawMessage, ttl time.Duration, kind CacheType) error {
-	return l.drop(ctx, "cache put", l.Client.CachePut(ctx, key, content, ttl, kind))
+	return l.open.Drop(ctx, "cache put", l.Client.CachePut(ctx, key, content, ttl, kind))
 }
 
 // CachePurge is Client.CachePurge, or returns what went before the database did.
 func (l *Lenient) CachePurge(ctx context.Context) (int64, error) {
 	n, err := l.Client.CachePurge(ctx)
-	return n, l.drop(ctx, "cache purge", err)
+	return n, l.open.Drop(ctx, "cache purge", err)
 }
 
 // CacheStats is Client.CacheStats, or returns zeros.
 func (l *Lenient) CacheStats(ctx context.Context) (CacheStats, error) {
 	s, err := l.Client.CacheStats(ctx)
-	return s, l.drop(ctx, "cache stats", err)
+	return s, l.open.Drop(ctx, "cache stats", err)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // The row is locked before it is read, so concurrent calls lose nothing and the
@@ -29,13 +31,13 @@ select new from changed`
 // confidence. A failure that leaves less than 0.5 asks for a review. A missing
 // entry is ErrEntryNotFound.
 func (c *Client) ReinforceEntry(ctx context.Context, id string, success bool, about map[string]any) (float64, error) {
-	if err := checkUUID("id", id); err != nil {
+	if err := modules.CheckUUID("id", id); err != nil {
 		return 0, wrap("reinforce entry", err)
 	}
-	background, err := encode("context", about)
+	background, err := modules.EncodeJSON("context", about)
 	if err != nil {
 		return 0, wrap("reinforce entry", err)
 	}
-	confidence, err := value[float64](ctx, c, reinforceSQL, pgx.NamedArgs{"id": id, "success": success, "context": background})
+	confidence, err := modules.Value[float64](ctx, c.db, reinforceSQL, pgx.NamedArgs{"id": id, "success": success, "context": background})
 	return confidence, wrapRow("reinforce entry", err, ErrEntryNotFound)
 }

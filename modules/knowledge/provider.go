@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -22,16 +23,16 @@ type ProviderHealth struct {
 }
 
 func (h ProviderHealth) validate() error {
-	return firstError(
-		check("response_time_ms", "must be a number from 0", h.ResponseTimeMS >= 0 && !math.IsInf(h.ResponseTimeMS, 1)),
-		checkShare("error_rate", h.ErrorRate),
-		checkInt32("requests_this_minute", h.RequestsThisMinute, 0),
-		checkInt32("requests_this_hour", h.RequestsThisHour, 0),
-		checkStorable("last_error", h.LastError),
+	return modules.FirstError(
+		modules.Check("response_time_ms", "must be a number from 0", h.ResponseTimeMS >= 0 && !math.IsInf(h.ResponseTimeMS, 1)),
+		modules.CheckShare("error_rate", h.ErrorRate),
+		modules.CheckInt32("requests_this_minute", h.RequestsThisMinute, 0),
+		modules.CheckInt32("requests_this_hour", h.RequestsThisHour, 0),
+		modules.CheckStorable("last_error", h.LastError),
 	)
 }
 
-func checkProvider(provider string) error { return checkText("provider", provider, 100) }
+func checkProvider(provider string) error { return modules.CheckText("provider", provider, 100) }
 
 // shared is the context of what belongs to no tenant. It needs none.
 func shared(ctx context.Context) context.Context {
@@ -58,7 +59,7 @@ on conflict (provider_name) do update set
 // one that was not available adds to its consecutive failures, one that was
 // clears them. It needs no tenant.
 func (c *Client) SetProviderHealth(ctx context.Context, provider string, h ProviderHealth) error {
-	if err := firstError(checkProvider(provider), h.validate()); err != nil {
+	if err := modules.FirstError(checkProvider(provider), h.validate()); err != nil {
 		return wrap("set provider health", err)
 	}
 	_, err := c.db.Exec(shared(ctx), setProviderHealthSQL, pgx.NamedArgs{

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Query is what somebody wants to know.
@@ -25,21 +27,21 @@ type Query struct {
 }
 
 func (q Query) validate() error {
-	err := firstError(
-		checkText("text", q.Text, math.MaxInt32),
-		checkEnum("type", q.Type, queryTypes),
-		checkInt32("max_results", q.MaxResults, 1),
-		checkShare("relevance_threshold", q.RelevanceThreshold),
-		check("timeout", "must be at least 1ms", q.Timeout >= time.Millisecond),
-		checkID("requester_id", q.RequesterID),
-		check("priority", "must be from 1 to 10", q.Priority >= 1 && q.Priority <= 10),
-		checkStorable("tags", q.Tags...),
+	err := modules.FirstError(
+		modules.CheckText("text", q.Text, math.MaxInt32),
+		modules.CheckEnum("type", q.Type, queryTypes),
+		modules.CheckInt32("max_results", q.MaxResults, 1),
+		modules.CheckShare("relevance_threshold", q.RelevanceThreshold),
+		modules.Check("timeout", "must be at least 1ms", q.Timeout >= time.Millisecond),
+		modules.CheckID("requester_id", q.RequesterID),
+		modules.Check("priority", "must be from 1 to 10", q.Priority >= 1 && q.Priority <= 10),
+		modules.CheckStorable("tags", q.Tags...),
 	)
 	for _, s := range q.PreferredSources {
-		err = firstError(err, checkEnum("preferred_sources", s, sourceTypes))
+		err = modules.FirstError(err, modules.CheckEnum("preferred_sources", s, sourceTypes))
 	}
 	if q.ID != "" {
-		err = firstError(err, checkID("id", q.ID))
+		err = modules.FirstError(err, modules.CheckID("id", q.ID))
 	}
 	return err
 }
@@ -64,7 +66,7 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 	if err := q.validate(); err != nil {
 		return "", wrap("store query", err)
 	}
-	background, err := encode("context", q.Context)
+	background, err := modules.EncodeJSON("context", q.Context)
 	if err != nil {
 		return "", wrap("store query", err)
 	}
@@ -72,7 +74,7 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 	for _, o := range opts {
 		o(&status)
 	}
-	id, err := value[string](ctx, c, storeQuerySQL, pgx.NamedArgs{
+	id, err := modules.Value[string](ctx, c.db, storeQuerySQL, pgx.NamedArgs{
 		"id": q.ID, "text": q.Text, "type": q.Type, "sources": list(q.PreferredSources), "requester_id": q.RequesterID,
 		"priority": q.Priority, "max_results": q.MaxResults, "threshold": q.RelevanceThreshold,
 		"timeout_ms": q.Timeout.Milliseconds(), "context": background, "tags": list(q.Tags), "status": status,
@@ -94,16 +96,16 @@ where id = @id`
 // goes with Failed only, and Completed clears it; from Failed to Processing is a
 // retry, and counted. A missing query is ErrQueryNotFound.
 func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, errorText string) error {
-	err := firstError(
-		checkID("id", id),
-		checkEnum("status", status, statuses),
-		check("error_text", "must be empty unless the status is failed", errorText == "" || status == Failed),
-		checkStorable("error_text", errorText),
+	err := modules.FirstError(
+		modules.CheckID("id", id),
+		modules.CheckEnum("status", status, statuses),
+		modules.Check("error_text", "must be empty unless the status is failed", errorText == "" || status == Failed),
+		modules.CheckStorable("error_text", errorText),
 	)
 	if err != nil {
 		return wrap("set query status", err)
 	}
-	tag, err := c.db.Exec(c.scope(ctx), setQueryStatusSQL, pgx.NamedArgs{"id": id, "status": status, "error": errorText})
+	tag, err := c.db.Exec(ctx, setQueryStatusSQL, pgx.NamedArgs{"id": id, "status": status, "error": errorText})
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrQueryNotFound
 	}

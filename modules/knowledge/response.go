@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Response is the answer to a query.
@@ -24,20 +26,20 @@ type Response struct {
 }
 
 func (r Response) validate() error {
-	err := firstError(
-		checkID("query_id", r.QueryID),
-		checkStorable("summary", r.Summary),
-		checkShare("confidence", r.Confidence),
-		checkStorable("sources_used", r.SourcesUsed...),
-		checkInt32("total_results_found", r.TotalResultsFound, 0),
-		checkInt32("results_filtered", r.ResultsFiltered, 0),
-		check("processing_time", "must not be negative", r.ProcessingTime >= 0),
-		checkStorable("providers_queried", r.ProvidersQueried...),
+	err := modules.FirstError(
+		modules.CheckID("query_id", r.QueryID),
+		modules.CheckStorable("summary", r.Summary),
+		modules.CheckShare("confidence", r.Confidence),
+		modules.CheckStorable("sources_used", r.SourcesUsed...),
+		modules.CheckInt32("total_results_found", r.TotalResultsFound, 0),
+		modules.CheckInt32("results_filtered", r.ResultsFiltered, 0),
+		modules.Check("processing_time", "must not be negative", r.ProcessingTime >= 0),
+		modules.CheckStorable("providers_queried", r.ProvidersQueried...),
 	)
 	for i, s := range r.Results {
-		err = firstError(err,
-			checkShare(fmt.Sprintf("results[%d].relevance_score", i), s.RelevanceScore),
-			checkShare(fmt.Sprintf("results[%d].credibility_score", i), s.CredibilityScore),
+		err = modules.FirstError(err,
+			modules.CheckShare(fmt.Sprintf("results[%d].relevance_score", i), s.RelevanceScore),
+			modules.CheckShare(fmt.Sprintf("results[%d].credibility_score", i), s.CredibilityScore),
 		)
 	}
 	return err
@@ -100,7 +102,7 @@ func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...Response
 		sql = completeQuerySQL + sql
 	}
 	relevance, credibility, diversity := r.averages()
-	id, err := value[string](ctx, c, sql, pgx.NamedArgs{
+	id, err := modules.Value[string](ctx, c.db, sql, pgx.NamedArgs{
 		"query_id": r.QueryID, "summary": r.Summary, "confidence": r.Confidence,
 		"sources": list(r.SourcesUsed), "providers": list(r.ProvidersQueried),
 		"found": r.TotalResultsFound, "filtered": r.ResultsFiltered, "processing_ms": r.ProcessingTime.Milliseconds(),

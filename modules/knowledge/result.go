@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // SearchResult is one result that a provider found for a query.
@@ -34,24 +36,24 @@ type SearchResult struct {
 }
 
 func (r SearchResult) validate() error {
-	err := firstError(
-		checkID("query_id", r.QueryID),
-		checkStorable("title", r.Title),
-		checkStorable("content", r.Content),
-		checkText("url", r.URL, math.MaxInt32),
-		checkText("domain", r.Domain, 255),
-		checkEnum("source_type", r.SourceType, sourceTypes),
-		checkShare("relevance_score", r.RelevanceScore),
-		checkShare("credibility_score", r.CredibilityScore),
-		checkEnum("quality", cmp.Or(r.Quality, QualityMedium), qualities),
-		checkText("provider", r.Provider, 100),
+	err := modules.FirstError(
+		modules.CheckID("query_id", r.QueryID),
+		modules.CheckStorable("title", r.Title),
+		modules.CheckStorable("content", r.Content),
+		modules.CheckText("url", r.URL, math.MaxInt32),
+		modules.CheckText("domain", r.Domain, 255),
+		modules.CheckEnum("source_type", r.SourceType, sourceTypes),
+		modules.CheckShare("relevance_score", r.RelevanceScore),
+		modules.CheckShare("credibility_score", r.CredibilityScore),
+		modules.CheckEnum("quality", cmp.Or(r.Quality, QualityMedium), qualities),
+		modules.CheckText("provider", r.Provider, 100),
 	)
 	if r.ID != "" {
-		err = firstError(err, checkID("id", r.ID))
+		err = modules.FirstError(err, modules.CheckID("id", r.ID))
 	}
 	if r.ContentHash != "" {
 		sum, hexErr := hex.DecodeString(r.ContentHash)
-		err = firstError(err, check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
+		err = modules.FirstError(err, modules.Check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
 	}
 	return err
 }
@@ -97,7 +99,7 @@ func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int6
 	if err != nil {
 		return 0, wrap("store results", err)
 	}
-	tag, err := c.db.Exec(c.scope(ctx), storeResultsSQL, args)
+	tag, err := c.db.Exec(ctx, storeResultsSQL, args)
 	if err != nil {
 		return 0, wrap("store results", err)
 	}
@@ -115,7 +117,7 @@ func resultColumns(results []SearchResult) (pgx.NamedArgs, error) {
 		if err := r.validate(); err != nil {
 			return nil, fmt.Errorf("result %d: %w", i, err)
 		}
-		metadata, err := encode("provider_metadata", r.ProviderMetadata)
+		metadata, err := modules.EncodeJSON("provider_metadata", r.ProviderMetadata)
 		if err != nil {
 			return nil, fmt.Errorf("result %d: %w", i, err)
 		}

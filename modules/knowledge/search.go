@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // MaxCandidates is how many entries an exact search compares with at most.
@@ -27,11 +29,11 @@ type SearchOptions struct {
 }
 
 func (o SearchOptions) validate() error {
-	return firstError(
-		check("k", "must be from 1 to 1000", o.K >= 0 && o.K <= maxHits),
-		checkShare("min_confidence", o.MinConfidence),
-		checkStorable("kinds", o.Kinds...),
-		checkStorable("sources", o.Sources...),
+	return modules.FirstError(
+		modules.Check("k", "must be from 1 to 1000", o.K >= 0 && o.K <= maxHits),
+		modules.CheckShare("min_confidence", o.MinConfidence),
+		modules.CheckStorable("kinds", o.Kinds...),
+		modules.CheckStorable("sources", o.Sources...),
 	)
 }
 
@@ -88,7 +90,7 @@ func (c *Client) search(ctx context.Context, settings []setting, sql string, arg
 		rows, err = pgx.CollectRows(r, pgx.RowToStructByName[hitRow])
 		return err
 	})
-	if err := c.db.SendBatch(c.scope(ctx), b).Close(); err != nil {
+	if err := c.db.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}
 	out := make([]Hit, len(rows))
@@ -117,14 +119,14 @@ func textSQL(where, limit string) string {
     order by score desc, e.id limit ` + limit
 }
 
-func checkSearchText(text string) error { return checkText("text", text, math.MaxInt32) }
+func checkSearchText(text string) error { return modules.CheckText("text", text, math.MaxInt32) }
 
 // SearchText returns the active entries that have the words of text in their name
 // or body, the best first. text is written as for a web search: "exact words",
 // or, -without. English word forms count as one; names weigh more than bodies,
 // and of a body the first 100,000 characters are searched.
 func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions) ([]Hit, error) {
-	if err := firstError(checkSearchText(text), opts.validate()); err != nil {
+	if err := modules.FirstError(checkSearchText(text), opts.validate()); err != nil {
 		return nil, wrap("search text", err)
 	}
 	where, args := opts.filter()
@@ -139,7 +141,7 @@ func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions
 // exact, and fails with ErrTooManyCandidates where the options leave more than
 // MaxCandidates entries; with it the search is approximate.
 func (c *Client) SearchSimilar(ctx context.Context, v []float32, opts SearchOptions) ([]Hit, error) {
-	if err := firstError(checkVector("vector", v), opts.validate()); err != nil {
+	if err := modules.FirstError(checkVector("vector", v), opts.validate()); err != nil {
 		return nil, wrap("search similar", err)
 	}
 	s, err := c.embeddings(ctx)
@@ -174,7 +176,7 @@ func (c *Client) HybridSearch(ctx context.Context, text string, v []float32, opt
 const hybridCandidates = 50
 
 func (c *Client) hybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions) ([]Hit, error) {
-	if err := firstError(checkSearchText(text), checkVector("vector", v), opts.validate()); err != nil {
+	if err := modules.FirstError(checkSearchText(text), checkVector("vector", v), opts.validate()); err != nil {
 		return nil, err
 	}
 	s, err := c.embeddings(ctx)

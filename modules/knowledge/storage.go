@@ -37,7 +37,7 @@ where a.attrelid = to_regclass('knowledge.entries') and a.attname = 'embedding'`
 func (c *Client) lookUpStorage(ctx context.Context) (storage, error) {
 	var s storage
 	var column string
-	err := c.db.QueryRow(c.scope(ctx), storageSQL).Scan(&column, &s.vectors, &s.iterative)
+	err := c.db.QueryRow(ctx, storageSQL).Scan(&column, &s.vectors, &s.iterative)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return storage{}, fmt.Errorf("%w: there is no knowledge.entries.embedding", modules.ErrSchema)
 	}
@@ -96,5 +96,5 @@ func checkVector(field string, v []float32) error {
 		return modules.Invalid(field, fmt.Sprintf("must have %d dimensions", Dimensions))
 	}
 	l := length(v) // the comparison is false for NaN
-	return check(field, "must be finite numbers, not all of them 0", l > 0 && !math.IsInf(l, 1))
+	return modules.Check(field, "must be finite numbers, not all of them 0", l > 0 && !math.IsInf(l, 1))
 }

@@ -21,11 +21,11 @@ on conflict (tenant_id, url) do update set
 // what was there. A ttl of 0 is DefaultTTL. Content that is not there is an
 // ErrUnknownContent.
 func (c *Client) CachePut(ctx context.Context, url, contentID string, ttl time.Duration) error {
-	err := firstError(checkURL("url", url), checkUUID("content_id", contentID), check("ttl", "must not be negative", ttl >= 0))
+	err := modules.FirstError(checkURL("url", url), modules.CheckUUID("content_id", contentID), modules.Check("ttl", "must not be negative", ttl >= 0))
 	if err != nil {
 		return wrap("cache put", err)
 	}
-	tag, err := c.db.Exec(c.scope(ctx), cachePutSQL, pgx.NamedArgs{"url": url, "content_id": contentID, "ttl": cmp.Or(ttl, DefaultTTL)})
+	tag, err := c.db.Exec(ctx, cachePutSQL, pgx.NamedArgs{"url": url, "content_id": contentID, "ttl": cmp.Or(ttl, DefaultTTL)})
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrUnknownContent
 	}
@@ -59,7 +59,7 @@ delete from web.cache c using gone where c.tenant_id = gone.tenant_id and c.url 
 // metrics; 5000 rows at a time. With an error it returns what went before it.
 func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
 	gone.CacheRows, err = modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
-		tag, err := c.db.Exec(c.scope(ctx), purgeCacheSQL, pgx.NamedArgs{"limit": limit})
+		tag, err := c.db.Exec(ctx, purgeCacheSQL, pgx.NamedArgs{"limit": limit})
 		return tag.RowsAffected(), err
 	})
 	if err == nil {
@@ -71,7 +71,7 @@ func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
 // purgeContents locks content before it looks again whether something refers to
 // it: until then somebody may have begun to, and would lose it.
 func (c *Client) purgeContents(ctx context.Context, limit int) (n int64, err error) {
-	err = c.db.InTx(c.scope(ctx), pgx.TxOptions{}, func(tx pgx.Tx) error {
+	err = c.db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, lockUnusedSQL, pgx.NamedArgs{"limit": limit})
 		if err != nil {
 			return err
@@ -114,9 +114,9 @@ left join web.cache_counters c on true`
 
 // CacheStats returns the figures of the tenant's cache.
 func (c *Client) CacheStats(ctx context.Context) (CacheStats, error) {
-	row, err := one[struct {
+	row, err := modules.One[struct {
 		modules.CacheStats
 		Age
-	}](ctx, c, cacheStatsSQL, nil)
+	}](ctx, c.db, cacheStatsSQL, nil)
 	return CacheStats{row.CacheStats, row.Age}, wrap("cache stats", err)
 }

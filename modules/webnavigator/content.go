@@ -75,24 +75,24 @@ type PageMeta struct {
 type QualityDetail map[string]any
 
 func (c Content) validate() error {
-	err := firstError(
+	err := modules.FirstError(
 		checkURL("url", c.URL),
-		checkStorable("title", c.Title),
-		checkStorable("text", c.Text),
-		checkEnum("quality", cmp.Or(c.Quality, QualityUnknown), qualities),
-		checkEnum("extraction_type", cmp.Or(c.ExtractionType, MainContent), extractionTypes),
-		check("extraction_time", "must not be negative", c.ExtractionTime >= 0),
-		check("ttl", "must not be negative", c.TTL >= 0),
+		modules.CheckStorable("title", c.Title),
+		modules.CheckStorable("text", c.Text),
+		modules.CheckEnum("quality", cmp.Or(c.Quality, QualityUnknown), qualities),
+		modules.CheckEnum("extraction_type", cmp.Or(c.ExtractionType, MainContent), extractionTypes),
+		modules.Check("extraction_time", "must not be negative", c.ExtractionTime >= 0),
+		modules.Check("ttl", "must not be negative", c.TTL >= 0),
 	)
 	if c.HTML != nil {
-		err = firstError(err, checkStorable("html", *c.HTML))
+		err = modules.FirstError(err, modules.CheckStorable("html", *c.HTML))
 	}
 	if c.ContentHash != "" {
 		sum, hexErr := hex.DecodeString(c.ContentHash)
-		err = firstError(err, check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
+		err = modules.FirstError(err, modules.Check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
 	}
 	for _, l := range c.Links {
-		err = firstError(err, checkEnum("links.type", l.Type, linkTypes))
+		err = modules.FirstError(err, modules.CheckEnum("links.type", l.Type, linkTypes))
 	}
 	return err
 }
@@ -135,14 +135,14 @@ func (c *Client) StoreContent(ctx context.Context, content Content) (id string, 
 		parts["detail"] = content.QualityDetail
 	}
 	for field, part := range parts {
-		if args[field], err = encode(field, part); err != nil {
+		if args[field], err = modules.EncodeJSON(field, part); err != nil {
 			return "", false, wrap("store content", err)
 		}
 	}
-	stored, err := one[struct {
+	stored, err := modules.One[struct {
 		ID       string
 		Inserted bool
-	}](ctx, c, storeContentSQL, args)
+	}](ctx, c.db, storeContentSQL, args)
 	return stored.ID, stored.Inserted, wrap("store content", err)
 }
 
@@ -214,7 +214,7 @@ func (c *Client) GetByURL(ctx context.Context, url string) (Content, bool, error
 	if err := checkURL("url", url); err != nil {
 		return Content{}, false, wrap("get by url", err)
 	}
-	row, err := one[contentRow](ctx, c, getByURLSQL, pgx.NamedArgs{"url": url})
+	row, err := modules.One[contentRow](ctx, c.db, getByURLSQL, pgx.NamedArgs{"url": url})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Content{}, false, nil
 	}

@@ -2,14 +2,10 @@ package webnavigator
 
 import (
 	"context"
-	"errors"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 )
 
@@ -20,50 +16,29 @@ import (
 // does: a limit that can't be asked must not be taken for none.
 type Lenient struct {
 	*Client
-	log     *zap.Logger
-	dropped atomic.Int64
+	open *modules.FailOpen
 }
 
 // FailOpen returns a Lenient over c. Each call that it lets pass is logged as a
 // warning, without values; log may be nil. With Config.StartAnyway the
 // application starts without the schema too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
-	if log == nil {
-		log = zap.NewNop()
-	}
-	return &Lenient{Client: c, log: log}
+	return &Lenient{c, modules.NewFailOpen("web navigator", log)}
 }
 
 // Dropped returns how many calls went by without the database.
-func (l *Lenient) Dropped() int64 { return l.dropped.Load() }
-
-// gone are the errors of a database that is not there, or not ready for use.
-var gone = []error{
-	fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull,
-	modules.ErrUnavailable, modules.ErrTimeout, modules.ErrSchema,
-}
-
-// drop notes an error that is let pass, and returns every other. An error of the
-// caller's own context is not.
-func (l *Lenient) drop(ctx context.Context, operation string, err error) error {
-	if err == nil || ctx.Err() != nil || !slices.ContainsFunc(gone, func(known error) bool { return errors.Is(err, known) }) {
-		return err
-	}
-	l.dropped.Add(1)
-	l.log.Warn("web navigator goes on without its database", zap.String("operation", operation), zap.Error(err))
-	return nil
-}
+func (l *Lenient) Dropped() int64 { return l.open.Dropped() }
 
 // StoreContent is Client.StoreContent, or returns an empty id and false.
 func (l *Lenient) StoreContent(ctx context.Context, content Content) (id string, inserted bool, err error) {
 	id, inserted, err = l.Client.StoreContent(ctx, content)
-	return id, inserted, l.drop(ctx, "store content", err)
+	return id, inserted, l.open.Drop(ctx, "store content", err)
 }
 
 // GetByURL is Client.GetByURL, or finds nothing.
 func (l *Lenient) GetByURL(ctx context.Context, url string) (Content, bool, error) {
 	content, found, err := l.Client.GetByURL(ctx, url)
-	return content, found, l.drop(ctx, "get by url", err)
+	return content, found, l.open.Drop(ctx, "get by url", err)
 }
 
 // CachePut is Client.CachePut, or does nothing. It does nothing with the empty id
@@ -72,7 +47,7 @@ func (l *Lenient) CachePut(ctx context.Context, url, contentID string, ttl time.
 	if contentID == "" {
 		return nil
 	}
-	return l.drop(ctx, "cache put", l.Client.CachePut(ctx, url, contentID, ttl))
+	return l.open.Drop(ctx, "cache put", l.Client.CachePut(ctx, url, contentID, ttl))
 }
 
 // StoreMetrics is Client.StoreMetrics, or does nothing. It does nothing with the
@@ -81,17 +56,17 @@ func (l *Lenient) StoreMetrics(ctx context.Context, contentID string, m Extracti
 	if contentID == "" {
 		return nil
 	}
-	return l.drop(ctx, "store metrics", l.Client.StoreMetrics(ctx, contentID, m))
+	return l.open.Drop(ctx, "store metrics", l.Client.StoreMetrics(ctx, contentID, m))
 }
 
 // Purge is Client.Purge, or returns what went before the database did.
 func (l *Lenient) Purge(ctx context.Context) (PurgeResult, error) {
 	gone, err := l.Client.Purge(ctx)
-	return gone, l.drop(ctx, "purge", err)
+	return gone, l.open.Drop(ctx, "purge", err)
 }
 
 // CacheStats is Client.CacheStats, or returns zeros.
 func (l *Lenient) CacheStats(ctx context.Context) (CacheStats, error) {
 	s, err := l.Client.CacheStats(ctx)
-	return s, l.drop(ctx, "cache stats", err)
+	return s, l.open.Drop(ctx, "cache stats", err)
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // ExtractionMetrics are what the extraction of a page took and met. Times are
@@ -24,19 +26,19 @@ type ExtractionMetrics struct {
 }
 
 func (m ExtractionMetrics) validate() error {
-	err := firstError(
-		check("total", "must not be negative", m.Total >= 0),
-		check("fetch", "must not be negative", m.Fetch >= 0),
-		check("parse", "must not be negative", m.Parse >= 0),
-		check("sanitize", "must not be negative", m.Sanitize >= 0),
-		checkInt32("status_code", m.StatusCode, 0),
-		checkInt32("redirect_count", m.RedirectCount, 0),
+	err := modules.FirstError(
+		modules.Check("total", "must not be negative", m.Total >= 0),
+		modules.Check("fetch", "must not be negative", m.Fetch >= 0),
+		modules.Check("parse", "must not be negative", m.Parse >= 0),
+		modules.Check("sanitize", "must not be negative", m.Sanitize >= 0),
+		modules.CheckInt32("status_code", m.StatusCode, 0),
+		modules.CheckInt32("redirect_count", m.RedirectCount, 0),
 	)
 	if m.ContentType != nil {
-		err = firstError(err, checkText("content_type", *m.ContentType, 100))
+		err = modules.FirstError(err, modules.CheckText("content_type", *m.ContentType, 100))
 	}
 	if m.ContentLength != nil {
-		err = firstError(err, check("content_length", "must not be negative", *m.ContentLength >= 0))
+		err = modules.FirstError(err, modules.Check("content_length", "must not be negative", *m.ContentLength >= 0))
 	}
 	return err
 }
@@ -50,10 +52,10 @@ values (@content_id::uuid, @total::bigint, @fetch::bigint, @parse::bigint, @sani
 // StoreMetrics adds the metrics of content's extraction. Content that is missing
 // is a modules.ErrReference.
 func (c *Client) StoreMetrics(ctx context.Context, contentID string, m ExtractionMetrics) error {
-	if err := firstError(checkUUID("content_id", contentID), m.validate()); err != nil {
+	if err := modules.FirstError(modules.CheckUUID("content_id", contentID), m.validate()); err != nil {
 		return wrap("store metrics", err)
 	}
-	_, err := c.db.Exec(c.scope(ctx), storeMetricsSQL, pgx.NamedArgs{
+	_, err := c.db.Exec(ctx, storeMetricsSQL, pgx.NamedArgs{
 		"content_id": contentID, "total": m.Total.Milliseconds(), "fetch": m.Fetch.Milliseconds(),
 		"parse": m.Parse.Milliseconds(), "sanitize": m.Sanitize.Milliseconds(), "status_code": m.StatusCode,
 		"content_type": m.ContentType, "content_length": m.ContentLength, "redirects": m.RedirectCount,

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Node is a page that a traversal has found.
@@ -18,17 +20,17 @@ type Node struct {
 }
 
 func (n Node) validate() error {
-	err := firstError(
-		checkUUID("traversal_id", n.TraversalID),
+	err := modules.FirstError(
+		modules.CheckUUID("traversal_id", n.TraversalID),
 		checkURL("url", n.URL),
-		checkInt32("depth", n.Depth, 0),
-		checkStorable("link_text", n.LinkText),
+		modules.CheckInt32("depth", n.Depth, 0),
+		modules.CheckStorable("link_text", n.LinkText),
 	)
 	if n.ParentID != "" {
-		err = firstError(err, checkUUID("parent_id", n.ParentID))
+		err = modules.FirstError(err, modules.CheckUUID("parent_id", n.ParentID))
 	}
 	if n.LinkType != "" {
-		err = firstError(err, checkEnum("link_type", n.LinkType, linkTypes))
+		err = modules.FirstError(err, modules.CheckEnum("link_type", n.LinkType, linkTypes))
 	}
 	return err
 }
@@ -66,7 +68,7 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 		return err
 	})
 	b.Queue(findNodeSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
-	if err := c.db.SendBatch(c.scope(ctx), b).Close(); err != nil {
+	if err := c.db.SendBatch(ctx, b).Close(); err != nil {
 		return "", false, wrap("add node", err)
 	}
 	return id, existed, nil
@@ -97,19 +99,19 @@ select count(*) from changed`
 // keeps the content that the node has; new content adds to its traversal's bytes.
 // A missing node is ErrNodeNotFound, missing content a modules.ErrReference.
 func (c *Client) SetNodeStatus(ctx context.Context, id string, status NodeStatus, contentID, errorText string) error {
-	err := firstError(
-		checkUUID("id", id),
-		checkEnum("status", status, nodeStatuses),
-		check("error_text", "must be empty unless the status is error", errorText == "" || status == NodeError),
-		checkStorable("error_text", errorText),
+	err := modules.FirstError(
+		modules.CheckUUID("id", id),
+		modules.CheckEnum("status", status, nodeStatuses),
+		modules.Check("error_text", "must be empty unless the status is error", errorText == "" || status == NodeError),
+		modules.CheckStorable("error_text", errorText),
 	)
 	if contentID != "" {
-		err = firstError(err, checkUUID("content_id", contentID))
+		err = modules.FirstError(err, modules.CheckUUID("content_id", contentID))
 	}
 	if err != nil {
 		return wrap("set node status", err)
 	}
-	n, err := value[int64](ctx, c, setNodeStatusSQL, pgx.NamedArgs{
+	n, err := modules.Value[int64](ctx, c.db, setNodeStatusSQL, pgx.NamedArgs{
 		"id": id, "status": status, "content_id": contentID, "error": errorText,
 	})
 	if err == nil && n == 0 {

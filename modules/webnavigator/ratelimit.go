@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -35,7 +36,7 @@ type RateLimit struct {
 // domainKey is a domain as it is kept.
 func domainKey(domain string) (string, error) {
 	key := strings.ToLower(domain)
-	return key, checkText("domain", key, 253)
+	return key, modules.CheckText("domain", key, 253)
 }
 
 // shared is the context of what belongs to no tenant. It needs none.
@@ -63,7 +64,7 @@ func (c *Client) RateLimit(ctx context.Context, domain string) (RateLimit, bool,
 	if err != nil {
 		return RateLimit{}, false, wrap("rate limit", err)
 	}
-	l, err := one[RateLimit](shared(ctx), c, rateLimitSQL, pgx.NamedArgs{"domain": key})
+	l, err := modules.One[RateLimit](shared(ctx), c.db, rateLimitSQL, pgx.NamedArgs{"domain": key})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return RateLimit{}, false, nil
 	}
@@ -97,10 +98,10 @@ on conflict (domain) do update set
 // clears the counts. It is no request: the total stays. It needs no tenant.
 func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 	key, err := domainKey(l.Domain)
-	err = firstError(err,
-		checkEnum("status", l.Status, rateStatuses),
-		checkInt32("requests_in_window", l.RequestsInWindow, 0),
-		checkStorable("last_error", l.LastError),
+	err = modules.FirstError(err,
+		modules.CheckEnum("status", l.Status, rateStatuses),
+		modules.CheckInt32("requests_in_window", l.RequestsInWindow, 0),
+		modules.CheckStorable("last_error", l.LastError),
 	)
 	if err != nil {
 		return wrap("set rate limit", err)
@@ -150,11 +151,11 @@ func (c *Client) CountRequest(ctx context.Context, domain string, window time.Du
 	if window == 0 {
 		window = DefaultWindow
 	}
-	err = firstError(err, check("window", "must be at least 1ms", window >= time.Millisecond), checkInt32("limit", limit, 1))
+	err = modules.FirstError(err, modules.Check("window", "must be at least 1ms", window >= time.Millisecond), modules.CheckInt32("limit", limit, 1))
 	if err != nil {
 		return Decision{}, wrap("count request", err)
 	}
-	d, err := one[Decision](shared(ctx), c, countRequestSQL, pgx.NamedArgs{"domain": key, "window": window, "limit": limit})
+	d, err := modules.One[Decision](shared(ctx), c.db, countRequestSQL, pgx.NamedArgs{"domain": key, "window": window, "limit": limit})
 	return d, wrap("count request", err)
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // Traversal is a walk along links from a page.
@@ -19,16 +21,16 @@ type Traversal struct {
 }
 
 func (t Traversal) validate() error {
-	return firstError(
+	return modules.FirstError(
 		checkSession(t.SessionID),
 		checkURL("start_url", t.StartURL),
-		check("max_depth", "must be from 1 to 10", t.MaxDepth >= 1 && t.MaxDepth <= 10),
-		checkInt32("max_pages", t.MaxPages, 1),
-		checkEnum("strategy", t.Strategy, strategies),
+		modules.Check("max_depth", "must be from 1 to 10", t.MaxDepth >= 1 && t.MaxDepth <= 10),
+		modules.CheckInt32("max_pages", t.MaxPages, 1),
+		modules.CheckEnum("strategy", t.Strategy, strategies),
 	)
 }
 
-func checkSession(id string) error { return checkText("session_id", id, 64) }
+func checkSession(id string) error { return modules.CheckText("session_id", id, 64) }
 
 const startTraversalSQL = `
 insert into web.traversals (session_id, start_url, max_depth, max_pages, strategy, same_domain_only, respect_robots_txt, status)
@@ -41,7 +43,7 @@ func (c *Client) StartTraversal(ctx context.Context, t Traversal) (string, error
 	if err := t.validate(); err != nil {
 		return "", wrap("start traversal", err)
 	}
-	id, err := value[string](ctx, c, startTraversalSQL, pgx.NamedArgs{
+	id, err := modules.Value[string](ctx, c.db, startTraversalSQL, pgx.NamedArgs{
 		"session_id": t.SessionID, "start_url": t.StartURL, "max_depth": t.MaxDepth, "max_pages": t.MaxPages,
 		"strategy": t.Strategy, "same_domain_only": t.SameDomainOnly, "respect_robots": t.RespectRobots,
 	})
@@ -60,11 +62,11 @@ where session_id = @session_id`
 // the time; errorText goes with failed only, and completed clears it. A missing
 // one is ErrTraversalNotFound.
 func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, status TraversalStatus, errorText string) error {
-	err := firstError(
+	err := modules.FirstError(
 		checkSession(sessionID),
-		checkEnum("status", status, traversalStatuses),
-		check("error_text", "must be empty unless the status is failed", errorText == "" || status == TraversalFailed),
-		checkStorable("error_text", errorText),
+		modules.CheckEnum("status", status, traversalStatuses),
+		modules.Check("error_text", "must be empty unless the status is failed", errorText == "" || status == TraversalFailed),
+		modules.CheckStorable("error_text", errorText),
 	)
 	if err != nil {
 		return wrap("set traversal status", err)
@@ -85,7 +87,7 @@ func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
 }
 
 func (c *Client) setTraversal(ctx context.Context, operation, sql string, args pgx.NamedArgs) error {
-	tag, err := c.db.Exec(c.scope(ctx), sql, args)
+	tag, err := c.db.Exec(ctx, sql, args)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrTraversalNotFound
 	}
@@ -118,6 +120,6 @@ func (c *Client) TraversalStats(ctx context.Context, sessionID string) (Traversa
 	if err := checkSession(sessionID); err != nil {
 		return TraversalStats{}, wrap("traversal stats", err)
 	}
-	s, err := one[TraversalStats](ctx, c, traversalStatsSQL, pgx.NamedArgs{"session_id": sessionID})
+	s, err := modules.One[TraversalStats](ctx, c.db, traversalStatsSQL, pgx.NamedArgs{"session_id": sessionID})
 	return s, wrapRow("traversal stats", err, ErrTraversalNotFound)
 }

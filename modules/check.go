@@ -1,0 +1,86 @@
+package modules
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// What is checked here never reaches the server: its own refusal would name a
+// constraint, not the field, and some of its messages repeat the value.
+
+// Invalid returns an ErrInvalid that names the field and says what it must be.
+func Invalid(field, must string) error { return fmt.Errorf("%w: %s %s", ErrInvalid, field, must) }
+
+// FirstError returns the first error that is not nil.
+func FirstError(errs ...error) error {
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return errs[i]
+	}
+	return nil
+}
+
+// Check returns nil when ok, else Invalid(field, must).
+func Check(field, must string, ok bool) error {
+	if ok {
+		return nil
+	}
+	return Invalid(field, must)
+}
+
+// CheckID is CheckText for the ids that callers give: 1 to 255 bytes.
+func CheckID(field, id string) error { return CheckText(field, id, 255) }
+
+// CheckUUID is for the ids that the database made.
+func CheckUUID(field, id string) error {
+	var u pgtype.UUID
+	return Check(field, "must be a UUID", u.Scan(id) == nil)
+}
+
+// CheckText is for what must say something, in at most limit bytes.
+func CheckText(field, v string, limit int) error {
+	switch {
+	case strings.TrimSpace(v) == "":
+		return Invalid(field, "must not be blank")
+	case len(v) > limit:
+		return Invalid(field, fmt.Sprintf("must be at most %d bytes", limit))
+	}
+	return CheckStorable(field, v)
+}
+
+// CheckStorable is for texts that may be empty and of any length.
+func CheckStorable(field string, values ...string) error {
+	for _, v := range values {
+		if strings.ContainsRune(v, 0) || !utf8.ValidString(v) {
+			return Invalid(field, "must be text without NUL bytes")
+		}
+	}
+	return nil
+}
+
+// CheckOptional is CheckStorable for a text that may be missing.
+func CheckOptional(field string, v *string) error {
+	if v == nil {
+		return nil
+	}
+	return CheckStorable(field, *v)
+}
+
+// CheckShare is for numbers from 0 to 1; NaN is none.
+func CheckShare(field string, v float64) error {
+	return Check(field, "must be from 0 to 1", v >= 0 && v <= 1)
+}
+
+// CheckInt32 is for whole numbers from least to what the server keeps in 32 bits.
+func CheckInt32(field string, v, least int) error {
+	return Check(field, fmt.Sprintf("must be from %d to %d", least, math.MaxInt32), v >= least && v <= math.MaxInt32)
+}
+
+// CheckEnum is for one of some values.
+func CheckEnum[T ~string](field string, v T, values []T) error {
+	return Check(field, fmt.Sprintf("must be one of %v", values), slices.Contains(values, v))
+}

@@ -1,0 +1,112 @@
+package modules
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+)
+
+// DB is a client's handle on the pool. Its own methods, One, Many and Value use
+// the default tenant where a context has neither an identity nor tenant.System.
+type DB struct {
+	*fxdb.DB
+	tenant string
+}
+
+// NewDB returns the handle of the client of that name. An empty default tenant is
+// none; a bad one is an error, and so is a db that is nil.
+func NewDB(client string, db *fxdb.DB, defaultTenant string) (*DB, error) {
+	if db == nil {
+		return nil, fmt.Errorf("%s: Params.DB is nil: give it a *fxdb.DB", client)
+	}
+	if defaultTenant != "" {
+		if err := (tenant.Identity{Tenant: defaultTenant}).Validate(); err != nil {
+			return nil, fmt.Errorf("%s: Config.DefaultTenant: %w", client, err)
+		}
+	}
+	return &DB{db, defaultTenant}, nil
+}
+
+func (db *DB) scope(ctx context.Context) context.Context {
+	_, scoped := tenant.FromContext(ctx)
+	_, system := tenant.SystemReason(ctx)
+	if db.tenant == "" || scoped || system {
+		return ctx
+	}
+	return tenant.NewContext(ctx, tenant.Identity{Tenant: db.tenant})
+}
+
+// Exec is fxdb.DB.Exec for the tenant or the default one.
+func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return db.DB.Exec(db.scope(ctx), sql, args...)
+}
+
+// Query is fxdb.DB.Query for the tenant or the default one.
+func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return db.DB.Query(db.scope(ctx), sql, args...)
+}
+
+// QueryRow is fxdb.DB.QueryRow for the tenant or the default one.
+func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return db.DB.QueryRow(db.scope(ctx), sql, args...)
+}
+
+// SendBatch is fxdb.DB.SendBatch for the tenant or the default one.
+func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	return db.DB.SendBatch(db.scope(ctx), b)
+}
+
+// InTx is fxdb.DB.InTx for the tenant or the default one.
+func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
+	return db.DB.InTx(db.scope(ctx), opts, fn)
+}
+
+// Available reports whether a call would reach the database now: the pool has
+// started, no stop has begun, and the server answers. It needs no tenant.
+func (db *DB) Available(ctx context.Context) bool { return db.Monitor().Health(ctx).Ready }
+
+// One runs a statement that returns one row, into the fields of a struct by the
+// columns' names. No row is pgx.ErrNoRows.
+func One[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (T, error) {
+	rows, err := db.Query(ctx, sql, args)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+}
+
+// Many is One for any number of rows.
+func Many[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) ([]T, error) {
+	rows, err := db.Query(ctx, sql, args)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+}
+
+// Value runs a statement that returns one value. No row is pgx.ErrNoRows.
+func Value[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (v T, err error) {
+	err = db.QueryRow(ctx, sql, args).Scan(&v)
+	return v, err
+}
+
+// After runs a statement, and then one that returns rows, in one transaction and
+// one round trip. The second sees what was committed while the first waited.
+func After[T any](ctx context.Context, db *DB, first, sql string, args pgx.NamedArgs) (out []T, err error) {
+	b := &pgx.Batch{}
+	b.Queue(first, args)
+	b.Queue(sql, args).Query(func(rows pgx.Rows) error {
+		out, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		return err
+	})
+	if err := db.SendBatch(ctx, b).Close(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}

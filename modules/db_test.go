@@ -1,0 +1,139 @@
+package modules_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+const whoSQL = "select coalesce(current_setting('app.current_tenant', true), '') as who"
+
+type who struct{ Who string }
+
+func newDB(t testing.TB, defaultTenant string) *modules.DB {
+	t.Helper()
+	db, err := modules.NewDB("test", testkit.DB(t), defaultTenant)
+	require.NoError(t, err)
+	return db
+}
+
+// asked is what every way to the database says whose it is.
+func asked(t testing.TB, ctx context.Context, db *modules.DB) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	add := func(name, who string, err error) {
+		require.NoError(t, err, name)
+		out[name] = who
+	}
+	one, err := modules.One[who](ctx, db, whoSQL, nil)
+	add("One", one.Who, err)
+	many, err := modules.Many[who](ctx, db, whoSQL, nil)
+	require.Len(t, many, 1)
+	add("Many", many[0].Who, err)
+	value, err := modules.Value[string](ctx, db, whoSQL, nil)
+	add("Value", value, err)
+	after, err := modules.After[who](ctx, db, "select 1", whoSQL, nil)
+	require.Len(t, after, 1)
+	add("After", after[0].Who, err)
+	var text string
+	err = db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { return tx.QueryRow(ctx, whoSQL).Scan(&text) })
+	add("InTx", text, err)
+	_, err = db.Exec(ctx, "do $$ begin if coalesce(current_setting('app.current_tenant', true), '') <> '"+value+"' then raise 'another'; end if; end $$")
+	add("Exec", value, err)
+	return out
+}
+
+func TestTheDefaultTenantIsForContextsThatHaveNothing(t *testing.T) {
+	t.Parallel()
+	acme := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme"})
+	system := tenant.System(t.Context(), "test")
+	for name, c := range map[string]struct {
+		fallback string
+		ctx      context.Context
+		want     string
+	}{
+		"nothing and no default":   {"", t.Context(), ""},
+		"a tenant and no default":  {"", acme, "acme"},
+		"nothing and a default":    {"default-tenant", t.Context(), "default-tenant"},
+		"a tenant and a default":   {"default-tenant", acme, "acme"},
+		"the system and a default": {"default-tenant", system, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for way, who := range asked(t, c.ctx, newDB(t, c.fallback)) {
+				require.Equal(t, c.want, who, way)
+			}
+		})
+	}
+}
+
+func TestNewDBRefuses(t *testing.T) {
+	t.Parallel()
+	_, err := modules.NewDB("test", nil, "")
+	require.EqualError(t, err, "test: Params.DB is nil: give it a *fxdb.DB")
+	_, err = modules.NewDB("test", testkit.DB(t), " ")
+	require.ErrorIs(t, err, tenant.ErrInvalid)
+	require.ErrorContains(t, err, "test: Config.DefaultTenant: ")
+}
+
+func TestRowsAreCounted(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	type row struct{ N int }
+	numbers := func(n int) (string, pgx.NamedArgs) {
+		return "select n from generate_series(1, @n::int) n", pgx.NamedArgs{"n": n}
+	}
+	sql, none := numbers(0)
+	_, err := modules.One[row](t.Context(), db, sql, none)
+	require.ErrorIs(t, err, pgx.ErrNoRows)
+	_, err = modules.Value[int](t.Context(), db, sql, none)
+	require.ErrorIs(t, err, pgx.ErrNoRows)
+	all, err := modules.Many[row](t.Context(), db, sql, none)
+	require.NoError(t, err)
+	require.NotNil(t, all)
+	require.Empty(t, all)
+	sql, two := numbers(2)
+	_, err = modules.One[row](t.Context(), db, sql, two)
+	require.ErrorIs(t, err, pgx.ErrTooManyRows)
+	all, err = modules.Many[row](t.Context(), db, sql, two)
+	require.NoError(t, err)
+	require.Equal(t, []row{{1}, {2}}, all)
+}
+
+func TestAfterIsOneTransaction(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	type row struct{ Value string }
+	rows, err := modules.After[row](t.Context(), db, "select set_config('test.value', @v, true)",
+		"select current_setting('test.value', true) as value where @v::text <> ''", pgx.NamedArgs{"v": "kept"})
+	require.NoError(t, err)
+	require.Equal(t, []row{{"kept"}}, rows)
+	for name, sql := range map[string][2]string{"the first": {"select 1/0", "select '' as value"}, "the second": {"select 1", "select (1/0)::text as value"}} {
+		rows, err := modules.After[row](t.Context(), db, sql[0], sql[1], nil)
+		require.ErrorContains(t, err, "22012", name)
+		require.Nil(t, rows)
+	}
+}
+
+func TestTheEndOfThePoolIsAnError(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	require.True(t, db.Available(t.Context()))
+	require.NoError(t, db.Close(t.Context()))
+	require.False(t, db.Available(t.Context()))
+	_, err := modules.One[who](t.Context(), db, whoSQL, nil)
+	require.ErrorIs(t, err, fxdb.ErrDraining)
+	_, err = modules.Many[who](t.Context(), db, whoSQL, nil)
+	require.ErrorIs(t, err, fxdb.ErrDraining)
+	_, err = modules.Value[string](t.Context(), db, whoSQL, nil)
+	require.ErrorIs(t, err, fxdb.ErrDraining)
+	_, err = modules.After[who](t.Context(), db, whoSQL, whoSQL, nil)
+	require.ErrorIs(t, err, fxdb.ErrDraining)
+}
