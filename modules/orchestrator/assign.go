@@ -1,0 +1,171 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// The claim lasts as long as the assignment, so that the task is not given out
+// while an agent works on it.
+const assignSQL = `
+with task as (
+    select t.tenant_id, t.id, t.status, coalesce(nullif(@timeout_ms::bigint, 0), least(t.timeout_ms, @most_ms::bigint)) as timeout_ms,
+           ` + heldSQL + ` as held
+    from orchestrator.tasks t where t.id = @task_id for no key update
+), assigned as (
+    insert into orchestrator.assignments as a (tenant_id, id, task_id, agent_id, agent_name, agent_model_family, deadline, assignment_timeout_ms,
+        routing_confidence, routing_strategy, routing_reason, assignment_metadata)
+    select task.tenant_id, coalesce(nullif(@id::text, ''), gen_random_uuid()::text), task.id, @agent_id::text, @agent_name::text, @model_family::text,
+           now() + task.timeout_ms * interval '1 millisecond', task.timeout_ms,
+           @confidence::float8, @strategy::text, nullif(@reason::text, ''), @metadata::text::jsonb
+    from task where task.status = 'dequeued' and task.held
+    returning a.*
+), held as (
+    update orchestrator.tasks t set deadline = greatest(t.deadline, a.deadline)
+    from assigned a where t.tenant_id = a.tenant_id and t.id = a.task_id
+)
+select task.status as before, task.held, coalesce(a.id, '') as id, coalesce(a.assigned_at, now()) as assigned_at, coalesce(a.deadline, now()) as deadline,
+       task.timeout_ms * interval '1 millisecond' as timeout
+from task left join assigned a on true`
+
+// Assign gives a claimed task to an agent and returns the assignment as it is
+// stored. The claim of the task lasts until the assignment's deadline at least. A
+// missing task is ErrTaskNotFound, one that is not claimed ErrStatus, one that
+// has an active assignment ErrAssigned, and an id that is taken a
+// modules.ErrConflict.
+func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Assignment, error) {
+	metadata, err := modules.EncodeJSON("metadata", a.Metadata)
+	if err := modules.FirstError(a.validate(), err); err != nil {
+		return Assignment{}, wrap("assign", err)
+	}
+	type row struct {
+		Before, ID           string
+		Held                 bool
+		AssignedAt, Deadline time.Time
+		Timeout              time.Duration
+	}
+	args := pgx.NamedArgs{
+		"id": a.ID, "task_id": a.TaskID, "agent_id": a.AgentID, "agent_name": a.AgentName, "model_family": a.AgentModelFamily,
+		"timeout_ms": int64(a.Timeout / time.Millisecond), "most_ms": int64(MaxAssignmentTimeout / time.Millisecond),
+		"confidence": a.Routing.Confidence, "strategy": a.Routing.Strategy, "reason": a.Routing.Reason, "metadata": metadata,
+	}
+	restrict(args, held)
+	r, err := one[row](ctx, c, assignSQL, args)
+	var pgErr *pgconn.PgError
+	switch {
+	case errors.As(err, &pgErr) && pgErr.ConstraintName == "assignments_active_key":
+		err = ErrAssigned
+	case err != nil:
+		err = orMissing(err, ErrTaskNotFound)
+	case !r.Held:
+		err = ErrNotHeld
+	case r.ID == "":
+		err = statusError("task", r.Before)
+	}
+	if err != nil {
+		return Assignment{}, wrap("assign", err)
+	}
+	if a.Metadata == nil {
+		a.Metadata = map[string]any{}
+	}
+	return Assignment{
+		ID: r.ID, TaskID: a.TaskID, AgentID: a.AgentID, AgentName: a.AgentName, AgentModelFamily: a.AgentModelFamily, Timeout: r.Timeout,
+		Routing: a.Routing, Metadata: a.Metadata, AssignedAt: r.AssignedAt, Deadline: r.Deadline, Status: Assigned, LastProgressUpdate: r.AssignedAt,
+	}, nil
+}
+
+// AssignmentPatch says what UpdateAssignment changes; nil fields stay.
+type AssignmentPatch struct {
+	Status    *AssignmentStatus `json:"status"`
+	Progress  *float64          `json:"progress"` // 0 to 1
+	Error     *string           `json:"error"`
+	ErrorCode *string           `json:"error_code"` // at most 100 bytes
+	Metadata  map[string]any    `json:"metadata"`   // replaces the whole
+}
+
+func (p AssignmentPatch) validate() error {
+	err := modules.FirstError(modules.CheckOptional("error", p.Error), modules.CheckOptional("error_code", p.ErrorCode))
+	if p.Status != nil {
+		err = modules.FirstError(err, modules.CheckEnum("status", *p.Status, assignmentStatuses))
+	}
+	if p.Progress != nil {
+		err = modules.FirstError(err, modules.CheckShare("progress", *p.Progress))
+	}
+	if p.ErrorCode != nil {
+		err = modules.FirstError(err, modules.Check("error_code", "must be at most 100 bytes", len(*p.ErrorCode) <= 100))
+	}
+	return err
+}
+
+// A status that comes again keeps its time. Only an active assignment changes,
+// and only forwards; the row is judged as it is once it is locked.
+const updateAssignmentSQL = `
+with assignment as (
+    select a.tenant_id, a.id, a.status from orchestrator.assignments a where a.id = @id for no key update
+), patched as (
+    update orchestrator.assignments a set
+        status               = coalesce(@status::text, a.status),
+        acknowledged_at      = case when @status::text = 'acknowledged' then coalesce(a.acknowledged_at, now()) else a.acknowledged_at end,
+        started_at           = case when @status::text = 'executing' then coalesce(a.started_at, now()) else a.started_at end,
+        completed_at         = case when @status::text in ('completed', 'failed', 'cancelled') then now() else a.completed_at end,
+        progress             = coalesce(@progress::float8, a.progress),
+        last_progress_update = case when @progress::float8 is null then a.last_progress_update else now() end,
+        error_message        = coalesce(@error::text, a.error_message),
+        error_code           = coalesce(@error_code::text, a.error_code),
+        assignment_metadata  = coalesce(@metadata::text::jsonb, a.assignment_metadata)
+    from assignment
+    where a.tenant_id = assignment.tenant_id and a.id = assignment.id and assignment.status = any(@allowed::text[])
+    returning a.id
+)
+select assignment.status as before, patched.id is not null as patched from assignment left join patched on true`
+
+// UpdateAssignment changes what the patch names. Progress and each status stamp
+// their own time. An assignment that has ended does not change, and none goes
+// back: both are ErrStatus. A missing one is ErrAssignmentNotFound.
+//
+// The task stays claimed: Complete, Fail, Retry and RecordExecution end a task
+// together with its assignment; after a failed or cancelled assignment the task
+// may be assigned again.
+func (c *Client) UpdateAssignment(ctx context.Context, id string, patch AssignmentPatch) error {
+	args := pgx.NamedArgs{
+		"id": id, "status": patch.Status, "progress": patch.Progress, "error": patch.Error, "error_code": patch.ErrorCode,
+		"metadata": nil, "allowed": activeStatuses,
+	}
+	err := modules.FirstError(modules.CheckID("id", id), patch.validate())
+	if patch.Metadata != nil {
+		metadata, encodeErr := modules.EncodeJSON("metadata", patch.Metadata)
+		args["metadata"], err = metadata, modules.FirstError(err, encodeErr)
+	}
+	if err != nil {
+		return wrap("update assignment", err)
+	}
+	if patch.Status != nil {
+		args["allowed"] = before(*patch.Status)
+	}
+	type row struct {
+		Before  string
+		Patched bool
+	}
+	r, err := one[row](ctx, c, updateAssignmentSQL, args)
+	err = orMissing(err, ErrAssignmentNotFound)
+	if err == nil && !r.Patched {
+		err = statusError("assignment", r.Before)
+	}
+	return wrap("update assignment", err)
+}
+
+// before are the statuses from which an assignment may come into another.
+func before(s AssignmentStatus) []AssignmentStatus {
+	for i, a := range activeStatuses {
+		if a == s {
+			return activeStatuses[:i+1]
+		}
+	}
+	return activeStatuses
+}

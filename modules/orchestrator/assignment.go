@@ -1,0 +1,157 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// What whoever assigns tasks goes by. Only MaxAssignmentTimeout is used here.
+const (
+	AcknowledgeWithin    = 5 * time.Second  // an agent that has not acknowledged by then is taken for gone
+	ProgressEvery        = 30 * time.Second // an agent reports its progress at least as often
+	MaxReassignments     = 3                // of one task
+	MaxAssignmentTimeout = 5 * time.Minute  // of an assignment that names no timeout
+)
+
+// Assignment is a claimed task in the hands of an agent.
+type Assignment struct {
+	ID               string         `json:"id"` // the caller's, 1 to 255 bytes; made when empty
+	TaskID           string         `json:"task_id"`
+	AgentID          string         `json:"agent_id"`
+	AgentName        string         `json:"agent_name"`
+	AgentModelFamily string         `json:"agent_model_family"` // 1 to 50 bytes
+	Timeout          time.Duration  `json:"timeout_ns"`         // whole milliseconds; default the task's, 5 minutes at most
+	Routing          Routing        `json:"routing"`
+	Metadata         map[string]any `json:"metadata"`
+
+	// The rest is the database's; Assign ignores it.
+	AssignedAt         time.Time        `json:"assigned_at"`
+	Deadline           time.Time        `json:"deadline"` // AssignedAt plus Timeout
+	Status             AssignmentStatus `json:"status"`
+	AcknowledgedAt     *time.Time       `json:"acknowledged_at"`
+	StartedAt          *time.Time       `json:"started_at"`
+	CompletedAt        *time.Time       `json:"completed_at"` // when it ended, however it did
+	Progress           float64          `json:"progress"`     // 0 to 1
+	LastProgressUpdate time.Time        `json:"last_progress_update"`
+	Error              *string          `json:"error"`
+	ErrorCode          *string          `json:"error_code"`
+}
+
+// Routing is why the agent was chosen.
+type Routing struct {
+	Confidence *float64 `json:"confidence"` // 0 to 1; nil: not known
+	Strategy   Strategy `json:"strategy"`
+	Reason     string   `json:"reason"`
+}
+
+func (a Assignment) validate() error {
+	err := modules.FirstError(
+		modules.CheckID("task_id", a.TaskID),
+		modules.CheckID("agent_id", a.AgentID),
+		modules.CheckText("agent_name", a.AgentName, 255),
+		modules.CheckText("agent_model_family", a.AgentModelFamily, 50),
+		checkTimeout("timeout", a.Timeout),
+		modules.CheckEnum("routing.strategy", a.Routing.Strategy, strategies),
+		modules.CheckStorable("routing.reason", a.Routing.Reason),
+	)
+	if a.ID != "" {
+		err = modules.FirstError(err, modules.CheckID("id", a.ID))
+	}
+	if a.Routing.Confidence != nil {
+		err = modules.FirstError(err, modules.CheckShare("routing.confidence", *a.Routing.Confidence))
+	}
+	return err
+}
+
+// assignmentRow is a row of orchestrator.assignments, as assignmentColumns has it.
+type assignmentRow struct {
+	ID, TaskID, AgentID, AgentName, AgentModelFamily string
+	Timeout                                          time.Duration
+	RoutingConfidence                                *float64
+	RoutingStrategy, RoutingReason                   string
+	AssignmentMetadata                               map[string]any
+	AssignedAt, Deadline                             time.Time
+	Status                                           string
+	AcknowledgedAt, StartedAt, CompletedAt           *time.Time
+	Progress                                         float64
+	LastProgressUpdate                               time.Time
+	ErrorMessage, ErrorCode                          *string
+}
+
+const assignmentColumns = `a.id, a.task_id, a.agent_id, a.agent_name, a.agent_model_family,
+a.assignment_timeout_ms * interval '1 millisecond' as timeout, a.routing_confidence, a.routing_strategy,
+coalesce(a.routing_reason, '') as routing_reason, a.assignment_metadata, a.assigned_at, a.deadline, a.status,
+a.acknowledged_at, a.started_at, a.completed_at, a.progress, a.last_progress_update, a.error_message, a.error_code`
+
+func (r assignmentRow) assignment() Assignment {
+	return Assignment{
+		ID: r.ID, TaskID: r.TaskID, AgentID: r.AgentID, AgentName: r.AgentName, AgentModelFamily: r.AgentModelFamily,
+		Timeout: r.Timeout, Routing: Routing{r.RoutingConfidence, Strategy(r.RoutingStrategy), r.RoutingReason},
+		Metadata: r.AssignmentMetadata, AssignedAt: r.AssignedAt, Deadline: r.Deadline, Status: AssignmentStatus(r.Status),
+		AcknowledgedAt: r.AcknowledgedAt, StartedAt: r.StartedAt, CompletedAt: r.CompletedAt, Progress: r.Progress,
+		LastProgressUpdate: r.LastProgressUpdate, Error: r.ErrorMessage, ErrorCode: r.ErrorCode,
+	}
+}
+
+// active is the condition of the index on active assignments.
+const active = "a.status in ('assigned', 'acknowledged', 'executing')"
+
+// Assignment returns the assignment, or ErrAssignmentNotFound.
+func (c *Client) Assignment(ctx context.Context, id string) (Assignment, error) {
+	if err := modules.CheckID("id", id); err != nil {
+		return Assignment{}, wrap("assignment", err)
+	}
+	r, err := one[assignmentRow](ctx, c, "select "+assignmentColumns+" from orchestrator.assignments a where a.id = @id", pgx.NamedArgs{"id": id})
+	if err != nil {
+		return Assignment{}, wrap("assignment", orMissing(err, ErrAssignmentNotFound))
+	}
+	return r.assignment(), nil
+}
+
+// AssignmentFilter says which active assignments are wanted. Its zero value is
+// all of them.
+type AssignmentFilter struct {
+	AgentID string           // empty: of any agent
+	Status  AssignmentStatus // empty: in any active status
+	Limit   int              // 1000 at most, and when 0
+}
+
+// ActiveAssignments returns the active assignments that f describes, the earliest
+// deadline first.
+func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]Assignment, error) {
+	err := checkLimit(&f.Limit)
+	if f.AgentID != "" {
+		err = modules.FirstError(err, modules.CheckID("agent_id", f.AgentID))
+	}
+	where := active
+	if f.Status != "" {
+		err = modules.FirstError(err, modules.CheckEnum("status", f.Status, activeStatuses))
+		where = "a.status = @status::text"
+	}
+	if err != nil {
+		return nil, wrap("active assignments", err)
+	}
+	if f.AgentID != "" {
+		where += " and a.agent_id = @agent::text"
+	}
+	out, err := c.assignments(ctx, where, pgx.NamedArgs{"agent": f.AgentID, "status": f.Status, "limit": f.Limit})
+	return out, wrap("active assignments", err)
+}
+
+// OverdueAssignments returns the active assignments whose deadline has passed,
+// the longest overdue first, 1000 at most. They end when a Claim gives their task
+// out again.
+func (c *Client) OverdueAssignments(ctx context.Context) ([]Assignment, error) {
+	out, err := c.assignments(ctx, active+" and a.deadline < now()", pgx.NamedArgs{"limit": listLimit})
+	return out, wrap("overdue assignments", err)
+}
+
+func (c *Client) assignments(ctx context.Context, where string, args pgx.NamedArgs) ([]Assignment, error) {
+	rows, err := many[assignmentRow](ctx, c, "select "+assignmentColumns+" from orchestrator.assignments a where "+where+
+		" order by a.deadline, a.id limit @limit::int", args)
+	return list(rows, assignmentRow.assignment), err
+}

@@ -1,0 +1,101 @@
+package orchestrator
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// claimLimit is how many tasks one Claim takes at most.
+const claimLimit = 1000
+
+// takeBackSQL ends claims whose time is over, with their assignments: the worker
+// is dead or too slow. A task without attempts left has failed. Others that do
+// the same now, or a worker that finishes at last, are not waited for.
+const takeBackSQL = `
+with late as (
+    select t.tenant_id, t.id from orchestrator.tasks t
+    where t.status = 'dequeued' and t.deadline < now()
+    order by t.deadline limit 1000 for no key update skip locked
+), back as (
+    update orchestrator.tasks t set
+        status       = case when t.attempts < t.max_attempts then 'queued' else 'failed' end,
+        completed_at = case when t.attempts < t.max_attempts then null else now() end,
+        deadline     = t.created_at + t.timeout_ms * interval '1 millisecond',
+        last_error   = 'the worker did not finish in time'
+    from late where t.tenant_id = late.tenant_id and t.id = late.id
+    returning t.tenant_id, t.id
+)
+update orchestrator.assignments a set
+    status = 'failed', completed_at = now(), error_message = 'the task was not finished in time', error_code = 'timeout'
+from back
+where a.tenant_id = back.tenant_id and a.task_id = back.id and a.status in ('assigned', 'acknowledged', 'executing')`
+
+// picked is the part of claimSQL for one queue mode: the server runs only that of
+// the mode that is set, and each has its index.
+func picked(mode QueueMode, order string) string {
+	return `(
+    select t.tenant_id, t.id from orchestrator.tasks t
+    where t.status = 'queued' and (select m.mode from mode m) = '` + string(mode) + `'
+    order by ` + order + ` limit @n::int for no key update skip locked
+)`
+}
+
+var claimSQL = `
+with mode as materialized (
+    select coalesce((select config_value #>> '{}' from orchestrator.queue_config where config_key = '` + PriorityMode + `'), 'priority') as mode
+), by_priority as ` + picked(ModePriority, "t.priority desc, t.seq") + `, by_age as ` + picked(ModeFIFO, "t.seq") + `, by_deadline as ` +
+	picked(ModeDeadline, "t.deadline, t.seq") + `, picked as (
+    select * from by_priority union all select * from by_age union all select * from by_deadline
+)
+update orchestrator.tasks t set
+    status = 'dequeued', dequeued_at = now(), attempts = t.attempts + 1, claimed_by = @worker::text,
+    deadline = now() + t.timeout_ms * interval '1 millisecond'
+from picked p where t.tenant_id = p.tenant_id and t.id = p.id
+returning ` + taskColumns + ", t.created_at + t.timeout_ms * interval '1 millisecond' as due, (select m.mode from mode m) as mode"
+
+// claimOrder is what claimed tasks are sorted by.
+type claimOrder struct {
+	Due  time.Time
+	Mode string
+}
+
+// Claim gives a worker up to n queued tasks (1 to 1000), in the order of the
+// setting priority_mode, and counts an attempt for each. Workers that claim at
+// the same time never get the same task, nor wait for each other. There may be
+// fewer, or none: an empty slice.
+//
+// A claim ends at the task's Deadline, after its timeout or when its assignment
+// ends. Until then call Complete, Fail, Retry or RecordExecution. When a worker
+// dies, the next Claim after that gives the task out again, or fails it when its
+// attempts are used. So a task may run twice when its worker is too slow: pass
+// Held to the calls that finish it.
+func (c *Client) Claim(ctx context.Context, n int, worker string) ([]Task, error) {
+	if err := modules.FirstError(modules.Check("n", "must be from 1 to 1000", n >= 1 && n <= claimLimit), modules.CheckID("worker", worker)); err != nil {
+		return nil, wrap("claim", err)
+	}
+	type row struct {
+		taskRow
+		claimOrder
+	}
+	rows, err := after[row](ctx, c, takeBackSQL, claimSQL, pgx.NamedArgs{"n": n, "worker": worker})
+	if err != nil {
+		return nil, wrap("claim", err)
+	}
+	// RETURNING has no order.
+	slices.SortFunc(rows, func(a, b row) int {
+		switch QueueMode(a.Mode) {
+		case ModePriority:
+			return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Seq, b.Seq))
+		case ModeDeadline:
+			return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Seq, b.Seq))
+		}
+		return cmp.Compare(a.Seq, b.Seq)
+	})
+	return list(rows, func(r row) Task { return r.task() }), nil
+}

@@ -1,0 +1,133 @@
+package orchestrator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// A tenant's enqueues wait for each other, so that together they can't exceed the
+// capacity. The lock ends with the transaction.
+const enqueueLockSQL = "select pg_advisory_xact_lock(hashtextextended('orchestrator.tasks ' || app.current_tenant(), 0))"
+
+// setting is a number of the queue's settings, or what it is when the row is gone.
+func setting(key string, fallback int) string {
+	return fmt.Sprintf("coalesce((select (config_value #>> '{}')::numeric::int from orchestrator.queue_config where config_key = '%s'), %d)", key, fallback)
+}
+
+// All of the tasks or none: the insert has no rows when one is refused. The depth is
+// counted up to the capacity only, so that what adds nothing always fits. A task that is being claimed now is judged by what becomes of it.
+var enqueueSQL = `
+with settings as (
+    select ` + setting(MaxCapacity, 1000) + ` as capacity, ` + setting(DefaultTimeoutMS, 30000) + ` as timeout_ms,
+           ` + setting(MaxRetries, 3) + ` as max_attempts
+), wanted as (
+    select w.n, w.id, w.task_type, w.description, w.priority, coalesce(nullif(w.timeout_ms, 0), s.timeout_ms) as timeout_ms,
+           w.attempts, coalesce(nullif(w.max_attempts, 0), s.max_attempts) as max_attempts,
+           w.max_files, w.max_loc, w.capabilities::jsonb as capabilities, w.metadata::jsonb as metadata
+    from unnest(@ids::text[], @types::text[], @descriptions::text[], @priorities::int[], @timeouts::bigint[], @attempts::int[], @max_attempts::int[],
+                @max_files::int[], @max_loc::int[], @capabilities::text[], @metadata::text[])
+         with ordinality as w(id, task_type, description, priority, timeout_ms, attempts, max_attempts, max_files, max_loc, capabilities, metadata, n),
+         settings s
+), existing as (
+    select t.id, t.status from orchestrator.tasks t where t.id = any(@ids::text[]) order by t.id for no key update
+), verdict as (
+    select (select e.status from existing e where e.status <> 'queued' order by e.id limit 1) as refused,
+           cardinality(@ids::text[]) - (select count(*) from existing) as added,
+           (select count(*) from (select from orchestrator.tasks t where t.status = 'queued' limit (select capacity from settings)) queued) as depth,
+           (select capacity from settings) as capacity,
+           (select bool_or(w.attempts >= w.max_attempts) from wanted w) as exhausted
+), inserted as (
+    insert into orchestrator.tasks as t (id, task_type, description, priority, timeout_ms, attempts, max_attempts, budget_max_files, budget_max_loc,
+        required_capabilities, task_metadata, deadline)
+    select w.id, w.task_type, w.description, w.priority, w.timeout_ms, w.attempts, w.max_attempts, w.max_files, w.max_loc,
+           w.capabilities, w.metadata, now() + w.timeout_ms * interval '1 millisecond'
+    from wanted w, verdict v
+    where v.refused is null and v.depth + v.added <= v.capacity and not v.exhausted
+    order by w.n
+    on conflict (tenant_id, id) do update set
+        priority = excluded.priority, timeout_ms = excluded.timeout_ms, attempts = excluded.attempts, max_attempts = excluded.max_attempts,
+        budget_max_files = excluded.budget_max_files, budget_max_loc = excluded.budget_max_loc,
+        required_capabilities = excluded.required_capabilities, task_metadata = excluded.task_metadata,
+        deadline = t.created_at + excluded.timeout_ms * interval '1 millisecond'
+)
+select coalesce(refused, '') as refused, depth + added > capacity as full, exhausted from verdict`
+
+// enqueueLimit is how many tasks one call takes at most.
+const enqueueLimit = 10_000
+
+// Enqueue adds a task to the queue. One of the same id that is still queued gets
+// the new priority, timeout, attempts, budget, capabilities and metadata and keeps
+// its place; in any other status it is an ErrStatus. A queue that has max_capacity
+// queued tasks takes no other: ErrQueueFull. The capacity is for each tenant.
+func (c *Client) Enqueue(ctx context.Context, t Task) error {
+	return wrap("enqueue", c.enqueue(ctx, []Task{t}))
+}
+
+// EnqueueAll is Enqueue for many tasks, in their order and in one round trip: all
+// of them are added or none. There may be 10,000 at most, each id once.
+func (c *Client) EnqueueAll(ctx context.Context, tasks []Task) error {
+	return wrap("enqueue all", c.enqueue(ctx, tasks))
+}
+
+func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
+	args, err := enqueueArgs(tasks)
+	if err != nil {
+		return err
+	}
+	type verdict struct {
+		Refused         string
+		Full, Exhausted bool
+	}
+	rows, err := after[verdict](ctx, c, enqueueLockSQL, enqueueSQL, args)
+	switch {
+	case err != nil:
+		return err
+	case rows[0].Refused != "":
+		return statusError("task", rows[0].Refused)
+	case rows[0].Exhausted:
+		return modules.Invalid("attempts", "must be less than max_attempts")
+	case rows[0].Full:
+		return ErrQueueFull
+	}
+	return nil
+}
+
+// enqueueArgs are the tasks as one array for each column.
+func enqueueArgs(tasks []Task) (pgx.NamedArgs, error) {
+	n := len(tasks)
+	if n == 0 || n > enqueueLimit {
+		return nil, modules.Invalid("tasks", fmt.Sprintf("must be from 1 to %d", enqueueLimit))
+	}
+	ids, types, descriptions := make([]string, n), make([]string, n), make([]string, n)
+	priorities, attempts, maxAttempts := make([]int, n), make([]int, n), make([]int, n)
+	files, loc, timeouts := make([]int, n), make([]int, n), make([]int64, n)
+	capabilities, metadata := make([]string, n), make([]string, n)
+	seen := make(map[string]bool, n)
+	for i, t := range tasks {
+		if err := modules.FirstError(t.validate(), modules.Check("id", "must be there once", !seen[t.ID])); err != nil {
+			return nil, err
+		}
+		seen[t.ID] = true
+		ids[i], types[i], descriptions[i] = t.ID, string(t.Type), t.Description
+		priorities[i], attempts[i], maxAttempts[i] = cmp.Or(t.Priority, 1), t.Attempts, t.MaxAttempts
+		files[i], loc[i] = cmp.Or(t.Budget.MaxFiles, DefaultMaxFiles), cmp.Or(t.Budget.MaxLOC, DefaultMaxLOC)
+		timeouts[i] = int64(t.Timeout / time.Millisecond)
+		var errCapabilities, errMetadata error
+		capabilities[i], errCapabilities = modules.EncodeJSON("required_capabilities", t.RequiredCapabilities)
+		metadata[i], errMetadata = modules.EncodeJSON("metadata", t.Metadata)
+		if err := modules.FirstError(errCapabilities, errMetadata); err != nil {
+			return nil, err
+		}
+	}
+	return pgx.NamedArgs{
+		"ids": ids, "types": types, "descriptions": descriptions, "priorities": priorities, "timeouts": timeouts,
+		"attempts": attempts, "max_attempts": maxAttempts, "max_files": files, "max_loc": loc,
+		"capabilities": capabilities, "metadata": metadata,
+	}, nil
+}

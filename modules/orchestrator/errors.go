@@ -1,0 +1,59 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Errors of this client. All but ErrQueueFull are of a class of package modules
+// too.
+var (
+	// ErrTaskNotFound is a modules.ErrNotFound.
+	ErrTaskNotFound = fmt.Errorf("task %w", modules.ErrNotFound)
+	// ErrAssignmentNotFound is a modules.ErrNotFound.
+	ErrAssignmentNotFound = fmt.Errorf("assignment %w", modules.ErrNotFound)
+	// ErrQueueFull is returned when the tenant has as many queued tasks as the
+	// setting max_capacity allows. Enqueue again when workers have claimed some.
+	ErrQueueFull = errors.New("the queue is full: wait until tasks are claimed, or raise max_capacity")
+	// ErrStatus is a modules.ErrConflict: the task, assignment or execution is in
+	// a status that does not allow this.
+	ErrStatus error = conflictError("its status does not allow this")
+	// ErrNotHeld is a modules.ErrConflict: the claim that the caller holds has
+	// ended, and the task may be another worker's. Throw the work away.
+	ErrNotHeld error = conflictError("the claim has ended: the task may be another worker's")
+	// ErrNoAttempts is a modules.ErrConflict: all of the task's attempts are used.
+	ErrNoAttempts error = conflictError("no attempts are left")
+	// ErrAssigned is a modules.ErrConflict: the task has an active assignment.
+	ErrAssigned error = conflictError("the task is assigned already")
+)
+
+// conflictError is a modules.ErrConflict with a text of its own.
+type conflictError string
+
+func (e conflictError) Error() string        { return string(e) }
+func (e conflictError) Is(target error) bool { return target == modules.ErrConflict }
+
+// statusError is an ErrStatus that names the status.
+func statusError(what, status string) error {
+	return fmt.Errorf("%s is %s: %w", what, status, ErrStatus)
+}
+
+// wrap gives an error its class and the operation.
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s: %w", name, operation, modules.Classify(err))
+}
+
+// orMissing is err where one row is required: no row is missing.
+func orMissing(err, missing error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return missing
+	}
+	return err
+}

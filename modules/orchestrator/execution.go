@@ -1,0 +1,223 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Execution is one run of a task.
+type Execution struct {
+	ID           string         `json:"id"` // a UUID; made when empty
+	TaskID       string         `json:"task_id"`
+	AssignmentID string         `json:"assignment_id"` // empty: the task was run without an assignment
+	Attempt      int            `json:"attempt"`       // from 1; 0: that of the task's claim
+	StartedAt    time.Time      `json:"started_at"`    // zero: of the assignment's start or the claim
+	CompletedAt  *time.Time     `json:"completed_at"`  // nil: it is still running
+	Duration     time.Duration  `json:"duration_ns"`   // 0: from StartedAt to CompletedAt
+	AgentID      string         `json:"agent_id"`      // empty: the assignment's
+	AgentName    string         `json:"agent_name"`    // empty: the assignment's
+	Success      *bool          `json:"success"`       // required once it is completed
+	Quality      *float64       `json:"quality"`       // 0 to 1
+	Tokens       *int           `json:"tokens"`
+	Error        *string        `json:"error"`
+	PolicyPassed *bool          `json:"policy_passed"`
+	Violations   []any          `json:"violations"` // of policies
+	FilesUsed    *int           `json:"files_used"`
+	LinesUsed    *int           `json:"lines_used"`
+	Metadata     map[string]any `json:"metadata"`
+
+	// Retry puts the task of an execution that has failed back into the queue
+	// while it has attempts left. It is not stored.
+	Retry bool `json:"-"`
+}
+
+func (e Execution) validate() error {
+	err := modules.FirstError(
+		modules.CheckID("task_id", e.TaskID),
+		modules.CheckInt32("attempt", e.Attempt, 0),
+		modules.Check("duration", "must not be negative", e.Duration >= 0),
+		modules.Check("success", "must be set when completed_at is, and only then", (e.Success != nil) == (e.CompletedAt != nil)),
+		modules.Check("completed_at", "must not be before started_at", e.CompletedAt == nil || e.StartedAt.IsZero() || !e.CompletedAt.Before(e.StartedAt)),
+		modules.CheckOptional("error", e.Error),
+	)
+	if e.ID != "" {
+		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
+	}
+	if e.AssignmentID != "" {
+		err = modules.FirstError(err, modules.CheckID("assignment_id", e.AssignmentID))
+	}
+	if e.AgentID != "" || e.AssignmentID == "" {
+		err = modules.FirstError(err, modules.CheckID("agent_id", e.AgentID))
+	}
+	if e.AgentName != "" || e.AssignmentID == "" {
+		err = modules.FirstError(err, modules.CheckText("agent_name", e.AgentName, 255))
+	}
+	if e.Quality != nil {
+		err = modules.FirstError(err, modules.CheckShare("quality", *e.Quality))
+	}
+	for _, n := range []struct {
+		field string
+		value *int
+	}{{"tokens", e.Tokens}, {"files_used", e.FilesUsed}, {"lines_used", e.LinesUsed}} {
+		if n.value != nil {
+			err = modules.FirstError(err, modules.CheckInt32(n.field, *n.value, 0))
+		}
+	}
+	return err
+}
+
+// recordSQL comes once the task is locked, and locks its assignment. What is
+// recorded must be of the claim and the assignment that last; an execution that
+// has ended stays as it is.
+const recordSQL = `
+with task as (
+    select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts, t.dequeued_at
+    from orchestrator.tasks t where t.id = @id
+), assignment as (
+    select a.tenant_id, a.id, a.status, a.agent_id, a.agent_name, a.started_at, a.assigned_at
+    from task join orchestrator.assignments a on a.tenant_id = task.tenant_id and a.task_id = task.id
+    where a.id = @assignment_id::text for no key update of a
+), verdict as (
+    select task.*, a.id as assignment_id, a.agent_id, a.agent_name, coalesce(a.started_at, a.assigned_at, task.dequeued_at) as began,
+           @assignment_id::text <> '' and a.id is null as stranger,
+           task.status = 'dequeued' and case when @assignment_id::text = '' then @attempt::int in (0, task.attempts)
+               else coalesce(a.status in ('assigned', 'acknowledged', 'executing'), false) end as held
+    from task left join assignment a on true
+), recorded as (
+    insert into orchestrator.executions as e (tenant_id, id, task_id, assignment_id, attempt_number, started_at, completed_at, execution_time_ms,
+        agent_id, agent_name, success, quality_score, tokens_used, error_message, policy_passed, policy_violations, budget_used_files,
+        budget_used_loc, execution_metadata)
+    select v.tenant_id, coalesce(nullif(@execution_id::text, '')::uuid, gen_random_uuid()), v.id, v.assignment_id, coalesce(nullif(@attempt::int, 0), v.attempts),
+           coalesce(@started_at::timestamptz, v.began), @completed_at::timestamptz,
+           case when @completed_at::timestamptz is not null then
+               coalesce(nullif(@duration_ms::bigint, 0), greatest(0, extract(epoch from @completed_at::timestamptz - coalesce(@started_at::timestamptz, v.began)) * 1000)::bigint)
+           end,
+           coalesce(nullif(@agent_id::text, ''), v.agent_id), coalesce(nullif(@agent_name::text, ''), v.agent_name), @success::bool,
+           @quality::float8, @tokens::int, @error::text, @policy_passed::bool, @violations::text::jsonb, @files::int, @loc::int, @metadata::text::jsonb
+    from verdict v where v.held
+    on conflict (tenant_id, id) do update set
+        completed_at = excluded.completed_at, success = excluded.success, quality_score = excluded.quality_score,
+        execution_time_ms = case when excluded.completed_at is not null then
+            coalesce(nullif(@duration_ms::bigint, 0), greatest(0, extract(epoch from excluded.completed_at - e.started_at) * 1000)::bigint)
+        end,
+        tokens_used = excluded.tokens_used, error_message = excluded.error_message, policy_passed = excluded.policy_passed,
+        policy_violations = excluded.policy_violations, budget_used_files = excluded.budget_used_files,
+        budget_used_loc = excluded.budget_used_loc, execution_metadata = excluded.execution_metadata
+    where e.completed_at is null and e.task_id = excluded.task_id and e.assignment_id is not distinct from excluded.assignment_id
+    returning e.id, e.success
+), ended as (
+    update orchestrator.tasks t set
+        status       = case when recorded.success then 'completed' when @retry::bool and t.attempts < t.max_attempts then 'queued' else 'failed' end,
+        completed_at = case when not recorded.success and @retry::bool and t.attempts < t.max_attempts then null else now() end,
+        deadline     = case when not recorded.success and @retry::bool and t.attempts < t.max_attempts
+                            then t.created_at + t.timeout_ms * interval '1 millisecond' else t.deadline end,
+        last_error   = case when recorded.success then t.last_error else coalesce(@error::text, t.last_error) end
+    from recorded, verdict v
+    where t.tenant_id = v.tenant_id and t.id = v.id and recorded.success is not null
+), moved as (
+    update orchestrator.assignments a set
+        status        = case when recorded.success then 'completed' when not recorded.success then 'failed' else 'executing' end,
+        started_at    = coalesce(a.started_at, @started_at::timestamptz, now()),
+        completed_at  = case when recorded.success is not null then now() end,
+        error_message = case when recorded.success then a.error_message else coalesce(@error::text, a.error_message) end
+    from recorded, verdict v
+    where a.tenant_id = v.tenant_id and a.task_id = v.id and a.status in ('assigned', 'acknowledged', 'executing')
+      and (recorded.success is not null or a.id = v.assignment_id)
+)
+select v.status as before, v.stranger, v.held, coalesce((select recorded.id::text from recorded), '') as id from verdict v`
+
+// RecordExecution adds a run to the history of a task and returns its id, a UUID.
+// One without CompletedAt has begun: its assignment is executing. One with it has
+// ended: in the same transaction the task and its assignment are completed, or
+// failed with the error. Recorded again with its id, a run that has begun ends.
+//
+// The task must be claimed, and the assignment active, else it is an ErrNotHeld:
+// without an assignment the attempt must be that of the claim. A missing task is
+// ErrTaskNotFound, an assignment that is missing or of another task
+// ErrAssignmentNotFound, and an execution that has ended or is another's ErrStatus.
+func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, err error) {
+	if e.Violations == nil {
+		e.Violations = []any{}
+	}
+	violations, errViolations := modules.EncodeJSON("violations", e.Violations)
+	metadata, errMetadata := modules.EncodeJSON("metadata", e.Metadata)
+	if err := modules.FirstError(e.validate(), errViolations, errMetadata); err != nil {
+		return "", wrap("record execution", err)
+	}
+	type row struct {
+		Before         string
+		Stranger, Held bool
+		ID             string
+	}
+	r, err := locked[row](ctx, c, recordSQL, pgx.NamedArgs{
+		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": orNull(e.StartedAt),
+		"completed_at": e.CompletedAt, "duration_ms": int64(e.Duration / time.Millisecond), "agent_id": e.AgentID, "agent_name": e.AgentName,
+		"success": e.Success, "quality": e.Quality, "tokens": e.Tokens, "error": e.Error, "policy_passed": e.PolicyPassed,
+		"violations": violations, "files": e.FilesUsed, "loc": e.LinesUsed, "metadata": metadata, "retry": e.Retry,
+	})
+	switch {
+	case err != nil:
+	case r.Stranger:
+		err = ErrAssignmentNotFound
+	case !r.Held:
+		err = ErrNotHeld
+	case r.ID == "":
+		err = statusError("execution", "ended or another's")
+	}
+	return r.ID, wrap("record execution", err)
+}
+
+// orNull sends a zero time as null.
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+const executionsSQL = `
+select e.id::text as id, e.task_id, coalesce(e.assignment_id, '') as assignment_id, e.attempt_number as attempt, e.started_at, e.completed_at,
+       coalesce(e.execution_time_ms, 0) as execution_time_ms, e.agent_id, e.agent_name, e.success, e.quality_score, e.tokens_used, e.error_message,
+       e.policy_passed, e.policy_violations, e.budget_used_files, e.budget_used_loc, e.execution_metadata
+from orchestrator.executions e where e.task_id = @task_id order by e.started_at, e.id limit @limit::int`
+
+// Executions returns the runs of a task, the earliest first, 1000 at most.
+func (c *Client) Executions(ctx context.Context, taskID string) ([]Execution, error) {
+	if err := modules.CheckID("task_id", taskID); err != nil {
+		return nil, wrap("executions", err)
+	}
+	type row struct {
+		ID, TaskID, AssignmentID       string
+		Attempt                        int
+		StartedAt                      time.Time
+		CompletedAt                    *time.Time
+		ExecutionTimeMs                int64
+		AgentID, AgentName             string
+		Success                        *bool
+		QualityScore                   *float64
+		TokensUsed                     *int
+		ErrorMessage                   *string
+		PolicyPassed                   *bool
+		PolicyViolations               []any
+		BudgetUsedFiles, BudgetUsedLoc *int
+		ExecutionMetadata              map[string]any
+	}
+	rows, err := many[row](ctx, c, executionsSQL, pgx.NamedArgs{"task_id": taskID, "limit": listLimit})
+	if err != nil {
+		return nil, wrap("executions", err)
+	}
+	out := make([]Execution, len(rows))
+	for i, r := range rows {
+		out[i] = Execution{
+			ID: r.ID, TaskID: r.TaskID, AssignmentID: r.AssignmentID, Attempt: r.Attempt, StartedAt: r.StartedAt, CompletedAt: r.CompletedAt,
+			Duration: time.Duration(r.ExecutionTimeMs) * time.Millisecond, AgentID: r.AgentID, AgentName: r.AgentName, Success: r.Success,
+			Quality: r.QualityScore, Tokens: r.TokensUsed, Error: r.ErrorMessage, PolicyPassed: r.PolicyPassed, Violations: r.PolicyViolations,
+			FilesUsed: r.BudgetUsedFiles, LinesUsed: r.BudgetUsedLoc, Metadata: r.ExecutionMetadata,
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,145 @@
+package orchestrator
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Claimed restricts a call to a claim, see Held.
+type Claimed struct {
+	attempt int
+	at      *time.Time
+}
+
+// Held makes Assign, Complete, Fail or Retry fail with ErrNotHeld unless the claim
+// that returned t still lasts: a worker that was too slow does not finish what
+// another one has claimed since.
+func Held(t Task) Claimed { return Claimed{t.Attempts, t.DequeuedAt} }
+
+// heldSQL is the condition for it on the task t.
+const heldSQL = `(@attempt::int is null
+            or (t.status = 'dequeued' and t.attempts = @attempt::int and t.dequeued_at is not distinct from @dequeued_at::timestamptz))`
+
+// restrict adds the arguments of heldSQL.
+func restrict(args pgx.NamedArgs, held []Claimed) {
+	args["attempt"], args["dequeued_at"] = nil, nil
+	if len(held) > 0 {
+		args["attempt"], args["dequeued_at"] = held[len(held)-1].attempt, held[len(held)-1].at
+	}
+}
+
+// ending is what Complete, Fail and Retry have in common.
+type ending struct {
+	Before                string // the task's status
+	Held                  bool
+	Attempts, MaxAttempts int
+	Now                   *string // its new status, nil when it did not change
+}
+
+// endSQL ends the claim of a task and its assignment when it may. The task's row
+// is locked before its assignment's, as in every statement.
+// @allowed are the statuses from which, @retry whether it goes back to the queue
+// while it has attempts left, @otherwise the status when it does not, null for no
+// change.
+const endSQL = `
+with task as (
+    select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts,
+           ` + heldSQL + ` as held
+    from orchestrator.tasks t where t.id = @id
+), target as (
+    select task.*, case when @retry::bool and task.attempts < task.max_attempts then 'queued' else @otherwise::text end as next
+    from task
+), ended as (
+    update orchestrator.tasks t set
+        status       = target.next,
+        completed_at = case when target.next = 'queued' then null else now() end,
+        deadline     = case when target.next = 'queued' then t.created_at + t.timeout_ms * interval '1 millisecond' else t.deadline end,
+        last_error   = coalesce(@error::text, t.last_error)
+    from target
+    where t.tenant_id = target.tenant_id and t.id = target.id and target.held and target.next is not null
+      and target.status = any(@allowed::text[])
+    returning t.tenant_id, t.id, t.status
+), released as (
+    update orchestrator.assignments a set
+        status        = case ended.status when 'completed' then 'completed' when 'failed' then 'failed' else @released::text end,
+        completed_at  = now(),
+        error_message = coalesce(@error::text, a.error_message)
+    from ended
+    where a.tenant_id = ended.tenant_id and a.task_id = ended.id and a.status in ('assigned', 'acknowledged', 'executing')
+)
+select task.status as before, task.held, task.attempts, task.max_attempts, ended.status as now
+from task left join ended on ended.id = task.id`
+
+// end runs endSQL and says why when it changed nothing.
+func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.NamedArgs) (ending, error) {
+	if err := modules.CheckID("id", id); err != nil {
+		return ending{}, err
+	}
+	args["id"] = id
+	restrict(args, held)
+	e, err := locked[ending](ctx, c, endSQL, args)
+	switch {
+	case err != nil:
+		return ending{}, err
+	case e.Now != nil:
+		return e, nil
+	case !e.Held:
+		return ending{}, ErrNotHeld
+	case slices.Contains(args["allowed"].([]string), e.Before): // it was not the status
+		return ending{}, ErrNoAttempts
+	}
+	return ending{}, statusError("task", e.Before)
+}
+
+// Complete ends a claimed task and its assignment with success. A task in another
+// status is an ErrStatus, a missing one ErrTaskNotFound.
+func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error {
+	_, err := c.end(ctx, id, held, pgx.NamedArgs{
+		"allowed": []string{"dequeued"}, "retry": false, "otherwise": "completed", "error": nil, "released": "completed",
+	})
+	return wrap("complete", err)
+}
+
+// Fail ends a claimed task and its assignment with an error. With retry it goes
+// back to the queue while it has attempts left: requeued is true then. A task in
+// another status is an ErrStatus, a missing one ErrTaskNotFound.
+func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, held ...Claimed) (requeued bool, err error) {
+	if err := modules.CheckStorable("error_text", errorText); err != nil {
+		return false, wrap("fail", err)
+	}
+	e, err := c.end(ctx, id, held, pgx.NamedArgs{
+		"allowed": []string{"dequeued"}, "retry": retry, "otherwise": "failed", "error": errorText, "released": "failed",
+	})
+	return err == nil && *e.Now == string(TaskQueued), wrap("fail", err)
+}
+
+// Retry puts a claimed or failed task back into the queue and returns the
+// attempts that it has used; its assignment is cancelled. A task that has none
+// left is an ErrNoAttempts, one in another status an ErrStatus, a missing one
+// ErrTaskNotFound.
+func (c *Client) Retry(ctx context.Context, id string, held ...Claimed) (attempts int, err error) {
+	e, err := c.end(ctx, id, held, pgx.NamedArgs{
+		"allowed": []string{"dequeued", "failed"}, "retry": true, "otherwise": nil, "error": nil, "released": "cancelled",
+	})
+	return e.Attempts, wrap("retry", err)
+}
+
+// In the order of the ids, as EnqueueAll locks tasks: neither waits for the other
+// in a circle.
+const cancelQueuedSQL = `
+with queued as (
+    select t.tenant_id, t.id from orchestrator.tasks t where t.status = 'queued' order by t.id for no key update
+)
+update orchestrator.tasks t set status = 'cancelled', completed_at = now()
+from queued q where t.tenant_id = q.tenant_id and t.id = q.id`
+
+// CancelQueued cancels all queued tasks and returns how many. Claimed ones go on.
+func (c *Client) CancelQueued(ctx context.Context) (int64, error) {
+	n, err := changed(ctx, c, cancelQueuedSQL, nil)
+	return n, wrap("cancel queued", err)
+}

@@ -1,0 +1,33 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+// healthTimeout bounds the ping of Health.
+const healthTimeout = 2 * time.Second
+
+// Health is the client's look at its database.
+type Health struct {
+	Healthy bool
+	Latency time.Duration // of a ping through the pool
+	Pool    PoolStats
+	Err     error // why it is not healthy
+}
+
+// Health pings through the pool, for 2 s at most. It needs no tenant, and reports
+// a pool that is not there as not healthy instead of failing.
+func (c *Client) Health(ctx context.Context) Health {
+	if c == nil || c.db == nil {
+		return Health{Err: wrap("health", fxdb.ErrNotStarted)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	began := time.Now()
+	err := c.db.Ping(ctx)
+	c.usage.lastHealth.Store(time.Now().UnixNano())
+	return Health{Healthy: err == nil, Latency: time.Since(began), Pool: c.poolStats(), Err: wrap("health", err)}
+}

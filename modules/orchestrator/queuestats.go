@@ -1,0 +1,77 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+)
+
+// QueueStats are figures over the tasks that a tenant has, as they are at one
+// moment. Averages are 0 where there is none.
+type QueueStats struct {
+	Depth         int64            `json:"depth"`    // queued now
+	Enqueued      int64            `json:"enqueued"` // all tasks
+	Dequeued      int64            `json:"dequeued"` // claimed at least once, whatever became of them
+	Completed     int64            `json:"completed"`
+	Failed        int64            `json:"failed"`
+	Cancelled     int64            `json:"cancelled"`
+	AvgWait       time.Duration    `json:"avg_wait_ns"` // from creation to the last claim
+	MaxWait       time.Duration    `json:"max_wait_ns"`
+	AvgProcessing time.Duration    `json:"avg_processing_ns"` // from the last claim to the end
+	ByPriority    map[int]int64    `json:"by_priority"`       // queued tasks
+	ByStatus      map[string]int64 `json:"by_status"`         // all tasks
+}
+
+// figuresSQL reads the tasks once. Clocks of transactions may overlap, waits are
+// not negative for that.
+const figuresSQL = `
+with groups as (
+    select t.status, t.priority, count(*) as n, count(t.dequeued_at) as claimed,
+           sum(greatest(0, extract(epoch from t.dequeued_at - t.created_at))) as wait, max(greatest(0, extract(epoch from t.dequeued_at - t.created_at))) as longest,
+           sum(greatest(0, extract(epoch from t.completed_at - t.dequeued_at))) filter (where t.status in ('completed', 'failed')) as processing,
+           count(t.dequeued_at) filter (where t.status in ('completed', 'failed')) as processed
+    from orchestrator.tasks t group by t.status, t.priority
+), figures as (
+    select coalesce(sum(n) filter (where status = 'queued'), 0)::bigint as depth, coalesce(sum(n), 0)::bigint as enqueued,
+           coalesce(sum(claimed), 0)::bigint as dequeued, coalesce(sum(n) filter (where status = 'completed'), 0)::bigint as completed,
+           coalesce(sum(n) filter (where status = 'failed'), 0)::bigint as failed,
+           coalesce(sum(n) filter (where status = 'cancelled'), 0)::bigint as cancelled,
+           coalesce(sum(wait) * 1000 / nullif(sum(claimed), 0), 0)::float8 as avg_wait_ms, coalesce(max(longest) * 1000, 0)::float8 as max_wait_ms,
+           coalesce(sum(processing) * 1000 / nullif(sum(processed), 0), 0)::float8 as avg_processing_ms,
+           (select coalesce(jsonb_object_agg(p.priority, p.n), '{}')
+            from (select priority, sum(n) as n from groups where status = 'queued' group by priority) p) as by_priority,
+           (select coalesce(jsonb_object_agg(s.status, s.n), '{}') from (select status, sum(n) as n from groups group by status) s) as by_status
+    from groups
+)`
+
+// Stats returns the figures of the tenant's queue. DeleteFinished takes tasks out
+// of them; SnapshotStats keeps them. For those of the client see ClientStats.
+func (c *Client) Stats(ctx context.Context) (QueueStats, error) {
+	type row struct {
+		Depth, Enqueued, Dequeued, Completed, Failed, Cancelled int64
+		AvgWaitMs, MaxWaitMs, AvgProcessingMs                   float64
+		ByPriority                                              map[int]int64
+		ByStatus                                                map[string]int64
+	}
+	r, err := one[row](ctx, c, figuresSQL+" select * from figures", nil)
+	if err != nil {
+		return QueueStats{}, wrap("stats", err)
+	}
+	ms := func(v float64) time.Duration { return time.Duration(v * float64(time.Millisecond)) }
+	return QueueStats{
+		Depth: r.Depth, Enqueued: r.Enqueued, Dequeued: r.Dequeued, Completed: r.Completed, Failed: r.Failed, Cancelled: r.Cancelled,
+		AvgWait: ms(r.AvgWaitMs), MaxWait: ms(r.MaxWaitMs), AvgProcessing: ms(r.AvgProcessingMs),
+		ByPriority: r.ByPriority, ByStatus: r.ByStatus,
+	}, nil
+}
+
+const snapshotSQL = figuresSQL + `
+insert into orchestrator.queue_stats (queue_depth, total_enqueued, total_dequeued, total_completed, total_failed,
+    average_wait_time_ms, average_processing_time_ms, max_wait_time_ms, priority_distribution, status_distribution)
+select depth, enqueued, dequeued, completed, failed, avg_wait_ms, avg_processing_ms, max_wait_ms::bigint, by_priority, by_status from figures`
+
+// SnapshotStats adds a row with the figures of this moment to
+// orchestrator.queue_stats.
+func (c *Client) SnapshotStats(ctx context.Context) error {
+	_, err := changed(ctx, c, snapshotSQL, nil)
+	return wrap("snapshot stats", err)
+}

@@ -1,0 +1,39 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// DefaultRetention is how long finished tasks are kept unless the caller says
+// otherwise.
+const DefaultRetention = 30 * 24 * time.Hour
+
+const deleteFinishedSQL = `
+with old as materialized (
+    select f.tenant_id, f.id from orchestrator.tasks f
+    where f.status in ('completed', 'failed', 'cancelled') and f.completed_at < now() - @age::interval
+    limit @limit::int for update skip locked
+)
+delete from orchestrator.tasks t using old where t.tenant_id = old.tenant_id and t.id = old.id`
+
+// DeleteFinished deletes the completed, failed and cancelled tasks that ended
+// longer than age ago, with their assignments and executions, and returns how
+// many tasks. 0 is DefaultRetention. It deletes in batches, each a transaction of
+// its own: with an error the count is of what is gone.
+func (c *Client) DeleteFinished(ctx context.Context, age time.Duration) (int64, error) {
+	if age == 0 {
+		age = DefaultRetention
+	}
+	if age < 0 {
+		return 0, wrap("delete finished", modules.Invalid("age", "must not be negative"))
+	}
+	n, err := modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
+		return changed(ctx, c, deleteFinishedSQL, pgx.NamedArgs{"age": age, "limit": limit})
+	})
+	return n, wrap("delete finished", err)
+}

@@ -1,0 +1,98 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/tenant"
+)
+
+// The settings that every queue has. They are the same for all tenants.
+const (
+	MaxCapacity        = "max_capacity"        // queued tasks that a tenant may have; 1000
+	DefaultTimeoutMS   = "default_timeout_ms"  // of a task that names none; 30000
+	MaxRetries         = "max_retries"         // attempts of a task that names no MaxAttempts; 3
+	PriorityMode       = "priority_mode"       // a QueueMode; "priority"
+	PersistenceEnabled = "persistence_enabled" // for programs that look at it: this queue always persists; true
+)
+
+// shared is the context of what belongs to no tenant. It needs none.
+func shared(ctx context.Context) context.Context {
+	return tenant.System(ctx, "the queue's settings are the same for all tenants")
+}
+
+// An operator's values stay.
+const addMissingSQL = `
+insert into orchestrator.queue_config (config_key, config_value, description) values
+    ('max_capacity', '1000', 'queued tasks that a tenant may have'),
+    ('default_timeout_ms', '30000', 'timeout of a task that names none, in milliseconds'),
+    ('max_retries', '3', 'attempts of a task that names no maximum'),
+    ('priority_mode', '"priority"', 'order in which tasks are given out: fifo, priority, deadline'),
+    ('persistence_enabled', 'true', 'the queue always persists')
+on conflict (config_key) do nothing`
+
+func (c *Client) addMissingSettings(ctx context.Context) error {
+	_, err := changed(shared(ctx), c, addMissingSQL, nil)
+	return wrap("add missing settings", err)
+}
+
+// Config returns the queue's settings, each as JSON. It needs no tenant.
+func (c *Client) Config(ctx context.Context) (map[string]json.RawMessage, error) {
+	type row struct {
+		ConfigKey   string
+		ConfigValue json.RawMessage
+	}
+	rows, err := many[row](shared(ctx), c, "select config_key, config_value from orchestrator.queue_config", nil)
+	if err != nil {
+		return nil, wrap("config", err)
+	}
+	out := make(map[string]json.RawMessage, len(rows))
+	for _, r := range rows {
+		out[r.ConfigKey] = r.ConfigValue
+	}
+	return out, nil
+}
+
+const setConfigSQL = `
+insert into orchestrator.queue_config as q (config_key, config_value, description, updated_by)
+values (@key, @value::text::jsonb, @description::text, nullif(@by::text, ''))
+on conflict (config_key) do update set
+    config_value = excluded.config_value,
+    description  = coalesce(excluded.description, q.description),
+    updated_by   = excluded.updated_by`
+
+// SetConfig sets a setting, 1 to 100 bytes of key, to what value is as JSON, for
+// all tenants. A nil description keeps the one before; by is who sets it, or
+// empty. The settings with a constant here must have a value that fits, others
+// may have any. It needs no tenant.
+func (c *Client) SetConfig(ctx context.Context, key string, value any, description *string, by string) error {
+	raw, err := modules.EncodeJSON("value", value)
+	err = modules.FirstError(
+		modules.CheckText("key", key, 100), err, checkSetting(key, raw),
+		modules.CheckOptional("description", description), modules.CheckStorable("by", by),
+	)
+	if err != nil {
+		return wrap("set config", err)
+	}
+	_, err = changed(shared(ctx), c, setConfigSQL, pgx.NamedArgs{"key": key, "value": raw, "description": description, "by": by})
+	return wrap("set config", err)
+}
+
+func checkSetting(key, raw string) error {
+	switch key {
+	case MaxCapacity, DefaultTimeoutMS, MaxRetries:
+		var n int64
+		return modules.Check(key, "must be a whole number from 1 to 2147483647", json.Unmarshal([]byte(raw), &n) == nil && n >= 1 && n <= math.MaxInt32)
+	case PriorityMode:
+		var mode QueueMode
+		return modules.Check(key, `must be "fifo", "priority" or "deadline"`, json.Unmarshal([]byte(raw), &mode) == nil && slices.Contains(queueModes, mode))
+	case PersistenceEnabled:
+		return modules.Check(key, "must be true or false", raw == "true" || raw == "false")
+	}
+	return nil
+}

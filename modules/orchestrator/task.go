@@ -1,0 +1,143 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Task is a piece of work in the queue.
+type Task struct {
+	ID                   string         `json:"id"` // the caller's, 1 to 255 bytes
+	Type                 TaskType       `json:"type"`
+	Description          string         `json:"description"`
+	Priority             int            `json:"priority"`     // 1 to 10, higher first; default 1
+	Timeout              time.Duration  `json:"timeout_ns"`   // how long a claim lasts, whole milliseconds; default default_timeout_ms
+	Attempts             int            `json:"attempts"`     // how often it was claimed
+	MaxAttempts          int            `json:"max_attempts"` // default max_retries
+	Budget               Budget         `json:"budget"`
+	RequiredCapabilities map[string]any `json:"required_capabilities"`
+	Metadata             map[string]any `json:"metadata"`
+
+	// The rest is the queue's; Enqueue ignores it.
+	Status      TaskStatus `json:"status"`
+	CreatedAt   time.Time  `json:"created_at"`
+	DequeuedAt  *time.Time `json:"dequeued_at"` // of the last claim
+	CompletedAt *time.Time `json:"completed_at"`
+	Deadline    time.Time  `json:"deadline"`   // CreatedAt plus Timeout; of a claimed task the end of the claim
+	ClaimedBy   *string    `json:"claimed_by"` // the worker of the last claim
+	LastError   *string    `json:"last_error"`
+}
+
+// Budget is how much a task may change.
+type Budget struct {
+	MaxFiles int `json:"max_files"` // default 40
+	MaxLOC   int `json:"max_loc"`   // lines; default 1500
+}
+
+// The budget of a task that names none.
+const (
+	DefaultMaxFiles = 40
+	DefaultMaxLOC   = 1500
+)
+
+func (t Task) validate() error {
+	return modules.FirstError(
+		modules.CheckID("id", t.ID),
+		modules.CheckEnum("type", t.Type, taskTypes),
+		modules.CheckStorable("description", t.Description),
+		modules.Check("priority", "must be from 1 to 10, and 0 for the default", t.Priority >= 0 && t.Priority <= 10),
+		checkTimeout("timeout", t.Timeout),
+		modules.CheckInt32("attempts", t.Attempts, 0),
+		modules.CheckInt32("max_attempts", t.MaxAttempts, 0),
+		modules.Check("attempts", "must be less than max_attempts", t.MaxAttempts == 0 || t.Attempts < t.MaxAttempts),
+		modules.CheckInt32("budget.max_files", t.Budget.MaxFiles, 0),
+		modules.CheckInt32("budget.max_loc", t.Budget.MaxLOC, 0),
+	)
+}
+
+// taskRow is a row of orchestrator.tasks, as taskColumns has it.
+type taskRow struct {
+	ID, TaskType, Description          string
+	Priority                           int
+	Timeout                            time.Duration
+	Attempts, MaxAttempts              int
+	BudgetMaxFiles, BudgetMaxLoc       int
+	RequiredCapabilities, TaskMetadata map[string]any
+	Status                             string
+	CreatedAt                          time.Time
+	DequeuedAt, CompletedAt            *time.Time
+	Deadline                           time.Time
+	ClaimedBy, LastError               *string
+	Seq                                int64
+}
+
+const taskColumns = `t.id, t.task_type, t.description, t.priority, t.timeout_ms * interval '1 millisecond' as timeout,
+t.attempts, t.max_attempts, t.budget_max_files, t.budget_max_loc, t.required_capabilities, t.task_metadata, t.status,
+t.created_at, t.dequeued_at, t.completed_at, t.deadline, t.claimed_by, t.last_error, t.seq`
+
+func (r taskRow) task() Task {
+	return Task{
+		ID: r.ID, Type: TaskType(r.TaskType), Description: r.Description, Priority: r.Priority, Timeout: r.Timeout,
+		Attempts: r.Attempts, MaxAttempts: r.MaxAttempts, Budget: Budget{r.BudgetMaxFiles, r.BudgetMaxLoc},
+		RequiredCapabilities: r.RequiredCapabilities, Metadata: r.TaskMetadata, Status: TaskStatus(r.Status),
+		CreatedAt: r.CreatedAt, DequeuedAt: r.DequeuedAt, CompletedAt: r.CompletedAt, Deadline: r.Deadline,
+		ClaimedBy: r.ClaimedBy, LastError: r.LastError,
+	}
+}
+
+// list turns rows into what callers get. None is an empty slice.
+func list[R, T any](rows []R, convert func(R) T) []T {
+	out := make([]T, len(rows))
+	for i, r := range rows {
+		out[i] = convert(r)
+	}
+	return out
+}
+
+// Task returns the task, or ErrTaskNotFound.
+func (c *Client) Task(ctx context.Context, id string) (Task, error) {
+	if err := modules.CheckID("id", id); err != nil {
+		return Task{}, wrap("task", err)
+	}
+	r, err := one[taskRow](ctx, c, "select "+taskColumns+" from orchestrator.tasks t where t.id = @id", pgx.NamedArgs{"id": id})
+	if err != nil {
+		return Task{}, wrap("task", orMissing(err, ErrTaskNotFound))
+	}
+	return r.task(), nil
+}
+
+// Queued returns the queued tasks, the highest priority first, among equals as
+// they were enqueued; limit is 1000 at most, and when 0.
+func (c *Client) Queued(ctx context.Context, limit int) ([]Task, error) {
+	if err := checkLimit(&limit); err != nil {
+		return nil, wrap("queued", err)
+	}
+	rows, err := many[taskRow](ctx, c, "select "+taskColumns+` from orchestrator.tasks t where t.status = 'queued'
+order by t.priority desc, t.seq limit @limit::int`, pgx.NamedArgs{"limit": limit})
+	if err != nil {
+		return nil, wrap("queued", err)
+	}
+	return list(rows, taskRow.task), nil
+}
+
+// Each half is in the order of an index.
+const timedOutSQL = "select " + taskColumns + ` from (
+    (select * from orchestrator.tasks q where q.status = 'queued' and q.deadline < now() order by q.deadline limit @limit::int)
+    union all
+    (select * from orchestrator.tasks d where d.status = 'dequeued' and d.deadline < now() order by d.deadline limit @limit::int)
+) t order by t.deadline, t.seq limit @limit::int`
+
+// TimedOut returns tasks whose deadline has passed, the longest overdue first,
+// 1000 at most: those that nobody claimed within their timeout, and those whose
+// worker has not finished in its time. The latter Claim gives out again.
+func (c *Client) TimedOut(ctx context.Context) ([]Task, error) {
+	rows, err := many[taskRow](ctx, c, timedOutSQL, pgx.NamedArgs{"limit": listLimit})
+	if err != nil {
+		return nil, wrap("timed out", err)
+	}
+	return list(rows, taskRow.task), nil
+}
