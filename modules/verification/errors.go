@@ -1,0 +1,47 @@
+package verification
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Errors of this client. Each is of a class of package modules too.
+var (
+	// ErrRequestNotFound is a modules.ErrNotFound.
+	ErrRequestNotFound = fmt.Errorf("request %w", modules.ErrNotFound)
+	// ErrResultNotFound is a modules.ErrNotFound.
+	ErrResultNotFound = fmt.Errorf("result %w", modules.ErrNotFound)
+	// ErrUnknownResult is a modules.ErrReference.
+	ErrUnknownResult = fmt.Errorf("result: %w", modules.ErrReference)
+	// ErrStatus is a modules.ErrConflict: the request is in a status that does not
+	// allow this.
+	ErrStatus error = statusError{}
+)
+
+type statusError struct{}
+
+func (statusError) Error() string        { return "its status does not allow this" }
+func (statusError) Is(target error) bool { return target == modules.ErrConflict }
+
+// inStatus is an ErrStatus that names the status.
+func inStatus(s Status) error { return fmt.Errorf("request is %s: %w", s, ErrStatus) }
+
+// wrap gives an error its class and the operation.
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s: %w", name, operation, modules.Classify(err))
+}
+
+// orMissing is err where one row is required: no row is missing.
+func orMissing(err, missing error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return missing
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package verification
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Evidence speaks for or against what is verified.
+type Evidence struct {
+	ID          string         `json:"id"`     // a UUID; made when empty
+	Source      string         `json:"source"` // a URL
+	Content     string         `json:"content"`
+	Relevance   float64        `json:"relevance"`   // 0 to 1
+	Credibility float64        `json:"credibility"` // 0 to 1
+	Supporting  bool           `json:"supporting"`
+	Type        EvidenceType   `json:"type"`   // default General; see there for other ones
+	Method      *MethodType    `json:"method"` // that found it
+	Title       *string        `json:"title"`
+	Publisher   *string        `json:"publisher"`
+	PublishedAt *time.Time     `json:"published_at"`
+	VerifiedAt  time.Time      `json:"verified_at"` // default now
+	Metadata    map[string]any `json:"metadata"`    // "original_type" has a type that is stored as General
+}
+
+func (e Evidence) validate() error {
+	err := modules.FirstError(
+		modules.CheckStorable("source", e.Source),
+		modules.CheckStorable("content", e.Content),
+		modules.CheckShare("relevance", e.Relevance),
+		modules.CheckShare("credibility", e.Credibility),
+		modules.CheckOptional("title", e.Title),
+		modules.CheckOptional("publisher", e.Publisher),
+		checkYear("verified_at", e.VerifiedAt),
+	)
+	if e.ID != "" {
+		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
+	}
+	if e.Method != nil {
+		err = modules.FirstError(err, modules.CheckEnum("method", *e.Method, methodTypes))
+	}
+	if e.PublishedAt != nil {
+		err = modules.FirstError(err, checkYear("published_at", *e.PublishedAt))
+	}
+	return err
+}
+
+// checkYear is for times that become JSON.
+func checkYear(field string, t time.Time) error {
+	y := t.UTC().Year()
+	return modules.Check(field, "must be in the years 1 to 9999", y >= 1 && y <= 9999)
+}
+
+// stored is the type and the metadata as the table takes them.
+func (e Evidence) stored() (EvidenceType, map[string]any) {
+	t := cmp.Or(e.Type, General)
+	if slices.Contains(evidenceTypes, t) {
+		return t, e.Metadata
+	}
+	metadata := map[string]any{"original_type": string(t)}
+	maps.Copy(metadata, e.Metadata)
+	return General, metadata
+}
+
+// evidenceRows are the rows of what evidenceArgs makes.
+const evidenceRows = `unnest(@ids::text[], @sources::text[], @contents::text[], @hashes::text[], @relevances::float8[], @credibilities::float8[],
+        @supporting::bool[], @types::text[], @methods::text[], @titles::text[], @publishers::text[], @published::timestamptz[],
+        @verified::timestamptz[], @metadata::text[])
+        with ordinality as e(id, source, content, hash, relevance, credibility, supporting, type, method, title, publisher, published_at, verified_at, metadata, place)`
+
+// insertEvidence inserts evidenceRows for the result of that name, which has a
+// result's id and request_id.
+func insertEvidence(result string) string {
+	return `
+    insert into verification.evidence (id, result_id, request_id, source_url, source_title, source_publisher, content_excerpt, content_hash,
+        relevance_score, credibility_score, supporting_claim, evidence_type, publish_date, access_date, verification_method, metadata)
+    select coalesce(nullif(e.id, '')::uuid, gen_random_uuid()), r.id, r.request_id, nullif(e.source, ''), e.title, e.publisher, nullif(e.content, ''), e.hash,
+           e.relevance, e.credibility, e.supporting, e.type, e.published_at, coalesce(e.verified_at, now()), e.method, e.metadata::jsonb
+    from ` + result + ` r, ` + evidenceRows + `
+    order by e.place`
+}
+
+// evidenceArgs are pieces of evidence as one array for each column.
+func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
+	n := len(all)
+	ids, sources, contents, hashes := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	types, metadata, supporting := make([]string, n), make([]string, n), make([]bool, n)
+	relevances, credibilities := make([]float64, n), make([]float64, n)
+	methods, titles, publishers := make([]*string, n), make([]*string, n), make([]*string, n)
+	published, verified := make([]*time.Time, n), make([]*time.Time, n)
+	for i, e := range all {
+		kind, about := e.stored()
+		raw, err := modules.EncodeJSON("metadata", about)
+		if err := modules.FirstError(e.validate(), err); err != nil {
+			return nil, fmt.Errorf("evidence %d: %w", i, err)
+		}
+		sum := sha256.Sum256([]byte(e.Content))
+		ids[i], sources[i], contents[i], hashes[i] = e.ID, e.Source, e.Content, hex.EncodeToString(sum[:])
+		types[i], metadata[i], supporting[i] = string(kind), raw, e.Supporting
+		relevances[i], credibilities[i] = e.Relevance, e.Credibility
+		methods[i], titles[i], publishers[i], published[i] = (*string)(e.Method), e.Title, e.Publisher, e.PublishedAt
+		if !e.VerifiedAt.IsZero() {
+			verified[i] = &e.VerifiedAt
+		}
+	}
+	return pgx.NamedArgs{
+		"ids": ids, "sources": sources, "contents": contents, "hashes": hashes, "relevances": relevances, "credibilities": credibilities,
+		"supporting": supporting, "types": types, "methods": methods, "titles": titles, "publishers": publishers,
+		"published": published, "verified": verified, "metadata": metadata,
+	}, nil
+}
+
+const (
+	lockResultSQL = "select from verification.results where id = @result_id::uuid for no key update"
+
+	// The quality is of all evidence, whoever added it meanwhile.
+	rateEvidenceSQL = `
+update verification.results r set evidence_quality_score = (
+    select avg(e.relevance_score * e.credibility_score) from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id
+) where r.id = @result_id::uuid`
+)
+
+var addEvidenceSQL = "with result as (select id, request_id from verification.results where id = @result_id::uuid)" + insertEvidence("result")
+
+// AddEvidence adds evidence to a result, all or none, in one round trip. A result
+// that is missing is an ErrUnknownResult, an id of evidence that the tenant has
+// already a modules.ErrConflict. No evidence needs no connection.
+func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Evidence) error {
+	args, err := evidenceArgs(evidence)
+	if err := modules.FirstError(modules.CheckUUID("result_id", resultID), err); err != nil {
+		return wrap("add evidence", err)
+	}
+	if len(evidence) == 0 {
+		return nil
+	}
+	args["result_id"] = resultID
+	b := &pgx.Batch{}
+	b.Queue(lockResultSQL, args)
+	b.Queue(addEvidenceSQL, args)
+	b.Queue(rateEvidenceSQL, args)
+	results := c.db.SendBatch(ctx, b)
+	tag, err := results.Exec()
+	if closeErr := results.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrUnknownResult
+	}
+	return wrap("add evidence", err)
+}
+
+// EvidenceQuality are figures of the evidence that a method found.
+type EvidenceQuality struct {
+	Method             MethodType `json:"method"` // empty: of evidence that names none
+	Total              int64      `json:"total"`
+	SupportingCount    int64      `json:"supporting_count"`
+	ContradictingCount int64      `json:"contradicting_count"`
+	DistinctResults    int64      `json:"distinct_results"`
+	AvgRelevance       float64    `json:"avg_relevance"`
+	AvgCredibility     float64    `json:"avg_credibility"`
+}
+
+const evidenceQualitySQL = `
+select coalesce(e.verification_method, '') as method, count(*) as total, count(*) filter (where e.supporting_claim) as supporting_count,
+       count(*) filter (where not e.supporting_claim) as contradicting_count, count(distinct e.result_id) as distinct_results,
+       avg(e.relevance_score) as avg_relevance, avg(e.credibility_score) as avg_credibility
+from verification.evidence e group by e.verification_method order by total desc, method`
+
+// EvidenceQuality returns the figures of the tenant's evidence by method, the most
+// used first.
+func (c *Client) EvidenceQuality(ctx context.Context) ([]EvidenceQuality, error) {
+	out, err := modules.Many[EvidenceQuality](ctx, c.db, evidenceQualitySQL, nil)
+	return out, wrap("evidence quality", err)
+}

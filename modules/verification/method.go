@@ -1,0 +1,176 @@
+package verification
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// countRunsSQL and countedRunsSQL stand before and behind a FROM that has runs of
+// methods as run(method, success, ms, error, place). Runs are added to the figures
+// in the order of the methods: two that add to the same ones don't deadlock.
+const (
+	countRunsSQL = `
+    insert into verification.methods as m (method_type, total_requests, successful_requests, failed_requests, total_processing_time_ms,
+        last_used_at, last_error_message, last_error_at)
+    select run.method, count(*), count(*) filter (where run.success), count(*) filter (where not run.success), sum(run.ms), now(),
+           (array_agg(run.error order by run.place desc) filter (where run.error is not null))[1], max(now()) filter (where run.error is not null)`
+
+	countedRunsSQL = `
+    group by run.method order by run.method
+    on conflict (method_type) do update set
+        total_requests           = m.total_requests + excluded.total_requests,
+        successful_requests      = m.successful_requests + excluded.successful_requests,
+        failed_requests          = m.failed_requests + excluded.failed_requests,
+        total_processing_time_ms = m.total_processing_time_ms + excluded.total_processing_time_ms,
+        last_used_at             = excluded.last_used_at,
+        last_error_message       = coalesce(excluded.last_error_message, m.last_error_message),
+        last_error_at            = coalesce(excluded.last_error_at, m.last_error_at)`
+
+	recordMethodRunSQL = countRunsSQL + `
+    from (select @method::text, @success::bool, @ms::float8, @error::text, 1) as run(method, success, ms, error, place)` + countedRunsSQL
+)
+
+// runArgs adds the runs of a result's methods. A method without an error has
+// succeeded, whatever its verdict.
+func runArgs(args pgx.NamedArgs, results []MethodResult) {
+	n := len(results)
+	methods, successes, ms, errs := make([]string, n), make([]bool, n), make([]float64, n), make([]*string, n)
+	for i, r := range results {
+		methods[i], successes[i], ms[i], errs[i] = string(r.Method), r.Err == nil, milliseconds(r.ProcessingTime), r.Err
+	}
+	args["run_methods"], args["run_successes"], args["run_ms"], args["run_errors"] = methods, successes, ms, errs
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// MethodRun is one use of a method.
+type MethodRun struct {
+	Success  bool
+	Duration time.Duration
+	Err      *string // nil: the last error stays
+}
+
+// RecordMethodRun adds a run to the figures of a method. SaveResult does so for
+// those of a result. The figures are of all tenants: it needs none.
+func (c *Client) RecordMethodRun(ctx context.Context, method MethodType, run MethodRun) error {
+	err := modules.FirstError(
+		modules.CheckEnum("method", method, methodTypes),
+		checkDuration("duration", run.Duration),
+		modules.CheckOptional("err", run.Err),
+	)
+	if err != nil {
+		return wrap("record method run", err)
+	}
+	_, err = c.db.Exec(shared(ctx), recordMethodRunSQL, pgx.NamedArgs{
+		"method": method, "success": run.Success, "ms": milliseconds(run.Duration), "error": run.Err,
+	})
+	return wrap("record method run", err)
+}
+
+// MethodPatch says what SetMethod changes; nil fields stay. The rates, 0 to 1,
+// come from labelled data.
+type MethodPatch struct {
+	Enabled           *bool
+	Priority          *int           // 1 to 10, 1 is tried first
+	Timeout           *time.Duration // from 1 ms, kept in ms
+	Config            map[string]any // replaces the whole
+	Accuracy          *float64
+	FalsePositiveRate *float64
+	Precision         *float64
+	Recall            *float64
+}
+
+func (p MethodPatch) validate() error {
+	var err error
+	if p.Priority != nil {
+		err = modules.Check("priority", "must be from 1 to 10", *p.Priority >= 1 && *p.Priority <= 10)
+	}
+	if p.Timeout != nil {
+		err = modules.FirstError(err, modules.Check("timeout", "must be at least 1ms", *p.Timeout >= time.Millisecond))
+	}
+	for _, rate := range []struct {
+		field string
+		value *float64
+	}{{"accuracy", p.Accuracy}, {"false_positive_rate", p.FalsePositiveRate}, {"precision", p.Precision}, {"recall", p.Recall}} {
+		if rate.value != nil {
+			err = modules.FirstError(err, modules.CheckShare(rate.field, *rate.value))
+		}
+	}
+	return err
+}
+
+const setMethodSQL = `
+insert into verification.methods as m (method_type, enabled, priority, timeout_ms, config, accuracy_rate, false_positive_rate, precision_rate, recall_rate)
+values (@method, coalesce(@enabled::bool, true), coalesce(@priority::int, 1), coalesce(@timeout_ms::bigint, 10000), coalesce(@config::text::jsonb, '{}'),
+    @accuracy::float8, @false_positive::float8, @precision::float8, @recall::float8)
+on conflict (method_type) do update set
+    enabled             = coalesce(@enabled::bool, m.enabled),
+    priority            = coalesce(@priority::int, m.priority),
+    timeout_ms          = coalesce(@timeout_ms::bigint, m.timeout_ms),
+    config              = coalesce(@config::text::jsonb, m.config),
+    accuracy_rate       = coalesce(@accuracy::float8, m.accuracy_rate),
+    false_positive_rate = coalesce(@false_positive::float8, m.false_positive_rate),
+    precision_rate      = coalesce(@precision::float8, m.precision_rate),
+    recall_rate         = coalesce(@recall::float8, m.recall_rate)`
+
+// SetMethod changes how a method is set up, for all tenants. It needs none.
+func (c *Client) SetMethod(ctx context.Context, method MethodType, p MethodPatch) error {
+	args := pgx.NamedArgs{
+		"method": method, "enabled": p.Enabled, "priority": p.Priority, "timeout_ms": nil, "config": nil, "accuracy": p.Accuracy,
+		"false_positive": p.FalsePositiveRate, "precision": p.Precision, "recall": p.Recall,
+	}
+	err := modules.FirstError(modules.CheckEnum("method", method, methodTypes), p.validate())
+	if p.Timeout != nil {
+		args["timeout_ms"] = p.Timeout.Milliseconds()
+	}
+	if p.Config != nil {
+		config, configErr := modules.EncodeJSON("config", p.Config)
+		args["config"], err = config, modules.FirstError(err, configErr)
+	}
+	if err != nil {
+		return wrap("set method", err)
+	}
+	_, err = c.db.Exec(shared(ctx), setMethodSQL, args)
+	return wrap("set method", err)
+}
+
+// MethodPerformance is how a method is set up, and how it works for all tenants.
+type MethodPerformance struct {
+	Type              MethodType     `json:"type"`
+	Enabled           bool           `json:"enabled"`
+	Priority          int            `json:"priority"`
+	Timeout           time.Duration  `json:"timeout_ns"`
+	Config            map[string]any `json:"config"`
+	Total             int64          `json:"total"`
+	Succeeded         int64          `json:"succeeded"`
+	Failed            int64          `json:"failed"`
+	SuccessRate       float64        `json:"success_rate"`           // 0 to 1, 0 without a run
+	AvgProcessingTime time.Duration  `json:"avg_processing_time_ns"` // 0 without a run
+	Accuracy          *float64       `json:"accuracy"`               // 0 to 1; nil: not known
+	FalsePositiveRate *float64       `json:"false_positive_rate"`
+	Precision         *float64       `json:"precision"`
+	Recall            *float64       `json:"recall"`
+	LastUsedAt        *time.Time     `json:"last_used_at"`
+	LastErrorAt       *time.Time     `json:"last_error_at"`
+	LastError         *string        `json:"last_error"`
+}
+
+const methodPerformanceSQL = `
+select m.method_type as type, m.enabled, m.priority, m.timeout_ms * interval '1 millisecond' as timeout, m.config,
+       m.total_requests as total, m.successful_requests as succeeded, m.failed_requests as failed,
+       coalesce(m.successful_requests::float8 / nullif(m.total_requests, 0), 0) as success_rate,
+       coalesce(m.total_processing_time_ms / nullif(m.total_requests, 0), 0) * interval '1 millisecond' as avg_processing_time,
+       m.accuracy_rate as accuracy, m.false_positive_rate, m.precision_rate as precision, m.recall_rate as recall,
+       m.last_used_at, m.last_error_at, m.last_error_message as last_error
+from verification.methods m order by m.priority, m.method_type`
+
+// MethodPerformance returns all methods, in the order of their priority. It needs
+// no tenant.
+func (c *Client) MethodPerformance(ctx context.Context) ([]MethodPerformance, error) {
+	out, err := modules.Many[MethodPerformance](shared(ctx), c.db, methodPerformanceSQL, nil)
+	return out, wrap("method performance", err)
+}

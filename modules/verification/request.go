@@ -1,0 +1,116 @@
+package verification
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// DefaultTimeout is that of a request that names none.
+const DefaultTimeout = 30 * time.Second
+
+// Request is something to be verified.
+type Request struct {
+	ID       string         `json:"id"` // the caller's, 1 to 255 bytes
+	Content  string         `json:"content"`
+	Source   *string        `json:"source"`
+	Context  *string        `json:"context"`
+	Priority Priority       `json:"priority"`   // default Medium
+	Timeout  time.Duration  `json:"timeout_ns"` // from 1 ms, kept in ms; default DefaultTimeout
+	Types    []MethodType   `json:"types"`
+	Metadata map[string]any `json:"metadata"`
+}
+
+func (r Request) validate() error {
+	return modules.FirstError(
+		modules.CheckID("id", r.ID),
+		r.validateQuestion(),
+		modules.CheckOptional("context", r.Context),
+		modules.CheckEnum("priority", cmp.Or(r.Priority, Medium), priorities),
+		modules.Check("timeout", "must be at least 1ms, and 0 for the default", r.Timeout == 0 || r.Timeout >= time.Millisecond),
+	)
+}
+
+// validateQuestion is for what the cache's key is made of.
+func (r Request) validateQuestion() error {
+	err := modules.FirstError(modules.CheckText("content", r.Content, math.MaxInt32), modules.CheckOptional("source", r.Source))
+	for _, t := range r.Types {
+		err = modules.FirstError(err, modules.CheckEnum("types", t, methodTypes))
+	}
+	return err
+}
+
+// CacheKey is the key of the request's result in the cache: the SHA-256, in hex,
+// of its content, source and types, in whatever order these are.
+func (r Request) CacheKey() string {
+	types := slices.Sorted(slices.Values(r.Types))
+	// A struct of texts can always be encoded.
+	raw, _ := json.Marshal(struct {
+		Content string   `json:"content"`
+		Source  *string  `json:"source"`
+		Types   []string `json:"types"`
+	}{r.Content, r.Source, list(types)})
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// list returns values as text, never nil: nil would be null.
+func list[T ~string](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+const saveRequestSQL = `
+insert into verification.requests as r (id, content, source, context, priority, timeout_ms, verification_types, metadata, cache_key)
+values (@id, @content, @source::text, @context::text, @priority, @timeout_ms::bigint, @types::text[], @metadata::text::jsonb, @cache_key)
+on conflict (tenant_id, id) do update set
+    content = excluded.content, source = excluded.source, context = excluded.context, priority = excluded.priority, timeout_ms = excluded.timeout_ms,
+    verification_types = excluded.verification_types, metadata = excluded.metadata, cache_key = excluded.cache_key
+where r.status = 'pending'`
+
+// SaveRequest adds a request, in status Pending. One of the same id that is still
+// pending gets what is new in r, and keeps its place; in any other status it is an
+// ErrStatus.
+func (c *Client) SaveRequest(ctx context.Context, r Request) error {
+	metadata, err := modules.EncodeJSON("metadata", r.Metadata)
+	if err := modules.FirstError(r.validate(), err); err != nil {
+		return wrap("save request", err)
+	}
+	tag, err := c.db.Exec(ctx, saveRequestSQL, pgx.NamedArgs{
+		"id": r.ID, "content": r.Content, "source": r.Source, "context": r.Context, "priority": cmp.Or(r.Priority, Medium),
+		"timeout_ms": cmp.Or(r.Timeout, DefaultTimeout).Milliseconds(), "types": list(r.Types), "metadata": metadata, "cache_key": r.CacheKey(),
+	})
+	if err == nil && tag.RowsAffected() == 0 {
+		err = inStatus("not pending any more")
+	}
+	return wrap("save request", err)
+}
+
+const pendingSQL = `
+select r.id, r.content, r.source, r.context, r.priority, r.timeout_ms * interval '1 millisecond' as timeout,
+       r.verification_types as types, r.metadata
+from verification.requests r where r.status = 'pending'
+order by case r.priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end, r.created_at, r.id
+limit @limit::int`
+
+// Pending returns the requests that nobody has begun with, the most urgent first,
+// among equals the oldest; limit is from 1 to 1000.
+func (c *Client) Pending(ctx context.Context, limit int) ([]Request, error) {
+	if err := modules.Check("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
+		return nil, wrap("pending", err)
+	}
+	out, err := modules.Many[Request](ctx, c.db, pendingSQL, pgx.NamedArgs{"limit": limit})
+	return out, wrap("pending", err)
+}

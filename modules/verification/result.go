@@ -1,0 +1,213 @@
+package verification
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// Result is what the verification of a request came to.
+type Result struct {
+	RequestID      string         `json:"request_id"`
+	Verdict        Verdict        `json:"verdict"`
+	Confidence     float64        `json:"confidence"` // 0 to 1
+	Reasoning      []string       `json:"reasoning"`
+	Supporting     []Evidence     `json:"supporting"`
+	Contradicting  []Evidence     `json:"contradicting"`
+	Methods        []MethodResult `json:"methods"`
+	ProcessingTime time.Duration  `json:"processing_time_ns"` // kept in ms
+	Error          *string        `json:"error"`              // set: the request has failed
+	ErrorCode      *string        `json:"error_code"`         // at most 50 bytes
+
+	// The rest is the database's; SaveResult ignores it.
+	ID              string    `json:"id"`               // a UUID
+	EvidenceQuality *float64  `json:"evidence_quality"` // the mean of relevance times credibility; nil: there is no evidence
+	Consensus       *float64  `json:"consensus"`        // the share of the methods without an error that came to the verdict; nil: there is none
+	CreatedAt       time.Time `json:"created_at"`
+}
+
+// MethodResult is what one method came to.
+type MethodResult struct {
+	Method         MethodType     `json:"method"`
+	Verdict        Verdict        `json:"verdict"`
+	Confidence     float64        `json:"confidence"` // 0 to 1
+	Reasoning      []string       `json:"reasoning"`
+	ProcessingTime time.Duration  `json:"processing_time_ns"`
+	EvidenceCount  int            `json:"evidence_count"`
+	Err            *string        `json:"err"` // set: the method has failed
+	Metadata       map[string]any `json:"metadata"`
+}
+
+func (m MethodResult) validate() error {
+	return modules.FirstError(
+		modules.CheckEnum("method", m.Method, methodTypes),
+		modules.CheckEnum("verdict", m.Verdict, verdicts),
+		modules.CheckShare("confidence", m.Confidence),
+		modules.CheckStorable("reasoning", m.Reasoning...),
+		checkDuration("processing_time", m.ProcessingTime),
+		modules.CheckInt32("evidence_count", m.EvidenceCount, 0),
+		modules.CheckOptional("err", m.Err),
+	)
+}
+
+// validate is for all but the request's id and the evidence.
+func (r Result) validate() error {
+	err := modules.FirstError(
+		modules.CheckEnum("verdict", r.Verdict, verdicts),
+		modules.CheckShare("confidence", r.Confidence),
+		modules.CheckStorable("reasoning", r.Reasoning...),
+		checkDuration("processing_time", r.ProcessingTime),
+		modules.CheckOptional("error", r.Error),
+		checkErrorCode(r.ErrorCode),
+	)
+	for i, m := range r.Methods {
+		if methodErr := m.validate(); methodErr != nil {
+			err = modules.FirstError(err, fmt.Errorf("method %d: %w", i, methodErr))
+		}
+	}
+	return err
+}
+
+// evidence is all of it; each piece says which side it is on.
+func (r Result) evidence() []Evidence {
+	out := make([]Evidence, 0, len(r.Supporting)+len(r.Contradicting))
+	for _, e := range r.Supporting {
+		e.Supporting = true
+		out = append(out, e)
+	}
+	for _, e := range r.Contradicting {
+		e.Supporting = false
+		out = append(out, e)
+	}
+	return out
+}
+
+// consensus is the share of the methods without an error that agree with the
+// verdict.
+func (r Result) consensus() *float64 {
+	var agreed, asked float64
+	for _, m := range r.Methods {
+		if m.Err != nil {
+			continue
+		}
+		asked++
+		if m.Verdict == r.Verdict {
+			agreed++
+		}
+	}
+	if asked == 0 {
+		return nil
+	}
+	share := agreed / asked
+	return &share
+}
+
+// saveResultSQL locks the request first, and the methods in the order of their
+// names. The clock is read once the request is locked: of two results the one that
+// is saved later is the newer.
+var saveResultSQL = `
+with request as (
+    select r.tenant_id, r.id, r.status from verification.requests r where r.id = @request_id for no key update
+), saved as (
+    insert into verification.results (request_id, verdict, confidence, reasoning, verification_methods, processing_time_ms, created_at,
+        evidence_quality_score, consensus_strength, error_message, error_code)
+    select q.id, @verdict, @confidence::float8, @reasoning::text[], @method_results::text::jsonb, @processing_ms::bigint, clock_timestamp(),
+           (select avg(e.relevance * e.credibility) from unnest(@relevances::float8[], @credibilities::float8[]) as e(relevance, credibility)),
+           @consensus::float8, @error::text, @error_code::text
+    from request q where q.status <> 'cancelled'
+    returning id, request_id
+), closed as (
+    update verification.requests r set
+        status             = case when @error::text is null then 'completed' else 'failed' end,
+        completed_at       = now(),
+        processing_time_ms = @processing_ms::bigint,
+        error_message      = @error::text,
+        error_code         = @error_code::text
+    from request q, saved where r.tenant_id = q.tenant_id and r.id = q.id
+), given as (` + insertEvidence("saved") + `
+), counted as (` + countRunsSQL + `
+    from saved, unnest(@run_methods::text[], @run_successes::bool[], @run_ms::float8[], @run_errors::text[])
+        with ordinality as run(method, success, ms, error, place)` + countedRunsSQL + `
+)
+select request.status as before, coalesce(saved.id::text, '') as id from request left join saved on true`
+
+// SaveResult adds the result of a request, with its evidence, and returns its id, a
+// UUID. In the same transaction, and one round trip, the request is completed, or
+// failed when the result has an error, and the methods' figures count its methods.
+// A missing request is ErrRequestNotFound, a cancelled one ErrStatus.
+func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
+	methods, methodsErr := modules.EncodeJSON("methods", r.Methods)
+	args, evidenceErr := evidenceArgs(r.evidence())
+	if err := modules.FirstError(modules.CheckID("request_id", r.RequestID), r.validate(), methodsErr, evidenceErr); err != nil {
+		return "", wrap("save result", err)
+	}
+	args["request_id"], args["verdict"], args["confidence"], args["reasoning"] = r.RequestID, r.Verdict, r.Confidence, list(r.Reasoning)
+	args["method_results"], args["processing_ms"], args["consensus"] = methods, r.ProcessingTime.Milliseconds(), r.consensus()
+	args["error"], args["error_code"] = r.Error, r.ErrorCode
+	runArgs(args, r.Methods)
+	type row struct {
+		Before Status
+		ID     string
+	}
+	saved, err := modules.One[row](ctx, c.db, saveResultSQL, args)
+	err = orMissing(err, ErrRequestNotFound)
+	if err == nil && saved.ID == "" {
+		err = inStatus(saved.Before)
+	}
+	return saved.ID, wrap("save result", err)
+}
+
+const resultSQL = `
+select r.id::text as id, r.request_id, r.verdict, r.confidence, r.reasoning, r.verification_methods as methods,
+       r.processing_time_ms * interval '1 millisecond' as processing_time, r.error_message as error, r.error_code,
+       r.evidence_quality_score as evidence_quality, r.consensus_strength as consensus, r.created_at,
+       coalesce((
+           select jsonb_agg(jsonb_build_object(
+               'id', e.id, 'source', coalesce(e.source_url, ''), 'content', coalesce(e.content_excerpt, ''), 'relevance', e.relevance_score,
+               'credibility', e.credibility_score, 'supporting', e.supporting_claim, 'type', e.evidence_type, 'method', e.verification_method,
+               'title', e.source_title, 'publisher', e.source_publisher,
+               'published_at', to_char(e.publish_date at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+               'verified_at', to_char(e.access_date at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'metadata', e.metadata) order by e.seq)
+           from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id), '[]') as evidence
+from verification.results r where r.request_id = @request_id order by r.created_at desc, r.id desc limit 1`
+
+// Result returns the newest result of a request with its evidence, in the order
+// in which that was given, or ErrResultNotFound. Evidence has its times in UTC.
+func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
+	if err := modules.CheckID("request_id", requestID); err != nil {
+		return Result{}, wrap("result", err)
+	}
+	type row struct {
+		ID, RequestID              string
+		Verdict                    Verdict
+		Confidence                 float64
+		Reasoning                  []string
+		Methods                    []MethodResult
+		ProcessingTime             time.Duration
+		Error, ErrorCode           *string
+		EvidenceQuality, Consensus *float64
+		CreatedAt                  time.Time
+		Evidence                   []Evidence
+	}
+	r, err := modules.One[row](ctx, c.db, resultSQL, pgx.NamedArgs{"request_id": requestID})
+	if err != nil {
+		return Result{}, wrap("result", orMissing(err, ErrResultNotFound))
+	}
+	out := Result{
+		RequestID: r.RequestID, Verdict: r.Verdict, Confidence: r.Confidence, Reasoning: r.Reasoning, Methods: r.Methods,
+		Supporting: []Evidence{}, Contradicting: []Evidence{}, ProcessingTime: r.ProcessingTime, Error: r.Error, ErrorCode: r.ErrorCode,
+		ID: r.ID, EvidenceQuality: r.EvidenceQuality, Consensus: r.Consensus, CreatedAt: r.CreatedAt,
+	}
+	for _, e := range r.Evidence {
+		if e.Supporting {
+			out.Supporting = append(out.Supporting, e)
+		} else {
+			out.Contradicting = append(out.Contradicting, e)
+		}
+	}
+	return out, nil
+}

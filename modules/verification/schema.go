@@ -1,0 +1,27 @@
+package verification
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations returns the schema's goose migrations.
+func Migrations() fs.FS { return migrations }
+
+var schema = modules.Schema{
+	Source: name, Migrations: migrations,
+	Tables: []string{
+		"verification.requests", "verification.results", "verification.evidence", "verification.methods",
+		"verification.cache", "verification.cache_counters",
+	},
+}
+
+// CheckSchema returns a modules.ErrSchema when a table or a migration is missing,
+// or when the pool's role may not use one of them. OnStart calls it.
+func (c *Client) CheckSchema(ctx context.Context) error { return schema.Check(ctx, c.db) }

@@ -1,0 +1,88 @@
+package verification
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// StatusDetails are what SetRequestStatus may store with a status; nil keeps what
+// is there.
+type StatusDetails struct {
+	ProcessingTime *time.Duration // kept in ms
+	Error          *string
+	ErrorCode      *string // at most 50 bytes
+}
+
+func (d StatusDetails) validate() error {
+	err := modules.FirstError(modules.CheckOptional("error", d.Error), checkErrorCode(d.ErrorCode))
+	if d.ProcessingTime != nil {
+		err = modules.FirstError(err, checkDuration("processing_time", *d.ProcessingTime))
+	}
+	return err
+}
+
+func checkErrorCode(code *string) error {
+	if code == nil {
+		return nil
+	}
+	return modules.FirstError(modules.CheckStorable("error_code", *code), modules.Check("error_code", "must be at most 50 bytes", len(*code) <= 50))
+}
+
+func checkDuration(field string, d time.Duration) error {
+	return modules.Check(field, "must not be negative", d >= 0)
+}
+
+// before are the statuses from which a request may come into another.
+var before = map[Status][]Status{
+	Processing: {Pending, Processing},
+	Completed:  {Processing},
+	Failed:     {Processing},
+	Cancelled:  {Pending, Processing},
+}
+
+const setRequestStatusSQL = `
+with request as (
+    select r.tenant_id, r.id, r.status from verification.requests r where r.id = @id for no key update
+), moved as (
+    update verification.requests r set
+        status             = @status::text,
+        started_at         = case when @status::text = 'processing' then coalesce(r.started_at, now()) else r.started_at end,
+        completed_at       = case when @status::text = 'processing' then r.completed_at else now() end,
+        processing_time_ms = coalesce(@processing_ms::bigint, r.processing_time_ms),
+        error_message      = coalesce(@error::text, r.error_message),
+        error_code         = coalesce(@error_code::text, r.error_code)
+    from request q where r.tenant_id = q.tenant_id and r.id = q.id and q.status = any(@before::text[])
+    returning r.id
+)
+select request.status as before, moved.id is not null as moved from request left join moved on true`
+
+// SetRequestStatus moves a request on: from Pending to Processing, from there to
+// Completed or Failed, and from both to Cancelled. Any other move is an ErrStatus,
+// but Processing may be set again; a missing request is ErrRequestNotFound. The
+// first Processing stamps the start, each end its time.
+func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status, d StatusDetails) error {
+	err := modules.FirstError(modules.CheckID("id", id), modules.CheckEnum("status", status, statuses), d.validate())
+	if err != nil {
+		return wrap("set request status", err)
+	}
+	type row struct {
+		Before Status
+		Moved  bool
+	}
+	args := pgx.NamedArgs{
+		"id": id, "status": status, "processing_ms": nil, "error": d.Error, "error_code": d.ErrorCode, "before": list(before[status]),
+	}
+	if d.ProcessingTime != nil {
+		args["processing_ms"] = d.ProcessingTime.Milliseconds()
+	}
+	r, err := modules.One[row](ctx, c.db, setRequestStatusSQL, args)
+	err = orMissing(err, ErrRequestNotFound)
+	if err == nil && !r.Moved {
+		err = inStatus(r.Before)
+	}
+	return wrap("set request status", err)
+}
