@@ -1,6 +1,10 @@
 package fxdb_test
 
 import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,87 +17,109 @@ import (
 )
 
 // BenchmarkTenant reads one row of a tenant's by its key, in each way that there is,
-// on loopback and over 1 ms of network, and counts what each takes on the wire. The
-// first way has no policy: it names the tenant in its WHERE.
+// and counts what each takes on the wire: on loopback, one at a time and by more
+// goroutines than the processors can serve, and over 1 ms of network. The first way
+// has no policy: it names the tenant in its WHERE.
 func BenchmarkTenant(b *testing.B) {
-	for name, delay := range map[string]time.Duration{"loopback": 0, "network 1ms": time.Millisecond} {
-		b.Run(name, func(b *testing.B) {
-			w := newWire(b, delay)
-			owner := testkit.Owner(b, w.db)
-			_, err := owner.Exec(b.Context(), `
+	for _, c := range []struct {
+		name            string
+		delay           time.Duration
+		goroutines, run int
+	}{
+		{"loopback", 0, 1, 200},
+		{"loopback, 8 goroutines", 0, 8, 50},
+		{"network 1ms", time.Millisecond, 1, 20},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			w := newWire(b, c.delay)
+			_, err := testkit.Owner(b, w.db).Exec(b.Context(), `
 				create table notes.open (tenant_id text, id bigint, body text, primary key (tenant_id, id));
-				insert into notes.open select 't' || n % 100, n, 'body ' || n from generate_series(1, 20000) n;
+				insert into notes.open select 't' || n % 100, n, 'body ' || n from generate_series(1, 200000) n;
 				alter table notes.notes no force row level security;
 				insert into notes.notes (tenant_id, id, body) overriding system value select tenant_id, id, body from notes.open;
 				alter table notes.notes force row level security;
 				grant select on notes.open to public; analyze notes.open, notes.notes;`)
 			require.NoError(b, err)
-			url := w.URL
-			if delay == 0 {
-				url = w.db.Pool().Config().ConnString() // no proxy in between
+			if c.delay == 0 {
+				w.URL = w.db.Pool().Config().ConnString() // no proxy in between
 			}
-			cfg, err := pgxpool.ParseConfig(url)
+			cfg, err := pgxpool.ParseConfig(w.URL)
 			require.NoError(b, err)
-			cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: url}).ConnConfig.RuntimeParams // as in pools
+			cfg.MaxConns = int32(2 * c.goroutines) // nobody waits
+			cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: w.URL}).ConnConfig.RuntimeParams // as in pools
 			pool, err := pgxpool.NewWithConfig(b.Context(), cfg)
 			require.NoError(b, err)
 			b.Cleanup(pool.Close)
-			w.URL = url
-			db := w.open(b)
+			db := w.open(b, func(cfg *fxdb.Config) { cfg.PoolMax = 2 * c.goroutines })
 
 			const (
 				set    = "select set_config('app.current_tenant', $1, true)"
 				scoped = "select body from notes.notes where id = $1"
 			)
-			ctx, acme := b.Context(), as(b, "t7")
-			var body string
+			ctx := b.Context()
+			tenants := make([]context.Context, 100)
+			for i := range tenants {
+				tenants[i] = as(b, "t"+strconv.Itoa(i))
+			}
+			// of reads somebody's row and checks it.
+			of := func(read func(tenant context.Context, name string, id int, body *string) error) func() error {
+				return func() error {
+					id := 1 + rand.IntN(200000)
+					var body string
+					err := read(tenants[id%100], "t"+strconv.Itoa(id%100), id, &body)
+					if err == nil && body != "body "+strconv.Itoa(id) {
+						err = fmt.Errorf("row %d has %q", id, body)
+					}
+					return err
+				}
+			}
 			ways := []way{
-				{"plain", func() error {
-					return pool.QueryRow(ctx, "select body from notes.open where tenant_id = $1 and id = $2", "t7", 7).Scan(&body)
-				}},
-				{"begin-set-query-commit", func() error {
+				{"plain", of(func(_ context.Context, name string, id int, body *string) error {
+					return pool.QueryRow(ctx, "select body from notes.open where tenant_id = $1 and id = $2", name, id).Scan(body)
+				})},
+				{"begin-set-query-commit", of(func(_ context.Context, name string, id int, body *string) error {
 					return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-						if _, err := tx.Exec(ctx, set, "t7"); err != nil {
+						if _, err := tx.Exec(ctx, set, name); err != nil {
 							return err
 						}
-						return tx.QueryRow(ctx, scoped, 7).Scan(&body)
+						return tx.QueryRow(ctx, scoped, id).Scan(body)
 					})
-				}},
-				{"session", func() error {
+				})},
+				{"session", of(func(_ context.Context, name string, id int, body *string) error {
 					return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-						if _, err := conn.Exec(ctx, "select set_config('app.current_tenant', $1, false)", "t7"); err != nil {
+						if _, err := conn.Exec(ctx, "select set_config('app.current_tenant', $1, false)", name); err != nil {
 							return err
 						}
-						return conn.QueryRow(ctx, scoped, 7).Scan(&body)
+						return conn.QueryRow(ctx, scoped, id).Scan(body)
 					})
-				}},
-				{"pgx.Batch", func() error {
+				})},
+				{"pgx.Batch", of(func(_ context.Context, name string, id int, body *string) error {
 					batch := &pgx.Batch{}
-					batch.Queue(set, "t7")
-					batch.Queue(scoped, 7)
+					batch.Queue(set, name)
+					batch.Queue(scoped, id)
 					br := pool.SendBatch(ctx, batch)
 					_, err := br.Exec()
 					if err == nil {
-						err = br.QueryRow().Scan(&body)
+						err = br.QueryRow().Scan(body)
 					}
 					if closeErr := br.Close(); err == nil {
 						err = closeErr
 					}
 					return err
-				}},
-				{"onepool", func() error { return db.QueryRow(acme, scoped, 7).Scan(&body) }},
+				})},
+				{"onepool", of(func(tenant context.Context, _ string, id int, body *string) error {
+					return db.QueryRow(tenant, scoped, id).Scan(body)
+				})},
 			}
 			flights := make([]float64, len(ways))
 			for i, way := range ways {
-				require.NoError(b, way.do())
-				if delay > 0 {
+				require.NoError(b, way.do(), way.name)
+				if c.delay > 0 {
 					flights[i] = float64(w.during(b, way.do))
 				}
-				require.Equal(b, "body 7", body, way.name)
-				body = ""
 			}
-			compare(b, 20, ways...)
-			if delay > 0 {
+			compare(b, c.goroutines, c.run, ways...)
+			if c.delay > 0 {
 				for i, way := range ways {
 					b.ReportMetric(flights[i], way.name+"-flights")
 				}

@@ -2,11 +2,14 @@ package fxdb_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/testkit"
@@ -20,10 +23,11 @@ func pools(b *testing.B) (*pgxpool.Pool, *fxdb.DB) {
 	require.NoError(b, err)
 	// The same limits on the server: they cost there, not here.
 	cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: url}).ConnConfig.RuntimeParams
+	cfg.MaxConns = 8
 	bare, err := pgxpool.NewWithConfig(b.Context(), cfg)
 	require.NoError(b, err)
 	b.Cleanup(bare.Close)
-	db, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMax: 4})
+	db, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMax: 8})
 	require.NoError(b, err)
 	b.Cleanup(func() { db.Close(context.Background()) })
 	return bare, db
@@ -35,31 +39,46 @@ type way struct {
 	do   func() error
 }
 
-// compare times the ways in turns, so that whatever else the machine does meets
-// all of them, run times each so that reading the clock does not count, and
-// reports each one's time as a multiple of the first one's.
-func compare(b *testing.B, run int, ways ...way) {
+// compare runs the ways in turns, each time run times on each goroutine, and reports
+// each one's median time of an operation, and as a multiple of the first one's in the
+// same turn: a burst of something else on the machine spoils a turn, not the median.
+// Too short a run counts the caches that the other ways' backends left cold.
+func compare(b *testing.B, goroutines, run int, ways ...way) {
 	b.Helper()
-	spent := make([]time.Duration, len(ways))
+	spent := make([][]float64, len(ways)) // ns, by turn
 	for b.Loop() {
 		for i, w := range ways {
+			var all errgroup.Group
 			began := time.Now()
-			for range run {
-				if err := w.do(); err != nil {
-					b.Fatal(w.name, err)
-				}
+			for range goroutines {
+				all.Go(func() (err error) {
+					for n := 0; n < run && err == nil; n++ {
+						err = w.do()
+					}
+					return err
+				})
 			}
-			spent[i] += time.Since(began)
+			require.NoError(b, all.Wait(), w.name)
+			spent[i] = append(spent[i], float64(time.Since(began).Nanoseconds())/float64(run*goroutines))
 		}
 	}
 	b.ReportMetric(0, "ns/op")
 	for i, w := range ways {
-		b.ReportMetric(float64(spent[i].Nanoseconds())/float64(b.N*run), w.name+"-ns")
+		ratios := make([]float64, len(spent[i]))
+		for turn, ns := range spent[i] {
+			ratios[turn] = ns / spent[0][turn]
+		}
+		b.ReportMetric(median(spent[i]), w.name+"-ns")
 		if i > 0 {
-			b.ReportMetric(spent[i].Seconds()/spent[0].Seconds(), w.name+"/"+ways[0].name)
+			b.ReportMetric(median(ratios), w.name+"/"+ways[0].name)
 		}
 		b.ReportMetric(testing.AllocsPerRun(1000, func() { _ = w.do() }), w.name+"-allocs")
 	}
+}
+
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[len(sorted)/2]
 }
 
 // BenchmarkAcquire takes a connection and gives it back.
@@ -75,16 +94,20 @@ func BenchmarkAcquire(b *testing.B) {
 			return err
 		}
 	}
-	compare(b, 64, way{"bare", acquire(bare.Acquire)}, way{"onepool", acquire(db.Acquire)})
+	compare(b, 1, 1000, way{"bare", acquire(bare.Acquire)}, way{"onepool", acquire(db.Acquire)})
 }
 
-// BenchmarkQueryRow reads one row by one round trip, with and without a tenant.
+// BenchmarkQueryRow reads one row by one round trip, with and without a tenant, on fewer
+// goroutines than there are connections.
 func BenchmarkQueryRow(b *testing.B) {
 	bare, db := pools(b)
 	ctx, acme := b.Context(), as(b, "acme")
-	var n int
-	compare(b, 1,
-		way{"bare", func() error { return bare.QueryRow(ctx, "select $1::int", 1).Scan(&n) }},
-		way{"onepool", func() error { return db.QueryRow(ctx, "select $1::int", 1).Scan(&n) }},
-		way{"tenant", func() error { return db.QueryRow(acme, "select $1::int", 1).Scan(&n) }})
+	read := func(row pgx.Row) error {
+		var n int
+		return row.Scan(&n)
+	}
+	compare(b, 4, 100,
+		way{"bare", func() error { return read(bare.QueryRow(ctx, "select $1::int", 1)) }},
+		way{"onepool", func() error { return read(db.QueryRow(ctx, "select $1::int", 1)) }},
+		way{"tenant", func() error { return read(db.QueryRow(acme, "select $1::int", 1)) }})
 }
