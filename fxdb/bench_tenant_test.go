@@ -45,7 +45,7 @@ func BenchmarkTenant(b *testing.B) {
 			}
 			cfg, err := pgxpool.ParseConfig(w.URL)
 			require.NoError(b, err)
-			cfg.MaxConns = int32(2 * c.goroutines) // nobody waits
+			cfg.MaxConns = int32(2 * c.goroutines)                                                              // nobody waits
 			cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: w.URL}).ConnConfig.RuntimeParams // as in pools
 			pool, err := pgxpool.NewWithConfig(b.Context(), cfg)
 			require.NoError(b, err)
