@@ -26,7 +26,7 @@ func TestTheHeadroomGoesWhenTheOthersDo(t *testing.T) {
 		quiet, busy := ctl.Client("quiet"), ctl.Client("busy")
 		require.True(t, quiet.TryAcquire(""))
 		<-time.After(time.Hour) // it may hold one as long as it likes
-		quiet.Release("")
+		quiet.Release("", 0)
 		began := time.Now()
 		for range 7 {
 			require.True(t, busy.TryAcquire(""))
@@ -37,7 +37,7 @@ func TestTheHeadroomGoesWhenTheOthersDo(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(began), 500*time.Millisecond)
 
 		for range 8 {
-			busy.Release("")
+			busy.Release("", 0)
 		}
 		<-time.After(400 * time.Millisecond)
 		assert.True(t, ticks(ctl))
@@ -46,7 +46,7 @@ func TestTheHeadroomGoesWhenTheOthersDo(t *testing.T) {
 		for range 8 {
 			assert.True(t, quiet.TryAcquire(""), "the other one has gone")
 		}
-		quiet.Release("")
+		quiet.Release("", 0)
 		assert.True(t, ticks(ctl))
 	})
 }
@@ -66,7 +66,7 @@ func TestARefusalIsAUse(t *testing.T) {
 			require.False(t, other.TryAcquire(""))
 			<-time.After(200 * time.Millisecond)
 		}
-		busy.Release("")
+		busy.Release("", 0)
 		require.False(t, busy.TryAcquire(""), "it is kept for the other")
 		require.True(t, other.TryAcquire(""))
 	})
@@ -80,10 +80,10 @@ func TestCloseEndsTheTimer(t *testing.T) {
 	c := ctl.Client("a")
 	require.True(t, c.TryAcquire(""))
 	require.True(t, c.TryAcquire(""))
-	c.Release("")
+	c.Release("", 0)
 	require.True(t, ticks(ctl))
 	ctl.Close()
-	c.Release("")
+	c.Release("", 0)
 	assert.False(t, ctl.timer.Stop(), "it is not running")
 
 	ctl, err = New(Config{Capacity: 2})
@@ -91,7 +91,7 @@ func TestCloseEndsTheTimer(t *testing.T) {
 	c = ctl.Client("a")
 	require.True(t, c.TryAcquire(""))
 	ctl.Close()
-	c.Release("")
+	c.Release("", 0)
 	assert.Nil(t, ctl.timer)
 }
 
@@ -108,7 +108,7 @@ func TestNothingIsAllocated(t *testing.T) {
 			if !c.TryAcquire(tenant) {
 				t.Error("refused")
 			}
-			c.Release(tenant)
+			c.Release(tenant, 0)
 		}))
 	}
 }

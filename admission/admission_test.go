@@ -63,8 +63,8 @@ func TestCloseFailsAllWaitersAtOnce(t *testing.T) {
 	}
 	require.ErrorIs(t, c.Acquire(context.Background(), ""), admission.ErrClosed)
 	assert.False(t, c.TryAcquire(""))
-	c.Release("acme")
-	c.Release("")
+	c.Release("acme", 0)
+	c.Release("", 0)
 	ctl.Close()
 	s := ctl.Stats()
 	assert.Equal(t, 2, s.Free)
@@ -80,9 +80,9 @@ func TestAnEndedContextGivesItsError(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, c.Acquire(ctx, "acme"), context.DeadlineExceeded)
 	require.ErrorIs(t, c.Acquire(ctx, "acme"), context.DeadlineExceeded, "it had ended before")
-	c.Release("acme")
+	c.Release("acme", 0)
 	require.True(t, c.TryAcquire("acme"), "the permit is not lost")
-	c.Release("acme")
+	c.Release("acme", 0)
 }
 
 // brokenContext panics where it is asked for what Acquire needs to wait.
@@ -97,15 +97,15 @@ func TestAPanicTakesNoPermit(t *testing.T) {
 	require.True(t, c.TryAcquire(""))
 	assert.Panics(t, func() { _ = c.Acquire(brokenContext{t.Context()}, "") })
 	assert.Zero(t, ctl.Stats().Waiting)
-	c.Release("")
+	c.Release("", 0)
 
 	for _, tenant := range []string{"", "acme"} {
 		assert.PanicsWithValue(t, fmt.Sprintf(`admission: client "a" releases a permit for tenant %q that it does not hold`, tenant),
-			func() { c.Release(tenant) })
+			func() { c.Release(tenant, 0) })
 	}
 	require.True(t, c.TryAcquire("acme"), "and the controller goes on")
-	assert.Panics(t, func() { c.Release("") }, "of another tenant")
-	c.Release("acme")
+	assert.Panics(t, func() { c.Release("", 0) }, "of another tenant")
+	c.Release("acme", 0)
 	assert.Equal(t, 1, ctl.Stats().Free)
 }
 
@@ -138,7 +138,7 @@ func TestNoPermitIsLostOrInvented(t *testing.T) {
 							return
 						}
 					}
-					defer c.Release(tenant)
+					defer c.Release(tenant, 0)
 					if n := out.Add(1); n > capacity {
 						t.Errorf("%d of %d permits are out", n, capacity)
 					}
@@ -186,7 +186,7 @@ func TestEveryWaiterIsWoken(t *testing.T) {
 				if err := c.Acquire(context.Background(), tenant); err != nil {
 					t.Error(err)
 				}
-				c.Release(tenant)
+				c.Release(tenant, 0)
 			}
 		})
 	}

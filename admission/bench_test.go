@@ -17,7 +17,7 @@ func BenchmarkAdmissionUncontended(b *testing.B) {
 		if !c.TryAcquire("acme") {
 			b.Fatal("refused")
 		}
-		c.Release("acme")
+		c.Release("acme", 0)
 	}
 }
 
@@ -28,7 +28,7 @@ func BenchmarkAdmissionUncontendedNoTenant(b *testing.B) {
 		if !c.TryAcquire("") {
 			b.Fatal("refused")
 		}
-		c.Release("")
+		c.Release("", 0)
 	}
 }
 
@@ -48,7 +48,7 @@ func BenchmarkAdmissionUncontendedManyTenants(b *testing.B) {
 				if !c.TryAcquire(name) {
 					b.Fatal("refused")
 				}
-				c.Release(name)
+				c.Release(name, 0)
 			}
 		})
 	}
@@ -66,7 +66,7 @@ func BenchmarkAdmissionContended(b *testing.B) {
 				b.Error(err)
 				return
 			}
-			c.Release("acme")
+			c.Release("acme", 0)
 		}
 	})
 }

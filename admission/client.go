@@ -100,9 +100,10 @@ func (c *Client) leave(w *waiter) {
 	}
 }
 
-// Release returns a permit that was taken for tenant. It panics when this client and
-// this tenant hold none.
-func (c *Client) Release(tenant string) {
+// Release returns a permit that was taken for tenant and held for so long, which is
+// for Stats alone: 0 where nobody measured it. It panics when this client and this
+// tenant hold none.
+func (c *Client) Release(tenant string, held time.Duration) {
 	a := c.ctl
 	a.mu.Lock()
 	t := c.last
@@ -113,6 +114,8 @@ func (c *Client) Release(tenant string) {
 		a.mu.Unlock()
 		panic(fmt.Sprintf("admission: client %q releases a permit for tenant %q that it does not hold", c.name, tenant))
 	}
+	c.holds.add(held)
+	t.holds.add(held)
 	a.give(c, t)
 	a.mu.Unlock()
 }

@@ -85,7 +85,7 @@ func TestHeadroomIsAtMostAQuarter(t *testing.T) {
 		for i := range 6 { // active, and hold nothing
 			c := ctl.Client(fmt.Sprint("quiet", i))
 			require.True(t, c.TryAcquire(""))
-			c.Release("")
+			c.Release("", 0)
 		}
 		busy, got := ctl.Client("busy"), 0
 		for busy.TryAcquire("") {

@@ -7,7 +7,8 @@
 //	reports := ctl.Client("reports")
 //	err = reports.SetLimits(admission.Limits{Max: 8, Reserve: 1})
 //	if err := reports.Acquire(ctx, tenant); err != nil { ... }
-//	defer reports.Release(tenant)
+//	began := time.Now()
+//	defer func() { reports.Release(tenant, time.Since(began)) }()
 //
 // # Who is next
 //

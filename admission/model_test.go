@@ -175,7 +175,7 @@ func (m *model) real(o op) (granted int, err error) {
 		w.lane.client.leave(w)
 		a.waiters.Put(w)
 	case opRelease:
-		m.clients[o.c].Release(tenantName(o.t))
+		m.clients[o.c].Release(tenantName(o.t), 0)
 		if i := slices.IndexFunc(m.waiters, func(w *waiter) bool { return !w.queued }); o.late && i >= 0 {
 			w := m.waiters[i]
 			m.waiters = slices.Delete(m.waiters, i, i+1)

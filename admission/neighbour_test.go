@@ -46,7 +46,7 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 			}
 			waited := time.Since(asked)
 			<-time.After(hold)
-			c.Release("")
+			c.Release("", 0)
 			return waited
 		}
 		for i := range 200 {

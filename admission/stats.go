@@ -42,6 +42,8 @@ type Usage struct {
 	GaveUp        int64 // of these, without: the context had ended, or Close
 	WaitTotal     time.Duration
 	WaitMax       time.Duration
+	HoldTotal     time.Duration // as Release was told
+	HoldMax       time.Duration
 }
 
 // Stats returns the figures of this moment.
@@ -68,6 +70,7 @@ func (a *Controller) Stats() Stats {
 type tally struct {
 	held, waiting               int
 	granted, refused, wouldWait int64
+	holds                       holds
 	waits                       waits
 }
 
@@ -77,7 +80,15 @@ func (t *tally) usage() Usage {
 		Granted: t.granted, Refused: t.refused, WouldWait: t.wouldWait,
 		Waited: t.waits.n.Load(), GaveUp: t.waits.gaveUp.Load(),
 		WaitTotal: time.Duration(t.waits.total.Load()), WaitMax: time.Duration(t.waits.longest.Load()),
+		HoldTotal: t.holds.total, HoldMax: t.holds.longest,
 	}
+}
+
+type holds struct{ total, longest time.Duration }
+
+func (h *holds) add(d time.Duration) {
+	h.total += d
+	h.longest = max(h.longest, d)
 }
 
 // waits are counted by those who waited, after it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,9 +28,9 @@ func TestADryRunCountsAndLetsPass(t *testing.T) {
 	assert.Equal(t, 4, s.Clients[0].Held)
 	assert.Equal(t, -1, s.Free)
 	assert.Zero(t, s.Clients[0].Refused+s.Clients[0].Waited)
-	b.Release("globex")
+	b.Release("globex", 0)
 	for range 4 {
-		a.Release("acme")
+		a.Release("acme", 0)
 	}
 	assert.Equal(t, 4, ctl.Stats().Free)
 }
@@ -47,7 +48,7 @@ func TestStatsTellWhoWaited(t *testing.T) {
 	assert.Equal(t, admission.Usage{Held: 1, Granted: 1}, s.Clients[0].Usage)
 	assert.Equal(t, admission.Usage{Waiting: 1, Refused: 1}, s.Clients[1].Usage)
 	assert.Equal(t, admission.Usage{Waiting: 1, Refused: 1}, s.Tenants[1].Usage)
-	a.Release("acme")
+	a.Release("acme", 3*time.Second)
 	require.NoError(t, <-done)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +56,9 @@ func TestStatsTellWhoWaited(t *testing.T) {
 	waitFor(t, ctl, 1)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
-	b.Release("globex")
+	b.Release("globex", time.Second)
+	require.True(t, b.TryAcquire("globex"))
+	b.Release("globex", 2*time.Second)
 
 	s = ctl.Stats()
 	require.Len(t, s.Clients, 2)
@@ -64,11 +67,13 @@ func TestStatsTellWhoWaited(t *testing.T) {
 		c, tn := s.Clients[i], s.Tenants[i]
 		assert.Equal(t, names[0], c.Name)
 		assert.Equal(t, names[1], tn.Name)
-		assert.EqualValues(t, 1, c.Granted)
+		assert.EqualValues(t, 1+i, c.Granted)
 		assert.EqualValues(t, 1, c.Waited)
 		assert.EqualValues(t, 1-i, c.GaveUp)
 		assert.Positive(t, c.WaitTotal)
 		assert.Equal(t, c.WaitTotal, c.WaitMax)
+		assert.Equal(t, 3*time.Second, c.HoldTotal)
+		assert.Equal(t, []time.Duration{3 * time.Second, 2 * time.Second}[i], c.HoldMax)
 		assert.Equal(t, c.Usage, tn.Usage)
 	}
 }
@@ -81,7 +86,7 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 	for i := range 5000 {
 		name := fmt.Sprint("tenant", i)
 		require.True(t, c.TryAcquire(name))
-		c.Release(name)
+		c.Release(name, 0)
 	}
 	s := ctl.Stats()
 	assert.LessOrEqual(t, len(s.Tenants), 1025)
@@ -91,7 +96,7 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 		ctl.Client("b").TryAcquire(fmt.Sprint("other", i))
 	}
 	assert.LessOrEqual(t, len(ctl.Stats().Tenants), 1024+4, "those that hold one are known too")
-	c.Release("held")
+	c.Release("held", 0)
 }
 
 // TestAForgottenTenantKeepsItsLimit: clients remember the tenant they asked for last.
@@ -101,7 +106,7 @@ func TestAForgottenTenantKeepsItsLimit(t *testing.T) {
 	a, b := ctl.Client("a"), ctl.Client("b")
 	use := func(c *admission.Client, tenant string) {
 		require.True(t, c.TryAcquire(tenant))
-		c.Release(tenant)
+		c.Release(tenant, 0)
 	}
 	use(a, "acme")
 	for i := range 2000 {
@@ -109,6 +114,6 @@ func TestAForgottenTenantKeepsItsLimit(t *testing.T) {
 	}
 	require.True(t, a.TryAcquire("acme"))
 	assert.False(t, b.TryAcquire("acme"))
-	a.Release("acme")
+	a.Release("acme", 0)
 	use(b, "acme")
 }

@@ -102,6 +102,17 @@ func clientStats(t *testing.T, db *fxdb.DB, name string) fxdb.ClientStats {
 	return fxdb.ClientStats{}
 }
 
+func TestStatsTellWhatWaitedAndForHowLong(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(2))
+	_, err := db.Named("slow").Exec(as(t, "acme"), "select pg_sleep(0.3)")
+	require.NoError(t, err)
+	slow := clientStats(t, db, "slow").Sharing
+	require.Positive(t, slow.HoldMax)
+	require.Equal(t, slow.HoldMax, slow.HoldTotal, "it held one connection, once")
+	require.Equal(t, []fxdb.TenantStats{{Name: "acme", Acquired: 1, Sharing: slow}}, db.Stats().Tenants)
+}
+
 func TestAReservedConnectionStaysReachable(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, poolOf(3))

@@ -58,17 +58,25 @@ type TenantStats struct {
 	Sharing
 }
 
-// Sharing is what waiting for others cost a client or a tenant.
+// Sharing is what waiting for others cost a client or a tenant, and what others may
+// have waited for. Hold times are measured by a clock that ticks every 50 ms, unless
+// somebody observes the pool (lifecycle.Monitor.Observe, as the packages for metrics
+// do): one is that much too long or too short, their sum is right.
 type Sharing struct {
 	Refused   int64         `json:"refused"`     // waits that ended without a connection
 	WouldWait int64         `json:"would_wait"`  // in a dry run: acquires that would have waited
 	Waits     int64         `json:"waits"`       // acquires that waited
 	WaitTotal time.Duration `json:"wait_ns"`     // all of them together
 	WaitMax   time.Duration `json:"wait_max_ns"` // the longest
+	HoldTotal time.Duration `json:"hold_ns"`     // all holds that are over together
+	HoldMax   time.Duration `json:"hold_max_ns"` // the longest
 }
 
 func sharingOf(u admission.Usage) Sharing {
-	return Sharing{Refused: u.GaveUp, WouldWait: u.WouldWait, Waits: u.Waited, WaitTotal: u.WaitTotal, WaitMax: u.WaitMax}
+	return Sharing{
+		Refused: u.GaveUp, WouldWait: u.WouldWait, Waits: u.Waited, WaitTotal: u.WaitTotal, WaitMax: u.WaitMax,
+		HoldTotal: u.HoldTotal, HoldMax: u.HoldMax,
+	}
 }
 
 // StatsHandler answers with Stats as JSON, for a mux of the program's own.

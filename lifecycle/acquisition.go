@@ -111,7 +111,7 @@ func (a *acquisition) admit() error {
 func (a *acquisition) giveUp() {
 	if a.permit {
 		a.permit = false
-		a.request.Share.Release(a.request.Tenant)
+		a.request.Share.Release(a.request.Tenant, 0)
 	}
 }
 

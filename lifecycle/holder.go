@@ -160,6 +160,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	s.mu.Lock()
 	was, reported := s.held, s.reported
 	client, exactly := s.client, s.exactly
+	held := time.Duration(m.clock.Load() - s.since) // by a tick too long or too short, but right in the sum
 	share, tenant := s.share, s.tenant
 	s.share = nil
 	if was && s.goroutine != 0 {
@@ -172,7 +173,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		return
 	}
 	if !exactly.IsZero() {
-		held := time.Since(exactly)
+		held = time.Since(exactly)
 		m.observe(func(o Observer) { o.Released(client, held) })
 	}
 	if reported {
@@ -180,7 +181,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	}
 	m.held.Add(-1)
 	if share != nil {
-		share.Release(tenant)
+		share.Release(tenant, held)
 	}
 }
 
