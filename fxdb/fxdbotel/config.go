@@ -22,6 +22,10 @@ type Config struct {
 	// errors, which may quote them. Not for production: they are users' data.
 	RecordValues bool
 
+	// Tenants adds metrics by tenant: of those that hold or wait, and of the 1024 that
+	// did so last.
+	Tenants bool
+
 	// Tracer are further options of otelpgx. Its acquire spans and connection
 	// details are replaced by this package's own, which cost less.
 	Tracer []otelpgx.Option

@@ -36,6 +36,15 @@
 //	db.client.operation.duration           histogram, seconds    otelpgx's, by kind of operation
 //	db.client.operation.errors             counter               otelpgx's, by kind of operation
 //
+// With Config.Tenants, by onepool.tenant:
+//
+//	onepool.tenant.connection.count             connections that the tenant's work holds
+//	onepool.tenant.connection.pending_requests  callers with the tenant that wait
+//	onepool.tenant.connection.acquires          counter: connections that it got
+//	onepool.tenant.connection.refused           counter: waits that ended without one
+//	onepool.tenant.connection.wait_time         counter, seconds: time waited
+//	onepool.tenant.connection.use_time          counter, seconds: time held, of holds that are over
+//
 // All but otelpgx's have db.client.connection.pool.name, which is
 // "application@host:port/database", and where it says by client the attribute
 // onepool.client: the name given with fxdb.Client or Named. "app" is the handle

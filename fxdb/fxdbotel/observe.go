@@ -45,6 +45,7 @@ type poolMetrics struct {
 	count, pending metric.Int64ObservableUpDownCounter
 	max, idleMin   metric.Int64ObservableUpDownCounter
 	timeouts       metric.Int64ObservableCounter
+	tenants        *tenants // nil: not asked for
 
 	poolMin int64
 }
@@ -56,7 +57,7 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	name := pc.ConnConfig.RuntimeParams["application_name"] + "@" + db.Monitor().Database()
 	p := &poolMetrics{db: db, meter: meter, poolMin: int64(pc.MinConns)}
 
-	var errs [6]error
+	var errs [7]error
 	p.events, errs[0] = newEvents(meter, semconv.DBClientConnectionPoolName(name))
 	count, err := dbconv.NewClientConnectionCountObservable(meter)
 	p.count, errs[1] = count.Inst(), err
@@ -68,6 +69,9 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	p.idleMin, errs[4] = idleMin.Inst(), err
 	timeouts, err := dbconv.NewClientConnectionTimeoutsObservable(meter)
 	p.timeouts, errs[5] = timeouts.Inst(), err
+	if cfg.Tenants {
+		p.tenants, errs[6] = newTenants(meter, p.events.pool)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("fxdbotel: make the instruments: %w", err)
 	}
@@ -75,7 +79,11 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 }
 
 func (p *poolMetrics) register() (metric.Registration, error) {
-	r, err := p.meter.RegisterCallback(p.observe, p.count, p.pending, p.max, p.idleMin, p.timeouts)
+	instruments := []metric.Observable{p.count, p.pending, p.max, p.idleMin, p.timeouts}
+	if p.tenants != nil {
+		instruments = append(instruments, p.tenants.instruments()...)
+	}
+	r, err := p.meter.RegisterCallback(p.observe, instruments...)
 	if err != nil {
 		return nil, fmt.Errorf("fxdbotel: register the pool's metrics: %w", err)
 	}
@@ -112,6 +120,9 @@ func (p *poolMetrics) observe(_ context.Context, o metric.Observer) error {
 		if client != "" { // the pool itself only connects
 			observe(p.timeouts, series.timeouts.Load(), client)
 		}
+	}
+	if p.tenants != nil {
+		p.tenants.observe(o, s.Tenants)
 	}
 	return nil
 }

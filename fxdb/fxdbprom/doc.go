@@ -22,6 +22,15 @@
 //	onepool_connection_hold_seconds{client}           histogram  from an acquire to its release
 //	onepool_connect_seconds{client}                   histogram  time to open a connection
 //
+// And with TenantsModule or RegisterTenants, for each of at least 1024 tenants:
+//
+//	onepool_tenant_connections_held{tenant}               gauge    connections that the tenant's work holds
+//	onepool_tenant_acquires_waiting{tenant}               gauge    callers with the tenant that wait
+//	onepool_tenant_acquires_total{tenant}                 counter  connections that it got
+//	onepool_tenant_acquires_refused_total{tenant}         counter  waits that ended without one
+//	onepool_tenant_acquire_wait_seconds_total{tenant}     counter  time waited
+//	onepool_tenant_connection_hold_seconds_total{tenant}  counter  time held, of holds that are over
+//
 // Every series has the label pool, "application@host:port/database", so that
 // several pools fit into one registry. Two pools of one application on one
 // database are told apart with prometheus.WrapRegistererWith.

@@ -28,19 +28,21 @@ type params struct {
 	Registry   *prometheus.Registry  `optional:"true"`
 }
 
-func run(p params) {
-	reg := p.Registerer
+func (p params) registerer() prometheus.Registerer {
 	switch {
-	case reg != nil:
+	case p.Registerer != nil:
+		return p.Registerer
 	case p.Registry != nil:
-		reg = p.Registry
-	default:
-		reg = prometheus.DefaultRegisterer
+		return p.Registry
 	}
-	c := newCollector(p.DB)
+	return prometheus.DefaultRegisterer
+}
+
+func run(p params) {
+	reg, c := p.registerer(), newCollector(p.DB)
 	stop := p.DB.Monitor().Observe(c.events)
 	p.Lifecycle.Append(fx.Hook{
-		OnStart: func(context.Context) error { return register(reg, c) },
+		OnStart: func(context.Context) error { return register(reg, c, p.DB) },
 		OnStop: func(context.Context) error {
 			reg.Unregister(c)
 			stop()

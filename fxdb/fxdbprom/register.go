@@ -20,7 +20,7 @@ import (
 func Register(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
 	c := newCollector(db)
 	stop := db.Monitor().Observe(c.events)
-	if err := register(reg, c); err != nil {
+	if err := register(reg, c, db); err != nil {
 		stop()
 		return nil, err
 	}
@@ -33,14 +33,14 @@ func Register(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err er
 	}, nil
 }
 
-func register(reg prometheus.Registerer, c *collector) error {
+func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB) error {
 	err := reg.Register(c)
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
-		return fmt.Errorf("fxdbprom: pool %q is registered already: unregister it first, or tell the two apart with prometheus.WrapRegistererWith: %w", poolName(c.db), err)
+		return fmt.Errorf("fxdbprom: pool %q is registered already: unregister it first, or tell the two apart with prometheus.WrapRegistererWith: %w", poolName(db), err)
 	}
 	if err != nil {
-		return fmt.Errorf("fxdbprom: register pool %q: %w", poolName(c.db), err)
+		return fmt.Errorf("fxdbprom: register pool %q: %w", poolName(db), err)
 	}
 	return nil
 }

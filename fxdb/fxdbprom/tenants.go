@@ -1,0 +1,84 @@
+package fxdbprom
+
+import (
+	"context"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+// TenantsModule is for the figures by tenant what Module is for the others. They are
+// apart because every tenant has six series of its own: of those that hold or wait,
+// and of the 1024 that did so last.
+var TenantsModule = fx.Module("fxdbprom/tenants", fx.Invoke(func(p params) {
+	reg, c := p.registerer(), newTenants(p.DB)
+	p.Lifecycle.Append(fx.Hook{
+		OnStart: func(context.Context) error { return register(reg, c, p.DB) },
+		OnStop: func(context.Context) error {
+			reg.Unregister(c)
+			return nil
+		},
+	})
+}))
+
+// RegisterTenants is for the figures by tenant what Register is for the others: see
+// TenantsModule.
+func RegisterTenants(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
+	c := newTenants(db)
+	if err := register(reg, c, db); err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() { reg.Unregister(c) }), nil
+}
+
+// tenants reads the figures by tenant when it is scraped. A counter of a tenant that
+// was forgotten begins anew.
+type tenants struct {
+	db                                           *fxdb.DB
+	held, waiting, acquired, refused, wait, hold *prometheus.Desc
+}
+
+func newTenants(db *fxdb.DB) *tenants {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_tenant_"+name, help, []string{"tenant"}, prometheus.Labels{"pool": poolName(db)})
+	}
+	return &tenants{
+		db:       db,
+		held:     desc("connections_held", "Connections that the tenant's work holds."),
+		waiting:  desc("acquires_waiting", "Callers with the tenant that wait for a connection."),
+		acquired: desc("acquires_total", "Connections that the tenant's work got."),
+		refused:  desc("acquires_refused_total", "Waits of the tenant's work that ended without a connection."),
+		wait:     desc("acquire_wait_seconds_total", "Time that the tenant's work waited for connections."),
+		hold:     desc("connection_hold_seconds_total", "Time that the tenant's work held connections, of holds that are over."),
+	}
+}
+
+// Describe sends all descriptions.
+func (c *tenants) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.held, c.waiting, c.acquired, c.refused, c.wait, c.hold} {
+		ch <- d
+	}
+}
+
+// Collect sends nothing to the server.
+func (c *tenants) Collect(ch chan<- prometheus.Metric) {
+	for _, t := range c.db.Stats().Tenants {
+		for _, m := range []struct {
+			desc  *prometheus.Desc
+			kind  prometheus.ValueType
+			value float64
+		}{
+			{c.held, prometheus.GaugeValue, float64(t.Held)},
+			{c.waiting, prometheus.GaugeValue, float64(t.Waiting)},
+			{c.acquired, prometheus.CounterValue, float64(t.Acquired)},
+			{c.refused, prometheus.CounterValue, float64(t.Refused)},
+			{c.wait, prometheus.CounterValue, t.WaitTotal.Seconds()},
+			{c.hold, prometheus.CounterValue, t.HoldTotal.Seconds()},
+		} {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value, t.Name)
+		}
+	}
+}
