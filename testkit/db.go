@@ -97,7 +97,7 @@ func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	return pool
 }
 
-func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
+func open(t testing.TB, opts []Option, more ...fxdb.Option) (*fxdb.DB, error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
@@ -131,7 +131,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	cfg.URL = s.url(devdb.App, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
-	db, err := fxdb.Open(ctx, cfg, fxdb.WithCallers())
+	db, err := fxdb.Open(ctx, cfg, append(more, fxdb.WithCallers())...)
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
 	}

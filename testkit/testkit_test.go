@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/tenant"
@@ -89,6 +92,40 @@ func TestSwapNeverRunsTheProductionConstructor(t *testing.T) {
 	require.ErrorIs(t, err, fxdb.ErrTenantRequired)
 	_, err = n.db.Exec(asTenant(t, "acme"), "insert into notes.notes (body) values ('x')")
 	require.NoError(t, err)
+}
+
+// seen counts statements.
+type seen struct{ n atomic.Int64 }
+
+func (s *seen) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.n.Add(1)
+	return ctx
+}
+
+func (s *seen) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func TestSwapKeepsTheGraphsLoggerTracersAndVerification(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.InfoLevel)
+	var statements seen
+	var db *fxdb.DB
+	app := fxtest.New(t,
+		fxdb.Module,
+		fxdb.Migrations("notes", fstest.MapFS{"00001_open.sql": {Data: []byte("-- +goose Up\ncreate table open (tenant_id text);\n")}}),
+		fxdb.VerifyOptions(tenant.Allow("table-rls-off", "public.open", "the same for all tenants")),
+		fx.Supply(zap.New(core)),
+		fx.Provide(fx.Annotate(func() pgx.QueryTracer { return &statements }, fx.ResultTags(`group:"onepool.tracers"`))),
+		testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.VerifyTenancy = "require" })),
+		fx.Populate(&db),
+	)
+	app.RequireStart()
+	defer app.RequireStop()
+	require.Equal(t, 1, logs.FilterMessage("tenant isolation verified").Len())
+	before := statements.n.Load()
+	require.NoError(t, db.Ping(t.Context()))
+	_, err := db.Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+	require.Greater(t, statements.n.Load(), before)
 }
 
 // TestInAProcessThatFails runs the test that runFailing names, and nothing else.

@@ -16,8 +16,7 @@ import (
 //
 // It measures from the moment the pool is built, its first connections
 // included, and registers in OnStart: fx calls no OnStop for an application
-// whose start failed before. OnStop unregisters, before the pool drains. Under
-// testkit.Swap, which builds the pool by itself, there are no spans.
+// whose start failed before. OnStop unregisters, before the pool drains.
 var Module = fx.Module("fxdbotel",
 	fx.Provide(
 		configure,
