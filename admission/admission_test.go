@@ -90,6 +90,28 @@ type brokenContext struct{ context.Context }
 
 func (brokenContext) Done() <-chan struct{} { panic("broken") }
 
+func TestALimitEndsTheWait(t *testing.T) {
+	t.Parallel()
+	const limit = 20 * time.Millisecond
+	ctl := newController(t, admission.Config{Capacity: 1})
+	c := ctl.Client("c")
+	waited, err := c.AcquireWithin(t.Context(), "", limit)
+	require.NoError(t, err)
+	require.Zero(t, waited)
+	for range 3 { // the waiter and its timer are used again
+		waited, err = c.AcquireWithin(t.Context(), "", limit)
+		require.ErrorIs(t, err, admission.ErrTimeout)
+		require.GreaterOrEqual(t, waited, limit)
+	}
+	s := ctl.Stats()
+	require.Zero(t, s.Waiting)
+	require.EqualValues(t, 3, s.Clients[0].GaveUp)
+	require.GreaterOrEqual(t, s.Clients[0].WaitTotal, 3*limit)
+	c.Release("", 0)
+	require.True(t, c.TryAcquire(""))
+	c.Release("", 0)
+}
+
 func TestAPanicTakesNoPermit(t *testing.T) {
 	t.Parallel()
 	ctl := newController(t, admission.Config{Capacity: 1})
@@ -131,8 +153,9 @@ func TestNoPermitIsLostOrInvented(t *testing.T) {
 				func() {
 					defer func() { _ = recover() }()
 					if !c.TryAcquire(tenant) {
-						if err := c.Acquire(ctx, tenant); err != nil {
-							if !errors.Is(err, ctx.Err()) {
+						limit := time.Duration(r.IntN(2)*(1+r.IntN(300))) * time.Microsecond // 0: none
+						if _, err := c.AcquireWithin(ctx, tenant, limit); err != nil {
+							if !errors.Is(err, ctx.Err()) && (limit == 0 || !errors.Is(err, admission.ErrTimeout)) {
 								t.Error(err)
 							}
 							return

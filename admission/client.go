@@ -45,10 +45,18 @@ func (c *Client) TryAcquire(tenant string) bool {
 // be. It fails with ctx.Err() when ctx ends first, and with ErrClosed from Close on.
 // Where nobody has to wait, ctx is not looked at.
 func (c *Client) Acquire(ctx context.Context, tenant string) error {
+	_, err := c.AcquireWithin(ctx, tenant, 0)
+	return err
+}
+
+// AcquireWithin is Acquire that waits no longer than limit, where that is not 0, and
+// fails with ErrTimeout then. It costs no timer of its own, as a context with a
+// deadline would. It returns how long it waited, which is 0 where nobody had to.
+func (c *Client) AcquireWithin(ctx context.Context, tenant string, limit time.Duration) (waited time.Duration, err error) {
 	done := ctx.Done() // before there is a waiter to leave behind: it is not our code
 	w, err := c.enter(tenant)
 	if w == nil {
-		return err
+		return 0, err
 	}
 	began := time.Now()
 	t := w.lane.tenant
@@ -58,12 +66,16 @@ func (c *Client) Acquire(ctx context.Context, tenant string) error {
 	case <-done:
 		c.leave(w)
 		err = ctx.Err()
+	case <-w.within(limit):
+		c.leave(w)
+		err = ErrTimeout
 	}
+	w.timer.Stop()
 	c.ctl.waiters.Put(w)
-	waited := time.Since(began)
+	waited = time.Since(began)
 	c.waits.add(waited, err)
 	t.waits.add(waited, err)
-	return err
+	return waited, err
 }
 
 // enter takes a permit or, if there is none, returns a waiter in the queue.

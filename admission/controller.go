@@ -11,6 +11,9 @@ import (
 // wait too.
 var ErrClosed = errors.New("admission is closed: the pool is stopping")
 
+// ErrTimeout is returned by AcquireWithin when the limit of its wait is over.
+var ErrTimeout = errors.New("no permit within the limit")
+
 // Controller gives out the permits of one pool. It is safe for concurrent use.
 type Controller struct {
 	mu     sync.Mutex // guards all that follows
@@ -60,7 +63,8 @@ func New(cfg Config) (*Controller, error) {
 		tuning: tuning{patience, activeTicks, headroomPart},
 	}
 	a.waiters.New = func() any {
-		w := &waiter{ready: make(chan struct{}, 1)}
+		w := &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+		w.timer.Stop()
 		w.node.of = w
 		return w
 	}

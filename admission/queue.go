@@ -1,6 +1,9 @@
 package admission
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+)
 
 // waiter is one caller that waits.
 type waiter struct {
@@ -10,6 +13,16 @@ type waiter struct {
 	ready  chan struct{} // buffered 1: gets one value when the wait is over
 	err    error         // why, set before ready; nil: a permit was given
 	queued bool
+	timer  *time.Timer // stopped, but while there is a limit to the wait
+}
+
+// within returns what the timer sends to after limit; nil, which is never, for 0.
+func (w *waiter) within(limit time.Duration) <-chan time.Time {
+	if limit == 0 {
+		return nil
+	}
+	w.timer.Reset(limit)
+	return w.timer.C
 }
 
 // lane holds the waiters of one tenant in one client, first come first.

@@ -15,19 +15,20 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// pools returns the same database through a bare pgxpool and through a *DB.
-func pools(b *testing.B) (*pgxpool.Pool, *fxdb.DB) {
+// pools returns the same database through a bare pgxpool and through a *DB, of so many
+// connections.
+func pools(b *testing.B, conns int) (*pgxpool.Pool, *fxdb.DB) {
 	b.Helper()
 	url := notesDB(b, testkit.Config(one)).Pool().Config().ConnString()
 	cfg, err := pgxpool.ParseConfig(url)
 	require.NoError(b, err)
 	// The same limits on the server: they cost there, not here.
 	cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: url}).ConnConfig.RuntimeParams
-	cfg.MaxConns = 8
+	cfg.MaxConns = int32(conns)
 	bare, err := pgxpool.NewWithConfig(b.Context(), cfg)
 	require.NoError(b, err)
 	b.Cleanup(bare.Close)
-	db, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMax: 8})
+	db, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMax: conns})
 	require.NoError(b, err)
 	b.Cleanup(func() { db.Close(context.Background()) })
 	return bare, db
@@ -83,7 +84,7 @@ func median(of []float64) float64 {
 
 // BenchmarkAcquire takes a connection and gives it back.
 func BenchmarkAcquire(b *testing.B) {
-	bare, db := pools(b)
+	bare, db := pools(b, 8)
 	ctx := b.Context()
 	acquire := func(acquire func(context.Context) (*pgxpool.Conn, error)) func() error {
 		return func() error {
@@ -97,17 +98,24 @@ func BenchmarkAcquire(b *testing.B) {
 	compare(b, 1, 1000, way{"bare", acquire(bare.Acquire)}, way{"onepool", acquire(db.Acquire)})
 }
 
-// BenchmarkQueryRow reads one row by one round trip, with and without a tenant, on fewer
-// goroutines than there are connections.
+// BenchmarkQueryRow reads one row by one round trip, with and without a tenant: on
+// fewer goroutines than there are connections, and on many more.
 func BenchmarkQueryRow(b *testing.B) {
-	bare, db := pools(b)
-	ctx, acme := b.Context(), as(b, "acme")
-	read := func(row pgx.Row) error {
-		var n int
-		return row.Scan(&n)
+	for _, c := range []struct {
+		name                   string
+		conns, goroutines, run int
+	}{{"nobody waits", 8, 4, 100}, {"128 goroutines, 20 connections", 20, 128, 40}} {
+		b.Run(c.name, func(b *testing.B) {
+			bare, db := pools(b, c.conns)
+			ctx, acme := b.Context(), as(b, "acme")
+			read := func(row pgx.Row) error {
+				var n int
+				return row.Scan(&n)
+			}
+			compare(b, c.goroutines, c.run,
+				way{"bare", func() error { return read(bare.QueryRow(ctx, "select $1::int", 1)) }},
+				way{"onepool", func() error { return read(db.QueryRow(ctx, "select $1::int", 1)) }},
+				way{"tenant", func() error { return read(db.QueryRow(acme, "select $1::int", 1)) }})
+		})
 	}
-	compare(b, 4, 100,
-		way{"bare", func() error { return read(bare.QueryRow(ctx, "select $1::int", 1)) }},
-		way{"onepool", func() error { return read(db.QueryRow(ctx, "select $1::int", 1)) }},
-		way{"tenant", func() error { return read(db.QueryRow(acme, "select $1::int", 1)) }})
 }

@@ -175,7 +175,7 @@ func (m *Monitor) connectOrWait(ctx *acquisition) (conn *pgxpool.Conn, unreachab
 // acquireError adds who holds the connections where the time to wait was over.
 func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable, err error) error {
 	switch {
-	case errors.Is(err, ErrDraining), errors.Is(err, admission.ErrClosed):
+	case errors.Is(err, ErrDraining):
 		return ErrDraining
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted

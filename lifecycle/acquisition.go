@@ -6,12 +6,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/agentagency/onepool/admission"
 )
 
 // acquisition is the context of one acquire. It carries who asks to the pool's
-// tracer, and it bounds the wait: by the acquire timeout, and by a drain. The
-// bound is made when there is something to wait for; the usual acquire finds an
-// idle connection, and so costs no timer and no allocation.
+// tracer, and it bounds the wait: by the acquire timeout, and by a drain. The wait
+// for a turn is bounded where the turns are given. The bound of a wait for a
+// connection is made when there is one to wait for; the usual acquire finds an idle
+// one, and so costs no timer and no allocation.
 type acquisition struct {
 	context.Context // the caller's
 	m               *Monitor
@@ -21,6 +24,10 @@ type acquisition struct {
 	nested          bool  // this goroutine's transaction holds one already
 	refused         error // known before the pool was asked
 	permit          bool  // of the request's share, and not yet a slot's
+
+	waiting bool          // it is counted among those who wait
+	began   time.Time     // the wait for its turn; zero: there was none
+	turn    time.Duration // how long that took
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once
@@ -69,38 +76,68 @@ func (a *acquisition) wait() *bound {
 	}
 	ctx, cancelCause := context.WithCancelCause(a.Context)
 	stop := context.AfterFunc(a.m.closing, func() { cancelCause(ErrDraining) })
-	timeout := a.m.cfg.AcquireTimeout
-	if a.request.Timeout != 0 {
-		timeout = min(timeout, a.request.Timeout)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrAcquireTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout()-a.turn, ErrAcquireTimeout)
 	b := &bound{ctx: ctx, began: time.Now(), cancel: func() {
 		stop()
 		cancel()
 		cancelCause(nil)
 	}}
-	if n := a.m.waiting.Add(1); a.m.cfg.MaxWaiting > 0 && n > int64(a.m.cfg.MaxWaiting) {
+	if !a.startWaiting() {
 		cancelCause(ErrQueueFull)
 	}
-	if a.request.Waiting != nil {
-		a.request.Waiting.Add(1)
-	}
 	a.bound.Store(b)
-	if a.m.cfg.Nested == NestedWarn && a.m.remembered.Load() > 0 {
-		a.m.warnNested(a, nil)
-	}
 	return b
 }
 
-// admit waits for a permit where there is admission.
+// timeout is the longest wait.
+func (a *acquisition) timeout() time.Duration {
+	if a.request.Timeout != 0 {
+		return min(a.m.cfg.AcquireTimeout, a.request.Timeout)
+	}
+	return a.m.cfg.AcquireTimeout
+}
+
+// startWaiting counts a among those who wait, once. It is false when they are too many.
+func (a *acquisition) startWaiting() bool {
+	if a.waiting {
+		return true
+	}
+	a.waiting = true
+	n := a.m.waiting.Add(1)
+	if a.request.Waiting != nil {
+		a.request.Waiting.Add(1)
+	}
+	if a.m.cfg.Nested == NestedWarn && a.m.remembered.Load() > 0 {
+		a.m.warnNested(a, nil)
+	}
+	return a.m.cfg.MaxWaiting <= 0 || n <= int64(a.m.cfg.MaxWaiting)
+}
+
+// admit waits for a permit where there is admission. What it fails with is the
+// acquisition's reason.
 func (a *acquisition) admit() error {
 	share := a.request.Share
 	if share == nil {
 		return nil
 	}
 	if !share.TryAcquire(a.request.Tenant) {
-		if err := share.Acquire(a.wait().ctx, a.request.Tenant); err != nil {
-			return err
+		a.began = time.Now()
+		if !a.startWaiting() {
+			a.refused = ErrQueueFull
+			return a.refused
+		}
+		var err error
+		a.turn, err = share.AcquireWithin(a.Context, a.request.Tenant, a.timeout())
+		switch {
+		case errors.Is(err, admission.ErrClosed):
+			a.refused = ErrDraining
+		case errors.Is(err, admission.ErrTimeout):
+			a.refused = ErrAcquireTimeout
+		default:
+			a.refused = err
+		}
+		if err != nil {
+			return a.refused
 		}
 	}
 	a.permit = true
@@ -125,19 +162,22 @@ func (a *acquisition) tell(err error) {
 
 // end is called once, when the acquire has its result.
 func (a *acquisition) end() {
-	if b := a.bound.Load(); b != nil {
-		b.cancel()
-		a.m.pressure.waited(time.Since(b.began), a.m.cfg.AcquireTimeout)
+	if a.waiting {
+		a.m.pressure.waited(a.waited(), a.m.cfg.AcquireTimeout)
 		a.m.waiting.Add(-1)
 		if a.request.Waiting != nil {
 			a.request.Waiting.Add(-1)
 		}
+	}
+	if b := a.bound.Load(); b != nil {
+		b.cancel()
 		return // pgxpool may go on with it in the background
 	}
 	if a.m.foreign {
 		return // somebody else's hook saw it and may have kept it
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit = nil, nil, Request{}, false, false, nil, false
+	a.waiting, a.began, a.turn = false, time.Time{}, 0
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)
@@ -145,9 +185,17 @@ func (a *acquisition) end() {
 
 func (a *acquisition) waited() time.Duration {
 	if b := a.bound.Load(); b != nil {
-		return time.Since(b.began)
+		return a.turn + time.Since(b.began)
 	}
-	return 0
+	return a.turn
+}
+
+// since is when the wait began, the zero time where there is none.
+func (a *acquisition) since() time.Time {
+	if b := a.bound.Load(); b != nil && a.began.IsZero() {
+		return b.began
+	}
+	return a.began
 }
 
 // Done is closed when the wait is over. puddle asks for it once to see that the
@@ -158,7 +206,7 @@ func (a *acquisition) Done() <-chan struct{} {
 	if a.refused != nil {
 		return closedChannel
 	}
-	if !a.asked.Swap(true) && a.bound.Load() == nil {
+	if !a.asked.Swap(true) {
 		return a.Context.Done()
 	}
 	return a.wait().ctx.Done()

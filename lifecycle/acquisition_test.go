@@ -36,12 +36,13 @@ func TestAnAcquireThatIsDoneHasAnError(t *testing.T) {
 	m, err := New(Config{Pool: pc})
 	require.NoError(t, err)
 	defer func() { _, _ = Drain(context.Background(), m, 0) }()
-	for _, waited := range []bool{false, true} { // before the pool is asked: for its turn
+	for _, waits := range []bool{false, true} { // for a connection
 		for range 1000 {
 			ctx := slowContext{context.Background(), make(chan struct{})}
 			a := &acquisition{Context: ctx, m: m}
-			if waited {
-				a.wait()
+			if waits {
+				a.Done()
+				a.Done()
 			}
 			close(ctx.done)
 			<-a.Done()

@@ -2,15 +2,12 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/agentagency/onepool/admission"
 )
 
 // tracer keeps the slots true. It logs slow statements and nothing else.
@@ -38,14 +35,7 @@ func (m *Monitor) refuseRaw(a *acquisition) error {
 	if err := m.refuseNested(a); err != nil || a.Context.Value(warming{}) != nil {
 		return err
 	}
-	err := a.admit()
-	switch {
-	case errors.Is(err, admission.ErrClosed):
-		return ErrDraining
-	case err != nil && a.Err() != nil:
-		return a.Err() // with its reason
-	}
-	return err
+	return a.admit()
 }
 
 func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {

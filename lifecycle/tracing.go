@@ -34,8 +34,5 @@ func Acquiring(ctx context.Context) (client string, since time.Time) {
 	if a == nil {
 		return "", time.Time{}
 	}
-	if b := a.bound.Load(); b != nil {
-		since = b.began
-	}
-	return a.request.Client, since
+	return a.request.Client, a.since()
 }
