@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/tenant"
 )
 
 // batchResults gives the connection back when it is closed; where the batch
@@ -20,10 +22,10 @@ type batchResults struct {
 	scopeAt int // how many results until the scope's; negative: none, or behind
 }
 
-func newBatchResults(conn *pgxpool.Conn, br pgx.BatchResults, scopeAt int) *batchResults {
+func newBatchResults(conn *pgxpool.Conn, br pgx.BatchResults, identity tenant.Identity, scopeAt int) *batchResults {
 	r := &batchResults{BatchResults: br, conn: conn, scopeAt: scopeAt}
 	if tx := br.Tx(); tx != nil {
-		r.tx = &transaction{Tx: tx, conn: conn}
+		r.tx = &transaction{Tx: tx, conn: conn, identity: identity}
 	}
 	return r
 }
@@ -67,12 +69,13 @@ func (r *batchResults) Tx() pgx.Tx {
 }
 
 func (r *batchResults) Close() error {
-	err := r.BatchResults.Close()
-	if r.tx == nil && r.conn != nil {
-		r.conn.Release()
-		r.conn = nil
-	}
-	return err
+	defer func() { // a callback may panic
+		if r.tx == nil && r.conn != nil {
+			r.conn.Release()
+			r.conn = nil
+		}
+	}()
+	return r.BatchResults.Close()
 }
 
 // sendBatch sends s and all of b as a flight. pgx's own batch forgets all that it

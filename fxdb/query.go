@@ -190,11 +190,11 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	}
 	switch {
 	case s.isZero() || b.Len() == 0:
-		return newBatchResults(conn, conn.SendBatch(ctx, b), -1)
+		return newBatchResults(conn, conn.SendBatch(ctx, b), s.identity, -1)
 	case db.core.mode == pgx.QueryExecModeCacheStatement && !begins(b):
 		return db.sendBatch(ctx, conn, s, b)
 	default:
 		scoped, at := s.before(b)
-		return newBatchResults(conn, conn.SendBatch(ctx, scoped), at)
+		return newBatchResults(conn, conn.SendBatch(ctx, scoped), s.identity, at)
 	}
 }

@@ -2,7 +2,9 @@ package fxdb_test
 
 import (
 	"context"
+	"net/url"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -112,8 +114,10 @@ func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 			require.Equal(t, "acme", got)
 			tx := br.Tx()
 			require.NoError(t, br.Close())
-			require.NoError(t, tx.QueryRow(t.Context(), tenantSetting).Scan(&got))
+			require.NoError(t, tx.QueryRow(ctx, tenantSetting).Scan(&got), "the transaction is this tenant's")
 			require.Equal(t, "acme", got)
+			_, err = tx.Exec(as(t, "globex"), "select 1")
+			require.ErrorIs(t, err, fxdb.ErrOtherTenant)
 			require.NoError(t, tx.Commit(t.Context()))
 		},
 		"Begin, savepoints, Rollback": func(t *testing.T, ctx context.Context, db *fxdb.DB) {
@@ -157,6 +161,21 @@ func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 			use(t, as(t, "acme"), db)
 			requireClean(t, db)
 		})
+	}
+}
+
+func TestABatchWhoseCallbackPanicsGivesTheConnectionBack(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"cache_statement", "exec"} {
+		db := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", mode) }).open(t)
+		for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "acme")} {
+			b := &pgx.Batch{}
+			b.Queue("select 1").QueryRow(func(pgx.Row) error { panic("boom") })
+			b.Queue("select 2")
+			require.PanicsWithValue(t, "boom", func() { _ = db.SendBatch(ctx, b).Close() })
+			require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, "%s, %s", mode, who)
+			require.Empty(t, settingOf(t, db, t.Context(), tenant.TenantSetting))
+		}
 	}
 }
 
