@@ -8,8 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/agentagency/onepool/tenant"
 )
 
 // batchResults gives the connection back when it is closed; where the batch
@@ -22,10 +20,10 @@ type batchResults struct {
 	scopeAt int // how many results until the scope's; negative: none, or behind
 }
 
-func newBatchResults(conn *pgxpool.Conn, br pgx.BatchResults, identity tenant.Identity, scopeAt int) *batchResults {
+func (db *DB) batchResults(conn *pgxpool.Conn, s scope, br pgx.BatchResults, scopeAt int) *batchResults {
 	r := &batchResults{BatchResults: br, conn: conn, scopeAt: scopeAt}
 	if tx := br.Tx(); tx != nil {
-		r.tx = &transaction{Tx: tx, conn: conn, identity: identity}
+		r.tx = db.transaction(conn, s, tx)
 	}
 	return r
 }
@@ -81,7 +79,7 @@ func (r *batchResults) Close() error {
 // sendBatch sends s and all of b as a flight. pgx's own batch forgets all that it
 // had prepared when one statement fails, the scope too.
 func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
-	f := &batchFlight{ctx: ctx, conn: conn, batch: b, st: statementsOf(conn.Conn(), db.core.statements)}
+	f := &batchFlight{ctx: ctx, conn: conn, batch: b, mode: db.core.mode, st: statementsOf(conn.Conn(), db.core.statements)}
 	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
 	if f.tracer != nil {
 		f.ctx = f.tracer.TraceBatchStart(ctx, conn.Conn(), pgx.TraceBatchStartData{Batch: b})
@@ -106,6 +104,7 @@ type batchFlight struct {
 	st      *statements
 	used    []statementKey
 	batch   *pgx.Batch
+	mode    pgx.QueryExecMode // of its statements
 	results *pgconn.MultiResultReader
 	read    int        // how many results were begun
 	open    *batchRows // the last
@@ -114,10 +113,13 @@ type batchFlight struct {
 
 func (f *batchFlight) send(s scope) error {
 	conn := f.conn.Conn()
-	f.used = append(f.used, statementKey{s.sql(), true})
+	named := f.mode == pgx.QueryExecModeCacheStatement
+	if named {
+		f.used = append(f.used, statementKey{s.sql(), true})
+	}
 	queries := make([]query, len(f.batch.QueuedQueries))
 	for i, qq := range f.batch.QueuedQueries {
-		q := query{sql: qq.SQL, args: qq.Arguments, mode: pgx.QueryExecModeCacheStatement}
+		q := query{sql: qq.SQL, args: qq.Arguments, mode: f.mode}
 		if len(q.args) > 0 {
 			if rewriter, ok := q.args[0].(pgx.QueryRewriter); ok {
 				q.args = q.args[1:]
@@ -134,7 +136,7 @@ func (f *batchFlight) send(s scope) error {
 		return err
 	}
 	b := &pgconn.Batch{}
-	f.st.addScope(b, s, true)
+	f.st.addScope(b, s, named)
 	for _, q := range queries {
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
 		if err := f.st.add(b, conn, q); err != nil {

@@ -89,10 +89,11 @@ type Config struct {
 	MigrateURL    string   // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
 	TenantRole    string   // DB_TENANT_ROLE: role taken together with a tenant, for the transaction
 	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off
-	Pooler        string   // DB_POOLER: none, transaction; default none
+	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 
-	hostByDefault bool // ConfigFromEnv filled Host in; nobody named it
+	hostByDefault bool      // ConfigFromEnv filled Host in; nobody named it
+	fences        []setting // limits that a pooler would refuse at connect, and that travel with each transaction
 }
 
 // NamesDatabase reports whether any setting, libpq's own PGHOST, PGDATABASE and
@@ -174,8 +175,7 @@ func (c Config) validate() error {
 		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
 		{!(c.TenantMaxShare >= 0 && c.TenantMaxShare <= 1), "DB_TENANT_MAX_SHARE", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxShare)},
 		{c.TenantMaxShare > 0 && c.Sharing == sharingOff, "DB_TENANT_MAX_SHARE", "needs DB_SHARING on or dry-run"},
-		// What is known but not built yet is refused, never ignored.
-		{c.Pooler != "none", "DB_POOLER", fmt.Sprintf("%q is not available in this version: connect to the server itself", c.Pooler)},
+		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed where DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, so they connect to the server itself"},
 	} {
 		if check.bad {
 			return &ConfigError{check.setting, check.reason}

@@ -186,7 +186,6 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_TENANT_MAX_SHARE", "1.5", "from 0 to 1"},
 		{"DB_TENANT_MAX_SHARE", "half", "not a number"},
 		{"DB_TENANT_MAX_SHARE", "NaN", "from 0 to 1"},
-		{"DB_POOLER", "transaction", "not available in this version"},
 		{"DB_POOLER", "session", "unknown"},
 		{"DB_DEDICATED", "knowledge=0", "no number of connections"},
 		{"DB_DEDICATED", "knowledge=many", "no number of connections"},
@@ -214,6 +213,42 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		_, err = fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://h/d", MigrateURL: "x"})
 		require.ErrorContains(t, err, "DB_MIGRATE_URL")
 	})
+}
+
+func TestSettingsThatAPoolerCannotCarryAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		env             map[string]string
+		setting, reason string // none: fine
+	}{
+		"nothing else":            {map[string]string{}, "", ""},
+		"prepared statements":     {map[string]string{"DATABASE_URL": "postgres://h/d?default_query_exec_mode=cache_statement"}, "DB_POOLER", "default_query_exec_mode=cache_statement"},
+		"statements described":    {map[string]string{"DATABASE_URL": "postgres://h/d?default_query_exec_mode=describe_exec"}, "DB_POOLER", "default_query_exec_mode=describe_exec"},
+		"exec":                    {map[string]string{"DATABASE_URL": "postgres://h/d?default_query_exec_mode=exec"}, "", ""},
+		"simple_protocol":         {map[string]string{"DATABASE_URL": "host=h default_query_exec_mode=simple_protocol"}, "", ""},
+		"what PgBouncer keeps":    {map[string]string{"DATABASE_URL": "postgres://h/d?TimeZone=UTC&DateStyle=ISO&client_encoding=UTF8&application_name=x"}, "", ""},
+		"limits":                  {map[string]string{"DATABASE_URL": "postgres://h/d?statement_timeout=1&lock_timeout=1"}, "", ""},
+		"a search_path":           {map[string]string{"DATABASE_URL": "postgres://h/d?search_path=a"}, "DB_POOLER", "search_path"},
+		"options":                 {map[string]string{"PGOPTIONS": "-c geqo=off"}, "DB_POOLER", "options"},
+		"migrations":              {map[string]string{"DB_MIGRATE": "true"}, "DB_MIGRATE_URL", "DB_POOLER"},
+		"migrations by their own": {map[string]string{"DB_MIGRATE": "true", "DB_MIGRATE_URL": "postgres://h/d"}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setenv(t, c.env)
+			t.Setenv("DB_POOLER", "transaction")
+			_, err := fxdb.ConfigFromEnv()
+			if c.setting == "" {
+				require.NoError(t, err)
+				return
+			}
+			var configErr *fxdb.ConfigError
+			require.ErrorAs(t, err, &configErr)
+			require.Equal(t, c.setting, configErr.Setting)
+			require.ErrorContains(t, err, c.reason)
+			t.Setenv("DB_POOLER", "none")
+			_, err = fxdb.ConfigFromEnv()
+			require.NoError(t, err, "without a pooler")
+		})
+	}
 }
 
 // secret needs percent-encoding in a URL and quoting nearly everywhere.

@@ -217,6 +217,11 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 			cc.RuntimeParams[name] = value
 		}
 	}
+	if c.pooled() {
+		if err := c.forPooler(pc); err != nil {
+			return nil, err
+		}
+	}
 	return pc, nil
 }
 

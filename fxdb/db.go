@@ -35,7 +35,7 @@ type core struct {
 	dedicated   map[string]*lifecycle.Monitor // by client
 	tracer      pgx.QueryTracer               // all of the pool's in one
 	mode        pgx.QueryExecMode             // of statements that do not say
-	statements  int                           // how many a connection keeps prepared
+	statements  int                           // how many a connection keeps prepared, or described
 
 	mu      sync.Mutex
 	clients []*client
@@ -65,6 +65,9 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	pc, err := cfg.poolConfig()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.pooled() {
+		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)
 	}
 	password, log := o.password, o.log
 	if cfg.PasswordFile != "" {
@@ -109,6 +112,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     refuseUnscoped,
+		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
 		Logger:         log,
 		Origin:         origin,
@@ -149,6 +153,9 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	cc := c.monitor.Pool().Config().ConnConfig
 	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
 	c.mode, c.statements = cc.DefaultQueryExecMode, cc.StatementCacheCapacity
+	if c.mode == pgx.QueryExecModeCacheDescribe {
+		c.statements = cc.DescriptionCacheCapacity
+	}
 	return (&DB{core: c}).Named(rootClient), nil
 }
 

@@ -94,6 +94,9 @@ func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode
 }
 
 func (f *flight) sendQuery(db *DB, s scope, q query) error {
+	if q.mode == pgx.QueryExecModeCacheStatement && db.core.cfg.pooled() {
+		return ErrPooler
+	}
 	named := db.core.mode == pgx.QueryExecModeCacheStatement
 	if q.mode == pgx.QueryExecModeDescribeExec {
 		f.st.forget(q.key())

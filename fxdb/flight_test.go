@@ -229,6 +229,41 @@ func TestScopedStatementsOutliveAChangeOfTheSchema(t *testing.T) {
 	requireClean(t, db)
 }
 
+func TestADescribedStatementOutlivesAChangeOfTheSchema(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", "cache_describe") })
+	db, owner := w.open(t), testkit.Owner(t, w.db)
+	acme := as(t, "acme")
+	const sql = "select * from notes.plain where id > $1"
+	uses := map[string]func() (columns int, err error){
+		"Query": func() (int, error) {
+			rows, err := db.Query(acme, sql, 0)
+			if err != nil {
+				return 0, err
+			}
+			rows.Close()
+			return len(rows.FieldDescriptions()), rows.Err()
+		},
+		"SendBatch": func() (columns int, err error) {
+			b := &pgx.Batch{}
+			b.Queue(sql, 0).Query(func(rows pgx.Rows) error { columns = len(rows.FieldDescriptions()); return rows.Err() })
+			return columns, db.SendBatch(acme, b).Close()
+		},
+	}
+	for name, columns := range uses {
+		before, err := columns()
+		require.NoError(t, err)
+		_, err = owner.Exec(t.Context(), "alter table notes.plain add column "+name+" text")
+		require.NoError(t, err)
+		_, err = columns()
+		require.NoError(t, isCode(err, "08P01"), "%s asks for the old columns, once", name)
+		after, err := columns()
+		require.NoError(t, err, name)
+		require.Equal(t, before+1, after)
+	}
+	requireClean(t, db)
+}
+
 func TestAConnectionKeepsNoMoreStatementsThanItMay(t *testing.T) {
 	t.Parallel()
 	db := newWire(t, 0, func(v url.Values) { v.Set("statement_cache_capacity", "4") }).open(t)

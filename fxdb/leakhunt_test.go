@@ -54,7 +54,7 @@ func TestNoRowReachesAnotherTenant(t *testing.T) {
 			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: huntConns, PoolMax: huntConns, NestedAcquire: "off"})
 			require.NoError(t, err)
 			defer db.Close(context.WithoutCancel(t.Context()))
-			hunt(t, db, c.operations, true)
+			hunt(t, c.operations, append(huntModes, pgx.QueryExecModeCacheStatement), db)
 			requireNothingLeft(t, db)
 		})
 	}
@@ -77,8 +77,11 @@ func huntGround(t testing.TB) *fxdb.DB {
 	return db
 }
 
-// hunt does the operations. modes says that statements may name an exec mode.
-func hunt(t *testing.T, db *fxdb.DB, operations int, modes bool) {
+// huntModes are the exec modes that statements may ask for everywhere.
+var huntModes = []pgx.QueryExecMode{pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol}
+
+// hunt does the operations, on any of the pools.
+func hunt(t *testing.T, operations int, modes []pgx.QueryExecMode, dbs ...*fxdb.DB) {
 	t.Helper()
 	seed := rand.Uint64()
 	if s := os.Getenv("ONEPOOL_HUNT_SEED"); s != "" {
@@ -92,7 +95,10 @@ func hunt(t *testing.T, db *fxdb.DB, operations int, modes bool) {
 		require.NoError(t, err, "ONEPOOL_HUNT_OPS")
 	}
 	t.Logf("ONEPOOL_HUNT_SEED=%d", seed)
-	handles := []*fxdb.DB{db, db.Named("orders"), db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Minute}))}
+	var handles []*fxdb.DB
+	for _, db := range dbs {
+		handles = append(handles, db, db.Named("orders"), db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Minute})))
+	}
 	var left, rows, lost atomic.Int64
 	left.Store(int64(operations))
 	done := make([]atomic.Int64, len(huntOperations))
@@ -119,7 +125,12 @@ func hunt(t *testing.T, db *fxdb.DB, operations int, modes bool) {
 	for i, op := range huntOperations {
 		require.NotZero(t, done[i].Load(), "%s never succeeded", op.name)
 	}
-	t.Logf("%d operations, %d rows looked at, %d connections opened, %d operations cancelled or cut off", operations, rows.Load(), db.Stats().Opened, lost.Load())
+	var opened int64
+	for _, db := range dbs {
+		opened += db.Stats().Opened
+		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, "connections were not given back")
+	}
+	t.Logf("%d operations, %d rows looked at, %d connections opened, %d operations cancelled or cut off", operations, rows.Load(), opened, lost.Load())
 	require.Greater(t, rows.Load(), int64(operations)/2)
 	require.Less(t, lost.Load(), int64(operations)/20)
 }
@@ -128,7 +139,7 @@ func hunt(t *testing.T, db *fxdb.DB, operations int, modes bool) {
 type hunter struct {
 	id    int
 	rnd   *rand.Rand
-	modes bool
+	modes []pgx.QueryExecMode
 	rows  *atomic.Int64
 
 	db        *fxdb.DB
@@ -169,10 +180,8 @@ func (h *hunter) next(ctx context.Context, handles []*fxdb.DB) (op int) {
 
 // options begin a statement's arguments, now and then, with an exec mode.
 func (h *hunter) options(args ...any) []any {
-	if h.modes && h.rnd.IntN(4) == 0 {
-		mode := []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
-			pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol}[h.rnd.IntN(5)]
-		return append([]any{mode}, args...)
+	if h.rnd.IntN(4) == 0 {
+		return append([]any{h.modes[h.rnd.IntN(len(h.modes))]}, args...)
 	}
 	return args
 }
@@ -239,7 +248,7 @@ func isCancelled(err error) bool {
 func isLost(err error) bool {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
-		return pgErr.Code == "57P01" || pgErr.Code == "08P01" && strings.Contains(pgErr.Message, "crashed") // a pooler's words
+		return pgErr.Code == "57P01" || pgErr.Code == "08P01" && pgErr.Severity == "FATAL" // a pooler's words
 	}
 	var opErr *net.OpError
 	return errors.As(err, &opErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -249,7 +258,6 @@ func isLost(err error) bool {
 // requireNothingLeft looks at every connection of the pool.
 func requireNothingLeft(t *testing.T, db *fxdb.DB) {
 	t.Helper()
-	require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, "connections were not given back")
 	require.Empty(t, db.Monitor().Holders())
 	var conns []*pgxpool.Conn
 	for range huntConns {

@@ -12,7 +12,7 @@ import (
 // Acquire takes a bare connection, for what needs one: LISTEN, session locks.
 // Release it. A bare connection carries no tenant: with an identity in ctx it
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
-// tenant.System.
+// tenant.System. Behind a transaction pooler it fails with ErrPooler.
 //
 // A connection that a stop has cut off fails its holder's statements; releasing it is
 // as safe and as needed as before.
@@ -23,6 +23,9 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 	if s.tenant {
 		return nil, ErrUnscoped
+	}
+	if db.core.cfg.pooled() {
+		return nil, ErrPooler
 	}
 	return db.acquire(ctx, scope{}, forCall, 0)
 }
@@ -190,11 +193,11 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	}
 	switch {
 	case s.isZero() || b.Len() == 0:
-		return newBatchResults(conn, conn.SendBatch(ctx, b), s.identity, -1)
-	case db.core.mode == pgx.QueryExecModeCacheStatement && !begins(b):
+		return db.batchResults(conn, s, conn.SendBatch(ctx, b), -1)
+	case !begins(b) && (db.core.mode == pgx.QueryExecModeCacheStatement || db.core.mode == pgx.QueryExecModeCacheDescribe):
 		return db.sendBatch(ctx, conn, s, b)
 	default:
 		scoped, at := s.before(b)
-		return newBatchResults(conn, conn.SendBatch(ctx, scoped), s.identity, at)
+		return db.batchResults(conn, s, conn.SendBatch(ctx, scoped), at)
 	}
 }

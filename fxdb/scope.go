@@ -32,26 +32,24 @@ type scopeText struct {
 	rest   [][]byte
 }
 
+// setting is one that a scope sets to a constant.
+type setting struct{ name, value string }
+
 // newScopeText writes a client's scope. All settings are local to the transaction
 // (third argument true) and always parameters. All three of the identity are set,
 // so that an empty user can't be inherited.
 func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *scopeText {
-	type setting struct{ name, value string }
+	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
 	var rest []setting
 	if name != rootClient && application != "" {
 		// The server shows it for as long as the transaction lasts.
 		rest = append(rest, setting{"application_name", application + "/" + name})
 	}
-	for _, l := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"statement_timeout", limits.Statement},
-		{"lock_timeout", limits.Lock},
-		{"idle_in_transaction_session_timeout", limits.IdleInTransaction},
-	} {
-		if l.value != 0 {
-			rest = append(rest, setting{l.name, milliseconds(l.value)})
+	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
+		if limit != 0 {
+			rest = append(rest, setting{fences[i], milliseconds(limit)})
+		} else if at := slices.IndexFunc(cfg.fences, func(f setting) bool { return f.name == fences[i] }); at >= 0 {
+			rest = append(rest, cfg.fences[at])
 		}
 	}
 	text := func(settings []setting) string {
@@ -67,11 +65,15 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 		}
 		return all
 	}
-	t := &scopeText{rest: values(rest)}
-	if limits != (ServerTimeouts{}) {
-		t.alone = text(rest)
+	t := &scopeText{}
+	switch {
+	case cfg.pooled():
+		// The session is not ours: whoever had it may have left an identity there.
+		alone := slices.Concat(identity, rest)
+		t.alone, t.rest = text(alone), values(alone)
+	case limits != (ServerTimeouts{}):
+		t.alone, t.rest = text(rest), values(rest)
 	}
-	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
 	if cfg.TenantRole != "" {
 		identity = append(identity, setting{"role", cfg.TenantRole})
 	}

@@ -158,7 +158,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 	if err != nil {
 		return nil, err
 	}
-	tx := &transaction{identity: sc.identity}
+	tx := &transaction{identity: sc.identity, pooled: s.db.core.cfg.pooled()}
 	err = s.use(ctx, sc, forTransaction, true, func() (err error) {
 		tx.Tx, err = begin(ctx, s.conn, sc, opts)
 		return err

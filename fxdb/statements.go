@@ -85,7 +85,7 @@ func (st *statements) failed(err error, keys ...statementKey) {
 		return
 	}
 	switch pgErr.Code[:2] {
-	case "0A", "26", "42", "XX":
+	case "08", "0A", "26", "42", "XX": // 08P01 where a described statement has other columns now
 		for _, k := range keys {
 			st.forget(k)
 		}

@@ -20,7 +20,12 @@ type transaction struct {
 	pgx.Tx
 	conn     *pgxpool.Conn // nil: given back, or a savepoint's
 	identity tenant.Identity
+	pooled   bool // its session on the server is not ours
 	lost     bool // the connection broke
+}
+
+func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
+	return &transaction{Tx: tx, conn: conn, identity: s.identity, pooled: db.core.cfg.pooled()}
 }
 
 // ErrOtherTenant is returned for a statement in a transaction whose context has
@@ -28,30 +33,33 @@ type transaction struct {
 // transaction began with none. Begin another transaction for it.
 var ErrOtherTenant = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
 
-func (t *transaction) refuse(ctx context.Context) error {
+func (t *transaction) refuse(ctx context.Context, args ...any) error {
 	id, ok := tenant.FromContext(ctx)
 	if ok && (id.Tenant != t.identity.Tenant || id.User != t.identity.User) {
 		return ErrOtherTenant
+	}
+	if t.pooled && namesStatement(args) {
+		return ErrPooler
 	}
 	return nil
 }
 
 func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if err := t.refuse(ctx); err != nil {
+	if err := t.refuse(ctx, args...); err != nil {
 		return pgconn.CommandTag{}, err
 	}
 	return t.Tx.Exec(ctx, sql, args...)
 }
 
 func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if err := t.refuse(ctx); err != nil {
+	if err := t.refuse(ctx, args...); err != nil {
 		return errRows{err}, err
 	}
 	return t.Tx.Query(ctx, sql, args...)
 }
 
 func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if err := t.refuse(ctx); err != nil {
+	if err := t.refuse(ctx, args...); err != nil {
 		return errRow{err}
 	}
 	return t.Tx.QueryRow(ctx, sql, args...)
@@ -71,6 +79,14 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	return t.Tx.CopyFrom(ctx, table, columns, src)
 }
 
+// Prepare prepares a statement by name, which a pooler can't keep.
+func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
+	if t.pooled {
+		return nil, ErrPooler
+	}
+	return t.Tx.Prepare(ctx, name, sql)
+}
+
 // Begin sets a savepoint, whose statements are refused alike.
 func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err := t.refuse(ctx); err != nil {
@@ -80,7 +96,7 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: inner, identity: t.identity}, nil
+	return &transaction{Tx: inner, identity: t.identity, pooled: t.pooled}, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
@@ -151,7 +167,7 @@ func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts p
 		conn.Release()
 		return nil, again, err
 	}
-	return &transaction{Tx: tx, conn: conn, identity: s.identity}, false, nil
+	return db.transaction(conn, s, tx), false, nil
 }
 
 func begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {

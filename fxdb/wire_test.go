@@ -35,6 +35,12 @@ type wire struct {
 func newWire(t testing.TB, delay time.Duration, change ...func(url.Values)) *wire {
 	t.Helper()
 	db := notesDB(t, testkit.Config(one))
+	return layWire(t, delay, db, filepath.Join(db.Pool().Config().ConnConfig.Host, ".s.PGSQL.5432"), change...)
+}
+
+// layWire lays a wire to whatever leads to the database at a socket.
+func layWire(t testing.TB, delay time.Duration, db *fxdb.DB, server string, change ...func(url.Values)) *wire {
+	t.Helper()
 	cfg := db.Pool().Config().ConnConfig
 	dir := t.TempDir()
 	ln, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
@@ -44,7 +50,6 @@ func newWire(t testing.TB, delay time.Duration, change ...func(url.Values)) *wir
 		c(params)
 	}
 	w := &wire{db: db, URL: (&url.URL{Scheme: "postgres", Path: "/" + cfg.Database, RawQuery: params.Encode()}).String(), delay: delay, ends: make(map[net.Conn]bool)}
-	server := filepath.Join(cfg.Host, ".s.PGSQL.5432")
 	var all sync.WaitGroup
 	t.Cleanup(func() {
 		ln.Close()

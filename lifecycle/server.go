@@ -37,20 +37,24 @@ type limit struct {
 func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	var s server
 	conn, err := m.connect(ctx)
+	if refusesParameter(err) {
+		err = fmt.Errorf("%w: behind a transaction pooler set DB_POOLER=transaction", err)
+	}
 	if err != nil {
 		return s, err
 	}
 	defer closeConn(conn)
 	var connections, reserved, ofRole, ofDatabase int
+	var pid uint32
 	// reserved_connections is new in version 16.
 	err = conn.QueryRow(ctx, `
 		select current_setting('server_version'), current_setting('server_version_num')::int,
 		       current_setting('max_connections')::int,
 		       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
-		       rolsuper, rolbypassrls, rolconnlimit,
+		       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(),
 		       (select datconnlimit from pg_catalog.pg_database where datname = current_database())
 		from pg_catalog.pg_roles where rolname = current_user`,
-	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &ofDatabase)
+	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &ofDatabase)
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
@@ -66,8 +70,15 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 			s.limits = append(s.limits, limit{fmt.Sprintf("database %q (CONNECTION LIMIT)", m.cfg.Pool.ConnConfig.Database), ofDatabase})
 		}
 	}
-	if err := m.checkSize(s.limits); err != nil {
-		return s, err
+	if !m.cfg.Pooler {
+		if err := m.checkSize(s.limits); err != nil {
+			return s, err
+		}
+		// A pooler tells its clients a number of its own.
+		if conn.PgConn().PID() != pid {
+			m.log.Warn("a pooler stands between the pool and its server: if it pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction, or prepared statements and limits of the session fail or reach others",
+				zap.String("database", m.Database()))
+		}
 	}
 	if s.superuser || s.bypassRLS {
 		m.log.Warn("the pool's role bypasses row-level security: tenants are not isolated; connect as a role that is neither superuser nor BYPASSRLS",
@@ -119,6 +130,13 @@ func closeConn(conn *pgx.Conn) {
 	_ = conn.Close(ctx)
 }
 
+// refusesParameter reports whether err is PgBouncer's refusal of a setting that a
+// connection begins with. It has no SQLSTATE of its own.
+func refusesParameter(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Message, "unsupported startup parameter")
+}
+
 // isUnavailable reports whether the server could not be reached or is not open
 // for connections now, so that another try may help. A refused password or an
 // unknown database is no such thing.
@@ -129,7 +147,7 @@ func isUnavailable(err error) bool {
 		case "53300", "57P01", "57P02", "57P03": // too many connections, shutting down, crashed, starting up
 			return true
 		}
-		return strings.HasPrefix(pgErr.Code, "08")
+		return strings.HasPrefix(pgErr.Code, "08") && !refusesParameter(err)
 	}
 	var connectErr *pgconn.ConnectError
 	var opErr *net.OpError // not net.Error: a context's deadline is one of these too

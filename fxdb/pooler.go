@@ -1,0 +1,77 @@
+package fxdb
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ErrPooler is returned where DB_POOLER is transaction for what needs a session on
+// the server that lasts: DB.Acquire (LISTEN, advisory locks of the session) and
+// statements prepared by name. Use a transaction, or a connection to the server
+// itself.
+var ErrPooler = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, or connect to the server itself")
+
+// pooled reports whether a pooler gives each transaction another session on the
+// server.
+func (c Config) pooled() bool { return c.Pooler == "transaction" }
+
+// The settings that a connection may begin with through a pooler, in lower case:
+// PgBouncer keeps them for each client.
+var poolerKeeps = []string{"application_name", "client_encoding", "datestyle", "standard_conforming_strings", "timezone"}
+
+// fences are the settings that travel with each transaction through a pooler, since
+// it refuses them at connect.
+var fences = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+
+// forPooler makes pc fit for a pooler, or says what in it can't be. Statements are
+// described and not prepared: that keeps pgx's types and costs less than exec.
+func (c Config) forPooler(pc *pgxpool.Config) error {
+	cc := pc.ConnConfig
+	if !given(c.URL, "default_query_exec_mode") {
+		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	switch mode := cc.DefaultQueryExecMode; mode {
+	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
+		return &ConfigError{"DB_POOLER", "transaction can't work with default_query_exec_mode=" + strings.ReplaceAll(mode.String(), " ", "_") +
+			" in DATABASE_URL, whose statements need the session that prepared them: leave it out (cache_describe), or use exec or simple_protocol"}
+	}
+	cc.StatementCacheCapacity = 0 // pgx refuses to prepare by name then
+	for _, name := range slices.Sorted(maps.Keys(cc.RuntimeParams)) {
+		if lower := strings.ToLower(name); !slices.Contains(poolerKeeps, lower) && !slices.Contains(fences, lower) {
+			return &ConfigError{"DB_POOLER", fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set it on the server, with ALTER ROLE ... SET", name)}
+		}
+	}
+	return nil
+}
+
+// takeFences takes what a pooler would refuse at connect out of the parameters.
+func takeFences(params map[string]string) (taken []setting) {
+	for _, name := range fences {
+		if value, ok := params[name]; ok {
+			taken = append(taken, setting{name, value})
+			delete(params, name)
+		}
+	}
+	return taken
+}
+
+// namesStatement reports whether a statement's options ask for one that is prepared
+// by name.
+func namesStatement(args []any) bool {
+	for _, arg := range args {
+		switch option := arg.(type) {
+		case pgx.QueryExecMode:
+			return option == pgx.QueryExecModeCacheStatement
+		case pgx.QueryResultFormats, pgx.QueryResultFormatsByOID, pgx.QueryRewriter:
+		default:
+			return false
+		}
+	}
+	return false
+}
