@@ -94,7 +94,7 @@ func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode
 }
 
 func (f *flight) sendQuery(db *DB, s scope, q query) error {
-	if q.mode == pgx.QueryExecModeCacheStatement && db.core.cfg.pooled() {
+	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql)) {
 		return ErrPooler
 	}
 	named := db.core.mode == pgx.QueryExecModeCacheStatement

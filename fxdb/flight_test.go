@@ -17,12 +17,12 @@ import (
 )
 
 // batchOf sends the statements and reads all results.
-func batchOf(ctx context.Context, db *fxdb.DB, statements ...string) error {
+func batchOf(ctx context.Context, a asker, statements ...string) error {
 	b := &pgx.Batch{}
 	for _, sql := range statements {
 		b.Queue(sql)
 	}
-	return db.SendBatch(ctx, b).Close()
+	return a.SendBatch(ctx, b).Close()
 }
 
 func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgbouncer"
+	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -251,6 +252,29 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 			return nil
 		}))
 	}
+	for _, sql := range []string{
+		"listen jobs", "  LISTEN jobs", "-- name: Listen :exec\nlisten jobs", "/* x */ unlisten *", "set search_path = a", "SET SESSION statement_timeout = 0",
+		"reset all", "discard temp", "prepare p as select 1", "execute p", "deallocate all", "select pg_advisory_lock(1)", "select pg_try_advisory_lock_shared(1)",
+	} {
+		for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
+			_, err := db.Exec(ctx, sql)
+			require.ErrorIs(t, err, fxdb.ErrPooler, sql)
+			require.ErrorIs(t, batchOf(ctx, db, "select 1", sql), fxdb.ErrPooler, sql)
+			require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, sql)
+				require.ErrorIs(t, err, fxdb.ErrPooler, sql)
+				require.ErrorIs(t, batchOf(ctx, tx, "select 1", sql), fxdb.ErrPooler, sql)
+				return nil
+			}))
+		}
+	}
+	require.NoError(t, db.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		for _, sql := range []string{"set transaction read only", "SET LOCAL search_path = a", "set constraints all deferred", "select pg_advisory_xact_lock(1)", "", "--"} {
+			_, err := tx.Exec(t.Context(), sql)
+			require.NoError(t, err, sql)
+		}
+		return nil
+	}))
 	_, err := db.Acquire(t.Context())
 	require.ErrorIs(t, err, fxdb.ErrPooler)
 	require.ErrorContains(t, err, "DB_POOLER")
@@ -283,6 +307,82 @@ func TestMigrationsGoAroundAPooler(t *testing.T) {
 	require.ErrorAs(t, err, &configErr)
 	require.Equal(t, "DB_MIGRATE_URL", configErr.Setting)
 	require.ErrorContains(t, err, "DB_POOLER")
+}
+
+func TestDedicatedPoolsGoThroughThePoolerToo(t *testing.T) {
+	t.Parallel()
+	direct, pooler := behindPooler(t, "default_pool_size = 1")
+	db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.Dedicated, c.VerifyTenancy = []string{"reports=2"}, "require" })
+	reports := db.Named("reports")
+	require.NotSame(t, db.Pool(), reports.Pool())
+	for _, db := range []*fxdb.DB{db, reports} {
+		_, err := db.Exec(as(t, "acme"), "insert into notes.notes (body) values ($1)", "x")
+		require.NoError(t, err)
+		require.Equal(t, "30s", settingOf(t, db, t.Context(), "statement_timeout"))
+		_, err = db.Acquire(t.Context())
+		require.ErrorIs(t, err, fxdb.ErrPooler)
+	}
+	var n int
+	require.NoError(t, direct.QueryRow(as(t, "acme"), "select count(*) from notes.notes").Scan(&n))
+	require.Equal(t, 2, n)
+}
+
+func TestAPoolerThatIsAwayIsNoticedAndComeBackTo(t *testing.T) {
+	t.Parallel()
+	direct, pooler := behindPooler(t, "server_login_retry = 1")
+	db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 2, 2 })
+	ready := func() bool { return db.Monitor().Health(t.Context()).Ready }
+	require.True(t, ready())
+	pooler.Command(t, "KILL "+pooler.Database()) // it cuts all connections off and lets nobody in
+	require.Eventually(t, func() bool { return !ready() }, 10*time.Second, time.Millisecond)
+	pooler.Command(t, "RESUME "+pooler.Database())
+	require.Eventually(t, ready, 10*time.Second, time.Millisecond)
+	_, err := db.Exec(fxdb.Idempotent(as(t, "acme")), "insert into notes.notes (body) values ($1)", "x")
+	require.NoError(t, err)
+
+	// Its sessions on the server, the one in use among them.
+	attempts := 0
+	require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if attempts++; attempts == 1 {
+			_, err := direct.Exec(t.Context(), "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+			require.NoError(t, err)
+		}
+		var n int
+		return tx.QueryRow(t.Context(), "select count(*) from notes.notes").Scan(&n)
+	}))
+	require.Equal(t, 2, attempts)
+
+	// A standby is the pooler's matter: new connections would meet the same sessions.
+	opened := db.Stats().Opened
+	for range 3 {
+		err := db.InTx(as(t, "acme"), pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), "update notes.notes set body = body")
+			return err
+		})
+		require.NoError(t, isCode(err, "25006"))
+		require.NoError(t, db.Ping(t.Context()))
+	}
+	require.Equal(t, opened, db.Stats().Opened)
+}
+
+func TestAStopEndsWhatRunsBehindAPooler(t *testing.T) {
+	t.Parallel()
+	direct, pooler := behindPooler(t)
+	db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.DrainTimeout = 100 * time.Millisecond })
+	slow := make(chan error)
+	go func() {
+		_, err := db.Exec(as(t, "acme"), "select pg_sleep(3600), 'behind a pooler'")
+		slow <- err
+	}()
+	running := func() (n int) {
+		require.NoError(t, direct.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query like '%behind a pooler%' and pid <> pg_backend_pid()").Scan(&n))
+		return n
+	}
+	require.Eventually(t, func() bool { return running() == 1 }, 10*time.Second, time.Millisecond)
+	var cut *lifecycle.DrainError
+	require.ErrorAs(t, db.Close(t.Context()), &cut)
+	require.Error(t, <-slow)
+	require.Eventually(t, func() bool { return running() == 0 }, 10*time.Second, time.Millisecond)
 }
 
 func TestAPoolerThatNobodyNamedIsNoticed(t *testing.T) {

@@ -187,6 +187,11 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
+	if db.core.cfg.pooled() {
+		if err := refuseBatch(b); err != nil {
+			return pgx.FailedBatchResults(b, err)
+		}
+	}
 	conn, err := db.acquire(ctx, s, forHolding, 0)
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)

@@ -16,7 +16,8 @@ func init() { sqldoor.Open = func(db any) sqldoor.Session { return &session{db: 
 
 // session is one connection of a client's, kept over several statements. Only its
 // first use may be sent again on another connection: later ones may count on what
-// the earlier ones left on theirs.
+// the earlier ones left on theirs. Behind a pooler they are refused, since it is not
+// there.
 type session struct {
 	db     *DB
 	handle *pgxpool.Conn
@@ -38,6 +39,9 @@ func (s *session) take(ctx context.Context, sc scope, u use, within time.Duratio
 // use runs send with the session's connection.
 func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, send func() error) error {
 	first := s.conn == nil
+	if !first && s.db.core.cfg.pooled() {
+		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrPooler)
+	}
 	attempt := func(within time.Duration) (again bool, err error) {
 		if s.conn == nil {
 			if err := s.take(ctx, sc, u, within); err != nil {
@@ -158,15 +162,15 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 	if err != nil {
 		return nil, err
 	}
-	tx := &transaction{identity: sc.identity, pooled: s.db.core.cfg.pooled()}
+	var tx pgx.Tx
 	err = s.use(ctx, sc, forTransaction, true, func() (err error) {
-		tx.Tx, err = begin(ctx, s.conn, sc, opts)
+		tx, err = begin(ctx, s.conn, sc, opts)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return tx, nil
+	return s.db.transaction(nil, sc, tx), nil
 }
 
 // Ping sends an empty statement. It needs no tenant.

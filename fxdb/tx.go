@@ -33,40 +33,48 @@ func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
 // transaction began with none. Begin another transaction for it.
 var ErrOtherTenant = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
 
-func (t *transaction) refuse(ctx context.Context, args ...any) error {
+func (t *transaction) refuse(ctx context.Context) error {
 	id, ok := tenant.FromContext(ctx)
 	if ok && (id.Tenant != t.identity.Tenant || id.User != t.identity.User) {
 		return ErrOtherTenant
 	}
-	if t.pooled && namesStatement(args) {
-		return ErrPooler
-	}
 	return nil
 }
 
+func (t *transaction) refuseStatement(ctx context.Context, sql string, args []any) error {
+	if t.pooled && (namesStatement(args) || leavesSession(sql)) {
+		return ErrPooler
+	}
+	return t.refuse(ctx)
+}
+
 func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if err := t.refuse(ctx, args...); err != nil {
+	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
 	return t.Tx.Exec(ctx, sql, args...)
 }
 
 func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if err := t.refuse(ctx, args...); err != nil {
+	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRows{err}, err
 	}
 	return t.Tx.Query(ctx, sql, args...)
 }
 
 func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if err := t.refuse(ctx, args...); err != nil {
+	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRow{err}
 	}
 	return t.Tx.QueryRow(ctx, sql, args...)
 }
 
 func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	if err := t.refuse(ctx); err != nil {
+	err := t.refuse(ctx)
+	if err == nil && t.pooled {
+		err = refuseBatch(b)
+	}
+	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
 	return t.Tx.SendBatch(ctx, b)

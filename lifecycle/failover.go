@@ -23,8 +23,9 @@ func (m *Monitor) failedOver(conn *pgx.Conn, err error) {
 	case "57P01", "57P02", "57P03": // shutting down, crashed, not accepting connections
 	case "25006":
 		// A write in a read-only transaction of the caller's own says the same. The
-		// server reports what it is since version 14; an older one is believed.
-		if conn.PgConn().ParameterStatus("in_hot_standby") == "off" {
+		// server reports what it is since version 14; an older one is believed. A pooler
+		// does not pass that on, and its own connections are the ones to renew.
+		if m.cfg.Pooler || conn.PgConn().ParameterStatus("in_hot_standby") == "off" {
 			return
 		}
 	default:

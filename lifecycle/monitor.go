@@ -83,6 +83,7 @@ type Config struct {
 	// Others is how many connections the other pools of each process may take, for the
 	// same check.
 	Others int
+
 	// Pooler says that a transaction pooler stands between the pool and its server:
 	// the server's limits on connections are the pooler's, not this pool's.
 	Pooler bool

@@ -1,6 +1,7 @@
 package pgbouncer
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -27,24 +28,24 @@ type Pooler struct {
 	base *pgx.ConnConfig // of the server
 }
 
-// supervisor ends PgBouncer with its standard input, which ends with the test's
-// process, however that does.
-const supervisor = `"$0" -q "$1" & pooler=$!; read -r _; kill "$pooler"; wait "$pooler"; rm -rf "$(dirname "$1")"`
+// supervisor ends PgBouncer, and removes its folder, with its standard input, which
+// ends with the test's process, however that does.
+const supervisor = `"$0" -q "$1/ini" & pooler=$!; read -r _; kill -KILL "$pooler"; wait "$pooler"; rm -rf "$1"`
 
 // Start starts a pooler in front of the server that connString names, on a Unix
 // socket of its own. settings are lines of its [pgbouncer] section, such as
-// "default_pool_size = 2". The test is skipped where there is no pgbouncer,
-// and fails in CI.
+// "default_pool_size = 2". Where there is no pgbouncer the test is skipped, and fails
+// where CI is set.
 func Start(t testing.TB, connString string, settings ...string) *Pooler {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/pgbouncer"); err != nil {
-			const missing = "there is no pgbouncer on this machine: apt-get install pgbouncer"
+			end := t.Skip
 			if os.Getenv("CI") != "" {
-				t.Fatal(missing)
+				end = t.Fatal
 			}
-			t.Skip(missing)
+			end("there is no pgbouncer on this machine: apt-get install pgbouncer")
 		}
 	}
 	base, err := pgx.ParseConfig(connString)
@@ -72,14 +73,15 @@ auth_type = trust
 auth_file = %s
 logfile = %s
 pool_mode = transaction
+admin_users = %s
 %s
-`, base.Host, base.Port, dir, port, filepath.Join(dir, "users"), filepath.Join(dir, "log"), strings.Join(settings, "\n"))
+`, base.Host, base.Port, dir, port, filepath.Join(dir, "users"), filepath.Join(dir, "log"), base.User, strings.Join(settings, "\n"))
 	for name, text := range map[string]string{"users": users.String(), "ini": ini} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("sh", "-c", supervisor, program, filepath.Join(dir, "ini"))
+	cmd := exec.Command("sh", "-c", supervisor, program, dir)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: account(t, dir)}
 	stdin, err := cmd.StdinPipe()
@@ -90,12 +92,12 @@ pool_mode = transaction
 		t.Fatalf("pgbouncer: %v", err)
 	}
 	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Wait() // ended by a signal
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
 			t.Logf("pgbouncer's log ends with: %s", log[max(0, len(log)-4000):])
 		}
+		_ = stdin.Close()
+		_ = cmd.Wait() // of a pooler that was killed
 	})
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -138,7 +140,25 @@ func (p *Pooler) Socket() string { return filepath.Join(p.dir, fmt.Sprintf(".s.P
 
 // URL is the connection string through the pooler, for the role and database of the
 // server's.
-func (p *Pooler) URL() string {
+func (p *Pooler) URL() string { return p.url(p.base.Database) }
+
+func (p *Pooler) url(database string) string {
 	q := url.Values{"host": {p.dir}, "port": {strconv.Itoa(port)}, "user": {p.base.User}}
-	return (&url.URL{Scheme: "postgres", Path: "/" + p.base.Database, RawQuery: q.Encode()}).String()
+	return (&url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: q.Encode()}).String()
 }
+
+// Command runs a command of PgBouncer's console, such as "PAUSE".
+func (p *Pooler) Command(t testing.TB, command string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), p.url("pgbouncer")+"&default_query_exec_mode=simple_protocol")
+	if err == nil {
+		_, err = conn.Exec(t.Context(), command)
+		_ = conn.Close(context.WithoutCancel(t.Context()))
+	}
+	if err != nil {
+		t.Fatalf("pgbouncer: %s: %v", command, err)
+	}
+}
+
+// Database is the name of the server's database.
+func (p *Pooler) Database() string { return p.base.Database }
