@@ -30,7 +30,7 @@ type Controller struct {
 	byName   map[string]*Client
 	tenants  tenants
 	waiting  int
-	arrivals uint64 // waiters since ever
+	arrivals uint64 // waiters since ever, and turns that were over
 	waiters  sync.Pool
 
 	ticks      int64 // the clock, see used

@@ -72,7 +72,7 @@ func TestNobodyStarves(t *testing.T) {
 			capacity: 2, headroom: 1, limits: []Limits{none, none, none}}},
 		"reserve": {rounds: 2, waiting: 2, tenant: []int{0}, setup: setup{
 			capacity: 3, headroom: 1, limits: []Limits{none, {Reserve: 2}}}},
-		"a tenant at its limit in a busy client": {rounds: 7, waiting: 3, tenant: []int{0, 1}, setup: setup{
+		"a tenant at its limit in a busy client": {rounds: 10, waiting: 3, tenant: []int{0, 1}, setup: setup{
 			capacity: 2, tenantMax: 1, tenants: 1, limits: []Limits{{Max: 1}, none}}},
 		"the same with headroom": {rounds: 4, waiting: 2, tenant: []int{0, 1}, setup: setup{
 			capacity: 3, headroom: 1, tenantMax: 1, tenants: 1, limits: []Limits{none, none}}},

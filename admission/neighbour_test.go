@@ -22,6 +22,7 @@ import (
 type neighbourhood struct {
 	cfg     admission.Config
 	oneName bool // all are one client
+	tenants bool // of which each is a tenant
 	alone   bool // the four ask for one second before the time that is measured
 }
 
@@ -38,15 +39,18 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		use := func(c *admission.Client, hold time.Duration) time.Duration {
+		use := func(c *admission.Client, tenant string, hold time.Duration) time.Duration {
+			if !n.tenants {
+				tenant = ""
+			}
 			asked := time.Now()
-			if err := c.Acquire(context.Background(), ""); err != nil {
+			if err := c.Acquire(context.Background(), tenant); err != nil {
 				t.Error(err)
 				return 0
 			}
 			waited := time.Since(asked)
 			<-time.After(hold)
-			c.Release("", 0)
+			c.Release(tenant, 0)
 			return waited
 		}
 		for i := range 200 {
@@ -54,7 +58,7 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 				r := rand.New(rand.NewPCG(1, uint64(i)))
 				c := ctl.Client("flooder")
 				for time.Now().Before(end) {
-					use(c, 45*time.Millisecond+time.Duration(r.Int64N(int64(10*time.Millisecond))))
+					use(c, "flooder", 45*time.Millisecond+time.Duration(r.Int64N(int64(10*time.Millisecond))))
 					if now := time.Now(); now.After(measured) && !now.After(end) {
 						mu.Lock()
 						flooder++
@@ -64,7 +68,8 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 			})
 		}
 		for i := range 4 {
-			name := fmt.Sprint("client", i)
+			tenant := fmt.Sprint("client", i)
+			name := tenant
 			if n.oneName {
 				name = "flooder"
 			}
@@ -78,7 +83,7 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 				for time.Now().Before(until) {
 					<-time.After(time.Duration(r.Int64N(int64(20 * time.Millisecond))))
 					wg.Go(func() {
-						waited := use(c, time.Millisecond)
+						waited := use(c, tenant, time.Millisecond)
 						if time.Now().After(measured) {
 							mu.Lock()
 							waits = append(waits, waited)
@@ -99,6 +104,7 @@ func TestNoisyNeighbour(t *testing.T) {
 	fifo, fifoWaits := neighbourhood{oneName: true}.run(t)
 	onlyQueue, onlyQueueWaits := neighbourhood{cfg: admission.Config{Headroom: -1}}.run(t)
 	shared, sharedWaits := neighbourhood{}.run(t)
+	tenants, tenantWaits := neighbourhood{oneName: true, tenants: true}.run(t)
 	alone, _ := neighbourhood{alone: true}.run(t)
 
 	p := func(waits []time.Duration, hundredths int) time.Duration { return waits[len(waits)*hundredths/100] }
@@ -107,7 +113,7 @@ func TestNoisyNeighbour(t *testing.T) {
 		name  string
 		n     int
 		waits []time.Duration
-	}{{"one queue", fifo, fifoWaits}, {"no headroom", onlyQueue, onlyQueueWaits}, {"default", shared, sharedWaits}} {
+	}{{"one queue", fifo, fifoWaits}, {"no headroom", onlyQueue, onlyQueueWaits}, {"default", shared, sharedWaits}, {"tenants", tenants, tenantWaits}} {
 		t.Logf("%-11s: flooder %.3f, waits of the four p50 %v p99 %v max %v", r.name, ratio(r.n), p(r.waits, 50), p(r.waits, 99), r.waits[len(r.waits)-1])
 	}
 	full := 20 * int(4*time.Second/(50*time.Millisecond))
@@ -117,5 +123,7 @@ func TestNoisyNeighbour(t *testing.T) {
 	assert.Greater(t, ratio(shared), 0.9)
 	assert.Zero(t, p(sharedWaits, 50))
 	assert.Less(t, p(sharedWaits, 99), 5*time.Millisecond)
+	assert.Greater(t, ratio(tenants), 0.98)
+	assert.Less(t, p(tenantWaits, 50), p(fifoWaits, 50)/10, "tenants take turns")
 	assert.InDelta(t, full, alone, 0.01*float64(full), "a client alone has every permit")
 }

@@ -25,25 +25,27 @@ func (w *waiter) within(limit time.Duration) <-chan time.Time {
 	return w.timer.C
 }
 
-// lane holds the waiters of one tenant in one client, first come first.
+// lane holds the waiters of one tenant in one client, first come first. The lanes of a
+// client take turns.
 type lane struct {
 	client *Client
 	tenant *tenant
 	list[waiter]
 
-	index     int // in the client's open lanes
+	turn      uint64 // the lowest is next; on the scale of waiter.seq
+	index     int    // in the client's open lanes
 	blocked   bool
-	overtaken int // grants to later callers of the client since the first waiter became first
+	overtaken int // grants in the client out of turn since the first waiter became first
 }
 
 // older reports whether ln's first waiter came before that of other.
 func (ln *lane) older(other *lane) bool { return ln.front().seq < other.front().seq }
 
-// lanes is a heap by the arrival of the first waiter.
+// lanes is a heap by turn.
 type lanes []*lane
 
 func (l lanes) Len() int           { return len(l) }
-func (l lanes) Less(i, j int) bool { return l[i].older(l[j]) }
+func (l lanes) Less(i, j int) bool { return l[i].turn < l[j].turn }
 func (l lanes) Swap(i, j int)      { l[i], l[j] = l[j], l[i]; l[i].index, l[j].index = i, j }
 
 func (l *lanes) Push(x any) {
@@ -75,6 +77,7 @@ func (q *queue) add(w *waiter) {
 	ln.push(&w.node)
 	w.queued = true
 	if first {
+		ln.turn = w.seq
 		heap.Push(&q.open, ln)
 	}
 }

@@ -100,7 +100,7 @@ func follow(m *model, waits map[int]*waited, before []specWaiter, out []permit, 
 	for i, w := range m.queue {
 		f := waits[w.id]
 		if f == nil {
-			waits[w.id] = &waited{mark: newest, most: i + m.patience + len(m.clients)}
+			waits[w.id] = &waited{mark: newest, most: (i+1)*len(m.held[0]) + m.patience + len(m.clients)}
 			continue
 		}
 		if oldest > f.mark {

@@ -18,7 +18,7 @@ func (a *Controller) admit(c *Client, t *tenant) bool {
 		c.wouldWait++
 		t.wouldWait++
 	}
-	a.overtake(c, a.arrivals+1)
+	a.overtake(c, a.arrivals+1) // nobody else's turn has come
 	a.take(c, t)
 	return true
 }
@@ -93,8 +93,10 @@ func (a *Controller) dispatch() {
 			return
 		}
 		w := next.front()
+		a.overtake(next.client, next.turn)
+		a.arrivals++
+		next.turn = a.arrivals // behind all the others
 		a.unqueue(w)
-		a.overtake(next.client, w.seq)
 		a.take(next.client, next.tenant)
 		w.ready <- struct{}{}
 	}
@@ -110,10 +112,11 @@ func (ln *lane) before(other *lane) bool {
 	return ln.older(other)
 }
 
-// overtake counts that a caller who came to c at seq is served before those set aside.
-func (a *Controller) overtake(c *Client, seq uint64) {
+// overtake counts that somebody whose turn it is in c is served before those set aside
+// whose turn was earlier.
+func (a *Controller) overtake(c *Client, turn uint64) {
 	for _, ln := range c.blocked {
-		if ln.front().seq > seq {
+		if ln.turn > turn {
 			continue
 		}
 		t := ln.tenant

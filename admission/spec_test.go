@@ -17,6 +17,8 @@ type spec struct {
 	age    []int64 // ticks since the last use; clipped where it no longer matters
 	queue  []specWaiter
 	asked  int
+	turn   [][]int // by client and tenant: the lowest is next
+	turns  int
 
 	// One waiter may be watched: how many rounds has it waited? A round is over when
 	// every permit that was held at its beginning has come back.
@@ -38,6 +40,7 @@ func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tun
 	for range limits {
 		s.held = append(s.held, make([]int, tenants+1))
 		s.old = append(s.old, make([]int, tenants+1))
+		s.turn = append(s.turn, make([]int, tenants+1))
 		s.age = append(s.age, tn.activeTicks+1)
 	}
 	return s
@@ -46,7 +49,7 @@ func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tun
 func (s *spec) clone() *spec {
 	d := *s
 	d.limits, d.age, d.queue = slices.Clone(s.limits), slices.Clone(s.age), slices.Clone(s.queue)
-	d.held, d.old = cloneGrid(s.held), cloneGrid(s.old)
+	d.held, d.old, d.turn = cloneGrid(s.held), cloneGrid(s.old), cloneGrid(s.turn)
 	return &d
 }
 
@@ -132,14 +135,22 @@ func (s *spec) tenantMay(t, place int) bool {
 	return left == 1 && !owed
 }
 
-// candidate returns the place of the waiter that c would serve, -1 for none.
+// candidate returns the place of the waiter that c would serve, -1 for none: the first
+// one of the tenant whose turn it is, of those that may have one.
 func (s *spec) candidate(c int) int {
+	best := -1
 	for i, w := range s.queue {
-		if w.c == c && s.tenantMay(w.t, i) {
-			return i
+		if w.c == c && s.first(i) && s.tenantMay(w.t, i) && (best < 0 || s.turn[c][w.t] < s.turn[c][s.queue[best].t]) {
+			best = i
 		}
 	}
-	return -1
+	return best
+}
+
+// newTurn puts t behind all others of c.
+func (s *spec) newTurn(c, t int) {
+	s.turns++
+	s.turn[c][t] = s.turns
 }
 
 // next returns the place of the waiter to be served, -1 for none.
@@ -161,10 +172,10 @@ func (s *spec) load(c int) float64 {
 	return float64(s.heldBy(c)) / float64(max(1, s.limits[c].Weight))
 }
 
-// take lets c have a permit before those of its waiters that came before place.
-func (s *spec) take(c, t, place int) {
-	for i := range s.queue[:place] {
-		if w := &s.queue[i]; w.c == c && s.first(i) {
+// take lets c have a permit before those of its tenants whose turn was earlier.
+func (s *spec) take(c, t, turn int) {
+	for i := range s.queue {
+		if w := &s.queue[i]; w.c == c && s.first(i) && s.turn[c][w.t] < turn {
 			w.overtaken++
 		}
 	}
@@ -185,7 +196,8 @@ func (s *spec) leave(i int) {
 func (s *spec) dispatch() {
 	for i := s.next(); i >= 0; i = s.next() {
 		w := s.queue[i]
-		s.take(w.c, w.t, i)
+		s.take(w.c, w.t, s.turn[w.c][w.t])
+		s.newTurn(w.c, w.t)
 		s.leave(i)
 	}
 }
@@ -193,7 +205,7 @@ func (s *spec) dispatch() {
 // ask returns whether the permit is given at once; else it waits, if it is to.
 func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if s.clientMay(c) && s.tenantMay(t, len(s.queue)) && s.candidate(c) < 0 {
-		s.take(c, t, len(s.queue))
+		s.take(c, t, s.turns+1)
 		return true
 	}
 	if !wait {
@@ -201,6 +213,9 @@ func (s *spec) ask(c, t int, wait, watch bool) bool {
 		return false
 	}
 	s.asked++
+	if !slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c && w.t == t }) {
+		s.newTurn(c, t)
+	}
 	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.asked, watched: watch})
 	if watch {
 		s.watched, s.rounds, s.old = true, 0, cloneGrid(s.held)
@@ -260,6 +275,18 @@ func (s *spec) key() string {
 		}
 		put(who)
 		put(min(w.overtaken, s.patience))
+	}
+	for i, w := range s.queue { // whose turn is after how many others'
+		if !s.first(i) {
+			continue
+		}
+		behind := 0
+		for j, v := range s.queue {
+			if v.c == w.c && s.first(j) && s.turn[w.c][v.t] < s.turn[w.c][w.t] {
+				behind++
+			}
+		}
+		put(behind)
 	}
 	put(s.rounds)
 	return string(b)
