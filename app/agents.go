@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
+	"time"
 
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
@@ -19,71 +20,13 @@ type newAgent struct {
 	MaxConcurrentTasks int                        `json:"max_concurrent_tasks"`
 }
 
-func (h *handler) registerAgent(w http.ResponseWriter, r *http.Request) error {
-	var in newAgent
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
-	if in.ID == "" {
-		in.ID = rand.Text()
-	}
-	err := h.agents.Register(r.Context(), agentregistry.Agent{
-		ID: in.ID, Name: in.Name, ModelFamily: in.ModelFamily,
-		Capabilities: in.Capabilities, MaxConcurrentTasks: in.MaxConcurrentTasks,
-	})
-	if err != nil {
-		return err
-	}
-	agent, err := h.agents.Get(r.Context(), in.ID)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", "/agents/"+url.PathEscape(agent.ID))
-	respond(w, http.StatusCreated, agent)
-	return nil
+type loadChange struct {
+	Active int `json:"active_delta"`
+	Queued int `json:"queued_delta"`
 }
 
-func (h *handler) getAgent(w http.ResponseWriter, r *http.Request) error {
-	agent, err := h.agents.Get(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	respond(w, http.StatusOK, agent)
-	return nil
-}
-
-func (h *handler) deleteAgent(w http.ResponseWriter, r *http.Request) error {
-	found, err := h.agents.Unregister(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	if !found {
-		return agentregistry.ErrAgentNotFound
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (h *handler) recordPerformance(w http.ResponseWriter, r *http.Request) error {
-	var in agentregistry.Metrics
-	if err := decode(w, r, &in); err != nil {
-		return err
-	}
-	performance, err := h.agents.RecordPerformance(r.Context(), r.PathValue("id"), in)
-	if err != nil {
-		return err
-	}
-	respond(w, http.StatusOK, performance)
-	return nil
-}
-
-func (h *handler) agentStats(w http.ResponseWriter, r *http.Request) error {
-	stats, err := h.agents.Stats(r.Context())
-	if err != nil {
-		return err
-	}
-	respond(w, http.StatusOK, stats)
-	return nil
+type inactive struct {
+	For time.Duration `json:"inactive_for_ns"`
 }
 
 // agentList is a page of agents. Next is the value of "after" for the page that
@@ -93,83 +36,86 @@ type agentList struct {
 	Next   string                `json:"next,omitempty"`
 }
 
-// pageSize is how many agents a list holds unless the caller says otherwise.
-const pageSize = 100
-
-// findAgents lists all agents page by page, or finds those that the filters
-// describe, the best first.
-func (h *handler) findAgents(w http.ResponseWriter, r *http.Request) error {
-	q, filtered, err := parseQuery(r.URL.Query())
-	if err != nil {
-		return err
-	}
-	out := agentList{Agents: []agentregistry.Agent{}}
-	if filtered {
-		found, err := h.agents.FindByCapability(r.Context(), q)
-		if err != nil {
-			return err
-		}
-		out.Agents = append(out.Agents, found...)
-	} else {
-		page, next, err := h.agents.List(r.Context(), agentregistry.ListOptions{Limit: q.Limit, After: r.URL.Query().Get("after")})
-		if err != nil {
-			return err
-		}
-		out.Agents, out.Next = append(out.Agents, page...), next
-	}
-	respond(w, http.StatusOK, out)
-	return nil
+type scoredList struct {
+	Agents []agentregistry.Scored `json:"agents"`
 }
 
-// parseQuery reads the filters. A parameter nobody knows is refused: a typing
-// error must not find everything.
-func parseQuery(v url.Values) (q agentregistry.Query, filtered bool, err error) {
-	q.Limit = pageSize
-	for key, values := range v {
-		switch key {
-		case "language":
-			q.Languages = values
-		case "specialization":
-			q.Specializations = values
-		default:
-			if len(values) > 1 {
-				return q, false, badRequest(fmt.Sprintf("%s is given more than once", key))
-			}
-			if err := parseOne(&q, key, values[0]); err != nil {
-				return q, false, err
-			}
-		}
-		filtered = filtered || (key != "limit" && key != "after")
-	}
-	if filtered && v.Has("after") {
-		return q, false, badRequest("after pages through all agents: it goes with no filter")
-	}
-	return q, filtered, nil
+// agentFilter finds the agents that have all of it; without a filter it pages
+// through all of them.
+type agentFilter struct {
+	TaskType        string   `query:"task_type"`
+	Languages       []string `query:"language"`
+	Specializations []string `query:"specialization"`
+	MaxUtilization  *float64 `query:"max_utilization"`
+	MinSuccessRate  *float64 `query:"min_success_rate"`
+	Limit           int      `query:"limit"`
+	After           string   `query:"after"`
 }
 
-func parseOne(q *agentregistry.Query, key, value string) error {
-	switch key {
-	case "task_type":
-		q.TaskType = value
-	case "after":
-	case "limit":
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 || n > 1000 {
-			return badRequest("limit must be a whole number from 1 to 1000")
-		}
-		q.Limit = n
-	case "max_utilization", "min_success_rate":
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return badRequest(key + " must be a number")
-		}
-		if key == "max_utilization" {
-			q.MaxUtilization = &n
-		} else {
-			q.MinSuccessRate = &n
-		}
-	default:
-		return badRequest(fmt.Sprintf("there is no parameter %q: use task_type, language, specialization, max_utilization, min_success_rate, limit, after", key))
+func (f agentFilter) set() bool {
+	return f.TaskType != "" || f.Languages != nil || f.Specializations != nil || f.MaxUtilization != nil || f.MinSuccessRate != nil
+}
+
+func agentRoutes(c *agentregistry.Client) routes {
+	return routes{
+		"POST /agents": makes(http.StatusCreated, func(a agentregistry.Agent) string { return "/agents/" + url.PathEscape(a.ID) },
+			func(ctx context.Context, in posted[newAgent]) (agentregistry.Agent, error) {
+				a := in.Body
+				a.ID = cmp.Or(a.ID, rand.Text())
+				err := c.Register(ctx, agentregistry.Agent{
+					ID: a.ID, Name: a.Name, ModelFamily: a.ModelFamily,
+					Capabilities: a.Capabilities, MaxConcurrentTasks: a.MaxConcurrentTasks,
+				})
+				if err != nil {
+					return agentregistry.Agent{}, err
+				}
+				return c.Get(ctx, a.ID)
+			}),
+		"GET /agents": gives(func(ctx context.Context, f agentFilter) (agentList, error) {
+			limit := cmp.Or(f.Limit, pageSize)
+			if !f.set() {
+				page, next, err := c.List(ctx, agentregistry.ListOptions{Limit: limit, After: f.After})
+				return agentList{list(page), next}, err
+			}
+			if f.After != "" {
+				return agentList{}, badRequest("after pages through all agents: it goes with no filter")
+			}
+			found, err := c.FindByCapability(ctx, agentregistry.Query{
+				TaskType: f.TaskType, Languages: f.Languages, Specializations: f.Specializations,
+				MaxUtilization: f.MaxUtilization, MinSuccessRate: f.MinSuccessRate, Limit: limit,
+			})
+			return agentList{Agents: list(found)}, err
+		}),
+		"POST /agents/search": gives(func(ctx context.Context, in posted[agentregistry.Query]) (scoredList, error) {
+			if in.Body.Limit > maxPage {
+				return scoredList{}, badRequest("limit must be at most 1000")
+			}
+			found, err := c.FindScored(ctx, in.Body)
+			return scoredList{list(found)}, err
+		}),
+		"POST /agents/purge": gives(func(ctx context.Context, in posted[inactive]) (affected, error) {
+			n, err := c.DeleteStale(ctx, in.Body.For)
+			return affected{n}, err
+		}),
+		"GET /agents/stats": tells(c.Stats),
+
+		"GET /agents/{id}": tellsOf(c.Get),
+		"PATCH /agents/{id}": does(func(ctx context.Context, in postedTo[agentregistry.Patch]) error {
+			return c.Update(ctx, in.ID, in.Body)
+		}),
+		"DELETE /agents/{id}": does(func(ctx context.Context, in byID) error {
+			found, err := c.Unregister(ctx, in.ID)
+			if err == nil && !found {
+				err = agentregistry.ErrAgentNotFound
+			}
+			return err
+		}),
+		"GET /agents/{id}/stats": tellsOf(c.AgentStats),
+		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[agentregistry.Metrics]) (agentregistry.Performance, error) {
+			return c.RecordPerformance(ctx, in.ID, in.Body)
+		}),
+		"POST /agents/{id}/load": gives(func(ctx context.Context, in postedTo[loadChange]) (agentregistry.Load, error) {
+			return c.AdjustLoad(ctx, in.ID, in.Body.Active, in.Body.Queued)
+		}),
 	}
-	return nil
 }

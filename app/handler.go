@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
+	"go.uber.org/fx"
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/fxdb"
@@ -16,38 +18,51 @@ import (
 // that checks who is asking, and sets it.
 const tenantHeader = "X-Tenant-ID"
 
+// clients are the agency's.
+type clients struct {
+	fx.In
+
+	Agents *agentregistry.Client
+}
+
+// routes are endpoints by their patterns, each a method and a path.
+type routes map[string]endpoint
+
+// routes are those of all clients. Each belongs to a tenant.
+func (c clients) routes() routes {
+	all := routes{}
+	for _, r := range []routes{
+		agentRoutes(c.Agents),
+	} {
+		maps.Copy(all, r)
+	}
+	return all
+}
+
 type handler struct {
-	log    *zap.Logger
-	agents *agentregistry.Client
-	mux    *http.ServeMux
+	log *zap.Logger
+	mux *http.ServeMux
 }
 
 // newHandler builds the API.
-func newHandler(log *zap.Logger, db *fxdb.DB, agents *agentregistry.Client) http.Handler {
-	h := &handler{log: log, agents: agents, mux: http.NewServeMux()}
+func newHandler(log *zap.Logger, db *fxdb.DB, c clients) http.Handler {
+	h := &handler{log: log, mux: http.NewServeMux()}
 	h.mux.Handle("GET /livez", db.Monitor().Live())
 	h.mux.Handle("GET /readyz", db.Monitor().Ready())
 	h.mux.Handle("GET /stats", db.StatsHandler())
 
 	scoped := tenant.Middleware(tenant.Header(tenantHeader))
-	for pattern, fn := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"POST /agents":                  h.registerAgent,
-		"GET /agents":                   h.findAgents,
-		"GET /agents/stats":             h.agentStats,
-		"GET /agents/{id}":              h.getAgent,
-		"DELETE /agents/{id}":           h.deleteAgent,
-		"POST /agents/{id}/performance": h.recordPerformance,
-	} {
-		h.mux.Handle(pattern, scoped(h.endpoint(fn)))
+	for pattern, e := range c.routes() {
+		h.mux.Handle(pattern, scoped(h.answer(e.serve)))
 	}
-	h.mux.Handle("/", h.endpoint(h.noRoute))
+	h.mux.Handle("/", h.answer(h.noRoute))
 	return h.mux
 }
 
 // noRoute answers what no other pattern took, in JSON like everything else.
 func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		other := r.Clone(r.Context())
 		other.Method = method
 		if _, pattern := h.mux.Handler(other); pattern != "/" {
@@ -56,7 +71,7 @@ func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		return &requestError{http.StatusMethodNotAllowed, apiError{"method_not_allowed", fmt.Sprintf("%s takes %s", r.URL.Path, strings.Join(allowed, " and "))}}
+		return &requestError{http.StatusMethodNotAllowed, apiError{"method_not_allowed", fmt.Sprintf("%s takes %s", r.URL.Path, strings.Join(allowed, ", "))}}
 	}
 	return &requestError{http.StatusNotFound, apiError{"not_found", "there is nothing at this path"}}
 }

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 func newServer(t testing.TB, opts ...fx.Option) *httptest.Server {
 	t.Helper()
 	var h http.Handler
-	app := fxtest.New(t, agency, fx.Supply(zap.NewNop()), fx.Populate(&h), fx.Options(opts...))
+	app := fxtest.New(t, agency, fx.NopLogger, fx.Supply(zap.NewNop()), fx.Populate(&h), fx.Options(opts...))
 	app.RequireStart()
 	t.Cleanup(app.RequireStop)
 	s := httptest.NewServer(h)
@@ -117,12 +117,24 @@ func TestAPI(t *testing.T) {
 		{"GET", "/agents/stats", "acme", "", 200, `"total_agents":2`},
 		{"GET", "/agents/stats", "globex", "", 200, `"total_agents":1`},
 
+		{"PATCH", "/agents/ada", "acme", `{"max_concurrent_tasks": 4}`, 204, ""},
+		{"PATCH", "/agents/ada", "acme", `{"name": "Bob"}`, 409, `agents_name_key`},
+		{"PATCH", "/agents/none", "acme", `{}`, 404, `agent not found`},
+		{"POST", "/agents/ada/load", "acme", `{"active_delta": 2, "queued_delta": -1}`, 200, `{"active_tasks":2,"queued_tasks":0,"utilization_percent":50}`},
+		{"POST", "/agents/none/load", "acme", `{"active_delta": 1}`, 404, `agent not found`},
+		{"GET", "/agents/ada/stats", "acme", "", 200, `"total":{"count":1,`},
+		{"GET", "/agents/none/stats", "acme", "", 404, `agent not found`},
+		{"POST", "/agents/search", "acme", `{"languages": ["Go"], "limit": 5}`, 200, `"score":`},
+		{"POST", "/agents/search", "acme", `{"limit": 1001}`, 400, `limit must be at most 1000`},
+		{"POST", "/agents/purge", "acme", `{"inactive_for_ns": 3600000000000}`, 200, `{"count":0}`},
+		{"POST", "/agents/purge", "acme", `{}`, 400, `must be more than 0`},
+
 		{"DELETE", "/agents/ada", "acme", "", 204, ""},
 		{"DELETE", "/agents/ada", "acme", "", 404, `"code":"not_found"`},
 		{"GET", "/agents/ada", "globex", "", 200, `"id":"ada"`},
 
-		{"PUT", "/agents/ada", "acme", "", 405, `takes GET and DELETE`},
-		{"DELETE", "/agents", "acme", "", 405, `takes GET and POST`},
+		{"PUT", "/agents/ada", "acme", "", 405, `takes GET, PATCH, DELETE`},
+		{"DELETE", "/agents", "acme", "", 405, `takes GET, POST`},
 		{"GET", "/nothing", "acme", "", 404, `"code":"not_found"`},
 	} {
 		status, body := call(t, step.method, s.URL+step.path, step.tenant, step.body)

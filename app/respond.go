@@ -48,6 +48,7 @@ var classes = []struct {
 	{modules.ErrForbidden, http.StatusForbidden, "forbidden"},
 	{fxdb.ErrDraining, http.StatusServiceUnavailable, "stopping"},
 	{fxdb.ErrNotStarted, http.StatusServiceUnavailable, "not_started"},
+	{fxdb.ErrQueueFull, http.StatusServiceUnavailable, "busy"},
 	{fxdb.ErrAcquireTimeout, http.StatusServiceUnavailable, "busy"},
 	{modules.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
 	{modules.ErrTimeout, http.StatusGatewayTimeout, "timeout"},
@@ -64,6 +65,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 			continue
 		}
 		message := sentence(err)
+		if c.status == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "1")
+		}
 		if c.status >= http.StatusInternalServerError {
 			h.log.Warn("request failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 			w.Header().Set("Retry-After", "1")
@@ -119,8 +123,8 @@ func badRequest(message string) error {
 	return &requestError{http.StatusBadRequest, apiError{"invalid", message}}
 }
 
-// endpoint is a handler that may fail.
-func (h *handler) endpoint(fn func(http.ResponseWriter, *http.Request) error) http.Handler {
+// answer is a handler that may fail.
+func (h *handler) answer(fn func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := fn(w, r)
 		var refused *requestError

@@ -13,6 +13,8 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/orchestrator"
+	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -82,8 +84,8 @@ func TestEveryModulesSchemaVerifiesClean(t *testing.T) {
 		"agentregistry":   {fx.Options(fxdb.Module, agentregistry.Module), []string{"registry.agents", "registry.agent_load"}},
 		"knowledge":       {fx.Options(fxdb.Module, knowledge.Module), []string{"knowledge.queries", "knowledge.entries"}},
 		"webnavigator":    {fx.Options(fxdb.Module, webnavigator.Module), []string{"web.contents", "web.traversal_nodes"}},
-		"all of them": {fx.Options(fxdb.Module, agentregistry.Module, knowledge.Module, webnavigator.Module),
-			[]string{"registry.agents", "knowledge.entries", "web.cache"}},
+		"verification":    {fx.Options(fxdb.Module, verification.Module), []string{"verification.requests", "verification.cache"}},
+		"orchestrator":    {fx.Options(fxdb.Module, orchestrator.Module), []string{"orchestrator.tasks", "orchestrator.executions"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
