@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
+	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -22,7 +23,8 @@ const tenantHeader = "X-Tenant-ID"
 type clients struct {
 	fx.In
 
-	Agents *agentregistry.Client
+	Agents    *agentregistry.Client
+	Knowledge *knowledge.Client
 }
 
 // routes are endpoints by their patterns, each a method and a path.
@@ -32,7 +34,7 @@ type routes map[string]endpoint
 func (c clients) routes() routes {
 	all := routes{}
 	for _, r := range []routes{
-		agentRoutes(c.Agents),
+		agentRoutes(c.Agents), knowledgeRoutes(c.Knowledge),
 	} {
 		maps.Copy(all, r)
 	}

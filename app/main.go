@@ -14,6 +14,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
+	"github.com/agentagency/onepool/modules/knowledge"
 )
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 var agency = fx.Options(
 	fxdb.Module,
 	agentregistry.Module,
+	knowledge.Module,
 	fx.Provide(newHandler),
 )
 

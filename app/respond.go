@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -45,6 +46,7 @@ var classes = []struct {
 	{modules.ErrNotFound, http.StatusNotFound, "not_found"},
 	{modules.ErrConflict, http.StatusConflict, "conflict"},
 	{modules.ErrReference, http.StatusUnprocessableEntity, "unknown_reference"},
+	{knowledge.ErrTooManyCandidates, http.StatusUnprocessableEntity, "too_many_candidates"},
 	{modules.ErrForbidden, http.StatusForbidden, "forbidden"},
 	{fxdb.ErrDraining, http.StatusServiceUnavailable, "stopping"},
 	{fxdb.ErrNotStarted, http.StatusServiceUnavailable, "not_started"},

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/knowledge"
+)
+
+type newQuery struct {
+	knowledge.Query
+	Pending bool `json:"pending"` // stored for later
+}
+
+type queryStatus struct {
+	Status knowledge.Status `json:"status"`
+	Error  string           `json:"error"`
+}
+
+type newResults struct {
+	Results []knowledge.SearchResult `json:"results"`
+}
+
+type newResponse struct {
+	knowledge.Response
+	CompleteQuery bool `json:"complete_query"`
+}
+
+// entity is what a source has an entry of.
+type entity struct {
+	Source string `path:"source"`
+	Entity string `path:"entity"`
+}
+
+// newEntry is what a caller says of an entity; the rest is the database's.
+type newEntry struct {
+	Kind           string         `json:"kind"`
+	Name           string         `json:"name"`
+	Body           string         `json:"body"`
+	Embedding      []float32      `json:"embedding"`
+	EmbeddingModel string         `json:"embedding_model"`
+	Confidence     float64        `json:"confidence"`
+	Metadata       map[string]any `json:"metadata"`
+}
+
+type feedback struct {
+	Success bool           `json:"success"`
+	Context map[string]any `json:"context"`
+}
+
+type confidence struct {
+	Confidence float64 `json:"confidence"`
+}
+
+// knowledgeSearch is by text, by embedding, or by both.
+type knowledgeSearch struct {
+	Text      string    `json:"text"`
+	Embedding []float32 `json:"embedding"`
+	knowledge.SearchOptions
+}
+
+type hitList struct {
+	Hits []knowledge.Hit `json:"hits"`
+}
+
+type cacheKey struct {
+	Key string `path:"key"`
+}
+
+type cached struct {
+	Content json.RawMessage `json:"content"`
+}
+
+type newCached struct {
+	Content json.RawMessage     `json:"content"`
+	TTL     time.Duration       `json:"ttl_ns"`
+	Type    knowledge.CacheType `json:"type"`
+}
+
+type provider struct {
+	Provider string `path:"provider"`
+}
+
+func knowledgeRoutes(c *knowledge.Client) routes {
+	return routes{
+		"POST /knowledge/queries": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[newQuery]) (made, error) {
+			var opts []knowledge.QueryOption
+			if in.Body.Pending {
+				opts = append(opts, knowledge.AsPending())
+			}
+			id, err := c.StoreQuery(ctx, in.Body.Query, opts...)
+			return made{id}, err
+		}),
+		"PUT /knowledge/queries/{id}/status": does(func(ctx context.Context, in postedTo[queryStatus]) error {
+			return c.SetQueryStatus(ctx, in.ID, in.Body.Status, in.Body.Error)
+		}),
+		"POST /knowledge/queries/{id}/results": gives(func(ctx context.Context, in postedTo[newResults]) (affected, error) {
+			for i := range in.Body.Results {
+				if err := fromPath("query_id", &in.Body.Results[i].QueryID, in.ID); err != nil {
+					return affected{}, err
+				}
+			}
+			n, err := c.StoreResults(ctx, in.Body.Results)
+			return affected{n}, err
+		}),
+		"POST /knowledge/queries/{id}/response": makes(http.StatusCreated, nil, func(ctx context.Context, in postedTo[newResponse]) (made, error) {
+			if err := fromPath("query_id", &in.Body.QueryID, in.ID); err != nil {
+				return made{}, err
+			}
+			var opts []knowledge.ResponseOption
+			if in.Body.CompleteQuery {
+				opts = append(opts, knowledge.CompleteQuery())
+			}
+			id, err := c.StoreResponse(ctx, in.Body.Response, opts...)
+			return made{id}, err
+		}),
+
+		"GET /knowledge/sources/{source}/entities/{entity}": gives(func(ctx context.Context, in entity) (knowledge.Entry, error) {
+			return c.GetEntry(ctx, in.Source, in.Entity)
+		}),
+		"PUT /knowledge/sources/{source}/entities/{entity}": gives(func(ctx context.Context, in struct {
+			Source string `path:"source"`
+			Entity string `path:"entity"`
+			Body   newEntry
+		}) (made, error) {
+			e := in.Body
+			id, err := c.PutEntry(ctx, knowledge.Entry{
+				Source: in.Source, EntityID: in.Entity, Kind: e.Kind, Name: e.Name, Body: e.Body,
+				Embedding: e.Embedding, EmbeddingModel: e.EmbeddingModel, Confidence: e.Confidence, Metadata: e.Metadata,
+			})
+			return made{id}, err
+		}),
+		"DELETE /knowledge/sources/{source}": gives(func(ctx context.Context, in struct {
+			Source string `path:"source"`
+		}) (affected, error) {
+			n, err := c.DeleteEntries(ctx, in.Source)
+			return affected{n}, err
+		}),
+		"POST /knowledge/entries/{id}/feedback": gives(func(ctx context.Context, in postedTo[feedback]) (confidence, error) {
+			now, err := c.ReinforceEntry(ctx, in.ID, in.Body.Success, in.Body.Context)
+			return confidence{now}, err
+		}),
+		"POST /knowledge/decay": gives(func(ctx context.Context, _ nothing) (affected, error) {
+			n, err := c.DecayEntries(ctx)
+			return affected{n}, err
+		}),
+		"GET /knowledge/stats": gives(func(ctx context.Context, in struct {
+			Source string `query:"source"`
+			Kind   string `query:"kind"`
+		}) (knowledge.EntryStats, error) {
+			return c.EntryStats(ctx, in.Source, in.Kind)
+		}),
+		"POST /knowledge/search": gives(func(ctx context.Context, in posted[knowledgeSearch]) (out hitList, err error) {
+			switch s := in.Body; {
+			case s.Embedding == nil: // without a text the client says what is missing
+				out.Hits, err = c.SearchText(ctx, s.Text, s.SearchOptions)
+			case s.Text == "":
+				out.Hits, err = c.SearchSimilar(ctx, s.Embedding, s.SearchOptions)
+			default:
+				out.Hits, err = c.HybridSearch(ctx, s.Text, s.Embedding, s.SearchOptions)
+			}
+			out.Hits = list(out.Hits)
+			return out, err
+		}),
+
+		"GET /knowledge/cache": tells(c.CacheStats),
+		"POST /knowledge/cache/purge": gives(func(ctx context.Context, _ nothing) (affected, error) {
+			n, err := c.CachePurge(ctx)
+			return affected{n}, err
+		}),
+		"GET /knowledge/cache/{key}": gives(func(ctx context.Context, in cacheKey) (cached, error) {
+			content, found, err := c.CacheGet(ctx, in.Key)
+			return cached{content}, orMissing(found, err)
+		}),
+		"PUT /knowledge/cache/{key}": does(func(ctx context.Context, in struct {
+			Key  string `path:"key"`
+			Body newCached
+		}) error {
+			return c.CachePut(ctx, in.Key, in.Body.Content, in.Body.TTL, in.Body.Type)
+		}),
+
+		// The health of providers is the same for all tenants.
+		"GET /knowledge/providers/{provider}": gives(func(ctx context.Context, in provider) (knowledge.ProviderHealth, error) {
+			return c.ProviderHealth(ctx, in.Provider)
+		}),
+		"PUT /knowledge/providers/{provider}": does(func(ctx context.Context, in struct {
+			Provider string `path:"provider"`
+			Body     knowledge.ProviderHealth
+		}) error {
+			return c.SetProviderHealth(ctx, in.Provider, in.Body)
+		}),
+	}
+}
+
+// fromPath fills in what the body of a request may leave to its path.
+func fromPath(field string, value *string, path string) error {
+	if *value != "" && *value != path {
+		return badRequest(field + " is not the one in the path")
+	}
+	*value = path
+	return nil
+}
+
+// orMissing is the error where a cache has nothing.
+func orMissing(found bool, err error) error {
+	if err == nil && !found {
+		err = modules.ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/modules/knowledge"
+)
+
+// axis is an embedding, in JSON.
+var axis = "[0,0,0,1" + strings.Repeat(",0", knowledge.Dimensions-4) + "]"
+
+const unknown = "00000000-0000-0000-0000-000000000000"
+
+func TestKnowledgeOverHTTP(t *testing.T) {
+	t.Parallel()
+	acme, globex := newCallers(t)
+
+	const query = `{"id": "q1", "text": "What drains a pool?", "type": "technical", "max_results": 5, "relevance_threshold": 0.5,
+		"timeout": 1000000000, "requester_id": "ada", "priority": 5, "tags": ["pool"], "pending": true}`
+	acme.call("POST /knowledge/queries", query, 201, `{"id":"q1"}`)
+	acme.call("POST /knowledge/queries", query, 409, `"code":"conflict"`)
+	globex.call("POST /knowledge/queries", query, 201, `{"id":"q1"}`)
+	acme.call("POST /knowledge/queries", `{"text": "?", "type": "rumour"}`, 400, `type must be one of`)
+	acme.call("POST /knowledge/queries", `{"text": "?", "status": "completed"}`, 400, `unknown field`)
+	acme.call("PUT /knowledge/queries/q1/status", `{"status": "processing"}`, 204)
+	acme.call("PUT /knowledge/queries/q1/status", `{"status": "odd"}`, 400)
+	acme.call("PUT /knowledge/queries/q2/status", `{"status": "processing"}`, 404, `query not found`)
+
+	const results = `{"results": [
+		{"title": "Drain", "content": "A stop is bounded.", "url": "https://example.com/drain", "domain": "example.com", "source_type": "documentation",
+		 "relevance_score": 0.9, "credibility_score": 0.8, "provider": "local", "published_at": "2026-01-02T03:04:05Z"},
+		{"query_id": "q1", "title": "Pool", "content": "One pool.", "url": "https://example.com/pool", "domain": "example.com", "source_type": "web", "provider": "local"}]}`
+	acme.call("POST /knowledge/queries/q1/results", results, 200, `{"count":2}`)
+	acme.call("POST /knowledge/queries/q1/results", results, 200, `{"count":0}`)
+	acme.call("POST /knowledge/queries/q2/results", results, 400, `query_id is not the one in the path`)
+	acme.call("POST /knowledge/queries/q2/results", `{"results": [{"title": "x", "url": "https://example.com/x", "domain": "x", "source_type": "web", "provider": "x"}]}`, 422, `"code":"unknown_reference"`)
+	acme.id("POST /knowledge/queries/q1/response", `{"summary": "Nothing.", "confidence": 0.8, "sources_used": ["local"], "complete_query": true}`, 201)
+	acme.call("POST /knowledge/queries/q1/response", `{"confidence": 2}`, 400, `confidence must be`)
+	acme.call("POST /knowledge/queries/q2/response", `{"confidence": 0.5}`, 422)
+
+	const drain = "/knowledge/sources/manual/entities/drain"
+	const entry = `{"kind": "chapter", "name": "Draining", "body": "A stop waits for work in flight, and is bounded.", "confidence": 0.5, "embedding_model": "axes", "embedding": `
+	id := acme.id("PUT "+drain, entry+axis+`}`, 200)
+	require.Equal(t, id, acme.id("PUT "+drain, entry+axis+`}`, 200), "it says the same")
+	acme.call("PUT "+drain, `{"kind": "chapter", "name": "x", "status": "archived"}`, 400, `unknown field`)
+	acme.call("PUT "+drain, entry+`[1, 2]}`, 400, `embedding must`)
+	acme.call("PUT /knowledge/sources/manual/entities/pool", `{"kind": "chapter", "name": "Pooling", "body": "Connections are shared."}`, 200)
+	acme.call("PUT /knowledge/sources/rumours/entities/"+url.PathEscape("a/b c"), `{"kind": "gossip", "name": "Nobody drains"}`, 200)
+	acme.call("GET "+drain, "", 200, `"canonical_name":"draining"`, `"status":"active"`, `"embedding":[0,0,0,1,`)
+	acme.call("GET /knowledge/sources/rumours/entities/a%2Fb%20c", "", 200, `"entity_id":"a/b c"`)
+	globex.call("GET "+drain, "", 404, `entry not found`)
+	acme.call("GET /knowledge/stats", "", 200, `"active":3`)
+	acme.call("GET /knowledge/stats?source=manual&kind=chapter", "", 200, `"active":2`)
+	acme.call("GET /knowledge/stats?sauce=manual", "", 400, `there is no parameter \"sauce\": use source, kind`)
+	globex.call("GET /knowledge/stats", "", 200, `"active":0`)
+
+	names := func(body string) (names []string) {
+		for _, h := range acme.call("POST /knowledge/search", body, 200)["hits"].([]any) {
+			names = append(names, h.(map[string]any)["entity_id"].(string))
+		}
+		return names
+	}
+	for body, want := range map[string][]string{
+		`{"text": "stops in flight"}`:                   {"drain"},
+		`{"text": "draining", "sources": ["rumours"]}`:  {"a/b c"},
+		`{"text": "juggling"}`:                          nil,
+		`{"embedding": ` + axis + `, "k": 1}`:           {"drain"},
+		`{"text": "shared", "embedding": ` + axis + `}`: {"drain", "pool"},
+	} {
+		got := names(body)
+		require.ElementsMatch(t, want, got, cmp.Diff(want, got))
+	}
+	acme.call("POST /knowledge/search", `{}`, 400, `text must`)
+	acme.call("POST /knowledge/search", `{"text": "x", "k": 100000}`, 400, `k must`)
+	globex.call("POST /knowledge/search", `{"text": "draining"}`, 200, `{"hits":[]}`)
+
+	acme.call("POST /knowledge/entries/"+id+"/feedback", `{"success": true, "context": {"task": "t1"}}`, 200, `"confidence":0.55`)
+	acme.call("POST /knowledge/entries/"+unknown+"/feedback", `{"success": true}`, 404)
+	globex.call("POST /knowledge/entries/"+id+"/feedback", `{"success": false}`, 404)
+	acme.call("POST /knowledge/entries/x/feedback", `{"success": true}`, 400, `must be a UUID`)
+	acme.call("POST /knowledge/decay", "", 200, `"count":`)
+	acme.call("DELETE /knowledge/sources/rumours", "", 200, `{"count":1}`)
+	globex.call("DELETE /knowledge/sources/manual", "", 200, `{"count":0}`)
+
+	acme.call("PUT /knowledge/cache/k%2F1", `{"content": {"a": [1, null]}, "ttl_ns": 60000000000, "type": "response"}`, 204)
+	acme.call("PUT /knowledge/cache/k", `{"content": 1}`, 400, `ttl must be more than 0`)
+	acme.call("GET /knowledge/cache/k%2F1", "", 200, `{"content":{"a":[1,null]}}`)
+	acme.call("GET /knowledge/cache/k2", "", 404)
+	globex.call("GET /knowledge/cache/k%2F1", "", 404)
+	acme.call("GET /knowledge/cache", "", 200, `"entries":1`, `"hits":1`, `"misses":1`)
+	acme.call("POST /knowledge/cache/purge", "", 200, `{"count":0}`)
+
+	acme.call("GET /knowledge/providers/local", "", 404, `provider not found`)
+	acme.call("PUT /knowledge/providers/local", `{"available": false, "response_time_ms": 12, "error_rate": 0.5, "last_error": "gone"}`, 204)
+	acme.call("PUT /knowledge/providers/local", `{"error_rate": 5}`, 400)
+	globex.call("GET /knowledge/providers/local", "", 200, `"consecutive_failures":1`)
+}
