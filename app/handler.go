@@ -12,6 +12,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -25,6 +26,7 @@ type clients struct {
 
 	Agents    *agentregistry.Client
 	Knowledge *knowledge.Client
+	Web       *webnavigator.Client
 }
 
 // routes are endpoints by their patterns, each a method and a path.
@@ -34,7 +36,7 @@ type routes map[string]endpoint
 func (c clients) routes() routes {
 	all := routes{}
 	for _, r := range []routes{
-		agentRoutes(c.Agents), knowledgeRoutes(c.Knowledge),
+		agentRoutes(c.Agents), knowledgeRoutes(c.Knowledge), webRoutes(c.Web),
 	} {
 		maps.Copy(all, r)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
 func main() {
@@ -42,6 +43,7 @@ var agency = fx.Options(
 	fxdb.Module,
 	agentregistry.Module,
 	knowledge.Module,
+	webnavigator.Module,
 	fx.Provide(newHandler),
 )
 

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/agentagency/onepool/modules/webnavigator"
+)
+
+type storedContent struct {
+	ID       string `json:"id"`
+	Inserted bool   `json:"inserted"` // false: refreshed, it was there
+}
+
+type newCachedPage struct {
+	URL       string        `json:"url"`
+	ContentID string        `json:"content_id"`
+	TTL       time.Duration `json:"ttl_ns"`
+}
+
+type session struct {
+	Session string `path:"session"`
+}
+
+type traversalStatus struct {
+	Status webnavigator.TraversalStatus `json:"status"`
+	Error  string                       `json:"error"`
+}
+
+type addedNode struct {
+	ID      string `json:"id"`
+	Existed bool   `json:"existed"`
+}
+
+type nodeStatus struct {
+	Status    webnavigator.NodeStatus `json:"status"`
+	ContentID string                  `json:"content_id"`
+	Error     string                  `json:"error"`
+}
+
+type domain struct {
+	Domain string `path:"domain"`
+}
+
+// newRateLimit is what a site has said; the rest is counted.
+type newRateLimit struct {
+	Status           webnavigator.RateStatus `json:"status"`
+	RequestsInWindow int                     `json:"requests_in_window"`
+	WindowResetAt    time.Time               `json:"window_reset_at"`
+	BackoffUntil     *time.Time              `json:"backoff_until"`
+	LastRequestAt    time.Time               `json:"last_request_at"`
+	LastError        string                  `json:"last_error"`
+}
+
+type countedRequest struct {
+	Window time.Duration `json:"window_ns"`
+	Limit  int           `json:"limit"`
+}
+
+type domainList struct {
+	Domains []webnavigator.LimitedDomain `json:"domains"`
+}
+
+func webRoutes(c *webnavigator.Client) routes {
+	return routes{
+		"POST /web/contents": gives(func(ctx context.Context, in posted[webnavigator.Content]) (out storedContent, err error) {
+			if in.Body.ID != "" {
+				return out, badRequest("id is made by the server")
+			}
+			out.ID, out.Inserted, err = c.StoreContent(ctx, in.Body)
+			return out, err
+		}),
+		"POST /web/contents/{id}/metrics": does(func(ctx context.Context, in postedTo[webnavigator.ExtractionMetrics]) error {
+			return c.StoreMetrics(ctx, in.ID, in.Body)
+		}),
+		"GET /web/cache": gives(func(ctx context.Context, in struct {
+			URL string `query:"url"`
+		}) (webnavigator.Content, error) {
+			content, found, err := c.GetByURL(ctx, in.URL)
+			return content, orMissing(found, err)
+		}),
+		"PUT /web/cache": does(func(ctx context.Context, in posted[newCachedPage]) error {
+			return c.CachePut(ctx, in.Body.URL, in.Body.ContentID, in.Body.TTL)
+		}),
+		"GET /web/cache/stats": tells(c.CacheStats),
+		"POST /web/purge":      tells(c.Purge),
+
+		"POST /web/traversals": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[webnavigator.Traversal]) (made, error) {
+			id, err := c.StartTraversal(ctx, in.Body)
+			return made{id}, err
+		}),
+		"GET /web/traversals/{session}": gives(func(ctx context.Context, in session) (webnavigator.TraversalStats, error) {
+			return c.TraversalStats(ctx, in.Session)
+		}),
+		"PUT /web/traversals/{session}/status": does(func(ctx context.Context, in struct {
+			Session string `path:"session"`
+			Body    traversalStatus
+		}) error {
+			return c.SetTraversalStatus(ctx, in.Session, in.Body.Status, in.Body.Error)
+		}),
+		"POST /web/traversals/{session}/rate-limits": does(func(ctx context.Context, in session) error {
+			return c.NoteRateLimit(ctx, in.Session)
+		}),
+		"POST /web/nodes": gives(func(ctx context.Context, in posted[webnavigator.Node]) (out addedNode, err error) {
+			out.ID, out.Existed, err = c.AddNode(ctx, in.Body)
+			return out, err
+		}),
+		"PUT /web/nodes/{id}/status": does(func(ctx context.Context, in postedTo[nodeStatus]) error {
+			return c.SetNodeStatus(ctx, in.ID, in.Body.Status, in.Body.ContentID, in.Body.Error)
+		}),
+
+		// The rate limits of sites are the same for all tenants.
+		"GET /web/rate-limits": gives(func(ctx context.Context, _ nothing) (domainList, error) {
+			domains, err := c.LimitedDomains(ctx)
+			return domainList{list(domains)}, err
+		}),
+		"GET /web/rate-limits/{domain}": gives(func(ctx context.Context, in domain) (webnavigator.RateLimit, error) {
+			l, found, err := c.RateLimit(ctx, in.Domain)
+			return l, orMissing(found, err)
+		}),
+		"PUT /web/rate-limits/{domain}": does(func(ctx context.Context, in struct {
+			Domain string `path:"domain"`
+			Body   newRateLimit
+		}) error {
+			l := in.Body
+			return c.SetRateLimit(ctx, webnavigator.RateLimit{
+				Domain: in.Domain, Status: l.Status, RequestsInWindow: l.RequestsInWindow, WindowResetAt: l.WindowResetAt,
+				BackoffUntil: l.BackoffUntil, LastRequestAt: l.LastRequestAt, LastError: l.LastError,
+			})
+		}),
+		"POST /web/rate-limits/{domain}/requests": gives(func(ctx context.Context, in struct {
+			Domain string `path:"domain"`
+			Body   countedRequest
+		}) (webnavigator.Decision, error) {
+			return c.CountRequest(ctx, in.Domain, in.Body.Window, in.Body.Limit)
+		}),
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"testing"
+)
+
+func TestTheWebNavigatorOverHTTP(t *testing.T) {
+	t.Parallel()
+	acme, globex := newCallers(t)
+
+	const page = `{"url": "https://example.com/", "title": "Example", "text": "An example.", "html": "<p>An example.</p>",
+		"links": [{"url": "https://example.com/a", "text": "a", "type": "internal", "relevance": 0.5}],
+		"images": [{"url": "https://example.com/i.png", "alt": "i", "width": 1, "height": 2}],
+		"metadata": {"language": "en", "status_code": 200, "open_graph": {"type": "website"}}, "quality": "high", "quality_detail": {"words": 2}, "extraction_time": 5000000}`
+	id := acme.id("POST /web/contents", page, 200)
+	acme.call("POST /web/contents", page, 200, id, `"inserted":false`)
+	acme.call("POST /web/contents", `{"id": "`+id+`", "url": "https://example.com/"}`, 400, `id is made by the server`)
+	acme.call("POST /web/contents", `{}`, 400, `url must`)
+	acme.call("POST /web/contents/"+id+"/metrics", `{"total": 9000000, "fetch": 5000000, "status_code": 200, "content_type": "text/html"}`, 204)
+	acme.call("POST /web/contents/"+unknown+"/metrics", `{"status_code": 200}`, 422)
+	globex.call("POST /web/contents/"+id+"/metrics", `{"status_code": 200}`, 422)
+	acme.call("POST /web/contents/"+id+"/metrics", `{"total": -1}`, 400)
+
+	acme.call("PUT /web/cache", `{"url": "https://example.com/", "content_id": "`+id+`", "ttl_ns": 60000000000}`, 204)
+	acme.call("PUT /web/cache", `{"url": "https://example.com/", "content_id": "`+unknown+`"}`, 422)
+	acme.call("PUT /web/cache", `{"url": ""}`, 400)
+	acme.call("GET /web/cache?url=https://example.com/", "", 200, id, `"words":2`)
+	acme.call("GET /web/cache?url=https://example.com/none", "", 404)
+	acme.call("GET /web/cache", "", 400, `url must`)
+	acme.call("GET /web/cache?url=", "", 400, `url is empty`)
+	globex.call("GET /web/cache?url=https://example.com/", "", 404)
+	acme.call("GET /web/cache/stats", "", 200, `"entries":1`, `"hits":1`, `"under_1h":1`)
+	acme.call("POST /web/purge", "", 200, `"cache_rows":0`)
+	// The least that is a page.
+	least := acme.id("POST /web/contents", `{"url": "https://example.com/least"}`, 200)
+	acme.call("PUT /web/cache", `{"url": "https://example.com/least", "content_id": "`+least+`"}`, 204)
+	acme.call("GET /web/cache?url=https://example.com/least", "", 200, `"quality":"unknown"`)
+
+	const traversal = `{"session_id": "s1", "start_url": "https://example.com/", "max_depth": 2, "max_pages": 10, "strategy": "breadth_first", "same_domain_only": true}`
+	walk := acme.id("POST /web/traversals", traversal, 201)
+	acme.call("POST /web/traversals", traversal, 409)
+	globex.call("POST /web/traversals", traversal, 201)
+	acme.call("POST /web/traversals", `{"session_id": "s2"}`, 400)
+	node := acme.id("POST /web/nodes", `{"traversal_id": "`+walk+`", "url": "https://example.com/", "depth": 0}`, 200)
+	acme.call("POST /web/nodes", `{"traversal_id": "`+walk+`", "url": "https://example.com/", "depth": 0}`, 200, node, `"existed":true`)
+	acme.call("POST /web/nodes", `{"traversal_id": "`+walk+`", "url": "https://example.com/a", "depth": 1, "parent_id": "`+node+`", "link_text": "a", "link_type": "internal"}`, 200)
+	acme.call("POST /web/nodes", `{"traversal_id": "`+unknown+`", "url": "https://example.com/", "depth": 0}`, 422)
+	globex.call("POST /web/nodes", `{"traversal_id": "`+walk+`", "url": "https://example.com/", "depth": 0}`, 422)
+	acme.call("POST /web/nodes", `{"traversal_id": "`+walk+`", "url": "", "depth": 0}`, 400)
+	acme.call("PUT /web/nodes/"+node+"/status", `{"status": "visited", "content_id": "`+id+`"}`, 204)
+	acme.call("PUT /web/nodes/"+node+"/status", `{"status": "odd"}`, 400)
+	acme.call("PUT /web/nodes/"+unknown+"/status", `{"status": "visited"}`, 404, `node not found`)
+	acme.call("PUT /web/nodes/"+node+"/status", `{"status": "visited", "content_id": "`+unknown+`"}`, 422)
+	acme.call("POST /web/traversals/s1/rate-limits", "", 204)
+	acme.call("POST /web/traversals/s9/rate-limits", "", 404)
+	acme.call("PUT /web/traversals/s1/status", `{"status": "completed"}`, 204)
+	acme.call("PUT /web/traversals/s1/status", `{"status": "odd"}`, 400)
+	acme.call("PUT /web/traversals/s9/status", `{"status": "completed"}`, 404)
+	acme.call("GET /web/traversals/s1", "", 200, `"pages_visited":1`, `"pages_pending":1`, `"rate_limit_encounters":1`, `"status":"completed"`)
+	globex.call("GET /web/traversals/s1", "", 200, `"pages_visited":0`)
+	acme.call("GET /web/traversals/s9", "", 404)
+
+	const site = "/web/rate-limits/example.com"
+	acme.call("GET "+site, "", 404)
+	acme.call("POST "+site+"/requests", `{"limit": 1, "window_ns": 3600000000000}`, 200, `"count":1,"allowed":true,"retry_after":0`)
+	globex.call("POST "+site+"/requests", `{"limit": 1}`, 200, `"count":2,"allowed":false`)
+	acme.call("POST "+site+"/requests", `{}`, 400, `limit must`)
+	acme.call("GET /web/rate-limits", "", 200, `{"domains":[]}`)
+	acme.call("PUT "+site, `{"status": "blocked", "backoff_until": "2999-01-01T00:00:00Z", "last_error": "429"}`, 204)
+	acme.call("PUT "+site, `{"status": "odd"}`, 400)
+	acme.call("PUT "+site, `{"status": "ok", "backoff_count": 3}`, 400, `unknown field`)
+	acme.call("GET "+site, "", 200, `"status":"blocked"`, `"backoff_count":1`, `"total_requests":2`)
+	acme.call("GET /web/rate-limits", "", 200, `"domain":"example.com"`)
+}
