@@ -12,6 +12,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
 )
@@ -24,9 +25,10 @@ const tenantHeader = "X-Tenant-ID"
 type clients struct {
 	fx.In
 
-	Agents    *agentregistry.Client
-	Knowledge *knowledge.Client
-	Web       *webnavigator.Client
+	Agents       *agentregistry.Client
+	Knowledge    *knowledge.Client
+	Web          *webnavigator.Client
+	Verification *verification.Client
 }
 
 // routes are endpoints by their patterns, each a method and a path.
@@ -37,6 +39,7 @@ func (c clients) routes() routes {
 	all := routes{}
 	for _, r := range []routes{
 		agentRoutes(c.Agents), knowledgeRoutes(c.Knowledge), webRoutes(c.Web),
+		verificationRoutes(c.Verification),
 	} {
 		maps.Copy(all, r)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
@@ -44,6 +45,7 @@ var agency = fx.Options(
 	agentregistry.Module,
 	knowledge.Module,
 	webnavigator.Module,
+	verification.Module,
 	fx.Provide(newHandler),
 )
 

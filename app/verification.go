@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/agentagency/onepool/modules/verification"
+)
+
+type requestStatus struct {
+	Status         verification.Status `json:"status"`
+	ProcessingTime *time.Duration      `json:"processing_time_ns"`
+	Error          *string             `json:"error"`
+	ErrorCode      *string             `json:"error_code"`
+}
+
+type requestList struct {
+	Requests []verification.Request `json:"requests"`
+}
+
+// newResult is what a verification came to; the rest is the database's.
+type newResult struct {
+	Verdict        verification.Verdict        `json:"verdict"`
+	Confidence     float64                     `json:"confidence"`
+	Reasoning      []string                    `json:"reasoning"`
+	Supporting     []verification.Evidence     `json:"supporting"`
+	Contradicting  []verification.Evidence     `json:"contradicting"`
+	Methods        []verification.MethodResult `json:"methods"`
+	ProcessingTime time.Duration               `json:"processing_time_ns"`
+	Error          *string                     `json:"error"`
+	ErrorCode      *string                     `json:"error_code"`
+}
+
+func (r newResult) of(request string) verification.Result {
+	return verification.Result{
+		RequestID: request, Verdict: r.Verdict, Confidence: r.Confidence, Reasoning: list(r.Reasoning),
+		Supporting: list(r.Supporting), Contradicting: list(r.Contradicting), Methods: list(r.Methods),
+		ProcessingTime: r.ProcessingTime, Error: r.Error, ErrorCode: r.ErrorCode,
+	}
+}
+
+type newEvidence struct {
+	Evidence []verification.Evidence `json:"evidence"`
+}
+
+type evidenceQualities struct {
+	Methods []verification.EvidenceQuality `json:"methods"`
+}
+
+type methodList struct {
+	Methods []verification.MethodPerformance `json:"methods"`
+}
+
+type methodRun struct {
+	Success  bool          `json:"success"`
+	Duration time.Duration `json:"duration_ns"`
+	Error    *string       `json:"error"`
+}
+
+// question is the part of a request that the cache goes by.
+type question struct {
+	Content string                    `json:"content"`
+	Source  *string                   `json:"source"`
+	Types   []verification.MethodType `json:"types"`
+}
+
+func (q question) request() verification.Request {
+	return verification.Request{Content: q.Content, Source: q.Source, Types: q.Types}
+}
+
+type newAnswer struct {
+	Question  question      `json:"question"`
+	RequestID string        `json:"request_id"` // that was answered
+	Result    newResult     `json:"result"`
+	TTL       time.Duration `json:"ttl_ns"`
+}
+
+func verificationRoutes(c *verification.Client) routes {
+	return routes{
+		"POST /verification/requests": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[verification.Request]) (made, error) {
+			return made{in.Body.ID}, c.SaveRequest(ctx, in.Body)
+		}),
+		// The pending ones: what a verifier is to begin with.
+		"GET /verification/requests": gives(func(ctx context.Context, in listed) (requestList, error) {
+			pending, err := c.Pending(ctx, cmp.Or(in.Limit, pageSize))
+			return requestList{list(pending)}, err
+		}),
+		"PUT /verification/requests/{id}/status": does(func(ctx context.Context, in postedTo[requestStatus]) error {
+			return c.SetRequestStatus(ctx, in.ID, in.Body.Status, verification.StatusDetails{
+				ProcessingTime: in.Body.ProcessingTime, Error: in.Body.Error, ErrorCode: in.Body.ErrorCode,
+			})
+		}),
+		"POST /verification/requests/{id}/results": makes(http.StatusCreated, nil, func(ctx context.Context, in postedTo[newResult]) (made, error) {
+			id, err := c.SaveResult(ctx, in.Body.of(in.ID))
+			return made{id}, err
+		}),
+		"GET /verification/requests/{id}/results/newest": tellsOf(c.Result),
+		"POST /verification/results/{id}/evidence": does(func(ctx context.Context, in postedTo[newEvidence]) error {
+			return c.AddEvidence(ctx, in.ID, in.Body.Evidence)
+		}),
+		"GET /verification/evidence/quality": gives(func(ctx context.Context, _ nothing) (evidenceQualities, error) {
+			methods, err := c.EvidenceQuality(ctx)
+			return evidenceQualities{list(methods)}, err
+		}),
+
+		// The methods are the same for all tenants; how they are set up is an operator's.
+		"GET /verification/methods": gives(func(ctx context.Context, _ nothing) (methodList, error) {
+			methods, err := c.MethodPerformance(ctx)
+			return methodList{list(methods)}, err
+		}),
+		"POST /verification/methods/{method}/runs": does(func(ctx context.Context, in struct {
+			Method verification.MethodType `path:"method"`
+			Body   methodRun
+		}) error {
+			return c.RecordMethodRun(ctx, in.Method, verification.MethodRun{Success: in.Body.Success, Duration: in.Body.Duration, Err: in.Body.Error})
+		}),
+
+		"GET /verification/cache": tells(c.CacheStats),
+		"POST /verification/cache/lookup": gives(func(ctx context.Context, in posted[question]) (verification.Result, error) {
+			result, found, err := c.CacheGet(ctx, in.Body.request())
+			return result, orMissing(found, err)
+		}),
+		"PUT /verification/cache": does(func(ctx context.Context, in posted[newAnswer]) error {
+			return c.CachePut(ctx, in.Body.Question.request(), in.Body.Result.of(in.Body.RequestID), in.Body.TTL)
+		}),
+		"POST /verification/cache/purge": gives(func(ctx context.Context, _ nothing) (affected, error) {
+			n, err := c.CachePurge(ctx)
+			return affected{n}, err
+		}),
+	}
+}
