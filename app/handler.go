@@ -12,6 +12,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
@@ -29,6 +30,7 @@ type clients struct {
 	Knowledge    *knowledge.Client
 	Web          *webnavigator.Client
 	Verification *verification.Client
+	Orchestrator *orchestrator.Client
 }
 
 // routes are endpoints by their patterns, each a method and a path.
@@ -39,7 +41,7 @@ func (c clients) routes() routes {
 	all := routes{}
 	for _, r := range []routes{
 		agentRoutes(c.Agents), knowledgeRoutes(c.Knowledge), webRoutes(c.Web),
-		verificationRoutes(c.Verification),
+		verificationRoutes(c.Verification), taskRoutes(c.Orchestrator),
 	} {
 		maps.Copy(all, r)
 	}

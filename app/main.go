@@ -15,6 +15,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
@@ -46,6 +47,7 @@ var agency = fx.Options(
 	knowledge.Module,
 	webnavigator.Module,
 	verification.Module,
+	orchestrator.Module,
 	fx.Provide(newHandler),
 )
 

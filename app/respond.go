@@ -14,6 +14,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -44,9 +45,11 @@ var classes = []struct {
 	{tenant.ErrInvalid, http.StatusBadRequest, "tenant_invalid"},
 	{modules.ErrInvalid, http.StatusBadRequest, "invalid"},
 	{modules.ErrNotFound, http.StatusNotFound, "not_found"},
+	{orchestrator.ErrNotHeld, http.StatusConflict, "not_held"},
 	{modules.ErrConflict, http.StatusConflict, "conflict"},
 	{modules.ErrReference, http.StatusUnprocessableEntity, "unknown_reference"},
 	{knowledge.ErrTooManyCandidates, http.StatusUnprocessableEntity, "too_many_candidates"},
+	{orchestrator.ErrQueueFull, http.StatusTooManyRequests, "queue_full"},
 	{modules.ErrForbidden, http.StatusForbidden, "forbidden"},
 	{fxdb.ErrDraining, http.StatusServiceUnavailable, "stopping"},
 	{fxdb.ErrNotStarted, http.StatusServiceUnavailable, "not_started"},

@@ -80,7 +80,7 @@ func TestEveryModulesSchemaVerifiesClean(t *testing.T) {
 		module fx.Option
 		tables []string // some that must have been looked at
 	}{
-		"the application": {agency, []string{"registry.agents", "knowledge.entries", "web.cache", "verification.requests"}},
+		"the application": {agency, []string{"registry.agents", "knowledge.entries", "web.cache", "verification.requests", "orchestrator.tasks"}},
 		"agentregistry":   {fx.Options(fxdb.Module, agentregistry.Module), []string{"registry.agents", "registry.agent_load"}},
 		"knowledge":       {fx.Options(fxdb.Module, knowledge.Module), []string{"knowledge.queries", "knowledge.entries"}},
 		"webnavigator":    {fx.Options(fxdb.Module, webnavigator.Module), []string{"web.contents", "web.traversal_nodes"}},
