@@ -64,12 +64,17 @@ func StartRestartable(t testing.TB) *Restartable {
 func (r *Restartable) data() string { return filepath.Join(r.dir, "data") }
 
 // Restart stops the server in one of pg_ctl's modes, fast or immediate, lets it be
-// away for a time, and returns when it is there again.
-func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration) {
+// away for a time, and returns when it is there again, with these settings
+// ("name=value") besides its own.
+func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration, settings ...string) {
 	t.Helper()
 	r.ctl(t, "stop", "-m", mode)
 	<-time.After(away)
-	r.ctl(t, "start", "-o", r.options)
+	options := r.options
+	for _, s := range settings {
+		options += " -c " + s
+	}
+	r.ctl(t, "start", "-o", options)
 }
 
 func (r *Restartable) ctl(t testing.TB, args ...string) {
