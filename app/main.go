@@ -25,8 +25,10 @@ func main() {
 	switch args := os.Args[1:]; {
 	case len(args) == 1 && args[0] == "verify":
 		work = verifying
+	case len(args) == 1 && args[0] == "demo":
+		work = fx.Options(demoing, fx.Invoke(stopWithGoRun))
 	case len(args) > 0:
-		fmt.Fprintf(os.Stderr, "unknown arguments %q: use none to serve, or verify\n", args)
+		fmt.Fprintf(os.Stderr, "unknown arguments %q: use none to serve, verify, or demo\n", args)
 		os.Exit(2)
 	}
 	os.Exit(run(fx.New(

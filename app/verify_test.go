@@ -64,7 +64,7 @@ func TestVerifyEndsWithOneOnAHole(t *testing.T) {
 
 func TestUnknownArgumentsEndWithTwo(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"verfiy"}, {"verify", "all"}} {
+	for _, args := range [][]string{{"verfiy"}, {"verify", "all"}, {"demo", "verify"}} {
 		code, out, errs := runApp(t, nil, args...)
 		require.Equal(t, 2, code)
 		require.Empty(t, out)

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+// watcher is the client of the demo that looks at the server. It has a pool of its
+// own, of one connection, so that it sees the shared pool from outside.
+const watcher = "demo-watcher"
+
+// demoRun is in the names of the demo's tenants and of its connections, so that neither
+// are those of another run on the same server.
+var demoRun = strings.ToLower(rand.Text()[:6])
+
+// demoing is what the application does in place of serving: play a small agency,
+// and end.
+var demoing = fx.Options(
+	fx.Decorate(func(cfg fxdb.Config) fxdb.Config {
+		cfg.ApplicationName = "demo-" + demoRun
+		cfg.Dedicated = append(cfg.Dedicated, watcher+"=1")
+		return cfg
+	}),
+	fx.Decorate(func(log *zap.Logger) *zap.Logger {
+		return log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)) // the demo says itself what is worth saying
+	}),
+	fx.Invoke(demo),
+)
+
+// demo plays between OnStart and OnStop. The exit code is 1 where the play fails or
+// a figure is wrong.
+func demo(lc fx.Lifecycle, db *fxdb.DB, cfg fxdb.Config, c clients, stop fx.Shutdowner) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	watch := db.Named(watcher)
+	lc.Append(fx.Hook{
+		OnStart: func(context.Context) error {
+			go func() {
+				defer close(done)
+				code := 0
+				if err := show(ctx, os.Stdout, db, watch, c, cfg.PoolMax); err != nil {
+					fmt.Fprintf(os.Stderr, "demo: %v\n", err)
+					code = 1
+				}
+				_ = stop.Shutdown(fx.ExitCode(code))
+			}()
+			return nil
+		},
+		OnStop: func(context.Context) error {
+			cancel()
+			<-done
+			return nil
+		},
+	})
+}
+
+// show plays, watches the server meanwhile, and prints what the database says in the
+// end.
+func show(ctx context.Context, out io.Writer, db, watch *fxdb.DB, c clients, poolMax int) error {
+	began := time.Now()
+	fmt.Fprintf(out, "database: %s\n", describe(db))
+	actors, err := newActors(demoRun)
+	if err != nil {
+		return err
+	}
+	w := startWatch(ctx, watch)
+	err = play(ctx, out, c, actors)
+	seen, watchErr := w.end()
+	if err := errors.Join(err, watchErr); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nread back from the database, as each tenant and as nobody, after %.1f s:\n\n", time.Since(began).Seconds())
+	wrong, err := report(ctx, out, db, c, actors)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nconnections on the server at once: at most %d of the pool's, which may have %d, and %d in all, of max_connections %d\n"+
+		"(pg_stat_activity, looked at %d times over a connection that is not the pool's, and not counted)\n",
+		seen.pool, poolMax, seen.all, seen.limit, seen.looks)
+	if seen.pool > poolMax || seen.pool == 0 {
+		wrong++
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d figures are wrong", wrong)
+	}
+	fmt.Fprintf(out, "all figures are right\n")
+	return nil
+}

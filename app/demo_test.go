@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/modules/orchestrator"
+	"github.com/agentagency/onepool/testkit"
+)
+
+func TestTheDemoEndsWithZeroOnAServerOf25Connections(t *testing.T) {
+	t.Parallel()
+	server := pgfault.StartRestartable(t)
+	server.Restart(t, "fast", 0, "max_connections=25")
+	server.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
+		require.NoError(t, err)
+	})
+	code, out, errs := runApp(t, []string{
+		"DATABASE_URL=" + server.DatabaseURL(devdb.App, "app"), "DB_MIGRATE_URL=" + server.DatabaseURL(devdb.Owner, "app"), "DB_MIGRATE=true",
+	}, "demo")
+	require.Zero(t, code, "%s\n%s", out, errs)
+	require.Empty(t, errs)
+	require.Contains(t, out, "\n240 of 240 tasks finished\n")
+	require.Regexp(t, `completed +108 +72 +36`, out)
+	require.Regexp(t, `of others +0 +0 +0`, out)
+	require.Contains(t, out, "of the pool's, which may have 20, and")
+	require.Contains(t, out, "of max_connections 25\n")
+	require.Contains(t, out, "all figures are right\n")
+}
+
+func TestTheDemoFailsWhereItsDatabaseIsNotMigrated(t *testing.T) {
+	t.Parallel()
+	code, out, errs := runApp(t, []string{"DATABASE_URL=" + testkit.DB(t).Pool().Config().ConnString()}, "demo")
+	require.Equal(t, 1, code, out)
+	require.Contains(t, errs, "DB_MIGRATE=true")
+}
+
+func TestTheReportFindsWrongFigures(t *testing.T) {
+	t.Parallel()
+	var c clients
+	var db *fxdb.DB
+	app := fxtest.New(t, agency, testkit.Swap(t), fx.NopLogger, fx.Supply(zap.NewNop()), fx.Populate(&db), fx.Invoke(func(got clients) { c = got }))
+	app.RequireStart()
+	defer app.RequireStop()
+	books, err := library()
+	require.NoError(t, err)
+	actors := []actor{{"acme", "acme", 2, 20, books[:3]}, {"globex", "globex", 1, 10, books[:2]}}
+	var out bytes.Buffer
+	require.NoError(t, play(t.Context(), &out, c, actors), "%s", out.String())
+	wrong := func() int {
+		out.Reset()
+		n, err := report(t.Context(), &out, db, c, actors)
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, wrong(), out.String())
+
+	// One task too many is a task, a queued one and a row.
+	require.NoError(t, c.Orchestrator.Enqueue(actors[1].context(t.Context()), orchestrator.Task{ID: "more", Type: orchestrator.General}))
+	require.Equal(t, 3, wrong(), out.String())
+	require.Contains(t, out.String(), "11, not 10")
+
+	// A hole is seen from both tenants, and from none.
+	_, err = testkit.Owner(t, db).Exec(t.Context(), "alter table knowledge.entries disable row level security")
+	require.NoError(t, err)
+	require.Greater(t, wrong(), 3)
+	require.Regexp(t, `of others +2, not 0 +3, not 0`, out.String())
+	require.Contains(t, out.String(), "without a tenant 5 rows are seen")
+}
+
+func TestTheWatcherCountsOnlyThePoolsConnections(t *testing.T) {
+	t.Parallel()
+	server := pgfault.Start(t)
+	cfg := fxdb.Config{URL: server.AppURL(), PoolMin: 3, PoolMax: 3, ApplicationName: fmt.Sprint("watched-", t.Name()[:8]), Dedicated: []string{watcher + "=1"}}
+	db, err := fxdb.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) }()
+	server.Admin(t, func(*pgx.Conn) { // one of somebody else's
+		var seen sighting
+		require.Eventually(t, func() bool { // the pool fills itself up
+			w := startWatch(t.Context(), db.Named(watcher))
+			var err error
+			seen, err = w.end()
+			return err == nil && seen.pool == 3
+		}, 10*time.Second, 10*time.Millisecond)
+		require.Equal(t, 4, seen.all)
+		require.Equal(t, 200, seen.limit)
+		require.Equal(t, 1, seen.looks)
+	})
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/agentagency/onepool/modules/agentregistry"
+	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/orchestrator"
+	"github.com/agentagency/onepool/modules/verification"
+	"github.com/agentagency/onepool/modules/webnavigator"
+	"github.com/agentagency/onepool/tenant"
+)
+
+const (
+	workersEach  = 16 // of a tenant
+	attemptsEach = 2  // of a task
+	unanswerable = 10 // every how many tasks one asks what no document answers
+	nobodyKnows  = "Who won the regatta of nineteen hundred and three?"
+	enough       = 0.6 // of the question's words must be in what answers it
+	shelf        = "library"
+	site         = "library.example"
+)
+
+// actor is a tenant of the demo. All of them use the same ids: what keeps their rows
+// apart is row-level security.
+type actor struct {
+	name, tenant  string
+	agents, tasks int
+	library       []document
+}
+
+// newActors are tenants that the database has not seen before. They differ in size,
+// so that one's figures are never another's.
+func newActors(run string) ([]actor, error) {
+	books, err := library()
+	if err != nil {
+		return nil, err
+	}
+	return []actor{
+		{"acme", "acme-" + run, 6, 120, books},
+		{"globex", "globex-" + run, 4, 80, books[:5]},
+		{"initech", "initech-" + run, 3, 40, books[:4]},
+	}, nil
+}
+
+func (a actor) context(ctx context.Context) context.Context {
+	return tenant.NewContext(ctx, tenant.Identity{Tenant: a.tenant})
+}
+
+// failing is how many of its tasks have no answer.
+func (a actor) failing() int { return a.tasks / unanswerable }
+
+func (a actor) question(task int) string {
+	if task%unanswerable == 0 {
+		return nobodyKnows
+	}
+	return a.library[task%len(a.library)].question
+}
+
+// progress prints a line whenever another tenth of the tasks is finished.
+type progress struct {
+	mu       sync.Mutex
+	out      io.Writer
+	all, now int
+}
+
+func (p *progress) finished() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now++
+	if p.now*10/p.all > (p.now-1)*10/p.all {
+		fmt.Fprintf(p.out, "%d of %d tasks finished\n", p.now, p.all)
+	}
+}
+
+// play lets all tenants work at the same time.
+func play(ctx context.Context, out io.Writer, c clients, actors []actor) error {
+	p := &progress{out: out}
+	for _, a := range actors {
+		p.all += a.tasks
+		fmt.Fprintf(out, "%s: %d agents, %d documents, %d tasks, %d workers\n", a.tenant, a.agents, len(a.library), a.tasks, workersEach)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, a := range actors {
+		g.Go(func() error {
+			ctx := a.context(ctx)
+			if err := a.prepare(ctx, c); err != nil {
+				return fmt.Errorf("%s: %w", a.tenant, err)
+			}
+			for i := range workersEach {
+				w := worker{a, c, fmt.Sprintf("worker-%02d", i), p}
+				g.Go(func() error {
+					if err := w.work(ctx); err != nil {
+						return fmt.Errorf("%s, %s: %w", a.tenant, w.name, err)
+					}
+					return nil
+				})
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// prepare registers the agents, reads the library, and fills the queue.
+func (a actor) prepare(ctx context.Context, c clients) error {
+	for i := range a.agents {
+		err := c.Agents.Register(ctx, agentregistry.Agent{
+			ID: fmt.Sprintf("agent-%d", i), Name: fmt.Sprintf("Agent %d", i), ModelFamily: agentregistry.ModelMixtral, MaxConcurrentTasks: workersEach,
+			Capabilities: agentregistry.Capabilities{TaskTypes: []string{agentregistry.TaskResearch}},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.read(ctx, c); err != nil {
+		return err
+	}
+	tasks := make([]orchestrator.Task, a.tasks)
+	for i := range tasks {
+		tasks[i] = orchestrator.Task{
+			ID: fmt.Sprintf("task-%03d", i), Type: orchestrator.Research, Description: a.question(i),
+			Priority: 1 + i%10, MaxAttempts: attemptsEach,
+		}
+	}
+	return c.Orchestrator.EnqueueAll(ctx, tasks)
+}
+
+// read walks the library: each document is fetched, kept and made an entry that is
+// found by meaning and by text.
+func (a actor) read(ctx context.Context, c clients) error {
+	walk, err := c.Web.StartTraversal(ctx, webnavigator.Traversal{
+		SessionID: shelf, StartURL: a.library[0].url(), MaxDepth: 1, MaxPages: len(a.library), Strategy: webnavigator.BreadthFirst,
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range a.library {
+		if _, err := c.Web.CountRequest(ctx, site, time.Minute, 1000); err != nil {
+			return err
+		}
+		node, _, err := c.Web.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: d.url()})
+		if err != nil {
+			return err
+		}
+		content, _, err := c.Web.StoreContent(ctx, webnavigator.Content{URL: d.url(), Title: d.title, Text: d.body, Quality: webnavigator.QualityHigh})
+		if err != nil {
+			return err
+		}
+		if err := c.Web.SetNodeStatus(ctx, node, webnavigator.NodeVisited, content, ""); err != nil {
+			return err
+		}
+		_, err = c.Knowledge.PutEntry(ctx, knowledge.Entry{
+			Source: shelf, EntityID: d.name, Kind: "document", Name: d.title, Body: d.body, Confidence: 0.9,
+			Embedding: embedText(d.title + "\n" + d.body), EmbeddingModel: "hashed words",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.Web.SetTraversalStatus(ctx, shelf, webnavigator.TraversalCompleted, "")
+}
+
+type worker struct {
+	actor
+	clients
+	name     string
+	progress *progress
+}
+
+// work claims and does tasks until the queue is empty. A task that goes back to the
+// queue does so before its worker asks for the next one, so none is left over.
+func (w worker) work(ctx context.Context) error {
+	for {
+		tasks, err := w.Orchestrator.Claim(ctx, 1, w.name)
+		if err != nil || len(tasks) == 0 {
+			return err
+		}
+		if err := w.do(ctx, tasks[0]); err != nil {
+			return fmt.Errorf("%s: %w", tasks[0].ID, err)
+		}
+	}
+}
+
+// do gives a task to the agent that fits best, finds an answer, has it verified, and
+// finishes the task by the verdict.
+func (w worker) do(ctx context.Context, task orchestrator.Task) error {
+	began := time.Now()
+	agents, err := w.Agents.FindScored(ctx, agentregistry.Query{TaskType: agentregistry.TaskResearch, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(agents) == 0 {
+		return fmt.Errorf("no agent does %s", agentregistry.TaskResearch)
+	}
+	agent := agents[0]
+	if _, err := w.Agents.AdjustLoad(ctx, agent.ID, 1, 0); err != nil {
+		return err
+	}
+	assignment, err := w.Orchestrator.Assign(ctx, orchestrator.Assignment{
+		TaskID: task.ID, AgentID: agent.ID, AgentName: agent.Name, AgentModelFamily: agent.ModelFamily,
+		Routing: orchestrator.Routing{Confidence: &agent.Score, Strategy: orchestrator.CapabilityMatch, Reason: agent.Reason},
+	}, orchestrator.Held(task))
+	if err != nil {
+		return err
+	}
+	attempt := fmt.Sprintf("%s/%d", task.ID, task.Attempts)
+	answer, sure, err := w.research(ctx, attempt, agent.ID, task.Description)
+	if err != nil {
+		return err
+	}
+	if err := w.verify(ctx, attempt, task.Description, answer, sure); err != nil {
+		return err
+	}
+	now, right := time.Now(), sure >= enough
+	execution := orchestrator.Execution{
+		TaskID: task.ID, AssignmentID: assignment.ID, CompletedAt: &now, Duration: now.Sub(began),
+		Success: &right, Quality: &sure, Retry: true,
+	}
+	if !right {
+		why := "no document answers the question"
+		execution.Error = &why
+	}
+	if _, err := w.Orchestrator.RecordExecution(ctx, execution); err != nil {
+		return err
+	}
+	if right || task.Attempts == attemptsEach {
+		w.progress.finished()
+	}
+	_, err = w.Agents.RecordPerformance(ctx, agent.ID, agentregistry.Metrics{Success: right, QualityScore: sure, LatencyMS: now.Sub(began).Milliseconds(), TaskID: &task.ID})
+	if err != nil {
+		return err
+	}
+	_, err = w.Agents.AdjustLoad(ctx, agent.ID, -1, 0)
+	return err
+}
+
+// research returns the entry that fits the question best, and how much of the
+// question it covers.
+func (w worker) research(ctx context.Context, id, requester, question string) (knowledge.Hit, float64, error) {
+	id, err := w.Knowledge.StoreQuery(ctx, knowledge.Query{
+		ID: id, Text: question, Type: knowledge.Factual, MaxResults: 3, Timeout: time.Minute, RequesterID: requester, Priority: 5,
+	})
+	if err != nil {
+		return knowledge.Hit{}, 0, err
+	}
+	hits, err := w.Knowledge.HybridSearch(ctx, strings.Join(words(question), " or "), embedText(question), knowledge.SearchOptions{K: 3})
+	if err != nil {
+		return knowledge.Hit{}, 0, err
+	}
+	if len(hits) == 0 {
+		return knowledge.Hit{}, 0, fmt.Errorf("nothing is found for %q", question)
+	}
+	best := hits[0]
+	sure := coverage(question, best.Name+"\n"+best.Body)
+	results := make([]knowledge.SearchResult, len(hits))
+	for i, h := range hits {
+		results[i] = knowledge.SearchResult{
+			QueryID: id, Title: h.Name, Content: h.Body, URL: document{name: h.EntityID}.url(), Domain: site, SourceType: knowledge.SourceDocumentation,
+			RelevanceScore: coverage(question, h.Name+"\n"+h.Body), CredibilityScore: h.Confidence, Provider: shelf,
+		}
+	}
+	if _, err := w.Knowledge.StoreResults(ctx, results); err != nil {
+		return best, sure, err
+	}
+	_, err = w.Knowledge.StoreResponse(ctx, knowledge.Response{
+		QueryID: id, Summary: best.Body, Confidence: sure, SourcesUsed: []string{best.EntityID}, TotalResultsFound: len(hits), Results: results,
+	}, knowledge.CompleteQuery())
+	return best, sure, err
+}
+
+// verify records what the answer is worth, with the document as evidence.
+func (w worker) verify(ctx context.Context, id, question string, answer knowledge.Hit, sure float64) error {
+	if err := w.Verification.SaveRequest(ctx, verification.Request{ID: id, Content: question, Types: []verification.MethodType{verification.CrossReference}}); err != nil {
+		return err
+	}
+	verdict := verification.VerifiedTrue
+	if sure < enough {
+		verdict = verification.VerdictInsufficient
+	}
+	method := verification.CrossReference
+	result := verification.Result{
+		RequestID: id, Verdict: verdict, Confidence: sure,
+		Methods: []verification.MethodResult{{Method: method, Verdict: verdict, Confidence: sure, EvidenceCount: 1}},
+	}
+	evidence := []verification.Evidence{{
+		Source: document{name: answer.EntityID}.url(), Content: answer.Body, Relevance: sure, Credibility: answer.Confidence,
+		Type: verification.Factual, Method: &method,
+	}}
+	if sure >= enough {
+		result.Supporting = evidence
+	} else {
+		result.Contradicting = evidence
+	}
+	_, err := w.Verification.SaveResult(ctx, result)
+	return err
+}

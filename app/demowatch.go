@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+// watchEvery is how often the server is asked for its connections.
+const watchEvery = 5 * time.Millisecond
+
+// sighting is the most connections that were seen at once.
+type sighting struct {
+	pool  int // the shared pool's
+	all   int // of whoever, but the watcher's own
+	limit int // max_connections
+	looks int
+}
+
+// Statements of a tenant run as "application/client", probes of the server's health,
+// which are none of the pool's, as "application/health". Of other roles' backends the
+// type is not told; those of the server itself have no role or no database.
+const watchSQL = `
+select count(*) filter (where split_part(application_name, '/', 1) = current_setting('application_name')
+                          and split_part(application_name, '/', 2) <> 'health'),
+       count(*), current_setting('max_connections')::int
+from pg_stat_activity
+where datid is not null and usesysid is not null and pid <> pg_backend_pid()
+  and coalesce(backend_type, 'client backend') = 'client backend'`
+
+type watch struct {
+	stop context.CancelFunc
+	done chan struct{}
+	seen sighting
+	err  error
+}
+
+func startWatch(ctx context.Context, db *fxdb.DB) *watch {
+	w := &watch{done: make(chan struct{})}
+	looking, stop := context.WithCancel(ctx)
+	w.stop = stop
+	go func() {
+		defer close(w.done)
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for looking.Err() == nil {
+			var pool, all int
+			// Not looking: a look that has begun comes to its end.
+			if w.err = db.QueryRow(ctx, watchSQL).Scan(&pool, &all, &w.seen.limit); w.err != nil {
+				return
+			}
+			w.seen.pool, w.seen.all = max(w.seen.pool, pool), max(w.seen.all, all)
+			w.seen.looks++
+			select {
+			case <-looking.Done():
+			case <-tick.C:
+			}
+		}
+	}()
+	return w
+}
+
+// end returns what was seen.
+func (w *watch) end() (sighting, error) {
+	w.stop()
+	<-w.done
+	return w.seen, w.err
+}
