@@ -20,6 +20,11 @@ type newAgent struct {
 	MaxConcurrentTasks int                        `json:"max_concurrent_tasks"`
 }
 
+type newMetrics struct {
+	agentregistry.Metrics
+	Success *bool `json:"success"`
+}
+
 type loadChange struct {
 	Active int `json:"active_delta"`
 	Queued int `json:"queued_delta"`
@@ -111,8 +116,12 @@ func agentRoutes(c *agentregistry.Client) routes {
 			return err
 		}),
 		"GET /agents/{id}/stats": tellsOf(c.AgentStats),
-		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[agentregistry.Metrics]) (agentregistry.Performance, error) {
-			return c.RecordPerformance(ctx, in.ID, in.Body)
+		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[newMetrics]) (_ agentregistry.Performance, err error) {
+			m := in.Body.Metrics
+			if m.Success, err = told("success", in.Body.Success); err != nil {
+				return agentregistry.Performance{}, err
+			}
+			return c.RecordPerformance(ctx, in.ID, m)
 		}),
 		"POST /agents/{id}/load": gives(func(ctx context.Context, in postedTo[loadChange]) (agentregistry.Load, error) {
 			return c.AdjustLoad(ctx, in.ID, in.Body.Active, in.Body.Queued)

@@ -49,6 +49,14 @@ func bind(w http.ResponseWriter, r *http.Request, in any) error {
 	return decode(w, r, v.Field(body).Addr().Interface())
 }
 
+// told is what the body must say: left out it would count as a failure.
+func told(field string, value *bool) (bool, error) {
+	if value == nil {
+		return false, badRequest(field + " must be true or false")
+	}
+	return *value, nil
+}
+
 // setParameter sets a field from a parameter of the query. All whole numbers are
 // lengths of lists.
 func setParameter(field reflect.Value, name string, values []string) error {

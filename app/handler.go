@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"fmt"
 	"maps"
 	"net/http"
@@ -48,6 +49,26 @@ func (c clients) routes() routes {
 	return all
 }
 
+// openRoutes are those that belong to no tenant.
+func openRoutes(db *fxdb.DB) map[string]http.Handler {
+	return map[string]http.Handler{
+		"GET /livez":        db.Monitor().Live(),
+		"GET /readyz":       db.Monitor().Ready(),
+		"GET /stats":        db.StatsHandler(),
+		"GET /openapi.yaml": http.HandlerFunc(serveDescription),
+	}
+}
+
+// description is this API, as OpenAPI 3.1.
+//
+//go:embed openapi.yaml
+var description []byte
+
+func serveDescription(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(description)
+}
+
 type handler struct {
 	log *zap.Logger
 	mux *http.ServeMux
@@ -56,10 +77,9 @@ type handler struct {
 // newHandler builds the API.
 func newHandler(log *zap.Logger, db *fxdb.DB, c clients) http.Handler {
 	h := &handler{log: log, mux: http.NewServeMux()}
-	h.mux.Handle("GET /livez", db.Monitor().Live())
-	h.mux.Handle("GET /readyz", db.Monitor().Ready())
-	h.mux.Handle("GET /stats", db.StatsHandler())
-
+	for pattern, open := range openRoutes(db) {
+		h.mux.Handle(pattern, open)
+	}
 	scoped := tenant.Middleware(tenant.Header(tenantHeader))
 	for pattern, e := range c.routes() {
 		h.mux.Handle(pattern, scoped(h.answer(e.serve)))

@@ -47,7 +47,7 @@ type newEntry struct {
 }
 
 type feedback struct {
-	Success bool           `json:"success"`
+	Success *bool          `json:"success"`
 	Context map[string]any `json:"context"`
 }
 
@@ -140,7 +140,11 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			return affected{n}, err
 		}),
 		"POST /knowledge/entries/{id}/feedback": gives(func(ctx context.Context, in postedTo[feedback]) (confidence, error) {
-			now, err := c.ReinforceEntry(ctx, in.ID, in.Body.Success, in.Body.Context)
+			success, err := told("success", in.Body.Success)
+			if err != nil {
+				return confidence{}, err
+			}
+			now, err := c.ReinforceEntry(ctx, in.ID, success, in.Body.Context)
 			return confidence{now}, err
 		}),
 		"POST /knowledge/decay": gives(func(ctx context.Context, _ nothing) (affected, error) {

@@ -99,4 +99,5 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	acme.call("PUT /knowledge/providers/local", `{"available": false, "response_time_ms": 12, "error_rate": 0.5, "last_error": "gone"}`, 204)
 	acme.call("PUT /knowledge/providers/local", `{"error_rate": 5}`, 400)
 	globex.call("GET /knowledge/providers/local", "", 200, `"consecutive_failures":1`)
+	acme.server.Config.Handler.(*contract).requireAllOf("knowledge")
 }

@@ -39,16 +39,21 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// newServer serves the API on a database of this test's own.
+// newServer serves the API on a database of this test's own, and holds all of its
+// traffic to the contract.
 func newServer(t testing.TB, opts ...fx.Option) *httptest.Server {
 	t.Helper()
-	var h http.Handler
+	s := httptest.NewServer(holdTo(t, newAPI(t, opts...)))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func newAPI(t testing.TB, opts ...fx.Option) (h http.Handler) {
+	t.Helper()
 	app := fxtest.New(t, agency, fx.NopLogger, fx.Supply(zap.NewNop()), fx.Populate(&h), fx.Options(opts...))
 	app.RequireStart()
 	t.Cleanup(app.RequireStop)
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s
+	return h
 }
 
 func call(t testing.TB, method, url, tenant, body string) (int, string) {
@@ -101,8 +106,8 @@ func TestAPI(t *testing.T) {
 		{"GET", "/agents/ada", "acme", "", 200, `"languages":["Go"]`},
 		{"GET", "/agents/ada", "initech", "", 404, `"message":"agent not found"`},
 		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 0.9, "latency_ms": 1200}`, 200, `"task_count":1`},
-		{"POST", "/agents/ada/performance", "acme", `{"quality_score": 2}`, 400, `quality_score must be from 0 to 1`},
-		{"POST", "/agents/none/performance", "acme", `{}`, 404, `"code":"not_found"`},
+		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 2}`, 400, `quality_score must be from 0 to 1`},
+		{"POST", "/agents/none/performance", "acme", `{"success": true}`, 404, `"code":"not_found"`},
 
 		{"GET", "/agents", "acme", "", 200, `"id":"ada"`},
 		{"GET", "/agents?task_type=research&language=Go&language=Rust&max_utilization=50&min_success_rate=0.5", "acme", "", 200, `"id":"ada"`},
@@ -147,6 +152,7 @@ func TestAPI(t *testing.T) {
 			require.NotEmpty(t, e.Message)
 		}
 	}
+	s.Config.Handler.(*contract).requireAllOf("agents")
 }
 
 func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
@@ -156,10 +162,11 @@ func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
 		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
 		require.NoError(t, err)
 	})
-	s := newServer(t, fx.Replace(fxdb.Config{
+	s := httptest.NewServer(newAPI(t, fx.Replace(fxdb.Config{
 		URL: server.DatabaseURL(devdb.App, "app"), MigrateURL: server.DatabaseURL(devdb.Owner, "app"),
 		Migrate: true, PoolMax: 5, ApplicationName: "agency",
-	}))
+	})))
+	t.Cleanup(s.Close)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	watched := make(chan error, 1)

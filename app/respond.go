@@ -48,7 +48,7 @@ var classes = []struct {
 	{orchestrator.ErrNotHeld, http.StatusConflict, "not_held"},
 	{modules.ErrConflict, http.StatusConflict, "conflict"},
 	{modules.ErrReference, http.StatusUnprocessableEntity, "unknown_reference"},
-	{knowledge.ErrTooManyCandidates, http.StatusUnprocessableEntity, "too_many_candidates"},
+	{knowledge.ErrTooManyCandidates, http.StatusBadRequest, "too_many_candidates"},
 	{orchestrator.ErrQueueFull, http.StatusTooManyRequests, "queue_full"},
 	{modules.ErrForbidden, http.StatusForbidden, "forbidden"},
 	{fxdb.ErrDraining, http.StatusServiceUnavailable, "stopping"},

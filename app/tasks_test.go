@@ -106,4 +106,5 @@ func TestTasksOverHTTP(t *testing.T) {
 	acme.call("POST /tasks/batch", `{"tasks": [`+strings.Join(many[:1000], ",")+`]}`, 200, `{"count":1000}`)
 	acme.call("POST /tasks", `{"id": "m1000", "type": "general"}`, 429)
 	acme.call("POST /tasks/batch", `{"tasks": [{"id": "t1", "type": "general"}]}`, 409)
+	acme.server.Config.Handler.(*contract).requireAllOf("tasks")
 }

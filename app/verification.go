@@ -54,7 +54,7 @@ type methodList struct {
 }
 
 type methodRun struct {
-	Success  bool          `json:"success"`
+	Success  *bool         `json:"success"`
 	Duration time.Duration `json:"duration_ns"`
 	Error    *string       `json:"error"`
 }
@@ -114,7 +114,11 @@ func verificationRoutes(c *verification.Client) routes {
 			Method verification.MethodType `path:"method"`
 			Body   methodRun
 		}) error {
-			return c.RecordMethodRun(ctx, in.Method, verification.MethodRun{Success: in.Body.Success, Duration: in.Body.Duration, Err: in.Body.Error})
+			success, err := told("success", in.Body.Success)
+			if err != nil {
+				return err
+			}
+			return c.RecordMethodRun(ctx, in.Method, verification.MethodRun{Success: success, Duration: in.Body.Duration, Err: in.Body.Error})
 		}),
 
 		"GET /verification/cache": tells(c.CacheStats),

@@ -60,4 +60,5 @@ func TestVerificationOverHTTP(t *testing.T) {
 	globex.call("POST /verification/cache/lookup", question, 404)
 	acme.call("GET /verification/cache", "", 200, `"hits":1`)
 	acme.call("POST /verification/cache/purge", "", 200, `{"count":0}`)
+	acme.server.Config.Handler.(*contract).requireAllOf("verification")
 }

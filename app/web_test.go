@@ -71,4 +71,5 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	acme.call("PUT "+site, `{"status": "ok", "backoff_count": 3}`, 400, `unknown field`)
 	acme.call("GET "+site, "", 200, `"status":"blocked"`, `"backoff_count":1`, `"total_requests":2`)
 	acme.call("GET /web/rate-limits", "", 200, `"domain":"example.com"`)
+	acme.server.Config.Handler.(*contract).requireAllOf("web")
 }

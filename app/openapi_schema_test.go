@@ -1,0 +1,316 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What follows checks JSON by the part of OpenAPI 3.1 and JSON Schema that
+// openapi.yaml uses, and refuses any keyword that it does not know. A library that
+// knows all of them would be in the go.sum of everybody who uses this module.
+
+type object = map[string]any
+
+// document31 is an OpenAPI document.
+type document31 object
+
+// operation is one of its operations, with its path's parameters.
+type operation object
+
+// operations are by the mux's patterns.
+func (d document31) operations() map[string]operation {
+	all := map[string]operation{}
+	for path, item := range d["paths"].(object) {
+		for method, op := range item.(object) {
+			if method == "parameters" {
+				continue
+			}
+			op := maps.Clone(op.(object))
+			shared, _ := item.(object)["parameters"].([]any)
+			own, _ := op["parameters"].([]any)
+			op["parameters"] = slices.Concat(shared, own)
+			all[strings.ToUpper(method)+" "+path] = op
+		}
+	}
+	return all
+}
+
+func (o operation) tag() string { return o["tags"].([]any)[0].(string) }
+
+func (o operation) parameters(in string) (names []string) {
+	for _, p := range o["parameters"].([]any) {
+		if p := p.(object); p["in"] == in {
+			names = append(names, p["name"].(string))
+		}
+	}
+	return names
+}
+
+// request is the schema of the body, nil where there is none.
+func (o operation) request() object {
+	body, ok := o["requestBody"].(object)
+	if !ok {
+		return nil
+	}
+	return schemaOf(body)
+}
+
+// answer is that for the status. Errors that any operation may have are the default.
+func (o operation) answer(d document31, status int) (object, bool) {
+	responses := o["responses"].(object)
+	answer, ok := responses[fmt.Sprint(status)].(object)
+	if !ok && (status >= 500 || status == 413) {
+		answer, ok = responses["default"].(object)
+	}
+	return d.resolve(answer), ok
+}
+
+func schemaOf(body object) object {
+	return body["content"].(object)["application/json"].(object)["schema"].(object)
+}
+
+// resolve follows a reference.
+func (d document31) resolve(o object) object {
+	ref, ok := o["$ref"].(string)
+	if !ok {
+		return o
+	}
+	at := object(d)
+	for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		at, ok = at[name].(object)
+		if !ok {
+			panic("there is no " + ref)
+		}
+	}
+	return at
+}
+
+func (d document31) checkJSON(schema object, raw []byte) error {
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return err
+	}
+	return d.check(schema, v)
+}
+
+// check returns why the schema does not allow the value.
+func (d document31) check(schema object, v any) error {
+	schema = d.resolve(schema)
+	for keyword, want := range schema {
+		var err error
+		switch keyword {
+		case "description", "default", "properties":
+		case "additionalProperties", "required":
+			if o, ok := v.(object); ok {
+				err = d.checkObject(schema, o)
+			}
+		case "items":
+			list, _ := v.([]any)
+			for i, item := range list {
+				if err = d.check(want.(object), item); err != nil {
+					err = fmt.Errorf("%d: %w", i, err)
+					break
+				}
+			}
+		case "type":
+			err = checkType(want, v)
+		case "enum":
+			if !slices.Contains(want.([]any), v) {
+				err = fmt.Errorf("%v is none of %v", v, want)
+			}
+		case "oneOf":
+			if !slices.ContainsFunc(want.([]any), func(s any) bool { return d.check(s.(object), v) == nil }) {
+				err = fmt.Errorf("%v is none of %v", v, want)
+			}
+		case "format":
+			if s, ok := v.(string); ok && want == "date-time" {
+				_, err = time.Parse(time.RFC3339Nano, s)
+				if err != nil {
+					err = fmt.Errorf("%q is no date-time", s)
+				}
+			} else if want != "date-time" {
+				err = fmt.Errorf("the format %v is not known here", want)
+			}
+		case "minimum":
+			if n, ok := v.(float64); ok && n < float64(want.(int)) {
+				err = fmt.Errorf("%v is less than %v", v, want)
+			}
+		case "maximum":
+			if n, ok := v.(float64); ok && n > float64(want.(int)) {
+				err = fmt.Errorf("%v is more than %v", v, want)
+			}
+		default:
+			err = fmt.Errorf("the keyword %s is not known here", keyword)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d document31) checkObject(schema, o object) error {
+	required, _ := schema["required"].([]any)
+	for _, name := range required {
+		if _, ok := o[name.(string)]; !ok {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	known, _ := schema["properties"].(object)
+	for name, v := range o {
+		of, ok := known[name].(object)
+		if !ok {
+			switch others := schema["additionalProperties"].(type) {
+			case object:
+				of = others
+			case bool:
+				if !others {
+					return fmt.Errorf("%s is not described", name)
+				}
+				continue
+			default:
+				return errors.New("an object must have additionalProperties: this would allow anything")
+			}
+		}
+		if err := d.check(of, v); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func checkType(want, v any) error {
+	if many, ok := want.([]any); ok {
+		if slices.ContainsFunc(many, func(one any) bool { return checkType(one, v) == nil }) {
+			return nil
+		}
+		return fmt.Errorf("%v is none of %v", v, many)
+	}
+	ok := false
+	switch want {
+	case "null":
+		ok = v == nil
+	case "boolean":
+		_, ok = v.(bool)
+	case "string":
+		_, ok = v.(string)
+	case "number":
+		_, ok = v.(float64)
+	case "integer":
+		var n float64
+		n, ok = v.(float64)
+		ok = ok && n == math.Trunc(n)
+	case "array":
+		_, ok = v.([]any)
+	case "object":
+		_, ok = v.(object)
+	}
+	if !ok {
+		return fmt.Errorf("%v is no %v", v, want)
+	}
+	return nil
+}
+
+// spoiled are the body without one of the properties that the schema requires, and
+// with one that it does not know, by what was done. Of a list the first element
+// stands for all.
+func (d document31) spoiled(schema object, body []byte) map[string][]byte {
+	all := map[string][]byte{}
+	var v any
+	if schema == nil || json.Unmarshal(body, &v) != nil {
+		return all
+	}
+	var walk func(schema object, at any, path string)
+	walk = func(schema object, at any, path string) {
+		schema = d.resolve(schema)
+		if either, ok := schema["oneOf"].([]any); ok && at != nil {
+			schema = d.resolve(either[0].(object))
+		}
+		switch at := at.(type) {
+		case []any:
+			if items, ok := schema["items"].(object); ok && len(at) > 0 {
+				walk(items, at[0], path+"[0]")
+			}
+		case object:
+			spoil := func(what, name string, do func()) {
+				was, had := at[name]
+				do()
+				raw, _ := json.Marshal(v)
+				all[path+"."+name+what] = raw
+				delete(at, name)
+				if had {
+					at[name] = was
+				}
+			}
+			required, _ := schema["required"].([]any)
+			for _, name := range required {
+				spoil(" is missing", name.(string), func() { delete(at, name.(string)) })
+			}
+			if schema["additionalProperties"] == false {
+				spoil(" is unknown", "surplus", func() { at["surplus"] = 1 })
+			}
+			properties, _ := schema["properties"].(object)
+			for name, of := range properties {
+				if inner, ok := at[name]; ok {
+					walk(of.(object), inner, path+"."+name)
+				}
+			}
+		}
+	}
+	walk(schema, v, "body")
+	return all
+}
+
+// describes returns what of a Go type's JSON the schema leaves out, or has besides.
+func (d document31) describes(schema object, t reflect.Type) error {
+	schema = d.resolve(schema)
+	if either, ok := schema["oneOf"].([]any); ok {
+		schema = d.resolve(either[0].(object))
+	}
+	switch {
+	case t == reflect.TypeFor[time.Time]() || t == reflect.TypeFor[json.RawMessage]():
+		return nil
+	case t.Kind() == reflect.Pointer:
+		return d.describes(schema, t.Elem())
+	case t.Kind() == reflect.Slice:
+		items, ok := schema["items"].(object)
+		if !ok {
+			return fmt.Errorf("%v is a list", t)
+		}
+		return d.describes(items, t.Elem())
+	case t.Kind() == reflect.Map:
+		if of, ok := schema["additionalProperties"].(object); ok {
+			return d.describes(of, t.Elem())
+		}
+		return nil
+	case t.Kind() != reflect.Struct:
+		return nil
+	}
+	properties, _ := schema["properties"].(object)
+	left := maps.Clone(properties)
+	for f := range fields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
+		of, ok := properties[name].(object)
+		if !ok {
+			return fmt.Errorf("%v: %q is not described", t, name)
+		}
+		delete(left, name)
+		if err := d.describes(of, f.Type); err != nil {
+			return err
+		}
+	}
+	for name := range left {
+		return fmt.Errorf("%v has no %s", t, name)
+	}
+	return nil
+}
