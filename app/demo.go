@@ -42,14 +42,18 @@ var demoing = fx.Options(
 // a figure is wrong.
 func demo(lc fx.Lifecycle, db *fxdb.DB, cfg fxdb.Config, c clients, stop fx.Shutdowner) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	done, interrupted := make(chan struct{}), false
 	watch := db.Named(watcher)
 	lc.Append(fx.Hook{
 		OnStart: func(context.Context) error {
 			go func() {
 				defer close(done)
+				err := show(ctx, os.Stdout, db, watch, c, cfg.PoolMax)
+				if interrupted = ctx.Err() != nil; interrupted {
+					return
+				}
 				code := 0
-				if err := show(ctx, os.Stdout, db, watch, c, cfg.PoolMax); err != nil {
+				if err != nil {
 					fmt.Fprintf(os.Stderr, "demo: %v\n", err)
 					code = 1
 				}
@@ -60,6 +64,9 @@ func demo(lc fx.Lifecycle, db *fxdb.DB, cfg fxdb.Config, c clients, stop fx.Shut
 		OnStop: func(context.Context) error {
 			cancel()
 			<-done
+			if interrupted {
+				return errors.New("the demo was interrupted")
+			}
 			return nil
 		},
 	})

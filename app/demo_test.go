@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,4 +104,23 @@ func TestTheWatcherCountsOnlyThePoolsConnections(t *testing.T) {
 		require.Equal(t, 200, seen.limit)
 		require.Equal(t, 1, seen.looks)
 	})
+}
+
+func TestAnInterruptedDemoSaysSo(t *testing.T) {
+	t.Parallel()
+	cmd := command(nil, "demo")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), "tasks finished") {
+	}
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_, _ = io.Copy(io.Discard, out)
+	require.Error(t, cmd.Wait())
+	require.Equal(t, 1, cmd.ProcessState.ExitCode())
+	require.Equal(t, "stop: the demo was interrupted\n", errs.String())
 }

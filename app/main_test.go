@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,13 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -223,105 +218,4 @@ func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
 	require.Positive(t, most)
 	require.LessOrEqual(t, most, 5)
 	t.Logf("%d backends at most, of 5", most)
-}
-
-// process is the server as a process of its own.
-type process struct {
-	cmd       *exec.Cmd
-	url, data string
-	log       string // file of its standard error
-}
-
-// command is the server, or what else the arguments say, with these settings alone.
-func command(env []string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(context.Background(), os.Args[0], args...)
-	cmd.Env = append([]string{"ONEPOOL_APP_TEST_RUN=1", "ADDR=127.0.0.1:0"}, env...)
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "DB_") && !strings.HasPrefix(kv, "DATABASE_URL=") && !strings.HasPrefix(kv, "PG") {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	return cmd
-}
-
-func startProcess(t *testing.T, env ...string) *process {
-	t.Helper()
-	p := &process{cmd: command(env)}
-	p.log = filepath.Join(t.TempDir(), "stderr")
-	stderr, err := os.Create(p.log)
-	require.NoError(t, err)
-	defer stderr.Close()
-	p.cmd.Stderr = stderr
-	out, err := p.cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, p.cmd.Start())
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if database, ok := strings.CutPrefix(lines.Text(), "database: "); ok {
-			p.data, _, _ = strings.Cut(database, ":5432/")
-		}
-		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
-			p.url = url
-			break
-		}
-	}
-	if p.url == "" {
-		_ = p.cmd.Wait()
-	}
-	return p
-}
-
-func (p *process) stderr() string {
-	b, _ := os.ReadFile(p.log)
-	return string(b)
-}
-
-func TestASignalStopsTheServerCleanly(t *testing.T) {
-	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		t.Run(sig.String(), func(t *testing.T) {
-			t.Parallel()
-			p := startProcess(t)
-			require.NotEmpty(t, p.url, p.stderr())
-			status, _ := call(t, http.MethodPost, p.url+"/agents", "acme", ada)
-			require.Equal(t, http.StatusCreated, status)
-			require.DirExists(t, p.data)
-			http.DefaultClient.CloseIdleConnections()
-
-			require.NoError(t, p.cmd.Process.Signal(sig))
-			require.NoError(t, p.cmd.Wait(), p.stderr())
-			require.NoDirExists(t, p.data, "the throwaway server is still there")
-		})
-	}
-}
-
-func TestAKilledServerLeavesNoDatabaseBehind(t *testing.T) {
-	t.Parallel()
-	p := startProcess(t)
-	require.NotEmpty(t, p.url, p.stderr())
-	pid, err := os.ReadFile(filepath.Join(p.data, "data", "postmaster.pid"))
-	require.NoError(t, err)
-	var postmaster int
-	_, err = fmt.Sscan(string(pid), &postmaster)
-	require.NoError(t, err)
-	require.NoError(t, p.cmd.Process.Kill())
-	require.Error(t, p.cmd.Wait())
-	require.Eventually(t, func() bool {
-		_, statErr := os.Stat(p.data)
-		return errors.Is(statErr, os.ErrNotExist) && errors.Is(syscall.Kill(postmaster, 0), syscall.ESRCH)
-	}, time.Minute, 10*time.Millisecond)
-}
-
-func TestDatabaseURLIsUsedAndABadOneFailsTheStart(t *testing.T) {
-	t.Parallel()
-	url := testkit.DB(t).Pool().Config().ConnString()
-	p := startProcess(t, "DATABASE_URL="+url)
-	require.Empty(t, p.url)
-	require.Contains(t, p.stderr(), "DB_MIGRATE=true", "an empty database is used, and what is missing is said")
-
-	p = startProcess(t, "DATABASE_URL="+url, "DB_POOL_MAX=none")
-	require.Empty(t, p.url)
-	require.Contains(t, p.stderr(), "DB_POOL_MAX")
-	require.Equal(t, 1, p.cmd.ProcessState.ExitCode())
 }
