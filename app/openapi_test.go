@@ -144,6 +144,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 		op := doc.operations()[pattern]
 		require.NotEmpty(t, op["summary"], pattern)
 		require.NotEmpty(t, op["operationId"], pattern)
+		require.Contains(t, []string{"agents", "knowledge", "web", "verification", "tasks"}, op.tag(), "a tag needs a test that ends with requireAllOf")
 		for _, in := range []string{"path", "query"} {
 			var names []string
 			for f := range fields(e.in) {
