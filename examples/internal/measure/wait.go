@@ -1,0 +1,16 @@
+package measure
+
+import (
+	"context"
+	"time"
+)
+
+// Wait waits for so long, or until ctx ends.
+func Wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/agentagency/onepool/examples/internal/measure"
+)
+
+// scenario is one flood and who meets it.
+type scenario struct {
+	name   string
+	sql    string        // of the flooder
+	length time.Duration // that its statement takes about
+	pool   int
+	flood  int  // goroutines of the flooder
+	alone  bool // the victims do nothing
+
+	tenants        bool    // the neighbours are tenants of one client, else clients
+	maxShare       int     // of the flooder; 0: no limit
+	tenantMaxShare float64 // part of the pool that one tenant may hold; 0: no limit
+}
+
+// The victims each run a short statement at a fixed rate, whether or not the last
+// one is through.
+const (
+	victimSQL   = "select pg_sleep(0.001)"
+	victimEvery = 10 * time.Millisecond
+)
+
+// outcome is one run.
+type outcome struct {
+	waits, answers []time.Duration // of the victims
+	floods         float64         // statements of the flooder per second
+}
+
+// observe lets the flooder loose on the victims for the window. The flood goes on
+// until the last victim that came within the window was served.
+func (s scenario) observe(ctx context.Context, sys *system, window time.Duration) (out outcome, err error) {
+	var stop atomic.Bool
+	var floods atomic.Int64
+	flood, fctx := errgroup.WithContext(ctx)
+	for range s.flood {
+		flood.Go(func() error {
+			for !stop.Load() {
+				if _, err := sys.neighbours[flooder].ask(fctx, s.sql); err != nil {
+					return err
+				}
+				floods.Add(1)
+			}
+			return nil
+		})
+	}
+	// Until all connections are open and the queue is as long as it will be.
+	measure.Wait(fctx, max(2*s.length, 500*time.Millisecond))
+
+	window = max(window, 10*s.length)
+	before, began := floods.Load(), time.Now()
+	var met errgroup.Group
+	var lives [neighbours][]answer
+	for i := flooder + 1; i < neighbours && !s.alone; i++ {
+		met.Go(func() (err error) {
+			lives[i], err = sys.neighbours[i].live(fctx, began, window)
+			return err
+		})
+	}
+	measure.Wait(fctx, window)
+	out.floods = float64(floods.Load()-before) / time.Since(began).Seconds()
+	err = met.Wait()
+	stop.Store(true)
+	if floodErr := flood.Wait(); floodErr != nil {
+		err = floodErr // the victims' is its consequence
+	}
+	for _, life := range lives {
+		for _, a := range life {
+			out.waits, out.answers = append(out.waits, a.waited), append(out.answers, a.took)
+		}
+	}
+	return out, errors.Join(err, ctx.Err())
+}
+
+// live asks at the fixed rate, and returns when all that was asked was answered.
+func (n neighbour) live(ctx context.Context, began time.Time, window time.Duration) ([]answer, error) {
+	answers := make([]answer, int(window/victimEvery))
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range answers {
+		measure.Wait(ctx, time.Duration(i)*victimEvery-time.Since(began))
+		group.Go(func() (err error) {
+			answers[i], err = n.ask(ctx, victimSQL)
+			return err
+		})
+	}
+	return answers, group.Wait()
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The application.
+const (
+	clients    = 15
+	texts      = 40 // statements of each kind
+	tenants    = 40 // whose rows are mixed in every table
+	itemsEach  = 50 // rows of each tenant in each table that is read
+	rangeRows  = 20 // that one range query returns
+	readShare  = 65 // of 100 operations
+	rangeShare = 20 // and the rest are inserts
+)
+
+// schemaSQL makes a table to read and one to write for every client.
+func schemaSQL() string {
+	var b strings.Builder
+	for c := range clients {
+		fmt.Fprintf(&b, `
+			create table items_%02[1]d (tenant_id text not null, id int not null, body text not null, primary key (tenant_id, id));
+			insert into items_%02[1]d select 'tenant-' || t, i, 'body of item ' || i
+				from generate_series(0, %[2]d) t, generate_series(1, %[3]d) i;
+			create table events_%02[1]d (
+				tenant_id text not null, id bigint generated always as identity, body text not null, primary key (tenant_id, id));
+			analyze items_%02[1]d;
+			`, c, tenants-1, itemsEach)
+	}
+	return b.String()
+}
+
+// database is what a client needs of its pool. *pgxpool.Pool and *fxdb.DB have it.
+type database interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// client is one database client with its statements.
+type client struct {
+	db                    database
+	reads, ranges, writes []string
+}
+
+// newClient makes the client of that number. All run the same statements, or each
+// its own, which are those on its tables.
+func newClient(db database, number int, own bool) *client {
+	c := &client{db: db}
+	for k := range texts {
+		table := k % clients
+		if own && table != number {
+			continue
+		}
+		c.reads = append(c.reads, fmt.Sprintf("select body from items_%02d where tenant_id = $1 and id = $2 /* %d */", table, k))
+		c.ranges = append(c.ranges, fmt.Sprintf("select id, body from items_%02d where tenant_id = $1 and id >= $2 order by id limit %d /* %d */", table, rangeRows, k))
+		c.writes = append(c.writes, fmt.Sprintf("insert into events_%02d (tenant_id, body) values ($1, $2) /* %d */", table, k))
+	}
+	return c
+}
+
+type item struct {
+	ID   int
+	Body string
+}
+
+// do runs one operation, and makes sure of its result: rows that are missing
+// would be fast.
+func (c *client) do(ctx context.Context, random *rand.Rand) error {
+	text, tenant := random.IntN(len(c.reads)), fmt.Sprintf("tenant-%d", random.IntN(tenants))
+	switch kind := random.IntN(100); {
+	case kind < readShare:
+		var body string
+		return c.db.QueryRow(ctx, c.reads[text], tenant, 1+random.IntN(itemsEach)).Scan(&body)
+	case kind < readShare+rangeShare:
+		rows, err := c.db.Query(ctx, c.ranges[text], tenant, 1+random.IntN(itemsEach-rangeRows))
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[item])
+		if err == nil && len(found) != rangeRows {
+			err = fmt.Errorf("%d rows of %d", len(found), rangeRows)
+		}
+		return err
+	}
+	tag, err := c.db.Exec(ctx, c.writes[text], tenant, "something happened")
+	if err == nil && tag.RowsAffected() != 1 {
+		err = fmt.Errorf("%d rows inserted", tag.RowsAffected())
+	}
+	return err
+}
+
+// addTo adds the client's statements, each with its second argument.
+func (c *client) addTo(statements map[string]any) {
+	for k := range c.reads {
+		statements[c.reads[k]], statements[c.ranges[k]], statements[c.writes[k]] = 1, 1, "warm"
+	}
+}
