@@ -30,7 +30,7 @@ type Controller struct {
 	byName   map[string]*Client
 	tenants  tenants
 	waiting  int
-	arrivals uint64 // waiters since ever, and turns that were over
+	arrivals int64 // waiters since ever, and turns that were over
 	waiters  sync.Pool
 
 	ticks      int64 // the clock, see used
@@ -46,6 +46,7 @@ type tuning struct {
 	patience    int   // see patience
 	activeTicks int64 // see activeTicks
 	part        int   // the headroom is at most one part of so many
+	headStart   int64 // see headStart
 }
 
 // New returns a Controller for cfg, or an *InvalidError that names the field that
@@ -60,7 +61,7 @@ func New(cfg Config) (*Controller, error) {
 	a := &Controller{
 		cfg: cfg, dryRun: cfg.DryRun, free: cfg.Capacity,
 		byName: map[string]*Client{}, tenants: tenants{byName: map[string]*tenant{}},
-		tuning: tuning{patience, activeTicks, headroomPart},
+		tuning: tuning{patience, activeTicks, headroomPart, headStart},
 	}
 	a.waiters.New = func() any {
 		w := &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}

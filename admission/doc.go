@@ -14,12 +14,13 @@
 //
 // A permit is given at once where the rules allow it. Where they don't, the caller
 // waits: for one tenant in one client first come, first served; the tenants of a client
-// take turns, work without a tenant among them as if it were one; of the clients, the
-// one that holds least for its Weight is served first, and of equal ones the one whose
-// caller has waited longest. A tenant that has all it may have (Config.TenantMaxShare)
-// waits without stopping the others of its client. It can be overtaken like that eight
-// times when its turn has come; then the tenant's next permit is kept for it until its
-// client may have one more. So everybody is served after a bounded number of releases.
+// take turns, work without a tenant among them as if it were one, and one that holds
+// nothing comes a little earlier; of the clients, the one that holds least for its
+// Weight is served first, and of equal ones the one whose caller has waited longest. A
+// tenant that has all it may have (Config.TenantMaxShare) waits without stopping the
+// others of its client. It can be overtaken like that eight times when its turn has
+// come; then the tenant's next permit is kept for it until its client may have one
+// more. So everybody is served after a bounded number of releases.
 //
 // What is idle is lent: a client alone gets every permit that is not reserved, and
 // nothing is ever taken back from a holder. Lent permits come back as they are

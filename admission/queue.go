@@ -9,7 +9,7 @@ import (
 type waiter struct {
 	node   node[waiter] // in its lane
 	lane   *lane
-	seq    uint64        // order of arrival over all clients
+	seq    int64         // order of arrival over all clients
 	ready  chan struct{} // buffered 1: gets one value when the wait is over
 	err    error         // why, set before ready; nil: a permit was given
 	queued bool
@@ -32,11 +32,15 @@ type lane struct {
 	tenant *tenant
 	list[waiter]
 
-	turn      uint64 // the lowest is next; on the scale of waiter.seq
-	index     int    // in the client's open lanes
+	turn      int64 // the lowest is next; no two are the same
+	index     int   // in the client's open lanes
 	blocked   bool
 	overtaken int // grants in the client out of turn since the first waiter became first
 }
+
+// turnAt is the turn of who comes, or comes again, as the n-th. Odd ones are of those
+// that had a head start.
+func turnAt(n int64) int64 { return 2 * n }
 
 // older reports whether ln's first waiter came before that of other.
 func (ln *lane) older(other *lane) bool { return ln.front().seq < other.front().seq }
@@ -77,7 +81,10 @@ func (q *queue) add(w *waiter) {
 	ln.push(&w.node)
 	w.queued = true
 	if first {
-		ln.turn = w.seq
+		ln.turn = turnAt(w.seq)
+		if ln.tenant.held == 0 {
+			ln.turn = turnAt(w.seq-ln.client.ctl.headStart) + 1
+		}
 		heap.Push(&q.open, ln)
 	}
 }

@@ -115,7 +115,7 @@ func follow(m *model, waits map[int]*waited, before []specWaiter, out []permit, 
 }
 
 func randomSetup(r *rand.Rand) setup {
-	u := setup{capacity: 1 + r.IntN(12), tenants: r.IntN(4), tuning: tuning{patience, activeTicks, headroomPart}}
+	u := setup{capacity: 1 + r.IntN(12), tenants: r.IntN(4), tuning: tuning{patience, activeTicks, headroomPart, headStart}}
 	if r.IntN(2) == 0 {
 		u.tuning = quick
 		u.patience = 1 + r.IntN(3)

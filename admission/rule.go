@@ -5,6 +5,11 @@ package admission
 // would let a client whose permits come back slowly stop the tenant in the others.
 const patience = 8
 
+// A tenant that holds nothing comes before the turns that others of its client got with
+// the last headStart waiters and grants: one that floods the client would have every
+// second permit else. Older turns stay before it, so that nobody is overtaken for ever.
+const headStart = 32
+
 // admit gives c a permit for t if nobody who could have it waits for it.
 func (a *Controller) admit(c *Client, t *tenant) bool {
 	kept := 0
@@ -18,7 +23,7 @@ func (a *Controller) admit(c *Client, t *tenant) bool {
 		c.wouldWait++
 		t.wouldWait++
 	}
-	a.overtake(c, a.arrivals+1) // nobody else's turn has come
+	a.overtake(c, turnAt(a.arrivals+1)) // nobody else's turn has come
 	a.take(c, t)
 	return true
 }
@@ -95,7 +100,7 @@ func (a *Controller) dispatch() {
 		w := next.front()
 		a.overtake(next.client, next.turn)
 		a.arrivals++
-		next.turn = a.arrivals // behind all the others
+		next.turn = turnAt(a.arrivals) // behind all the others
 		a.unqueue(w)
 		a.take(next.client, next.tenant)
 		w.ready <- struct{}{}
@@ -114,7 +119,7 @@ func (ln *lane) before(other *lane) bool {
 
 // overtake counts that somebody whose turn it is in c is served before those set aside
 // whose turn was earlier.
-func (a *Controller) overtake(c *Client, turn uint64) {
+func (a *Controller) overtake(c *Client, turn int64) {
 	for _, ln := range c.blocked {
 		if ln.turn > turn {
 			continue

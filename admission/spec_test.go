@@ -147,12 +147,6 @@ func (s *spec) candidate(c int) int {
 	return best
 }
 
-// newTurn puts t behind all others of c.
-func (s *spec) newTurn(c, t int) {
-	s.turns++
-	s.turn[c][t] = s.turns
-}
-
 // next returns the place of the waiter to be served, -1 for none.
 func (s *spec) next() int {
 	best := -1
@@ -197,7 +191,8 @@ func (s *spec) dispatch() {
 	for i := s.next(); i >= 0; i = s.next() {
 		w := s.queue[i]
 		s.take(w.c, w.t, s.turn[w.c][w.t])
-		s.newTurn(w.c, w.t)
+		s.turns++
+		s.turn[w.c][w.t] = 2 * s.turns
 		s.leave(i)
 	}
 }
@@ -205,7 +200,7 @@ func (s *spec) dispatch() {
 // ask returns whether the permit is given at once; else it waits, if it is to.
 func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if s.clientMay(c) && s.tenantMay(t, len(s.queue)) && s.candidate(c) < 0 {
-		s.take(c, t, s.turns+1)
+		s.take(c, t, 2*(s.turns+1))
 		return true
 	}
 	if !wait {
@@ -213,8 +208,12 @@ func (s *spec) ask(c, t int, wait, watch bool) bool {
 		return false
 	}
 	s.asked++
+	s.turns++
 	if !slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c && w.t == t }) {
-		s.newTurn(c, t)
+		s.turn[c][t] = 2 * s.turns
+		if s.heldFor(t) == 0 { // odd, so that no two are the same
+			s.turn[c][t] = 2*(s.turns-int(s.headStart)) + 1
+		}
 	}
 	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.asked, watched: watch})
 	if watch {
@@ -276,17 +275,19 @@ func (s *spec) key() string {
 		put(who)
 		put(min(w.overtaken, s.patience))
 	}
-	for i, w := range s.queue { // whose turn is after how many others'
+	for i, w := range s.queue {
 		if !s.first(i) {
 			continue
 		}
-		behind := 0
+		before := 0
 		for j, v := range s.queue {
 			if v.c == w.c && s.first(j) && s.turn[w.c][v.t] < s.turn[w.c][w.t] {
-				behind++
+				before++
 			}
 		}
-		put(behind)
+		put(before)
+		// How far back it is matters for as long as a head start can pass it.
+		put(min(2*s.turns-s.turn[w.c][w.t], 2*int(s.headStart)+1))
 	}
 	put(s.rounds)
 	return string(b)
