@@ -90,10 +90,11 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 	var last error
 	err := retry.Do(ctx, startBackoff(), func(ctx context.Context) error {
 		attempts++
-		if last = m.start(ctx); last == nil {
+		err := m.start(ctx) // one for each attempt: acquires read it meanwhile
+		if last = err; err == nil {
 			return nil
 		}
-		m.startErr.Store(&last)
+		m.startErr.Store(&err)
 		if !again(last) {
 			return last
 		}

@@ -147,3 +147,16 @@ func TestADrainEndsTheBackgroundStart(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, m.Start(t.Context()), lifecycle.ErrDraining)
 }
+
+func TestWhyTheStartFailsIsToldWhileItGoesOnTrying(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	late := newLateServer(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
+	require.NoError(t, m.Start(t.Context()))
+	for late.refused.Load() < 4 {
+		_, err := m.Acquire(t.Context(), lifecycle.Request{Client: "early"})
+		require.ErrorIs(t, err, lifecycle.ErrNotStarted)
+		require.ErrorContains(t, err, late.path)
+	}
+}
