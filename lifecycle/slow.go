@@ -18,7 +18,7 @@ func (m *Monitor) statementBegins() int64 {
 	switch slow := m.cfg.SlowQuery; {
 	case slow <= 0:
 		return 0
-	case slow < slowByTick:
+	case slow < slowByTick, m.state.Load() != stateReady: // the clock stands still
 		return time.Now().UnixNano()
 	}
 	return m.clock.Load()

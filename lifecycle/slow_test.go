@@ -136,3 +136,46 @@ func TestAFastStatementIsNotLogged(t *testing.T) {
 		require.Empty(t, lines(), "threshold %v", threshold)
 	}
 }
+
+func TestNothingIsDatedToBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	const threshold = time.Second
+	core, logs := observer.New(zap.WarnLevel)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		c.SlowQuery, c.LeakThreshold, c.Logger = threshold, threshold, zap.New(core)
+		c.BeforeReady = func(context.Context) error { <-time.After(threshold + threshold/5); return nil }
+	})
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "first"})
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+	<-time.After(threshold / 5) // watch looks at it meanwhile
+	conn.Release()
+	require.Zero(t, logs.FilterMessage("slow statement").Len())
+	require.Zero(t, logs.FilterMessageSnippet("held too long").Len())
+}
+
+func TestAFastStatementOfADrainIsNotLogged(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	const threshold = time.Second
+	core, logs := observer.New(zap.WarnLevel)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.SlowQuery, c.Logger = threshold, zap.New(core) })
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "last"})
+	require.NoError(t, err)
+	drained := make(chan error, 1)
+	go func() { _, err := lifecycle.Drain(context.Background(), m, time.Minute); drained <- err }()
+	require.Eventually(t, m.Draining, time.Minute, time.Millisecond)
+	<-time.After(threshold + threshold/5)
+	_, err = conn.Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+	require.Zero(t, logs.FilterMessage("slow statement").Len())
+	_, err = conn.Exec(t.Context(), "select pg_sleep(1.1)")
+	require.NoError(t, err)
+	require.Equal(t, 1, logs.FilterMessage("slow statement").Len())
+	conn.Release()
+	require.NoError(t, <-drained)
+}

@@ -121,9 +121,12 @@ func (m *Monitor) start(ctx context.Context) error {
 			return err
 		}
 	}
+	// Until watch keeps the clock it stands still, and what begins now would seem old.
+	m.clock.Store(time.Now().UnixNano())
 	if err := m.warm(ctx); err != nil {
 		return fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
 	}
+	m.clock.Store(time.Now().UnixNano())
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
 		return ErrDraining
 	}
