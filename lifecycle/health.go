@@ -173,6 +173,9 @@ func (m *Monitor) probe(ctx context.Context) error {
 		err = conn.Ping(ctx)
 		closeConn(conn)
 	}
+	if isFull(err) {
+		err = nil // an answer too; the pool's own connections may be what it is full of
+	}
 	if err != nil && m.health.lastAnswer.Load() > began.UnixNano() {
 		err = nil // it was slow to take a connection, but others got answers
 	}

@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
@@ -166,4 +168,26 @@ func TestNewRefusesWhatItCannotUse(t *testing.T) {
 	require.ErrorContains(t, err, "Config.Pool")
 	_, err = lifecycle.New(lifecycle.Config{Pool: &pgxpool.Config{}})
 	require.ErrorContains(t, err, "Config.Pool")
+}
+
+func TestAPoolThatFillsItsRolesLimitIsReady(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.AppURL(), nil)
+	require.NoError(t, m.Start(t.Context()))
+	for range 5 {
+		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+		require.NoError(t, err)
+		t.Cleanup(conn.Release)
+	}
+	s.Admin(t, func(conn *pgx.Conn) {
+		_, err := conn.Exec(t.Context(), "alter role "+devdb.App+" connection limit 5")
+		require.NoError(t, err)
+	})
+	for range 10 {
+		m.ForgetAnswers()
+		h := m.Health(t.Context())
+		require.True(t, h.Ready, h.Error)
+		require.Positive(t, h.Latency, "nothing was asked")
+	}
 }

@@ -88,19 +88,19 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 }
 
 // checkSize refuses a pool that can't be filled: at the worst moment, under load,
-// its connects would be refused.
+// its connects would be refused. Each process needs one more than its pools: a look
+// at the server's health has a connection of its own.
 func (m *Monitor) checkSize(limits []limit) error {
-	need := (int(m.cfg.Pool.MaxConns) + m.cfg.Others) * m.cfg.Replicas
+	need := (int(m.cfg.Pool.MaxConns) + m.cfg.Others + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
 	if m.cfg.Others > 0 {
 		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.Others)
 	}
+	what += ", and one more looks after the server's health,"
 	if m.cfg.Replicas > 1 {
-		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP, which is %d", m.cfg.Replicas)
+		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP, which is %d,", m.cfg.Replicas)
 	}
-	if m.cfg.Replicas > 1 || m.cfg.Others > 0 {
-		what += fmt.Sprintf(", %d in all", need)
-	}
+	what += fmt.Sprintf(" %d in all", need)
 	for _, l := range limits {
 		if need > l.conns {
 			return fmt.Errorf("%s, but %s allows %d connections: lower the one or raise the other", what, l.name, l.conns)
@@ -135,6 +135,13 @@ func closeConn(conn *pgx.Conn) {
 func refusesParameter(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Message, "unsupported startup parameter")
+}
+
+// isFull reports whether the server, the database or the role has no connection
+// left: the server itself said so, so it is there.
+func isFull(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "53300"
 }
 
 // isUnavailable reports whether the server could not be reached or is not open

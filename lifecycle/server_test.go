@@ -22,9 +22,9 @@ func TestAPoolThatCannotBeFilledFailsTheStart(t *testing.T) {
 		s.WaitForNoBackends(t, applicationName)
 		return err
 	}
-	require.ErrorContains(t, start(1000, 0), "DB_POOL_MAX is 1000, but the server (max_connections")
+	require.ErrorContains(t, start(1000, 0), "DB_POOL_MAX is 1000, and one more looks after the server's health, 1001 in all, but the server (max_connections")
 	err := start(10, 50)
-	require.ErrorContains(t, err, "DB_POOL_MAX is 10 in each of DB_REPLICAS_OF_APP, which is 50, 500 in all")
+	require.ErrorContains(t, err, "DB_POOL_MAX is 10, and one more looks after the server's health, in each of DB_REPLICAS_OF_APP, which is 50, 550 in all")
 	require.NoError(t, start(5, 2))
 
 	for _, c := range []struct{ alter, undo, want string }{
@@ -39,7 +39,8 @@ func TestAPoolThatCannotBeFilledFailsTheStart(t *testing.T) {
 		}
 		alter(c.alter)
 		require.ErrorContains(t, start(5, 2), c.want)
-		require.NoError(t, start(4, 2))
+		require.ErrorContains(t, start(4, 2), "10 in all", "the probes have no place")
+		require.NoError(t, start(3, 2))
 		alter(c.undo)
 	}
 }
