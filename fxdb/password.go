@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/agentagency/onepool/lifecycle"
 )
 
 // PasswordSource gives the password of a new connection: a secret store's, or a
@@ -15,7 +17,7 @@ import (
 // WithPasswordSource. It is asked for every new connection, migrations as the
 // pool's own role included, by one caller at a time; so credentials may rotate
 // without a restart. Connections that are open stay. An error fails the attempt
-// to connect; it must not hold a secret.
+// to connect, and so does a panic; neither may hold a secret.
 type PasswordSource func(ctx context.Context) (string, error)
 
 // passwordFile reads DB_PASSWORD_FILE anew each time.
@@ -34,11 +36,21 @@ func passwordFile(name string) PasswordSource {
 func (source PasswordSource) beforeConnect() func(context.Context, *pgx.ConnConfig) error {
 	var flight singleflight.Group
 	return func(ctx context.Context, cc *pgx.ConnConfig) error {
-		result := flight.DoChan("", func() (any, error) {
+		result := flight.DoChan("", func() (_ any, err error) {
 			// The answer is for others too, so one caller's end must not fail it;
-			// the time to connect bounds it.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cc.ConnectTimeout)
+			// the time to connect bounds it. connect_timeout=0 says that there is none.
+			within := cc.ConnectTimeout
+			if within <= 0 {
+				within = lifecycle.DefaultAcquireTimeout
+			}
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 			defer cancel()
+			// This goroutine is nobody's: a panic here could not be caught by a caller.
+			defer func() {
+				if r := recover(); r != nil {
+					err = fmt.Errorf("it panicked: %v", r)
+				}
+			}()
 			return source(ctx)
 		})
 		select {
