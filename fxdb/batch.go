@@ -115,7 +115,7 @@ func (f *batchFlight) send(s scope) error {
 	conn := f.conn.Conn()
 	named := f.mode == pgx.QueryExecModeCacheStatement
 	if named {
-		f.used = append(f.used, statementKey{s.sql(), true})
+		f.used = append(f.used, s.key())
 	}
 	queries := make([]query, len(f.batch.QueuedQueries))
 	for i, qq := range f.batch.QueuedQueries {
@@ -215,6 +215,10 @@ func (f *batchFlight) Close() (err error) {
 	if f.conn == nil {
 		return f.err
 	}
+	defer func() { // a tracer may panic
+		f.conn.Release()
+		f.conn = nil
+	}()
 	defer func() {
 		if f.results != nil {
 			if err := f.results.Close(); f.err == nil {
@@ -230,8 +234,6 @@ func (f *batchFlight) Close() (err error) {
 		if f.tracer != nil {
 			f.tracer.TraceBatchEnd(f.ctx, f.conn.Conn(), pgx.TraceBatchEndData{Err: f.err})
 		}
-		f.conn.Release()
-		f.conn = nil
 		err = f.err
 	}()
 	for f.err == nil && f.read < len(f.batch.QueuedQueries) {

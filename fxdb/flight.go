@@ -74,7 +74,7 @@ func (q query) prepared() bool {
 }
 
 func (q query) key() statementKey {
-	return statementKey{q.sql, q.mode == pgx.QueryExecModeCacheStatement}
+	return statementKey{sql: q.sql, named: q.mode == pgx.QueryExecModeCacheStatement}
 }
 
 // send sends s and the statement. It waits for no result, but for the preparation
@@ -83,10 +83,17 @@ func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode
 	f.conn, f.tracer, f.results, f.used = conn, db.core.tracer, nil, nil
 	f.st = statementsOf(conn, db.core.statements)
 	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
+	sent := false
+	defer func() {
+		if !sent && f.results == nil { // a parameter or a rewriter panics
+			_ = f.end(pgconn.CommandTag{}, nil)
+		}
+	}()
 	q, err := readQuery(f.ctx, conn, mode, sql, args)
 	if err == nil {
 		err = f.sendQuery(db, s, q)
 	}
+	sent = true
 	if err != nil {
 		return f.end(pgconn.CommandTag{}, err)
 	}
@@ -102,7 +109,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 		f.st.forget(q.key())
 	}
 	f.used = f.keys[:0]
-	scopeKey := statementKey{s.sql(), true}
+	scopeKey := s.key()
 	if named && !q.prepared() && !f.st.has(scopeKey) {
 		named = false // not worth a flight of its own
 	}
@@ -182,9 +189,10 @@ func (f *flight) query() (pgx.Rows, error) {
 	return pgx.RowsFromResultReader(f.conn.TypeMap(), r), nil
 }
 
-// isSeveral reports whether err may say that a text is several statements, which
-// the server takes only as a simple query (SQLSTATE 42601, syntax error).
+// isSeveral reports whether err says that a text is several statements, which the
+// server takes only as a simple query. The code alone does not say so: what has run
+// may raise it too. The message is translated, the place in the server is not.
 func isSeveral(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == "42601"
+	return errors.As(err, &pgErr) && pgErr.Code == "42601" && pgErr.Routine == "exec_parse_message"
 }

@@ -59,6 +59,18 @@ func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {
 			}
 			return one(ctx, db, "select $1::int")
 		},
+		"QueryRow after a missing column": func(ctx context.Context, db *fxdb.DB) error {
+			if err := one(ctx, db, "select missing from notes.notes where $1"); codeOf(err) != "42703" {
+				return fmt.Errorf("not 42703: %w", err)
+			}
+			return one(ctx, db, "select $1::int")
+		},
+		"QueryRow after what is not allowed": func(ctx context.Context, db *fxdb.DB) error {
+			if err := one(ctx, db, "select $1::int from pg_authid"); codeOf(err) != "42501" {
+				return fmt.Errorf("not 42501: %w", err)
+			}
+			return one(ctx, db, "select $1::int")
+		},
 		"Begin and Rollback": func(ctx context.Context, db *fxdb.DB) error {
 			tx, err := db.Begin(ctx)
 			if err != nil {

@@ -140,6 +140,12 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 	if err != nil {
 		return nil, false, err
 	}
+	held := false
+	defer func() {
+		if !held { // it failed, or a parameter, a rewriter or a tracer panics
+			conn.Release()
+		}
+	}()
 	r := &rows{conn: conn}
 	if s.isZero() {
 		r.Rows, err = conn.Query(ctx, sql, args...)
@@ -147,10 +153,9 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 		r.Rows, err = r.flight.query()
 	}
 	if err != nil {
-		again = mayResend(ctx, conn.Conn(), err, isIdempotent(ctx))
-		conn.Release()
-		return nil, again, err
+		return nil, mayResend(ctx, conn.Conn(), err, isIdempotent(ctx)), err
 	}
+	held = true
 	if isIdempotent(ctx) {
 		// Until its user has seen a row it may still be sent again.
 		pc := conn.Conn()
@@ -196,6 +201,18 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
+	sent := false
+	defer func() {
+		if !sent { // a parameter, a rewriter or a tracer panics
+			conn.Release()
+		}
+	}()
+	results := db.sendAll(ctx, conn, s, b)
+	sent = true
+	return results
+}
+
+func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
 	switch {
 	case s.isZero() || b.Len() == 0:
 		return db.batchResults(conn, s, conn.SendBatch(ctx, b), -1)

@@ -26,11 +26,13 @@ func (r *rows) Close() {
 	if r.conn == nil {
 		return
 	}
+	defer func() { // a tracer may panic
+		r.conn.Release()
+		r.conn = nil
+	}()
 	if r.flight.results != nil {
 		r.err = r.flight.end(r.CommandTag(), r.Rows.Err())
 	}
-	r.conn.Release()
-	r.conn = nil
 }
 
 // Conn is the connection that the rows come from.
@@ -96,15 +98,28 @@ func (r *row) send(within time.Duration) (err error) {
 	if r.conn, err = r.db.acquire(r.ctx, r.scope, forCall, within); err != nil {
 		return err
 	}
+	sent := false
+	defer func() {
+		if !sent { // a parameter, a rewriter or a tracer panics
+			r.conn.Release()
+		}
+	}()
 	if r.scope.isZero() {
 		r.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
+		sent = true
 		return nil
 	}
 	r.err = r.flight.send(r.ctx, r.db, r.conn.Conn(), r.scope, r.db.core.mode, r.sql, r.args)
+	sent = true
 	return nil
 }
 
+var errScanned = errors.New("the row was scanned before: call Scan once")
+
 func (r *row) Scan(dest ...any) error {
+	if r.conn == nil {
+		return errScanned
+	}
 	again, err := r.scan(dest)
 	if !again {
 		return err
@@ -118,7 +133,10 @@ func (r *row) Scan(dest ...any) error {
 }
 
 func (r *row) scan(dest []any) (again bool, err error) {
-	defer r.conn.Release() // a custom Scan method may panic
+	defer func() { // a custom Scan method may panic
+		r.conn.Release()
+		r.conn = nil
+	}()
 	if r.scope.isZero() {
 		err = r.row.Scan(dest...)
 	} else {
@@ -140,7 +158,14 @@ func (r *row) scanFlight(dest []any) error {
 			if err != nil {
 				return err
 			}
+			ended := false
+			defer func() {
+				if !ended { // a panic
+					_ = r.flight.end(rows.CommandTag(), nil)
+				}
+			}()
 			err = scanOne(rows, dest)
+			ended = true
 			return r.flight.end(rows.CommandTag(), err)
 		}
 	}

@@ -55,7 +55,7 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 	text := func(settings []setting) string {
 		calls := make([]string, len(settings))
 		for i, s := range settings {
-			calls[i] = fmt.Sprintf("set_config('%s', $%d, true)", s.name, i+1)
+			calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', $%d, true)", s.name, i+1)
 		}
 		return "select " + strings.Join(calls, ", ")
 	}
@@ -112,6 +112,8 @@ func (s scope) sql() string {
 	}
 	return s.text.alone
 }
+
+func (s scope) key() statementKey { return statementKey{sql: s.sql(), named: true, scope: true} }
 
 // args are the scope's parameters, as pgx takes them.
 func (s scope) args() []any {

@@ -296,3 +296,30 @@ func TestTenantRoleIsTakenForTheTransaction(t *testing.T) {
 	require.ErrorAs(t, err, &pgErr, "the role was not taken")
 	require.Equal(t, "42501", pgErr.Code, "a role that the login is no member of")
 }
+
+func TestASearchPathCantHideTheTenant(t *testing.T) {
+	t.Parallel()
+	plain := notesDB(t)
+	owner := testkit.Owner(t, plain)
+	_, err := owner.Exec(t.Context(), `create schema spoof;
+		create function spoof.set_config(text, text, boolean) returns text language sql return 'nothing';
+		grant usage on schema spoof to public`)
+	require.NoError(t, err)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: plain.Pool().Config().ConnString() + "&search_path=spoof,pg_catalog", PoolMax: 1})
+	require.NoError(t, err)
+	defer db.Close(context.WithoutCancel(t.Context()))
+	require.Equal(t, "acme", settingOf(t, db, as(t, "acme"), tenant.TenantSetting))
+}
+
+func TestAnErrorOfWhatRanIsNotTakenForSeveralStatements(t *testing.T) {
+	t.Parallel()
+	seen := &recorder{}
+	traced, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))
+	require.NoError(t, err)
+	defer traced.Close(context.WithoutCancel(t.Context()))
+	_, err = traced.Exec(as(t, "acme"), "do $$ begin raise exception using errcode = '42601'; end $$")
+	require.Equal(t, "42601", codeOf(err))
+	require.Len(t, seen.lines, 2, "it ran more than once: %v", seen.lines)
+	_, err = traced.Exec(as(t, "acme"), "select 1; select 2")
+	require.NoError(t, err)
+}

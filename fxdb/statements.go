@@ -36,6 +36,7 @@ type statements struct {
 type statementKey struct {
 	sql   string
 	named bool
+	scope bool
 }
 
 type statement struct {
@@ -76,6 +77,10 @@ func (st *statements) forget(k statementKey) {
 	}
 }
 
+// ofAnyStatement are the codes of an error that may be the scope's as well: it has no
+// tables whose schema can change.
+var ofAnyStatement = []string{"26000", "0A000", "08P01"}
+
 // failed forgets a statement whose plan or parameters may no longer be right:
 // after an error about the schema, the statement itself or the server's inside.
 // Others, such as a duplicate key, say nothing about it.
@@ -87,7 +92,9 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	switch pgErr.Code[:2] {
 	case "08", "0A", "26", "42", "XX": // 08P01 where a described statement has other columns now
 		for _, k := range keys {
-			st.forget(k)
+			if !k.scope || slices.Contains(ofAnyStatement, pgErr.Code) {
+				st.forget(k)
+			}
 		}
 	}
 }
@@ -162,7 +169,7 @@ func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
 	}
 	st.values = append(st.values, s.text.values(s.tenant)...)
 	if named {
-		b.ExecStatement(st.get(statementKey{s.sql(), true}), st.values, nil, nil)
+		b.ExecStatement(st.get(s.key()), st.values, nil, nil)
 		return
 	}
 	b.ExecParams(s.sql(), st.values, nil, nil, nil)

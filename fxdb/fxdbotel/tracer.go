@@ -118,7 +118,7 @@ type statementKey struct{}
 
 // isScope reports whether sql is what fxdb sends before a statement: the settings
 // of the tenant and the client, local to the transaction.
-func isScope(sql string) bool { return strings.HasPrefix(sql, "select set_config('") }
+func isScope(sql string) bool { return strings.HasPrefix(sql, "select pg_catalog.set_config('") }
 
 // scoped returns the one statement that the batch is for beside its scope.
 func scoped(b *pgx.Batch) *pgx.QueuedQuery {
