@@ -100,7 +100,7 @@ func (v *verifier) checkHelpers(p *rule) {
 		switch {
 		case f.Volatility == "i" && f.readsAny():
 			v.add("policy-immutable", p.object(), fmt.Sprintf("alter function %s stable;", f.sql()),
-				"The plan of a prepared statement keeps the result of the IMMUTABLE function %s: a later tenant on the connection reads an earlier one's rows.", f.object())
+				"The plan of a prepared statement keeps the result of the IMMUTABLE function %s, which reads a setting or may do so: a later tenant on the connection reads an earlier one's rows.", f.object())
 		case f.Volatility == "v" && direct && (unwrapped(p.using) || unwrapped(p.check)):
 			v.add("policy-volatile", p.object(), fmt.Sprintf("alter function %s stable;", f.sql()),
 				"The VOLATILE function %s is called for every row, and no index is used.", f.object())
@@ -137,6 +137,10 @@ func (v *verifier) emptySetting(p *rule, what, where string) {
 
 // checkWording looks at how the policy reads the setting and the column.
 func (v *verifier) checkWording(p *rule) {
+	free := "" // a domain's values are its base type's: the cast costs nothing
+	if p.table.Domain {
+		free = p.table.Type
+	}
 	for _, e := range []sqlText{p.using, p.check} {
 		for _, r := range e.reads {
 			if r.name != TenantSetting {
@@ -156,7 +160,7 @@ func (v *verifier) checkWording(p *rule) {
 		if e.asksForRole() && !v.found(p.object(), "policy-role-name") {
 			v.add("policy-role-name", p.object(), p.fix(), "It asks for the name of the role, which is the same for every tenant of a shared pool.")
 		}
-		if p.table.AttNum != 0 && !p.table.lengthLimited() && e.casts(p.table.Column) && !v.found(p.object(), "policy-cast-column") {
+		if p.table.AttNum != 0 && !p.table.lengthLimited() && e.casts(p.table.Column, free) && !v.found(p.object(), "policy-cast-column") {
 			v.add("policy-cast-column", p.object(), p.fix(), "It casts %s, so that no index on the column is used: every statement reads the whole table.", p.table.Column)
 		}
 	}

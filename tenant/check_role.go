@@ -34,8 +34,14 @@ func (v *verifier) checkSession(conn *pgx.Conn) {
 	}
 }
 
+// allRoles is where ALTER ROLE ALL sets, as the session is read.
+const allRoles = "all roles"
+
 // presetOwner is the "role x" or "database x" of ALTER, quoted.
 func presetOwner(where string) string {
+	if where == allRoles {
+		return "role all"
+	}
 	kind, name, _ := strings.Cut(where, " ")
 	role, database, both := strings.Cut(name, " in database ")
 	if both {

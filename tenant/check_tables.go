@@ -44,6 +44,9 @@ func (v *verifier) checkTables() {
 		case !t.Secured && t.Partition:
 			v.add("partition-rls-off", t.object(), fmt.Sprintf("revoke all on %s from %s;\n-- or:\n%s", t.sql(), quote(v.session.Role), t.enable()),
 				"The parent's policies do not hold for a partition that is read directly: it shows every tenant's rows.")
+		case !t.Secured && !t.reachable():
+			// The way there has a finding of its own, of the level it deserves.
+			v.addAs(LevelWarn, FailOpen, "table-rls-off", t.object(), t.enable(), "Every tenant's rows are open to what reads the table in another role's name, and a view or function leads this role there.")
 		case !t.Secured:
 			v.add("table-rls-off", t.object(), t.enable(), "Every tenant's rows are visible to whoever may read the table.")
 		default:

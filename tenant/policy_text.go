@@ -154,15 +154,25 @@ var roleNames = regexp.MustCompile(`(^|[^a-z0-9_$."])(current_user|session_user|
 // asksForRole reports whether the text reads the name of the role.
 func (t sqlText) asksForRole() bool { return roleNames.MatchString(t.code) }
 
+// hidesReads reports whether the text may read a setting whose name can't be
+// seen: the name is computed, or the statement is.
+func (t sqlText) hidesReads() bool {
+	calls := slices.ContainsFunc(t.calls, func(c call) bool { return c.name == "current_setting" })
+	return calls || t.names("execute") || t.names("pg_settings")
+}
+
 // isTrue reports whether the text is nothing but true.
 func (t sqlText) isTrue() bool {
 	s := strings.Trim(strings.ReplaceAll(t.code, " ", ""), "()")
 	return s == "true" || s == "1=1"
 }
 
-// casts reports whether the column stands under a cast.
-func (t sqlText) casts(column string) bool {
+// casts reports whether the column stands under a cast to another type than
+// free, which may be empty.
+func (t sqlText) casts(column, free string) bool {
 	c := regexp.QuoteMeta(lowerASCII(column))
-	re, err := regexp.Compile(`\(([a-z0-9_$"]+\.)*"?` + c + `"?\)::`)
-	return err == nil && re.MatchString(t.code)
+	re, err := regexp.Compile(`\(([a-z0-9_$"]+\.)*"?` + c + `"?\)::([a-z0-9_ ]+)`)
+	return err == nil && slices.ContainsFunc(re.FindAllStringSubmatch(t.code, -1), func(m []string) bool {
+		return free == "" || strings.TrimSpace(m[2]) != free && !strings.HasPrefix(m[2], free+" ")
+	})
 }

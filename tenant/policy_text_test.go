@@ -30,8 +30,10 @@ func TestReadSQLTellsWordsFromLiterals(t *testing.T) {
 	require.False(t, readSQL("current_setting('app.current_user', true)").asksForRole())
 	require.True(t, readSQL("((true))").isTrue())
 	require.False(t, readSQL("(flag = true)").isTrue())
-	require.True(t, readSQL("((tenant_id)::text = 'x')").casts("tenant_id"))
-	require.False(t, readSQL("(tenant_id = ('x'::text)::uuid)").casts("tenant_id"))
+	require.True(t, readSQL("((tenant_id)::text = 'x')").casts("tenant_id", ""))
+	require.False(t, readSQL("(tenant_id = ('x'::text)::uuid)").casts("tenant_id", ""))
+	require.False(t, readSQL("((tenant_id)::text = 'x')").casts("tenant_id", "text"))
+	require.True(t, readSQL("((tenant_id)::text = 'x')").casts("tenant_id", "uuid"))
 	require.True(t, readSQL("from shop.orders o").names("orders"))
 	require.False(t, readSQL("from shop.reorders, 'orders'").names("orders"))
 }
@@ -44,7 +46,7 @@ func FuzzReadSQL(f *testing.F) {
 		text := readSQL(s) // whatever a catalog holds, it must not panic
 		text.asksForRole()
 		text.isTrue()
-		text.casts(s)
+		text.casts(s, "")
 		text.names(s)
 	})
 }

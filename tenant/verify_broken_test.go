@@ -80,6 +80,17 @@ var broken = []struct {
 	{name: "an immutable helper with an SQL body", ddl: `
 		create function shop.tenant() returns text language sql immutable return nullif(current_setting('app.current_tenant', true), '');
 		alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`, code: "policy-immutable", level: "error"},
+	{name: "an immutable helper that is told the name", ddl: `
+		create function shop.setting(n text) returns text language plpgsql immutable as 'begin return current_setting(n, true); end';
+		alter policy tenant_select on shop.orders using (` + mine + ` and tenant_id = shop.setting('app.current_' || 'tenant'))`, code: "policy-immutable", level: "error"},
+	{name: "an immutable helper that builds its statement", ddl: `
+		create function shop.setting(n text) returns text language plpgsql immutable as $$ declare v text;
+			begin execute 'select current_' || 'setting($1, true)' into v using n; return v; end $$;
+		alter policy tenant_select on shop.orders using (` + mine + ` and tenant_id = shop.setting('app.current_' || 'tenant'))`, code: "policy-immutable", level: "error"},
+	{name: "an immutable helper behind an operator", ddl: `
+		create function shop.is_mine(t text, n text) returns boolean language plpgsql immutable as 'begin return t = current_setting(n, true); end';
+		create operator shop.=== (leftarg = text, rightarg = text, function = shop.is_mine);
+		alter policy tenant_select on shop.orders using (` + mine + ` and tenant_id operator(shop.===) 'app.current_tenant')`, code: "policy-immutable", level: "error"},
 	{name: "true for reads", ddl: "create policy support on shop.orders for select using (true)", code: "policy-true", level: "error"},
 	{name: "true for writes", ddl: "create policy load on shop.orders for insert with check (true)", code: "policy-true", level: "error"},
 	{name: "true behind a fence that is open", ddl: "create policy support on shop.orders for select using (true); create policy fence on shop.orders as restrictive using (true)", code: "policy-true", level: "error"},
@@ -129,6 +140,12 @@ var broken = []struct {
 	{name: "a materialized view", ddl: "reset role; create materialized view shop.m as select * from shop.orders; grant select on shop.m to $APP", code: "matview", level: "error"},
 	{name: "a definer function of a superuser's", ddl: `reset role; create function shop.all_orders() returns bigint language sql stable security definer set search_path = pg_catalog
 		as 'select count(*) from shop.orders'`, code: "function-definer", level: "warn"},
+	{name: "a view of a table without a grant", ddl: secret + "create view shop.v as select * from shop.secret; grant select on shop.v to $APP", code: "view-not-invoker", level: "error"},
+	{name: "a view by way of a view of a table without a grant", ddl: secret + `create view shop.inner as select * from shop.secret;
+		create view shop.outer as select * from shop.inner; grant select on shop.outer to $APP`, code: "view-not-invoker", level: "error"},
+	{name: "a materialized view of a table without a grant", ddl: secret + "create materialized view shop.m as select * from shop.secret; grant select on shop.m to $APP", code: "matview", level: "error"},
+	{name: "a definer function over a table without a grant", ddl: secret + `create function shop.all_of() returns bigint language plpgsql stable security definer set search_path = pg_catalog
+		as 'begin return (select count(*) from shop.secret); end'`, code: "function-definer", level: "warn"},
 	{name: "a definer function without a search_path", ddl: `create function shop.all_orders() returns bigint language sql stable security definer
 		as 'select count(*) from shop.orders'`, code: "function-search-path", level: "warn"},
 	{name: "an immutable function in no policy", ddl: `create function shop.tenant() returns text language sql immutable
@@ -155,6 +172,9 @@ var broken = []struct {
 	{name: "a foreign key without the tenant", ddl: "create unique index on shop.orders (id, ref); create table shop.new (tenant_id text primary key, order_id bigint, ref text, foreign key (order_id, ref) references shop.orders (id, ref)); grant select on shop.new to $APP;" + tenant.Enable(tenant.Table{Name: "shop.new", Column: "tenant_id"}), code: "foreign-key-without-tenant", level: "warn"},
 	{name: "an allowance that matches nothing", code: "allow-unused", level: "note", opts: []tenant.VerifyOption{tenant.Allow("matview", "shop.m", "it was dropped")}},
 }
+
+// secret is a table that the role has no grant on; what follows is a superuser's.
+const secret = "create table shop.secret (tenant_id text not null primary key); insert into shop.secret values ('acme'), ('globex'); reset role; "
 
 const immutableHelper = `create function shop.tenant() returns text language sql immutable
 	as $$ select nullif(current_setting('app.current_tenant', true), '') $$;

@@ -73,7 +73,7 @@ select me.rolname as role, session_user::text as login, (select l.rolsuper or l.
 	not me.rolsuper and exists (select from pg_database d where d.datname = current_database() and pg_has_role(d.datdba, 'MEMBER')) as owns_database,
 	current_setting('row_security')::bool as row_security,
 	coalesce(current_setting($1, true), '') as tenant,
-	array(select case when s.setrole = 0 then 'database ' || d.datname when s.setdatabase = 0 then 'role ' || u.rolname
+	array(select case when s.setrole = 0 and s.setdatabase = 0 then 'all roles' when s.setrole = 0 then 'database ' || d.datname when s.setdatabase = 0 then 'role ' || u.rolname
 			else 'role ' || u.rolname || ' in database ' || d.datname end
 		from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase left join pg_roles u on u.oid = s.setrole
 		where (s.setdatabase = 0 or d.datname = current_database()) and (s.setrole = 0 or u.rolname in (session_user, current_user))
@@ -130,7 +130,11 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 			t.policies = append(t.policies, p)
 		}
 	}
+	if c.views, err = collect[view](ctx, tx, "views", viewsSQL); err != nil {
+		return nil, err
+	}
 	c.policies = slices.DeleteFunc(c.policies, func(p *rule) bool { return p.table == nil })
+	c.reachThrough()
 	c.scope(len(declared) > 0)
 	return c, c.readScoped(ctx, tx)
 }
@@ -150,7 +154,7 @@ func (c *catalog) scope(declared bool) {
 				continue
 			}
 			t.Declared = parent.Declared
-		case !t.reachable():
+		case !t.reachable() && !t.through:
 			continue // the role can't touch it
 		case t.AttNum > 0:
 		case slices.ContainsFunc(t.policies, c.readsTenant):
@@ -167,9 +171,6 @@ func (c *catalog) readScoped(ctx context.Context, tx pgx.Tx) (err error) {
 	oids := make([]uint32, 0, len(c.scoped))
 	for _, t := range c.scoped {
 		oids = append(oids, t.OID)
-	}
-	if c.views, err = collect[view](ctx, tx, "views", viewsSQL); err != nil {
-		return err
 	}
 	if c.columns, err = values[columnInfo](ctx, tx, "columns", columnsSQL, oids); err != nil {
 		return err

@@ -15,6 +15,7 @@ type function struct {
 	Arguments     string
 	Volatility    string // i, s or v, as in pg_proc
 	Definer       bool
+	Trigger       bool // nobody can call it
 	PathFixed     bool // it has a search_path of its own
 	Owner         string
 	OwnerOID      uint32
@@ -25,6 +26,7 @@ type function struct {
 	text  sqlText
 	reads map[string]bool // settings, by way of others too
 	asks  bool            // for the role's name, by way of others too
+	blind bool            // what it reads can't be seen, or what those that it calls read
 }
 
 func (f *function) object() string { return f.Schema + "." + f.Name }
@@ -32,8 +34,9 @@ func (f *function) sql() string {
 	return pgx.Identifier{f.Schema, f.Name}.Sanitize() + "(" + f.Arguments + ")"
 }
 
-// readsAny reports whether the function's result depends on a setting or role.
-func (f *function) readsAny() bool { return len(f.reads) > 0 || f.asks }
+// readsAny reports whether the function's result depends on a setting or role,
+// as far as can be seen.
+func (f *function) readsAny() bool { return len(f.reads) > 0 || f.asks || f.blind }
 
 func functionsSQL(version int) string {
 	body := "pg_get_function_sqlbody(p.oid)"
@@ -45,7 +48,7 @@ func functionsSQL(version int) string {
 
 const functionsFormat = reach + `
 select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
-	p.provolatile::text as volatility, p.prosecdef as definer,
+	p.provolatile::text as volatility, p.prosecdef as definer, p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype) as trigger,
 	exists (select from unnest(p.proconfig) c where c like 'search\_path=%%') as path_fixed,
 	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
 	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
@@ -64,7 +67,7 @@ func (c *catalog) traceFunctions() {
 	named := make(map[string][]*function)
 	for _, f := range c.functions {
 		named[lowerASCII(f.Name)] = append(named[lowerASCII(f.Name)], f)
-		f.reads, f.asks = make(map[string]bool), f.text.asksForRole()
+		f.reads, f.asks, f.blind = make(map[string]bool), f.text.asksForRole(), f.text.hidesReads()
 		for _, r := range f.text.reads {
 			f.reads[r.name] = true
 		}
@@ -80,6 +83,8 @@ func (c *catalog) traceFunctions() {
 					}
 					changed = changed || g.asks && !f.asks
 					f.asks = f.asks || g.asks
+					changed = changed || g.blind && !f.blind
+					f.blind = f.blind || g.blind
 				}
 			}
 		}
@@ -94,7 +99,7 @@ func (c *catalog) functionsOf(p *rule) []*function {
 			out = append(out, f)
 		}
 	}
-	for _, oid := range p.Functions {
+	for _, oid := range slices.Concat(p.Functions, p.Operators) {
 		add(c.functionX[oid])
 	}
 	for i := 0; i < len(out); i++ {
@@ -107,6 +112,53 @@ func (c *catalog) functionsOf(p *rule) []*function {
 		}
 	}
 	return out
+}
+
+// reachThrough marks the tables that views and definer functions lead the role
+// to, whether it has a grant on them or not.
+func (c *catalog) reachThrough() {
+	if c.session.Super {
+		return // it reaches all of them as itself
+	}
+	views := make(map[uint32]*view)
+	for _, w := range c.views {
+		views[w.OID] = w
+	}
+	seen := make(map[uint32]bool)
+	var follow func(w *view, stored bool)
+	follow = func(w *view, stored bool) {
+		if seen[w.OID] {
+			return
+		}
+		seen[w.OID] = true
+		// What a materialized view holds was read in its owner's name, whatever
+		// lies between.
+		stored = stored || w.Kind == "m"
+		for _, ref := range w.Refs {
+			if t := c.byOID[ref]; t != nil && (stored || !w.Invoker) {
+				t.through = true
+			}
+			if next := views[ref]; next != nil {
+				follow(next, stored)
+			}
+		}
+	}
+	// Materialized views first: a view below one may be seen through it alone.
+	for _, kind := range []string{"m", "v"} {
+		for _, w := range c.views {
+			if w.Readable && w.Kind == kind {
+				follow(w, false)
+			}
+		}
+	}
+	for _, f := range c.functions {
+		if !f.Definer || f.Trigger || !f.CanExecute {
+			continue
+		}
+		for _, t := range c.tables {
+			t.through = t.through || f.text.names(t.Name)
+		}
+	}
 }
 
 // settingsOf are the settings that an expression of the policy reads, by way of

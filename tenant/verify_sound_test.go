@@ -43,6 +43,18 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 		{name: "a view that the role can't read", ddl: "create view shop.paid as select * from shop.orders"},
 		{name: "a table of no tenant", ddl: "create table shop.countries (code text primary key); grant select on shop.countries to $APP"},
 		{name: "a table that the role can't reach", ddl: "create table shop.audit (tenant_id text, what text)"},
+		{name: "views and functions over a table that the role can't reach", ddl: `
+			create table shop.audit (tenant_id text, what text); create view shop.all_audit as select * from shop.audit;
+			create view shop.asked with (security_invoker = true) as select * from shop.audit; grant select on shop.asked to $APP;
+			create function shop.note() returns trigger language plpgsql security definer set search_path = pg_catalog
+				as 'begin insert into shop.audit values (new.tenant_id, tg_op); return new; end';
+			create function shop.purge() returns void language sql security definer set search_path = pg_catalog as 'delete from shop.audit';
+			revoke execute on function shop.purge() from public`},
+		{name: "a domain over text", ddl: `create domain shop.org as text; create table shop.typed (tenant_id shop.org not null, id bigint not null, primary key (tenant_id, id));
+			grant select, insert, update, delete on shop.typed to $APP;` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id"})},
+		{name: "an immutable function that reads nothing", ddl: `
+			create function shop.lowered(t text) returns text language plpgsql immutable as 'begin return lower(t); end';
+			create policy lower_case on shop.orders as restrictive for insert with check (shop.lowered(tenant_id) = tenant_id)`},
 		{name: "a stable helper", ddl: `
 			create function shop.tenant() returns text language sql stable as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
 			alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()));

@@ -36,12 +36,14 @@ type table struct {
 	Reads        bool // may select as itself, without SET ROLE
 	Declared     int  // its place among the declared, -1: none
 	Column       string
-	AttNum       int16 // 0: there is no such column
-	Type         string
+	AttNum       int16  // 0: there is no such column
+	Type         string // of a domain, what it is made of
+	Domain       bool
 	NotNull      bool
 	Default      string
 
 	policies []*rule
+	through  bool // a view or function leads the role to it, in another's name
 	scoped   bool
 }
 
@@ -109,7 +111,7 @@ select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::tex
 	has_any_column_privilege(c.oid, 'SELECT') and has_schema_privilege(n.oid, 'USAGE') as reads,
 	coalesce(d.place, 0)::int - 1 as declared, coalesce(d.col, $1) as column,
 	coalesce(a.attnum, 0)::int2 as att_num,
-	coalesce(format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null), '') as type, coalesce(a.attnotnull, false) as not_null,
+	coalesce(format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null), '') as type, coalesce(y.typbasetype, 0) <> 0 as domain, coalesce(a.attnotnull, false) as not_null,
 	coalesce(pg_get_expr(f.adbin, f.adrelid), '') as default
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -157,6 +159,7 @@ type rule struct {
 	Using      string
 	Check      string
 	Functions  []uint32
+	Operators  []uint32 // the functions behind its operators
 
 	table        *table
 	using, check sqlText
@@ -190,6 +193,8 @@ select p.oid, p.polrelid as table, p.polname::text as name, p.polcmd::text as co
 	0 = any (p.polroles) or exists (select from unnest(p.polroles) r where r <> 0 and pg_has_role(r, 'MEMBER')) as may_apply,
 	coalesce(pg_get_expr(p.polqual, p.polrelid), '') as using, coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') as check,
 	array(select distinct d.refobjid from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
-		and d.refclassid = 'pg_proc'::regclass) as functions
+		and d.refclassid = 'pg_proc'::regclass) as functions,
+	array(select distinct o.oprcode::oid from pg_depend d join pg_operator o on o.oid = d.refobjid where d.classid = 'pg_policy'::regclass
+		and d.objid = p.oid and d.refclassid = 'pg_operator'::regclass) as operators
 from pg_policy p
 order by p.polrelid, p.polname`

@@ -97,6 +97,18 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 	})
 }
 
+func TestVerifyFindsATenantPresetForAllRoles(t *testing.T) {
+	t.Parallel()
+	p := newSandbox(t).place(t, shop, "reset role; alter role all set app.current_tenant = 'acme'")
+	r := p.verify(t)
+	require.False(t, r.OK())
+	f := codes(r)["setting-preset"]
+	require.Equal(t, "all roles", f.Object, r.String())
+	require.Equal(t, tenant.LevelError, f.Level)
+	p.exec(t, "reset role;\n"+f.Fix)
+	require.NotContains(t, codes(p.verify(t)), "setting-preset")
+}
+
 // forgetful is a pool of one connection that sets the tenant for the session
 // once a transaction has ended, as hand-written ones do.
 type forgetful struct{ *pgx.Conn }
