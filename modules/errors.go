@@ -19,12 +19,12 @@ import (
 // (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come
 // through as they are.
 var (
-	ErrUnavailable = errors.New("the database can't be reached")           // SQLSTATE class 08, 53300, 57P01 to 57P03, a refused login, a connection that can't be opened or broke
+	ErrUnavailable = errors.New("the database can't be reached")           // SQLSTATE class 08, 53300, 57P01 to 57P03, 25006 (a standby), 40001 and 40P01 (others were in the way, retries included), a refused login, a connection that can't be opened or broke
 	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, the context's deadline
 	ErrNotFound    = errors.New("not found")                               // no row where one is required
 	ErrConflict    = errors.New("already exists")                          // 23505
 	ErrReference   = errors.New("refers to something that does not exist") // 23503
-	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22P02, or a check before sending
+	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22P02, class 54 (too large for the server), or a check before sending
 	ErrForbidden   = errors.New("not allowed")                             // 42501, a row-level security refusal included
 	ErrSchema      = errors.New("the schema is not what the client needs") // 42P01, 42703, 3F000, or migrations that are missing
 	errServer      = errors.New("the database refused the statement")      // any other SQLSTATE
@@ -96,7 +96,7 @@ func Classify(err error) error {
 
 func class(code string) error {
 	switch code {
-	case "53300", "57P01", "57P02", "57P03":
+	case "53300", "57P01", "57P02", "57P03", "25006", "40001", "40P01":
 		return ErrUnavailable
 	case "57014", "55P03":
 		return ErrTimeout
@@ -111,8 +111,11 @@ func class(code string) error {
 	case "42P01", "42703", "3F000":
 		return ErrSchema
 	}
-	if strings.HasPrefix(code, "08") {
+	switch {
+	case strings.HasPrefix(code, "08"):
 		return ErrUnavailable
+	case strings.HasPrefix(code, "54"):
+		return ErrInvalid
 	}
 	return errServer
 }

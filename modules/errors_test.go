@@ -29,6 +29,8 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 		"57014": modules.ErrTimeout, "55P03": modules.ErrTimeout,
 		"23505": modules.ErrConflict, "23503": modules.ErrReference,
 		"23514": modules.ErrInvalid, "23502": modules.ErrInvalid, "22001": modules.ErrInvalid, "22003": modules.ErrInvalid, "22P02": modules.ErrInvalid,
+		"54000": modules.ErrInvalid, "54001": modules.ErrInvalid, "25006": modules.ErrUnavailable,
+		"40001": modules.ErrUnavailable, "40P01": modules.ErrUnavailable,
 		"42501": modules.ErrForbidden,
 		"42P01": modules.ErrSchema, "42703": modules.ErrSchema, "3F000": modules.ErrSchema,
 	} {
@@ -76,9 +78,9 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 	require.NotErrorIs(t, modules.Classify(&fxdb.AcquireError{Err: context.Canceled, Connect: &pgconn.ConnectError{}}), modules.ErrUnavailable)
 	busy := modules.Classify(&fxdb.AcquireError{Client: "registry", Err: context.DeadlineExceeded})
 	require.ErrorContains(t, busy, `client "registry"`, "who waited is lost")
-	other := modules.Classify(&pgconn.PgError{Code: "40001", Message: "secret-value"})
+	other := modules.Classify(&pgconn.PgError{Code: "42601", Message: "secret-value"})
 	require.NotContains(t, other.Error(), "secret-value")
-	require.ErrorContains(t, other, "40001")
+	require.ErrorContains(t, other, "42601")
 }
 
 func TestClassifyWhatARealServerDoes(t *testing.T) {

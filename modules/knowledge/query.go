@@ -22,8 +22,8 @@ type Query struct {
 	Context            map[string]any `json:"context"`
 	RequesterID        string         `json:"requester_id"` // 1 to 255 bytes
 	Priority           int            `json:"priority"`     // 1 to 10
-	Tags               []string       `json:"tags"`
-	CreatedAt          time.Time      `json:"created_at"` // default now
+	Tags               []string       `json:"tags"`         // at most 255 bytes each
+	CreatedAt          time.Time      `json:"created_at"`   // default now
 }
 
 func (q Query) validate() error {
@@ -39,6 +39,9 @@ func (q Query) validate() error {
 	)
 	for _, s := range q.PreferredSources {
 		err = modules.FirstError(err, modules.CheckEnum("preferred_sources", s, sourceTypes))
+	}
+	for _, tag := range q.Tags {
+		err = modules.FirstError(err, modules.Check("tags", "must be at most 255 bytes each", len(tag) <= 255))
 	}
 	if q.ID != "" {
 		err = modules.FirstError(err, modules.CheckID("id", q.ID))

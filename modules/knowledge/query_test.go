@@ -73,6 +73,7 @@ func TestStoreQueryNamesWhatIsWrong(t *testing.T) {
 		"timeout must be at least 1ms":            func(q *knowledge.Query) { q.Timeout = time.Microsecond },
 		"requester_id must not be blank":          func(q *knowledge.Query) { q.RequesterID = "" },
 		"priority must be from 1 to 10":           func(q *knowledge.Query) { q.Priority = 11 },
+		"tags must be at most 255 bytes each":     func(q *knowledge.Query) { q.Tags = []string{"x", strings.Repeat("x", 256)} },
 		"tags must be text":                       func(q *knowledge.Query) { q.Tags = []string{"\xff"} },
 		"preferred_sources must be one of":        func(q *knowledge.Query) { q.PreferredSources = []knowledge.SourceType{"x"} },
 		"context must be what JSON can hold":      func(q *knowledge.Query) { q.Context = map[string]any{"f": func() {}} },

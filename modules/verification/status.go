@@ -38,7 +38,7 @@ func checkDuration(field string, d time.Duration) error {
 
 // before are the statuses from which a request may come into another.
 var before = map[Status][]Status{
-	Processing: {Pending, Processing},
+	Processing: {Pending},
 	Completed:  {Processing},
 	Failed:     {Processing},
 	Cancelled:  {Pending, Processing},
@@ -61,9 +61,9 @@ with request as (
 select request.status as before, moved.id is not null as moved from request left join moved on true`
 
 // SetRequestStatus moves a request on: from Pending to Processing, from there to
-// Completed or Failed, and from both to Cancelled. Any other move is an ErrStatus,
-// but Processing may be set again; a missing request is ErrRequestNotFound. The
-// first Processing stamps the start, each end its time.
+// Completed or Failed, and from both to Cancelled. Any other move is an ErrStatus;
+// a missing request is ErrRequestNotFound. Processing stamps the start, each end
+// its time.
 func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status, d StatusDetails) error {
 	err := modules.FirstError(modules.CheckID("id", id), modules.CheckEnum("status", status, statuses), d.validate())
 	if err != nil {

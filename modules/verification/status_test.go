@@ -42,16 +42,19 @@ func TestSetRequestStatusStampsItsTimes(t *testing.T) {
 	want := requestRow{Status: "processing", StartedAt: got.StartedAt}
 	require.Equal(t, want, got)
 
-	// Again, with details: the start is stamped once.
 	want.ProcessingMs, want.Error, want.ErrorCode = ptr(int64(1500)), ptr("slow"), ptr(strings.Repeat("c", 50))
-	require.Equal(t, want, set(verification.Processing, verification.StatusDetails{
-		ProcessingTime: ptr(1500 * time.Millisecond), Error: want.Error, ErrorCode: want.ErrorCode,
-	}))
-
+	exec(t, ctx, db, "update verification.requests set processing_time_ms = 1500, error_message = 'slow', error_code = repeat('c', 50) where id = 'r'")
 	got = set(verification.Failed, verification.StatusDetails{})
 	require.WithinDuration(t, time.Now(), *got.CompletedAt, time.Minute)
 	want.Status, want.CompletedAt = "failed", got.CompletedAt
 	require.Equal(t, want, got, "what is nil keeps what was there")
+
+	save(t, ctx, c, "slow")
+	require.NoError(t, c.SetRequestStatus(ctx, "slow", verification.Processing, verification.StatusDetails{
+		ProcessingTime: ptr(1500 * time.Millisecond), Error: want.Error, ErrorCode: want.ErrorCode,
+	}))
+	got = progress(t, db, "slow")
+	require.Equal(t, requestRow{Status: "processing", StartedAt: got.StartedAt, ProcessingMs: want.ProcessingMs, Error: want.Error, ErrorCode: want.ErrorCode}, got)
 	require.Equal(t, requestRow{Status: "pending"}, progress(t, db, "other"))
 
 	require.NoError(t, c.SetRequestStatus(ctx, "other", verification.Cancelled, verification.StatusDetails{ProcessingTime: ptr(time.Duration(0))}))
@@ -68,7 +71,7 @@ func TestARequestMovesAsItMay(t *testing.T) {
 	save(t, ctx, c, "r")
 	all := []verification.Status{verification.Pending, verification.Processing, verification.Completed, verification.Failed, verification.Cancelled}
 	legal := map[string]bool{
-		"pending to processing": true, "pending to cancelled": true, "processing to processing": true,
+		"pending to processing": true, "pending to cancelled": true,
 		"processing to completed": true, "processing to failed": true, "processing to cancelled": true,
 	}
 	for _, from := range all {
@@ -79,6 +82,7 @@ func TestARequestMovesAsItMay(t *testing.T) {
 			got := progress(t, db, "r")
 			if !legal[move] {
 				require.ErrorIs(t, err, verification.ErrStatus, move)
+				require.ErrorIs(t, err, modules.ErrConflict, move)
 				require.ErrorContains(t, err, "request is "+string(from))
 				require.Equal(t, requestRow{Status: string(from)}, got, move)
 				continue

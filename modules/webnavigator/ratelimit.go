@@ -21,11 +21,11 @@ const DefaultWindow = time.Minute
 type RateLimit struct {
 	Domain           string     `json:"domain"` // in lower case, at most 253 bytes
 	Status           RateStatus `json:"status"`
-	RequestsInWindow int        `json:"requests_in_window"`
-	WindowResetAt    time.Time  `json:"window_reset_at"` // zero in SetRateLimit: as it was, for a new site now
-	BackoffUntil     *time.Time `json:"backoff_until"`   // nil with a status that is not ok: until it is set again
-	LastRequestAt    time.Time  `json:"last_request_at"` // zero in SetRateLimit: as it was, for a new site now
-	LastError        string     `json:"last_error"`      // empty in SetRateLimit: none this time
+	RequestsInWindow int        `json:"requests_in_window"` // 0 in SetRateLimit: as it was
+	WindowResetAt    time.Time  `json:"window_reset_at"`    // zero in SetRateLimit: as it was, for a new site now
+	BackoffUntil     *time.Time `json:"backoff_until"`      // nil with a status that is not ok: until it is set again
+	LastRequestAt    time.Time  `json:"last_request_at"`    // zero in SetRateLimit: as it was, for a new site now
+	LastError        string     `json:"last_error"`         // empty in SetRateLimit: none this time
 
 	// What the database counts; SetRateLimit ignores it.
 	BackoffCount      int   `json:"backoff_count"`      // since the site was last set ok
@@ -79,7 +79,7 @@ values (@domain::text, @status::text, @requests::int, coalesce(@window_end::time
     coalesce(@last_request::timestamptz, now()), (@error::text <> '')::int, nullif(@error::text, ''), case when @error::text <> '' then now() end)
 on conflict (domain) do update set
     status             = excluded.status,
-    requests_in_window = excluded.requests_in_window,
+    requests_in_window = case when @requests::int > 0 then @requests::int else r.requests_in_window end,
     window_start       = case when @window_end::timestamptz <> r.window_end then now() else r.window_start end,
     window_end         = coalesce(@window_end::timestamptz, r.window_end),
     backoff_until      = excluded.backoff_until,

@@ -105,6 +105,7 @@ func TestSetRateLimitCountsBackoffsAndErrors(t *testing.T) {
 	got = set(webnavigator.RateLimit{Status: webnavigator.RateThrottled, BackoffUntil: &end, LastError: "429"})
 	require.Equal(t, []any{1, 1, "429"}, []any{got.BackoffCount, got.ConsecutiveErrors, got.LastError})
 	require.True(t, end.Equal(*got.BackoffUntil) && at.Equal(got.LastRequestAt) && end.Equal(got.WindowResetAt), "what is not given stays")
+	require.Equal(t, 7, got.RequestsInWindow, "so do the requests that were counted")
 	got = set(webnavigator.RateLimit{Status: webnavigator.RateBlocked, BackoffUntil: &end, LastError: "403"})
 	require.Equal(t, []any{1, 2, "403"}, []any{got.BackoffCount, got.ConsecutiveErrors, got.LastError}, "it is the same backoff")
 	exec(t, t.Context(), db, "update web.rate_limits set backoff_until = now(), window_start = now() - interval '1 day'")
