@@ -124,7 +124,9 @@ func checkSearchText(text string) error { return modules.CheckText("text", text,
 // SearchText returns the active entries that have the words of text in their name
 // or body, the best first. text is written as for a web search: "exact words",
 // or, -without. English word forms count as one; names weigh more than bodies,
-// and of a body the first 100,000 characters are searched.
+// and of a body the first 100,000 characters are searched. Its cost grows with the
+// tenant's active entries that the options leave: each is looked at, by an index
+// that is led by the tenant, since row-level security lets no word index be asked.
 func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions) ([]Hit, error) {
 	if err := modules.FirstError(checkSearchText(text), opts.validate()); err != nil {
 		return nil, wrap("search text", err)
@@ -166,7 +168,7 @@ const fuseSQL = `, fused as (
 
 // HybridSearch returns the active entries that SearchText and SearchSimilar find,
 // the ones that both rank high first: each list gives 1 / (60 + place). Of each
-// list the first 50 count, or K where that is more.
+// list the first 50 count, or K where that is more. It costs what both cost.
 func (c *Client) HybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions) ([]Hit, error) {
 	found, err := c.hybridSearch(ctx, text, v, opts)
 	return found, wrap("hybrid search", err)

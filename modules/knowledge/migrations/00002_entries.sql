@@ -29,7 +29,8 @@ create unique index entries_active_key on knowledge.entries (tenant_id, source, 
 create index entries_source_idx on knowledge.entries (tenant_id, source);
 create index entries_kind_idx on knowledge.entries (tenant_id, kind, status);
 create index entries_status_idx on knowledge.entries (tenant_id, status);
-create index entries_search_idx on knowledge.entries using gin (search_vector);
+-- No GIN index on search_vector: @@ is not leakproof, so behind row-level security
+-- it only filters what an index led by the tenant found.
 
 -- The column is a vector where the server has the extension pgvector and this
 -- role may create it, an array else. Clients look at its type. A server that gets

@@ -16,6 +16,8 @@ end $$;
 
 create schema verification;
 
+-- No GIN index on the words: @@ is not leakproof, so behind row-level security the
+-- server never asks one, and it would only make writes dearer.
 -- A tsvector holds one megabyte at most, and an insert beyond it fails: what is
 -- searched is the beginning of a text. The same holds for evidence.
 create table verification.requests (
@@ -49,7 +51,6 @@ create index requests_pending_idx on verification.requests (
     tenant_id, (case priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end), created_at, id
 ) where status = 'pending';
 create index requests_cache_key_idx on verification.requests (tenant_id, cache_key);
-create index requests_search_idx on verification.requests using gin (content_vector);
 
 create table verification.results (
     tenant_id              text not null default app.current_tenant(),
@@ -103,7 +104,6 @@ create table verification.evidence (
 create index evidence_result_idx on verification.evidence (tenant_id, result_id, seq);
 create index evidence_request_idx on verification.evidence (tenant_id, request_id);
 create index evidence_method_idx on verification.evidence (tenant_id, verification_method);
-create index evidence_search_idx on verification.evidence using gin (content_vector);
 
 -- Of no tenant: a method works as well for one as for another. Its success says
 -- nothing about its accuracy, which needs labelled data.
