@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/testkit"
 )
@@ -19,9 +20,9 @@ type caller struct {
 }
 
 // newCallers are two tenants of a server of the test's own.
-func newCallers(t *testing.T) (acme, globex caller) {
+func newCallers(t *testing.T, opts ...fx.Option) (acme, globex caller) {
 	t.Helper()
-	s := newServer(t, testkit.Swap(t))
+	s := newServer(t, append(opts, testkit.Swap(t))...)
 	return caller{t, s, "acme"}, caller{t, s, "globex"}
 }
 

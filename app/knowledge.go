@@ -186,15 +186,9 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			return c.CachePut(ctx, in.Key, in.Body.Content, in.Body.TTL, in.Body.Type)
 		}),
 
-		// The health of providers is the same for all tenants.
+		// The health of providers is the same for all tenants, and an operator's to set.
 		"GET /knowledge/providers/{provider}": gives(func(ctx context.Context, in provider) (knowledge.ProviderHealth, error) {
 			return c.ProviderHealth(ctx, in.Provider)
-		}),
-		"PUT /knowledge/providers/{provider}": does(func(ctx context.Context, in struct {
-			Provider string `path:"provider"`
-			Body     knowledge.ProviderHealth
-		}) error {
-			return c.SetProviderHealth(ctx, in.Provider, in.Body)
 		}),
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/modules/knowledge"
 )
@@ -18,7 +19,8 @@ const unknown = "00000000-0000-0000-0000-000000000000"
 
 func TestKnowledgeOverHTTP(t *testing.T) {
 	t.Parallel()
-	acme, globex := newCallers(t)
+	var c *knowledge.Client
+	acme, globex := newCallers(t, fx.Populate(&c))
 
 	const query = `{"id": "q1", "text": "What drains a pool?", "type": "technical", "max_results": 5, "relevance_threshold": 0.5,
 		"timeout": 1000000000, "requester_id": "ada", "priority": 5, "tags": ["pool"], "pending": true}`
@@ -96,8 +98,7 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	acme.call("POST /knowledge/cache/purge", "", 200, `{"count":0}`)
 
 	acme.call("GET /knowledge/providers/local", "", 404, `provider not found`)
-	acme.call("PUT /knowledge/providers/local", `{"available": false, "response_time_ms": 12, "error_rate": 0.5, "last_error": "gone"}`, 204)
-	acme.call("PUT /knowledge/providers/local", `{"error_rate": 5}`, 400)
+	require.NoError(t, c.SetProviderHealth(t.Context(), "local", knowledge.ProviderHealth{LastError: "gone"}))
 	globex.call("GET /knowledge/providers/local", "", 200, `"consecutive_failures":1`)
 	acme.server.Config.Handler.(*contract).requireAllOf("knowledge")
 }

@@ -53,12 +53,6 @@ type methodList struct {
 	Methods []verification.MethodPerformance `json:"methods"`
 }
 
-type methodRun struct {
-	Success  *bool         `json:"success"`
-	Duration time.Duration `json:"duration_ns"`
-	Error    *string       `json:"error"`
-}
-
 // question is the part of a request that the cache goes by.
 type question struct {
 	Content string                    `json:"content"`
@@ -105,22 +99,12 @@ func verificationRoutes(c *verification.Client) routes {
 			return evidenceQualities{list(methods)}, err
 		}),
 
-		// The methods are the same for all tenants; how they are set up is an operator's.
+		// The methods are the same for all tenants; how they are set up, and what
+		// their runs were, is an operator's to say.
 		"GET /verification/methods": gives(func(ctx context.Context, _ nothing) (methodList, error) {
 			methods, err := c.MethodPerformance(ctx)
 			return methodList{list(methods)}, err
 		}),
-		"POST /verification/methods/{method}/runs": does(func(ctx context.Context, in struct {
-			Method verification.MethodType `path:"method"`
-			Body   methodRun
-		}) error {
-			success, err := told("success", in.Body.Success)
-			if err != nil {
-				return err
-			}
-			return c.RecordMethodRun(ctx, in.Method, verification.MethodRun{Success: success, Duration: in.Body.Duration, Err: in.Body.Error})
-		}),
-
 		"GET /verification/cache": tells(c.CacheStats),
 		"POST /verification/cache/lookup": gives(func(ctx context.Context, in posted[question]) (verification.Result, error) {
 			result, found, err := c.CacheGet(ctx, in.Body.request())

@@ -43,16 +43,6 @@ type domain struct {
 	Domain string `path:"domain"`
 }
 
-// newRateLimit is what a site has said; the rest is counted.
-type newRateLimit struct {
-	Status           webnavigator.RateStatus `json:"status"`
-	RequestsInWindow int                     `json:"requests_in_window"`
-	WindowResetAt    time.Time               `json:"window_reset_at"`
-	BackoffUntil     *time.Time              `json:"backoff_until"`
-	LastRequestAt    time.Time               `json:"last_request_at"`
-	LastError        string                  `json:"last_error"`
-}
-
 type countedRequest struct {
 	Window time.Duration `json:"window_ns"`
 	Limit  int           `json:"limit"`
@@ -110,7 +100,8 @@ func webRoutes(c *webnavigator.Client) routes {
 			return c.SetNodeStatus(ctx, in.ID, in.Body.Status, in.Body.ContentID, in.Body.Error)
 		}),
 
-		// The rate limits of sites are the same for all tenants.
+		// The rate limits of sites are the same for all tenants: a request is counted,
+		// what a site has said is an operator's to set.
 		"GET /web/rate-limits": gives(func(ctx context.Context, _ nothing) (domainList, error) {
 			domains, err := c.LimitedDomains(ctx)
 			return domainList{list(domains)}, err
@@ -118,16 +109,6 @@ func webRoutes(c *webnavigator.Client) routes {
 		"GET /web/rate-limits/{domain}": gives(func(ctx context.Context, in domain) (webnavigator.RateLimit, error) {
 			l, found, err := c.RateLimit(ctx, in.Domain)
 			return l, orMissing(found, err)
-		}),
-		"PUT /web/rate-limits/{domain}": does(func(ctx context.Context, in struct {
-			Domain string `path:"domain"`
-			Body   newRateLimit
-		}) error {
-			l := in.Body
-			return c.SetRateLimit(ctx, webnavigator.RateLimit{
-				Domain: in.Domain, Status: l.Status, RequestsInWindow: l.RequestsInWindow, WindowResetAt: l.WindowResetAt,
-				BackoffUntil: l.BackoffUntil, LastRequestAt: l.LastRequestAt, LastError: l.LastError,
-			})
 		}),
 		"POST /web/rate-limits/{domain}/requests": gives(func(ctx context.Context, in struct {
 			Domain string `path:"domain"`
