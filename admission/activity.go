@@ -36,7 +36,7 @@ func (a *Controller) tick() {
 	a.dispatch()
 	a.ticking = false
 	for _, c := range a.clients {
-		a.ticking = a.ticking || c.held+c.waiting == 0 && a.recent(c)
+		a.ticking = a.ticking || c.held == 0 && a.recent(c)
 	}
 	if a.ticking {
 		a.startTimer()

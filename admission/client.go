@@ -156,4 +156,4 @@ func (c *Client) tenant(name string) *tenant {
 	return c.last
 }
 
-func (c *Client) weight() int { return max(1, c.limits.Weight) }
+func (c *Client) weight() int64 { return int64(max(1, c.limits.Weight)) }

@@ -100,3 +100,19 @@ func TestHeadroomIsAtMostAQuarter(t *testing.T) {
 		}
 	}
 }
+
+func TestAReserveThatOverflowsTheSumIsRefused(t *testing.T) {
+	t.Parallel()
+	ctl, err := admission.New(admission.Config{Capacity: 8})
+	require.NoError(t, err)
+	defer ctl.Close()
+	require.NoError(t, ctl.Client("small").SetLimits(admission.Limits{Reserve: 1}))
+	greedy := ctl.Client("greedy")
+	var invalid *admission.InvalidError
+	require.ErrorAs(t, greedy.SetLimits(admission.Limits{Reserve: math.MaxInt}), &invalid)
+	require.Equal(t, "Reserve", invalid.Field)
+	require.Equal(t, "greedy", invalid.Client)
+	require.Zero(t, greedy.Limits())
+	require.True(t, ctl.Client("other").TryAcquire(""), "nothing was reserved by it")
+	ctl.Client("other").Release("", 0)
+}

@@ -157,10 +157,10 @@ func (a *Controller) setLimits(c *Client, l Limits) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if sum := a.reserved(c) + l.Reserve; l.Reserve > 0 && sum >= a.cfg.Capacity {
+	if others := a.reserved(c); l.Reserve > 0 && l.Reserve >= a.cfg.Capacity-others {
 		return &InvalidError{Client: c.name, Field: "Reserve", Reason: fmt.Sprintf(
-			"is %d and makes %d reserved in all, of a capacity of %d: one permit must stay for everybody; lower it or raise the capacity",
-			l.Reserve, sum, a.cfg.Capacity)}
+			"is %d, and others have reserved %d, of a capacity of %d: one permit must stay for everybody; lower it or raise the capacity",
+			l.Reserve, others, a.cfg.Capacity)}
 	}
 	c.limits = l
 	a.review()

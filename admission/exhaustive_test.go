@@ -160,7 +160,7 @@ func (w world) ops(s *spec) []op {
 		all = append(all, op{kind: opCancel, n: i})
 	}
 	for c := range s.held {
-		if s.heldBy(c) == 0 && !s.waits(c) && s.age[c] <= s.activeTicks {
+		if s.heldBy(c) == 0 && s.age[c] <= s.activeTicks {
 			return append(all, op{kind: opTick})
 		}
 	}

@@ -49,7 +49,7 @@ func (m *model) promises(before *spec, granted int) error {
 func (m *model) keptForever() int {
 	n := 0
 	for c := range m.held {
-		if m.heldBy(c) == 0 && m.limits[c].Reserve == 0 && m.waits(c) {
+		if m.heldBy(c) == 0 && m.limits[c].Reserve == 0 && m.candidate(c) >= 0 {
 			n++
 		}
 	}
@@ -68,7 +68,7 @@ func (m *model) books() error {
 		if c.held != m.heldBy(i) {
 			return fmt.Errorf("c%d holds %d, not %d", i, c.held, m.heldBy(i))
 		}
-		idle := c.held+c.waiting == 0
+		idle := c.held == 0
 		if idle && a.recent(c) != (m.age[i] <= m.activeTicks) {
 			return fmt.Errorf("c%d is active: %v", i, a.recent(c))
 		}

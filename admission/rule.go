@@ -44,14 +44,15 @@ func (a *Controller) fits(c *Client, kept int) bool {
 }
 
 // kept is how many permits the headroom is at this moment: one for each active
-// client that holds nothing and has no reserve to live on.
+// client that holds nothing and has no reserve to live on. One that waits for tenants at
+// their limit alone could not take it.
 func (a *Controller) kept() int {
 	n := 0
 	for _, c := range a.clients {
 		if n == a.headroom {
 			break
 		}
-		if c.held == 0 && c.limits.Reserve == 0 && (c.waiting > 0 || a.recent(c)) {
+		if c.held == 0 && c.limits.Reserve == 0 && (a.recent(c) || a.front(c) != nil) {
 			n++
 		}
 	}
@@ -111,7 +112,7 @@ func (a *Controller) dispatch() {
 // other, or the same and has waited longer.
 func (ln *lane) before(other *lane) bool {
 	c, o := ln.client, other.client
-	if mine, theirs := c.held*o.weight(), o.held*c.weight(); mine != theirs {
+	if mine, theirs := int64(c.held)*o.weight(), int64(o.held)*c.weight(); mine != theirs {
 		return mine < theirs
 	}
 	return ln.older(other)

@@ -98,7 +98,7 @@ func (s *spec) waits(c int) bool {
 
 func (s *spec) kept() (n int) {
 	for c := range s.held {
-		if s.heldBy(c) == 0 && s.limits[c].Reserve == 0 && (s.waits(c) || s.age[c] <= s.activeTicks) {
+		if s.heldBy(c) == 0 && s.limits[c].Reserve == 0 && (s.candidate(c) >= 0 || s.age[c] <= s.activeTicks) {
 			n++
 		}
 	}
@@ -262,7 +262,7 @@ func (s *spec) key() string {
 			put(s.old[c][t])
 		}
 		age := min(s.age[c], s.activeTicks+1)
-		if s.heldBy(c) > 0 || s.waits(c) {
+		if s.heldBy(c) > 0 {
 			age = 0 // it begins anew
 		}
 		put(int(age))
