@@ -123,8 +123,16 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	if n := m.acquires.Add(1); r.Caller || m.cfg.Callers || n%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 {
 		runtime.Callers(2+r.Skip, a.pcs[:])
 	}
+	ended := false
+	defer func() {
+		if !ended { // a hook, a tracer or an observer panics
+			a.giveUp()
+			a.end()
+		}
+	}()
 	if err := m.refuseNested(a); err != nil {
 		a.tell(err)
+		ended = true
 		a.end()
 		return nil, err
 	}
@@ -138,9 +146,13 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	}
 	if err != nil {
 		a.giveUp()
+		if a.panicked != nil {
+			panic(a.panicked)
+		}
 		err = m.acquireError(ctx, a, unreachable, err)
 	}
 	a.tell(err)
+	ended = true
 	a.end()
 	return conn, err
 }

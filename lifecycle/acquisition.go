@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/agentagency/onepool/admission"
 )
 
@@ -24,6 +26,7 @@ type acquisition struct {
 	nested          bool  // this goroutine's transaction holds one already
 	refused         error // known before the pool was asked
 	permit          bool  // of the request's share, and not yet a slot's
+	panicked        any   // what the PrepareConn hook panicked with
 
 	waiting bool          // it is counted among those who wait
 	began   time.Time     // the wait for its turn; zero: there was none
@@ -151,6 +154,24 @@ func (a *acquisition) giveUp() {
 		a.request.Share.Release(a.request.Tenant, 0)
 	}
 }
+
+// errPanicked makes pgxpool close the connection whose hook panicked.
+var errPanicked = errors.New("PrepareConn panicked")
+
+// prepare calls a hook. pgxpool would lose the connection to a panic for ever, so the
+// panic goes on when pgxpool is done.
+func (a *acquisition) prepare(ctx context.Context, hook prepareConn, conn *pgx.Conn) (ok bool, err error) {
+	if a != nil {
+		defer func() {
+			if a.panicked = recover(); a.panicked != nil {
+				ok, err = false, errPanicked
+			}
+		}()
+	}
+	return hook(ctx, conn)
+}
+
+type prepareConn = func(context.Context, *pgx.Conn) (bool, error)
 
 // tell tells the observers of the result.
 func (a *acquisition) tell(err error) {

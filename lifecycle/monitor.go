@@ -276,7 +276,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			}
 		}
 		if prepareConn != nil {
-			return prepareConn(ctx, conn)
+			return acquisitionOf(ctx).prepare(ctx, prepareConn, conn)
 		}
 		return true, nil
 	}

@@ -47,9 +47,13 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 		t.m.hold(data.Conn, a)
 	}
 	if a.raw {
+		panicked := a.panicked
 		a.giveUp()
 		a.tell(data.Err)
 		a.end()
+		if panicked != nil {
+			panic(panicked)
+		}
 	}
 }
 
