@@ -58,6 +58,7 @@ func Timeouts(t ServerTimeouts) ClientOption {
 
 // MaxShare limits the connections that this client may hold at once: for one that
 // is heavy on the server's processor, which no queue can share out. At least 1.
+// With DB_SHARING off it is ignored, as Reserve and Weight are, and the log warns of it.
 func MaxShare(conns int) ClientOption {
 	return limit("MaxShare", conns, func(l *admission.Limits) { l.Max = conns })
 }
@@ -81,7 +82,8 @@ func limit(option string, n int, set func(*admission.Limits)) ClientOption {
 			return fmt.Errorf("%s(%d): must be at least 1: %w", option, n, admission.ErrInvalid)
 		}
 		if c.share == nil {
-			return fmt.Errorf("%s(%d): DB_SHARING is off: %w", option, n, admission.ErrInvalid)
+			c.ignored = append(c.ignored, fmt.Sprintf("%s(%d)", option, n))
+			return nil
 		}
 		l := c.share.Limits()
 		set(&l)

@@ -49,6 +49,7 @@ type client struct {
 	limits        ServerTimeouts
 	monitor       *lifecycle.Monitor
 	share         *admission.Client // nil: sharing is off
+	ignored       []string          // limits that came while it is, and nobody was told of
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
@@ -239,13 +240,19 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 			c.misuse = fmt.Errorf("fxdb: client %q: %w", name, err)
 		}
 	}
+	if len(cl.ignored) > 0 {
+		c.log.Warn("DB_SHARING is off, so the limits of this client are ignored",
+			zap.String("client", name), zap.Strings("options", cl.ignored))
+		cl.ignored = nil
+	}
 	cl.scope.Store(newScopeText(c.cfg, c.application, name, cl.limits))
 	return &DB{core: c, client: cl}
 }
 
 // Pool returns the pool itself, for libraries that want one. Its uses are
 // bounded, tracked and drained like all others, but they carry no tenant: with
-// an identity in the context they fail with ErrUnscoped.
+// an identity in the context they fail with ErrUnscoped. Do not call its AcquireAllIdle:
+// what that takes has no permit and no holder, so limits and Holders know nothing of it.
 func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 
 // Monitor returns what watches the pool: health, holders, handlers.

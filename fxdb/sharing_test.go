@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
@@ -232,7 +234,7 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 		{"no connection", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxShare(0)}, "MaxShare(0)"},
 		{"a negative reserve", fxdb.Config{}, []fxdb.ClientOption{fxdb.Reserve(-1)}, "Reserve(-1)"},
 		{"no weight", fxdb.Config{}, []fxdb.ClientOption{fxdb.Weight(0)}, "Weight(0)"},
-		{"sharing is off", fxdb.Config{Sharing: "off"}, []fxdb.ClientOption{fxdb.Weight(2)}, "DB_SHARING is off"},
+		{"no weight, and sharing is off", fxdb.Config{Sharing: "off"}, []fxdb.ClientOption{fxdb.Weight(0)}, "Weight(0)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -256,6 +258,19 @@ func TestWithoutSharingThePoolDecides(t *testing.T) {
 	release()
 	require.NoError(t, db.Pool().Ping(t.Context()))
 	require.Zero(t, clientStats(t, db, "app").Sharing)
+}
+
+func TestLimitsAreIgnoredWithAWarningWhereSharingIsOff(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.WarnLevel)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), Sharing: "off"}, fxdb.WithLogger(zap.New(core)))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close(context.Background())) }()
+	require.NoError(t, db.Named("small", fxdb.MaxShare(1), fxdb.Reserve(1)).Ping(t.Context()))
+	ignored := logs.FilterMessageSnippet("DB_SHARING is off").All()
+	require.Len(t, ignored, 1)
+	require.Equal(t, "small", ignored[0].ContextMap()["client"])
+	require.Equal(t, []any{"MaxShare(1)", "Reserve(1)"}, ignored[0].ContextMap()["options"])
 }
 
 func TestAStopFailsThoseWhoWaitForTheirShare(t *testing.T) {
