@@ -66,6 +66,21 @@ func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, sen
 
 var errBegunByText = fmt.Errorf("a transaction begun by the text BEGIN can't carry a tenant or limits: use BeginTx: %w", ErrUnscoped)
 
+// endBegunByText ends what a BEGIN has left open, with the tenant in it. A connection
+// that can't be rolled back is closed.
+func endBegunByText(ctx context.Context, conn *pgx.Conn) error {
+	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	if _, err := conn.Exec(ctx, "rollback"); err != nil {
+		_ = conn.Close(ctx) // the error below is the reason
+		return fmt.Errorf("%w (and the rollback failed: %w)", errBegunByText, err)
+	}
+	return errBegunByText
+}
+
 func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	sc, err := s.db.scopeOf(ctx)
 	if err != nil {
@@ -77,9 +92,8 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 			return err
 		}
 		tag, err = s.db.execScoped(ctx, s.conn, sc, sql, args)
-		if err == nil && s.conn.PgConn().TxStatus() != 'I' { // a BEGIN, with the tenant in it
-			_, _ = s.conn.Exec(ctx, "rollback")
-			err = errBegunByText
+		if err == nil {
+			err = endBegunByText(ctx, s.conn)
 		}
 		return err
 	})
@@ -146,6 +160,9 @@ func (r *sessionRows) Close() {
 	r.Rows.Close()
 	if r.flight.results != nil && !r.closed {
 		r.err = r.flight.end(r.CommandTag(), r.Rows.Err())
+		if r.err == nil {
+			r.err = endBegunByText(r.flight.ctx, r.flight.conn)
+		}
 	}
 	r.closed = true
 }

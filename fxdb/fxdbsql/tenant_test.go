@@ -225,6 +225,9 @@ func TestATransactionBegunByTextCarriesNoTenant(t *testing.T) {
 	require.ErrorIs(t, err, fxdb.ErrUnscoped)
 	require.Empty(t, tenantOf(t, session, t.Context()), "the tenant stayed in a transaction")
 
+	_, err = session.QueryContext(as(t, "acme"), "begin")
+	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.Empty(t, tenantOf(t, session, t.Context()), "the tenant's transaction is open")
 	_, err = session.ExecContext(t.Context(), "begin")
 	require.NoError(t, err)
 	_, err = session.ExecContext(as(t, "acme"), "insert into notes.notes (body) values ('x')")
