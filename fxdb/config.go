@@ -87,7 +87,7 @@ type Config struct {
 	Start         string   // DB_START: require, wait, degrade; default require
 	Migrate       bool     // DB_MIGRATE: apply the contributed migrations at start
 	MigrateURL    string   // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
-	TenantRole    string   // DB_TENANT_ROLE: role taken together with a tenant, for the transaction
+	TenantRole    string   // DB_TENANT_ROLE: role taken for each transaction or statement, with a tenant or none
 	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off
 	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax

@@ -13,7 +13,7 @@ import (
 const copyChunk = 1000
 
 // CopyFrom writes many rows. Without a tenant it is COPY. With an identity in
-// ctx it inserts instead, in one transaction and a round trip per 1000 rows: the
+// ctx or DB_TENANT_ROLE it inserts instead, in one transaction and a round trip per 1000 rows: the
 // server refuses COPY FROM on a table with row-level security (SQLSTATE 0A000),
 // and the policies must hold. Either all rows are written or none; it returns
 // how many.
@@ -30,13 +30,15 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 		defer conn.Release()
 		return conn.Conn().CopyFrom(ctx, table, columns, src)
 	}
-	if s.tenant && len(columns) == 0 {
+	// A role that policies hold is refused by COPY as a tenant is.
+	insert := s.tenant || db.core.cfg.TenantRole != ""
+	if insert && len(columns) == 0 {
 		return 0, errors.New("fxdb: copy: no columns are named")
 	}
 	// A source can be read once, so this must not be tried again.
 	var n int64
 	_, err = db.inTx(ctx, pgx.TxOptions{}, false, func(tx pgx.Tx) error {
-		if !s.tenant {
+		if !insert {
 			n, err = tx.CopyFrom(ctx, table, columns, src)
 			return err
 		}

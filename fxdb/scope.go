@@ -45,6 +45,9 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 		// The server shows it for as long as the transaction lasts.
 		rest = append(rest, setting{"application_name", application + "/" + name})
 	}
+	if cfg.TenantRole != "" { // without a tenant too: the login may be one that no policy holds
+		rest = append(rest, setting{"role", cfg.TenantRole})
+	}
 	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
 		if limit != 0 {
 			rest = append(rest, setting{fences[i], milliseconds(limit)})
@@ -71,11 +74,8 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 		// The session is not ours: whoever had it may have left an identity there.
 		alone := slices.Concat(identity, rest)
 		t.alone, t.rest = text(alone), values(alone)
-	case limits != (ServerTimeouts{}):
+	case limits != (ServerTimeouts{}) || cfg.TenantRole != "":
 		t.alone, t.rest = text(rest), values(rest)
-	}
-	if cfg.TenantRole != "" {
-		identity = append(identity, setting{"role", cfg.TenantRole})
 	}
 	all := slices.Concat(identity, rest)
 	t.tenant, t.behind = text(all), values(all[3:])

@@ -295,6 +295,10 @@ func TestTenantRoleIsTakenForTheTransaction(t *testing.T) {
 	var pgErr *pgconn.PgError
 	require.ErrorAs(t, err, &pgErr, "the role was not taken")
 	require.Equal(t, "42501", pgErr.Code, "a role that the login is no member of")
+	_, err = db.Exec(tenant.System(t.Context(), "test"), "select 1")
+	require.Equal(t, "42501", codeOf(err), "the role was not taken outside any tenant")
+	_, err = db.Exec(t.Context(), "select 1")
+	require.Equal(t, "42501", codeOf(err), "the role was not taken without a tenant")
 }
 
 func TestASearchPathCantHideTheTenant(t *testing.T) {
