@@ -82,13 +82,16 @@ func FromContext(ctx context.Context) (Identity, bool) {
 // System returns a context for work that belongs to no tenant: an identity in
 // ctx no longer counts, and clients that require a tenant accept it. The
 // statement still runs as the pool's restricted role: policies let it see only
-// what they show to nobody. reason says why, for the log; it should not be empty.
+// what they show to nobody. reason says why, for the log. A blank one
+// is no reason: the identity in ctx does not count, and clients that require a
+// tenant refuse the statement all the same.
 func System(ctx context.Context, reason string) context.Context {
 	return context.WithValue(ctx, scopeKey{}, systemReason(reason))
 }
 
-// SystemReason returns the reason given to System, false in other contexts.
+// SystemReason returns the reason given to System, false in other contexts and
+// where it is blank.
 func SystemReason(ctx context.Context) (string, bool) {
 	reason, ok := ctx.Value(scopeKey{}).(systemReason)
-	return string(reason), ok
+	return string(reason), ok && strings.TrimSpace(string(reason)) != ""
 }

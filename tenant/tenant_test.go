@@ -130,3 +130,15 @@ func ExampleNewContext() {
 	// acme u1 true
 	// false
 }
+
+func TestSystemWithoutAReasonIsNoBypass(t *testing.T) {
+	t.Parallel()
+	acme := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme"})
+	for _, blank := range []string{"", " \t\n"} {
+		ctx := tenant.System(acme, blank)
+		_, ok := tenant.SystemReason(ctx)
+		require.False(t, ok, "%q", blank)
+		_, ok = tenant.FromContext(ctx)
+		require.False(t, ok, "the identity no longer counts")
+	}
+}
