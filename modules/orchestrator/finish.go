@@ -59,7 +59,7 @@ with task as (
         status       = target.next,
         completed_at = case when target.next = 'queued' then null else now() end,
         deadline     = case when target.next = 'queued' then t.created_at + t.timeout_ms * interval '1 millisecond' else t.deadline end,
-        last_error   = coalesce(@error::text, t.last_error)
+        last_error   = coalesce(nullif(@error::text, ''), t.last_error)
     from target
     where t.tenant_id = target.tenant_id and t.id = target.id and target.held and target.next is not null
       and target.status = any(@allowed::text[])
@@ -68,7 +68,7 @@ with task as (
     update orchestrator.assignments a set
         status        = case ended.status when 'completed' then 'completed' when 'failed' then 'failed' else @released::text end,
         completed_at  = now(),
-        error_message = coalesce(@error::text, a.error_message)
+        error_message = coalesce(nullif(@error::text, ''), a.error_message)
     from ended
     where a.tenant_id = ended.tenant_id and a.task_id = ended.id and a.status in ('assigned', 'acknowledged', 'executing')
 )
@@ -105,7 +105,8 @@ func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error
 	return wrap("complete", err)
 }
 
-// Fail ends a claimed task and its assignment with an error. With retry it goes
+// Fail ends a claimed task and its assignment with an error; an empty text leaves
+// the error of before, if any. With retry it goes
 // back to the queue while it has attempts left: requeued is true then. A task in
 // another status is an ErrStatus, a missing one ErrTaskNotFound.
 func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, held ...Claimed) (requeued bool, err error) {

@@ -51,6 +51,20 @@ func TestCompleteEndsATaskAndItsAssignment(t *testing.T) {
 	require.Equal(t, orchestrator.TaskQueued, get(t, ctx, c, "queued").Status)
 }
 
+func TestFailWithoutATextStoresNone(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	held(t, ctx, c, "t")
+	assign(t, ctx, c, assignment("t"))
+	_, err := c.Fail(ctx, "t", "", false)
+	require.NoError(t, err)
+	a, err := c.Assignment(ctx, "a-t")
+	require.NoError(t, err)
+	require.Nil(t, a.Error)
+	require.Nil(t, get(t, ctx, c, "t").LastError)
+}
+
 func TestFailWithoutRetry(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)
