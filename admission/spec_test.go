@@ -92,10 +92,6 @@ func (s *spec) unmet() (n int) {
 	return n
 }
 
-func (s *spec) waits(c int) bool {
-	return slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c })
-}
-
 func (s *spec) kept() (n int) {
 	for c := range s.held {
 		if s.heldBy(c) == 0 && s.limits[c].Reserve == 0 && (s.candidate(c) >= 0 || s.age[c] <= s.activeTicks) {

@@ -263,7 +263,12 @@ func TestATenantsRoleIsTakenForTheStatement(t *testing.T) {
 	require.Equal(t, "onepool_app", role)
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, db.QueryRowContext(t.Context(), "show role").Scan(&role))
-	require.Equal(t, "none", role)
+	require.Equal(t, "onepool_app", role, "without a tenant too")
+	conn, err := strict.Acquire(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.QueryRow(t.Context(), "show role").Scan(&role))
+	conn.Release()
+	require.Equal(t, "none", role, "nothing stays on the connection")
 
 	forbidden, err := fxdb.Open(t.Context(), fxdb.Config{URL: url, TenantRole: "onepool_owner", PoolMax: 2})
 	require.NoError(t, err)
