@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,7 @@ const (
 // Health is one look at the pool. It holds no secret and can be shown as it is.
 type Health struct {
 	Status    Status        `json:"status"`
-	Ready     bool          `json:"ready"`           // started, not draining, and the server answers
+	Ready     bool          `json:"ready"`           // started, not draining, and the server answers and takes writes
 	Error     string        `json:"error,omitempty"` // why it is not ready
 	Latency   time.Duration `json:"latency_ns"`      // of the last probe
 	CheckedAt time.Time     `json:"checked_at"`      // when the server last answered or failed to
@@ -40,6 +41,7 @@ type Health struct {
 
 type health struct {
 	lastAnswer atomic.Int64 // unix ns of the last statement that succeeded
+	standby    atomic.Int64 // unix ns of the last sign that the server is one; 0: none
 
 	probing sync.Mutex // one probe at a time; others take its result
 
@@ -61,7 +63,8 @@ type health struct {
 // server answers, nothing is sent; else a probe goes over a connection of its own,
 // bounded by half a second, its result kept for a third of one. It never waits for
 // a connection of the pool, so a saturated pool is not mistaken for an unreachable
-// server.
+// server. A server that is a read-only standby is not ready, unless the connection
+// string asks for one (target_session_attrs read-only, standby or prefer-standby).
 func (m *Monitor) Health(ctx context.Context) Health {
 	err := m.mayAcquire(context.Background())
 	if err == nil {
@@ -109,7 +112,7 @@ func (m *Monitor) lookout(ctx context.Context) {
 			continue
 		}
 		looked = now
-		if busy || m.probeFailed() {
+		if busy || m.probeError() != nil || m.health.standby.Load() != 0 {
 			m.Health(ctx)
 		} else {
 			m.judge(nil)
@@ -117,14 +120,12 @@ func (m *Monitor) lookout(ctx context.Context) {
 	}
 }
 
-func (m *Monitor) probeFailed() bool { return m.probeError() != nil }
-
-// probeError returns why the last probe failed, if that is the last thing heard of
-// the server.
+// probeError returns why the last probe could not reach the server, if that is the
+// last thing heard of it.
 func (m *Monitor) probeError() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
-	if m.health.checkedAt.UnixNano() < m.health.lastAnswer.Load() {
+	if errors.Is(m.health.err, errStandby) || m.health.checkedAt.UnixNano() < m.health.lastAnswer.Load() {
 		return nil
 	}
 	return m.health.err
@@ -133,7 +134,7 @@ func (m *Monitor) probeError() error {
 // Status returns the verdict by the connections in use at this moment, a burst
 // included, and by the last look at the server. It sends nothing.
 func (m *Monitor) Status() Status {
-	if !m.Started() || m.probeFailed() {
+	if !m.Started() || m.probeError() != nil || m.onStandby() {
 		return Unhealthy
 	}
 	st := m.pool.Stat()
@@ -152,7 +153,7 @@ func (m *Monitor) LastCheck() time.Time {
 }
 
 func (m *Monitor) probe(ctx context.Context) error {
-	if time.Since(time.Unix(0, m.health.lastAnswer.Load())) < probeFor {
+	if m.health.standby.Load() == 0 && time.Since(time.Unix(0, m.health.lastAnswer.Load())) < probeFor {
 		return nil
 	}
 	m.health.probing.Lock()
@@ -170,13 +171,13 @@ func (m *Monitor) probe(ctx context.Context) error {
 	began := time.Now()
 	conn, err := m.connect(ctx)
 	if err == nil {
-		err = conn.Ping(ctx)
+		err = m.look(ctx, conn)
 		closeConn(conn)
 	}
 	if isFull(err) {
 		err = nil // an answer too; the pool's own connections may be what it is full of
 	}
-	if err != nil && m.health.lastAnswer.Load() > began.UnixNano() {
+	if err != nil && !errors.Is(err, errStandby) && m.health.lastAnswer.Load() > began.UnixNano() {
 		err = nil // it was slow to take a connection, but others got answers
 	}
 	m.health.mu.Lock()

@@ -121,6 +121,7 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
+	writes  bool                  // expected: a standby won't do
 	foreign bool                  // hooks or a tracer that are not ours see acquires
 	tracing pgxpool.AcquireTracer // that tracer, where it traces acquires
 
@@ -131,6 +132,7 @@ type Monitor struct {
 	connects chan struct{} // a place for each connection that is being opened
 
 	generation atomic.Int64  // how often the pool was reset
+	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
 	clock      atomic.Int64  // unix ns, kept by watch
 	acquires   atomic.Int64  // since ever
 	released   chan struct{} // buffered 1: a connection was given back
@@ -207,6 +209,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		m.rawShare = cfg.Admission.Client(rawPool)
 	}
 
+	m.writes = expectsWrites(cfg.Pool.ConnConfig)
 	m.foreign = cfg.Pool.ConnConfig.Tracer != nil || cfg.Pool.PrepareConn != nil
 	m.tracing, _ = cfg.Pool.ConnConfig.Tracer.(pgxpool.AcquireTracer)
 
@@ -260,6 +263,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			}
 		}
 		m.addSlot(conn)
+		m.noticeStandby(conn)
 		return nil
 	}
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {

@@ -77,6 +77,19 @@ func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration, set
 	r.ctl(t, "start", "-o", options)
 }
 
+// RestartAsStandby makes the server a hot standby without a primary: it answers
+// reads, and refuses writes until pg_promote.
+func (r *Restartable) RestartAsStandby(t testing.TB) {
+	t.Helper()
+	r.Restart(t, "fast", 0, "wal_level=replica") // devdb's own log is too thin for a standby
+	signal := filepath.Join(r.data(), "standby.signal")
+	must(t, os.WriteFile(signal, nil, 0o600))
+	if r.owner != nil {
+		must(t, os.Chown(signal, int(r.owner.Credential.Uid), int(r.owner.Credential.Gid)))
+	}
+	r.Restart(t, "fast", 0, "wal_level=replica")
+}
+
 func (r *Restartable) ctl(t testing.TB, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
