@@ -46,6 +46,15 @@ type way struct {
 // Too short a run counts the caches that the other ways' backends left cold.
 func compare(b *testing.B, goroutines, run int, ways ...way) {
 	b.Helper()
+	compareTimes(b, goroutines, run, ways...)
+	for _, w := range ways {
+		b.ReportMetric(testing.AllocsPerRun(1000, func() { _ = w.do() }), w.name+"-allocs")
+	}
+}
+
+// compareTimes is compare for what is too long to count its allocations.
+func compareTimes(b *testing.B, goroutines, run int, ways ...way) {
+	b.Helper()
 	spent := make([][]float64, len(ways)) // ns, by turn
 	for b.Loop() {
 		for i, w := range ways {
@@ -73,7 +82,6 @@ func compare(b *testing.B, goroutines, run int, ways ...way) {
 		if i > 0 {
 			b.ReportMetric(median(ratios), w.name+"/"+ways[0].name)
 		}
-		b.ReportMetric(testing.AllocsPerRun(1000, func() { _ = w.do() }), w.name+"-allocs")
 	}
 }
 

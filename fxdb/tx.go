@@ -18,14 +18,16 @@ import (
 // identity that it began with, so one whose context has another is refused.
 type transaction struct {
 	pgx.Tx
+	db       *DB
 	conn     *pgxpool.Conn // nil: given back, or a savepoint's
 	identity tenant.Identity
+	inserts  bool // its CopyFrom
 	pooled   bool // its session on the server is not ours
 	lost     bool // the connection broke
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, conn: conn, identity: s.identity, pooled: db.core.cfg.pooled()}
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled()}
 }
 
 // ErrOtherTenant is returned for a statement in a transaction whose context has
@@ -80,13 +82,6 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	return t.Tx.SendBatch(ctx, b)
 }
 
-func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	if err := t.refuse(ctx); err != nil {
-		return 0, err
-	}
-	return t.Tx.CopyFrom(ctx, table, columns, src)
-}
-
 // Prepare prepares a statement by name, which a pooler can't keep.
 func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
 	if t.pooled {
@@ -104,7 +99,7 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: inner, identity: t.identity, pooled: t.pooled}, nil
+	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled}, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
