@@ -113,6 +113,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     refuseUnscoped,
+		Spoils:         leavesIdentity,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
 		Logger:         log,

@@ -58,6 +58,7 @@ var huntOperations = []struct {
 	{"Begin", 300, (*hunter).begin},
 	{"CopyFrom", 100, (*hunter).copyFrom},
 	{"several statements", 50, (*hunter).several},
+	{"session SET", 20, (*hunter).setSession},
 	{"error", 600, (*hunter).failing},
 	{"kill", 12, func(h *hunter) error { var n int; return h.db.QueryRow(h.ctx, huntKill).Scan(&n) }},
 }
@@ -351,6 +352,19 @@ func (h *hunter) several() error {
 	body := h.body("several")
 	tag, err := h.db.Exec(h.ctx, fmt.Sprintf("update notes.notes set body = body where id = %d; update notes.notes set body = '%s' where id = %d", h.id, body, h.id))
 	return h.counted(int(tag.RowsAffected()), 1, err)
+}
+
+// setSession sets an identity that outlives its transaction.
+func (h *hunter) setSession() error {
+	sql := fmt.Sprintf("select set_config('app.current_tenant', '%s', false)", huntTenants[h.rnd.IntN(len(huntTenants))])
+	if h.rnd.IntN(2) == 0 {
+		_, err := h.db.Exec(h.ctx, sql)
+		return err
+	}
+	return h.db.InTx(h.ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(h.ctx, sql)
+		return err
+	})
 }
 
 func (h *hunter) failing() error {

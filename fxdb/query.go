@@ -14,6 +14,9 @@ import (
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
 // tenant.System. Behind a transaction pooler it fails with ErrPooler.
 //
+// It is closed after a statement that sets an identity for the session, as after one
+// of Exec's and the like; what goes past pgx, by PgConn, is not seen.
+//
 // A connection that a stop has cut off fails its holder's statements; releasing it is
 // as safe and as needed as before.
 func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {

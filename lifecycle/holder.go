@@ -72,6 +72,7 @@ type slot struct {
 	expires    int64 // unix ns
 	retired    atomic.Bool
 	unprepared atomic.Bool // it broke while a statement was being prepared
+	spoiled    bool        // by a statement; the holder's, then the pool's
 
 	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held    bool

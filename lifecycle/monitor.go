@@ -59,6 +59,10 @@ type Config struct {
 	// error fails the acquire, and nothing is sent.
 	RawAcquire func(ctx context.Context) error
 
+	// Spoils, if set, is asked about every statement that pgx sends. A connection
+	// that one has spoiled is closed instead of being given to the next holder.
+	Spoils func(sql string) bool
+
 	// Nested says what becomes of an acquire by a goroutine whose transaction holds
 	// a connection already. Default NestedWarn.
 	Nested NestedMode
@@ -271,7 +275,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
 		}
-		if m.expired(slotOf(conn)) {
+		if s := slotOf(conn); m.expired(s) || s != nil && s.spoiled {
 			return false, nil // pgxpool closes it and goes on with another
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {

@@ -107,6 +107,15 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 	}
 }
 
+// spoil is called before a statement is sent, since its answer may be lost.
+func (t tracer) spoil(conn *pgx.Conn, sql string) {
+	if t.m.cfg.Spoils != nil && t.m.cfg.Spoils(sql) {
+		if s := slotOf(conn); s != nil {
+			s.spoiled = true
+		}
+	}
+}
+
 func (t tracer) ended(conn *pgx.Conn, err error) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
@@ -125,6 +134,7 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 }
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	t.spoil(conn, data.SQL)
 	t.began(conn, data.SQL)
 	return ctx
 }
@@ -133,7 +143,8 @@ func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQ
 	t.ended(conn, data.Err)
 }
 
-func (t tracer) TracePrepareStart(ctx context.Context, _ *pgx.Conn, _ pgx.TracePrepareStartData) context.Context {
+func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
+	t.spoil(conn, data.SQL) // it is run by its name
 	return ctx
 }
 
@@ -158,6 +169,9 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 		sql = data.Batch.QueuedQueries[len(data.Batch.QueuedQueries)-1].SQL
 		if first := data.Batch.QueuedQueries[0].SQL; strings.HasPrefix(first, "begin") {
 			sql = first
+		}
+		for _, q := range data.Batch.QueuedQueries {
+			t.spoil(conn, q.SQL)
 		}
 	}
 	t.began(conn, sql)
