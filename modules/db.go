@@ -41,22 +41,39 @@ func (db *DB) scope(ctx context.Context) context.Context {
 	return tenant.NewContext(ctx, tenant.Identity{Tenant: db.tenant})
 }
 
-// Exec is fxdb.DB.Exec for the tenant or the default one.
-func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	return db.DB.Exec(db.scope(ctx), sql, args...)
+// Exec is fxdb.DB.Exec for the tenant or the default one. It runs again where it
+// was in others' way.
+func (db *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	err = db.send(ctx, reads(sql), func(ctx context.Context, s sender) (err error) {
+		tag, err = s.Exec(ctx, sql, args...)
+		return err
+	})
+	return tag, err
 }
 
-// Query is fxdb.DB.Query for the tenant or the default one.
+// Query is fxdb.DB.Query for the tenant or the default one. What reads survives the
+// loss of its connection until its first row.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	return db.DB.Query(db.scope(ctx), sql, args...)
+	ctx = db.scope(ctx)
+	if reads(sql) {
+		ctx = fxdb.Idempotent(ctx)
+	}
+	return db.DB.Query(ctx, sql, args...)
 }
 
-// QueryRow is fxdb.DB.QueryRow for the tenant or the default one.
+// QueryRow is fxdb.DB.QueryRow for the tenant or the default one. Scan sends the
+// statement, and again where it was in others' way or was a read whose connection
+// broke.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	return db.DB.QueryRow(db.scope(ctx), sql, args...)
+	return row(func(dest ...any) error {
+		return db.send(ctx, reads(sql), func(ctx context.Context, s sender) error {
+			return s.QueryRow(ctx, sql, args...).Scan(dest...)
+		})
+	})
 }
 
-// SendBatch is fxdb.DB.SendBatch for the tenant or the default one.
+// SendBatch is fxdb.DB.SendBatch for the tenant or the default one. Batch sends
+// again what may be.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return db.DB.SendBatch(db.scope(ctx), b)
 }
@@ -71,23 +88,30 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 func (db *DB) Available(ctx context.Context) bool { return db.Monitor().Health(ctx).Ready }
 
 // One runs a statement that returns one row, into the fields of a struct by the
-// columns' names. No row is pgx.ErrNoRows.
+// columns' names. No row is pgx.ErrNoRows. Like Many and Value it is sent again
+// where it was in others' way, or was a read whose connection broke.
 func One[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (T, error) {
-	rows, err := db.Query(ctx, sql, args)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+	return collect(ctx, db, sql, args, func(rows pgx.Rows) (T, error) {
+		return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+	})
 }
 
 // Many is One for any number of rows.
 func Many[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) ([]T, error) {
-	rows, err := db.Query(ctx, sql, args)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	return collect(ctx, db, sql, args, func(rows pgx.Rows) ([]T, error) {
+		return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	})
+}
+
+func collect[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs, all func(pgx.Rows) (T, error)) (out T, err error) {
+	err = db.send(ctx, reads(sql), func(ctx context.Context, s sender) error {
+		rows, err := s.Query(ctx, sql, args)
+		if err == nil {
+			out, err = all(rows)
+		}
+		return err
+	})
+	return out, err
 }
 
 // Value runs a statement that returns one value. No row is pgx.ErrNoRows.
@@ -99,13 +123,14 @@ func Value[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (
 // After runs a statement, and then one that returns rows, in one transaction and
 // one round trip. The second sees what was committed while the first waited.
 func After[T any](ctx context.Context, db *DB, first, sql string, args pgx.NamedArgs) (out []T, err error) {
-	b := &pgx.Batch{}
-	b.Queue(first, args)
-	b.Queue(sql, args).Query(func(rows pgx.Rows) error {
-		out, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
-		return err
+	err = Batch(ctx, db, func(b *pgx.Batch) {
+		b.Queue(first, args)
+		b.Queue(sql, args).Query(func(rows pgx.Rows) (err error) {
+			out, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
+			return err
+		})
 	})
-	if err := db.SendBatch(ctx, b).Close(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return out, nil

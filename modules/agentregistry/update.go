@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/modules"
 )
@@ -74,26 +75,24 @@ func (c *Client) Update(ctx context.Context, id string, patch Patch) error {
 	if err := modules.FirstError(modules.CheckID("id", id), patch.validate()); err != nil {
 		return wrap("update", err)
 	}
-	b := &pgx.Batch{}
-	b.Queue(updateSQL, pgx.NamedArgs{
-		"id": id, "name": patch.Name, "capacity": patch.MaxConcurrentTasks, "last_active_at": patch.LastActiveAt,
+	var updated int64
+	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+		args := pgx.NamedArgs{"id": id, "name": patch.Name, "capacity": patch.MaxConcurrentTasks, "last_active_at": patch.LastActiveAt}
+		b.Queue(updateSQL, args).Exec(func(tag pgconn.CommandTag) error {
+			updated = tag.RowsAffected()
+			return nil
+		})
+		if patch.MaxConcurrentTasks != nil {
+			b.Queue(updateLoadSQL, pgx.NamedArgs{"id": id})
+		}
+		if patch.Capabilities != nil {
+			kinds, values := patch.Capabilities.columns()
+			args := pgx.NamedArgs{"id": id, "kinds": kinds, "values": values}
+			b.Queue(removeCapabilitiesSQL, args)
+			b.Queue(addCapabilitiesSQL, args)
+		}
 	})
-	if patch.MaxConcurrentTasks != nil {
-		b.Queue(updateLoadSQL, pgx.NamedArgs{"id": id})
-	}
-	if patch.Capabilities != nil {
-		kinds, values := patch.Capabilities.columns()
-		args := pgx.NamedArgs{"id": id, "kinds": kinds, "values": values}
-		b.Queue(removeCapabilitiesSQL, args)
-		b.Queue(addCapabilitiesSQL, args)
-	}
-	results := c.db.SendBatch(ctx, b)
-	tag, err := results.Exec()
-	// The other results, and the commit's, show when the batch ends.
-	if closeErr := results.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil && tag.RowsAffected() == 0 {
+	if err == nil && updated == 0 {
 		err = ErrAgentNotFound
 	}
 	return wrap("update", err)

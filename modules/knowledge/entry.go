@@ -114,10 +114,11 @@ func (c *Client) putEntry(ctx context.Context, e Entry) (id string, err error) {
 		"hash":      hashOf(e.Kind, e.Name, e.Body, e.EmbeddingModel, fmt.Sprint(len(e.Embedding))),
 		"embedding": s.encode(e.Embedding), "model": e.EmbeddingModel, "confidence": e.Confidence, "metadata": metadata,
 	}
-	b := &pgx.Batch{}
-	b.Queue(lockEntitySQL, args)
-	b.Queue(fmt.Sprintf(putEntrySQL, s.param()), args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
-	return id, c.db.SendBatch(ctx, b).Close()
+	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+		b.Queue(lockEntitySQL, args)
+		b.Queue(fmt.Sprintf(putEntrySQL, s.param()), args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+	})
+	return id, err
 }
 
 // entryColumns are the columns of an entryRow, of knowledge.entries e.

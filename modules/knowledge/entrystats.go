@@ -44,12 +44,19 @@ func (c *Client) EntryStats(ctx context.Context, source, kind string) (EntryStat
 	return s, nil
 }
 
+// In the order of DecayEntries: they wait for each other.
+const deleteEntriesSQL = `
+with gone as (
+    select tenant_id, id from knowledge.entries where source = $1 order by id for update
+)
+delete from knowledge.entries e using gone where e.tenant_id = gone.tenant_id and e.id = gone.id`
+
 // DeleteEntries deletes all entries of a source, with their history, and returns
 // how many there were.
 func (c *Client) DeleteEntries(ctx context.Context, source string) (int64, error) {
 	if err := modules.CheckID("source", source); err != nil {
 		return 0, wrap("delete entries", err)
 	}
-	tag, err := c.db.Exec(ctx, "delete from knowledge.entries where source = $1", source)
+	tag, err := c.db.Exec(ctx, deleteEntriesSQL, source)
 	return tag.RowsAffected(), wrap("delete entries", err)
 }

@@ -82,15 +82,16 @@ type hitRow struct {
 // one transaction and one round trip.
 func (c *Client) search(ctx context.Context, settings []setting, sql string, args pgx.NamedArgs) ([]Hit, error) {
 	var rows []hitRow
-	b := &pgx.Batch{}
-	for _, s := range settings {
-		b.Queue("select set_config($1, $2, true)", s.name, s.value)
-	}
-	b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
-		rows, err = pgx.CollectRows(r, pgx.RowToStructByName[hitRow])
-		return err
+	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+		for _, s := range settings {
+			b.Queue("select set_config($1, $2, true)", s.name, s.value)
+		}
+		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
+			rows, err = pgx.CollectRows(r, pgx.RowToStructByName[hitRow])
+			return err
+		})
 	})
-	if err := c.db.SendBatch(ctx, b).Close(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	out := make([]Hit, len(rows))

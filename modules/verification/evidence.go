@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/modules"
 )
@@ -143,16 +144,16 @@ func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Ev
 		return nil
 	}
 	args["result_id"] = resultID
-	b := &pgx.Batch{}
-	b.Queue(lockResultSQL, args)
-	b.Queue(addEvidenceSQL, args)
-	b.Queue(rateEvidenceSQL, args)
-	results := c.db.SendBatch(ctx, b)
-	tag, err := results.Exec()
-	if closeErr := results.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil && tag.RowsAffected() == 0 {
+	var found int64
+	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+		b.Queue(lockResultSQL, args).Exec(func(tag pgconn.CommandTag) error {
+			found = tag.RowsAffected()
+			return nil
+		})
+		b.Queue(addEvidenceSQL, args)
+		b.Queue(rateEvidenceSQL, args)
+	})
+	if err == nil && found == 0 {
 		err = ErrUnknownResult
 	}
 	return wrap("add evidence", err)

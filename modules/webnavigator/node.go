@@ -59,16 +59,17 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 		"traversal_id": n.TraversalID, "url": n.URL, "depth": n.Depth, "parent_id": n.ParentID,
 		"link_text": n.LinkText, "link_type": n.LinkType,
 	}
-	b := &pgx.Batch{}
-	b.Queue(addNodeSQL, args).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&id)
-		if existed = errors.Is(err, pgx.ErrNoRows); existed {
-			return nil
-		}
-		return err
+	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+		b.Queue(addNodeSQL, args).QueryRow(func(row pgx.Row) error {
+			err := row.Scan(&id)
+			if existed = errors.Is(err, pgx.ErrNoRows); existed {
+				return nil
+			}
+			return err
+		})
+		b.Queue(findNodeSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
 	})
-	b.Queue(findNodeSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
-	if err := c.db.SendBatch(ctx, b).Close(); err != nil {
+	if err != nil {
 		return "", false, wrap("add node", err)
 	}
 	return id, existed, nil
