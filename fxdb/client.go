@@ -1,10 +1,13 @@
 package fxdb
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/admission"
 )
@@ -60,36 +63,67 @@ func Timeouts(t ServerTimeouts) ClientOption {
 // is heavy on the server's processor, which no queue can share out. At least 1.
 // With DB_SHARING off it is ignored, as Reserve and Weight are, and the log warns of it.
 func MaxShare(conns int) ClientOption {
-	return limit("MaxShare", conns, func(l *admission.Limits) { l.Max = conns })
+	return limit("MaxShare", "Max", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
 // Reserve keeps connections reachable for this client, whatever the others do. They
 // are not lent. The start fails when all reserves together leave none of
 // DB_POOL_MAX. At least 1.
 func Reserve(conns int) ClientOption {
-	return limit("Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
+	return limit("Reserve", "Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
 }
 
 // Weight is this client's share when clients compete: one of weight 2 gets twice the
 // connections of one of the default weight of 1.
 func Weight(n int) ClientOption {
-	return limit("Weight", n, func(l *admission.Limits) { l.Weight = n })
+	return limit("Weight", "Weight", n, func(l *admission.Limits) { l.Weight = n })
 }
 
-func limit(option string, n int, set func(*admission.Limits)) ClientOption {
+// draft is what the options of one call of Named ask for. They are applied together,
+// so that their order does not matter.
+type draft struct {
+	limits  admission.Limits
+	options []string
+}
+
+func limit(option, field string, n int, set func(*admission.Limits)) ClientOption {
 	return clientOption(func(c *client) error {
+		option := fmt.Sprintf("%s(%d)", option, n)
 		if n < 1 {
-			return fmt.Errorf("%s(%d): must be at least 1: %w", option, n, admission.ErrInvalid)
+			return fmt.Errorf("%s: %w", option, &admission.InvalidError{
+				Client: c.name, Field: field, Reason: fmt.Sprintf("is %d; it must be at least 1", n),
+			})
 		}
-		if c.share == nil {
-			c.ignored = append(c.ignored, fmt.Sprintf("%s(%d)", option, n))
-			return nil
-		}
-		l := c.share.Limits()
-		set(&l)
-		if err := c.share.SetLimits(l); err != nil {
-			return fmt.Errorf("%s(%d): %w", option, n, err)
-		}
+		set(&c.draft.limits)
+		c.draft.options = append(c.draft.options, option)
 		return nil
 	})
+}
+
+// configure applies options. What can't be met stays the client's misuse.
+func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
+	c.draft = draft{}
+	if c.share != nil {
+		c.draft.limits = c.share.Limits()
+	}
+	var err error
+	for _, o := range opts {
+		err = errors.Join(err, o.apply(c))
+	}
+	switch options := strings.Join(c.draft.options, ", "); {
+	case err != nil || options == "":
+	case c.share == nil:
+		log.Warn("DB_SHARING is off, so the limits of this client are ignored",
+			zap.String("client", c.name), zap.Strings("options", c.draft.options))
+	default:
+		if err = c.share.SetLimits(c.draft.limits); err != nil {
+			err = fmt.Errorf("%s: %w", options, err)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("fxdb: client %q: %w", c.name, err)
+	c.misuse.CompareAndSwap(nil, &err)
+	return err
 }

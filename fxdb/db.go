@@ -49,7 +49,8 @@ type client struct {
 	limits        ServerTimeouts
 	monitor       *lifecycle.Monitor
 	share         *admission.Client // nil: sharing is off
-	ignored       []string          // limits that came while it is, and nobody was told of
+	draft         draft
+	misuse        atomic.Pointer[error] // an option that can't be met; fails every use
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
@@ -216,6 +217,9 @@ func (db *DB) Close(ctx context.Context) error {
 // errors, logs and statistics, and with the tenant's settings or limits of its own
 // in pg_stat_activity, as "application/name". Options are those of Client. Asking for a name
 // again gives another handle of the same client, with the options of both.
+//
+// Options that can't be met fail the start or, after it, every use of the client, with
+// an error that names client and option and is an *admission.InvalidError.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core
 	c.mu.Lock()
@@ -236,15 +240,8 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 		}
 		c.clients = append(c.clients, cl)
 	}
-	for _, o := range opts {
-		if err := o.apply(cl); err != nil && c.misuse == nil {
-			c.misuse = fmt.Errorf("fxdb: client %q: %w", name, err)
-		}
-	}
-	if len(cl.ignored) > 0 {
-		c.log.Warn("DB_SHARING is off, so the limits of this client are ignored",
-			zap.String("client", name), zap.Strings("options", cl.ignored))
-		cl.ignored = nil
+	if err := cl.configure(c.log, opts); err != nil && c.misuse == nil {
+		c.misuse = err
 	}
 	cl.scope.Store(newScopeText(c.cfg, c.application, name, cl.limits))
 	return &DB{core: c, client: cl}

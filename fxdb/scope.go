@@ -177,6 +177,9 @@ func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration)
 
 // acquireFor leaves skip frames out of the call site.
 func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
+	if err := db.client.misuse.Load(); err != nil {
+		return nil, *err
+	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
 		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
 		Waiting: &db.client.waiting, Timeout: within, Skip: skip, Share: db.client.share,

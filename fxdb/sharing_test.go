@@ -249,6 +249,50 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 	}
 }
 
+func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
+	t.Parallel()
+	for option, opts := range map[string][]fxdb.ClientOption{
+		"Reserve(3)":                {fxdb.Reserve(3)}, // a has 3 of the 4
+		"MaxShare(0)":               {fxdb.Weight(2), fxdb.MaxShare(0)},
+		"MaxShare(1), Reserve(2)":   {fxdb.MaxShare(1), fxdb.Reserve(2)},
+		"Weight(-1)":                {fxdb.Weight(-1), fxdb.RequireTenant()},
+		"Weight(1048577), MaxShare": {fxdb.Weight(1<<20 + 1), fxdb.MaxShare(1)},
+	} {
+		t.Run(option, func(t *testing.T) {
+			t.Parallel()
+			db := notesDB(t, poolOf(4))
+			require.NoError(t, db.Named("a", fxdb.Reserve(3)).Ping(t.Context()))
+			b := db.Named("b")
+			require.NoError(t, b.Ping(t.Context()))
+			db.Named("b", opts...)
+			for name, use := range map[string]func() error{
+				"Ping":                      func() error { return b.Ping(t.Context()) },
+				"Exec":                      func() error { _, err := b.Exec(as(t, "acme"), "select 1"); return err },
+				"Begin":                     func() error { _, err := b.Begin(as(t, "acme")); return err },
+				"Acquire":                   func() error { _, err := b.Acquire(t.Context()); return err },
+				"a handle that comes later": func() error { return db.Named("b", fxdb.Weight(1)).Ping(t.Context()) },
+			} {
+				err := use()
+				var invalid *admission.InvalidError
+				require.ErrorAs(t, err, &invalid, name)
+				require.Equal(t, "b", invalid.Client)
+				require.ErrorContains(t, err, option)
+			}
+			require.NoError(t, db.Named("c").Ping(t.Context()), "the others are not concerned")
+		})
+	}
+}
+
+func TestOptionsOfOneCallAreAppliedTogether(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(8))
+	require.NoError(t, db.Named("a", fxdb.MaxShare(2)).Ping(t.Context()))
+	require.NoError(t, db.Named("a", fxdb.Reserve(5), fxdb.MaxShare(6)).Ping(t.Context()))
+	require.Equal(t, admission.Limits{Max: 6, Reserve: 5}, db.Admission().Client("a").Limits())
+	require.NoError(t, db.Named("a", fxdb.Weight(3)).Ping(t.Context()))
+	require.Equal(t, admission.Limits{Max: 6, Reserve: 5, Weight: 3}, db.Admission().Client("a").Limits())
+}
+
 func TestWithoutSharingThePoolDecides(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, poolOf(2, func(c *fxdb.Config) { c.Sharing = "off" }))
