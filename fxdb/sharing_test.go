@@ -14,6 +14,7 @@ import (
 
 	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -147,6 +148,60 @@ func TestTheRawPoolIsAClientOfItsOwn(t *testing.T) {
 	requirePermitsBack(t, db)
 }
 
+// TestAWaitThatALimitCausedNamesIt gives the pool room, and each caller a limit that
+// keeps it out. Raising DB_POOL_MAX would help none, and the pool is not under pressure.
+func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
+	t.Parallel()
+	short := func(c *fxdb.Config) { c.ConnectionTimeout = 200 * time.Millisecond }
+	for _, c := range []struct {
+		name, want string
+		cfg        func(*fxdb.Config)
+		use        func(t *testing.T, db *fxdb.DB) (error, func())
+	}{
+		{"its own limit", `MaxShare of client "small"`, nil, func(t *testing.T, db *fxdb.DB) (error, func()) {
+			small := db.Named("small", fxdb.MaxShare(1))
+			release := holding(t, small, 1)
+			return small.Ping(t.Context()), release
+		}},
+		{"its tenant's", `DB_TENANT_MAX_SHARE`, func(c *fxdb.Config) { c.TenantMaxShare = 0.25 }, func(t *testing.T, db *fxdb.DB) (error, func()) {
+			tx, err := db.Begin(as(t, "acme"))
+			require.NoError(t, err)
+			_, err = db.Exec(as(t, "acme"), "select 1")
+			return err, func() { require.NoError(t, tx.Rollback(t.Context())) }
+		}},
+		{"another's reserve", `Reserve`, nil, func(t *testing.T, db *fxdb.DB) (error, func()) {
+			db.Named("kept", fxdb.Reserve(2))
+			release := holding(t, db, 2)
+			return db.Ping(t.Context()), release
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := c.cfg
+			if cfg == nil {
+				cfg = func(*fxdb.Config) {}
+			}
+			db := notesDB(t, poolOf(4, short, cfg))
+			err, release := c.use(t, db)
+			defer release()
+			require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "DB_POOL_MAX")
+			require.Equal(t, lifecycle.Healthy, db.Monitor().Health(t.Context()).Status)
+		})
+	}
+	t.Run("the pool itself", func(t *testing.T) {
+		t.Parallel()
+		db := notesDB(t, poolOf(2, short))
+		release := holding(t, db, 2)
+		defer release()
+		err := db.Named("late").Ping(t.Context())
+		require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
+		require.ErrorContains(t, err, "raise DB_POOL_MAX")
+		require.Equal(t, lifecycle.Unhealthy, db.Monitor().Health(t.Context()).Status)
+	})
+}
+
 func TestATenantHoldsNoMoreThanItsShare(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, poolOf(4, func(c *fxdb.Config) { c.TenantMaxShare = 0.5 }))
@@ -255,7 +310,7 @@ func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
 		"Reserve(3)":                {fxdb.Reserve(3)}, // a has 3 of the 4
 		"MaxShare(0)":               {fxdb.Weight(2), fxdb.MaxShare(0)},
 		"MaxShare(1), Reserve(2)":   {fxdb.MaxShare(1), fxdb.Reserve(2)},
-		"Weight(-1)":                {fxdb.Weight(-1), fxdb.RequireTenant()},
+		"Weight(-1)":                {fxdb.Weight(-1)},
 		"Weight(1048577), MaxShare": {fxdb.Weight(1<<20 + 1), fxdb.MaxShare(1)},
 	} {
 		t.Run(option, func(t *testing.T) {

@@ -32,8 +32,9 @@ type AcquireError struct {
 	Max, Total, Idle, Active, Waiting int
 	Holders                           []Holder // the longest first, at most three
 	Err                               error
-	Connect                           error // why the server can't be reached, where the last attempt to open a connection or the last probe failed
-	Nested                            bool  // the caller's own transaction is known to hold one of them
+	Connect                           error  // why the server can't be reached, where the last attempt to open a connection or the last probe failed
+	Nested                            bool   // the caller's own transaction is known to hold one of them
+	Limit                             string // which limit kept the caller out, and what to do, where it was not the size of the pool
 }
 
 // Error returns one line with figures, holders and what to do.
@@ -53,6 +54,8 @@ func (e *AcquireError) Error() string {
 		fmt.Fprintf(&b, "; the server can't be reached: %v", e.Connect)
 	case e.Nested:
 		fmt.Fprintf(&b, "; %v", ErrNestedAcquire)
+	case e.Limit != "":
+		b.WriteString("; " + e.Limit)
 	case e.opening() > e.Active:
 		fmt.Fprintf(&b, "; %d are still being opened: look whether the server and the network to it answer", e.opening())
 	default:
@@ -208,6 +211,9 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		Client: a.request.Client, Waited: a.waited(), Err: reason, Connect: unreachable,
 		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(), Nested: a.nested,
+	}
+	if a.refused != nil {
+		e.Limit = a.kept
 	}
 	if len(e.Holders) > 3 {
 		e.Holders = e.Holders[:3]

@@ -31,6 +31,7 @@ type acquisition struct {
 	waiting bool          // it is counted among those who wait
 	began   time.Time     // the wait for its turn; zero: there was none
 	turn    time.Duration // how long that took
+	kept    string        // the limit that it was due to, where that was not the pool's size
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once
@@ -124,7 +125,7 @@ func (a *acquisition) admit() error {
 		return nil
 	}
 	if !share.TryAcquire(a.request.Tenant) {
-		a.began = time.Now()
+		a.began, a.kept = time.Now(), a.limit()
 		if !a.startWaiting() {
 			a.refused = ErrQueueFull
 			return a.refused
@@ -140,6 +141,7 @@ func (a *acquisition) admit() error {
 			a.refused = err
 		}
 		if err != nil {
+			a.kept = a.limit()
 			return a.refused
 		}
 	}
@@ -184,7 +186,11 @@ func (a *acquisition) tell(err error) {
 // end is called once, when the acquire has its result.
 func (a *acquisition) end() {
 	if a.waiting {
-		a.m.pressure.waited(a.waited(), a.m.cfg.AcquireTimeout)
+		full := a.waited()
+		if a.kept != "" {
+			full -= a.turn // no more connections would have made that shorter
+		}
+		a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
 		a.m.waiting.Add(-1)
 		if a.request.Waiting != nil {
 			a.request.Waiting.Add(-1)
@@ -198,7 +204,7 @@ func (a *acquisition) end() {
 		return // somebody else's hook saw it and may have kept it
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit = nil, nil, Request{}, false, false, nil, false
-	a.waiting, a.began, a.turn = false, time.Time{}, 0
+	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)
