@@ -66,7 +66,7 @@ type Config struct {
 
 	IdleTimeout              time.Duration // DB_IDLE_TIMEOUT_MS: idle connections above PoolMin close after this; default 30 s
 	ConnectionTimeout        time.Duration // DB_CONNECTION_TIMEOUT_MS: longest wait for a connection; default 10 s
-	QueueMax                 int           // DB_QUEUE_MAX: callers that may wait for a connection, one more fails at once; default 0: any number
+	QueueMax                 int           // DB_QUEUE_MAX: callers that may wait for a connection, one more fails at once, but a client that has nobody waiting may always queue one; default 0: any number
 	StatementTimeout         time.Duration // DB_STATEMENT_TIMEOUT_MS: statement_timeout on the server; default 30 s, negative: none
 	LockTimeout              time.Duration // DB_LOCK_TIMEOUT_MS: lock_timeout on the server; default 10 s, negative: none
 	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none

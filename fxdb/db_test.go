@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -69,14 +70,9 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	require.Eventually(t, func() bool { return db.Stats().Waiting == 2 }, time.Minute, time.Millisecond)
 	require.Contains(t, db.Stats().Clients, fxdb.ClientStats{Name: "waiter", Waiting: 2})
 
-	for name, use := range map[string]func() error{
-		"a client":     func() error { _, err := db.Exec(t.Context(), "select 1"); return err },
-		"the raw pool": func() error { _, err := db.Pool().Exec(t.Context(), "select 1"); return err },
-	} {
-		require.ErrorIs(t, use(), fxdb.ErrQueueFull, name)
-	}
 	var acquireErr *fxdb.AcquireError
-	_, err = db.Exec(t.Context(), "select 1")
+	_, err = db.Named("waiter").Exec(t.Context(), "select 1")
+	require.ErrorIs(t, err, fxdb.ErrQueueFull)
 	require.ErrorAs(t, err, &acquireErr)
 	require.Equal(t, "holder", acquireErr.Holders[0].Client)
 	require.Equal(t, 2, db.Stats().Waiting, "those who wait go on waiting")
@@ -85,6 +81,73 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	require.NoError(t, <-waited)
 	require.NoError(t, <-waited)
 	require.Zero(t, db.Stats().Waiting)
+}
+
+func TestAFullQueueTakesOneOfAClientThatHasNobodyThere(t *testing.T) {
+	t.Parallel()
+	for _, sharing := range []string{"on", "off"} {
+		t.Run(sharing, func(t *testing.T) {
+			t.Parallel()
+			db := notesDB(t, testkit.Config(func(c *fxdb.Config) {
+				one(c)
+				c.QueueMax, c.ConnectionTimeout, c.Sharing = 2, time.Hour, sharing
+			}))
+			conn, err := db.Named("holder").Acquire(t.Context())
+			require.NoError(t, err)
+			waited := make(chan error, 4)
+			for _, use := range []func(context.Context) error{db.Named("flooder").Ping, db.Named("flooder").Ping, db.Named("calm").Ping, db.Pool().Ping} {
+				before := db.Stats().Waiting
+				go func() { waited <- use(context.Background()) }()
+				require.Eventually(t, func() bool { return db.Stats().Waiting == before+1 || len(waited) > 0 }, time.Minute, time.Millisecond)
+			}
+			require.Empty(t, waited)
+			for _, use := range []func(context.Context) error{db.Named("flooder").Ping, db.Named("calm").Ping, db.Pool().Ping} {
+				require.ErrorIs(t, use(t.Context()), fxdb.ErrQueueFull, "it has one there")
+			}
+			require.Equal(t, 4, db.Stats().Waiting)
+			conn.Release()
+			for range 4 {
+				require.NoError(t, <-waited)
+			}
+			require.NoError(t, db.Ping(t.Context()))
+		})
+	}
+}
+
+// TestABurstOnAColdPoolIsNotRefused asks for as many connections as there may be while
+// none is open: nobody waits for another's.
+func TestABurstOnAColdPoolIsNotRefused(t *testing.T) {
+	t.Parallel()
+	for _, sharing := range []string{"on", "dry-run", "off"} {
+		t.Run(sharing, func(t *testing.T) {
+			t.Parallel()
+			db := notesDB(t, poolOf(8, func(c *fxdb.Config) { c.PoolMin, c.QueueMax, c.Sharing = 0, 1, sharing }))
+			got, ended := make(chan error, 8), make(chan struct{})
+			var all sync.WaitGroup
+			for range 8 {
+				all.Go(func() {
+					conn, err := db.Acquire(t.Context())
+					got <- err
+					<-ended
+					if err == nil {
+						conn.Release()
+					}
+				})
+			}
+			for range 8 {
+				require.NoError(t, <-got)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			waits := make(chan error, 1)
+			go func() { waits <- db.Ping(ctx) }()
+			require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, time.Minute, time.Millisecond)
+			require.ErrorIs(t, db.Ping(t.Context()), fxdb.ErrQueueFull, "the pool is full now")
+			cancel()
+			require.ErrorIs(t, <-waits, context.Canceled)
+			close(ended)
+			all.Wait()
+		})
+	}
 }
 
 func TestInTxRunsAgainWhenTheServerGivesUp(t *testing.T) {

@@ -170,6 +170,7 @@ const (
 // connectOrWait acquires, trying again for as long as ctx lasts while the server
 // can't be reached. unreachable is why the last such attempt failed.
 func (m *Monitor) connectOrWait(ctx *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
+	ctx.enterPool()
 	conn, err = m.pool.Acquire(ctx)
 	if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
 		return conn, nil, err

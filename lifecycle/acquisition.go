@@ -28,6 +28,9 @@ type acquisition struct {
 	permit          bool  // of the request's share, and not yet a slot's
 	panicked        any   // what the PrepareConn hook panicked with
 
+	inPool  bool          // it is counted among those who ask the pool
+	noPlace bool          // it came when the pool was full
+	queued  bool          // it is in the queue
 	waiting bool          // it is counted among those who wait
 	began   time.Time     // the wait for its turn; zero: there was none
 	turn    time.Duration // how long that took
@@ -86,7 +89,8 @@ func (a *acquisition) wait() *bound {
 		cancel()
 		cancelCause(nil)
 	}}
-	if !a.startWaiting() {
+	a.startWaiting()
+	if a.noPlace && !a.enterQueue() {
 		cancelCause(ErrQueueFull)
 	}
 	a.bound.Store(b)
@@ -101,20 +105,19 @@ func (a *acquisition) timeout() time.Duration {
 	return a.m.cfg.AcquireTimeout
 }
 
-// startWaiting counts a among those who wait, once. It is false when they are too many.
-func (a *acquisition) startWaiting() bool {
+// startWaiting counts a among those who wait, once.
+func (a *acquisition) startWaiting() {
 	if a.waiting {
-		return true
+		return
 	}
 	a.waiting = true
-	n := a.m.waiting.Add(1)
+	a.m.waiting.Add(1)
 	if a.request.Waiting != nil {
 		a.request.Waiting.Add(1)
 	}
 	if a.m.cfg.Nested == NestedWarn && a.m.remembered.Load() > 0 {
 		a.m.warnNested(a, nil)
 	}
-	return a.m.cfg.MaxWaiting <= 0 || n <= int64(a.m.cfg.MaxWaiting)
 }
 
 // admit waits for a permit where there is admission. What it fails with is the
@@ -126,12 +129,14 @@ func (a *acquisition) admit() error {
 	}
 	if !share.TryAcquire(a.request.Tenant) {
 		a.began, a.kept = time.Now(), a.limit()
-		if !a.startWaiting() {
+		a.startWaiting()
+		if !a.enterQueue() {
 			a.refused = ErrQueueFull
 			return a.refused
 		}
 		var err error
 		a.turn, err = share.AcquireWithin(a.Context, a.request.Tenant, a.timeout())
+		a.leaveQueue()
 		switch {
 		case errors.Is(err, admission.ErrClosed):
 			a.refused = ErrDraining
@@ -185,6 +190,8 @@ func (a *acquisition) tell(err error) {
 
 // end is called once, when the acquire has its result.
 func (a *acquisition) end() {
+	a.leavePool()
+	a.leaveQueue()
 	if a.waiting {
 		full := a.waited()
 		if a.kept != "" {
@@ -203,7 +210,7 @@ func (a *acquisition) end() {
 	if a.m.foreign {
 		return // somebody else's hook saw it and may have kept it
 	}
-	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit = nil, nil, Request{}, false, false, nil, false
+	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
 	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
 	a.asked.Store(false)
 	a.pcs[0] = 0

@@ -150,6 +150,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 		m.remembered.Add(1)
 	}
 	s.mu.Unlock()
+	a.leavePool()
 	m.held.Add(1)
 }
 

@@ -77,7 +77,9 @@ type Config struct {
 	Start StartMode
 
 	// MaxWaiting is how many callers may wait for a connection at a time; one more
-	// fails at once with an *AcquireError that is ErrQueueFull. Default 0: any number.
+	// fails at once with an *AcquireError that is ErrQueueFull. A client that has nobody
+	// waiting may have one wait all the same. Callers that a connection is being opened
+	// for do not count. Default 0: any number.
 	MaxWaiting int
 
 	// Replicas is how many processes have a pool like this one; Start refuses what
@@ -131,6 +133,8 @@ type Monitor struct {
 
 	sockets  *sockets
 	waiting  atomic.Int64
+	queue    queue
+	asking   atomic.Int64 // inside the pool's Acquire, where the queue has a limit
 	held     atomic.Int64
 	opened   atomic.Int64
 	connects chan struct{} // a place for each connection that is being opened

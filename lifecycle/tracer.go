@@ -35,7 +35,11 @@ func (m *Monitor) refuseRaw(a *acquisition) error {
 	if err := m.refuseNested(a); err != nil || a.Context.Value(warming{}) != nil {
 		return err
 	}
-	return a.admit()
+	if err := a.admit(); err != nil {
+		return err
+	}
+	a.enterPool()
+	return nil
 }
 
 func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
