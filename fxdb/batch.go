@@ -130,7 +130,12 @@ func (f *batchFlight) send(s scope) error {
 			}
 		}
 		queries[i] = q
-		f.used = append(f.used, q.key())
+		if q.mode == pgx.QueryExecModeDescribeExec {
+			f.st.forget(q.key())
+		}
+		if q.prepared() {
+			f.used = append(f.used, q.key())
+		}
 	}
 	if err := f.st.prepare(f.ctx, conn, f.used...); err != nil {
 		return err

@@ -87,7 +87,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		pc.BeforeConnect = password.beforeConnect()
 	}
 	if len(o.tracers) > 0 {
-		pc.ConnConfig.Tracer = multitracer.New(o.tracers...)
+		pc.ConnConfig.Tracer = discreet{multitracer.New(o.tracers...)}
 	}
 	sources, err := migrate.Check(o.sources)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -80,5 +81,51 @@ func TestARowIsScannedOnce(t *testing.T) {
 		require.NoError(t, row.Scan(&n))
 		require.Error(t, row.Scan(&n))
 		require.Zero(t, db.Stats().Active)
+	}
+}
+
+// panickingTracer panics where a batch, and so a tenant's BEGIN, starts or ends.
+type panickingTracer struct {
+	recorder
+	at string
+}
+
+func (p *panickingTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	if p.at == "query" && d.SQL == "begin" {
+		panic("tracer")
+	}
+	return ctx
+}
+
+func (p *panickingTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	if p.at == "start" {
+		panic("tracer")
+	}
+	return ctx
+}
+
+func (p *panickingTracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {
+	if p.at == "end" {
+		panic("tracer")
+	}
+}
+
+func TestAPanicWhileATransactionBeginsGivesTheConnectionBack(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"query", "start", "end"} {
+		tracer := &panickingTracer{at: at}
+		db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(tracer))
+		require.NoError(t, err)
+		defer db.Close(context.WithoutCancel(t.Context()))
+		ctx := as(t, "acme")
+		if at == "query" {
+			ctx = t.Context()
+		}
+		require.PanicsWithValue(t, "tracer", func() { _, _ = db.Begin(ctx) }, at)
+		require.Empty(t, db.Monitor().Holders(), at)
+		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, at) // it may be closed instead
+		tracer.at = ""
+		require.Empty(t, settingOf(t, db, t.Context(), tenant.TenantSetting), at)
+		require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{}, func(pgx.Tx) error { return nil }), at)
 	}
 }

@@ -98,7 +98,7 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql strin
 		return tag, err
 	}
 	// Nothing ran. Several statements can go with no other in one flight.
-	tx, err := begin(ctx, conn, s, pgx.TxOptions{})
+	tx, err := db.begin(ctx, conn, s, pgx.TxOptions{})
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
@@ -219,7 +219,7 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.B
 	switch {
 	case s.isZero() || b.Len() == 0:
 		return db.batchResults(conn, s, conn.SendBatch(ctx, b), -1)
-	case !begins(b) && (db.core.mode == pgx.QueryExecModeCacheStatement || db.core.mode == pgx.QueryExecModeCacheDescribe):
+	case !begins(b):
 		return db.sendBatch(ctx, conn, s, b)
 	default:
 		scoped, at := s.before(b)

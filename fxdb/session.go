@@ -181,7 +181,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 	}
 	var tx pgx.Tx
 	err = s.use(ctx, sc, forTransaction, true, func() (err error) {
-		tx, err = begin(ctx, s.conn, sc, opts)
+		tx, err = s.db.begin(ctx, s.conn, sc, opts)
 		return err
 	})
 	if err != nil {

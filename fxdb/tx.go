@@ -127,7 +127,8 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 
 // BeginTx starts a transaction and holds a connection until its Commit or
 // Rollback. With an identity in ctx the tenant's settings hold for all of it and
-// travel with BEGIN in one round trip (two where opts.BeginQuery is set). Its
+// travel with BEGIN in one round trip (two where opts.BeginQuery is set
+// or the mode is simple_protocol). Its
 // statements need no identity in their contexts; with another tenant's or user's
 // they fail with ErrOtherTenant.
 //
@@ -163,26 +164,35 @@ func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts p
 	if err != nil {
 		return nil, false, err
 	}
-	tx, err := begin(ctx, conn.Conn(), s, opts)
+	begun := false
+	defer func() {
+		if !begun { // it failed, or a tracer panics
+			conn.Release()
+		}
+	}()
+	tx, err := db.begin(ctx, conn.Conn(), s, opts)
 	if err != nil {
 		// A transaction that has only begun did nothing, but BeginQuery may be anything.
 		again = mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx))
-		conn.Release()
 		return nil, again, err
 	}
+	begun = true
 	return db.transaction(conn, s, tx), false, nil
 }
 
-func begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
+func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
 	switch {
 	case s.isZero():
 		return conn.BeginTx(ctx, opts)
-	case opts.BeginQuery != "":
-		// It may be several statements, which a batch can't take.
+	case opts.BeginQuery != "" || db.core.mode == pgx.QueryExecModeSimpleProtocol:
+		// It may be several statements, which a batch can't take; and pgx would write
+		// the identity into the text of a simple batch.
 		if tx, err = conn.BeginTx(ctx, opts); err != nil {
 			return nil, err
 		}
-		_, err = tx.Exec(ctx, s.sql(), s.args()...)
+		b := &pgconn.Batch{}
+		statementsOf(conn, db.core.statements).addScope(b, s, false)
+		err = conn.PgConn().ExecBatch(ctx, b).Close()
 	default:
 		b := &pgx.Batch{}
 		b.BeginTx(opts)
