@@ -55,6 +55,7 @@ type client struct {
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
 	system        atomic.Uint64 // uses outside any tenant
+	reasons       reasons       // of those
 }
 
 // newDB checks the configuration and builds the pool, and those of DB_DEDICATED. It

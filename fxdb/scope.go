@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,6 +84,28 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 	return t
 }
 
+// reasons are those that a client has given for statements outside any tenant, and
+// that were logged.
+type reasons struct {
+	known sync.Map // of string
+	n     atomic.Int64
+}
+
+// maxReasons bounds what a client can make us remember, and log, by reasons that are
+// each another.
+const maxReasons = 100
+
+func (r *reasons) isNew(reason string) bool {
+	if _, ok := r.known.Load(reason); ok || r.n.Load() >= maxReasons {
+		return false
+	}
+	if _, ok := r.known.LoadOrStore(reason, nil); ok {
+		return false
+	}
+	r.n.Add(1)
+	return true
+}
+
 // scopeOf reads the identity in ctx. It fails before anything is sent.
 func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 	text := db.client.scope.Load()
@@ -94,7 +118,9 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 	}
 	if reason, system := tenant.SystemReason(ctx); system {
 		db.client.system.Add(1)
-		db.core.log.Debug("statement outside any tenant", zap.String("client", db.client.name), zap.String("reason", reason))
+		if db.client.reasons.isNew(reason) {
+			db.core.log.Info("statements outside any tenant from now on", zap.String("client", db.client.name), zap.String("reason", reason))
+		}
 	} else if db.client.requireTenant.Load() {
 		return scope{}, ErrTenantRequired
 	}

@@ -1,0 +1,37 @@
+package fxdb_test
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/testkit"
+)
+
+// TestATenantsRowsStream is not parallel: it looks at the process's heap.
+func TestATenantsRowsStream(t *testing.T) {
+	db := notesDB(t, testkit.Config(one))
+	live := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	rows, err := db.Query(as(t, "acme"), "select n, repeat('x', 90) from generate_series(1, 1000000) n")
+	require.NoError(t, err)
+	defer rows.Close()
+	before, most := live(), int64(0)
+	seen, text := 0, ""
+	for rows.Next() {
+		var n int
+		require.NoError(t, rows.Scan(&n, &text))
+		if seen++; seen%200_000 == 0 {
+			most = max(most, live()-before)
+		}
+	}
+	require.NoError(t, rows.Err())
+	require.Equal(t, 1_000_000, seen)
+	require.Less(t, most, int64(16<<20), "100 MB were kept")
+	requireClean(t, db)
+}

@@ -1,0 +1,43 @@
+package fxdb_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+)
+
+func TestWorkOutsideAnyTenantIsCountedAndLoggedOnce(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zapcore.InfoLevel)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t)}, fxdb.WithLogger(zap.New(core)))
+	require.NoError(t, err)
+	defer db.Close(context.WithoutCancel(t.Context()))
+	use := func(db *fxdb.DB, reason string) {
+		_, err := db.Exec(tenant.System(t.Context(), reason), "select 1")
+		require.NoError(t, err)
+	}
+	billing := db.Named("billing")
+	for range 3 {
+		use(billing, "invoices")
+		use(billing, "cleanup")
+		use(db, "cleanup")
+	}
+	var lines []string
+	for _, line := range logs.FilterMessage("statements outside any tenant from now on").All() {
+		fields := line.ContextMap()
+		lines = append(lines, fields["client"].(string)+": "+fields["reason"].(string))
+	}
+	require.Equal(t, []string{"billing: invoices", "billing: cleanup", "app: cleanup"}, lines)
+	counts := make(map[string]uint64)
+	for _, c := range db.Stats().Clients {
+		counts[c.Name] = c.System
+	}
+	require.Equal(t, map[string]uint64{"app": 3, "billing": 6}, counts)
+}
