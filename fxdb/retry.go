@@ -71,21 +71,31 @@ func (db *DB) resendBackoff() retry.Backoff {
 		retry.WithCappedDuration(resendMost, retry.WithJitterPercent(50, retry.NewExponential(resendWait))))
 }
 
+// resendDead is how long another connection is waited for on a dead network, which
+// took five seconds to be noticed: no caller is to be kept much longer than that.
+const resendDead = 500 * time.Millisecond
+
 // resend calls send until it no longer asks for another attempt. Each takes a
-// connection in what is left of the time. lost is why it is needed, and what is
-// returned where no connection is to be had any more.
+// connection in what is left of the time. lost is why it is needed, and is told too
+// where no connection is to be had any more, or ctx ends before.
 func (db *DB) resend(ctx context.Context, lost error, send func(within time.Duration) (again bool, err error)) error {
 	until := time.Now().Add(db.core.cfg.ConnectionTimeout)
-	return retry.Do(ctx, db.resendBackoff(), func(context.Context) error {
-		again, err := send(max(time.Until(until), time.Millisecond))
-		var none *AcquireError
-		switch {
-		case again:
+	err := retry.Do(ctx, db.resendBackoff(), func(context.Context) error {
+		within := time.Until(until)
+		if db.client.monitor.NetworkDead() {
+			within = min(within, resendDead)
+		}
+		again, err := send(max(within, time.Millisecond))
+		if again {
 			lost = err
 			return retry.RetryableError(err)
-		case errors.As(err, &none), errors.Is(err, ErrDraining):
-			return fmt.Errorf("%w; sending it again: %w", lost, err)
 		}
 		return err
 	})
+	var none *AcquireError
+	gaveUp := errors.As(err, &none) || errors.Is(err, ErrDraining) || err != nil && ctx.Err() != nil
+	if gaveUp && !errors.Is(err, lost) {
+		return fmt.Errorf("%w; sending it again: %w", lost, err)
+	}
+	return err
 }

@@ -166,3 +166,15 @@ func TestResendingEndsWithTheTimeForAConnection(t *testing.T) {
 	_, err = db.Exec(ctx, "select $1::text", "never-arrives")
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+func TestAContextThatEndsBetweenAttemptsDoesNotHideTheLoss(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db := w.open(t)
+	w.cutAlways("never-arrives")
+	ctx, cancel := context.WithTimeout(fxdb.Idempotent(as(t, "acme")), time.Second)
+	defer cancel()
+	_, err := db.Exec(ctx, "select $1::text", "never-arrives")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "; sending it again: ")
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,6 +18,8 @@ import (
 // (pgconn's asyncClose), and they end when their socket does.
 type sockets struct {
 	base pgconn.DialFunc
+
+	silent atomic.Int64 // unix ns of the last loss to a network that said nothing
 
 	mu     sync.Mutex
 	open   map[*socket]struct{}
@@ -48,6 +51,32 @@ type socket struct {
 	net.Conn
 	owner  *sockets
 	closed atomic.Bool // by this side
+}
+
+func (c *socket) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	return n, c.told(err)
+}
+
+func (c *socket) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.told(err)
+}
+
+// told remembers that keepalive or the user timeout ended the connection. pgconn
+// takes that for a deadline, reads once more, and says that the stream ended.
+func (c *socket) told(err error) error {
+	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
+		c.owner.silent.Store(time.Now().UnixNano())
+	}
+	return err
+}
+
+// NetworkDead reports whether a connection was lost within the last second because
+// nothing had come through the network for five, and the last look at the server found
+// no answer either: a new connection is not likely to be had.
+func (m *Monitor) NetworkDead() bool {
+	return time.Since(time.Unix(0, m.sockets.silent.Load())) < time.Second && m.probeError() != nil
 }
 
 func (c *socket) Close() error {
