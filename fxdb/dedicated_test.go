@@ -33,6 +33,8 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 	refused(t, l.db.Ping) // its limits hold in its own pool
 	require.Equal(t, 2, clientStats(t, db, "left").Held)
 	require.Equal(t, 2, clientStats(t, db, "app").Held)
+	require.Equal(t, 2, clientStats(t, db, "left").MaxShare)
+	require.EqualValues(t, 1, clientStats(t, db, "left").Refused)
 	var backends int
 	s.Admin(t, func(c *pgx.Conn) {
 		require.NoError(t, c.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'migrating'").Scan(&backends))
@@ -40,6 +42,13 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 	require.Equal(t, 4, backends)
 	releaseLeft()
 	release()
+	for _, handle := range []*fxdb.DB{db, l.db} {
+		_, err := handle.Exec(as(t, "acme"), "select 1")
+		require.NoError(t, err)
+	}
+	tenants := db.Stats().Tenants
+	require.Len(t, tenants, 1)
+	require.EqualValues(t, 2, tenants[0].Acquired, "of both pools")
 
 	require.NoError(t, db.Close(context.Background()))
 	require.ErrorIs(t, l.db.Ping(t.Context()), fxdb.ErrDraining)

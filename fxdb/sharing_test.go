@@ -116,6 +116,19 @@ func TestStatsTellWhatWaitedAndForHowLong(t *testing.T) {
 	require.Equal(t, []fxdb.TenantStats{{Name: "acme", Acquired: 1, Sharing: slow}}, db.Stats().Tenants)
 }
 
+func TestStatsCountTheWaitsForAShare(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, poolOf(1))
+	before := db.Stats()
+	release := holding(t, db, 1)
+	refused(t, db.Ping)
+	refused(t, db.Pool().Ping)
+	release()
+	after := db.Stats()
+	require.GreaterOrEqual(t, after.AcquireWait-before.AcquireWait, 60*time.Millisecond)
+	require.EqualValues(t, 2, after.CanceledAcquires-before.CanceledAcquires)
+}
+
 func TestAReservedConnectionStaysReachable(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, poolOf(3))

@@ -2,7 +2,9 @@ package fxdb
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/agentagency/onepool/admission"
@@ -23,7 +25,7 @@ type Stats struct {
 	Status    lifecycle.Status `json:"status"`
 
 	AcquireCount     int64         `json:"acquire_count"`      // acquires that got a connection, since CreatedAt
-	AcquireWait      time.Duration `json:"acquire_wait_ns"`    // all their waiting together
+	AcquireWait      time.Duration `json:"acquire_wait_ns"`    // for a turn and for a connection, all together
 	CanceledAcquires int64         `json:"canceled_acquires"`  // acquires that gave up
 	Opened           int64         `json:"opened"`             // connections opened
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
@@ -79,6 +81,22 @@ func sharingOf(u admission.Usage) Sharing {
 	}
 }
 
+// and adds what the tenant has and had in one more pool.
+func (t TenantStats) and(in admission.TenantStats) TenantStats {
+	u := sharingOf(in.Usage)
+	return TenantStats{
+		Name: in.Name, Held: t.Held + in.Held, Waiting: t.Waiting + in.Waiting, Acquired: t.Acquired + uint64(in.Granted),
+		Sharing: Sharing{
+			Refused: t.Refused + u.Refused, WouldWait: t.WouldWait + u.WouldWait,
+			Waits: t.Waits + u.Waits, WaitTotal: t.WaitTotal + u.WaitTotal, WaitMax: max(t.WaitMax, u.WaitMax),
+			HoldTotal: t.HoldTotal + u.HoldTotal, HoldMax: max(t.HoldMax, u.HoldMax),
+		},
+	}
+}
+
+// rawPool is the client that uses of the pool itself are counted for.
+const rawPool = "raw pool"
+
 // StatsHandler answers with Stats as JSON, for a mux of the program's own.
 func (db *DB) StatsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -106,16 +124,31 @@ func (db *DB) Stats() Stats {
 			held[h.Client]++
 		}
 	}
-	if a := m.Admission(); a != nil {
-		sharing := a.Stats()
+	tenants := make(map[string]TenantStats)
+	for _, own := range db.core.monitors() {
+		if own.Admission() == nil {
+			continue
+		}
+		sharing := own.Admission().Stats()
 		for _, c := range sharing.Clients {
-			shares[c.Name] = c
+			if own == m { // callers wait there, and the pool sees but those who may have a connection
+				s.AcquireWait += c.WaitTotal
+				if c.Name != rawPool { // whose refusals the pool has counted
+					s.CanceledAcquires += c.GaveUp
+				}
+			}
+			if own == m || c.Name != rawPool {
+				shares[c.Name] = c
+			}
 		}
 		for _, t := range sharing.Tenants {
 			if t.Name != "" { // what was done for none
-				s.Tenants = append(s.Tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
+				tenants[t.Name] = tenants[t.Name].and(t)
 			}
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tenants)) {
+		s.Tenants = append(s.Tenants, tenants[name])
 	}
 	db.core.mu.Lock()
 	defer db.core.mu.Unlock()
