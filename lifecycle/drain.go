@@ -96,6 +96,7 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 		log = zap.NewNop() // a start that failed has said so
 	}
 	m.close()
+	defer m.keepClock()()
 	if m.cfg.Admission != nil {
 		m.cfg.Admission.Close()
 	}
@@ -124,6 +125,26 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 		log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Int("in_use", r.InUse))
 	}
 	return r
+}
+
+// keepClock keeps the clock for the holds that end in the drain, until stop is called:
+// watch has ended.
+func (m *Monitor) keepClock() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var kept sync.WaitGroup
+	kept.Go(func() {
+		tick := time.NewTicker(clockTick)
+		defer tick.Stop()
+		for {
+			m.clock.Store(time.Now().UnixNano())
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); kept.Wait() }
 }
 
 // waitReleased waits until no connection is out, or on its way to somebody who asked
