@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -27,7 +28,7 @@ func BenchmarkTenant(b *testing.B) {
 		goroutines, run int
 	}{
 		{"loopback", 0, 1, 200},
-		{"loopback, 8 goroutines", 0, 8, 50},
+		{"loopback by 8", 0, 8, 50},
 		{"network 1ms", time.Millisecond, 1, 20},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -40,17 +41,19 @@ func BenchmarkTenant(b *testing.B) {
 				alter table notes.notes force row level security;
 				grant select on notes.open to public; analyze notes.open, notes.notes;`)
 			require.NoError(b, err)
-			if c.delay == 0 {
-				w.URL = w.db.Pool().Config().ConnString() // no proxy in between
+			open := func(url string) (*pgxpool.Pool, *fxdb.DB) {
+				cfg, err := pgxpool.ParseConfig(url)
+				require.NoError(b, err)
+				cfg.MaxConns = int32(2 * c.goroutines)                                                            // nobody waits
+				cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: url}).ConnConfig.RuntimeParams // as in pools
+				pool, err := pgxpool.NewWithConfig(b.Context(), cfg)
+				require.NoError(b, err)
+				b.Cleanup(pool.Close)
+				db, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMin: 1, PoolMax: 2 * c.goroutines})
+				require.NoError(b, err)
+				b.Cleanup(func() { _ = db.Close(context.Background()) })
+				return pool, db
 			}
-			cfg, err := pgxpool.ParseConfig(w.URL)
-			require.NoError(b, err)
-			cfg.MaxConns = int32(2 * c.goroutines)                                                              // nobody waits
-			cfg.ConnConfig.RuntimeParams = fxdb.ConnConfig(b, fxdb.Config{URL: w.URL}).ConnConfig.RuntimeParams // as in pools
-			pool, err := pgxpool.NewWithConfig(b.Context(), cfg)
-			require.NoError(b, err)
-			b.Cleanup(pool.Close)
-			db := w.open(b, func(cfg *fxdb.Config) { cfg.PoolMax = 2 * c.goroutines })
 
 			const (
 				set    = "select set_config('app.current_tenant', $1, true)"
@@ -73,56 +76,79 @@ func BenchmarkTenant(b *testing.B) {
 					return err
 				}
 			}
-			ways := []way{
-				{"plain", of(func(_ context.Context, name string, id int, body *string) error {
-					return pool.QueryRow(ctx, "select body from notes.open where tenant_id = $1 and id = $2", name, id).Scan(body)
-				})},
-				{"begin-set-query-commit", of(func(_ context.Context, name string, id int, body *string) error {
-					return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-						if _, err := tx.Exec(ctx, set, name); err != nil {
-							return err
+			ways := func(pool *pgxpool.Pool, db *fxdb.DB) []way {
+				return []way{
+					{"plain", of(func(_ context.Context, name string, id int, body *string) error {
+						return pool.QueryRow(ctx, "select body from notes.open where tenant_id = $1 and id = $2", name, id).Scan(body)
+					})},
+					{"begin-set-query-commit", of(func(_ context.Context, name string, id int, body *string) error {
+						return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+							if _, err := tx.Exec(ctx, set, name); err != nil {
+								return err
+							}
+							return tx.QueryRow(ctx, scoped, id).Scan(body)
+						})
+					})},
+					{"session", of(func(_ context.Context, name string, id int, body *string) error {
+						return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+							if _, err := conn.Exec(ctx, "select set_config('app.current_tenant', $1, false)", name); err != nil {
+								return err
+							}
+							return conn.QueryRow(ctx, scoped, id).Scan(body)
+						})
+					})},
+					{"pgx.Batch", of(func(_ context.Context, name string, id int, body *string) error {
+						batch := &pgx.Batch{}
+						batch.Queue(set, name)
+						batch.Queue(scoped, id)
+						br := pool.SendBatch(ctx, batch)
+						_, err := br.Exec()
+						if err == nil {
+							err = br.QueryRow().Scan(body)
 						}
-						return tx.QueryRow(ctx, scoped, id).Scan(body)
-					})
-				})},
-				{"session", of(func(_ context.Context, name string, id int, body *string) error {
-					return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-						if _, err := conn.Exec(ctx, "select set_config('app.current_tenant', $1, false)", name); err != nil {
-							return err
+						if closeErr := br.Close(); err == nil {
+							err = closeErr
 						}
-						return conn.QueryRow(ctx, scoped, id).Scan(body)
-					})
-				})},
-				{"pgx.Batch", of(func(_ context.Context, name string, id int, body *string) error {
-					batch := &pgx.Batch{}
-					batch.Queue(set, name)
-					batch.Queue(scoped, id)
-					br := pool.SendBatch(ctx, batch)
-					_, err := br.Exec()
-					if err == nil {
-						err = br.QueryRow().Scan(body)
-					}
-					if closeErr := br.Close(); err == nil {
-						err = closeErr
-					}
-					return err
-				})},
-				{"onepool", of(func(tenant context.Context, _ string, id int, body *string) error {
-					return db.QueryRow(tenant, scoped, id).Scan(body)
-				})},
+						return err
+					})},
+					{"pgconn", of(func(_ context.Context, name string, id int, body *string) error {
+						return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+							first, err := conn.Conn().Prepare(ctx, "set", set) // pgx knows it the second time
+							if err != nil {
+								return err
+							}
+							second, err := conn.Conn().Prepare(ctx, "read", scoped)
+							if err != nil {
+								return err
+							}
+							batch := &pgconn.Batch{}
+							batch.ExecStatement(first, [][]byte{[]byte(name)}, nil, nil)
+							batch.ExecStatement(second, [][]byte{strconv.AppendInt(nil, int64(id), 10)}, nil, nil)
+							results, err := conn.Conn().PgConn().ExecBatch(ctx, batch).ReadAll()
+							if err == nil {
+								*body = string(results[1].Rows[0][0])
+							}
+							return err
+						})
+					})},
+					{"onepool", of(func(tenant context.Context, _ string, id int, body *string) error {
+						return db.QueryRow(tenant, scoped, id).Scan(body)
+					})},
+				}
 			}
-			flights := make([]float64, len(ways))
-			for i, way := range ways {
+			flights := make(map[string]int64)
+			counted := ways(open(w.URL))
+			for _, way := range counted {
 				require.NoError(b, way.do(), way.name)
-				if c.delay > 0 {
-					flights[i] = float64(w.during(b, way.do))
-				}
+				flights[way.name] = w.during(b, way.do)
 			}
-			compare(b, c.goroutines, c.run, ways...)
-			if c.delay > 0 {
-				for i, way := range ways {
-					b.ReportMetric(flights[i], way.name+"-flights")
-				}
+			require.EqualValues(b, 1, flights["onepool"])
+			if c.delay == 0 {
+				counted = ways(open(w.db.Pool().Config().ConnString())) // no proxy in between
+			}
+			compare(b, c.goroutines, c.run, counted...)
+			for name, n := range flights {
+				b.ReportMetric(float64(n), name+"-flights")
 			}
 		})
 	}
