@@ -1,25 +1,128 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
+	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
+// house is the application with all five clients on one pool, and what it logged.
+type house struct {
+	clients
+	app  *fxtest.App
+	db   *fxdb.DB
+	logs *observer.ObservedLogs
+}
+
+func newHouse(t testing.TB, opts ...fx.Option) *house {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	h := &house{logs: logs}
+	h.app = fxtest.New(t, agency, fx.NopLogger, fx.Supply(zap.New(core)), fx.Populate(&h.db),
+		fx.Invoke(func(c clients) { h.clients = c }), fx.Options(opts...))
+	h.app.RequireStart()
+	t.Cleanup(h.app.RequireStop)
+	return h
+}
+
+// staff are two tenants of different size, each with that many tasks.
+func staff(t testing.TB, tasks int) []actor {
+	t.Helper()
+	books, err := library()
+	require.NoError(t, err)
+	return []actor{{"acme", "acme", 2, tasks, books[:3]}, {"globex", "globex", 1, tasks / 2, books[:2]}}
+}
+
+// fill has two tenants work with all clients, until every table has rows of both.
+func (h *house) fill(t testing.TB) {
+	t.Helper()
+	actors := staff(t, 20)
+	require.NoError(t, play(t.Context(), io.Discard, h.clients, actors))
+	for _, a := range actors {
+		a.finishFilling(t, h.clients)
+	}
+}
+
+// tenantTables are the tables that have tenants' rows, as the catalog knows them.
+func (h *house) tenantTables(t testing.TB) []string {
+	t.Helper()
+	rows, err := testkit.Owner(t, h.db).Query(t.Context(), `
+		select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
+		where c.relkind = 'r' and a.attname = 'tenant_id' order by 1`)
+	require.NoError(t, err)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Greater(t, len(tables), len(roots))
+	return tables
+}
+
+func asTenant(ctx context.Context, name string) context.Context {
+	return tenant.NewContext(ctx, tenant.Identity{Tenant: name})
+}
+
+// calls are calls of each client, by its name in the pool.
+type calls map[string]func(ctx context.Context) error
+
+// roots are the tables in which writes make a row each.
+var roots = map[string]string{
+	"agentregistry": "registry.agents", "knowledge": "knowledge.queries", "webnavigator": "web.contents",
+	"verification": "verification.requests", "orchestrator": "orchestrator.tasks",
+}
+
+// writes makes a new row with each client.
+func (c clients) writes(id string) calls {
+	return calls{
+		"agentregistry": func(ctx context.Context) error {
+			return c.Agents.Register(ctx, agentregistry.Agent{ID: id, Name: id, ModelFamily: "x", MaxConcurrentTasks: 1})
+		},
+		"knowledge": func(ctx context.Context) error {
+			_, err := c.Knowledge.StoreQuery(ctx, knowledge.Query{ID: id, Text: id, Type: knowledge.Factual, MaxResults: 1, Timeout: time.Second, RequesterID: id, Priority: 1})
+			return err
+		},
+		"webnavigator": func(ctx context.Context) error {
+			_, _, err := c.Web.StoreContent(ctx, webnavigator.Content{URL: "https://example.org/" + id, Title: id, Text: id})
+			return err
+		},
+		"verification": func(ctx context.Context) error {
+			return c.Verification.SaveRequest(ctx, verification.Request{ID: id, Content: id, Types: []verification.MethodType{verification.CrossReference}})
+		},
+		"orchestrator": func(ctx context.Context) error {
+			return c.Orchestrator.Enqueue(ctx, orchestrator.Task{ID: id, Type: orchestrator.General, Description: id})
+		},
+	}
+}
+
+// reads reads with each client.
+func (c clients) reads() calls {
+	return calls{
+		"agentregistry": func(ctx context.Context) error { _, err := c.Agents.Stats(ctx); return err },
+		"knowledge":     func(ctx context.Context) error { _, err := c.Knowledge.EntryStats(ctx, shelf, "document"); return err },
+		"webnavigator":  func(ctx context.Context) error { _, err := c.Web.CacheStats(ctx); return err },
+		"verification":  func(ctx context.Context) error { _, err := c.Verification.Pending(ctx, 10); return err },
+		"orchestrator":  func(ctx context.Context) error { _, err := c.Orchestrator.Stats(ctx); return err },
+	}
+}
+
 // finishFilling writes, as the actor, to the tables that the demo leaves empty.
-func (a actor) finishFilling(t *testing.T, c clients) {
+func (a actor) finishFilling(t testing.TB, c clients) {
 	t.Helper()
 	ctx, url := a.context(t.Context()), a.library[0].url()
 
@@ -49,23 +152,83 @@ func (a actor) finishFilling(t *testing.T, c clients) {
 	require.True(t, found)
 }
 
-// Two tenants work with all clients. Then every table that the catalog knows has rows
-// of both, and none lets one reach the other's, or nobody any.
-func TestNoTableOfTheAgencyLetsTenantsReachEachOther(t *testing.T) {
+// Every policy is made to fail where there is no tenant, in place of hiding the rows:
+// then no statement of any client can have been without one.
+func TestInvariantI2EveryStatementOfEveryClientHasItsTenantSet(t *testing.T) {
 	t.Parallel()
-	var c clients
-	var db *fxdb.DB
-	app := fxtest.New(t, agency, testkit.Swap(t), fx.NopLogger, fx.Supply(zap.NewNop()), fx.Populate(&db), fx.Invoke(func(got clients) { c = got }))
-	app.RequireStart()
-	defer app.RequireStop()
-	books, err := library()
+	h := newHouse(t, testkit.Swap(t))
+	owner := testkit.Owner(t, h.db)
+	_, err := owner.Exec(t.Context(), `
+create schema trap;
+grant usage on schema trap to public;
+create function trap.tenant() returns text language plpgsql stable as $$
+begin
+    if coalesce(current_setting('app.current_tenant', true), '') = '' then
+        raise exception 'trapped: %', current_query();
+    end if;
+    return current_setting('app.current_tenant');
+end $$;
+do $$
+declare p record;
+begin
+    for p in select * from pg_policies where concat(qual, with_check) like '%app.current_tenant%' loop
+        execute format('alter policy %I on %I.%I', p.policyname, p.schemaname, p.tablename)
+            || case when p.qual is null then '' else ' using (tenant_id = trap.tenant())' end
+            || case when p.with_check is null then '' else ' with check (tenant_id = trap.tenant())' end;
+    end loop;
+end $$`)
 	require.NoError(t, err)
-	actors := []actor{{"acme", "acme", 2, 20, books[:3]}, {"globex", "globex", 1, 10, books[:2]}}
-	require.NoError(t, play(t.Context(), io.Discard, c, actors))
-	for _, a := range actors {
-		a.finishFilling(t, c)
+
+	h.fill(t)
+	for name, read := range h.reads() {
+		require.NoError(t, read(asTenant(t.Context(), "acme")), name)
 	}
+	for _, e := range h.logs.All() {
+		require.NotContains(t, e.ContextMap(), "trapped", e.Message)
+	}
+	// The trap is at every table of tenants, and it works.
+	for _, table := range h.tenantTables(t) {
+		_, err := h.db.Exec(t.Context(), "select from "+table)
+		require.ErrorContains(t, err, "trapped: ", table)
+	}
+}
+
+func TestInvariantI3WithoutATenantNothingIsReadOrWritten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, testkit.Swap(t))
+	h.fill(t)
+	for _, all := range []calls{h.reads(), h.writes("nobody's")} {
+		for name, call := range all {
+			require.ErrorIs(t, call(t.Context()), fxdb.ErrTenantRequired, name)
+		}
+	}
+	// Nor where somebody says that the work belongs to no tenant, or goes around the clients.
+	ctx := tenant.System(t.Context(), "invariants")
+	for name, call := range h.writes("nobody's") {
+		require.Error(t, call(ctx), name)
+	}
+	for _, table := range h.tenantTables(t) {
+		for _, sql := range []string{"delete from " + table, "update " + table + " set tenant_id = tenant_id"} {
+			tag, err := h.db.Exec(t.Context(), sql)
+			require.NoError(t, err, sql)
+			require.Zero(t, tag.RowsAffected(), sql)
+		}
+		var rows int
+		require.NoError(t, h.db.QueryRow(t.Context(), "select count(*) from "+table).Scan(&rows))
+		require.Zero(t, rows, table)
+		require.NoError(t, h.db.QueryRow(asTenant(t.Context(), "acme"), "select count(*) from "+table).Scan(&rows))
+		require.Positive(t, rows, table)
+	}
+}
+
+// Raw statements without any condition stand for a client that forgot its own. Every
+// table that the catalog knows has rows of two tenants, and none lets one reach the
+// other's, or nobody any.
+func TestInvariantI4TheDatabaseKeepsTenantsApart(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, testkit.Swap(t))
+	h.fill(t)
 	// One of each client's, so that none is missing from the catalog unnoticed.
-	require.Subset(t, testkit.RequireIsolation(t, db),
+	require.Subset(t, testkit.RequireIsolation(t, h.db),
 		[]string{"registry.agents", "knowledge.entries", "web.contents", "verification.results", "orchestrator.tasks"})
 }
