@@ -15,7 +15,20 @@ func (m *Monitor) forgetHijacked(held []*slot) []*slot {
 			closed++
 		}
 	}
-	if closed == 0 || int(m.pool.Stat().AcquiredConns()) > len(held)-closed {
+	if closed == 0 {
+		return held
+	}
+	uses := make([]int64, len(held))
+	for i, s := range held {
+		uses[i] = s.use()
+	}
+	places := int(m.pool.Stat().AcquiredConns())
+	for i, s := range held {
+		if uses[i] == 0 || s.use() != uses[i] {
+			return held // not all were held at the moment of the count, which proves nothing then
+		}
+	}
+	if places > len(held)-closed {
 		return held
 	}
 	return slices.DeleteFunc(held, func(s *slot) bool {
@@ -26,6 +39,16 @@ func (m *Monitor) forgetHijacked(held []*slot) []*slot {
 		}
 		return false
 	})
+}
+
+// use tells one holding of the connection from the others. It is 0 while nobody holds it.
+func (s *slot) use() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held {
+		return 0
+	}
+	return s.uses
 }
 
 // closed reports whether this side has closed the connection's socket.

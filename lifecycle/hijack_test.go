@@ -2,6 +2,8 @@ package lifecycle_test
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +33,57 @@ func TestAHijackedConnectionThatIsClosedIsForgotten(t *testing.T) {
 		require.NoError(t, conn.Hijack().Close(t.Context()))
 	}
 	require.Empty(t, m.Holders())
+}
+
+func TestAHijackedConnectionIsForgottenWhereNobodyLooksForLeaks(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	var a *admission.Controller
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+		var err error
+		c.Pool.MaxConns, c.LeakThreshold = 3, -1
+		a, err = admission.New(admission.Config{Capacity: 3})
+		require.NoError(t, err)
+		c.Admission = a
+	})
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Pool().Acquire(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.Hijack().Close(t.Context()))
+	require.Eventually(t, func() bool { return a.Stats().Free == 3 }, 10*time.Second, 10*time.Millisecond, "its permit is lost")
+}
+
+// TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo looks while the pool's count
+// and the holders change.
+func TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Pool.MaxConns = 20 })
+	require.NoError(t, m.Start(t.Context()))
+	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "broken"})
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), "select pg_terminate_backend(pg_backend_pid())")
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return channelClosed(conn.Conn().PgConn().CleanupDone()) }, time.Minute, time.Millisecond)
+	ctx, stop := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for range 19 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				if c, err := m.Acquire(ctx, lifecycle.Request{Client: "other"}); err == nil {
+					c.Release()
+				}
+			}
+		})
+	}
+	found := true
+	for n := 0; n < 3000 && found; n++ {
+		found = slices.ContainsFunc(m.Holders(), func(h lifecycle.Holder) bool { return h.Client == "broken" })
+	}
+	stop()
+	others.Wait()
+	require.True(t, found, "it was taken for one that was hijacked")
 }
 
 func TestAConnectionThatBrokeIsStillItsHolders(t *testing.T) {

@@ -76,6 +76,7 @@ type slot struct {
 
 	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held    bool
+	uses    int64 // how often it was held
 	client  string
 	tenant  string
 	pcs     [8]uintptr
@@ -132,6 +133,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	}
 	s.mu.Lock()
 	s.held = true
+	s.uses++
 	s.client, s.tenant = a.request.Client, a.request.Tenant
 	if a.permit {
 		s.share, a.permit = a.request.Share, false

@@ -41,6 +41,9 @@ func (m *Monitor) watch(ctx context.Context) {
 				swept = now
 				m.pressure.mark(m.acquires.Load())
 				m.sweep()
+				if threshold < 0 && m.held.Load() > 0 {
+					m.heldSlots() // for those that were hijacked
+				}
 			}
 			if threshold < 0 || m.held.Load() == 0 {
 				continue
