@@ -149,9 +149,12 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	}
 	if a.request.Transaction && m.remembersTransaction() {
 		s.goroutine, s.done = goroutineID(), a.Context.Done()
-		m.remembered.Add(1)
 	}
+	remembered := s.goroutine != 0
 	s.mu.Unlock()
+	if remembered {
+		m.remember(s)
+	}
 	a.leavePool()
 	m.held.Add(1)
 }
@@ -167,14 +170,17 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	held := time.Duration(m.clock.Load() - s.since) // by a tick too long or too short, but right in the sum
 	share, tenant := s.share, s.tenant
 	s.share = nil
-	if was && s.goroutine != 0 {
+	remembered := was && s.goroutine != 0
+	if remembered {
 		s.goroutine, s.done = 0, nil
-		m.remembered.Add(-1)
 	}
 	s.held = false
 	s.mu.Unlock()
 	if !was {
 		return
+	}
+	if remembered {
+		m.forget(s)
 	}
 	if !exactly.IsZero() {
 		held = time.Since(exactly)

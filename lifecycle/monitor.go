@@ -156,9 +156,11 @@ type Monitor struct {
 	lifetime lifetime
 	retired  atomic.Int64
 
-	transactions atomic.Uint64 // acquires for one, for nestedSample
-	remembered   atomic.Int64  // transactions out whose goroutine is known
-	nestedTold   sync.Map      // clients that a nested acquire was logged of
+	transactions    atomic.Uint64 // acquires for one, for nestedSample
+	remembered      atomic.Int64  // transactions out whose goroutine is known
+	rememberedMu    sync.RWMutex  // taken before a slot's mutex
+	rememberedSlots []*slot       // those
+	nestedTold      sync.Map      // clients that a nested acquire was logged of
 
 	observersMu sync.Mutex
 	observers   atomic.Pointer[[]*Observer] // nil: nobody

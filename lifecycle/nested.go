@@ -37,27 +37,45 @@ func (m *Monitor) remembersTransaction() bool {
 }
 
 // nestedIn finds the transaction of this goroutine that holds a connection. Where
-// same is set, only transactions whose context has that Done channel count.
+// same is set, only transactions whose context has that Done channel count. Usually
+// there is none, which costs no allocation.
 func (m *Monitor) nestedIn(same <-chan struct{}) *slot {
-	held := m.heldSlots()
-	held = slices.DeleteFunc(held, func(s *slot) bool {
+	m.rememberedMu.RLock()
+	defer m.rememberedMu.RUnlock()
+	var id uint64
+	for _, s := range m.rememberedSlots {
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.goroutine == 0 || same != nil && s.done != same
-	})
-	if len(held) == 0 {
-		return nil
-	}
-	id := goroutineID()
-	for _, s := range held {
-		s.mu.Lock()
-		own := s.held && s.goroutine == id
+		goroutine := s.goroutine
+		maybe := goroutine != 0 && (same == nil || s.done == same)
 		s.mu.Unlock()
-		if own {
+		if !maybe {
+			continue
+		}
+		if id == 0 {
+			id = goroutineID()
+		}
+		if goroutine == id {
 			return s
 		}
 	}
 	return nil
+}
+
+// remember notes that s is held by a transaction whose goroutine is known.
+func (m *Monitor) remember(s *slot) {
+	m.rememberedMu.Lock()
+	m.rememberedSlots = append(m.rememberedSlots, s)
+	m.rememberedMu.Unlock()
+	m.remembered.Add(1)
+}
+
+func (m *Monitor) forget(s *slot) {
+	m.rememberedMu.Lock()
+	if i := slices.Index(m.rememberedSlots, s); i >= 0 {
+		m.rememberedSlots = slices.Delete(m.rememberedSlots, i, i+1)
+	}
+	m.rememberedMu.Unlock()
+	m.remembered.Add(-1)
 }
 
 // refuseNested is called before an acquire.
