@@ -93,6 +93,20 @@ func TestANestedAcquireIsWarnedOfOnceAClient(t *testing.T) {
 	require.Equal(t, "app", nested().All()[0].ContextMap()["client"])
 }
 
+func TestANestedAcquireThatCanNeverBeGrantedFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	db, _ := openNested(t, "", func(c *fxdb.Config) { c.ConnectionTimeout = time.Hour })
+	alone := db.Named("alone", fxdb.MaxShare(1))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := alone.InTx(ctx, pgx.TxOptions{}, func(pgx.Tx) error { return alone.Ping(ctx) }) // the first one is in the sample
+	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "alone")
+	require.NoError(t, alone.Ping(ctx))
+	requirePermitsBack(t, db)
+}
+
 func TestADeadlockOfTransactionsSaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	db, _ := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })

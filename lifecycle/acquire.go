@@ -195,6 +195,8 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		return ErrDraining
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted
+	case errors.Is(err, ErrNestedAcquire):
+		return err
 	case a.Err() == nil && m.Draining():
 		return ErrDraining // it was past the gate, and found pgxpool closed
 	case a.Err() == nil:

@@ -130,6 +130,9 @@ func (a *acquisition) admit() error {
 	if !share.TryAcquire(a.request.Tenant) {
 		a.began, a.kept = time.Now(), a.limit()
 		a.startWaiting()
+		if a.refused = a.refuseHopeless(); a.refused != nil {
+			return a.refused
+		}
 		if !a.enterQueue() {
 			a.refused = ErrQueueFull
 			return a.refused

@@ -24,7 +24,7 @@ type NestedMode string
 // it where it has to wait or comes with the same context.
 const (
 	NestedOff    NestedMode = "off"
-	NestedWarn   NestedMode = "warn"   // log it, once for each client
+	NestedWarn   NestedMode = "warn"   // log it, once for each client, and fail it where MaxShare(1) means that it can't ever be served
 	NestedStrict NestedMode = "strict" // fail it with ErrNestedAcquire, every time: for tests
 )
 
@@ -111,6 +111,25 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction holds one; a full pool deadlocks by this",
 			append([]zap.Field{zap.String("asked_by", a.request.Client)}, holderFields(s.holder())...)...)
 	}
+}
+
+// refuseHopeless fails a nested acquire that would wait for a permit which only its own
+// goroutine's transaction can give back.
+func (a *acquisition) refuseHopeless() error {
+	if !a.nested || a.request.Share.Limits().Max != 1 {
+		return nil
+	}
+	s := a.m.nestedIn(nil)
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	own := s.held && s.share == a.request.Share
+	s.mu.Unlock()
+	if !own {
+		return nil
+	}
+	return fmt.Errorf("%w (it is held by %s, and its MaxShare is 1)", ErrNestedAcquire, s.holder())
 }
 
 // goroutineID is the number in the first line of the goroutine's trace,
