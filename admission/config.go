@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// DefaultHeadroom is how many permits are kept for clients that hold none, where
-// Config does not say.
+// DefaultHeadroom is how many permits at most are kept for clients that hold none,
+// where Config does not say.
 const DefaultHeadroom = 2
 
 // headroomPart makes it at most a quarter of the capacity.

@@ -82,12 +82,16 @@ func TestHeadroomIsAtMostAQuarter(t *testing.T) {
 		{1, 0, 0}, {2, 0, 0}, {3, 0, 0}, {4, 0, 1}, {7, 0, 1}, {8, 0, 2}, {20, 0, 2}, {20, -1, 0}, {20, 1, 1}, {20, 4, 4}, {8, 4, 2},
 	} {
 		ctl := newController(t, admission.Config{Capacity: tt.capacity, Headroom: tt.headroom})
-		for i := range 6 { // active, and hold nothing
-			c := ctl.Client(fmt.Sprint("quiet", i))
-			require.True(t, c.TryAcquire(""))
-			c.Release("", 0)
-		}
 		busy, got := ctl.Client("busy"), 0
+		for range tt.capacity {
+			require.True(t, busy.TryAcquire(""))
+		}
+		for i := range 36 { // active, hold nothing, and find nothing again and again
+			require.False(t, ctl.Client(fmt.Sprint("quiet", i%6)).TryAcquire(""))
+		}
+		for range tt.capacity {
+			busy.Release("", 0)
+		}
 		for busy.TryAcquire("") {
 			got++
 		}

@@ -21,9 +21,10 @@ type Controller struct {
 	dryRun bool
 	closed bool
 
-	free      int // permits that nobody holds; negative after Capacity shrank, and in a dry run
-	unmet     int // permits that clients have reserved and do not hold
-	headroom  int // in permits
+	free     int // permits that nobody holds; negative after Capacity shrank, and in a dry run
+	unmet    int // permits that clients have reserved and do not hold
+	headroom int // in permits, at most
+	demand
 	tenantMax int // in permits; 0: no limit
 
 	clients  []*Client
@@ -47,6 +48,8 @@ type tuning struct {
 	activeTicks int64 // see activeTicks
 	part        int   // the headroom is at most one part of so many
 	headStart   int64 // see headStart
+	lateInRow   int   // see lateInRow
+	readyInRow  int   // see readyInRow
 }
 
 // New returns a Controller for cfg, or an *InvalidError that names the field that
@@ -61,7 +64,8 @@ func New(cfg Config) (*Controller, error) {
 	a := &Controller{
 		cfg: cfg, dryRun: cfg.DryRun, free: cfg.Capacity,
 		byName: map[string]*Client{}, tenants: tenants{byName: map[string]*tenant{}},
-		tuning: tuning{patience, activeTicks, headroomPart, headStart},
+		tuning: tuning{patience, activeTicks, headroomPart, headStart, lateInRow, readyInRow},
+		demand: demand{level: 1},
 	}
 	a.waiters.New = func() any {
 		w := &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}

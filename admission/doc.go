@@ -30,9 +30,11 @@
 //
 // Long queries of one client would make the others wait for the end of one of them,
 // fair or not. So while other clients are active, which is while they wait or have
-// used the pool in about the last 400 ms, and hold nothing, up to two permits stay
-// free for their next request: one for each such client. With nobody else active
-// there is no headroom. It is never more than a quarter of the capacity, rounded
+// used the pool in about the last 400 ms, and hold nothing, a permit stays free for
+// their next request. One is enough for short statements. When six requests in a row
+// of clients that hold nothing found no permit it is one more, up to two but no more
+// than there are such clients; when 64 in a row found one it is one less again. With
+// nobody else active there is no headroom. It is never more than a quarter of the capacity, rounded
 // down: with a capacity of 1 to 3 there is none, as it would cost the busy client a
 // third or more of the pool, from 4 on it is one, from 8 on two. Without headroom a
 // client that holds nothing is still the first to get what is released.

@@ -17,7 +17,7 @@ type world struct {
 }
 
 // quick keeps the number of states small. part lets a small capacity have headroom.
-var quick = tuning{patience: 1, activeTicks: 1, part: 1, headStart: 1}
+var quick = tuning{patience: 1, activeTicks: 1, part: 1, headStart: 1, lateInRow: 1, readyInRow: 1}
 
 // TestEveryReachableState goes through all orders in which clients can ask, give up,
 // release, let time pass and have their limits changed, until no new state is found.

@@ -53,16 +53,16 @@ func (m *model) keptForever() int {
 			n++
 		}
 	}
-	return min(n, m.headroom)
+	return min(n, m.headroom, m.most)
 }
 
 // books compares everything with the spec, and the structures with each other.
 func (m *model) books() error {
 	a := m.ctl
 	if a.free != m.free() || a.unmet != m.unmet() || a.kept() != m.kept() || a.waiting != len(m.queue) ||
-		a.tenantMax != m.tenantMax || a.headroom != m.headroom {
-		return fmt.Errorf("free %d %d, unmet %d %d, kept %d %d, waiting %d %d, tenantMax %d %d, headroom %d %d", a.free, m.free(),
-			a.unmet, m.unmet(), a.kept(), m.kept(), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom)
+		a.tenantMax != m.tenantMax || a.headroom != m.headroom || a.level != m.most {
+		return fmt.Errorf("free %d %d, unmet %d %d, kept %d %d, waiting %d %d, tenantMax %d %d, headroom %d %d, most %d %d", a.free, m.free(),
+			a.unmet, m.unmet(), a.kept(), m.kept(), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.level, m.most)
 	}
 	for i, c := range m.clients {
 		if c.held != m.heldBy(i) {

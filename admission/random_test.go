@@ -115,10 +115,11 @@ func follow(m *model, waits map[int]*waited, before []specWaiter, out []permit, 
 }
 
 func randomSetup(r *rand.Rand) setup {
-	u := setup{capacity: 1 + r.IntN(12), tenants: r.IntN(4), tuning: tuning{patience, activeTicks, headroomPart, headStart}}
+	u := setup{capacity: 1 + r.IntN(12), tenants: r.IntN(4), tuning: tuning{patience, activeTicks, headroomPart, headStart, lateInRow, readyInRow}}
 	if r.IntN(2) == 0 {
 		u.tuning = quick
 		u.patience = 1 + r.IntN(3)
+		u.lateInRow, u.readyInRow = 1+r.IntN(3), 1+r.IntN(3)
 	}
 	u.headroom = headroom(r.IntN(4)-1, u.capacity, u.part)
 	if u.tenants > 0 && r.IntN(4) > 0 {

@@ -16,12 +16,19 @@ func (a *Controller) admit(c *Client, t *tenant) bool {
 	if c.held > 0 && a.free <= a.unmet+a.headroom {
 		kept = a.kept()
 	}
+	without := c.held == 0 && c.limits.Reserve == 0
 	if !a.fits(c, kept) || a.full(t, nil) || a.front(c) != nil {
 		if !a.dryRun {
+			if without && a.free <= a.unmet {
+				a.asked(false)
+			}
 			return false
 		}
 		c.wouldWait++
 		t.wouldWait++
+	}
+	if without {
+		a.asked(true)
 	}
 	a.overtake(c, turnAt(a.arrivals+1)) // nobody else's turn has come
 	a.take(c, t)
@@ -41,22 +48,6 @@ func (a *Controller) fits(c *Client, kept int) bool {
 	default:
 		return a.free > a.unmet+kept
 	}
-}
-
-// kept is how many permits the headroom is at this moment: one for each active
-// client that holds nothing and has no reserve to live on. One that waits for tenants at
-// their limit alone could not take it.
-func (a *Controller) kept() int {
-	n := 0
-	for _, c := range a.clients {
-		if n == a.headroom {
-			break
-		}
-		if c.held == 0 && c.limits.Reserve == 0 && (a.recent(c) || a.front(c) != nil) {
-			n++
-		}
-	}
-	return n
 }
 
 // full reports whether t may hold no more through ln; nil is a caller who does not wait

@@ -12,13 +12,15 @@ type spec struct {
 	capacity, headroom, tenantMax int
 	share                         float64 // that tenantMax comes from
 	tuning
-	limits []Limits
-	held   [][]int // by client and tenant; tenant 0 is none
-	age    []int64 // ticks since the last use; clipped where it no longer matters
-	queue  []specWaiter
-	asked  int
-	turn   [][]int // by client and tenant: the lowest is next
-	turns  int
+	most        int // the headroom is at most so much, whatever headroom allows
+	late, ready int // requests in a row of those who hold nothing, that found none or one
+	limits      []Limits
+	held        [][]int // by client and tenant; tenant 0 is none
+	age         []int64 // ticks since the last use; clipped where it no longer matters
+	queue       []specWaiter
+	asked       int
+	turn        [][]int // by client and tenant: the lowest is next
+	turns       int
 
 	// One waiter may be watched: how many rounds has it waited? A round is over when
 	// every permit that was held at its beginning has come back.
@@ -35,7 +37,7 @@ type specWaiter struct {
 }
 
 func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tuning) *spec {
-	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, limits: slices.Clone(limits)}
+	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, most: 1, limits: slices.Clone(limits)}
 	s.share = float64(tenantMax) / float64(capacity)
 	for range limits {
 		s.held = append(s.held, make([]int, tenants+1))
@@ -98,7 +100,24 @@ func (s *spec) kept() (n int) {
 			n++
 		}
 	}
-	return min(n, s.headroom)
+	return min(n, s.headroom, s.most)
+}
+
+// asks reports whether a request of c says what those who hold nothing need.
+func (s *spec) asks(c int) bool { return s.heldBy(c) == 0 && s.limits[c].Reserve == 0 }
+
+func (s *spec) found() {
+	s.late = 0
+	if s.ready++; s.ready == s.readyInRow {
+		s.ready, s.most = 0, max(1, s.most-1)
+	}
+}
+
+func (s *spec) foundNone() {
+	s.ready = 0
+	if s.late++; s.late == s.lateInRow {
+		s.late, s.most = 0, max(1, min(s.headroom, s.most+1))
+	}
 }
 
 func (s *spec) clientMay(c int) bool {
@@ -196,8 +215,14 @@ func (s *spec) dispatch() {
 // ask returns whether the permit is given at once; else it waits, if it is to.
 func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if s.clientMay(c) && s.tenantMay(t, len(s.queue)) && s.candidate(c) < 0 {
+		if s.asks(c) {
+			s.found()
+		}
 		s.take(c, t, 2*(s.turns+1))
 		return true
+	}
+	if s.asks(c) && s.free() <= s.unmet() {
+		s.foundNone()
 	}
 	if !wait {
 		s.age[c] = 0
@@ -251,6 +276,11 @@ func (s *spec) key() string {
 	put := func(n int) { b = binary.AppendUvarint(b, uint64(n+1)) }
 	put(s.capacity)
 	put(s.tenantMax)
+	put(s.most)
+	if s.most > 1 { // it could not be less
+		put(s.ready)
+	}
+	put(s.late)
 	for c := range s.held {
 		put(s.limits[c].Max<<8 | s.limits[c].Reserve<<4 | s.limits[c].Weight)
 		for t := range s.held[c] {

@@ -1,0 +1,48 @@
+package admission
+
+// The headroom is one permit at first. After lateInRow requests in a row of somebody
+// who holds nothing that found none it is one more; after readyInRow that found one it
+// is one less. One permit is enough for short statements that seldom meet; while it
+// is not, most requests find it in use.
+const (
+	lateInRow  = 6
+	readyInRow = 64
+)
+
+// demand is what those who hold nothing lately needed.
+type demand struct {
+	level int // permits the headroom may be, where Config.Headroom allows it
+	inRow int // requests in a row that found a permit; negative: that did not
+}
+
+// most is how many permits are kept at most at this moment.
+func (a *Controller) most() int { return min(a.headroom, a.level) }
+
+// asked notes whether there was a permit for somebody who holds nothing.
+func (a *Controller) asked(ready bool) {
+	if ready {
+		if a.inRow = max(0, a.inRow) + 1; a.inRow >= a.readyInRow {
+			a.inRow, a.level = 0, max(1, a.level-1)
+		}
+		return
+	}
+	if a.inRow = min(0, a.inRow) - 1; a.inRow <= -a.lateInRow {
+		a.inRow, a.level = 0, max(1, min(a.headroom, a.level+1))
+	}
+}
+
+// kept is how many permits the headroom is at this moment: one for each active
+// client that holds nothing and has no reserve to live on. One that waits for tenants at
+// their limit alone could not take it.
+func (a *Controller) kept() int {
+	n, most := 0, a.most()
+	for _, c := range a.clients {
+		if n == most {
+			break
+		}
+		if c.held == 0 && c.limits.Reserve == 0 && (a.recent(c) || a.front(c) != nil) {
+			n++
+		}
+	}
+	return n
+}
