@@ -22,8 +22,16 @@ import (
 type Option func(*options)
 
 type options struct {
-	sources []migrate.Source
-	config  []func(*fxdb.Config)
+	extensions []string
+	sources    []migrate.Source
+	config     []func(*fxdb.Config)
+}
+
+// Extension has the server's administrator create an extension before the
+// migrations are applied, in the schema public: for one that a database's owner may
+// not create. The test fails where it is not installed on the server.
+func Extension(name string) Option {
+	return func(o *options) { o.extensions = append(o.extensions, name) }
 }
 
 // Migrations says what to apply where there is no graph to ask. Swap applies
@@ -112,9 +120,9 @@ func open(t testing.TB, opts []Option, more ...fxdb.Option) (*fxdb.DB, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	template, err := s.template(ctx, sources)
+	template, err := s.template(ctx, o.extensions, sources)
 	if err != nil {
-		return nil, fmt.Errorf("testkit: migrate: %w", err)
+		return nil, fmt.Errorf("testkit: %w", err)
 	}
 	name := fmt.Sprintf("onepool_test_%s_%d", s.run, count.Add(1))
 	if err := s.clone(ctx, name, template); err != nil {

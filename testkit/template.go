@@ -25,10 +25,10 @@ type template struct {
 	err  error
 }
 
-// template returns the name of a database with the migrations applied. Equal
-// migrations share one, in this process and in others on the same server.
-func (s *server) template(ctx context.Context, sources []migrate.Source) (string, error) {
-	key, err := fingerprint(sources)
+// template returns the name of a database with the extensions and the migrations
+// applied. Equal ones share one, in this process and in others on the same server.
+func (s *server) template(ctx context.Context, extensions []string, sources []migrate.Source) (string, error) {
+	key, err := fingerprint(extensions, sources)
 	if err != nil {
 		return "", err
 	}
@@ -39,12 +39,15 @@ func (s *server) template(ctx context.Context, sources []migrate.Source) (string
 		s.templates[key] = t
 	}
 	s.mu.Unlock()
-	t.once.Do(func() { t.err = s.build(ctx, t.name, sources) })
+	t.once.Do(func() { t.err = s.build(ctx, t.name, extensions, sources) })
 	return t.name, t.err
 }
 
-func fingerprint(sources []migrate.Source) (string, error) {
+func fingerprint(extensions []string, sources []migrate.Source) (string, error) {
 	h := sha256.New()
+	for _, name := range extensions {
+		fmt.Fprintf(h, "extension %q\n", name)
+	}
 	for _, s := range sources {
 		fmt.Fprintf(h, "source %q\n", s.Name)
 		err := fs.WalkDir(s.FS, ".", func(path string, d fs.DirEntry, err error) error {
@@ -64,7 +67,7 @@ func fingerprint(sources []migrate.Source) (string, error) {
 
 // build makes the template under a lock of its name. It gets that name only
 // when it is whole, so a killed process leaves no half-built one behind.
-func (s *server) build(ctx context.Context, name string, sources []migrate.Source) error {
+func (s *server) build(ctx context.Context, name string, extensions []string, sources []migrate.Source) error {
 	conn, err := s.admin.Acquire(ctx)
 	if err != nil {
 		return err
@@ -90,7 +93,7 @@ func (s *server) build(ctx context.Context, name string, sources []migrate.Sourc
 			return fmt.Errorf("build the template: %w", err)
 		}
 	}
-	if err := s.setUp(ctx, building, sources); err != nil {
+	if err := s.setUp(ctx, building, extensions, sources); err != nil {
 		return err
 	}
 	for _, sql := range []string{
@@ -105,7 +108,7 @@ func (s *server) build(ctx context.Context, name string, sources []migrate.Sourc
 	return nil
 }
 
-func (s *server) setUp(ctx context.Context, database string, sources []migrate.Source) error {
+func (s *server) setUp(ctx context.Context, database string, extensions []string, sources []migrate.Source) error {
 	adminConfig := s.admin.Config().ConnConfig
 	adminConfig.Database = database
 	admin, err := pgx.ConnectConfig(ctx, adminConfig)
@@ -113,6 +116,14 @@ func (s *server) setUp(ctx context.Context, database string, sources []migrate.S
 		return err
 	}
 	_, err = admin.Exec(ctx, strings.ReplaceAll(devdb.Privileges, "\n", ";\n"))
+	for _, name := range extensions {
+		if err != nil {
+			break
+		}
+		if _, err = admin.Exec(ctx, "create extension if not exists "+pgx.Identifier{name}.Sanitize()); err != nil {
+			err = fmt.Errorf("create extension %q (install it on the server): %w", name, err)
+		}
+	}
 	if err = errors.Join(err, admin.Close(ctx)); err != nil {
 		return err
 	}
@@ -120,7 +131,10 @@ func (s *server) setUp(ctx context.Context, database string, sources []migrate.S
 	if err != nil {
 		return err
 	}
-	return migrate.Up(ctx, owner, zap.NewNop(), sources)
+	if err := migrate.Up(ctx, owner, zap.NewNop(), sources); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
 }
 
 // clone makes a database from the template.

@@ -149,6 +149,7 @@ var failing = map[string]func(*testing.T){
 	"bad migration": func(t *testing.T) {
 		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1/0;\n")}}))
 	},
+	"no extension": func(t *testing.T) { testkit.DB(t, testkit.Extension("nowhere")) },
 	"bad file name": func(t *testing.T) {
 		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"bad.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
 	},
@@ -191,6 +192,7 @@ func TestWhatFailsATestSaysWhy(t *testing.T) {
 		"leak":          {"did not give back all connections", "leaky", "testkit_test.go"},
 		"bad migration": {`migrations "bad"`, "division by zero"},
 		"bad file name": {"00001_name.sql"},
+		"no extension":  {`create extension "nowhere"`, "install it on the server"},
 		"foreign pool":  {"not made by testkit"},
 	} {
 		out := runFailing(t, name)
@@ -230,4 +232,16 @@ func TestOwnerSeesTheSameDatabase(t *testing.T) {
 func TestPool(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, testkit.Pool(t).Ping(t.Context()))
+}
+
+func TestTheAdministratorCreatesAnExtensionBeforeTheMigrations(t *testing.T) {
+	t.Parallel()
+	// One of the server's own that an owner may not create.
+	needs := testkit.Migrations("needs", fstest.MapFS{"00001_needs.sql": {Data: []byte("-- +goose Up\ncreate table marks as select * from pg_extension where extname = 'pageinspect';\n")}})
+	count := func(db *fxdb.DB) (n int) {
+		require.NoError(t, db.QueryRow(t.Context(), "select count(*) from marks").Scan(&n))
+		return n
+	}
+	require.Equal(t, 1, count(testkit.DB(t, needs, testkit.Extension("pageinspect"))))
+	require.Zero(t, count(testkit.DB(t, needs)), "the template of the same migrations with the extension")
 }

@@ -19,9 +19,9 @@ import (
 )
 
 // newClient returns a client on a database of this test's own.
-func newClient(t testing.TB) (*knowledge.Client, *fxdb.DB) {
+func newClient(t testing.TB, opts ...testkit.Option) (*knowledge.Client, *fxdb.DB) {
 	t.Helper()
-	db := testkit.DB(t, testkit.Migrations("knowledge", knowledge.Migrations()))
+	db := testkit.DB(t, append(opts, testkit.Migrations("knowledge", knowledge.Migrations()))...)
 	c, err := knowledge.New(knowledge.Params{DB: db.Named("knowledge", fxdb.RequireTenant())})
 	require.NoError(t, err)
 	return c, db
@@ -173,15 +173,16 @@ func TestEveryMethodNeedsATenant(t *testing.T) {
 
 func TestTheSystemOwnsNothing(t *testing.T) {
 	t.Parallel()
-	c, _ := newClient(t)
-	for name, err := range use(c, tenant.System(t.Context(), "test")) {
-		switch name {
-		case "CachePurge", "CacheStats", "DecayEntries", "SearchSimilar", "SearchText", "HybridSearch", "EntryStats", "DeleteEntries":
-			require.NoError(t, err, name)
-		default:
-			require.Error(t, err, name)
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, _ *fxdb.DB) {
+		for name, err := range use(c, tenant.System(t.Context(), "test")) {
+			switch name {
+			case "CachePurge", "CacheStats", "DecayEntries", "SearchSimilar", "SearchText", "HybridSearch", "EntryStats", "DeleteEntries":
+				require.NoError(t, err, name)
+			default:
+				require.Error(t, err, name)
+			}
 		}
-	}
+	})
 }
 
 func TestAvailableIsAskedEachTime(t *testing.T) {

@@ -11,70 +11,72 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/knowledge"
 )
 
 func TestPutEntryReplacesTheActiveOne(t *testing.T) {
 	t.Parallel()
-	c, db := newClient(t)
-	ctx := as(t, "acme")
-	e := entry("go", func(e *knowledge.Entry) {
-		e.Name, e.Embedding, e.EmbeddingModel = "  The   Go\tLanguage ", vector(0.25), "model-1"
-		e.Metadata = map[string]any{"a": 1.0}
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
+		ctx := as(t, "acme")
+		e := entry("go", func(e *knowledge.Entry) {
+			e.Name, e.Embedding, e.EmbeddingModel = "  The   Go\tLanguage ", vector(0.25), "model-1"
+			e.Metadata = map[string]any{"a": 1.0}
+		})
+		first, err := c.PutEntry(ctx, e)
+		require.NoError(t, err)
+		got, err := c.GetEntry(ctx, "wiki", "go")
+		require.NoError(t, err)
+		want := e
+		want.ID, want.CanonicalName, want.Status = first, "the go language", knowledge.EntryActive
+		require.Empty(t, cmp.Diff(want, got, cmpopts.IgnoreFields(knowledge.Entry{}, "CreatedAt", "UpdatedAt")))
+		require.WithinDuration(t, time.Now(), got.CreatedAt, time.Minute)
+
+		// The same again is only touched.
+		exec(t, ctx, db, "update knowledge.entries set confidence = 0.5")
+		again, err := c.PutEntry(ctx, e)
+		require.NoError(t, err)
+		require.Equal(t, first, again)
+		touched, err := c.GetEntry(ctx, "wiki", "go")
+		require.NoError(t, err)
+		require.True(t, touched.UpdatedAt.After(got.UpdatedAt))
+		require.InDelta(t, 0.5, touched.Confidence, 0)
+
+		e.Body = "something new"
+		second, err := c.PutEntry(ctx, e)
+		require.NoError(t, err)
+		require.NotEqual(t, first, second)
+		var status, by string
+		var rate float64
+		var at time.Time
+		scan(t, ctx, db, "select status, replaced_by::text, decay_rate, replaced_at from knowledge.entries where id = '"+first+"'", &status, &by, &rate, &at)
+		require.Equal(t, []string{"replaced", second}, []string{status, by})
+		require.InDelta(t, 0.95, rate, 0)
+		require.WithinDuration(t, time.Now(), at, time.Minute)
+
+		// An embedding of another model, or none any more, is something new too.
+		e.EmbeddingModel = "model-2"
+		third, err := c.PutEntry(ctx, e)
+		require.NoError(t, err)
+		require.NotEqual(t, second, third)
+		e.Embedding = nil
+		fourth, err := c.PutEntry(ctx, e)
+		require.NoError(t, err)
+		require.NotEqual(t, third, fourth)
+		got, err = c.GetEntry(ctx, "wiki", "go")
+		require.NoError(t, err)
+		require.Equal(t, fourth, got.ID)
+		require.Empty(t, got.Embedding)
+
+		_, err = c.GetEntry(ctx, "wiki", "x")
+		require.ErrorIs(t, err, knowledge.ErrEntryNotFound)
+		_, err = c.GetEntry(as(t, "globex"), "wiki", "go")
+		require.ErrorIs(t, err, modules.ErrNotFound)
+		theirs, err := c.PutEntry(as(t, "globex"), entry("go"))
+		require.NoError(t, err)
+		require.NotEqual(t, fourth, theirs)
 	})
-	first, err := c.PutEntry(ctx, e)
-	require.NoError(t, err)
-	got, err := c.GetEntry(ctx, "wiki", "go")
-	require.NoError(t, err)
-	want := e
-	want.ID, want.CanonicalName, want.Status = first, "the go language", knowledge.EntryActive
-	require.Empty(t, cmp.Diff(want, got, cmpopts.IgnoreFields(knowledge.Entry{}, "CreatedAt", "UpdatedAt")))
-	require.WithinDuration(t, time.Now(), got.CreatedAt, time.Minute)
-
-	// The same again is only touched.
-	exec(t, ctx, db, "update knowledge.entries set confidence = 0.5")
-	again, err := c.PutEntry(ctx, e)
-	require.NoError(t, err)
-	require.Equal(t, first, again)
-	touched, err := c.GetEntry(ctx, "wiki", "go")
-	require.NoError(t, err)
-	require.True(t, touched.UpdatedAt.After(got.UpdatedAt))
-	require.InDelta(t, 0.5, touched.Confidence, 0)
-
-	e.Body = "something new"
-	second, err := c.PutEntry(ctx, e)
-	require.NoError(t, err)
-	require.NotEqual(t, first, second)
-	var status, by string
-	var rate float64
-	var at time.Time
-	scan(t, ctx, db, "select status, replaced_by::text, decay_rate, replaced_at from knowledge.entries where id = '"+first+"'", &status, &by, &rate, &at)
-	require.Equal(t, []string{"replaced", second}, []string{status, by})
-	require.InDelta(t, 0.95, rate, 0)
-	require.WithinDuration(t, time.Now(), at, time.Minute)
-
-	// An embedding of another model, or none any more, is something new too.
-	e.EmbeddingModel = "model-2"
-	third, err := c.PutEntry(ctx, e)
-	require.NoError(t, err)
-	require.NotEqual(t, second, third)
-	e.Embedding = nil
-	fourth, err := c.PutEntry(ctx, e)
-	require.NoError(t, err)
-	require.NotEqual(t, third, fourth)
-	got, err = c.GetEntry(ctx, "wiki", "go")
-	require.NoError(t, err)
-	require.Equal(t, fourth, got.ID)
-	require.Empty(t, got.Embedding)
-
-	_, err = c.GetEntry(ctx, "wiki", "x")
-	require.ErrorIs(t, err, knowledge.ErrEntryNotFound)
-	_, err = c.GetEntry(as(t, "globex"), "wiki", "go")
-	require.ErrorIs(t, err, modules.ErrNotFound)
-	theirs, err := c.PutEntry(as(t, "globex"), entry("go"))
-	require.NoError(t, err)
-	require.NotEqual(t, fourth, theirs)
 }
 
 func TestPutEntryNamesWhatIsWrong(t *testing.T) {

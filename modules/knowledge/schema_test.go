@@ -78,27 +78,28 @@ func strangers(t testing.TB) map[string]context.Context {
 
 func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
 	t.Parallel()
-	c, db := newClient(t)
-	acme := as(t, "acme")
-	fill(t, acme, c)
-	for _, table := range tenantTables(t, db) {
-		own := func() (n int) {
-			scan(t, acme, db, "select count(*) from "+table, &n)
-			return n
-		}
-		require.Equal(t, 1, own(), table)
-		for who, ctx := range strangers(t) {
-			var n int
-			scan(t, ctx, db, "select count(*) from "+table, &n)
-			require.Zero(t, n, "%s read %s", who, table)
-			for _, sql := range []string{"update %s set tenant_id = tenant_id", "delete from %s"} {
-				tag, err := db.Exec(ctx, fmt.Sprintf(sql, table))
-				require.NoError(t, err)
-				require.Zero(t, tag.RowsAffected(), "%s: "+sql, who, table)
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
+		acme := as(t, "acme")
+		fill(t, acme, c)
+		for _, table := range tenantTables(t, db) {
+			own := func() (n int) {
+				scan(t, acme, db, "select count(*) from "+table, &n)
+				return n
 			}
+			require.Equal(t, 1, own(), table)
+			for who, ctx := range strangers(t) {
+				var n int
+				scan(t, ctx, db, "select count(*) from "+table, &n)
+				require.Zero(t, n, "%s read %s", who, table)
+				for _, sql := range []string{"update %s set tenant_id = tenant_id", "delete from %s"} {
+					tag, err := db.Exec(ctx, fmt.Sprintf(sql, table))
+					require.NoError(t, err)
+					require.Zero(t, tag.RowsAffected(), "%s: "+sql, who, table)
+				}
+			}
+			require.Equal(t, 1, own(), table)
 		}
-		require.Equal(t, 1, own(), table)
-	}
+	})
 }
 
 func TestNobodyWritesInAnothersName(t *testing.T) {
@@ -198,56 +199,58 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 
 func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	t.Parallel()
-	c, db := newClient(t)
-	owner := testkit.Owner(t, db).Config().ConnConfig
-	sources, err := migrate.Check([]migrate.Source{{Name: "knowledge", FS: knowledge.Migrations()}})
-	require.NoError(t, err)
-	require.NoError(t, c.CheckSchema(t.Context()))
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
+		owner := testkit.Owner(t, db).Config().ConnConfig
+		sources, err := migrate.Check([]migrate.Source{{Name: "knowledge", FS: knowledge.Migrations()}})
+		require.NoError(t, err)
+		require.NoError(t, c.CheckSchema(t.Context()))
 
-	require.NoError(t, migrate.Down(t.Context(), owner, sources))
-	require.Empty(t, catalog(t, db, "select nspname::text from pg_namespace where nspname = 'knowledge'"))
-	err = c.CheckSchema(t.Context())
-	require.ErrorIs(t, err, modules.ErrSchema)
-	require.ErrorContains(t, err, "DB_MIGRATE")
-	require.NoError(t, migrate.Up(t.Context(), owner, zap.NewNop(), sources))
-	require.NoError(t, c.CheckSchema(t.Context()))
-	fill(t, as(t, "acme"), c)
+		require.NoError(t, migrate.Down(t.Context(), owner, sources))
+		require.Empty(t, catalog(t, db, "select nspname::text from pg_namespace where nspname = 'knowledge'"))
+		err = c.CheckSchema(t.Context())
+		require.ErrorIs(t, err, modules.ErrSchema)
+		require.ErrorContains(t, err, "DB_MIGRATE")
+		require.NoError(t, migrate.Up(t.Context(), owner, zap.NewNop(), sources))
+		require.NoError(t, c.CheckSchema(t.Context()))
+		fill(t, as(t, "acme"), c)
+	})
 }
 
 func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	c, db := newClient(t)
-	owner := testkit.Owner(t, db)
-	change := func(sql string) {
-		t.Helper()
-		_, err := owner.Exec(t.Context(), sql)
-		require.NoError(t, err)
-	}
-	change("revoke select on knowledge.cache from onepool_app")
-	err := c.CheckSchema(t.Context())
-	require.ErrorIs(t, err, modules.ErrSchema)
-	require.ErrorContains(t, err, "knowledge.cache")
-	change("grant select on knowledge.cache to onepool_app")
-	require.NoError(t, c.CheckSchema(t.Context()))
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
+		owner := testkit.Owner(t, db)
+		change := func(sql string) {
+			t.Helper()
+			_, err := owner.Exec(t.Context(), sql)
+			require.NoError(t, err)
+		}
+		change("revoke select on knowledge.cache from onepool_app")
+		err := c.CheckSchema(t.Context())
+		require.ErrorIs(t, err, modules.ErrSchema)
+		require.ErrorContains(t, err, "knowledge.cache")
+		change("grant select on knowledge.cache to onepool_app")
+		require.NoError(t, c.CheckSchema(t.Context()))
 
-	change("update onepool.knowledge_versions set is_applied = false where version_id > 1")
-	require.ErrorContains(t, c.CheckSchema(t.Context()), "it is at version 1, needed is 2")
-	change("update onepool.knowledge_versions set is_applied = true where version_id > 1")
-	change("alter table knowledge.entries rename embedding to other")
-	require.ErrorContains(t, c.CheckSchema(t.Context()), "knowledge.entries.embedding")
-	change("alter table knowledge.entries rename other to embedding")
-	change("revoke usage on schema onepool from onepool_app")
-	require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
-	change("drop table knowledge.cache_counters")
-	require.ErrorContains(t, c.CheckSchema(t.Context()), "knowledge.cache_counters")
-	change("revoke usage on schema knowledge from onepool_app")
-	require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
+		change("update onepool.knowledge_versions set is_applied = false where version_id > 1")
+		require.ErrorContains(t, c.CheckSchema(t.Context()), "it is at version 1, needed is 2")
+		change("update onepool.knowledge_versions set is_applied = true where version_id > 1")
+		change("alter table knowledge.entries rename embedding to other")
+		require.ErrorContains(t, c.CheckSchema(t.Context()), "knowledge.entries.embedding")
+		change("alter table knowledge.entries rename other to embedding")
+		change("revoke usage on schema onepool from onepool_app")
+		require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
+		change("drop table knowledge.cache_counters")
+		require.ErrorContains(t, c.CheckSchema(t.Context()), "knowledge.cache_counters")
+		change("revoke usage on schema knowledge from onepool_app")
+		require.ErrorIs(t, c.CheckSchema(t.Context()), modules.ErrSchema)
 
-	// What is no fault of the schema does not send anybody to the migrations.
-	require.NoError(t, db.Close(t.Context()))
-	err = c.CheckSchema(t.Context())
-	require.ErrorIs(t, err, fxdb.ErrDraining)
-	require.NotContains(t, err.Error(), "DB_MIGRATE")
+		// What is no fault of the schema does not send anybody to the migrations.
+		require.NoError(t, db.Close(t.Context()))
+		err = c.CheckSchema(t.Context())
+		require.ErrorIs(t, err, fxdb.ErrDraining)
+		require.NotContains(t, err.Error(), "DB_MIGRATE")
+	})
 }
 
 func TestModuleWorksAloneAndWithOthersInAnyOrder(t *testing.T) {

@@ -2,7 +2,6 @@ package knowledge_test
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"testing"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/knowledge"
-	"github.com/agentagency/onepool/testkit"
 )
 
 // shelf puts entries that differ in what searches look at.
@@ -46,38 +44,39 @@ func found(hits []knowledge.Hit) []string {
 
 func TestSearchSimilarIsTheCosine(t *testing.T) {
 	t.Parallel()
-	c, _ := newClient(t)
-	ctx := as(t, "acme")
-	shelf(t, ctx, c)
-	near := vector(0.1)
-	hits, err := c.SearchSimilar(ctx, near, knowledge.SearchOptions{})
-	require.NoError(t, err)
-	require.Equal(t, []string{"pool", "drain", "goose", "fx"}, found(hits))
-	length := func(v []float32) float64 { return math.Hypot(float64(v[0]), float64(v[1])) }
-	for i, v := range [][]float32{vector(0), vector(0.2), vector(0.6), vector(1)} {
-		cosine := (float64(near[0])*float64(v[0]) + float64(near[1])*float64(v[1])) / (length(near) * length(v))
-		require.InDelta(t, cosine, hits[i].Score, 1e-6)
-	}
-	require.Equal(t, map[string]any{"id": "pool"}, hits[0].Metadata)
-	require.Empty(t, hits[0].Embedding)
-
-	for _, o := range []struct {
-		opts knowledge.SearchOptions
-		want []string
-	}{
-		{knowledge.SearchOptions{K: 2}, []string{"pool", "drain"}},
-		{knowledge.SearchOptions{MinConfidence: 0.6}, []string{"pool", "goose"}},
-		{knowledge.SearchOptions{Kinds: []string{"tool", "note"}}, []string{"goose", "fx"}},
-		{knowledge.SearchOptions{Sources: []string{"wiki"}, K: 1}, []string{"pool"}},
-		{knowledge.SearchOptions{Sources: []string{"x"}}, []string{}},
-	} {
-		hits, err := c.SearchSimilar(ctx, near, o.opts)
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, _ *fxdb.DB) {
+		ctx := as(t, "acme")
+		shelf(t, ctx, c)
+		near := vector(0.1)
+		hits, err := c.SearchSimilar(ctx, near, knowledge.SearchOptions{})
 		require.NoError(t, err)
-		require.Equal(t, o.want, found(hits), "%+v", o.opts)
-	}
-	hits, err = c.SearchSimilar(as(t, "globex"), near, knowledge.SearchOptions{})
-	require.NoError(t, err)
-	require.Empty(t, hits)
+		require.Equal(t, []string{"pool", "drain", "goose", "fx"}, found(hits))
+		length := func(v []float32) float64 { return math.Hypot(float64(v[0]), float64(v[1])) }
+		for i, v := range [][]float32{vector(0), vector(0.2), vector(0.6), vector(1)} {
+			cosine := (float64(near[0])*float64(v[0]) + float64(near[1])*float64(v[1])) / (length(near) * length(v))
+			require.InDelta(t, cosine, hits[i].Score, 1e-6)
+		}
+		require.Equal(t, map[string]any{"id": "pool"}, hits[0].Metadata)
+		require.Empty(t, hits[0].Embedding)
+
+		for _, o := range []struct {
+			opts knowledge.SearchOptions
+			want []string
+		}{
+			{knowledge.SearchOptions{K: 2}, []string{"pool", "drain"}},
+			{knowledge.SearchOptions{MinConfidence: 0.6}, []string{"pool", "goose"}},
+			{knowledge.SearchOptions{Kinds: []string{"tool", "note"}}, []string{"goose", "fx"}},
+			{knowledge.SearchOptions{Sources: []string{"wiki"}, K: 1}, []string{"pool"}},
+			{knowledge.SearchOptions{Sources: []string{"x"}}, []string{}},
+		} {
+			hits, err := c.SearchSimilar(ctx, near, o.opts)
+			require.NoError(t, err)
+			require.Equal(t, o.want, found(hits), "%+v", o.opts)
+		}
+		hits, err = c.SearchSimilar(as(t, "globex"), near, knowledge.SearchOptions{})
+		require.NoError(t, err)
+		require.Empty(t, hits)
+	})
 }
 
 func TestSearchText(t *testing.T) {
@@ -121,22 +120,23 @@ func TestSearchText(t *testing.T) {
 
 func TestHybridSearchFusesTheRanks(t *testing.T) {
 	t.Parallel()
-	c, _ := newClient(t)
-	ctx := as(t, "acme")
-	shelf(t, ctx, c)
-	hits, err := c.HybridSearch(ctx, "pool", vector(0), knowledge.SearchOptions{})
-	require.NoError(t, err)
-	// By words: words, pool, fx, drain. By meaning: pool, drain, goose, fx.
-	require.Equal(t, []string{"pool", "drain", "fx", "words", "goose"}, found(hits))
-	for i, want := range []float64{1.0/62 + 1.0/61, 1.0/64 + 1.0/62, 1.0/63 + 1.0/64, 1.0 / 61, 1.0 / 63} {
-		require.InDelta(t, want, hits[i].Score, 1e-12, hits[i].EntityID)
-	}
-	hits, err = c.HybridSearch(ctx, "nowhere", vector(0), knowledge.SearchOptions{K: 1, Kinds: []string{"tool"}})
-	require.NoError(t, err)
-	require.Equal(t, []string{"goose"}, found(hits))
-	hits, err = c.HybridSearch(as(t, "globex"), "pool", vector(0), knowledge.SearchOptions{K: 60})
-	require.NoError(t, err)
-	require.Empty(t, hits)
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, _ *fxdb.DB) {
+		ctx := as(t, "acme")
+		shelf(t, ctx, c)
+		hits, err := c.HybridSearch(ctx, "pool", vector(0), knowledge.SearchOptions{})
+		require.NoError(t, err)
+		// By words: words, pool, fx, drain. By meaning: pool, drain, goose, fx.
+		require.Equal(t, []string{"pool", "drain", "fx", "words", "goose"}, found(hits))
+		for i, want := range []float64{1.0/62 + 1.0/61, 1.0/64 + 1.0/62, 1.0/63 + 1.0/64, 1.0 / 61, 1.0 / 63} {
+			require.InDelta(t, want, hits[i].Score, 1e-12, hits[i].EntityID)
+		}
+		hits, err = c.HybridSearch(ctx, "nowhere", vector(0), knowledge.SearchOptions{K: 1, Kinds: []string{"tool"}})
+		require.NoError(t, err)
+		require.Equal(t, []string{"goose"}, found(hits))
+		hits, err = c.HybridSearch(as(t, "globex"), "pool", vector(0), knowledge.SearchOptions{K: 60})
+		require.NoError(t, err)
+		require.Empty(t, hits)
+	})
 }
 
 func TestSearchesNameWhatIsWrong(t *testing.T) {
@@ -161,60 +161,4 @@ func TestSearchesNameWhatIsWrong(t *testing.T) {
 	require.ErrorContains(t, err, "vector must have 768 dimensions")
 	_, err = c.HybridSearch(ctx, "x", make([]float32, knowledge.Dimensions), knowledge.SearchOptions{})
 	require.ErrorContains(t, err, "vector must be finite numbers, not all of them 0")
-}
-
-// hasVectors reports whether the migrations of db's database found pgvector.
-func hasVectors(t testing.TB, db *fxdb.DB) bool {
-	t.Helper()
-	var kind string
-	require.NoError(t, testkit.Owner(t, db).QueryRow(t.Context(), `
-		select typname from pg_attribute a join pg_type t on t.oid = a.atttypid
-		where attrelid = 'knowledge.entries'::regclass and attname = 'embedding'`).Scan(&kind))
-	return kind == "vector"
-}
-
-// The extension, where there is one, is used; all other tests of searches run on
-// whichever storage the migrations chose.
-func TestTheExtensionIsUsedWhereItIs(t *testing.T) {
-	t.Parallel()
-	c, db := newClient(t)
-	var available bool
-	scan(t, t.Context(), db, "select exists (select from pg_available_extension_versions where name = 'vector' and trusted)", &available)
-	if !available {
-		return // the others then run on arrays
-	}
-	require.True(t, hasVectors(t, db), "a database's owner may create a trusted extension")
-	ctx := as(t, "acme")
-	shelf(t, ctx, c)
-	// Another tenant's entries are nearer and fill the index's first answers.
-	globex := as(t, "globex")
-	for i := range 200 {
-		_, err := c.PutEntry(globex, entry(fmt.Sprint("e", i), func(e *knowledge.Entry) { e.Embedding = vector(0) }))
-		require.NoError(t, err)
-	}
-	hits, err := c.SearchSimilar(ctx, vector(0), knowledge.SearchOptions{K: 4})
-	require.NoError(t, err)
-	require.Equal(t, []string{"pool", "drain", "goose", "fx"}, found(hits))
-	got, err := c.GetEntry(ctx, "wiki", "pool")
-	require.NoError(t, err)
-	require.Equal(t, vector(0), got.Embedding)
-}
-
-func TestAnExactSearchHasABound(t *testing.T) {
-	t.Parallel()
-	c, db := newClient(t)
-	if hasVectors(t, db) {
-		return // there an index does it
-	}
-	ctx := as(t, "acme")
-	shelf(t, ctx, c)
-	exec(t, ctx, db, fmt.Sprintf(`insert into knowledge.entries (source, entity_id, kind, name, body, content_hash, embedding)
-		select 'many', g::text, 'many', '', '', repeat('0', 64), array_fill(1::real, '{768}') from generate_series(1, %d) g`, knowledge.MaxCandidates-3))
-	_, err := c.SearchSimilar(ctx, vector(0), knowledge.SearchOptions{})
-	require.ErrorIs(t, err, knowledge.ErrTooManyCandidates)
-	_, err = c.HybridSearch(ctx, "nowhere", vector(0), knowledge.SearchOptions{})
-	require.ErrorIs(t, err, knowledge.ErrTooManyCandidates)
-	hits, err := c.SearchSimilar(ctx, vector(0), knowledge.SearchOptions{Kinds: []string{"concept"}})
-	require.NoError(t, err, "options that leave few make it possible")
-	require.Equal(t, []string{"pool", "drain"}, found(hits))
 }

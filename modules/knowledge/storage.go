@@ -26,7 +26,8 @@ type storage struct {
 
 const storageSQL = `
 select t.typname::text, coalesce(quote_ident(n.nspname), '') as home,
-       coalesce(string_to_array(substring(e.extversion from '^\d+\.\d+'), '.')::int[] >= '{0,8}', false) as iterative
+       coalesce(string_to_array(substring(e.extversion from '^\d+\.\d+'), '.')::int[] >= '{0,8}', false) as iterative,
+       coalesce(has_schema_privilege(n.oid, 'usage'), true) as usable
 from pg_attribute a
 join pg_type t on t.oid = a.atttypid
 left join pg_extension e on e.extname = 'vector' and t.typname = 'vector'
@@ -37,12 +38,16 @@ where a.attrelid = to_regclass('knowledge.entries') and a.attname = 'embedding'`
 func (c *Client) lookUpStorage(ctx context.Context) (storage, error) {
 	var s storage
 	var column string
-	err := c.db.QueryRow(ctx, storageSQL).Scan(&column, &s.vectors, &s.iterative)
+	var usable bool
+	err := c.db.QueryRow(ctx, storageSQL).Scan(&column, &s.vectors, &s.iterative, &usable)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return storage{}, fmt.Errorf("%w: there is no knowledge.entries.embedding", modules.ErrSchema)
 	}
 	if err != nil {
 		return storage{}, err
+	}
+	if !usable {
+		return storage{}, fmt.Errorf("%w: the pool's role may not use the schema of pgvector: grant usage on schema %s to it", modules.ErrSchema, s.vectors)
 	}
 	c.storage.Store(&s)
 	return s, nil
