@@ -111,7 +111,7 @@ func (h *house) requireAllBack(t testing.TB) {
 // transaction.
 func (h *house) hurt(t testing.TB) {
 	t.Helper()
-	owner, acme := testkit.Owner(t, h.db), asTenant(t.Context(), "acme")
+	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
 	for name, write := range h.writes("hurt") {
 		unlock := lockTable(t, owner, roots[name])
 		ctx, cancel := context.WithCancel(acme)
@@ -164,7 +164,7 @@ func TestInvariantI5WhatIsBorrowedComesBackWhateverHappens(t *testing.T) {
 	h.hurt(t)
 	h.requireAllBack(t)
 	// Both connections are there to be had, and each client works.
-	ctx := asTenant(t.Context(), "acme")
+	ctx := asAcme(t.Context())
 	for range 2 {
 		conn, err := h.db.Acquire(t.Context())
 		require.NoError(t, err)
@@ -234,7 +234,7 @@ func TestEveryWaitOfAllFiveClientsIsBounded(t *testing.T) {
 	h := newHouse(t, testkit.Swap(t, small(1), testkit.Config(func(c *fxdb.Config) {
 		c.ConnectionTimeout, c.LockTimeout = 150*time.Millisecond, 100*time.Millisecond
 	})))
-	owner, acme := testkit.Owner(t, h.db), asTenant(t.Context(), "acme")
+	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
 	for name, write := range h.writes("late") {
 		unlock := lockTable(t, owner, roots[name])
 		require.ErrorContains(t, write(acme), "55P03", name)
@@ -254,7 +254,7 @@ func TestInvariantI9AStopWithAllFiveClientsAtWorkLeavesNothing(t *testing.T) {
 	t.Parallel()
 	server, config := ownServer(t, func(c *fxdb.Config) { c.DrainTimeout = 2 * time.Second })
 	h := newHouse(t, config)
-	acme, ended := asTenant(context.Background(), "acme"), make(chan error, 3*len(roots))
+	acme, ended := asAcme(context.Background()), make(chan error, 3*len(roots))
 	var working sync.WaitGroup // until each has written once
 	for name := range roots {
 		for caller := range 3 {

@@ -25,7 +25,7 @@ import (
 func TestInvariantI7SuccessMeansCommitted(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, testkit.Swap(t))
-	owner, acme := testkit.Owner(t, h.db), asTenant(t.Context(), "acme")
+	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
 	rows := func(table string) (n int) {
 		require.NoError(t, h.db.QueryRow(acme, "select count(*) from "+table).Scan(&n))
 		return n
@@ -66,7 +66,7 @@ func TestInvariantI8NoLogAndNoErrorTellsAValueOrThePassword(t *testing.T) {
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", *c, *c, *c, *c), password)
 	})
 	h := newHouse(t, config)
-	acme := asTenant(t.Context(), "acme")
+	acme := asAcme(t.Context())
 	var said strings.Builder
 	for name, write := range h.writes(value) {
 		require.NoError(t, write(acme), name)

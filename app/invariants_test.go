@@ -74,8 +74,8 @@ func (h *house) tenantTables(t testing.TB) []string {
 	return tables
 }
 
-func asTenant(ctx context.Context, name string) context.Context {
-	return tenant.NewContext(ctx, tenant.Identity{Tenant: name})
+func asAcme(ctx context.Context) context.Context {
+	return tenant.NewContext(ctx, tenant.Identity{Tenant: "acme"})
 }
 
 // calls are calls of each client, by its name in the pool.
@@ -110,7 +110,7 @@ func (c clients) writes(id string) calls {
 	}
 }
 
-// reads reads with each client.
+// reads are one of each client.
 func (c clients) reads() calls {
 	return calls{
 		"agentregistry": func(ctx context.Context) error { _, err := c.Agents.Stats(ctx); return err },
@@ -181,7 +181,7 @@ end $$`)
 
 	h.fill(t)
 	for name, read := range h.reads() {
-		require.NoError(t, read(asTenant(t.Context(), "acme")), name)
+		require.NoError(t, read(asAcme(t.Context())), name)
 	}
 	for _, e := range h.logs.All() {
 		require.NotContains(t, e.ContextMap(), "trapped", e.Message)
@@ -216,7 +216,7 @@ func TestInvariantI3WithoutATenantNothingIsReadOrWritten(t *testing.T) {
 		var rows int
 		require.NoError(t, h.db.QueryRow(t.Context(), "select count(*) from "+table).Scan(&rows))
 		require.Zero(t, rows, table)
-		require.NoError(t, h.db.QueryRow(asTenant(t.Context(), "acme"), "select count(*) from "+table).Scan(&rows))
+		require.NoError(t, h.db.QueryRow(asAcme(t.Context()), "select count(*) from "+table).Scan(&rows))
 		require.Positive(t, rows, table)
 	}
 }

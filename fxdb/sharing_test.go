@@ -169,23 +169,23 @@ func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
 		cfg        func(*fxdb.Config)
-		use        func(t *testing.T, db *fxdb.DB) (error, func())
+		use        func(t *testing.T, db *fxdb.DB) (func(), error)
 	}{
-		{"its own limit", `MaxShare of client "small"`, nil, func(t *testing.T, db *fxdb.DB) (error, func()) {
+		{"its own limit", `MaxShare of client "small"`, nil, func(t *testing.T, db *fxdb.DB) (func(), error) {
 			small := db.Named("small", fxdb.MaxShare(1))
 			release := holding(t, small, 1)
-			return small.Ping(t.Context()), release
+			return release, small.Ping(t.Context())
 		}},
-		{"its tenant's", `DB_TENANT_MAX_SHARE`, func(c *fxdb.Config) { c.TenantMaxShare = 0.25 }, func(t *testing.T, db *fxdb.DB) (error, func()) {
+		{"its tenant's", `DB_TENANT_MAX_SHARE`, func(c *fxdb.Config) { c.TenantMaxShare = 0.25 }, func(t *testing.T, db *fxdb.DB) (func(), error) {
 			tx, err := db.Begin(as(t, "acme"))
 			require.NoError(t, err)
 			_, err = db.Exec(as(t, "acme"), "select 1")
-			return err, func() { require.NoError(t, tx.Rollback(t.Context())) }
+			return func() { require.NoError(t, tx.Rollback(t.Context())) }, err
 		}},
-		{"another's reserve", `Reserve`, nil, func(t *testing.T, db *fxdb.DB) (error, func()) {
+		{"another's reserve", `Reserve`, nil, func(t *testing.T, db *fxdb.DB) (func(), error) {
 			db.Named("kept", fxdb.Reserve(2))
 			release := holding(t, db, 2)
-			return db.Ping(t.Context()), release
+			return release, db.Ping(t.Context())
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
 				cfg = func(*fxdb.Config) {}
 			}
 			db := notesDB(t, poolOf(4, short, cfg))
-			err, release := c.use(t, db)
+			release, err := c.use(t, db)
 			defer release()
 			require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
 			require.ErrorContains(t, err, c.want)

@@ -25,7 +25,7 @@ type sender interface {
 func (db *DB) send(ctx context.Context, read bool, send func(context.Context, sender) error) error {
 	ctx = db.scope(ctx)
 	err := send(ctx, db.DB)
-	if err == nil || ctx.Err() != nil || !aborted(err) && !(read && lost(err)) {
+	if err == nil || ctx.Err() != nil || !aborted(err) && (!read || !lost(err)) {
 		return err
 	}
 	if read {
@@ -58,7 +58,7 @@ func lost(err error) bool {
 }
 
 // reads reports whether a statement changes nothing. What begins with select can't,
-// as no client has a function that writes; what begins with with may.
+// as no client has a function that writes; a common table expression may.
 func reads(sql string) bool {
 	sql = strings.ToLower(strings.TrimSpace(sql))
 	switch {
