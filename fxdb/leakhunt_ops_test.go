@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/fxdb"
 )
 
 // What the hunt asks for: whose row it is, what is in it, and as whom the server
@@ -354,8 +356,17 @@ func (h *hunter) several() error {
 	return h.counted(int(tag.RowsAffected()), 1, err)
 }
 
-// setSession sets an identity that outlives its transaction.
+// setSession sets an identity that outlives its transaction, or is refused behind a
+// pooler, whose sessions are not ours to close.
 func (h *hunter) setSession() error {
+	err := h.trySetSession()
+	if errors.Is(err, fxdb.ErrPooler) {
+		return nil
+	}
+	return err
+}
+
+func (h *hunter) trySetSession() error {
 	sql := fmt.Sprintf("select set_config('app.current_tenant', '%s', false)", huntTenants[h.rnd.IntN(len(huntTenants))])
 	if h.rnd.IntN(2) == 0 {
 		_, err := h.db.Exec(h.ctx, sql)

@@ -79,7 +79,7 @@ func leavesSession(sql string) bool {
 		second, _ := firstWord(rest)
 		return !slices.Contains(but, second)
 	}
-	return strings.Contains(sql, "pg_advisory_lock") || strings.Contains(sql, "pg_try_advisory_lock")
+	return strings.Contains(sql, "pg_advisory_lock") || strings.Contains(sql, "pg_try_advisory_lock") || leavesIdentity(sql)
 }
 
 // firstWord returns a text's first word in lower case, comments in front of it left

@@ -255,6 +255,7 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 	for _, sql := range []string{
 		"listen jobs", "  LISTEN jobs", "-- name: Listen :exec\nlisten jobs", "/* x */ unlisten *", "set search_path = a", "SET SESSION statement_timeout = 0",
 		"reset all", "discard temp", "prepare p as select 1", "execute p", "deallocate all", "select pg_advisory_lock(1)", "select pg_try_advisory_lock_shared(1)",
+		"select set_config('app.current_tenant', 'acme', false)",
 	} {
 		for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 			_, err := db.Exec(ctx, sql)
