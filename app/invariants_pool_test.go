@@ -117,9 +117,10 @@ func (h *house) hurt(t testing.TB) {
 		ctx, cancel := context.WithCancel(acme)
 		failed := make(chan error, 1)
 		go func() { failed <- write(ctx) }()
-		waitForLock(t, owner)
+		waitForLocks(t, owner, 1)
 		cancel()
 		require.ErrorIs(t, <-failed, context.Canceled, name)
+		waitForLocks(t, owner, 0) // the server is told a moment after the caller
 		unlock()
 		require.NoError(t, write(acme), name)
 
@@ -149,12 +150,13 @@ func lockTable(t testing.TB, owner *pgxpool.Pool, table string) (unlock func()) 
 	return unlock
 }
 
-func waitForLock(t testing.TB, owner *pgxpool.Pool) {
+// waitForLocks waits until so many wait for a lock.
+func waitForLocks(t testing.TB, owner *pgxpool.Pool, want int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var waiting int
 		err := owner.QueryRow(t.Context(), "select count(*) from pg_locks l join pg_database d on d.oid = l.database where d.datname = current_database() and not l.granted").Scan(&waiting)
-		return err == nil && waiting == 1
+		return err == nil && waiting == want
 	}, 20*time.Second, 5*time.Millisecond)
 }
 

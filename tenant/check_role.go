@@ -64,7 +64,7 @@ func (v *verifier) checkRole() {
 	me := quote(role)
 	if s.Login != role && s.LoginBypasses {
 		v.add("login-bypasses", s.Login, fmt.Sprintf("alter role %s nosuperuser nobypassrls;", quote(s.Login)),
-			"What runs without a tenant, or resets the role, works as %s, whom no policy binds: it sees every tenant's rows.", s.Login)
+			"What resets the role, or has a bare connection, works as %s, whom no policy binds: it sees every tenant's rows.", s.Login)
 	}
 	if s.Super {
 		v.add("role-superuser", role, fmt.Sprintf("alter role %s nosuperuser;", me), "No policy binds a superuser, forced or not: it sees every tenant's rows.")
