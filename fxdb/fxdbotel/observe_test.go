@@ -122,19 +122,23 @@ func TestAFullQueueIsToldApart(t *testing.T) {
 	reader, provider := measured()
 	defer observe(t, provider, db)()
 	conn := acquire(t, db)
-	done := make(chan error)
-	go func() {
-		conn, err := db.Pool().Acquire(t.Context())
+	late, done := db.Named("late"), make(chan error)
+	wait := func(acquire func(context.Context) (*pgxpool.Conn, error)) {
+		conn, err := acquire(t.Context())
 		if err == nil {
 			conn.Release()
 		}
 		done <- err
-	}()
+	}
+	go wait(db.Pool().Acquire)
 	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, 5*time.Second, time.Millisecond)
 	require.Equal(t, 1, collectOne(t, reader)["pending_requests"], "a caller of the raw pool has no client")
-	_, err := db.Named("late").Acquire(t.Context())
+	go wait(late.Acquire) // who has nobody in the queue may always have one there
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 2 }, 5*time.Second, time.Millisecond)
+	_, err := late.Acquire(t.Context())
 	require.ErrorIs(t, err, fxdb.ErrQueueFull)
 	conn.Release()
+	require.NoError(t, <-done)
 	require.NoError(t, <-done)
 	f := collectOne(t, reader)
 	require.Equal(t, 1, f["wait_time_count{client=late,type=queue_full}"])
