@@ -18,7 +18,7 @@ func (m *Monitor) statementBegins() int64 {
 	switch slow := m.cfg.SlowQuery; {
 	case slow <= 0:
 		return 0
-	case slow < slowByTick, m.state.Load() != stateReady: // the clock stands still
+	case slow < slowByTick, m.state.Load() != stateReady: // the clock is not surely kept
 		return time.Now().UnixNano()
 	}
 	return m.clock.Load()
@@ -30,7 +30,7 @@ func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 	if began == 0 {
 		return 0, false
 	}
-	// The clock stands still once a drain has begun.
+	// Outside the ready state the clock is not surely kept.
 	if threshold := m.cfg.SlowQuery; threshold >= slowByTick && m.state.Load() == stateReady &&
 		time.Duration(m.clock.Load()-began) < threshold-clockTick {
 		return 0, false
