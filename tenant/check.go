@@ -59,6 +59,7 @@ var checks = []check{
 	{"with-check-weak", LevelError, FailOpen, "a WITH CHECK does not hold new rows to the tenant"},
 	{"policy-open-without-tenant", LevelError, FailOpen, "a policy lets rows through where no tenant is set"},
 	{"policy-open-to-others", LevelError, FailOpen, "a policy lets another tenant's rows through"},
+	{"policies-ored", LevelWarn, FailOpen, "several policies let rows through, each on its own"},
 	{"policy-empty-setting", LevelWarn, FailOpen, "a policy takes an empty setting for a tenant"},
 	{"policy-missing-ok", LevelWarn, FailClosed, "a policy raises an error until the setting has been used"},
 	{"policy-role-name", LevelWarn, FailOpen, "a policy asks for the role, which all tenants share"},

@@ -179,6 +179,7 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 	v.checkDeclared()
 	v.checkTables()
 	v.checkPolicies()
+	v.checkOred()
 	v.checkFunctions()
 	v.checkViews()
 	v.checkPrivileges()

@@ -114,6 +114,11 @@ var broken = []struct {
 		alter table shop.new enable row level security; alter table shop.new force row level security;
 		create policy p on shop.new using (tenant_id <= (select nullif(current_setting('app.current_tenant', true), '')::smallint))`, code: "policy-open-to-others", level: "error"},
 	{name: "rows of nobody", ddl: table("tenant_id text unique, id int") + ";alter policy tenant_select on shop.new using (tenant_id is not distinct from nullif((select current_setting('app.current_tenant', true)), ''))", code: "policy-open-without-tenant", level: "error"},
+	{name: "two policies for reads", ddl: "create policy published on shop.orders for select using (" + mine + " and paid)", code: "policies-ored", level: "warn"},
+	{name: "a policy for all commands beside those of each", ddl: "create policy everything on shop.orders using (" + mine + " and not paid)", code: "policies-ored", level: "warn"},
+	{name: "a policy by the name of sharing", ddl: "create policy tenant_shared on shop.orders for select using (" + mine + " and paid)", code: "policies-ored", level: "warn"},
+	{name: "two policies for a role that it inherits", ddl: `reset role; create role $APP_mid; grant $APP_mid to $APP;
+		create policy published on shop.orders for select to $APP_mid using (` + mine + " and paid)", code: "policies-ored", level: "warn"},
 	{name: "no nullif", ddl: "alter policy tenant_select on shop.orders using (tenant_id = (select current_setting('app.current_tenant', true)))", code: "policy-empty-setting", level: "warn"},
 	{name: "no nullif in a helper", ddl: `create function shop.tenant() returns text language sql stable as $$ select current_setting('app.current_tenant', true) $$;
 		alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()))`, code: "policy-empty-setting", level: "warn"},

@@ -67,6 +67,10 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 		{name: "an open policy behind a fence", ddl: `
 			create policy everything on shop.orders using (true);
 			create policy fence on shop.orders as restrictive using (tenant_id = nullif((select current_setting('app.current_tenant', true)), ''))`},
+		{name: "two policies behind a fence", ddl: `
+			create policy published on shop.orders for select using (paid and tenant_id = nullif((select current_setting('app.current_tenant', true)), ''));
+			create policy fence on shop.orders as restrictive for select using (tenant_id = nullif((select current_setting('app.current_tenant', true)), ''))`},
+		{name: "the same policy twice", ddl: "create policy again on shop.orders for select using (" + mine + ")"},
 		{name: "a column that is named like a keyword", ddl: `alter table shop.orders add "user" text;
 			create policy mine on shop.orders as restrictive using ("user" is null or "user" = nullif((select current_setting('app.current_user', true)), ''))`},
 		{name: "a table that asks the one it refers to", ddl: `
@@ -85,6 +89,12 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			create index on tenancy.shares (reader_tenant_id);
 			grant select, insert, update, delete on tenancy.shares to $APP;` +
 			tenant.Enable(tenant.Table{Name: "shop.orders", Column: "tenant_id", Sharing: &tenant.Sharing{Name: "tenancy.shares", Module: "shop"}})},
+		{name: "sharing of a varchar", ddl: `
+			create table shop.typed ("Org" varchar(40) not null, id bigint not null, primary key ("Org", id));
+			create table shop.shares (owner_tenant_id varchar(40) not null, reader_tenant_id varchar(40) not null, primary key (owner_tenant_id, reader_tenant_id));
+			grant select, insert, update, delete on shop.typed, shop.shares to $APP;` +
+			tenant.Enable(tenant.Table{Name: "shop.typed", Column: "Org", Sharing: &tenant.Sharing{Name: "shop.shares"}}),
+			opts: []tenant.VerifyOption{tenant.Column("Org")}},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `
