@@ -74,7 +74,7 @@ func (v *verifier) checkKeys() {
 			v.checkUnscoped(from, to)
 			continue
 		}
-		if from.AttNum == 0 || to.AttNum == 0 || from.Partition || slices.Contains(k.Columns, from.AttNum) {
+		if from.AttNum == 0 || to.AttNum == 0 || from.Partition || k.pairs(from, to) {
 			continue
 		}
 		v.add("foreign-key-without-tenant", from.object()+"."+k.Name, fmt.Sprintf("-- make it foreign key (%s, ...) references %s (%s, ...)", quote(from.Column), to.sql(), quote(to.Column)),

@@ -175,6 +175,9 @@ var broken = []struct {
 	{name: "a unique key of all tenants", ddl: "create unique index on shop.orders (ref)", code: "unique-without-tenant", level: "warn"},
 	{name: "a primary key of all tenants", ddl: table("tenant_id text not null, id int primary key") + "; create index on shop.new (tenant_id)", code: "unique-without-tenant", level: "note"},
 	{name: "a foreign key without the tenant", ddl: "create unique index on shop.orders (id, ref); create table shop.new (tenant_id text primary key, order_id bigint, ref text, foreign key (order_id, ref) references shop.orders (id, ref)); grant select on shop.new to $APP;" + tenant.Enable(tenant.Table{Name: "shop.new", Column: "tenant_id"}), code: "foreign-key-without-tenant", level: "warn"},
+	{name: "a foreign key from the tenant to another column", ddl: "create unique index on shop.orders (ref, id); " + table("tenant_id text not null, id bigint, ref text, primary key (tenant_id, id), foreign key (tenant_id, id) references shop.orders (ref, id)"), code: "foreign-key-without-tenant", level: "warn"},
+	{name: "a foreign key from another column to the tenant", ddl: table("tenant_id text not null, id bigint, ref text, primary key (tenant_id, id), foreign key (ref, id) references shop.orders (tenant_id, id)"), code: "foreign-key-without-tenant", level: "warn"},
+	{name: "a foreign key that crosses the columns", ddl: "create unique index on shop.orders (ref, tenant_id); " + table("tenant_id text not null, ref text, primary key (tenant_id, ref), foreign key (tenant_id, ref) references shop.orders (ref, tenant_id)"), code: "foreign-key-without-tenant", level: "warn"},
 	{name: "an allowance that matches nothing", code: "allow-unused", level: "note", opts: []tenant.VerifyOption{tenant.Allow("matview", "shop.m", "it was dropped")}},
 }
 

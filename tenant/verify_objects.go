@@ -259,10 +259,21 @@ type foreignKey struct {
 	References uint32
 	Name       string
 	Columns    []int16
+	Targets    []int16 // the columns that Columns point at, one by one
+}
+
+// pairs reports whether the tenant column points at the other's tenant column.
+func (k foreignKey) pairs(from, to *table) bool {
+	for i, column := range k.Columns {
+		if column == from.AttNum && k.Targets[i] == to.AttNum {
+			return true
+		}
+	}
+	return false
 }
 
 const foreignKeysSQL = `
-select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns
+select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns, k.confkey::int2[] as targets
 from pg_constraint k
 where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any ($1::oid[])
 order by 1, 3`

@@ -95,6 +95,10 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			grant select, insert, update, delete on shop.typed, shop.shares to $APP;` +
 			tenant.Enable(tenant.Table{Name: "shop.typed", Column: "Org", Sharing: &tenant.Sharing{Name: "shop.shares"}}),
 			opts: []tenant.VerifyOption{tenant.Column("Org")}},
+		{name: "a foreign key whose columns stand in another order", ddl: `
+			create table shop.typed (tenant_id text not null, order_id bigint not null, primary key (tenant_id, order_id),
+				foreign key (order_id, tenant_id) references shop.orders (id, tenant_id));
+			grant select on shop.typed to $APP;` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id"})},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `
