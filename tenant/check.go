@@ -79,6 +79,7 @@ var checks = []check{
 	{"function-definer", LevelWarn, FailOpen, "a SECURITY DEFINER function reads as its owner"},
 	{"function-search-path", LevelWarn, FailOpen, "a SECURITY DEFINER function has no search_path of its own"},
 	{"function-immutable", LevelWarn, FailOpen, "an IMMUTABLE function reads the tenant"},
+	{"function-leakproof", LevelWarn, FailOpen, "a function of the database's own is called leakproof"},
 	{"privilege-truncate", LevelError, FailOpen, "the role may TRUNCATE a tenants' table"},
 	{"privilege-references", LevelWarn, FailOpen, "the role may REFERENCE a tenants' table"},
 	{"privilege-trigger", LevelWarn, FailOpen, "the role may put triggers on a tenants' table"},

@@ -12,6 +12,10 @@ func (v *verifier) checkFunctions() {
 			v.add("function-immutable", f.object(), fmt.Sprintf("alter function %s stable;", f.sql()),
 				"The plan of a prepared statement keeps its result: wherever it is used, a later tenant on the connection gets an earlier one's.")
 		}
+		if f.Leakproof && !v.session.bypasses() {
+			v.add("function-leakproof", f.object(), fmt.Sprintf("alter function %s not leakproof;", f.sql()),
+				"It is called with other tenants' rows before the policies have hidden them: an error, a notice or the time that it takes tells what they hold.")
+		}
 		if !f.Definer || !f.CanExecute || v.session.Super {
 			continue
 		}

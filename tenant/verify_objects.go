@@ -15,6 +15,7 @@ type function struct {
 	Arguments     string
 	Volatility    string // i, s or v, as in pg_proc
 	Definer       bool
+	Leakproof     bool
 	Trigger       bool // nobody can call it
 	PathFixed     bool // it has a search_path of its own
 	Owner         string
@@ -48,7 +49,7 @@ func functionsSQL(version int) string {
 
 const functionsFormat = reach + `
 select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
-	p.provolatile::text as volatility, p.prosecdef as definer, p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype) as trigger,
+	p.provolatile::text as volatility, p.prosecdef as definer, p.proleakproof as leakproof, p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype) as trigger,
 	exists (select from unnest(p.proconfig) c where c like 'search\_path=%%') as path_fixed,
 	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
 	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
@@ -225,58 +226,6 @@ select a.attrelid as table, a.attname::text as name, format_type(coalesce(nullif
 from pg_attribute a join pg_type y on y.oid = a.atttypid
 where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum`
-
-// key is an index.
-type key struct {
-	Table   uint32
-	Name    string
-	Unique  bool
-	Primary bool
-	Usable  bool // valid, of all rows, and ordered or hashed
-	Columns []int16
-	Leaky   []string // columns behind the first whose equality is not leakproof
-}
-
-const keysSQL = `
-select i.indrelid as table, c.relname::text as name, i.indisunique as unique, i.indisprimary as primary,
-	i.indisvalid and i.indpred is null and m.amname in ('btree', 'hash') as usable,
-	(i.indkey::int2[])[0:i.indnkeyatts - 1] as columns,
-	array(select a.attname::text from generate_series(1, i.indnkeyatts - 1) k
-		join pg_opclass oc on oc.oid = (i.indclass::oid[])[k]
-		join pg_amop ao on ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype and ao.amopstrategy = 3
-		join pg_operator op on op.oid = ao.amopopr join pg_proc f on f.oid = op.oprcode
-		join pg_attribute a on a.attrelid = i.indrelid and a.attnum = (i.indkey::int2[])[k]
-		where m.amname = 'btree' and not f.proleakproof order by k) as leaky
-from pg_index i
-join pg_class c on c.oid = i.indexrelid
-join pg_am m on m.oid = c.relam
-where i.indrelid = any ($1::oid[])
-order by 1, 2`
-
-// foreignKey points at a tenants' table.
-type foreignKey struct {
-	Table      uint32
-	References uint32
-	Name       string
-	Columns    []int16
-	Targets    []int16 // the columns that Columns point at, one by one
-}
-
-// pairs reports whether the tenant column points at the other's tenant column.
-func (k foreignKey) pairs(from, to *table) bool {
-	for i, column := range k.Columns {
-		if column == from.AttNum && k.Targets[i] == to.AttNum {
-			return true
-		}
-	}
-	return false
-}
-
-const foreignKeysSQL = `
-select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns, k.confkey::int2[] as targets
-from pg_constraint k
-where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any ($1::oid[])
-order by 1, 3`
 
 // extra is something that hangs on a table.
 type extra struct {

@@ -99,6 +99,11 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			create table shop.typed (tenant_id text not null, order_id bigint not null, primary key (tenant_id, order_id),
 				foreign key (order_id, tenant_id) references shop.orders (id, tenant_id));
 			grant select on shop.typed to $APP;` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id"})},
+		{name: "indexes that are searched under the policies", ddl: `
+			alter table shop.orders add at timestamptz, add ref_lower text generated always as (lower(ref)) stored;
+			create index on shop.orders (tenant_id, ref_lower, at); create index on shop.orders using hash (ref); create index on shop.orders using brin (at);
+			create index on shop.orders (tenant_id, id) where lower(ref) = 'x'; create index on shop.orders (tenant_id) include (total)`},
+		{name: "an index on an expression of a table without a tenant", ddl: "create table shop.countries (code text primary key); create index on shop.countries (lower(code)); grant select on shop.countries to $APP"},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `
