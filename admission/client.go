@@ -16,7 +16,9 @@ type Client struct {
 	// Guarded by the controller's mutex.
 	limits Limits
 	seen   int64   // tick of the last use
+	none   tenant  // work for no tenant
 	last   *tenant // of the last acquire, to spare looking for it again
+	active int     // idle tenants that used this client last, and lately
 	queue
 	tally
 }
@@ -35,7 +37,8 @@ func (c *Client) TryAcquire(tenant string) bool {
 	if !ok {
 		c.refused++
 		t.refused++
-		a.used(c)
+		a.used(c, t)
+		a.dispatch() // a permit may have been kept for t in another client
 	}
 	a.mu.Unlock()
 	return ok
@@ -120,7 +123,7 @@ func (c *Client) Release(tenant string, held time.Duration) {
 	a.mu.Lock()
 	t := c.last
 	if t.name != tenant || t.gone {
-		t = a.tenants.find(tenant)
+		t = c.find(tenant)
 	}
 	if c.held == 0 || t == nil || t.held == 0 {
 		a.mu.Unlock()
@@ -151,9 +154,22 @@ func (c *Client) Name() string { return c.name }
 // tenant returns the tenant of that name and remembers it.
 func (c *Client) tenant(name string) *tenant {
 	if c.last.name != name || c.last.gone {
-		c.last = c.ctl.tenants.get(name)
+		if c.last = c.find(name); c.last == nil {
+			c.last = c.ctl.tenants.add(name)
+		}
 	}
 	return c.last
 }
+
+// find returns the tenant of that name, nil if it is not known.
+func (c *Client) find(name string) *tenant {
+	if name == "" {
+		return &c.none
+	}
+	return c.ctl.tenants.byName[name]
+}
+
+// atMax reports whether the client holds all it may.
+func (c *Client) atMax() bool { return c.limits.Max > 0 && c.held >= c.limits.Max }
 
 func (c *Client) weight() int64 { return int64(max(1, c.limits.Weight)) }

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// DefaultHeadroom is how many permits at most are kept for clients that hold none,
-// where Config does not say.
+// DefaultHeadroom is how many permits at most are kept for clients and tenants that hold
+// none, where Config does not say.
 const DefaultHeadroom = 2
 
 // headroomPart makes it at most a quarter of the capacity.
@@ -19,9 +19,9 @@ type Config struct {
 	// At least 1.
 	Capacity int
 
-	// Headroom is how many permits at most are kept free for active clients that hold
-	// none, see the package's documentation. Default 2; negative: none. Never more
-	// than a quarter of Capacity.
+	// Headroom is how many permits at most are kept free for active clients, and active
+	// tenants of one client, that hold none, see the package's documentation. Default 2;
+	// negative: none. Never more than a quarter of Capacity.
 	Headroom int
 
 	// TenantMaxShare is the part of Capacity, from 0 to 1, that one tenant may hold at

@@ -85,7 +85,9 @@ func (a *Controller) Client(name string) *Client {
 	defer a.mu.Unlock()
 	c, ok := a.byName[name]
 	if !ok {
-		c = &Client{ctl: a, name: name, number: len(a.clients), seen: a.ticks - a.activeTicks - 1, last: &a.tenants.none}
+		long := a.ticks - a.activeTicks - 1
+		c = &Client{ctl: a, name: name, number: len(a.clients), seen: long, none: tenant{seen: long}}
+		c.last = &c.none
 		a.byName[name] = c
 		a.clients = append(a.clients, c)
 	}
@@ -131,11 +133,11 @@ func (a *Controller) Close() {
 		a.timer.Stop()
 	}
 	for _, c := range a.clients {
-		for _, lanes := range []*lanes{&c.open, &c.blocked} {
+		for _, lanes := range []*lanes{&c.busy, &c.fresh, &c.blocked} {
 			for len(*lanes) > 0 {
 				w := (*lanes)[0].front()
 				a.unqueue(w)
-				a.tenants.rest(w.lane.tenant)
+				a.tenants.rest(w.lane.tenant, c, a.ticks)
 				w.err = ErrClosed
 				w.ready <- struct{}{}
 			}

@@ -20,7 +20,8 @@
 // tenant that has all it may have (Config.TenantMaxShare) waits without stopping the
 // others of its client. It can be overtaken like that eight times when its turn has
 // come; then the tenant's next permit is kept for it until its client may have one
-// more. So everybody is served after a bounded number of releases.
+// more. So nobody starves: the number of times that all permits that are out can come
+// back before a waiter is served has a bound.
 //
 // What is idle is lent: a client alone gets every permit that is not reserved, and
 // nothing is ever taken back from a holder. Lent permits come back as they are
@@ -31,14 +32,18 @@
 // Long queries of one client would make the others wait for the end of one of them,
 // fair or not. So while other clients are active, which is while they wait or have
 // used the pool in about the last 400 ms, and hold nothing, a permit stays free for
-// their next request. One is enough for short statements. When six requests in a row
-// of clients that hold nothing found no permit it is one more, up to two but no more
-// than there are such clients; when 64 in a row found one it is one less again. With
+// their next request. The same holds for the tenants of one client, and for its work
+// without a tenant: while others of them are active and hold nothing, a permit stays
+// free of those that hold some. What is kept for a client, no tenant of another gets.
+//
+// One is enough for short statements. When six requests in a row
+// of those that hold nothing found no permit it is one more, up to two but no more
+// than there are of them; when 64 in a row found one it is one less again. With
 // nobody else active there is no headroom. It is never more than a quarter of the capacity, rounded
 // down: with a capacity of 1 to 3 there is none, as it would cost the busy client a
 // third or more of the pool, from 4 on it is one, from 8 on two. Without headroom a
 // client that holds nothing is still the first to get what is released.
 //
-// A timer moves the clock for this every 100 ms, from a client's last release until
+// A timer moves the clock for this every 100 ms, from the last release until
 // nobody counts as active any more; Close ends it too.
 package admission

@@ -43,6 +43,10 @@ func TestEveryReachableState(t *testing.T) {
 			capacity: 3, tenantMax: 2, tenants: 2, limits: []Limits{{Max: 1}, none}}},
 		"tenants and headroom": {waiting: 3, tenant: []int{0, 1}, setup: setup{
 			capacity: 3, headroom: 1, tenantMax: 2, tenants: 1, limits: []Limits{none, none}}},
+		"tenants of one client and headroom": {waiting: 3, tenant: []int{0, 1, 2}, setup: setup{
+			capacity: 3, headroom: 1, tenants: 2, limits: []Limits{none}}},
+		"tenants, clients and headroom of two": {waiting: 2, tenant: []int{1, 2}, setup: setup{
+			capacity: 4, headroom: 2, tenants: 2, limits: []Limits{none, none}}},
 		"changing limits": {waiting: 3, tenant: []int{0}, changes: []op{
 			{kind: opLimits, limits: Limits{Max: 1}}, {kind: opLimits, limits: Limits{Weight: 2}},
 			{kind: opLimits, c: 1, limits: Limits{Reserve: 2, Max: 2}}, {kind: opLimits, c: 1}},
@@ -70,6 +74,10 @@ func TestNobodyStarves(t *testing.T) {
 			capacity: 2, limits: []Limits{none, none}}},
 		"headroom": {rounds: 2, waiting: 2, tenant: []int{0}, setup: setup{
 			capacity: 2, headroom: 1, limits: []Limits{none, none, none}}},
+		"headroom for tenants in two clients": {rounds: 3, waiting: 2, tenant: []int{1, 2}, setup: setup{
+			capacity: 2, headroom: 1, tenants: 2, limits: []Limits{none, none}}},
+		"headroom for tenants": {rounds: 4, waiting: 3, tenant: []int{0, 1, 2}, setup: setup{
+			capacity: 2, headroom: 1, tenants: 2, limits: []Limits{none}}},
 		"reserve": {rounds: 2, waiting: 2, tenant: []int{0}, setup: setup{
 			capacity: 3, headroom: 1, limits: []Limits{none, {Reserve: 2}}}},
 		"a tenant at its limit in a busy client": {rounds: 10, waiting: 3, tenant: []int{0, 1}, setup: setup{
@@ -161,6 +169,11 @@ func (w world) ops(s *spec) []op {
 	}
 	for c := range s.held {
 		if s.heldBy(c) == 0 && s.age[c] <= s.activeTicks {
+			return append(all, op{kind: opTick})
+		}
+	}
+	for p := range s.partyAge {
+		if s.quiet(p) && !s.partyWaits(p) && s.partyAge[p] <= s.activeTicks {
 			return append(all, op{kind: opTick})
 		}
 	}

@@ -18,6 +18,12 @@ type demand struct {
 // most is how many permits are kept at most at this moment.
 func (a *Controller) most() int { return min(a.headroom, a.level) }
 
+// without reports whether a request of c for t is of somebody who holds nothing, and has
+// no reserve to live on.
+func (a *Controller) without(c *Client, t *tenant) bool {
+	return c.held >= c.limits.Reserve && (c.held == 0 || t.quiet())
+}
+
 // asked notes whether there was a permit for somebody who holds nothing.
 func (a *Controller) asked(ready bool) {
 	if ready {
@@ -31,18 +37,30 @@ func (a *Controller) asked(ready bool) {
 	}
 }
 
-// kept is how many permits the headroom is at this moment: one for each active
-// client that holds nothing and has no reserve to live on. One that waits for tenants at
-// their limit alone could not take it.
-func (a *Controller) kept() int {
-	n, most := 0, a.most()
+// kept is the headroom of a moment.
+type kept struct {
+	clients int // permits that only a client that holds nothing may have
+	all     int // the same, and those that only a tenant that holds nothing may have
+}
+
+// kept returns the headroom: one permit for each active client that holds nothing and
+// has no reserve to live on, and in the other clients one for each active tenant that
+// holds nothing. A client that waits for tenants at their limit alone could not take it.
+func (a *Controller) kept() kept {
+	var k kept
 	for _, c := range a.clients {
-		if n == most {
-			break
-		}
-		if c.held == 0 && c.limits.Reserve == 0 && (a.recent(c) || a.front(c) != nil) {
-			n++
+		switch {
+		case c.held < c.limits.Reserve, c.atMax():
+		case c.held > 0:
+			if k.all += c.active + c.quiet; a.recentlyNone(c) {
+				k.all++
+			}
+		case a.recent(c) || a.front(c) != nil:
+			k.clients++
 		}
 	}
-	return n
+	most := a.most()
+	k.clients = min(k.clients, most)
+	k.all = min(k.clients+k.all, most)
+	return k
 }

@@ -127,10 +127,9 @@ func TestNoisyNeighbour(t *testing.T) {
 			assert.GreaterOrEqual(t, ratio(shared), 0.95)
 			assert.Zero(t, p(sharedWaits, 50))
 			assert.LessOrEqual(t, p(sharedWaits, 99), 5*time.Millisecond)
-			assert.Greater(t, ratio(tenants), 0.95)
-			if long <= 50*time.Millisecond { // tenants have no headroom of their own
-				assert.Less(t, p(tenantWaits, 50), p(fifoWaits, 50)/10, "tenants take turns")
-			}
+			assert.GreaterOrEqual(t, ratio(tenants), 0.95, "tenants of one client have a headroom too")
+			assert.Zero(t, p(tenantWaits, 50))
+			assert.LessOrEqual(t, p(tenantWaits, 99), 5*time.Millisecond)
 			assert.GreaterOrEqual(t, float64(alone), 0.99*float64(full), "a client alone has every permit")
 		})
 	}

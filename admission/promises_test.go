@@ -20,7 +20,7 @@ func (m *model) promises(before *spec, granted int) error {
 		return fmt.Errorf("%d permits are left for reserves of %d", a.cfg.Capacity-held, unmet)
 	}
 	for t := 1; t < len(m.held[0]); t++ {
-		if r := a.tenants.find(tenantName(t)); r != nil && a.tenantMax > 0 && r.held > a.tenantMax && r.held > before.heldFor(t) {
+		if r := a.tenants.byName[tenantName(t)]; r != nil && a.tenantMax > 0 && r.held > a.tenantMax && r.held > before.heldFor(t) {
 			return fmt.Errorf("t%d got more than its share", t)
 		}
 	}
@@ -34,8 +34,8 @@ func (m *model) promises(before *spec, granted int) error {
 		case c.limits.Max > 0 && c.held >= c.limits.Max:
 		case w.lane.tenant.name != "" && a.tenantMax > 0 && w.lane.tenant.held >= a.tenantMax:
 		case !m.tenantMay(m.queue[i].t, i): // kept for another
-		case c.held > 0 && c.held >= c.limits.Reserve && free <= unmet+m.kept():
-			if m.keptForever() < m.kept() && !a.ticking {
+		case c.held > 0 && c.held >= c.limits.Reserve && free <= unmet+m.keptFrom(w, false):
+			if free > unmet+m.keptFrom(w, true) && !a.ticking {
 				return fmt.Errorf("waiter %d is to wait for a clock that stands still", i)
 			}
 		default:
@@ -45,24 +45,22 @@ func (m *model) promises(before *spec, granted int) error {
 	return nil
 }
 
-// keptForever is what of the headroom does not go by with time.
-func (m *model) keptForever() int {
-	n := 0
-	for c := range m.held {
-		if m.heldBy(c) == 0 && m.limits[c].Reserve == 0 && m.candidate(c) >= 0 {
-			n++
-		}
+// keptFrom is the headroom that w may not have; forever: that does not go by with time.
+func (m *model) keptFrom(w *waiter, forever bool) int {
+	k := m.kept(forever)
+	if w.lane.tenant.quiet() {
+		return k.clients
 	}
-	return min(n, m.headroom, m.most)
+	return k.all
 }
 
 // books compares everything with the spec, and the structures with each other.
 func (m *model) books() error {
 	a := m.ctl
-	if a.free != m.free() || a.unmet != m.unmet() || a.kept() != m.kept() || a.waiting != len(m.queue) ||
+	if a.free != m.free() || a.unmet != m.unmet() || a.kept() != m.kept(false) || a.waiting != len(m.queue) ||
 		a.tenantMax != m.tenantMax || a.headroom != m.headroom || a.level != m.most {
-		return fmt.Errorf("free %d %d, unmet %d %d, kept %d %d, waiting %d %d, tenantMax %d %d, headroom %d %d, most %d %d", a.free, m.free(),
-			a.unmet, m.unmet(), a.kept(), m.kept(), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.level, m.most)
+		return fmt.Errorf("free %d %d, unmet %d %d, kept %v %v, waiting %d %d, tenantMax %d %d, headroom %d %d, most %d %d", a.free, m.free(),
+			a.unmet, m.unmet(), a.kept(), m.kept(false), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.level, m.most)
 	}
 	for i, c := range m.clients {
 		if c.held != m.heldBy(i) {
@@ -72,12 +70,17 @@ func (m *model) books() error {
 		if idle && a.recent(c) != (m.age[i] <= m.activeTicks) {
 			return fmt.Errorf("c%d is active: %v", i, a.recent(c))
 		}
-		if idle && a.recent(c) && !a.ticking {
+		if none := m.held[i][0] == 0 && !m.waits(i, 0) && m.partyAge[i] <= m.activeTicks; none != a.recentlyNone(c) {
+			return fmt.Errorf("c%d is active without tenants: %v", i, !none)
+		}
+		if (idle && a.recent(c) || a.recentlyNone(c)) && !a.ticking {
 			return fmt.Errorf("c%d would be active for ever", i)
 		}
-		for j, ln := range c.open {
-			if ln.index != j || ln.blocked || ln.first == nil || j > 0 && c.open.Less(j, (j-1)/2) {
-				return fmt.Errorf("c%d's open lanes are in disorder", i)
+		for _, open := range []lanes{c.busy, c.fresh} {
+			for j, ln := range open {
+				if ln.index != j || ln.blocked || ln.first == nil || j > 0 && open.Less(j, (j-1)/2) {
+					return fmt.Errorf("c%d's open lanes are in disorder", i)
+				}
 			}
 		}
 		for _, ln := range c.blocked {
@@ -86,8 +89,8 @@ func (m *model) books() error {
 			}
 		}
 	}
-	for t := range m.held[0] {
-		r, waiting := a.tenants.find(tenantName(t)), 0
+	for t := 1; t < len(m.held[0]); t++ {
+		r, waiting := a.tenants.byName[tenantName(t)], 0
 		for _, w := range m.queue {
 			if w.t == t {
 				waiting++
@@ -98,6 +101,11 @@ func (m *model) books() error {
 		}
 		if r == nil || r.held != m.heldFor(t) || r.waiting != waiting {
 			return fmt.Errorf("t%d: %+v", t, r)
+		}
+		if active := m.heldFor(t)+waiting == 0 && m.partyAge[m.party(0, t)] <= m.activeTicks; active != (r.in == &a.tenants.active) {
+			return fmt.Errorf("t%d is active: %v", t, !active)
+		} else if active && !a.ticking {
+			return fmt.Errorf("t%d would be active for ever", t)
 		}
 	}
 	for i, w := range m.queue {

@@ -33,7 +33,7 @@ type lane struct {
 	list[waiter]
 
 	turn      int64 // the lowest is next; no two are the same
-	index     int   // in the client's open lanes
+	index     int   // in the client's busy or fresh lanes
 	blocked   bool
 	overtaken int // grants in the client out of turn since the first waiter became first
 }
@@ -66,12 +66,22 @@ func (l *lanes) Pop() any {
 	return ln
 }
 
-// queue is a client's waiters. Lanes whose tenant may have no more are set aside as
-// they come to the front and not looked at until that changes; there are no more of
-// them than tenants that are at their limit.
+// queue is a client's waiters. Fresh lanes are of tenants that hold nothing, busy ones
+// of the others, which are no more than there are permits. Lanes whose tenant may have
+// no more are set aside when their turn comes and not looked at until that changes;
+// there are no more of them than tenants that are at their limit.
 type queue struct {
-	open    lanes
-	blocked lanes // in no order
+	busy, fresh lanes
+	blocked     lanes // in no order
+	quiet       int   // tenants that hold nothing and wait, set aside or not
+}
+
+// open returns the lanes that ln is, or would be, among.
+func (q *queue) open(ln *lane) *lanes {
+	if ln.tenant.quiet() {
+		return &q.fresh
+	}
+	return &q.busy
 }
 
 // add puts w at the end of its lane.
@@ -85,7 +95,27 @@ func (q *queue) add(w *waiter) {
 		if ln.tenant.held == 0 {
 			ln.turn = turnAt(w.seq-ln.client.ctl.headStart) + 1
 		}
-		heap.Push(&q.open, ln)
+		q.in(ln)
+	}
+}
+
+// in puts ln, in which somebody waits, among the lanes where it belongs.
+func (q *queue) in(ln *lane) {
+	if ln.tenant.quiet() {
+		q.quiet++
+	}
+	if !ln.blocked {
+		heap.Push(q.open(ln), ln)
+	}
+}
+
+// out takes ln from there; one that is set aside stays so.
+func (q *queue) out(ln *lane) {
+	if ln.tenant.quiet() {
+		q.quiet--
+	}
+	if !ln.blocked {
+		heap.Remove(q.open(ln), ln.index)
 	}
 }
 
@@ -98,18 +128,19 @@ func (q *queue) remove(w *waiter) {
 	ln.remove(&w.node)
 	w.queued = false
 	switch {
-	case ln.first == nil && ln.blocked:
-		q.unlist(ln)
 	case ln.first == nil:
-		heap.Remove(&q.open, ln.index)
+		q.out(ln)
+		if ln.blocked {
+			q.unlist(ln)
+		}
 	case !ln.blocked:
-		heap.Fix(&q.open, ln.index)
+		heap.Fix(q.open(ln), ln.index)
 	}
 }
 
-// block sets the front lane aside.
-func (q *queue) block() {
-	ln := heap.Pop(&q.open).(*lane)
+// block sets ln aside.
+func (q *queue) block(ln *lane) {
+	heap.Remove(q.open(ln), ln.index)
 	ln.blocked = true
 	q.blocked = append(q.blocked, ln)
 }
@@ -117,7 +148,7 @@ func (q *queue) block() {
 // unblock puts a lane that was set aside back in its place.
 func (q *queue) unblock(ln *lane) {
 	q.unlist(ln)
-	heap.Push(&q.open, ln)
+	heap.Push(q.open(ln), ln)
 }
 
 func (q *queue) unlist(ln *lane) {

@@ -12,14 +12,15 @@ const headStart = 32
 
 // admit gives c a permit for t if nobody who could have it waits for it.
 func (a *Controller) admit(c *Client, t *tenant) bool {
-	kept := 0
+	var k kept
 	if c.held > 0 && a.free <= a.unmet+a.headroom {
-		kept = a.kept()
+		k = a.kept()
 	}
-	without := c.held == 0 && c.limits.Reserve == 0
-	if !a.fits(c, kept) || a.full(t, nil) || a.front(c) != nil {
+	without := a.without(c, t)
+	fits := a.fits(c, t.quiet(), k)
+	if !fits || a.full(t, nil) || a.next(c, k) != nil {
 		if !a.dryRun {
-			if without && a.free <= a.unmet {
+			if without && !fits && !c.atMax() {
 				a.asked(false)
 			}
 			return false
@@ -32,21 +33,26 @@ func (a *Controller) admit(c *Client, t *tenant) bool {
 	}
 	a.overtake(c, turnAt(a.arrivals+1)) // nobody else's turn has come
 	a.take(c, t)
+	if a.waiting > 0 { // two permits may have been kept, one for c and one for t
+		a.dispatch()
+	}
 	return true
 }
 
-// fits reports whether c may hold one more permit, whoever it is for. kept is what
-// kept returns; it matters only to a client that holds something.
-func (a *Controller) fits(c *Client, kept int) bool {
+// fits reports whether c may hold one more permit; quiet: for a tenant that holds
+// nothing. k matters only to a client that holds something.
+func (a *Controller) fits(c *Client, quiet bool, k kept) bool {
 	switch {
-	case a.free <= 0, c.limits.Max > 0 && c.held >= c.limits.Max:
+	case a.free <= 0, c.atMax():
 		return false
 	case c.held < c.limits.Reserve:
 		return true
 	case c.held == 0:
 		return a.free > a.unmet
+	case quiet:
+		return a.free > a.unmet+k.clients
 	default:
-		return a.free > a.unmet+kept
+		return a.free > a.unmet+k.all
 	}
 }
 
@@ -54,21 +60,46 @@ func (a *Controller) fits(c *Client, kept int) bool {
 // yet. Its last permit is kept for the one it is owed to, but not against older ones:
 // they might be overtaken for ever else.
 func (a *Controller) full(t *tenant, ln *lane) bool {
-	if a.tenantMax == 0 || t == &a.tenants.none {
+	if a.tenantMax == 0 || t.name == "" {
 		return false
 	}
 	return t.held >= a.tenantMax ||
 		t.held == a.tenantMax-1 && t.owed != nil && (ln == nil || t.owed.older(ln))
 }
 
-// front returns the lane of the waiter that c's next permit is for, nil if there is
-// none whose tenant may have one.
+// next returns the lane of the waiter that c's next permit is for, nil if there is
+// none that fits and whose tenant may have one.
+func (a *Controller) next(c *Client, k kept) *lane {
+	if a.fits(c, false, k) {
+		return a.front(c)
+	}
+	if !a.fits(c, true, k) {
+		return nil
+	}
+	for i := len(c.busy) - 1; i >= 0; i-- { // or nobody would count that they are overtaken
+		if ln := c.busy[i]; a.full(ln.tenant, ln) {
+			c.block(ln)
+		}
+	}
+	return a.frontOf(c, &c.fresh)
+}
+
+// front returns the lane of c whose turn it is, of those whose tenant may have a permit.
 func (a *Controller) front(c *Client) *lane {
-	for len(c.open) > 0 {
-		if ln := c.open[0]; !a.full(ln.tenant, ln) {
+	busy, fresh := a.frontOf(c, &c.busy), a.frontOf(c, &c.fresh)
+	if busy == nil || fresh != nil && fresh.turn < busy.turn {
+		return fresh
+	}
+	return busy
+}
+
+func (a *Controller) frontOf(c *Client, open *lanes) *lane {
+	for len(*open) > 0 {
+		ln := (*open)[0]
+		if !a.full(ln.tenant, ln) {
 			return ln
 		}
-		c.block()
+		c.block(ln)
 	}
 	return nil
 }
@@ -76,13 +107,13 @@ func (a *Controller) front(c *Client) *lane {
 // dispatch gives permits to waiters for as long as one may have one.
 func (a *Controller) dispatch() {
 	for a.free > 0 && a.waiting > 0 {
-		kept := a.kept()
+		k := a.kept()
 		var next *lane
 		for _, c := range a.clients {
-			if c.waiting == 0 || !a.fits(c, kept) {
+			if c.waiting == 0 {
 				continue
 			}
-			if ln := a.front(c); ln != nil && (next == nil || ln.before(next)) {
+			if ln := a.next(c, k); ln != nil && (next == nil || ln.before(next)) {
 				next = ln
 			}
 		}
@@ -130,7 +161,8 @@ func (a *Controller) take(c *Client, t *tenant) {
 	}
 	c.held++
 	c.granted++
-	t.held++
+	a.tenants.wake(t)
+	t.hold(1)
 	t.granted++
 }
 
@@ -140,23 +172,26 @@ func (a *Controller) give(c *Client, t *tenant) {
 	if c.held < c.limits.Reserve {
 		a.unmet++
 	}
-	t.held--
-	a.used(c)
+	t.hold(-1)
+	a.used(c, t)
 	if a.waiting > 0 {
 		a.reopen(t)
 		a.dispatch()
 	}
-	a.tenants.rest(t)
 }
 
 func (a *Controller) enqueue(c *Client, t *tenant) *waiter {
 	w := a.waiters.Get().(*waiter)
 	a.arrivals++
 	w.seq, w.lane, w.err = a.arrivals, t.lane(c), nil
+	active := a.tenants.wake(t)
 	a.waiting++
 	c.waiting++
 	t.waiting++
 	c.add(w)
+	if active && a.waiting > 1 { // a permit may have been kept for t in another client
+		a.dispatch()
+	}
 	return w
 }
 
@@ -176,10 +211,9 @@ func (a *Controller) unqueue(w *waiter) {
 func (a *Controller) abandon(w *waiter) {
 	c, t := w.lane.client, w.lane.tenant
 	a.unqueue(w)
-	a.used(c)
+	a.used(c, t)
 	a.reopen(t)
 	a.dispatch()
-	a.tenants.rest(t)
 }
 
 // reopen looks again at the lanes of t that were set aside.

@@ -16,7 +16,9 @@ type spec struct {
 	late, ready int // requests in a row of those who hold nothing, that found none or one
 	limits      []Limits
 	held        [][]int // by client and tenant; tenant 0 is none
-	age         []int64 // ticks since the last use; clipped where it no longer matters
+	age         []int64 // ticks since a client's last use; clipped where it no longer matters
+	partyAge    []int64 // and since a party's
+	partyLast   []int   // the client of that
 	queue       []specWaiter
 	asked       int
 	turn        [][]int // by client and tenant: the lowest is next
@@ -45,12 +47,17 @@ func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tun
 		s.turn = append(s.turn, make([]int, tenants+1))
 		s.age = append(s.age, tn.activeTicks+1)
 	}
+	for range len(limits) + tenants {
+		s.partyAge = append(s.partyAge, tn.activeTicks+1)
+		s.partyLast = append(s.partyLast, 0)
+	}
 	return s
 }
 
 func (s *spec) clone() *spec {
 	d := *s
 	d.limits, d.age, d.queue = slices.Clone(s.limits), slices.Clone(s.age), slices.Clone(s.queue)
+	d.partyAge, d.partyLast = slices.Clone(s.partyAge), slices.Clone(s.partyLast)
 	d.held, d.old, d.turn = cloneGrid(s.held), cloneGrid(s.old), cloneGrid(s.turn)
 	return &d
 }
@@ -79,6 +86,30 @@ func (s *spec) heldFor(t int) (n int) {
 	return n
 }
 
+// party numbers the tenants, and each client's work for no tenant as if it were one.
+func (s *spec) party(c, t int) int {
+	if t == 0 {
+		return c
+	}
+	return len(s.held) + t - 1
+}
+
+// quiet reports whether a party holds nothing.
+func (s *spec) quiet(party int) bool {
+	if t := party - len(s.held) + 1; t > 0 {
+		return s.heldFor(t) == 0
+	}
+	return s.held[party][0] == 0
+}
+
+func (s *spec) waits(c, t int) bool {
+	return slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c && w.t == t })
+}
+
+func (s *spec) partyWaits(party int) bool {
+	return slices.ContainsFunc(s.queue, func(w specWaiter) bool { return s.party(w.c, w.t) == party })
+}
+
 func (s *spec) free() int {
 	n := s.capacity
 	for c := range s.held {
@@ -94,17 +125,42 @@ func (s *spec) unmet() (n int) {
 	return n
 }
 
-func (s *spec) kept() (n int) {
+// kept is the headroom: the permits for quiet clients, and all. forever leaves out what
+// goes by with time.
+func (s *spec) kept(forever bool) kept {
+	var k kept
 	for c := range s.held {
-		if s.heldBy(c) == 0 && s.limits[c].Reserve == 0 && (s.candidate(c) >= 0 || s.age[c] <= s.activeTicks) {
-			n++
+		held := s.heldBy(c)
+		if held < s.limits[c].Reserve || s.atMax(c) {
+			continue
+		}
+		if held == 0 {
+			if s.candidate(c, false) >= 0 || s.age[c] <= s.activeTicks && !forever {
+				k.clients++
+			}
+			continue
+		}
+		for t := range s.held[c] {
+			switch p := s.party(c, t); {
+			case !s.quiet(p):
+			case s.waits(c, t):
+				k.all++
+			case !s.partyWaits(p) && s.partyLast[p] == c && s.partyAge[p] <= s.activeTicks && !forever:
+				k.all++
+			}
 		}
 	}
-	return min(n, s.headroom, s.most)
+	k.clients = min(k.clients, s.headroom, s.most)
+	k.all = min(k.clients+k.all, s.headroom, s.most)
+	return k
 }
 
-// asks reports whether a request of c says what those who hold nothing need.
-func (s *spec) asks(c int) bool { return s.heldBy(c) == 0 && s.limits[c].Reserve == 0 }
+func (s *spec) atMax(c int) bool { return s.limits[c].Max > 0 && s.heldBy(c) >= s.limits[c].Max }
+
+// asks reports whether a request of c for t says what those who hold nothing need.
+func (s *spec) asks(c, t int) bool {
+	return s.heldBy(c) >= s.limits[c].Reserve && (s.heldBy(c) == 0 || s.quiet(s.party(c, t)))
+}
 
 func (s *spec) found() {
 	s.late = 0
@@ -120,17 +176,19 @@ func (s *spec) foundNone() {
 	}
 }
 
-func (s *spec) clientMay(c int) bool {
-	held, l, left := s.heldBy(c), s.limits[c], s.free()-1
+func (s *spec) clientMay(c, t int) bool {
+	held, left := s.heldBy(c), s.free()-1
 	switch {
-	case left < 0 || l.Max > 0 && held >= l.Max:
+	case left < 0 || s.atMax(c):
 		return false
-	case held < l.Reserve:
+	case held < s.limits[c].Reserve:
 		return true
 	case held == 0:
 		return left >= s.unmet()
+	case s.quiet(s.party(c, t)):
+		return left >= s.unmet()+s.kept(false).clients
 	}
-	return left >= s.unmet()+s.kept()
+	return left >= s.unmet()+s.kept(false).all
 }
 
 // first reports whether the i-th waiter is the first of its tenant in its client.
@@ -151,11 +209,12 @@ func (s *spec) tenantMay(t, place int) bool {
 }
 
 // candidate returns the place of the waiter that c would serve, -1 for none: the first
-// one of the tenant whose turn it is, of those that may have one.
-func (s *spec) candidate(c int) int {
+// one of the tenant whose turn it is, of those that may have one; fits: and that c may
+// have one for.
+func (s *spec) candidate(c int, fits bool) int {
 	best := -1
 	for i, w := range s.queue {
-		if w.c == c && s.first(i) && s.tenantMay(w.t, i) && (best < 0 || s.turn[c][w.t] < s.turn[c][s.queue[best].t]) {
+		if w.c == c && s.first(i) && s.tenantMay(w.t, i) && (!fits || s.clientMay(c, w.t)) && (best < 0 || s.turn[c][w.t] < s.turn[c][s.queue[best].t]) {
 			best = i
 		}
 	}
@@ -166,8 +225,8 @@ func (s *spec) candidate(c int) int {
 func (s *spec) next() int {
 	best := -1
 	for c := range s.held {
-		i := s.candidate(c)
-		if i < 0 || !s.clientMay(c) {
+		i := s.candidate(c, true)
+		if i < 0 {
 			continue
 		}
 		if best < 0 || s.load(c) < s.load(s.queue[best].c) || s.load(c) == s.load(s.queue[best].c) && i < best {
@@ -181,10 +240,11 @@ func (s *spec) load(c int) float64 {
 	return float64(s.heldBy(c)) / float64(max(1, s.limits[c].Weight))
 }
 
-// take lets c have a permit before those of its tenants whose turn was earlier.
+// take lets c have a permit before those of its tenants whose turn was earlier and that
+// may have none themselves. Those that the headroom stops come when they hold nothing.
 func (s *spec) take(c, t, turn int) {
 	for i := range s.queue {
-		if w := &s.queue[i]; w.c == c && s.first(i) && s.turn[c][w.t] < turn {
+		if w := &s.queue[i]; w.c == c && s.first(i) && s.turn[c][w.t] < turn && !s.tenantMay(w.t, i) {
 			w.overtaken++
 		}
 	}
@@ -214,25 +274,27 @@ func (s *spec) dispatch() {
 
 // ask returns whether the permit is given at once; else it waits, if it is to.
 func (s *spec) ask(c, t int, wait, watch bool) bool {
-	if s.clientMay(c) && s.tenantMay(t, len(s.queue)) && s.candidate(c) < 0 {
-		if s.asks(c) {
+	if s.clientMay(c, t) && s.tenantMay(t, len(s.queue)) && s.candidate(c, true) < 0 {
+		if s.asks(c, t) {
 			s.found()
 		}
 		s.take(c, t, 2*(s.turns+1))
+		s.dispatch()
 		return true
 	}
-	if s.asks(c) && s.free() <= s.unmet() {
+	if s.asks(c, t) && !s.clientMay(c, t) && !s.atMax(c) {
 		s.foundNone()
 	}
 	if !wait {
-		s.age[c] = 0
+		s.used(c, t)
+		s.dispatch()
 		return false
 	}
 	s.asked++
 	s.turns++
 	if !slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c && w.t == t }) {
 		s.turn[c][t] = 2 * s.turns
-		if s.heldFor(t) == 0 { // odd, so that no two are the same
+		if s.quiet(s.party(c, t)) { // odd, so that no two are the same
 			s.turn[c][t] = 2*(s.turns-int(s.headStart)) + 1
 		}
 	}
@@ -240,13 +302,14 @@ func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if watch {
 		s.watched, s.rounds, s.old = true, 0, cloneGrid(s.held)
 	}
+	s.dispatch()
 	return false
 }
 
 // release gives back a permit; old: one of the watched waiter's round.
 func (s *spec) release(c, t int, old bool) {
 	s.held[c][t]--
-	s.age[c] = 0
+	s.used(c, t)
 	if s.watched && old {
 		s.old[c][t]--
 		if total := 0; !slices.ContainsFunc(s.old, func(n []int) bool { total += sum(n); return total > 0 }) {
@@ -258,14 +321,22 @@ func (s *spec) release(c, t int, old bool) {
 }
 
 func (s *spec) cancel(i int) {
-	s.age[s.queue[i].c] = 0
+	s.used(s.queue[i].c, s.queue[i].t)
 	s.leave(i)
 	s.dispatch()
+}
+
+func (s *spec) used(c, t int) {
+	s.age[c] = 0
+	s.partyAge[s.party(c, t)], s.partyLast[s.party(c, t)] = 0, c
 }
 
 func (s *spec) tick() {
 	for c := range s.age {
 		s.age[c]++
+	}
+	for p := range s.partyAge {
+		s.partyAge[p]++
 	}
 	s.dispatch()
 }
@@ -288,10 +359,19 @@ func (s *spec) key() string {
 			put(s.old[c][t])
 		}
 		age := min(s.age[c], s.activeTicks+1)
-		if s.heldBy(c) > 0 {
+		if s.heldBy(c) > 0 || s.headroom == 0 {
 			age = 0 // it begins anew
 		}
 		put(int(age))
+	}
+	for p, age := range s.partyAge {
+		if !s.quiet(p) || s.partyWaits(p) || age > s.activeTicks || s.headroom == 0 {
+			age = s.activeTicks + 1
+		}
+		put(int(age))
+		if age <= s.activeTicks {
+			put(s.partyLast[p])
+		}
 	}
 	for _, w := range s.queue {
 		who := w.c<<8 | w.t<<4

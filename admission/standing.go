@@ -17,7 +17,7 @@ func (c *Client) Standing(tenant string) Standing {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := Standing{Held: c.held, Limits: c.limits, Free: a.free, Capacity: a.cfg.Capacity}
-	if t := a.tenants.find(tenant); t != nil && tenant != "" {
+	if t := c.find(tenant); t != nil && tenant != "" {
 		s.TenantHeld, s.TenantMax = t.held, a.tenantMax
 	}
 	return s

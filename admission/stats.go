@@ -12,7 +12,7 @@ type Stats struct {
 	Capacity  int
 	Free      int // permits that nobody holds; negative after Capacity shrank, and in a dry run
 	Waiting   int
-	Headroom  int           // permits kept at this moment for clients that hold none
+	Headroom  int           // permits kept at this moment for clients and tenants that hold none
 	TenantMax int           // permits that one tenant may hold; 0: no limit
 	Clients   []ClientStats // by name
 	Tenants   []TenantStats // by name: those that hold or wait, and the 1024 that did so last
@@ -50,7 +50,7 @@ type Usage struct {
 func (a *Controller) Stats() Stats {
 	a.mu.Lock()
 	s := Stats{
-		Capacity: a.cfg.Capacity, Free: a.free, Waiting: a.waiting, Headroom: a.kept(), TenantMax: a.tenantMax,
+		Capacity: a.cfg.Capacity, Free: a.free, Waiting: a.waiting, Headroom: a.kept().all, TenantMax: a.tenantMax,
 		Clients: make([]ClientStats, 0, len(a.clients)), Tenants: make([]TenantStats, 0, len(a.tenants.byName)),
 	}
 	for _, c := range a.clients {

@@ -6,72 +6,113 @@ import "strings"
 // Stats. The longest idle one is forgotten first.
 const keptTenants = 1024
 
-// tenant is what is known of one tenant, over all clients.
+// tenant is what is known of one tenant, over all clients. Each client's work for no
+// tenant counts as a tenant of that client alone, without a name and without a limit.
 type tenant struct {
 	name  string
 	lanes []*lane // by the client's number; nil where it never waited
 	owed  *lane   // of those with an overtaken first waiter the oldest
 	tally
 
-	node   node[tenant] // in tenants.recent
-	listed bool
-	gone   bool // forgotten, though a client may still point here
+	seen int64   // tick of the last use
+	last *Client // of the last use
+
+	// Of one with a name that is idle, which is while it holds and wants nothing.
+	node node[tenant]  // in one of the lists of tenants
+	in   *list[tenant] // which one; nil: it is not idle
+	gone bool          // forgotten, though a client may still point here
 }
 
 // tenants finds tenants by name. Who holds or waits is known for certain.
 type tenants struct {
-	none   tenant // work for no tenant
 	byName map[string]*tenant
-	recent list[tenant] // that were idle at some time, the last one at the end
-	count  int          // of recent
+
+	// The idle ones, the last used at the end.
+	active list[tenant] // used in the last few ticks
+	idle   list[tenant] // the others
+	count  int          // of both
 }
 
-// find returns the tenant of that name, nil if it is not known.
-func (ts *tenants) find(name string) *tenant {
-	if name == "" {
-		return &ts.none
-	}
-	return ts.byName[name]
-}
-
-// get returns the tenant of that name, a new one if need be.
-func (ts *tenants) get(name string) *tenant {
-	if t := ts.find(name); t != nil {
-		return t
-	}
+// add returns a new tenant of that name.
+func (ts *tenants) add(name string) *tenant {
 	// The name may be a part of something large.
 	t := &tenant{name: strings.Clone(name)}
 	t.node.of = t
 	ts.byName[t.name] = t
-	ts.rest(t)
 	return t
 }
 
-// rest is called when t may hold nothing and wait for nothing any more.
-func (ts *tenants) rest(t *tenant) {
-	if t.held+t.waiting > 0 || ts.recent.last == &t.node || t == &ts.none {
+// rest is called after a use of t by c, when t may be idle.
+func (ts *tenants) rest(t *tenant, c *Client, tick int64) {
+	if t.held+t.waiting > 0 {
 		return
 	}
-	if t.listed {
-		ts.unlist(t)
+	ts.wake(t)
+	if t.seen, t.last = tick, c; t.name == "" {
+		return
 	}
-	ts.recent.push(&t.node)
-	ts.count++
-	t.listed = true
+	ts.list(t, &ts.active)
+	c.active++
 	if ts.count > keptTenants {
-		oldest := ts.recent.front()
-		ts.unlist(oldest)
-		if oldest.held+oldest.waiting == 0 {
-			delete(ts.byName, oldest.name)
-			oldest.gone = true
+		oldest := ts.idle.front()
+		if oldest == nil {
+			oldest = ts.active.front()
 		}
+		ts.wake(oldest)
+		delete(ts.byName, oldest.name)
+		oldest.gone = true
 	}
 }
 
-func (ts *tenants) unlist(t *tenant) {
-	ts.recent.remove(&t.node)
+// wake is called when t is no longer idle, and reports whether it was active.
+func (ts *tenants) wake(t *tenant) (active bool) {
+	if t.in == nil {
+		return false
+	}
+	if active = t.in == &ts.active; active {
+		t.last.active--
+	}
+	t.in.remove(&t.node)
+	t.in = nil
 	ts.count--
-	t.listed = false
+	return active
+}
+
+// age sets those that were not used since a tick aside.
+func (ts *tenants) age(since int64) {
+	for t := ts.active.front(); t != nil && t.seen < since; t = ts.active.front() {
+		ts.wake(t)
+		ts.list(t, &ts.idle)
+	}
+}
+
+func (ts *tenants) list(t *tenant, to *list[tenant]) {
+	to.push(&t.node)
+	t.in = to
+	ts.count++
+}
+
+// quiet reports whether t holds nothing.
+func (t *tenant) quiet() bool { return t.held == 0 }
+
+// hold notes that t holds one more or one less. Its lanes are fresh while it holds
+// nothing, and busy else.
+func (t *tenant) hold(n int) {
+	if t.held > 0 && t.held+n > 0 {
+		t.held += n
+		return
+	}
+	for _, ln := range t.lanes {
+		if ln != nil && ln.first != nil {
+			ln.client.out(ln)
+		}
+	}
+	t.held += n
+	for _, ln := range t.lanes {
+		if ln != nil && ln.first != nil {
+			ln.client.in(ln)
+		}
+	}
 }
 
 // lane returns the tenant's lane in c.

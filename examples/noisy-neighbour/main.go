@@ -1,7 +1,7 @@
 // A noisy neighbour: one user of a pool floods it from 200 goroutines while four
 // others want a short answer every 10 ms.
 //
-//	go run ./examples/noisy-neighbour    # about two and a half minutes
+//	go run ./examples/noisy-neighbour    # about three and a half minutes
 //
 // Each scenario runs on a pool of plain pgxpool, where whoever asks first is
 // served first, and on onepool's, with its defaults where the scenario's name says
@@ -42,10 +42,12 @@ func scenarios() []scenario {
 		{name: "50 ms", sql: sleep(short), length: short},
 		{name: "500 ms", sql: sleep(long), length: long},
 		{name: "50 ms, the others idle", sql: sleep(short), length: short, alone: true},
+		{name: "500 ms, the others idle", sql: sleep(long), length: long, alone: true},
 		{name: "busy processors", sql: busy, length: short},
 		{name: "busy processors, MaxShare(3)", sql: busy, length: short, maxShare: 3},
 		{name: "tenants of one client, 50 ms", sql: sleep(short), length: short, tenants: true},
-		{name: "the same, DB_TENANT_MAX_SHARE=0.5", sql: sleep(short), length: short, tenants: true, tenantMaxShare: 0.5},
+		{name: "tenants of one client, 500 ms", sql: sleep(long), length: long, tenants: true},
+		{name: "tenants, 50 ms, DB_TENANT_MAX_SHARE=0.5", sql: sleep(short), length: short, tenants: true, tenantMaxShare: 0.5},
 	}
 	for i := range all {
 		all[i].pool, all[i].flood = poolSize, floodSize
