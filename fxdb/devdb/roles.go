@@ -23,5 +23,5 @@ revoke create on schema public from public
 const Privileges = `grant create, usage on schema public to ` + Owner + `
 alter default privileges for role ` + Owner + ` grant usage on schemas to ` + App + `
 alter default privileges for role ` + Owner + ` grant select, insert, update, delete on tables to ` + App + `
-alter default privileges for role ` + Owner + ` grant usage, select on sequences to ` + App + `
+alter default privileges for role ` + Owner + ` grant usage on sequences to ` + App + `
 `
