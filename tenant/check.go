@@ -25,6 +25,7 @@ var checks = []check{
 	{"role-owns-database", LevelWarn, FailOpen, "the role owns the database"},
 	{"role-createrole", LevelWarn, FailOpen, "the role may hand out other roles"},
 	{"role-server-access", LevelWarn, FailOpen, "the role may read or write the server's files or run its programs"},
+	{"role-all-data", LevelNote, FailOpen, "the role may read or write whatever no policy keeps"},
 	{"schema-create", LevelWarn, FailOpen, "the role may create objects in the schema of a tenants' table"},
 
 	// The session.
@@ -33,7 +34,7 @@ var checks = []check{
 	{"setting-survives", LevelError, FailOpen, "the tenant outlives its transaction"},
 	{"row-security-off", LevelWarn, FailClosed, "row_security is off"},
 	{"pooler", LevelNote, "", "something stands between the application and the server"},
-	{"timeout-off", LevelNote, "", "the server does not limit how long work may take"},
+	{"timeout-off", LevelWarn, "", "the server does not limit how long work may take"},
 
 	// The tables.
 	{"tables-none", LevelWarn, FailOpen, "no table belongs to tenants"},
@@ -84,6 +85,7 @@ var checks = []check{
 	{"privilege-references", LevelWarn, FailOpen, "the role may REFERENCE a tenants' table"},
 	{"privilege-trigger", LevelWarn, FailOpen, "the role may put triggers on a tenants' table"},
 	{"grant-public", LevelWarn, FailOpen, "a tenants' table is granted to PUBLIC"},
+	{"sequence-read", LevelNote, FailOpen, "the role may read how far a tenants' table's sequence is"},
 	{"sequence-update", LevelWarn, FailOpen, "the role may set a tenants' table's sequence back"},
 
 	// The shape of the tables.
@@ -93,6 +95,7 @@ var checks = []check{
 	{"index-missing", LevelWarn, "", "no index is led by the tenant column"},
 	{"index-not-leakproof", LevelNote, "", "an index column can't be used under row-level security"},
 	{"unique-without-tenant", LevelWarn, FailOpen, "a unique key spans tenants"},
+	{"exclusion-without-tenant", LevelWarn, FailOpen, "an exclusion constraint spans tenants"},
 	{"foreign-key-without-tenant", LevelWarn, FailOpen, "a foreign key may point at another tenant's row"},
 
 	{"allow-unused", LevelNote, "", "an allowance matches nothing"},

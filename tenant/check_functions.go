@@ -19,29 +19,53 @@ func (v *verifier) checkFunctions() {
 		if !f.Definer || !f.CanExecute || v.session.Super {
 			continue
 		}
-		touched := slices.IndexFunc(v.scoped, func(t *table) bool { return f.text.names(t.Name) })
-		if touched < 0 {
-			continue
-		}
-		t := v.scoped[touched]
-		fix := fmt.Sprintf("alter function %s security invoker;", f.sql())
-		if bypasses(f.OwnerBypasses, f.OwnerOID, t) {
-			v.add("function-definer", f.object(), fix, "It works on %s as %s, whom no policy binds: whoever may call it gets what it shows of every tenant.", t.object(), f.Owner)
-		} else {
-			v.addAs(LevelNote, FailOpen, "function-definer", f.object(), fix,
-				"It works on %s as %s: whoever may call it needs no grant, and only FORCE ROW LEVEL SECURITY keeps tenants apart.", t.object(), f.Owner)
-		}
-		if !f.PathFixed {
-			v.searchPath(f)
-		}
+		v.checkDefiner(f)
 	}
 	for _, x := range v.extras {
 		f := v.functionX[x.Function]
-		if x.Kind == "trigger" && f != nil && f.Definer && f.OwnerBypasses {
-			t := v.byOID[x.Table]
+		if x.Kind != "trigger" || f == nil || !f.Definer {
+			continue
+		}
+		t := v.byOID[x.Table]
+		if at, found := f.worst(); found && at.bypasses || bypasses(f.OwnerBypasses, f.OwnerOID, t) {
 			v.add("trigger-definer", t.object()+"."+x.Name, fmt.Sprintf("alter function %s security invoker;", f.sql()),
 				"Every write runs %s as %s, whom no policy binds.", f.object(), f.Owner)
 		}
+	}
+}
+
+// worst is what the function does worst: to work on a tenants' table as somebody
+// whom no policy binds.
+func (f *function) worst() (worst touch, found bool) {
+	for _, at := range f.touched {
+		if at.table.scoped && (!found || at.bypasses && !worst.bypasses) {
+			worst, found = at, true
+		}
+	}
+	return worst, found
+}
+
+// checkDefiner looks at what whoever calls the function has it do.
+func (v *verifier) checkDefiner(f *function) {
+	fix := fmt.Sprintf("alter function %s security invoker;", f.sql())
+	at, found := f.worst()
+	switch {
+	case found && at.bypasses && f.Trigger:
+		v.add("function-definer", f.object(), fix+fmt.Sprintf("\n-- or: revoke execute on function %s from public, %s;", f.sql(), quote(v.session.Role)),
+			"It works on %s as %s, whom no policy binds: whoever puts it on a table of their own, a temporary one even, chooses the rows that it is told.", at.table.object(), at.owner)
+	case found && at.bypasses:
+		v.add("function-definer", f.object(), fix, "It works on %s as %s, whom no policy binds: whoever may call it gets what it shows of every tenant.", at.table.object(), at.owner)
+	case found:
+		v.addAs(LevelNote, FailOpen, "function-definer", f.object(), fix,
+			"It works on %s as %s: whoever may call it needs no grant, and only FORCE ROW LEVEL SECURITY keeps tenants apart.", at.table.object(), at.owner)
+	case f.text.names("execute") && slices.ContainsFunc(v.scoped, func(t *table) bool { return bypasses(f.OwnerBypasses, f.OwnerOID, t) }):
+		v.addAs(LevelNote, FailOpen, "function-definer", f.object(), fix,
+			"It builds its statements, so that what it works on can't be seen, and runs them as %s, whom no policy binds.", f.Owner)
+	default:
+		return
+	}
+	if !f.PathFixed {
+		v.searchPath(f)
 	}
 }
 
@@ -68,10 +92,7 @@ func bypasses(ownerBypasses bool, owner uint32, t *table) bool {
 
 // checkViews looks at views that read tenants' tables in their owner's name.
 func (v *verifier) checkViews() {
-	byOID := make(map[uint32]*view)
-	for _, w := range v.views {
-		byOID[w.OID] = w
-	}
+	byOID := v.viewX
 	// What the role reads by way of a view counts as well.
 	reached := make(map[uint32]bool)
 	var reach func(*view)

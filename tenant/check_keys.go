@@ -36,6 +36,10 @@ func (v *verifier) checkKeys() {
 					"A unique key asks no policy: a tenant collides with another's value, and so learns that it exists.")
 			}
 		}
+		if k.Exclusion && !slices.Contains(k.Equal, t.AttNum) {
+			v.add("exclusion-without-tenant", name, fmt.Sprintf("-- make it exclude using gist (%s with =, ...): the extension btree_gist lets GiST compare the tenant", quote(t.Column)),
+				"An exclusion constraint asks no policy: a tenant collides with another's row, and so learns that it exists.")
+		}
 		v.checkLeaky(t, k, name)
 	}
 	for _, k := range v.foreign {

@@ -44,7 +44,11 @@ func (v *verifier) checkPrivileges() {
 			v.add("table-rule", t.object()+"."+x.Name, fmt.Sprintf("drop rule %s on %s;", quote(x.Name), t.sql()), "What a rule puts in a statement's place runs with the rights of the table's owner %s.", t.Owner)
 		case "publication":
 			v.add("publication", t.object()+"."+x.Name, fmt.Sprintf("alter publication %s drop table %s;", quote(x.Name), t.sql()), "The publication carries every tenant's rows to its subscribers.")
-		case "sequence":
+		case "sequence-select":
+			if !t.MayOwn {
+				v.add("sequence-read", x.Name, fmt.Sprintf("revoke select on sequence %s from %s;", x.Name, me), "The role may read how many rows of %s all tenants have made so far.", t.object())
+			}
+		case "sequence-update":
 			if !t.MayOwn {
 				v.add("sequence-update", x.Name, fmt.Sprintf("revoke update on sequence %s from %s;", x.Name, me), "The role may set the sequence back, and every tenant's inserts into %s fail on keys that exist.", t.object())
 			}

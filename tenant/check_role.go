@@ -24,7 +24,11 @@ func (v *verifier) checkSession(conn *pgx.Conn) {
 			"Every statement that a policy would filter fails instead.")
 	}
 	if len(s.TimeoutsOff) > 0 {
-		v.add("timeout-off", s.Login, "-- set DB_STATEMENT_TIMEOUT_MS and its like, or:\n"+eachLine(s.TimeoutsOff, func(name string) string {
+		level := LevelWarn
+		if slices.Equal(s.TimeoutsOff, []string{"lock_timeout"}) {
+			level = LevelNote // a wait for a lock ends with the statement
+		}
+		v.addAs(level, "", "timeout-off", s.Login, "-- set DB_STATEMENT_TIMEOUT_MS and its like, or:\n"+eachLine(s.TimeoutsOff, func(name string) string {
 			return fmt.Sprintf("alter role %s set %s = '60s';", quote(s.Login), name)
 		}), "There is no limit in %s: one tenant's statement or transaction may hold up all others.", strings.Join(s.TimeoutsOff, ", "))
 	}
@@ -84,6 +88,9 @@ func (v *verifier) checkRole() {
 	}
 	if len(s.ServerAccess) > 0 {
 		v.add("role-server-access", role, v.revoke(s.ServerAccess), "%s lets it read the server's files or run programs there, past every policy.", strings.Join(s.ServerAccess, ", "))
+	}
+	if len(s.AllData) > 0 {
+		v.add("role-all-data", role, v.revoke(s.AllData), "%s gives it every table and view of the database, those made tomorrow included: what no policy keeps is open to it.", strings.Join(s.AllData, ", "))
 	}
 	var owners, owned, schemas []string
 	for _, t := range v.scoped {

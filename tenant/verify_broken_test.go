@@ -32,6 +32,8 @@ var broken = []struct {
 	{name: "replication", ddl: "reset role; alter role $APP replication", code: "role-replication", level: "error"},
 	{name: "createrole", ddl: "reset role; alter role $APP createrole", code: "role-createrole", level: "warn"},
 	{name: "the server's files", ddl: "reset role; grant pg_read_server_files to $APP", code: "role-server-access", level: "warn"},
+	{name: "all data to read", ddl: "reset role; grant pg_read_all_data to $APP", code: "role-all-data", level: "note"},
+	{name: "all data to write", ddl: "reset role; create role $APP_mid; grant pg_write_all_data to $APP_mid; grant $APP_mid to $APP", code: "role-all-data", level: "note"},
 	{name: "the table's owner", ddl: "reset role; alter table shop.orders owner to $APP", code: "role-owns-table", level: "warn"},
 	{name: "the owner without force", ddl: "reset role; alter table shop.orders owner to $APP; alter table shop.orders no force row level security", code: "table-not-forced", level: "error"},
 	{name: "the schema's owner", ddl: "reset role; alter schema shop owner to $APP", code: "role-owns-schema", level: "warn"},
@@ -67,6 +69,13 @@ var broken = []struct {
 	{name: "a rule", ddl: "create rule keep as on delete to shop.orders do instead nothing", code: "table-rule", level: "warn"},
 	{name: "a trigger that runs as a superuser", ddl: `reset role; create function shop.log() returns trigger language plpgsql security definer
 		set search_path = pg_catalog as 'begin return new; end'; create trigger log before insert on shop.orders for each row execute function shop.log()`, code: "trigger-definer", level: "warn"},
+	{name: "a trigger that runs as the unforced owner", ddl: `alter table shop.orders no force row level security;
+		create function shop.log() returns trigger language plpgsql security definer
+		set search_path = pg_catalog as 'begin return new; end'; create trigger log before insert on shop.orders for each row execute function shop.log()`, code: "trigger-definer", level: "warn"},
+	{name: "a trigger that runs as the unforced owner of another table", ddl: `alter table shop.orders no force row level security;
+		create function shop.log() returns trigger language plpgsql security definer set search_path = pg_catalog
+		as 'begin update shop.orders set total = 0 where id = new.order_id; return new; end';
+		create trigger log before insert on shop.lines for each row execute function shop.log()`, code: "trigger-definer", level: "warn"},
 	{name: "a publication", ddl: "reset role; create publication everything for table shop.orders", code: "publication", level: "note"},
 	{name: "a declared table that is missing", code: "table-missing", level: "error", opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.gone"}, tenant.Table{Name: "shop.orders"})}},
 	{name: "a declared column that is missing", code: "column-missing", level: "error", opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders", Column: "org"})}},
@@ -153,6 +162,25 @@ var broken = []struct {
 		as 'begin return (select count(*) from shop.secret); end'`, code: "function-definer", level: "warn"},
 	{name: "a definer function without a search_path", ddl: `create function shop.all_orders() returns bigint language sql stable security definer
 		as 'select count(*) from shop.orders'`, code: "function-search-path", level: "warn"},
+	{name: "a definer function that finds its table by its search_path", ddl: secret + `create function shop.all_of() returns bigint language plpgsql stable security definer set search_path = pg_catalog, "shop"
+		as 'begin return (select count(*) from secret); end'`, code: "function-definer", level: "warn"},
+	{name: "a definer function with a body of the standard", ddl: secret + `create function shop.all_of() returns bigint language sql stable security definer set search_path = pg_catalog
+		begin atomic select count(*) from shop.secret; end`, code: "function-definer", level: "warn"},
+	{name: "a definer function whose statement is a text", ddl: secret + `create function shop.all_of() returns bigint language plpgsql stable security definer set search_path = pg_catalog
+		as $$ declare n bigint; begin execute 'select count(*) from shop.secret' into n; return n; end $$`, code: "function-definer", level: "warn"},
+	{name: "a definer function that builds its statement", ddl: `reset role; create function shop.run(what text) returns void language plpgsql security definer set search_path = pg_catalog
+		as 'begin execute what; end'`, code: "function-definer", level: "note"},
+	{name: "a definer function by way of another function", ddl: secret + `create function shop.inner() returns bigint language sql stable as 'select count(*) from shop.secret';
+		create function shop.all_of() returns bigint language sql stable security definer set search_path = pg_catalog as 'select shop.inner()'`, code: "function-definer", level: "warn"},
+	{name: "a definer function by way of a hidden definer function", ddl: secret + `create function shop.inner() returns bigint language sql stable security definer set search_path = pg_catalog as 'select count(*) from shop.secret';
+		revoke execute on function shop.inner() from public; grant execute on function shop.inner() to $OWNER; set role $OWNER;
+		create function shop.all_of() returns bigint language sql stable security definer set search_path = pg_catalog as 'select shop.inner()'`, code: "function-definer", level: "warn"},
+	{name: "a definer function by way of a view", ddl: secret + `create view shop.v with (security_invoker = true) as select * from shop.secret;
+		create function shop.all_of() returns bigint language sql stable security definer set search_path = pg_catalog as 'select count(*) from shop.v'`, code: "function-definer", level: "warn"},
+	{name: "a definer function by way of a superuser's view", ddl: secret + `create view shop.v as select * from shop.secret; grant select on shop.v to $OWNER; set role $OWNER;
+		create function shop.all_of() returns bigint language sql stable security definer set search_path = pg_catalog as 'select count(*) from shop.v'`, code: "function-definer", level: "warn"},
+	{name: "a definer function by way of a materialized view", ddl: secret + `create materialized view shop.m as select * from shop.secret; grant select on shop.m to $OWNER; set role $OWNER;
+		create function shop.all_of() returns bigint language sql stable security definer set search_path = pg_catalog as 'select count(*) from shop.m'`, code: "function-definer", level: "warn"},
 	{name: "an immutable function in no policy", ddl: `create function shop.tenant() returns text language sql immutable
 		as $$ select nullif(current_setting('app.current_tenant', true), '') $$`, code: "function-immutable", level: "warn"},
 	{name: "an immutable function in another role's policy", ddl: `create function shop.tenant() returns text language sql immutable
@@ -162,6 +190,9 @@ var broken = []struct {
 	{name: "references", ddl: "grant references on shop.orders to $APP", code: "privilege-references", level: "warn"},
 	{name: "trigger", ddl: "grant trigger on shop.orders to $APP", code: "privilege-trigger", level: "warn"},
 	{name: "a grant to public", ddl: "grant select on shop.orders to public", code: "grant-public", level: "warn"},
+	{name: "a sequence that can be read", ddl: "grant select on sequence shop.lines_line_seq to $APP", code: "sequence-read", level: "note"},
+	{name: "a sequence of a default that can be read", ddl: "create sequence shop.ids; alter table shop.orders alter id set default nextval('shop.ids'); grant usage, select on sequence shop.ids to $APP", code: "sequence-read", level: "note"},
+	{name: "a sequence of a default that can be set back", ddl: "create sequence shop.ids; alter table shop.orders alter id set default nextval('shop.ids'); grant update on sequence shop.ids to $APP", code: "sequence-update", level: "warn"},
 	{name: "a sequence that can be set back", ddl: "grant update on sequence shop.lines_line_seq to $APP", code: "sequence-update", level: "warn"},
 
 	// The shape.
@@ -188,6 +219,9 @@ var broken = []struct {
 	{name: "a foreign key from the tenant to another column", ddl: "create unique index on shop.orders (ref, id); " + table("tenant_id text not null, id bigint, ref text, primary key (tenant_id, id), foreign key (tenant_id, id) references shop.orders (ref, id)"), code: "foreign-key-without-tenant", level: "warn"},
 	{name: "a foreign key from another column to the tenant", ddl: table("tenant_id text not null, id bigint, ref text, primary key (tenant_id, id), foreign key (ref, id) references shop.orders (tenant_id, id)"), code: "foreign-key-without-tenant", level: "warn"},
 	{name: "a foreign key that crosses the columns", ddl: "create unique index on shop.orders (ref, tenant_id); " + table("tenant_id text not null, ref text, primary key (tenant_id, ref), foreign key (tenant_id, ref) references shop.orders (ref, tenant_id)"), code: "foreign-key-without-tenant", level: "warn"},
+	{name: "an exclusion constraint of all tenants", ddl: "alter table shop.orders add during tstzrange, add constraint booked exclude using gist (during with &&)", code: "exclusion-without-tenant", level: "warn"},
+	{name: "an exclusion constraint between tenants", ddl: "alter table shop.orders add constraint booked exclude using btree (ref with =)", code: "exclusion-without-tenant", level: "warn"},
+	{name: "an exclusion constraint that wants other tenants", ddl: "reset role; create extension btree_gist; alter table shop.orders add constraint booked exclude using gist (tenant_id with <>, ref with =)", code: "exclusion-without-tenant", level: "warn"},
 	{name: "an allowance that matches nothing", code: "allow-unused", level: "note", opts: []tenant.VerifyOption{tenant.Allow("matview", "shop.m", "it was dropped")}},
 }
 

@@ -27,6 +27,7 @@ type catalog struct {
 
 	byOID     map[uint32]*table
 	functionX map[uint32]*function
+	viewX     map[uint32]*view
 }
 
 type session struct {
@@ -42,6 +43,7 @@ type session struct {
 	Replication   bool
 	BecomesBypass []string // roles with superuser or BYPASSRLS that it may become
 	ServerAccess  []string
+	AllData       []string
 	OwnsDatabase  bool
 	RowSecurity   bool
 	Tenant        string // the setting, as it was found
@@ -70,6 +72,8 @@ select me.rolname as role, session_user::text as login, (select l.rolsuper or l.
 		and not me.rolsuper and pg_has_role(r.oid, 'MEMBER') order by 1) as becomes_bypass,
 	array(select r.rolname::text from pg_roles r where r.rolname in ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program')
 		and not me.rolsuper and pg_has_role(r.oid, 'MEMBER') order by 1) as server_access,
+	array(select r.rolname::text from pg_roles r where r.rolname in ('pg_read_all_data', 'pg_write_all_data')
+		and not me.rolsuper and pg_has_role(r.oid, 'MEMBER') order by 1) as all_data,
 	not me.rolsuper and exists (select from pg_database d where d.datname = current_database() and pg_has_role(d.datdba, 'MEMBER')) as owns_database,
 	current_setting('row_security')::bool as row_security,
 	coalesce(current_setting($1, true), '') as tenant,
@@ -95,7 +99,7 @@ join pg_roles r on r.oid = d.oid or not d.rolsuper and pg_has_role(d.oid, r.oid,
 order by 1, 2`
 
 func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []declaration) (*catalog, error) {
-	c := &catalog{byOID: make(map[uint32]*table), functionX: make(map[uint32]*function)}
+	c := &catalog{byOID: make(map[uint32]*table), functionX: make(map[uint32]*function), viewX: make(map[uint32]*view)}
 	rows, err := tx.Query(ctx, sessionSQL, TenantSetting)
 	if err != nil {
 		return nil, err
@@ -133,6 +137,10 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 	if c.views, err = collect[view](ctx, tx, "views", viewsSQL); err != nil {
 		return nil, err
 	}
+	for _, w := range c.views {
+		c.viewX[w.OID] = w
+	}
+	c.traceTables()
 	c.policies = slices.DeleteFunc(c.policies, func(p *rule) bool { return p.table == nil })
 	c.reachThrough()
 	c.scope(len(declared) > 0)

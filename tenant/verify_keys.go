@@ -6,8 +6,11 @@ type key struct {
 	Name    string
 	Unique  bool
 	Primary bool
-	Usable  bool // valid, of all rows, and ordered or hashed
-	Columns []int16
+	// Exclusion is an exclusion constraint, Equal the columns that it wants equal.
+	Exclusion bool
+	Equal     []int16
+	Usable    bool // valid, of all rows, and ordered or hashed
+	Columns   []int16
 	// Leaky are columns and expressions that are not looked up under row-level
 	// security, with the operators that are at fault.
 	Leaky []string
@@ -20,6 +23,8 @@ type key struct {
 // ones leave no trace elsewhere in the catalogs.
 const keysSQL = `
 select i.indrelid as table, c.relname::text as name, i.indisunique as unique, i.indisprimary as primary,
+	i.indisexclusion as exclusion, array(select (i.indkey::int2[])[k - 1] from pg_constraint e, generate_subscripts(e.conexclop, 1) k
+		join pg_operator op on true where e.conindid = i.indexrelid and e.contype = 'x' and op.oid = e.conexclop[k] and op.oprname = '=') as equal,
 	i.indisvalid and i.indpred is null and m.amname in ('btree', 'hash') as usable,
 	(i.indkey::int2[])[0:i.indnkeyatts - 1] as columns, x.leaks as expressions,
 	array(select pg_get_indexdef(i.indexrelid, k + 1, true) || case when (i.indkey::int2[])[k] = 0 and x.leaks then '' else ' (' || o.names || ')' end

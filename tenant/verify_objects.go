@@ -18,11 +18,18 @@ type function struct {
 	Leakproof     bool
 	Trigger       bool // nobody can call it
 	PathFixed     bool // it has a search_path of its own
+	Path          string
+	Language      string
+	Standard      bool     // its body is parsed, and what it uses is known
+	Relations     []uint32 // what such a body uses
+	Calls         []uint32
 	Owner         string
 	OwnerOID      uint32
 	OwnerBypasses bool
 	CanExecute    bool
 	Source        string
+
+	touched []touch // by a definer function
 
 	text  sqlText
 	reads map[string]bool // settings, by way of others too
@@ -51,12 +58,17 @@ const functionsFormat = reach + `
 select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_function_identity_arguments(p.oid) as arguments,
 	p.provolatile::text as volatility, p.prosecdef as definer, p.proleakproof as leakproof, p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype) as trigger,
 	exists (select from unnest(p.proconfig) c where c like 'search\_path=%%') as path_fixed,
+	coalesce((select substr(c, 13) from unnest(p.proconfig) c where c like 'search\_path=%%'), '') as path,
+	l.lanname::text as language, l.lanname = 'sql' and p.prosrc = '' as standard,
+	array(select d.refobjid from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass) as relations,
+	array(select d.refobjid from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_proc'::regclass) as calls,
 	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
 	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
 	coalesce(nullif(p.prosrc, ''), %s, '') as source
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
 join pg_roles o on o.oid = p.proowner
+join pg_language l on l.oid = p.prolang
 where p.prokind in ('f', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 	and not exists (select from pg_depend e where e.classid = 'pg_proc'::regclass and e.objid = p.oid and e.deptype = 'e')
 order by 2, 3, 4`
@@ -121,10 +133,6 @@ func (c *catalog) reachThrough() {
 	if c.session.Super {
 		return // it reaches all of them as itself
 	}
-	views := make(map[uint32]*view)
-	for _, w := range c.views {
-		views[w.OID] = w
-	}
 	seen := make(map[uint32]bool)
 	var follow func(w *view, stored bool)
 	follow = func(w *view, stored bool) {
@@ -139,7 +147,7 @@ func (c *catalog) reachThrough() {
 			if t := c.byOID[ref]; t != nil && (stored || !w.Invoker) {
 				t.through = true
 			}
-			if next := views[ref]; next != nil {
+			if next := c.viewX[ref]; next != nil {
 				follow(next, stored)
 			}
 		}
@@ -153,11 +161,11 @@ func (c *catalog) reachThrough() {
 		}
 	}
 	for _, f := range c.functions {
-		if !f.Definer || f.Trigger || !f.CanExecute {
+		if f.Trigger {
 			continue
 		}
-		for _, t := range c.tables {
-			t.through = t.through || f.text.names(t.Name)
+		for _, touched := range f.touched {
+			touched.table.through = true
 		}
 	}
 }
@@ -230,7 +238,7 @@ order by a.attrelid, a.attnum`
 // extra is something that hangs on a table.
 type extra struct {
 	Table    uint32
-	Kind     string // trigger, rule, publication or sequence
+	Kind     string // trigger, rule, publication, sequence-select or sequence-update
 	Name     string
 	Function uint32 // of a trigger
 }
@@ -245,7 +253,12 @@ select c.oid, 'publication', p.pubname::text, 0::oid from pg_publication_tables 
 	join pg_namespace n on n.nspname = p.schemaname join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
 	where c.oid = any ($1::oid[])
 union all
-select d.refobjid, 'sequence', d.objid::regclass::text, 0::oid from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
-	where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = any ($1::oid[])
-	and exists (select from reach r where has_sequence_privilege(r.oid, s.oid, 'UPDATE'))
+select s.of, 'sequence-' || lower(w.privilege), s.oid::regclass::text, 0::oid from (
+		select d.refobjid as of, d.objid as oid from pg_depend d
+		where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = any ($1::oid[])
+		union select f.adrelid, d.refobjid from pg_attrdef f join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid
+		where d.refclassid = 'pg_class'::regclass and f.adrelid = any ($1::oid[])) s
+	join pg_class c on c.oid = s.oid and c.relkind = 'S'
+	cross join unnest(array['SELECT', 'UPDATE']) w (privilege)
+	where exists (select from reach r where case when c.relkind = 'S' then has_sequence_privilege(r.oid, c.oid, w.privilege) end) -- never asked of others
 order by 1, 2, 3`

@@ -104,6 +104,21 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			create index on shop.orders (tenant_id, ref_lower, at); create index on shop.orders using hash (ref); create index on shop.orders using brin (at);
 			create index on shop.orders (tenant_id, id) where lower(ref) = 'x'; create index on shop.orders (tenant_id) include (total)`},
 		{name: "an index on an expression of a table without a tenant", ddl: "create table shop.countries (code text primary key); create index on shop.countries (lower(code)); grant select on shop.countries to $APP"},
+		{name: "an exclusion constraint of each tenant", ddl: `reset role; create extension btree_gist;
+			alter table shop.orders add during tstzrange, add constraint booked exclude using gist (tenant_id with =, during with &&)`},
+		{name: "a definer trigger of the forced owner", ddl: `
+			create function shop.log() returns trigger language plpgsql security definer set search_path = pg_catalog as 'begin return new; end';
+			create trigger log before insert on shop.orders for each row execute function shop.log()`},
+		{name: "a sequence that can be used", ddl: "create sequence shop.ids; alter table shop.orders alter id set default nextval('shop.ids'); grant usage on sequence shop.ids to $APP"},
+		{name: "definer functions over a table of the same name in another schema", ddl: `
+			create schema archive; create table archive.orders (id bigint, lines int);
+			reset role;
+			create function archive.named() returns bigint language sql stable security definer set search_path = pg_catalog as 'select count(orders.lines) from archive.orders';
+			create function archive.quoted() returns bigint language plpgsql stable security definer set search_path = pg_catalog as 'begin return (select count(*) from "archive" . "orders"); end';
+			create function archive.found() returns bigint language sql stable security definer set search_path = archive, shop as 'select count(o.lines) from orders o';
+			create function archive.standard() returns bigint language sql stable security definer set search_path = pg_catalog begin atomic select count(orders.id) from archive.orders; end`},
+		{name: "a definer function that runs what it is told as one that policies bind", ddl: `create function shop.run(what text) returns void language plpgsql security definer
+			set search_path = pg_catalog as 'begin execute what; end'; revoke execute on function shop.run(text) from public`},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `

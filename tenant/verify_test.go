@@ -86,6 +86,17 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 		require.Contains(t, codes(r)["timeout-off"].Consequence, "statement_timeout")
 		require.True(t, r.OK())
 	})
+	t.Run("no limit on a statement alone", func(t *testing.T) {
+		t.Parallel()
+		for setting, level := range map[string]tenant.Level{"statement_timeout": "warn", "lock_timeout": "note", "idle_in_transaction_session_timeout": "warn"} {
+			conn := p.connect(t, p.app)
+			_, err := conn.Exec(t.Context(), "set "+setting+" = 0")
+			require.NoError(t, err)
+			r, err := tenant.Verify(t.Context(), conn)
+			require.NoError(t, err)
+			require.Equal(t, level, codes(r)["timeout-off"].Level, setting)
+		}
+	})
 	t.Run("a table too long to read", func(t *testing.T) {
 		t.Parallel()
 		p := s.place(t, shop, `create function shop.slow() returns text language plpgsql stable as $$ begin
