@@ -36,9 +36,9 @@
 // without a tenant: while others of them are active and hold nothing, a permit stays
 // free of those that hold some. What is kept for a client, no tenant of another gets.
 //
-// One is enough for short statements. When six requests in a row
+// One is enough for short statements. When eight requests in a row
 // of those that hold nothing found no permit it is one more, up to two but no more
-// than there are of them; when 64 in a row found one it is one less again. With
+// than there are of them; when 32 in a row found one it is one less again. With
 // nobody else active there is no headroom. It is never more than a quarter of the capacity, rounded
 // down: with a capacity of 1 to 3 there is none, as it would cost the busy client a
 // third or more of the pool, from 4 on it is one, from 8 on two. Without headroom a

@@ -5,8 +5,8 @@ package admission
 // is one less. One permit is enough for short statements that seldom meet; while it
 // is not, most requests find it in use.
 const (
-	lateInRow  = 6
-	readyInRow = 64
+	lateInRow  = 8
+	readyInRow = 32
 )
 
 // demand is what those who hold nothing lately needed.
