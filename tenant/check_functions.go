@@ -131,18 +131,20 @@ func (v *verifier) checkView(w *view) {
 	}
 	t := v.byOID[w.Refs[i]]
 	fix := fmt.Sprintf("alter view %s set (security_invoker = true);", w.sql())
+	owner := w.Owner
 	if v.session.Version < 150000 {
+		owner += ", as every view does before PostgreSQL 15"
 		fix = fmt.Sprintf("revoke all on %s from %s; -- views of this server can't ask as their reader", w.sql(), quote(v.session.Role))
 	}
 	if slices.ContainsFunc(w.Refs, func(ref uint32) bool {
 		t := v.byOID[ref]
 		return t != nil && t.scoped && bypasses(w.OwnerBypasses, w.OwnerOID, t)
 	}) {
-		v.add("view-not-invoker", w.object(), fix, "It reads %s as %s, whom no policy binds: its readers see every tenant's rows.", t.object(), w.Owner)
+		v.add("view-not-invoker", w.object(), fix, "It reads %s as %s, whom no policy binds: its readers see every tenant's rows.", t.object(), owner)
 		return
 	}
 	v.addAs(LevelWarn, FailOpen, "view-not-invoker", w.object(), fix,
-		"It reads %s as %s: its readers need no grant, and only FORCE ROW LEVEL SECURITY keeps tenants apart.", t.object(), w.Owner)
+		"It reads %s as %s: its readers need no grant, and only FORCE ROW LEVEL SECURITY keeps tenants apart.", t.object(), owner)
 }
 
 // below returns a tenants' table that the view reads, by way of others too.

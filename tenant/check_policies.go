@@ -61,7 +61,11 @@ func (v *verifier) checkMeaning(p *rule) {
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			v.add("policy-other-setting", p.object(), fix, "It reads %s and never %s, which is what is set: it matches nothing, or what somebody else has set.", strings.Join(names, ", "), TenantSetting)
+			direction := FailClosed
+			if settings["application_name"] { // it is never empty for long, and whoever connects chooses it
+				direction = FailOpen
+			}
+			v.addAs(LevelError, direction, "policy-other-setting", p.object(), fix, "It reads %s and never %s, which is what is set: it matches nothing, or what somebody else has set.", strings.Join(names, ", "), TenantSetting)
 		case (!reads || !hasColumn) && e.check && p.Command != "a":
 			v.add("with-check-weak", p.object(), fix, "Rows may be written for another tenant: WITH CHECK does not compare %s with %s.", p.table.Column, TenantSetting)
 		case !reads:

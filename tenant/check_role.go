@@ -32,10 +32,24 @@ func (v *verifier) checkSession(conn *pgx.Conn) {
 			return fmt.Sprintf("alter role %s set %s = '60s';", quote(s.Login), name)
 		}), "There is no limit in %s: one tenant's statement or transaction may hold up all others.", strings.Join(s.TimeoutsOff, ", "))
 	}
-	if conn != nil && conn.PgConn().PID() != 0 && conn.PgConn().PID() != s.BackendPID {
-		v.add("pooler", s.Database, "-- none is needed when every setting is made in the transaction that uses it",
-			"A pooler answers for the server: a session is shared, and what is set on it reaches other clients.")
+	if conn == nil {
+		return
 	}
+	const fix = "-- none is needed when every setting is made in the transaction that uses it"
+	switch {
+	case conn.PgConn().PID() != 0 && conn.PgConn().PID() != s.BackendPID:
+		v.add("pooler", s.Database, fix, "A pooler answers for the server: a session is shared, and what is set on it reaches other clients.")
+	case !keeps(s.Application, conn.Config().RuntimeParams["application_name"]):
+		v.add("pooler", s.Database, fix, "The connection asked to be called %q and is %q: what stands between does not keep what a session sets, or shares it.", conn.Config().RuntimeParams["application_name"], s.Application)
+	}
+}
+
+// keeps reports whether the server calls a connection what it asked to be called.
+// Clients of fxdb add their own name, and the server cuts and replaces what it
+// can't have.
+func keeps(has, asked string) bool {
+	own := strings.ContainsFunc(asked, func(r rune) bool { return r < ' ' || r > '~' }) || len(asked) > maxName
+	return asked == "" || own || has == asked || strings.HasPrefix(has, asked+"/")
 }
 
 // allRoles is where ALTER ROLE ALL sets, as the session is read.

@@ -19,6 +19,8 @@ var broken = []struct {
 	code  string
 	level tenant.Level
 	opts  []tenant.VerifyOption
+
+	direction tenant.Direction // empty: not asked for
 }{
 	// The role.
 	{name: "a superuser", ddl: "reset role; alter role $APP superuser", code: "role-superuser", level: "error"},
@@ -112,6 +114,7 @@ var broken = []struct {
 	{name: "a policy without the tenant", ddl: "create policy paid on shop.orders for select using (paid)", code: "policy-ignores-tenant", level: "error"},
 	{name: "a policy without the column", ddl: "create policy signed_in on shop.orders for select using (current_setting('app.current_tenant', true) <> '')", code: "policy-ignores-tenant", level: "error"},
 	{name: "another setting", ddl: "alter policy tenant_select on shop.orders using (tenant_id = nullif((select current_setting('app.tenant_id', true)), ''))", code: "policy-other-setting", level: "error"},
+	{name: "the application's name for a tenant", ddl: "alter policy tenant_select on shop.orders using (tenant_id = nullif((select current_setting('application_name')), ''))", code: "policy-other-setting", level: "error", direction: tenant.FailOpen},
 	{name: "open without a tenant", ddl: "alter policy tenant_select on shop.lines using (" + mine + " or nullif((select current_setting('app.current_tenant', true)), '') is null)", code: "policy-open-without-tenant", level: "error"},
 	{name: "coalesce to the row's tenant", ddl: "alter policy tenant_select on shop.lines using (tenant_id = coalesce(nullif((select current_setting('app.current_tenant', true)), ''), tenant_id))", code: "policy-open-without-tenant", level: "error"},
 	{name: "open to others by a flag", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or paid)", code: "policy-open-without-tenant", level: "error"},
@@ -251,6 +254,9 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 			require.Contains(t, codes(r), c.code, r.String())
 			f := codes(r)[c.code]
 			require.Equal(t, c.level, f.Level, r.String())
+			if c.direction != "" {
+				require.Equal(t, c.direction, f.Direction)
+			}
 			require.NotEmpty(t, f.Object)
 			require.NotEmpty(t, f.Consequence)
 			require.NotEmpty(t, f.Fix)

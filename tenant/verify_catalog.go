@@ -50,6 +50,7 @@ type session struct {
 	Presets       []string
 	TimeoutsOff   []string
 	BackendPID    uint32
+	Application   string // application_name, as the server has it
 }
 
 // bypasses reports whether no policy binds the role.
@@ -84,7 +85,7 @@ select me.rolname as role, session_user::text as login, (select l.rolsuper or l.
 		and exists (select from unnest(s.setconfig) c where lower(split_part(c, '=', 1)) = lower($1) and split_part(c, '=', 2) <> '') order by 1) as presets,
 	array(select name from pg_settings where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
 		and setting = '0' order by 1) as timeouts_off,
-	pg_backend_pid()::int8 as backend_pid
+	pg_backend_pid()::int8 as backend_pid, current_setting('application_name') as application
 from pg_roles me where me.rolname = current_user`
 
 // membership is a role that the role is a member of, and one that it leads to.

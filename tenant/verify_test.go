@@ -3,6 +3,7 @@ package tenant_test
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/pgbouncer"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -106,6 +108,84 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 		require.True(t, r.OK(), r.String())
 		require.Equal(t, "shop.lines", codes(r)["probe-timeout"].Object, r.String())
 	})
+}
+
+func TestVerifySeesThatSomethingStandsBetween(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	p := s.place(t, shop)
+	t.Run("a pooler", func(t *testing.T) {
+		t.Parallel()
+		cfg, err := pgx.ParseConfig(pgbouncer.Start(t, s.DatabaseURL(p.app, p.database)).URL())
+		require.NoError(t, err)
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		cfg.RuntimeParams["application_name"] = "shop"
+		conn, err := pgx.ConnectConfig(t.Context(), cfg)
+		require.NoError(t, err)
+		defer conn.Close(context.Background())
+		r, err := tenant.Verify(t.Context(), conn)
+		require.NoError(t, err)
+		require.Equal(t, tenant.LevelNote, codes(r)["pooler"].Level, r.String())
+		require.Equal(t, p.database, codes(r)["pooler"].Object)
+		require.True(t, r.OK(), r.String())
+	})
+	for name, c := range map[string]struct {
+		asked, shown string
+		lost         bool
+	}{
+		"a name that was kept":         {"shop", "shop", false},
+		"a name that was lost":         {"shop", "proxy", true},
+		"a name that is a beginning":   {"shop", "shopping", true},
+		"a client's name":              {"shop", "shop/agents", false},
+		"no name":                      {"", "proxy", false},
+		"a name that the server cuts":  {strings.Repeat("x", 70), strings.Repeat("x", 63), false},
+		"a name that the server can't": {"Läden", "L??den", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := p.connect(t, p.app).Config()
+			if cfg.RuntimeParams["application_name"] = c.asked; c.asked == "" {
+				delete(cfg.RuntimeParams, "application_name")
+			}
+			conn, err := pgx.ConnectConfig(t.Context(), cfg)
+			require.NoError(t, err)
+			defer conn.Close(context.Background())
+			_, err = conn.Exec(t.Context(), "select set_config('application_name', $1, false)", c.shown) // as what stands between would
+			require.NoError(t, err)
+			r, err := tenant.Verify(t.Context(), conn)
+			require.NoError(t, err)
+			_, found := codes(r)["pooler"]
+			require.Equal(t, c.lost, found, r.String())
+		})
+	}
+}
+
+func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	for name, c := range map[string]struct{ using, code string }{
+		"rows without a tenant":         {"nullif((select current_setting('app.current_tenant', true)), '') is null", "rows-without-tenant"},
+		"rows of others":                {"nullif((select current_setting('app.current_tenant', true)), '') is not null", "rows-of-others"},
+		"rows of others by what is set": {"total > 10", "rows-of-others"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := s.place(t, shop, "reset role; update shop.orders set total = 11")
+			require.Empty(t, p.verify(t).Findings)
+			p.exec(t, "alter policy tenant_select on shop.orders using ("+mine+" or "+c.using+")")
+			r := p.verify(t)
+			require.False(t, r.OK())
+			f, found := codes(r)[c.code]
+			require.True(t, found, r.String())
+			require.Equal(t, "shop.orders", f.Object)
+			require.Equal(t, tenant.LevelError, f.Level)
+			require.Equal(t, tenant.FailOpen, f.Direction)
+			p.exec(t, "reset role; delete from shop.lines; delete from shop.orders")
+			require.NotContains(t, codes(p.verify(t)), c.code, "without rows there is nothing to see")
+			p.exec(t, "reset role; insert into shop.orders (tenant_id, id, total) values ('acme', 1, 11);\n"+f.Fix)
+			require.Empty(t, p.verify(t).Findings)
+		})
+	}
 }
 
 func TestVerifyFindsATenantPresetForAllRoles(t *testing.T) {
