@@ -261,6 +261,24 @@ func TestRequireTenantRefusesBeforeAnythingIsSent(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), "select 1").Scan(&n), "another client was bound too")
 }
 
+func TestABlankReasonIsNoneAndIsRefused(t *testing.T) {
+	t.Parallel()
+	pool := notesDB(t)
+	db := pool.Named("strict", fxdb.RequireTenant())
+	before := pool.Stats().AcquireCount
+	for _, reason := range []string{"", " ", "\t\n"} {
+		for from, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "acme")} {
+			for name, use := range everyUse(tenant.System(ctx, reason), db) {
+				if name == "Pool" || name == "Ping" {
+					continue // not a client's statements
+				}
+				require.ErrorIs(t, use(), fxdb.ErrTenantRequired, "%s from %s with %q", name, from, reason)
+			}
+		}
+	}
+	require.Equal(t, before, pool.Stats().AcquireCount, "nothing was sent")
+}
+
 func TestTheInnermostScopeCounts(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t)
