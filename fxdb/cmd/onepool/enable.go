@@ -14,8 +14,19 @@ func enable(args []string, stdout, stderr io.Writer) int {
 	goose := flags.Bool("goose", false, "print a whole goose migration, with Up and Down")
 	index := flags.Bool("index", false, "create an index on each tenant column, too")
 	share := flags.String("share", "", "let owners show rows to the readers that this `table` of grants names")
+	owner := flags.String("share-owner", "", "the `column` of -share that owns the rows (default owner_tenant_id)")
+	reader := flags.String("share-reader", "", "the `column` of -share that may read them (default reader_tenant_id)")
+	module := flags.String("share-module", "", "let those grants alone count whose column module is this `value`")
 	if status, ok := parse(flags, args, stderr); !ok {
 		return status
+	}
+	if *share == "" {
+		for name, value := range map[string]string{"share-owner": *owner, "share-reader": *reader, "share-module": *module} {
+			if value != "" {
+				fmt.Fprintf(stderr, "onepool enable: -%s needs -share, the table of grants\n", name)
+				return misused
+			}
+		}
 	}
 	tables, err := parseTables(flags.Args(), true)
 	if err == nil && len(tables) == 0 {
@@ -28,7 +39,7 @@ func enable(args []string, stdout, stderr io.Writer) int {
 	for i := range tables {
 		tables[i].Index = *index
 		if *share != "" {
-			tables[i].Sharing = &tenant.Sharing{Name: *share}
+			tables[i].Sharing = &tenant.Sharing{Name: *share, Owner: *owner, Reader: *reader, Module: *module}
 		}
 	}
 	if err := tenant.CheckTables(tables...); err != nil {

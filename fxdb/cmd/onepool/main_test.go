@@ -101,6 +101,10 @@ func TestWrongUseEndsWithTwo(t *testing.T) {
 		{[]string{"enable", "shop.orders"}, "names no column"},
 		{[]string{"enable", "shop.orders:org:enum"}, `type "enum"`},
 		{[]string{"enable", "-share", "a.b.c", "shop.orders:org"}, "more than two parts"},
+		{[]string{"enable", "-share", "shop.shares", "-share-owner", "org", "-share-reader", "org", "shop.orders:org"}, "the same column"},
+		{[]string{"enable", "-share-owner", "org", "shop.orders:org"}, "-share-owner needs -share"},
+		{[]string{"enable", "-share-reader", "org", "shop.orders:org"}, "-share-reader needs -share"},
+		{[]string{"enable", "-share-module", "crm", "shop.orders:org"}, "-share-module needs -share"},
 	} {
 		r := onepool(t, "", c.args...)
 		require.Equal(t, misused, r.status, "%v: %v", c.args, r)
@@ -131,5 +135,10 @@ func TestEnable(t *testing.T) {
 	require.Equal(t, sound, r.status, r)
 	require.Equal(t, tenant.Migration(tenant.Table{
 		Name: `"odd:name".orders`, Column: "org", Type: "uuid", Index: true, Sharing: &tenant.Sharing{Name: "shop.shares"},
+	}), r.out)
+	r = onepool(t, "", "enable", "-share", "shop.shares", "-share-owner", "giver", "-share-reader", "taker", "-share-module", "crm", "shop.orders:org")
+	require.Equal(t, sound, r.status, r)
+	require.Equal(t, tenant.Enable(tenant.Table{
+		Name: "shop.orders", Column: "org", Sharing: &tenant.Sharing{Name: "shop.shares", Owner: "giver", Reader: "taker", Module: "crm"},
 	}), r.out)
 }
