@@ -133,7 +133,7 @@ func (v *verifier) checkView(w *view) {
 	fix := fmt.Sprintf("alter view %s set (security_invoker = true);", w.sql())
 	owner := w.Owner
 	if v.session.Version < 150000 {
-		owner += ", as every view does before PostgreSQL 15"
+		owner += " (before PostgreSQL 15 no view can ask as its reader)"
 		fix = fmt.Sprintf("revoke all on %s from %s; -- views of this server can't ask as their reader", w.sql(), quote(v.session.Role))
 	}
 	if slices.ContainsFunc(w.Refs, func(ref uint32) bool {
