@@ -60,6 +60,7 @@ var checks = []check{
 	{"with-check-weak", LevelError, FailOpen, "a WITH CHECK does not hold new rows to the tenant"},
 	{"policy-open-without-tenant", LevelError, FailOpen, "a policy lets rows through where no tenant is set"},
 	{"policy-open-to-others", LevelError, FailOpen, "a policy lets another tenant's rows through"},
+	{"policy-bypass-setting", LevelWarn, FailOpen, "another setting opens a policy"},
 	{"policies-ored", LevelWarn, FailOpen, "several policies let rows through, each on its own"},
 	{"policy-empty-setting", LevelWarn, FailOpen, "a policy takes an empty setting for a tenant"},
 	{"policy-missing-ok", LevelWarn, FailClosed, "a policy raises an error until the setting has been used"},

@@ -32,7 +32,13 @@ func (v *verifier) fenced(p *rule) bool {
 // compares reports whether the expression of the policy holds the tenant column
 // and the setting.
 func (v *verifier) compares(p *rule, t sqlText) bool {
-	return v.settingsOf(p, t)[TenantSetting] && (p.table.AttNum == 0 || t.names(p.table.Column))
+	return v.settingsOf(p, t)[TenantSetting] && p.hasColumn(t)
+}
+
+// hasColumn reports whether an expression of the policy holds the tenant column,
+// and not another table's of that name.
+func (p *rule) hasColumn(t sqlText) bool {
+	return p.table.AttNum == 0 || t.names(p.table.Column) && slices.Contains(p.Columns, p.table.AttNum)
 }
 
 // checkMeaning looks at whether the policy keeps tenants apart. Policies are
@@ -49,7 +55,7 @@ func (v *verifier) checkMeaning(p *rule) {
 		}
 		settings := v.settingsOf(p, e.text)
 		reads := settings[TenantSetting]
-		hasColumn := p.table.AttNum == 0 || e.text.names(p.table.Column)
+		hasColumn := p.hasColumn(e.text)
 		switch {
 		case e.text.isTrue() && e.check && p.Command != "a":
 			v.add("with-check-weak", p.object(), fix, "Rows may be written for any tenant: WITH CHECK is true.")

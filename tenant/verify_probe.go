@@ -40,31 +40,13 @@ func (p probe) of(kind string) string {
 	return p.uuid
 }
 
-// others are tenants beside p, as values for the table's column: one that has
-// nothing in common with it; of texts those that a comparison of parts takes for
-// it; and none at all where the column allows that.
-func (p probe) others(t *table) []string {
-	var values []string
-	switch kind := t.kind(); kind {
-	case BigInt:
-		values = []string{strconv.Itoa(p.number - 1)}
-	case UUID:
-		values = []string{newProbe().uuid}
-	default:
-		values = []string{newProbe().uuid, p.uuid + "0", "0" + p.uuid, p.uuid[1:], p.uuid[:35]}
-	}
-	for i, v := range values {
-		values[i] = literal(v)
-	}
-	if !t.NotNull {
-		values = append(values, "null")
-	}
-	return values
-}
+// asker is in whose name questions are asked: a tenant, and another setting where
+// it has a name.
+type asker struct{ tenant, setting, value string }
 
-// ask runs a query that returns the numbers of what it found, with the tenant
-// set, and leaves no trace of it: an error ends only its own savepoint.
-func (v *verifier) ask(ctx context.Context, tx pgx.Tx, tenant, sql string) (found []int, err error) {
+// ask runs a query that returns the numbers of what it found, in the asker's
+// name, and leaves no trace of it: an error ends only its own savepoint.
+func (v *verifier) ask(ctx context.Context, tx pgx.Tx, as asker, sql string) (found []int, err error) {
 	sub, err := tx.Begin(ctx)
 	if err != nil {
 		return nil, err
@@ -74,8 +56,13 @@ func (v *verifier) ask(ctx context.Context, tx pgx.Tx, tenant, sql string) (foun
 			err = e
 		}
 	}()
-	if _, err := sub.Exec(ctx, "select set_config($1, $2, true), set_config('statement_timeout', $3, true)", TenantSetting, tenant, v.opts.probeTimeout); err != nil {
+	if _, err := sub.Exec(ctx, "select set_config($1, $2, true), set_config('statement_timeout', $3, true)", TenantSetting, as.tenant, v.opts.probeTimeout); err != nil {
 		return nil, err
+	}
+	if as.setting != "" {
+		if _, err := sub.Exec(ctx, "select set_config($1, $2, true)", as.setting, as.value); err != nil {
+			return nil, err
+		}
 	}
 	// The text is never asked again: it must not push others out of the cache of
 	// prepared statements.
@@ -94,7 +81,7 @@ type question struct {
 }
 
 // askAll asks all at once, and one by one only when one of them fails.
-func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, tenant string, questions []question) error {
+func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, as asker, questions []question) error {
 	if len(questions) == 0 {
 		return nil
 	}
@@ -102,7 +89,7 @@ func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, tenant string, questio
 	for i, q := range questions {
 		parts[i] = fmt.Sprintf("select %d where exists (%s)", i, q.sql)
 	}
-	found, err := v.ask(ctx, tx, tenant, strings.Join(parts, "\nunion all\n"))
+	found, err := v.ask(ctx, tx, as, strings.Join(parts, "\nunion all\n"))
 	var refused *pgconn.PgError
 	switch {
 	case err == nil:
@@ -117,7 +104,7 @@ func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, tenant string, questio
 		return nil
 	}
 	for i := range questions {
-		if err := v.askAll(ctx, tx, tenant, questions[i:i+1]); err != nil {
+		if err := v.askAll(ctx, tx, as, questions[i:i+1]); err != nil {
 			return err
 		}
 	}
@@ -135,7 +122,7 @@ func (v *verifier) probeRows(ctx context.Context, tx pgx.Tx) error {
 	stranger := newProbe()
 	for _, kind := range []string{Text, UUID, BigInt} {
 		for _, as := range []string{noTenant, stranger.of(kind)} {
-			if err := v.askAll(ctx, tx, as, v.rowQuestions(kind, as)); err != nil {
+			if err := v.askAll(ctx, tx, asker{tenant: as}, v.rowQuestions(kind, as)); err != nil {
 				return err
 			}
 		}
@@ -170,96 +157,6 @@ func (v *verifier) rowQuestions(kind, as string) (out []question) {
 		})
 	}
 	return out
-}
-
-// probePolicies asks every policy about a row of another tenant. The row is made
-// up, so that an empty table tells as much as a full one.
-func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
-	me := newProbe()
-	columns := make(map[uint32][]columnInfo)
-	for _, c := range v.columns {
-		columns[c.Table] = append(columns[c.Table], c)
-	}
-	for _, kind := range []string{Text, UUID, BigInt} {
-		for _, as := range []string{noTenant, me.of(kind)} {
-			var questions []question
-			for _, p := range v.policies {
-				if !v.worthAsking(p, kind) {
-					continue
-				}
-				rows := madeUpRows(p.table, columns[p.table.OID], me.others(p.table))
-				for _, passes := range p.conditions() {
-					questions = append(questions, question{
-						sql:    fmt.Sprintf("select from %s where %s", rows, passes),
-						yes:    func() { v.opens(p, as) },
-						failed: func(*pgconn.PgError) {}, // what can't be asked lets nothing through
-					})
-				}
-			}
-			if err := v.askAll(ctx, tx, as, questions); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// conditions are what lets rows through the policy: to be seen, and to be written.
-func (p *rule) conditions() (out []string) {
-	seen, written := p.Using, p.Check
-	for _, f := range p.fences() {
-		check, _ := f.checked()
-		seen, written = and(seen, f.Using), and(written, check)
-	}
-	for _, condition := range []string{seen, written} {
-		if condition != "" {
-			out = append(out, condition)
-		}
-	}
-	return out
-}
-
-// and joins two conditions where there is a first.
-func and(a, b string) string {
-	if a == "" || b == "" {
-		return a
-	}
-	return "(" + a + ") and (" + b + ")"
-}
-
-func (v *verifier) worthAsking(p *rule, kind string) bool {
-	return p.Permissive && p.MayApply && p.table.scoped && p.table.AttNum != 0 && p.table.kind() == kind &&
-		!v.found(p.table.object(), "probe-timeout") &&
-		!v.found(p.object(), "policy-true", "policy-ignores-tenant", "policy-other-setting", "with-check-weak")
-}
-
-func (v *verifier) opens(p *rule, as string) {
-	switch {
-	case v.found(p.object(), "policy-open-without-tenant", "policy-open-to-others"):
-	case as == noTenant:
-		v.add("policy-open-without-tenant", p.object(), p.fix(), "Where no tenant is set it lets %s rows through.", p.commandName())
-	default:
-		v.add("policy-open-to-others", p.object(), p.fix(), "It lets %s rows through that are not the tenant's.", p.commandName())
-	}
-}
-
-// madeUpRows are three rows of the table for each of the tenants: with NULL in
-// the other columns, and with true and false where they are boolean.
-func madeUpRows(t *table, columns []columnInfo, tenants []string) string {
-	list := make([]string, len(columns))
-	for i, c := range columns {
-		switch {
-		case c.Name == t.Column:
-			list[i] = "made_up.tenant::" + t.kind()
-		case c.Type == "boolean":
-			list[i] = "made_up.flag"
-		default:
-			list[i] = "null::" + c.Type
-		}
-		list[i] += " as " + quote(c.Name)
-	}
-	return fmt.Sprintf("(select %s from (select flag, tenant from (values (null::boolean), (true), (false)) f (flag), unnest(array[%s]) tenant) made_up) as %s",
-		strings.Join(list, ", "), strings.Join(tenants, ", "), quote(t.Name))
 }
 
 // tryCommit sees whether a tenant outlives the transaction that set it.

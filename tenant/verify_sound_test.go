@@ -119,6 +119,8 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			create function archive.standard() returns bigint language sql stable security definer set search_path = pg_catalog begin atomic select count(orders.id) from archive.orders; end`},
 		{name: "a definer function that runs what it is told as one that policies bind", ddl: `create function shop.run(what text) returns void language plpgsql security definer
 			set search_path = pg_catalog as 'begin execute what; end'; revoke execute on function shop.run(text) from public`},
+		{name: "a policy for the tenant's user", ddl: `alter table shop.orders add clerk text;
+			alter policy tenant_select on shop.orders using (` + mine + ` and (clerk is null or clerk = nullif((select current_setting('app.current_user', true)), '') or 'boss' = (select current_setting('app.current_user', true))))`},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `
