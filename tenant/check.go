@@ -50,6 +50,7 @@ var checks = []check{
 	{"foreign-table", LevelWarn, FailOpen, "a foreign table can't have row-level security"},
 	{"table-rule", LevelWarn, FailOpen, "a rule rewrites statements on a tenants' table"},
 	{"trigger-definer", LevelWarn, FailOpen, "a trigger runs as a role that bypasses row-level security"},
+	{"trigger-copies", LevelWarn, FailOpen, "a trigger writes to a table that is open to all"},
 	{"publication", LevelNote, FailOpen, "a publication carries a tenants' table"},
 
 	// The policies.
@@ -65,6 +66,7 @@ var checks = []check{
 	{"policy-empty-setting", LevelWarn, FailOpen, "a policy takes an empty setting for a tenant"},
 	{"policy-missing-ok", LevelWarn, FailClosed, "a policy raises an error until the setting has been used"},
 	{"policy-role-name", LevelWarn, FailOpen, "a policy asks for the role, which all tenants share"},
+	{"policy-trusts-table", LevelWarn, FailOpen, "a policy asks a table that every tenant may write to"},
 	{"policy-volatile", LevelWarn, "", "a policy calls a VOLATILE function for every row"},
 	{"policy-cast-column", LevelWarn, "", "a policy casts the tenant column"},
 	{"policy-per-row", LevelWarn, "", "a policy reads the setting for every row"},
@@ -81,6 +83,9 @@ var checks = []check{
 	{"function-definer", LevelWarn, FailOpen, "a SECURITY DEFINER function reads as its owner"},
 	{"function-search-path", LevelWarn, FailOpen, "a SECURITY DEFINER function has no search_path of its own"},
 	{"function-immutable", LevelWarn, FailOpen, "an IMMUTABLE function reads the tenant"},
+	{"function-owned", LevelWarn, FailOpen, "the role owns a function that a policy or a trigger calls"},
+	{"function-sets-tenant", LevelWarn, FailOpen, "a function brings a tenant or leaves one on the session"},
+	{"rule-owner", LevelError, FailOpen, "a rule on something else works on a tenants' table as its owner"},
 	{"function-leakproof", LevelWarn, FailOpen, "a function of the database's own is called leakproof"},
 	{"privilege-truncate", LevelError, FailOpen, "the role may TRUNCATE a tenants' table"},
 	{"privilege-references", LevelWarn, FailOpen, "the role may REFERENCE a tenants' table"},

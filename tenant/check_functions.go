@@ -16,20 +16,17 @@ func (v *verifier) checkFunctions() {
 			v.add("function-leakproof", f.object(), fmt.Sprintf("alter function %s not leakproof;", f.sql()),
 				"It is called with other tenants' rows before the policies have hidden them: an error, a notice or the time that it takes tells what they hold.")
 		}
-		if !f.Definer || !f.CanExecute || v.session.Super {
+		if v.session.Super {
 			continue
 		}
-		v.checkDefiner(f)
+		v.checkSets(f)
+		if f.Definer && f.CanExecute {
+			v.checkDefiner(f)
+		}
 	}
 	for _, x := range v.extras {
-		f := v.functionX[x.Function]
-		if x.Kind != "trigger" || f == nil || !f.Definer {
-			continue
-		}
-		t := v.byOID[x.Table]
-		if at, found := f.worst(); found && at.bypasses || bypasses(f.OwnerBypasses, f.OwnerOID, t) {
-			v.add("trigger-definer", t.object()+"."+x.Name, fmt.Sprintf("alter function %s security invoker;", f.sql()),
-				"Every write runs %s as %s, whom no policy binds.", f.object(), f.Owner)
+		if f := v.functionX[x.Function]; x.Kind == "trigger" && f != nil {
+			v.checkTrigger(v.byOID[x.Table], x.Name, f)
 		}
 	}
 }
@@ -61,20 +58,18 @@ func (v *verifier) checkDefiner(f *function) {
 	case f.text.names("execute") && slices.ContainsFunc(v.scoped, func(t *table) bool { return bypasses(f.OwnerBypasses, f.OwnerOID, t) }):
 		v.addAs(LevelNote, FailOpen, "function-definer", f.object(), fix,
 			"It builds its statements, so that what it works on can't be seen, and runs them as %s, whom no policy binds.", f.Owner)
-	default:
-		return
 	}
-	if !f.PathFixed {
-		v.searchPath(f)
+	if _, found := f.worst(); found || f.OwnerBypasses || slices.ContainsFunc(v.scoped, func(t *table) bool { return t.OwnerOID == f.OwnerOID }) {
+		v.checkPath(f)
 	}
 }
 
-func (v *verifier) searchPath(f *function) {
+func (v *verifier) searchPath(f *function, path, how string) {
 	if v.found(f.object(), "function-search-path") {
 		return
 	}
-	v.add("function-search-path", f.object(), fmt.Sprintf("alter function %s set search_path = pg_catalog, pg_temp;", f.sql()),
-		"The caller's search_path decides what its names mean: its owner %s can be made to run the caller's objects.", f.Owner)
+	v.add("function-search-path", f.object(), fmt.Sprintf("alter function %s set search_path = %s;", f.sql(), path),
+		"Its owner %s can be made to run the caller's objects: %s.", f.Owner, how)
 }
 
 // inPolicy reports whether the function was reported with a policy.

@@ -17,6 +17,7 @@ func (v *verifier) checkPolicies() {
 		}
 		v.checkHelpers(p)
 		v.checkWording(p)
+		v.checkTrust(p)
 	}
 }
 
@@ -118,12 +119,27 @@ func (v *verifier) checkHelpers(p *rule) {
 			v.add("policy-per-row", p.object(), fmt.Sprintf("-- write (select %s()) in place of %[1]s()\n%s", f.object(), p.fix()),
 				"A scan calls %s for every row: a sub-select is evaluated once.", f.object())
 		}
-		if f.Definer && !f.PathFixed {
-			v.searchPath(f)
+		if f.Definer {
+			v.checkPath(f)
+		}
+		if f.MayOwn && !p.table.MayOwn && !v.session.Super {
+			v.ownedFunction(f, "the policy "+p.object())
 		}
 		if i := slices.IndexFunc(f.text.reads, func(r settingRead) bool { return r.name == TenantSetting && !r.nullif }); i >= 0 && !handlesEmpty(f.text) {
 			v.emptySetting(p, "It", " in "+f.object())
 		}
+	}
+}
+
+// checkTrust looks at the tables that decide what the policy lets through.
+func (v *verifier) checkTrust(p *rule) {
+	for _, oid := range p.Tables {
+		t := v.byOID[oid]
+		if t == nil || t.Secured || !t.CanInsert && !t.CanUpdate || v.session.bypasses() || v.found(t.object(), "table-rls-off", "policies-off") {
+			continue
+		}
+		v.add("policy-trusts-table", p.object(), fmt.Sprintf("revoke insert, update on %s from %s;\n-- or put policies on it", t.sql(), quote(v.session.Role)),
+			"It asks %s, which no policy keeps: every tenant may write there what the policy goes by.", t.object())
 	}
 }
 

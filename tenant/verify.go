@@ -181,6 +181,7 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 	v.checkPolicies()
 	v.checkOred()
 	v.checkFunctions()
+	v.checkWays()
 	v.checkViews()
 	v.checkPrivileges()
 	v.checkColumns()

@@ -201,6 +201,25 @@ var broken = []struct {
 	{name: "an immutable function in another role's policy", ddl: `create function shop.tenant() returns text language sql immutable
 		as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
 		create policy theirs on shop.orders for select to pg_monitor using (tenant_id = shop.tenant())`, code: "function-immutable", level: "warn"},
+	{name: "a rule on a view", ddl: "reset role; create view shop.v with (security_invoker = true) as select * from shop.orders; create rule r as on insert to shop.v do instead insert into shop.orders (tenant_id, id) values (new.tenant_id, new.id); grant insert on shop.v to $APP", code: "rule-owner", level: "error"},
+	{name: "a rule on another table", ddl: "reset role; create table shop.inbox (t text, n bigint); create rule r as on insert to shop.inbox do also insert into shop.orders (tenant_id, id) values (new.t, new.n); grant insert on shop.inbox to $APP", code: "rule-owner", level: "error"},
+	{name: "a rule to a table without a grant", ddl: secret + "create table shop.inbox (t text); create rule r as on insert to shop.inbox do also delete from shop.secret; grant insert on shop.inbox to $APP", code: "rule-owner", level: "error"},
+	{name: "a trigger on a view", ddl: "reset role; create view shop.v with (security_invoker = true) as select * from shop.orders; " + hidden + "create trigger g instead of insert on shop.v for each row execute function shop.f(); grant insert on shop.v to $APP", code: "trigger-definer", level: "warn"},
+	{name: "a trigger on another table", ddl: "reset role; create table shop.inbox (t text, n bigint); " + hidden + "create trigger g before insert on shop.inbox for each row execute function shop.f(); grant insert on shop.inbox to $APP", code: "trigger-definer", level: "warn"},
+	{name: "a trigger that copies rows", ddl: `create table shop.log (what jsonb); grant select, insert on shop.log to $APP;
+		create function shop.f() returns trigger language plpgsql as 'begin insert into shop.log values (to_jsonb(new)); return new; end';
+		create trigger g before insert on shop.orders for each row execute function shop.f()`, code: "trigger-copies", level: "warn"},
+	{name: "a policy's function that is the role's", ddl: "create function shop.tenant() returns text language sql stable as $$ select nullif(current_setting('app.current_tenant', true), '') $$; alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant())); reset role; alter function shop.tenant() owner to $APP", code: "function-owned", level: "warn"},
+	{name: "a trigger's function that is the role's", ddl: "create function shop.f() returns trigger language plpgsql as 'begin return new; end'; create trigger g before insert on shop.orders for each row execute function shop.f(); reset role; alter function shop.f() owner to $APP", code: "function-owned", level: "warn"},
+	{name: "a policy that trusts a table open to all", ddl: "create table shop.members (t text, who text); grant select, insert on shop.members to $APP; alter policy tenant_select on shop.orders using (tenant_id in (select t from shop.members where who = (select nullif(current_setting('app.current_tenant', true), ''))))", code: "policy-trusts-table", level: "warn"},
+	{name: "sharing by a table open to all", ddl: "create table shop.shares (owner_tenant_id text, reader_tenant_id text); grant select, insert, update, delete on shop.shares to $APP; " + tenant.Enable(tenant.Table{Name: "shop.orders", Column: "tenant_id", Sharing: &tenant.Sharing{Name: "shop.shares"}}) +
+		"alter table shop.shares disable row level security; drop policy tenant_select on shop.shares; drop policy tenant_insert on shop.shares; drop policy tenant_update on shop.shares; drop policy tenant_delete on shop.shares", code: "policy-trusts-table", level: "warn"},
+	{name: "a child of a declared table", ddl: "create table shop.old () inherits (shop.orders); grant select on shop.old to $APP", code: "table-rls-off", level: "error", opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"})}},
+	{name: "a definer function by way of a schema that the role may create in", ddl: "reset role; create schema loose; grant usage, create on schema loose to $APP; create function shop.f() returns bigint language sql security definer set search_path = shop, loose, pg_temp as 'select count(*) from shop.lines'", code: "function-search-path", level: "warn"},
+	{name: "a definer function that finds temporary tables first", ddl: "create function shop.f() returns bigint language sql security definer set search_path = shop as 'select count(*) from orders'", code: "function-search-path", level: "warn"},
+	{name: "a superuser's function without a search_path that names no tenants' table", ddl: "reset role; create function shop.f() returns bigint language sql security definer as 'select length(version())'", code: "function-search-path", level: "warn"},
+	{name: "a function that brings its tenant", ddl: "reset role; create function shop.f() returns bigint language sql stable set app.current_tenant = 'acme' as 'select count(*) from shop.orders'", code: "function-sets-tenant", level: "warn"},
+	{name: "a function that sets the session's tenant", ddl: "create function shop.f(t text) returns void language plpgsql as $$ begin perform set_config('app.current_tenant', t, false); end $$", code: "function-sets-tenant", level: "warn"},
 	{name: "truncate", ddl: "grant truncate on shop.orders to $APP", code: "privilege-truncate", level: "error"},
 	{name: "references", ddl: "grant references on shop.orders to $APP", code: "privilege-references", level: "warn"},
 	{name: "trigger", ddl: "grant trigger on shop.orders to $APP", code: "privilege-trigger", level: "warn"},
@@ -242,6 +261,11 @@ var broken = []struct {
 
 // secret is a table that the role has no grant on; what follows is a superuser's.
 const secret = "create table shop.secret (tenant_id text not null primary key); insert into shop.secret values ('acme'), ('globex'); reset role; "
+
+// hidden is a trigger's function that works around the policies and that nobody
+// may call.
+const hidden = `create function shop.f() returns trigger language plpgsql security definer set search_path = pg_catalog
+	as 'begin insert into shop.orders (tenant_id, id) values (new.tenant_id, new.id); return new; end'; revoke execute on function shop.f() from public; `
 
 const immutableHelper = `create function shop.tenant() returns text language sql immutable
 	as $$ select nullif(current_setting('app.current_tenant', true), '') $$;

@@ -24,10 +24,12 @@ type catalog struct {
 	keys      []key
 	foreign   []foreignKey
 	extras    []extra
+	ways      []*way
 
 	byOID     map[uint32]*table
 	functionX map[uint32]*function
 	viewX     map[uint32]*view
+	names     namespace
 }
 
 type session struct {
@@ -45,6 +47,8 @@ type session struct {
 	ServerAccess  []string
 	AllData       []string
 	OwnsDatabase  bool
+	Creatable     []string // schemas that it may create in
+	Temporary     bool     // it may create temporary tables
 	RowSecurity   bool
 	Tenant        string // the setting, as it was found
 	Presets       []string
@@ -64,7 +68,7 @@ const reach = `with reach as (
 		(r.oid = me.oid or not me.rolsuper and not r.rolsuper and pg_has_role(r.oid, 'MEMBER')))
 `
 
-const sessionSQL = `
+const sessionSQL = reach + `
 select me.rolname as role, session_user::text as login, (select l.rolsuper or l.rolbypassrls from pg_roles l where l.rolname = session_user) as login_bypasses,
 	current_database()::text as database,
 	current_setting('server_version') as server, current_setting('server_version_num')::int as version,
@@ -76,6 +80,8 @@ select me.rolname as role, session_user::text as login, (select l.rolsuper or l.
 	array(select r.rolname::text from pg_roles r where r.rolname in ('pg_read_all_data', 'pg_write_all_data')
 		and not me.rolsuper and pg_has_role(r.oid, 'MEMBER') order by 1) as all_data,
 	not me.rolsuper and exists (select from pg_database d where d.datname = current_database() and pg_has_role(d.datdba, 'MEMBER')) as owns_database,
+	array(select n.nspname::text from pg_namespace n where n.nspname !~ '^pg_' and exists (select from reach r where has_schema_privilege(r.oid, n.oid, 'CREATE')) order by 1) as creatable,
+	exists (select from reach r where has_database_privilege(r.oid, current_database(), 'TEMPORARY')) as temporary,
 	current_setting('row_security')::bool as row_security,
 	coalesce(current_setting($1, true), '') as tenant,
 	array(select case when s.setrole = 0 and s.setdatabase = 0 then 'all roles' when s.setrole = 0 then 'database ' || d.datname when s.setdatabase = 0 then 'role ' || u.rolname
@@ -141,7 +147,12 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 	for _, w := range c.views {
 		c.viewX[w.OID] = w
 	}
+	if c.ways, err = collect[way](ctx, tx, "rules and triggers", waysSQL); err != nil {
+		return nil, err
+	}
+	c.names = c.namespace()
 	c.traceTables()
+	c.traceWays(c.names)
 	c.policies = slices.DeleteFunc(c.policies, func(p *rule) bool { return p.table == nil })
 	c.reachThrough()
 	c.scope(len(declared) > 0)
@@ -154,12 +165,13 @@ func (c *catalog) scope(declared bool) {
 		switch {
 		case t.Declared >= 0:
 		case declared:
-			// A declared table's partitions are part of it.
+			// A declared table's partitions are part of it, and its children hold
+			// rows of it.
 			parent := c.byOID[t.Parent]
 			for parent != nil && parent.Declared < 0 {
 				parent = c.byOID[parent.Parent]
 			}
-			if parent == nil || !t.Partition {
+			if parent == nil {
 				continue
 			}
 			t.Declared = parent.Declared

@@ -26,7 +26,9 @@ type function struct {
 	Owner         string
 	OwnerOID      uint32
 	OwnerBypasses bool
+	MayOwn        bool // the role is a member of the owner
 	CanExecute    bool
+	Presets       bool // it brings a tenant along
 	Source        string
 
 	touched []touch // by a definer function
@@ -62,9 +64,10 @@ select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_functio
 	l.lanname::text as language, l.lanname = 'sql' and p.prosrc = '' as standard,
 	array(select d.refobjid from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass) as relations,
 	array(select d.refobjid from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_proc'::regclass) as calls,
-	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
+	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses, pg_has_role(o.oid, 'MEMBER') as may_own,
 	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
-	coalesce(nullif(p.prosrc, ''), %s, '') as source
+	coalesce(nullif(p.prosrc, ''), %s, '') as source,
+	exists (select from unnest(p.proconfig) c where lower(split_part(c, '=', 1)) = '` + TenantSetting + `') as presets
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
 join pg_roles o on o.oid = p.proowner
@@ -162,9 +165,14 @@ func (c *catalog) reachThrough() {
 	}
 	for _, f := range c.functions {
 		if f.Trigger {
-			continue
+			continue // somebody's write calls it
 		}
 		for _, touched := range f.touched {
+			touched.table.through = true
+		}
+	}
+	for _, w := range c.ways {
+		for _, touched := range w.does.touched {
 			touched.table.through = true
 		}
 	}

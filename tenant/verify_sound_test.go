@@ -115,12 +115,26 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			reset role;
 			create function archive.named() returns bigint language sql stable security definer set search_path = pg_catalog as 'select count(orders.lines) from archive.orders';
 			create function archive.quoted() returns bigint language plpgsql stable security definer set search_path = pg_catalog as 'begin return (select count(*) from "archive" . "orders"); end';
-			create function archive.found() returns bigint language sql stable security definer set search_path = archive, shop as 'select count(o.lines) from orders o';
+			create function archive.found() returns bigint language sql stable security definer set search_path = archive, shop, pg_temp as 'select count(o.lines) from orders o';
 			create function archive.standard() returns bigint language sql stable security definer set search_path = pg_catalog begin atomic select count(orders.id) from archive.orders; end`},
 		{name: "a definer function that runs what it is told as one that policies bind", ddl: `create function shop.run(what text) returns void language plpgsql security definer
 			set search_path = pg_catalog as 'begin execute what; end'; revoke execute on function shop.run(text) from public`},
 		{name: "a policy for the tenant's user", ddl: `alter table shop.orders add clerk text;
 			alter policy tenant_select on shop.orders using (` + mine + ` and (clerk is null or clerk = nullif((select current_setting('app.current_user', true)), '') or 'boss' = (select current_setting('app.current_user', true))))`},
+		{name: "a view that is written to as its writer", ddl: `
+			create view shop.v with (security_invoker = true) as select * from shop.orders; grant select, insert on shop.v to $APP;
+			create function shop.f() returns trigger language plpgsql as 'begin insert into shop.orders (tenant_id, id) values (new.tenant_id, new.id); return new; end';
+			create trigger g instead of insert on shop.v for each row execute function shop.f();
+			create table shop.inbox (n int); create rule r as on insert to shop.inbox do also insert into shop.inbox values (1); grant select on shop.inbox to $APP`},
+		{name: "triggers that look and that write where policies are", ddl: `
+			create table shop.countries (code text primary key); grant select on shop.countries to $APP;
+			create table shop.hidden_log (what jsonb);
+			create function shop.f() returns trigger language plpgsql as 'begin perform from shop.countries;
+				insert into shop.lines (tenant_id, order_id) values (new.tenant_id, new.id); insert into shop.hidden_log values (to_jsonb(new)); return new; end';
+			create trigger g after insert on shop.orders for each row execute function shop.f()`},
+		{name: "a function that sets the transaction's tenant", ddl: "create function shop.f(t text) returns void language plpgsql as $$ begin perform set_config('app.current_tenant', t, true); end $$"},
+		{name: "a policy that asks a table that the role only reads", ddl: `create table shop.plans (t text primary key); grant select on shop.plans to $APP;
+			alter policy tenant_insert on shop.orders with check (` + mine + ` and exists (select from shop.plans where t = tenant_id))`},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `

@@ -158,7 +158,8 @@ type rule struct {
 	MayApply   bool // to a role that it may become
 	Using      string
 	Check      string
-	Columns    []int16 // of its own table, that it depends on
+	Columns    []int16  // of its own table, that it depends on
+	Tables     []uint32 // others that it asks
 	Functions  []uint32
 	Operators  []uint32 // the functions behind its operators
 
@@ -195,6 +196,8 @@ select p.oid, p.polrelid as table, p.polname::text as name, p.polcmd::text as co
 	coalesce(pg_get_expr(p.polqual, p.polrelid), '') as using, coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') as check,
 	array(select distinct d.refobjsubid::int2 from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
 		and d.refclassid = 'pg_class'::regclass and d.refobjid = p.polrelid) as columns,
+	array(select distinct d.refobjid from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
+		and d.refclassid = 'pg_class'::regclass and d.refobjid <> p.polrelid) as tables,
 	array(select distinct d.refobjid from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
 		and d.refclassid = 'pg_proc'::regclass) as functions,
 	array(select distinct o.oprcode::oid from pg_depend d join pg_operator o on o.oid = d.refobjid where d.classid = 'pg_policy'::regclass

@@ -191,12 +191,12 @@ func (c *catalog) touches(n namespace, f *function) []touch {
 	return out
 }
 
-// traceTables finds what every definer function that the role may call works on.
+// traceTables finds what every trigger's function works on, and every definer
+// function that the role may call.
 func (c *catalog) traceTables() {
-	n := c.namespace()
 	for _, f := range c.functions {
-		if f.Definer && (f.CanExecute || f.Trigger) {
-			f.touched = c.touches(n, f)
+		if f.Definer && f.CanExecute || f.Trigger {
+			f.touched = c.touches(c.names, f)
 		}
 	}
 }
