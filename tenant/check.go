@@ -26,7 +26,10 @@ var checks = []check{
 	{"role-createrole", LevelWarn, FailOpen, "the role may hand out other roles"},
 	{"role-server-access", LevelWarn, FailOpen, "the role may read or write the server's files or run its programs"},
 	{"role-all-data", LevelNote, FailOpen, "the role may read or write whatever no policy keeps"},
-	{"schema-create", LevelWarn, FailOpen, "the role may create objects in the schema of a tenants' table"},
+	{"role-statistics", LevelNote, FailOpen, "the role sees everybody's statements"},
+	{"foreign-server", LevelWarn, FailOpen, "the role may use another server as somebody"},
+	{"large-objects", LevelWarn, FailOpen, "the role may read large objects"},
+	{"schema-create", LevelWarn, FailOpen, "the role may create schemas, or objects in that of a tenants' table"},
 
 	// The session.
 	{"setting-preset", LevelError, FailOpen, "the role or the database presets the tenant"},

@@ -28,6 +28,9 @@ func (v *verifier) checkColumns() {
 
 func (v *verifier) defaultReadsTenant(expression string) bool {
 	text := readSQL(expression)
+	if slices.ContainsFunc(text.calls, func(c call) bool { return c.name == "coalesce" }) {
+		return false // it has another tenant where none is set
+	}
 	return text.readsSetting(TenantSetting) || slices.ContainsFunc(text.calls, func(c call) bool {
 		return slices.ContainsFunc(v.functions, func(f *function) bool { return lowerASCII(f.Name) == c.name && f.reads[TenantSetting] })
 	})

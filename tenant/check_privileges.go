@@ -42,8 +42,15 @@ func (v *verifier) checkPrivileges() {
 		switch x.Kind {
 		case "rule":
 			v.add("table-rule", t.object()+"."+x.Name, fmt.Sprintf("drop rule %s on %s;", quote(x.Name), t.sql()), "What a rule puts in a statement's place runs with the rights of the table's owner %s.", t.Owner)
-		case "publication":
-			v.add("publication", t.object()+"."+x.Name, fmt.Sprintf("alter publication %s drop table %s;", quote(x.Name), t.sql()), "The publication carries every tenant's rows to its subscribers.")
+		case "publication", "publication-all", "publication-schema":
+			fix := fmt.Sprintf("alter publication %s drop table %s;", quote(x.Name), t.sql())
+			switch x.Kind {
+			case "publication-all":
+				fix = fmt.Sprintf("drop publication %s; -- and make it for some tables", quote(x.Name))
+			case "publication-schema":
+				fix = fmt.Sprintf("alter publication %s drop tables in schema %s;", quote(x.Name), quote(t.Schema))
+			}
+			v.add("publication", t.object()+"."+x.Name, fix, "The publication carries every tenant's rows to its subscribers.")
 		case "sequence-select":
 			if !t.MayOwn {
 				v.add("sequence-read", x.Name, fmt.Sprintf("revoke select on sequence %s from %s;", x.Name, me), "The role may read how many rows of %s all tenants have made so far.", t.object())

@@ -176,6 +176,7 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 	}
 	v.checkSession(tx.Conn())
 	v.checkRole()
+	v.checkSurroundings()
 	v.checkDeclared()
 	v.checkTables()
 	v.checkPolicies()

@@ -12,6 +12,7 @@ import (
 // kind of thing.
 type catalog struct {
 	session session
+	around  surroundings
 
 	memberships []membership
 
@@ -113,6 +114,9 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 	}
 	if c.session, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByNameLax[session]); err != nil {
 		return nil, fmt.Errorf("read the session: %w", err)
+	}
+	if err = c.readSurroundings(ctx, tx); err != nil {
+		return nil, err
 	}
 	if c.memberships, err = values[membership](ctx, tx, "memberships", membershipsSQL); err != nil {
 		return nil, err

@@ -246,7 +246,7 @@ order by a.attrelid, a.attnum`
 // extra is something that hangs on a table.
 type extra struct {
 	Table    uint32
-	Kind     string // trigger, rule, publication, sequence-select or sequence-update
+	Kind     string // trigger, rule, publication (-all or -schema), sequence-select or sequence-update
 	Name     string
 	Function uint32 // of a trigger
 }
@@ -257,7 +257,8 @@ select g.tgrelid as table, 'trigger' as kind, g.tgname::text as name, g.tgfoid a
 union all
 select w.ev_class, 'rule', w.rulename::text, 0::oid from pg_rewrite w where w.ev_class = any ($1::oid[])
 union all
-select c.oid, 'publication', p.pubname::text, 0::oid from pg_publication_tables p
+select c.oid, case when q.puballtables then 'publication-all' when c.relispartition or exists (select from pg_publication_rel r where r.prpubid = q.oid and r.prrelid = c.oid)
+		then 'publication' else 'publication-schema' end, p.pubname::text, 0::oid from pg_publication_tables p join pg_publication q on q.pubname = p.pubname
 	join pg_namespace n on n.nspname = p.schemaname join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
 	where c.oid = any ($1::oid[])
 union all

@@ -135,6 +135,10 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 		{name: "a function that sets the transaction's tenant", ddl: "create function shop.f(t text) returns void language plpgsql as $$ begin perform set_config('app.current_tenant', t, true); end $$"},
 		{name: "a policy that asks a table that the role only reads", ddl: `create table shop.plans (t text primary key); grant select on shop.plans to $APP;
 			alter policy tenant_insert on shop.orders with check (` + mine + ` and exists (select from shop.plans where t = tenant_id))`},
+		{name: "what others may do", ddl: `
+			reset role; create extension postgres_fdw; create server far foreign data wrapper postgres_fdw; create user mapping for $OWNER server far options (user 'postgres');
+			grant usage on foreign server far to $OWNER; grant create on database $DB to $OWNER; grant execute on function pg_read_file(text) to $OWNER;
+			select lo_from_bytea(0, 'x'); alter default privileges for role $OWNER in schema shop grant select on tables to pg_monitor`},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `

@@ -106,7 +106,8 @@ select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::tex
 	o.rolname::text as owner, o.oid as owner_oid,
 	c.relowner = me.oid as owned, pg_has_role(c.relowner, 'MEMBER') as may_own,
 	pg_has_role(n.nspowner, 'MEMBER') as owns_schema, p.create_in,
-	array(select distinct g.privilege_type::text from aclexplode(c.relacl) g where g.grantee = 0 order by 1) as public,
+	array(select g.privilege_type::text from aclexplode(c.relacl) g where g.grantee = 0
+		union select g.privilege_type || ' of a column' from pg_attribute a, aclexplode(a.attacl) g where a.attrelid = c.oid and g.grantee = 0 order by 1) as public,
 	p.can_select, p.can_insert, p.can_update, p.can_delete, p.can_truncate, p.can_reference, p.can_trigger,
 	has_any_column_privilege(c.oid, 'SELECT') and has_schema_privilege(n.oid, 'USAGE') as reads,
 	coalesce(d.place, 0)::int - 1 as declared, coalesce(d.col, $1) as column,
