@@ -100,12 +100,14 @@ var checks = []check{
 	// The shape of the tables.
 	{"column-nullable", LevelWarn, FailClosed, "the tenant column may be NULL"},
 	{"column-type", LevelWarn, FailClosed, "the tenant column has an unexpected type"},
+	{"column-collation", LevelError, FailOpen, "the tenant column's collation takes different tenants for one"},
 	{"column-default", LevelWarn, FailOpen, "the tenant column's default hides a missing tenant"},
 	{"index-missing", LevelWarn, "", "no index is led by the tenant column"},
 	{"index-not-leakproof", LevelNote, "", "an index column can't be used under row-level security"},
 	{"unique-without-tenant", LevelWarn, FailOpen, "a unique key spans tenants"},
 	{"exclusion-without-tenant", LevelWarn, FailOpen, "an exclusion constraint spans tenants"},
 	{"foreign-key-without-tenant", LevelWarn, FailOpen, "a foreign key may point at another tenant's row"},
+	{"foreign-key-cascades", LevelError, FailOpen, "a foreign key carries changes over from a table that is open to all"},
 
 	{"allow-unused", LevelNote, "", "an allowance matches nothing"},
 }

@@ -19,6 +19,9 @@ func (v *verifier) checkColumns() {
 		if !t.usualType() {
 			v.add("column-type", column, "-- drop the policies first, and enable them again afterwards:\n"+alter+"type text;", "The setting is text, and %s is not one of text, varchar, uuid and the integers: a policy must cast one side, and its index may not be used.", t.Type)
 		}
+		if t.Loose {
+			v.add("column-collation", column, "-- drop the policies first, and enable them again afterwards:\n"+alter+"type text collate \"default\";", "Its collation takes tenants whose names differ in case or accents for one: each sees the other's rows.")
+		}
 		if t.Default != "" && !v.defaultReadsTenant(t.Default) {
 			v.add("column-default", column, alter+fmt.Sprintf("set default nullif(current_setting('%s', true), '')::%s;", TenantSetting, t.kind()),
 				"An insert that forgets the tenant gets the default's: where a policy does not stop it, the row belongs to the wrong one.")

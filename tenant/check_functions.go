@@ -145,6 +145,11 @@ func (v *verifier) checkView(w *view) {
 // below returns a tenants' table that the view reads, by way of others too.
 func (v *verifier) below(w *view, views map[uint32]*view, seen map[uint32]bool) *table {
 	seen[w.OID] = true
+	for _, t := range w.reads {
+		if t.scoped {
+			return t
+		}
+	}
 	for _, ref := range w.Refs {
 		if t := v.byOID[ref]; t != nil && t.scoped {
 			return t

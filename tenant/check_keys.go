@@ -44,7 +44,16 @@ func (v *verifier) checkKeys() {
 	}
 	for _, k := range v.foreign {
 		from, to := v.byOID[k.Table], v.byOID[k.References]
-		if from == nil || !from.scoped {
+		switch {
+		case to == nil:
+			continue
+		case !to.scoped:
+			if k.cascades(to) && !v.session.bypasses() {
+				v.add("foreign-key-cascades", from.object()+"."+k.Name, fmt.Sprintf("revoke update, delete on %s from public, %s;\n-- or put policies on it, or make the key restrict", to.sql(), quote(v.session.Role)),
+					"Deletes and updates in %s, which no policy keeps, reach every tenant's rows here: what a key does asks no policy.", to.object())
+			}
+			continue
+		case from == nil || !from.scoped:
 			v.checkUnscoped(from, to)
 			continue
 		}

@@ -38,6 +38,41 @@ func TestReadSQLTellsWordsFromLiterals(t *testing.T) {
 	require.False(t, readSQL("from shop.reorders, 'orders'").names("orders"))
 }
 
+func TestNamesInABody(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string][]named{
+		"orders":                {{"", "orders"}},
+		"shop.orders":           {{"shop", "orders"}},
+		`"shop" . "or""ders"`:   {{"shop", `or"ders`}},
+		"db.shop.orders":        {{"db", "shop"}, {"shop", "orders"}},
+		`"a.b".c, d`:            {{"a.b", "c"}, {"", "d"}},
+		"ämter":                 {{"", "ämter"}},
+		"'' (1) -> $1":          nil,
+		"o.total::shop.amount1": {{"o", "total"}, {"shop", "amount1"}},
+	} {
+		require.Equal(t, want, namesIn(sql), sql)
+	}
+}
+
+func TestAFunctionThatLeavesATenant(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]bool{
+		"perform set_config('app.current_tenant', t, false)":                       true,
+		"PERFORM SET_CONFIG( 'App.Current_Tenant' , coalesce(t, ''), false );":     true,
+		"set app.current_tenant = 'acme'":                                          true,
+		"begin SET SESSION app.current_tenant TO 'acme'":                           true,
+		"set local app.current_tenant = 'acme'":                                    false,
+		"perform set_config('app.current_tenant', t, true)":                        false,
+		"perform set_config('app.current_tenant', t, true); x := f(1, false);":     false,
+		"update t set tenant = current_setting('app.current_tenant')":              false,
+		"perform set_config('app.current_tenants', t, false)":                      false,
+		"perform set_config('app.current_tenant', t, is_local => false)":           true,
+		"perform set_config('app.current_user', t, false); reset app.current_user": false,
+	} {
+		require.Equal(t, want, setsTenant.MatchString(lowerASCII(sql)), sql)
+	}
+}
+
 func FuzzReadSQL(f *testing.F) {
 	for _, s := range []string{"", "'", "(((", ")))", "E'\\", "--", "/*", "current_setting('", "current_setting('')", "İ('ß')", "\"a\"\"(b)"} {
 		f.Add(s)
@@ -48,5 +83,7 @@ func FuzzReadSQL(f *testing.F) {
 		text.isTrue()
 		text.casts(s, "")
 		text.names(s)
+		namesIn(text.code)
+		quoted(s)
 	})
 }

@@ -150,6 +150,11 @@ var broken = []struct {
 	{name: "a switch with a word of its own", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or (select current_setting('app.mode', true)) in ('support', 'audit'))", code: "policy-bypass-setting", level: "warn"},
 	{name: "another table's tenant", ddl: "alter policy tenant_select on shop.lines using (exists (select from shop.orders o where o.tenant_id = nullif((select current_setting('app.current_tenant', true)), '')))", code: "policy-ignores-tenant", level: "error"},
 	{name: "another table's tenant by the name of its own", ddl: "alter policy tenant_select on shop.lines using (exists (select from shop.orders where tenant_id = tenant_id and tenant_id = nullif((select current_setting('app.current_tenant', true)), '')))", code: "policy-ignores-tenant", level: "error"},
+	{name: "open to others by a word", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or ref = 'public')", code: "policy-open-to-others", level: "error"},
+	{name: "open to others by a number", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or total >= 0)", code: "policy-open-to-others", level: "error"},
+	{name: "open to others by a time", ddl: "alter table shop.orders add published timestamptz; alter policy tenant_select on shop.orders using (" + mine + " or published < now())", code: "policy-open-to-others", level: "error"},
+	{name: "open to others by whatever is there", ddl: "alter table shop.orders add parent uuid; alter policy tenant_select on shop.orders using (" + mine + " or parent is not null)", code: "policy-open-to-others", level: "error"},
+	{name: "open to others by a word of a list", ddl: "create type shop.state as enum ('draft', 'public'); alter table shop.orders add state shop.state; alter policy tenant_select on shop.orders using (" + mine + " or state in ('public'))", code: "policy-open-to-others", level: "error"},
 	{name: "no nullif", ddl: "alter policy tenant_select on shop.orders using (tenant_id = (select current_setting('app.current_tenant', true)))", code: "policy-empty-setting", level: "warn"},
 	{name: "no nullif in a helper", ddl: `create function shop.tenant() returns text language sql stable as $$ select current_setting('app.current_tenant', true) $$;
 		alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()))`, code: "policy-empty-setting", level: "warn"},
@@ -174,6 +179,7 @@ var broken = []struct {
 	{name: "a view of the forced owner's", ddl: "create view shop.v as select * from shop.orders; grant select on shop.v to $APP", code: "view-not-invoker", level: "warn"},
 	{name: "a view by way of a view", ddl: "reset role; create view shop.inner as select * from shop.orders; create view shop.outer as select * from shop.inner; grant select on shop.outer to $APP", code: "view-not-invoker", level: "error"},
 	{name: "a materialized view", ddl: "reset role; create materialized view shop.m as select * from shop.orders; grant select on shop.m to $APP", code: "matview", level: "error"},
+	{name: "a materialized view of a function", ddl: secret + "create function shop.f() returns setof text language sql stable as 'select tenant_id from shop.secret'; create materialized view shop.m as select * from shop.f() t; grant select on shop.m to $APP", code: "matview", level: "error"},
 	{name: "a definer function of a superuser's", ddl: `reset role; create function shop.all_orders() returns bigint language sql stable security definer set search_path = pg_catalog
 		as 'select count(*) from shop.orders'`, code: "function-definer", level: "warn"},
 	{name: "a view of a table without a grant", ddl: secret + "create view shop.v as select * from shop.secret; grant select on shop.v to $APP", code: "view-not-invoker", level: "error"},
@@ -268,6 +274,10 @@ var broken = []struct {
 	{name: "an exclusion constraint of all tenants", ddl: "alter table shop.orders add during tstzrange, add constraint booked exclude using gist (during with &&)", code: "exclusion-without-tenant", level: "warn"},
 	{name: "an exclusion constraint between tenants", ddl: "alter table shop.orders add constraint booked exclude using btree (ref with =)", code: "exclusion-without-tenant", level: "warn"},
 	{name: "an exclusion constraint that wants other tenants", ddl: "reset role; create extension btree_gist; alter table shop.orders add constraint booked exclude using gist (tenant_id with <>, ref with =)", code: "exclusion-without-tenant", level: "warn"},
+	{name: "a cascade from a table open to all", ddl: "create table shop.kinds (id int primary key); grant select, delete on shop.kinds to $APP; alter table shop.orders add kind int references shop.kinds on delete cascade", code: "foreign-key-cascades", level: "error"},
+	{name: "keys that are changed from a table open to all", ddl: "create table shop.kinds (id int primary key); grant select, update on shop.kinds to $APP; alter table shop.orders add kind int references shop.kinds on update cascade", code: "foreign-key-cascades", level: "error"},
+	{name: "a null from a table open to all", ddl: "create table shop.kinds (id int primary key); grant select, delete on shop.kinds to $APP; alter table shop.orders add kind int references shop.kinds on delete set null", code: "foreign-key-cascades", level: "error"},
+	{name: "a collation that takes tenants for one", ddl: "create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); " + table("tenant_id text collate ci not null primary key, id int"), code: "column-collation", level: "error"},
 	{name: "an allowance that matches nothing", code: "allow-unused", level: "note", opts: []tenant.VerifyOption{tenant.Allow("matview", "shop.m", "it was dropped")}},
 }
 

@@ -1,5 +1,7 @@
 package tenant
 
+import "strings"
+
 // key is an index.
 type key struct {
 	Table   uint32
@@ -46,13 +48,22 @@ cross join lateral (select coalesce(i.indexprs::text like '%{COERCEVIAIO %' or e
 where i.indrelid = any ($1::oid[])
 order by 1, 2`
 
-// foreignKey points at a tenants' table.
+// foreignKey points at a tenants' table, or away from one.
 type foreignKey struct {
 	Table      uint32
 	References uint32
 	Name       string
 	Columns    []int16
 	Targets    []int16 // the columns that Columns point at, one by one
+	OnDelete   string  // a, r, c, n or d, as in pg_constraint
+	OnUpdate   string
+}
+
+// cascades reports whether the role may change the table's rows by way of the one
+// that it points at, which no policy keeps.
+func (k foreignKey) cascades(to *table) bool {
+	const acts = "cnd"
+	return !to.Secured && (to.CanDelete && strings.Contains(acts, k.OnDelete) || to.CanUpdate && strings.Contains(acts, k.OnUpdate))
 }
 
 // pairs reports whether the tenant column points at the other's tenant column.
@@ -66,7 +77,8 @@ func (k foreignKey) pairs(from, to *table) bool {
 }
 
 const foreignKeysSQL = `
-select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns, k.confkey::int2[] as targets
+select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns, k.confkey::int2[] as targets,
+	k.confdeltype::text as on_delete, k.confupdtype::text as on_update
 from pg_constraint k
-where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any ($1::oid[])
+where k.contype = 'f' and k.conparentid = 0 and (k.confrelid = any ($1::oid[]) or k.conrelid = any ($1::oid[]))
 order by 1, 3`

@@ -146,6 +146,9 @@ func (c *catalog) reachThrough() {
 		// What a materialized view holds was read in its owner's name, whatever
 		// lies between.
 		stored = stored || w.Kind == "m"
+		for _, t := range w.reads {
+			t.through = t.through || stored
+		}
 		for _, ref := range w.Refs {
 			if t := c.byOID[ref]; t != nil && (stored || !w.Invoker) {
 				t.through = true
@@ -212,6 +215,9 @@ type view struct {
 	OwnerBypasses bool
 	Readable      bool
 	Refs          []uint32
+	Calls         []uint32
+
+	reads []*table // by way of the functions that it calls, in its owner's name
 }
 
 func (w *view) object() string { return w.Schema + "." + w.Name }
@@ -224,7 +230,9 @@ select v.oid, n.nspname::text as schema, v.relname::text as name, v.relkind::tex
 	exists (select from reach r where has_any_column_privilege(r.oid, v.oid, 'SELECT, INSERT, UPDATE')
 		or has_table_privilege(r.oid, v.oid, 'DELETE')) as readable,
 	array(select distinct d.refobjid from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
-		and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid where w.ev_class = v.oid) as refs
+		and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid where w.ev_class = v.oid) as refs,
+	array(select distinct d.refobjid from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+		and d.refclassid = 'pg_proc'::regclass where w.ev_class = v.oid) as calls
 from pg_class v
 join pg_namespace n on n.oid = v.relnamespace
 join pg_roles o on o.oid = v.relowner
@@ -232,13 +240,23 @@ where v.relkind in ('v', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'informat
 order by 2, 3`
 
 type columnInfo struct {
-	Table uint32
-	Name  string
-	Type  string // of a domain, what it is made of
+	Table  uint32
+	Name   string
+	Type   string   // of a domain, what it is made of
+	Labels []string // of an enum
+}
+
+// cast is the type to cast to: character is one of a single letter there.
+func (c columnInfo) cast() string {
+	if c.Type == "character" {
+		return "bpchar"
+	}
+	return c.Type
 }
 
 const columnsSQL = `
-select a.attrelid as table, a.attname::text as name, format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null) as type
+select a.attrelid as table, a.attname::text as name, format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null) as type,
+	array(select e.enumlabel::text from pg_enum e where e.enumtypid = coalesce(nullif(y.typbasetype, 0), y.oid) order by e.enumsortorder) as labels
 from pg_attribute a join pg_type y on y.oid = a.atttypid
 where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum`

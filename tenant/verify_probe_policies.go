@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,6 +65,7 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 		}{
 			{asker{}, p.others, func(r *rule) { v.opens(r, noTenant) }},
 			{me, p.others, func(r *rule) { v.opens(r, me.tenant) }},
+			{me, p.samples, func(r *rule) { v.opens(r, me.tenant) }},
 			{me, p.mine, func(r *rule) { p.own[r] = true }},
 			{me, p.elsewhere, p.opensElsewhere},
 		} {
@@ -78,16 +80,27 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 	return p.probeSettings(ctx, tx)
 }
 
-// rowsOf are rows to make up: their tenants, as SQL, and what stands in columns
-// that could hold one, too; empty where that is NULL.
+// rowsOf are rows to make up.
 type rowsOf struct {
-	tenants []string
-	filled  string
+	tenants []string // as SQL
+	filled  string   // what stands in columns that could hold a tenant, too; empty: NULL
+	// Where there are words all columns hold something: one of the words, of the
+	// numbers, a time gone by or to come.
+	words, numbers []string
 }
 
 func (p policyProbe) others(r *rule) rowsOf { return rowsOf{tenants: p.me.others(r.table)} }
 func (p policyProbe) mine(r *rule) rowsOf {
 	return rowsOf{tenants: literals([]string{p.me.of(r.table.kind())})}
+}
+
+var number = regexp.MustCompile(`\b[0-9]{1,4}\b`)
+
+// samples are rows of another tenant with something in every column, such as
+// stands in the policy.
+func (p policyProbe) samples(r *rule) rowsOf {
+	numbers := append([]string{"0", "1"}, number.FindAllString(r.using.code+" "+r.check.code, 8)...)
+	return rowsOf{tenants: p.me.others(r.table)[:1], words: literals(append(quoted(r.Using+" "+r.Check), "x")), numbers: numbers}
 }
 
 // elsewhere are rows of another tenant that name this one in other columns.
@@ -254,9 +267,8 @@ func (v *verifier) opens(p *rule, as string) {
 	}
 }
 
-// madeUpRows are three rows of the table for each of the tenants: with NULL in
-// the other columns or what they are filled with, and with true and false where
-// they are boolean.
+// madeUpRows are three rows of the table for each of the tenants, words, numbers
+// and times: with true and false in the columns that are boolean, too.
 func madeUpRows(t *table, columns []columnInfo, rows rowsOf) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
@@ -265,13 +277,41 @@ func madeUpRows(t *table, columns []columnInfo, rows rowsOf) string {
 			list[i] = "made_up.tenant::" + t.kind()
 		case c.Type == "boolean":
 			list[i] = "made_up.flag"
-		case rows.filled != "" && (&table{Type: c.Type}).usualType() && (&table{Type: c.Type}).kind() == t.kind():
-			list[i] = rows.filled + "::" + c.Type
 		default:
-			list[i] = "null::" + c.Type
+			list[i] = rows.value(t, c) + "::" + c.cast()
 		}
 		list[i] += " as " + quote(c.Name)
 	}
-	return fmt.Sprintf("(select %s from (select flag, tenant from (values (null::boolean), (true), (false)) f (flag), unnest(array[%s]) tenant) made_up) as %s",
-		strings.Join(list, ", "), strings.Join(rows.tenants, ", "), quote(t.Name))
+	from := fmt.Sprintf("(values (null::boolean), (true), (false)) f (flag), unnest(array[%s]) tenant", strings.Join(rows.tenants, ", "))
+	if rows.words != nil {
+		from += fmt.Sprintf(", unnest(array[%s]) word, unnest(array[%s]) number, unnest(array[now() - interval '1 day', now() + interval '1 day']) at",
+			strings.Join(rows.words, ", "), strings.Join(rows.numbers, ", "))
+	}
+	return fmt.Sprintf("(select %s from (select * from %s) made_up) as %s", strings.Join(list, ", "), from, quote(t.Name))
+}
+
+// value is what stands in a column that is not the tenant's.
+func (rows rowsOf) value(t *table, c columnInfo) string {
+	like := table{Type: c.Type}
+	switch kind := like.kind(); {
+	case rows.filled != "" && like.usualType() && kind == t.kind():
+		return rows.filled
+	case rows.words == nil:
+	case len(c.Labels) > 0:
+		labels := "array[" + strings.Join(literals(c.Labels), ", ") + "]"
+		return fmt.Sprintf("(case when made_up.word = any (%s) then made_up.word else (%[1]s)[1] end)", labels)
+	case strings.HasSuffix(c.Type, "[]"):
+		return "'{}'"
+	case kind == UUID:
+		return literal(newProbe().uuid)
+	case kind == BigInt, slices.Contains([]string{"numeric", "real", "double precision"}, c.Type):
+		return "made_up.number"
+	case slices.Contains([]string{"date", "timestamp with time zone", "timestamp without time zone"}, c.Type):
+		return "made_up.at"
+	case slices.Contains([]string{"json", "jsonb"}, c.Type):
+		return "'{}'"
+	case like.usualType():
+		return "made_up.word"
+	}
+	return "null"
 }

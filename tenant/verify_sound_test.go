@@ -139,6 +139,12 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			reset role; create extension postgres_fdw; create server far foreign data wrapper postgres_fdw; create user mapping for $OWNER server far options (user 'postgres');
 			grant usage on foreign server far to $OWNER; grant create on database $DB to $OWNER; grant execute on function pg_read_file(text) to $OWNER;
 			select lo_from_bytea(0, 'x'); alter default privileges for role $OWNER in schema shop grant select on tables to pg_monitor`},
+		{name: "a cascade from a table that the role only reads, and from the tenant's own", ddl: `create table shop.kinds (id int primary key); grant select, insert on shop.kinds to $APP;
+			alter table shop.orders add kind int references shop.kinds on delete cascade;
+			create table shop.typed (tenant_id text not null, id bigint not null, primary key (tenant_id, id), foreign key (tenant_id, id) references shop.orders (tenant_id, id) on delete cascade);
+			grant select on shop.typed to $APP;` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id"})},
+		{name: "a policy that also asks for words, numbers and times", ddl: `alter table shop.orders add published timestamptz;
+			alter policy tenant_select on shop.orders using (` + mine + ` and (ref = 'public' or total >= 0 or published < now()))`},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `

@@ -40,6 +40,7 @@ type table struct {
 	Type         string // of a domain, what it is made of
 	Domain       bool
 	NotNull      bool
+	Loose        bool // its collation takes different texts for equal
 	Default      string
 
 	policies []*rule
@@ -113,6 +114,7 @@ select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind::tex
 	coalesce(d.place, 0)::int - 1 as declared, coalesce(d.col, $1) as column,
 	coalesce(a.attnum, 0)::int2 as att_num,
 	coalesce(format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null), '') as type, coalesce(y.typbasetype, 0) <> 0 as domain, coalesce(a.attnotnull, false) as not_null,
+	exists (select from pg_collation k where k.oid = a.attcollation and not k.collisdeterministic) as loose,
 	coalesce(pg_get_expr(f.adbin, f.adrelid), '') as default
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace

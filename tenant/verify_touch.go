@@ -191,12 +191,17 @@ func (c *catalog) touches(n namespace, f *function) []touch {
 	return out
 }
 
-// traceTables finds what every trigger's function works on, and every definer
-// function that the role may call.
+// traceTables finds what every trigger's function works on, every definer
+// function that the role may call, and what views call.
 func (c *catalog) traceTables() {
 	for _, f := range c.functions {
 		if f.Definer && f.CanExecute || f.Trigger {
 			f.touched = c.touches(c.names, f)
+		}
+	}
+	for _, w := range c.views {
+		for _, at := range c.touches(c.names, &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: w.OwnerBypasses, Standard: true, Calls: w.Calls}) {
+			w.reads = append(w.reads, at.table)
 		}
 	}
 }
