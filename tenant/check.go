@@ -70,6 +70,7 @@ var checks = []check{
 	{"policy-missing-ok", LevelWarn, FailClosed, "a policy raises an error until the setting has been used"},
 	{"policy-role-name", LevelWarn, FailOpen, "a policy asks for the role, which all tenants share"},
 	{"policy-trusts-table", LevelWarn, FailOpen, "a policy asks a table that every tenant may write to"},
+	{"policy-circumstance", LevelWarn, FailOpen, "a policy asks for the connection, the trigger or chance"},
 	{"policy-volatile", LevelWarn, "", "a policy calls a VOLATILE function for every row"},
 	{"policy-cast-column", LevelWarn, "", "a policy casts the tenant column"},
 	{"policy-per-row", LevelWarn, "", "a policy reads the setting for every row"},
@@ -107,6 +108,7 @@ var checks = []check{
 	{"unique-without-tenant", LevelWarn, FailOpen, "a unique key spans tenants"},
 	{"exclusion-without-tenant", LevelWarn, FailOpen, "an exclusion constraint spans tenants"},
 	{"foreign-key-without-tenant", LevelWarn, FailOpen, "a foreign key may point at another tenant's row"},
+	{"tenants-listed", LevelNote, FailOpen, "every tenant may read who the others are"},
 	{"foreign-key-cascades", LevelError, FailOpen, "a foreign key carries changes over from a table that is open to all"},
 
 	{"allow-unused", LevelNote, "", "an allowance matches nothing"},

@@ -48,6 +48,10 @@ func (v *verifier) checkKeys() {
 		case to == nil:
 			continue
 		case !to.scoped:
+			if slices.Equal(k.Columns, []int16{from.AttNum}) && !to.Secured && to.CanSelect && !v.session.bypasses() && !v.found(to.object(), "tenants-listed") {
+				v.add("tenants-listed", to.object(), fmt.Sprintf("revoke select on %s from public, %s;\n-- or put a policy on it", to.sql(), quote(v.session.Role)),
+					"%s refers to it for its tenants, and no policy keeps it: every tenant may read who the others are.", from.object())
+			}
 			if k.cascades(to) && !v.session.bypasses() {
 				v.add("foreign-key-cascades", from.object()+"."+k.Name, fmt.Sprintf("revoke update, delete on %s from public, %s;\n-- or put policies on it, or make the key restrict", to.sql(), quote(v.session.Role)),
 					"Deletes and updates in %s, which no policy keeps, reach every tenant's rows here: what a key does asks no policy.", to.object())

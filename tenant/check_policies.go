@@ -186,8 +186,31 @@ func (v *verifier) checkWording(p *rule) {
 		if e.asksForRole() && !v.found(p.object(), "policy-role-name") {
 			v.add("policy-role-name", p.object(), p.fix(), "It asks for the name of the role, which is the same for every tenant of a shared pool.")
 		}
+		if p.Permissive {
+			v.checkCircumstance(p, e)
+		}
 		if p.table.AttNum != 0 && !p.table.lengthLimited() && e.casts(p.table.Column, free) && !v.found(p.object(), "policy-cast-column") {
 			v.add("policy-cast-column", p.object(), p.fix(), "It casts %s, so that no index on the column is used: every statement reads the whole table.", p.table.Column)
 		}
+	}
+}
+
+// circumstances are functions whose result depends on the connection, on what
+// runs a statement, or on chance, and is the same for all tenants.
+var circumstances = []string{
+	"current_query", "has_table_privilege", "inet_client_addr", "inet_client_port", "inet_server_addr", "inet_server_port",
+	"pg_backend_pid", "pg_has_role", "pg_is_in_recovery", "pg_trigger_depth", "random",
+}
+
+// checkCircumstance looks for them in an expression of the policy, and in what it
+// calls.
+func (v *verifier) checkCircumstance(p *rule, t sqlText) {
+	calls := slices.Clone(t.calls)
+	for _, f := range v.functionsOf(p) {
+		calls = append(calls, f.text.calls...)
+	}
+	i := slices.IndexFunc(calls, func(c call) bool { return slices.Contains(circumstances, c.name) })
+	if i >= 0 && !v.found(p.object(), "policy-circumstance") {
+		v.add("policy-circumstance", p.object(), p.fix(), "It asks %s, which tells nothing about tenants: where that opens it, it opens it for all of them.", calls[i].name)
 	}
 }

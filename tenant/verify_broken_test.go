@@ -155,6 +155,22 @@ var broken = []struct {
 	{name: "open to others by a time", ddl: "alter table shop.orders add published timestamptz; alter policy tenant_select on shop.orders using (" + mine + " or published < now())", code: "policy-open-to-others", level: "error"},
 	{name: "open to others by whatever is there", ddl: "alter table shop.orders add parent uuid; alter policy tenant_select on shop.orders using (" + mine + " or parent is not null)", code: "policy-open-to-others", level: "error"},
 	{name: "open to others by a word of a list", ddl: "create type shop.state as enum ('draft', 'public'); alter table shop.orders add state shop.state; alter policy tenant_select on shop.orders using (" + mine + " or state in ('public'))", code: "policy-open-to-others", level: "error"},
+	{name: "a tenant of all", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or tenant_id = 'public')", code: "policy-open-without-tenant", level: "error"},
+	{name: "a default tenant of a policy", ddl: "alter policy tenant_select on shop.orders using (tenant_id = coalesce(nullif((select current_setting('app.current_tenant', true)), ''), 'system'))", code: "policy-open-without-tenant", level: "error"},
+	{name: "a default tenant of a helper", ddl: `create function shop.tenant() returns text language plpgsql stable as $$ begin return coalesce(nullif(current_setting('app.current_tenant', true), ''), 'system'); end $$;
+		alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()))`, code: "policy-open-without-tenant", level: "error"},
+	{name: "a default tenant that is a number", ddl: `create table shop.n (tenant_id bigint not null primary key); grant select on shop.n to $APP; alter table shop.n enable row level security; alter table shop.n force row level security;
+		create policy p on shop.n using (tenant_id = (select coalesce(nullif(current_setting('app.current_tenant', true), ''), '12')::bigint))`, code: "policy-open-without-tenant", level: "error"},
+	{name: "numbers that are cut", ddl: `create table shop.n (tenant_id bigint not null primary key); grant select on shop.n to $APP; alter table shop.n enable row level security; alter table shop.n force row level security;
+		create policy p on shop.n using (tenant_id % 1000 = (select nullif(current_setting('app.current_tenant', true), '')::bigint) % 1000)`, code: "policy-open-to-others", level: "error"},
+	{name: "a tenant that sees all", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or nullif((select current_setting('app.current_tenant', true)), '') = 'admin')", code: "policy-open-to-others", level: "warn"},
+	{name: "a tenant that sees all by a helper", ddl: `create function shop.may(t text) returns boolean language plpgsql stable as $$ begin return t = nullif(current_setting('app.current_tenant', true), '') or nullif(current_setting('app.current_tenant', true), '') = 'admin'; end $$;
+		alter policy tenant_select on shop.orders using (shop.may(tenant_id))`, code: "policy-open-to-others", level: "warn"},
+	{name: "a switch in a helper", ddl: `create function shop.may(t text) returns boolean language plpgsql stable as $$ begin return t = nullif(current_setting('app.current_tenant', true), '') or current_setting('app.bypass', true) = 'please'; end $$;
+		alter policy tenant_select on shop.orders using (shop.may(tenant_id))`, code: "policy-bypass-setting", level: "warn"},
+	{name: "open in a trigger", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or pg_trigger_depth() > 0)", code: "policy-circumstance", level: "warn"},
+	{name: "open to an address", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or inet_client_addr() = '10.0.0.1')", code: "policy-circumstance", level: "warn"},
+	{name: "open to members of a role", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or pg_has_role('pg_monitor', 'member'))", code: "policy-circumstance", level: "warn"},
 	{name: "no nullif", ddl: "alter policy tenant_select on shop.orders using (tenant_id = (select current_setting('app.current_tenant', true)))", code: "policy-empty-setting", level: "warn"},
 	{name: "no nullif in a helper", ddl: `create function shop.tenant() returns text language sql stable as $$ select current_setting('app.current_tenant', true) $$;
 		alter policy tenant_select on shop.orders using (tenant_id = (select shop.tenant()))`, code: "policy-empty-setting", level: "warn"},
@@ -179,6 +195,9 @@ var broken = []struct {
 	{name: "a view of the forced owner's", ddl: "create view shop.v as select * from shop.orders; grant select on shop.v to $APP", code: "view-not-invoker", level: "warn"},
 	{name: "a view by way of a view", ddl: "reset role; create view shop.inner as select * from shop.orders; create view shop.outer as select * from shop.inner; grant select on shop.outer to $APP", code: "view-not-invoker", level: "error"},
 	{name: "a materialized view", ddl: "reset role; create materialized view shop.m as select * from shop.orders; grant select on shop.m to $APP", code: "matview", level: "error"},
+	{name: "a hidden definer function in an aggregate", ddl: `reset role; create function shop.step(s text, o text) returns text language sql security definer set search_path = pg_catalog, pg_temp
+		as 'select s || (select string_agg(tenant_id, o) from shop.orders)'; revoke execute on function shop.step(text, text) from public;
+		create aggregate shop.leak(text) (sfunc = shop.step, stype = text, initcond = '')`, code: "function-definer", level: "warn"},
 	{name: "a materialized view of a function", ddl: secret + "create function shop.f() returns setof text language sql stable as 'select tenant_id from shop.secret'; create materialized view shop.m as select * from shop.f() t; grant select on shop.m to $APP", code: "matview", level: "error"},
 	{name: "a definer function of a superuser's", ddl: `reset role; create function shop.all_orders() returns bigint language sql stable security definer set search_path = pg_catalog
 		as 'select count(*) from shop.orders'`, code: "function-definer", level: "warn"},
@@ -278,6 +297,7 @@ var broken = []struct {
 	{name: "keys that are changed from a table open to all", ddl: "create table shop.kinds (id int primary key); grant select, update on shop.kinds to $APP; alter table shop.orders add kind int references shop.kinds on update cascade", code: "foreign-key-cascades", level: "error"},
 	{name: "a null from a table open to all", ddl: "create table shop.kinds (id int primary key); grant select, delete on shop.kinds to $APP; alter table shop.orders add kind int references shop.kinds on delete set null", code: "foreign-key-cascades", level: "error"},
 	{name: "a collation that takes tenants for one", ddl: "create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); " + table("tenant_id text collate ci not null primary key, id int"), code: "column-collation", level: "error"},
+	{name: "a list of tenants that all may read", ddl: "create table shop.tenants (id text primary key, name text); grant select on shop.tenants to $APP; alter table shop.orders add foreign key (tenant_id) references shop.tenants (id) not valid", code: "tenants-listed", level: "note"},
 	{name: "an allowance that matches nothing", code: "allow-unused", level: "note", opts: []tenant.VerifyOption{tenant.Allow("matview", "shop.m", "it was dropped")}},
 }
 

@@ -65,7 +65,9 @@ select p.oid, n.nspname::text as schema, p.proname::text as name, pg_get_functio
 	array(select d.refobjid from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass) as relations,
 	array(select d.refobjid from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_proc'::regclass) as calls,
 	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses, pg_has_role(o.oid, 'MEMBER') as may_own,
-	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')) as can_execute,
+	exists (select from reach r where has_function_privilege(r.oid, p.oid, 'EXECUTE')
+		or exists (select from pg_aggregate a where p.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggmfinalfn)
+			and has_function_privilege(r.oid, a.aggfnoid, 'EXECUTE'))) as can_execute,
 	coalesce(nullif(p.prosrc, ''), %s, '') as source,
 	exists (select from unnest(p.proconfig) c where lower(split_part(c, '=', 1)) = '` + TenantSetting + `') as presets
 from pg_proc p

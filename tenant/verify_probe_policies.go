@@ -19,7 +19,9 @@ func (p probe) others(t *table) []string {
 	var values []string
 	switch kind := t.kind(); kind {
 	case BigInt:
-		values = []string{strconv.Itoa(p.number - 1)}
+		for _, n := range []int{p.number - 1, -p.number, p.number - 10, p.number - 100, p.number - 1000, p.number - 1024} {
+			values = append(values, strconv.Itoa(n))
+		}
 	case UUID:
 		values = []string{newProbe().uuid}
 	default:
@@ -64,6 +66,7 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 			yes  func(*rule)
 		}{
 			{asker{}, p.others, func(r *rule) { v.opens(r, noTenant) }},
+			{asker{}, p.named, func(r *rule) { v.opens(r, noTenant) }},
 			{me, p.others, func(r *rule) { v.opens(r, me.tenant) }},
 			{me, p.samples, func(r *rule) { v.opens(r, me.tenant) }},
 			{me, p.mine, func(r *rule) { p.own[r] = true }},
@@ -96,11 +99,49 @@ func (p policyProbe) mine(r *rule) rowsOf {
 
 var number = regexp.MustCompile(`\b[0-9]{1,4}\b`)
 
+// words are the literals in the policy and in the functions that it calls: those
+// of a few are enough.
+func (p policyProbe) words(r *rule) (out []string) {
+	texts := []string{r.Using, r.Check}
+	for _, f := range p.functionsOf(r) {
+		texts = append(texts, f.Source)
+	}
+	for _, text := range texts {
+		for _, word := range quoted(text) {
+			if len(out) < 10 && word != TenantSetting && !slices.Contains(out, word) {
+				out = append(out, word)
+			}
+		}
+	}
+	return out
+}
+
+var (
+	uuidForm   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	numberForm = regexp.MustCompile(`^[0-9]{1,4}$`)
+)
+
+// tenantsIn are the words that could be the names of tenants.
+func (p policyProbe) tenantsIn(r *rule) []string {
+	return slices.DeleteFunc(p.words(r), func(word string) bool {
+		switch r.table.kind() {
+		case UUID:
+			return !uuidForm.MatchString(word)
+		case BigInt:
+			return !numberForm.MatchString(word)
+		}
+		return false
+	})
+}
+
+// named are rows of tenants that the policy names.
+func (p policyProbe) named(r *rule) rowsOf { return rowsOf{tenants: literals(p.tenantsIn(r))} }
+
 // samples are rows of another tenant with something in every column, such as
 // stands in the policy.
 func (p policyProbe) samples(r *rule) rowsOf {
 	numbers := append([]string{"0", "1"}, number.FindAllString(r.using.code+" "+r.check.code, 8)...)
-	return rowsOf{tenants: p.me.others(r.table)[:1], words: literals(append(quoted(r.Using+" "+r.Check), "x")), numbers: numbers}
+	return rowsOf{tenants: p.me.others(r.table)[:1], words: literals(append(p.words(r), "x")), numbers: numbers}
 }
 
 // elsewhere are rows of another tenant that name this one in other columns.
@@ -112,8 +153,11 @@ func (p policyProbe) elsewhere(r *rule) rowsOf {
 func (p policyProbe) askAbout(ctx context.Context, tx pgx.Tx, kind string, as asker, rows func(*rule) rowsOf, yes func(*rule)) error {
 	var questions []question
 	for _, r := range p.policies {
-		if p.worthAsking(r, kind) {
-			questions = append(questions, p.questions(r, rows(r), func() { yes(r) })...)
+		if !p.worthAsking(r, kind) {
+			continue
+		}
+		if about := rows(r); len(about.tenants) > 0 {
+			questions = append(questions, p.questions(r, about, func() { yes(r) })...)
 		}
 	}
 	return p.askAll(ctx, tx, as, questions)
@@ -173,16 +217,27 @@ func (p policyProbe) probeNames(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// probeSettings asks whether another setting that a policy reads opens it, with
-// the values that stand in the policy and such as mean yes.
+// probeSettings asks whether a tenant that a policy names sees all, and whether
+// another setting opens it, with the values that stand in the policy and such as
+// mean yes.
 func (p policyProbe) probeSettings(ctx context.Context, tx pgx.Tx) error {
 	for _, r := range p.policies {
 		kind := r.table.kind()
 		if !p.worthAsking(r, kind) || p.found(r.object(), "policy-open-without-tenant", "policy-open-to-others") {
 			continue
 		}
+		for _, name := range p.tenantsIn(r) {
+			err := p.askAll(ctx, tx, asker{tenant: name}, p.questions(r, p.others(r), func() {
+				if !p.found(r.object(), "policy-open-to-others") {
+					p.addAs(LevelWarn, FailOpen, "policy-open-to-others", r.object(), r.fix(), "It lets %s every tenant's rows through to the one named %q: whoever gets by that name has all.", r.commandName(), name)
+				}
+			}))
+			if err != nil {
+				return err
+			}
+		}
 		for _, setting := range p.otherSettings(r) {
-			for _, value := range append(quoted(r.Using+" "+r.Check), "on", "true", "1") {
+			for _, value := range append(p.words(r), "on", "true", "1") {
 				as := asker{p.me.of(kind), setting, value}
 				err := p.askAll(ctx, tx, as, p.questions(r, p.others(r), func() {
 					if !p.found(r.object(), "policy-bypass-setting") {
@@ -211,8 +266,7 @@ func (v *verifier) otherSettings(p *rule) (names []string) {
 	return names
 }
 
-// quoted are the literals in an expression as the server shows it: those of a few
-// are enough.
+// quoted are the first literals in a text.
 func quoted(sql string) (out []string) {
 	for i := 0; i < len(sql) && len(out) < 10; {
 		if sql[i] != '\'' {

@@ -145,6 +145,12 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			grant select on shop.typed to $APP;` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id"})},
 		{name: "a policy that also asks for words, numbers and times", ddl: `alter table shop.orders add published timestamptz;
 			alter policy tenant_select on shop.orders using (` + mine + ` and (ref = 'public' or total >= 0 or published < now()))`},
+		{name: "a superuser's view of a view that asks as its reader", ddl: `reset role; create view shop.inner with (security_invoker = true) as select * from shop.orders;
+			create view shop.outer as select * from shop.inner; grant select on shop.inner, shop.outer to $APP`},
+		{name: "a definer function over such views", ddl: `reset role; create view shop.inner with (security_invoker = true) as select * from shop.orders;
+			create view shop.outer as select * from shop.inner; create table shop.t (); grant select on shop.inner, shop.outer to $OWNER; set role $OWNER;
+			create function shop.f() returns bigint language sql security definer set search_path = pg_catalog, pg_temp as 'select count(*) from shop.outer'; revoke execute on function shop.f() from public`},
+		{name: "a list of tenants that nobody reads", ddl: "create table shop.tenants (id text primary key, name text); alter table shop.orders add foreign key (tenant_id) references shop.tenants (id) not valid"},
 		{name: "declared tables", ddl: "create table shop.legacy (tenant_id text); grant select on shop.legacy to $APP",
 			opts: []tenant.VerifyOption{tenant.Tables(tenant.Table{Name: "shop.orders"}, tenant.Table{Name: `"shop".lines`, Column: "tenant_id"})}},
 		{name: "another column", ddl: `

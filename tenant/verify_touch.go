@@ -126,33 +126,33 @@ func (c *catalog) touches(n namespace, f *function) []touch {
 	var out []touch
 	seen := make(map[[2]any]bool) // a function or view, and in whose name
 	var through func(f *function, as *function)
-	var look func(w *view, owner string, oid uint32, bypass bool)
-	add := func(t *table, owner string, oid uint32, bypass bool) {
-		out = append(out, touch{t, owner, bypasses(bypass, oid, t)})
-	}
+	var look func(w *view, as *function)
 	relation := func(t *table, w *view, as *function) {
 		switch {
 		case t != nil:
-			add(t, as.Owner, as.OwnerOID, as.OwnerBypasses)
+			out = append(out, touch{t, as.Owner, bypasses(as.OwnerBypasses, as.OwnerOID, t)})
 		case w != nil:
-			look(w, as.Owner, as.OwnerOID, as.OwnerBypasses)
+			look(w, as)
 		}
 	}
-	look = func(w *view, owner string, oid uint32, bypass bool) {
-		if seen[[2]any{w, oid}] {
+	look = func(w *view, as *function) {
+		if seen[[2]any{w, as.OwnerOID}] {
 			return
 		}
-		seen[[2]any{w, oid}] = true
-		if !w.Invoker || w.Kind == "m" {
-			owner, oid, bypass = w.Owner, w.OwnerOID, w.OwnerBypasses || w.Kind == "m"
+		seen[[2]any{w, as.OwnerOID}] = true
+		// A view that asks as its reader does so behind another one, too. What a
+		// materialized view holds no policy binds any more.
+		reader, behind := as, as
+		switch {
+		case w.Kind == "m":
+			reader = &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: true}
+			behind = reader
+		case !w.Invoker:
+			reader = &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: w.OwnerBypasses}
 		}
 		for _, ref := range w.Refs {
-			if t := c.byOID[ref]; t != nil {
-				add(t, owner, oid, bypass)
-			}
-			if next := c.viewX[ref]; next != nil {
-				look(next, owner, oid, bypass)
-			}
+			relation(c.byOID[ref], nil, reader)
+			relation(nil, c.viewX[ref], behind)
 		}
 	}
 	call := func(g *function, as *function) {
