@@ -84,7 +84,7 @@ func (n namespace) meant(k named, f *function) []named {
 	}
 	var out []named
 	for _, schema := range path {
-		if slices.Contains(n.byName[k.name], schema) {
+		if schema = lowerASCII(schema); slices.Contains(n.byName[k.name], schema) {
 			out = append(out, named{schema, k.name})
 			if fixed {
 				break
@@ -101,9 +101,9 @@ func (f *function) path() (schemas []string, fixed bool) {
 		return nil, false
 	}
 	for part := range strings.SplitSeq(f.Path, ",") {
-		part = lowerASCII(strings.Trim(strings.TrimSpace(part), `"`))
+		part = strings.Trim(strings.TrimSpace(part), `"`)
 		if part == "$user" {
-			part = lowerASCII(f.Owner)
+			part = f.Owner
 		}
 		schemas = append(schemas, part)
 	}
