@@ -46,14 +46,12 @@ func TestTheIdentityIsNoTracersAndAlwaysAParameter(t *testing.T) {
 			t.Parallel()
 			w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", mode) })
 			var asText atomic.Bool
-			w.mu.Lock()
-			w.cut = func(b []byte) (forward, cut bool) {
+			w.Judge(func(b []byte) (forward, cut bool) {
 				if bytes.Contains(b, []byte("'the session''s token'")) {
 					asText.Store(true)
 				}
 				return true, false
-			}
-			w.mu.Unlock()
+			})
 			heard := &gossip{}
 			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: w.URL, PoolMax: 1}, fxdb.WithTracer(heard))
 			require.NoError(t, err)

@@ -1,0 +1,175 @@
+// Package wire is what lies between a pool and its server in tests: it counts how
+// often the client speaks after the server, delays answers, and cuts connections.
+package wire
+
+import (
+	"bytes"
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Wire leads to one database.
+type Wire struct {
+	// URL is the connection string of the wire's near end.
+	URL string
+
+	flights atomic.Int64
+	delay   time.Duration
+
+	mu    sync.Mutex
+	judge func(toServer []byte) (forward, cut bool)
+	ends  map[net.Conn]bool // the clients'
+}
+
+// Lay lays a wire to the database and role of to at the server's socket, until the
+// test ends. delay is how long each answer takes more; change is for the URL's
+// parameters.
+func Lay(t testing.TB, delay time.Duration, to *pgx.ConnConfig, server string, change ...func(url.Values)) *Wire {
+	t.Helper()
+	dir := t.TempDir()
+	ln, err := net.Listen("unix", filepath.Join(dir, Socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := url.Values{"host": {dir}, "user": {to.User}}
+	for _, c := range change {
+		c(params)
+	}
+	u := url.URL{Scheme: "postgres", Path: "/" + to.Database, RawQuery: params.Encode()}
+	w := &Wire{URL: u.String(), delay: delay, ends: make(map[net.Conn]bool)}
+	var all sync.WaitGroup
+	t.Cleanup(func() {
+		_ = ln.Close()
+		all.Wait()
+	})
+	all.Go(func() {
+		for {
+			client, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { w.carry(client, server) })
+		}
+	})
+	return w
+}
+
+// Socket is the name of a server's socket in its folder.
+const Socket = ".s.PGSQL.5432"
+
+func (w *Wire) carry(client net.Conn, addr string) {
+	server, err := net.Dial("unix", addr)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	w.mu.Lock()
+	w.ends[client] = true
+	w.mu.Unlock()
+	var both sync.WaitGroup
+	var clientSpoke, mute atomic.Bool
+	end := func() { _, _ = client.Close(), server.Close() }
+	both.Go(func() {
+		defer end()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(buf)
+			if err != nil {
+				return
+			}
+			if !clientSpoke.Swap(true) {
+				w.flights.Add(1)
+			}
+			forward, cut := w.judged(buf[:n])
+			if cut && !forward {
+				return
+			}
+			mute.Store(cut) // the answer's arrival ends it: then it has run
+			if _, err := server.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	})
+	both.Go(func() {
+		defer end()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buf)
+			if err != nil || mute.Load() {
+				return
+			}
+			if clientSpoke.Swap(false) && w.delay > 0 {
+				<-time.After(w.delay) // the distance
+			}
+			if _, err := client.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	})
+	both.Wait()
+}
+
+func (w *Wire) judged(b []byte) (forward, cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.judge == nil {
+		return true, false
+	}
+	return w.judge(b)
+}
+
+// Judge shows fn all that clients send. It says whether the server gets it, and
+// whether the connection is cut: then at once, or when the answer to it comes.
+func (w *Wire) Judge(fn func(toServer []byte) (forward, cut bool)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.judge = fn
+}
+
+// CutAt cuts the connection, once, when a client sends text: before the server has
+// it, or after.
+func (w *Wire) CutAt(text string, delivered bool) {
+	done := false
+	w.Judge(func(b []byte) (forward, cut bool) {
+		if done || !bytes.Contains(b, []byte(text)) {
+			return true, false
+		}
+		done = true
+		return delivered, true
+	})
+}
+
+// CutAlways cuts every connection whose client sends text.
+func (w *Wire) CutAlways(text string) {
+	w.Judge(func(b []byte) (forward, cut bool) {
+		cut = bytes.Contains(b, []byte(text))
+		return !cut, cut
+	})
+}
+
+// CutNow cuts every connection.
+func (w *Wire) CutNow() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.ends {
+		_ = c.Close()
+	}
+}
+
+// During counts the flights of fn: how often, on all connections together, a
+// client spoke after the server had.
+func (w *Wire) During(t testing.TB, fn func() error) int64 {
+	t.Helper()
+	before := w.flights.Load()
+	if err := fn(); err != nil {
+		t.Fatal(err)
+	}
+	return w.flights.Load() - before
+}
