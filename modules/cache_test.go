@@ -2,23 +2,12 @@ package modules_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/modules"
 )
-
-func TestCacheKeyHashesWhatIsLong(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "short", modules.CacheKey("short"))
-	require.Equal(t, strings.Repeat("k", 64), modules.CacheKey(strings.Repeat("k", 64)))
-	long := modules.CacheKey(strings.Repeat("k", 65))
-	require.Len(t, long, 64)
-	require.Equal(t, long, modules.CacheKey(strings.Repeat("k", 65)))
-	require.NotEqual(t, long, modules.CacheKey(strings.Repeat("k", 66)), "keys with one start must not meet")
-}
 
 func TestPurgeGoesOnUntilABatchIsNotFull(t *testing.T) {
 	t.Parallel()

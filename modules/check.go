@@ -1,6 +1,8 @@
 package modules
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -68,6 +70,12 @@ func CheckOptional(field string, v *string) error {
 		return nil
 	}
 	return CheckStorable(field, *v)
+}
+
+// CheckSHA256 is for a SHA-256 in hex, of either case.
+func CheckSHA256(field, v string) error {
+	sum, err := hex.DecodeString(v)
+	return Check(field, "must be a SHA-256 in hex", err == nil && len(sum) == sha256.Size)
 }
 
 // CheckShare is for numbers from 0 to 1; NaN is none.

@@ -3,9 +3,10 @@ package agentregistry
 import (
 	"cmp"
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // One statement: all of an agent or nothing, in one round trip. Keys are checked
@@ -41,19 +42,11 @@ func (c *Client) Register(ctx context.Context, a Agent) error {
 	_, err := c.db.Exec(ctx, registerSQL, pgx.NamedArgs{
 		"id": a.ID, "name": a.Name, "model_family": a.ModelFamily,
 		"capacity":      cmp.Or(a.MaxConcurrentTasks, DefaultMaxConcurrentTasks),
-		"registered_at": orNull(a.RegisteredAt), "last_active_at": orNull(a.LastActiveAt),
+		"registered_at": modules.OrNull(a.RegisteredAt), "last_active_at": modules.OrNull(a.LastActiveAt),
 		"kinds": kinds, "values": values,
 		"success_rate": p.SuccessRate, "average_quality": p.AverageQuality,
 		"average_latency_ms": p.AverageLatencyMS, "task_count": p.TaskCount,
 		"active_tasks": a.Load.ActiveTasks, "queued_tasks": a.Load.QueuedTasks,
 	})
 	return wrap("register", err)
-}
-
-// orNull sends a zero time as null, so that the server's clock decides.
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -161,7 +161,7 @@ func (c *Client) GetEntry(ctx context.Context, source, entityID string) (Entry, 
 	}
 	r, err := modules.One[row](ctx, c.db, getEntrySQL, pgx.NamedArgs{"source": source, "entity_id": entityID})
 	if err != nil {
-		return Entry{}, wrapRow("get entry", err, ErrEntryNotFound)
+		return Entry{}, wrap("get entry", modules.OrMissing(err, ErrEntryNotFound))
 	}
 	e, err := r.entry()
 	e.Embedding = r.Embedding

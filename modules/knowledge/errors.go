@@ -1,10 +1,7 @@
 package knowledge
 
 import (
-	"errors"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
 )
@@ -29,12 +26,4 @@ func wrap(operation string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %s: %w", name, operation, modules.Classify(err))
-}
-
-// wrapRow is wrap where one row is required: no row is missing.
-func wrapRow(operation string, err, missing error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = missing
-	}
-	return wrap(operation, err)
 }

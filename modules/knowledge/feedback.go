@@ -39,5 +39,5 @@ func (c *Client) ReinforceEntry(ctx context.Context, id string, success bool, ab
 		return 0, wrap("reinforce entry", err)
 	}
 	confidence, err := modules.Value[float64](ctx, c.db, reinforceSQL, pgx.NamedArgs{"id": id, "success": success, "context": background})
-	return confidence, wrapRow("reinforce entry", err, ErrEntryNotFound)
+	return confidence, wrap("reinforce entry", modules.OrMissing(err, ErrEntryNotFound))
 }

@@ -84,7 +84,7 @@ func (c *Client) ProviderHealth(ctx context.Context, provider string) (ProviderH
 	err := c.db.QueryRow(shared(ctx), providerHealthSQL, provider).Scan(&h.Available, &h.ResponseTimeMS, &h.ErrorRate,
 		&h.RequestsThisMinute, &h.RequestsThisHour, &h.LastError, &h.ConsecutiveFailures)
 	if err != nil {
-		return ProviderHealth{}, wrapRow("provider health", err, ErrProviderNotFound)
+		return ProviderHealth{}, wrap("provider health", modules.OrMissing(err, ErrProviderNotFound))
 	}
 	return h, nil
 }

@@ -78,10 +78,10 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 		o(&status)
 	}
 	id, err := modules.Value[string](ctx, c.db, storeQuerySQL, pgx.NamedArgs{
-		"id": q.ID, "text": q.Text, "type": q.Type, "sources": list(q.PreferredSources), "requester_id": q.RequesterID,
+		"id": q.ID, "text": q.Text, "type": q.Type, "sources": modules.Texts(q.PreferredSources), "requester_id": q.RequesterID,
 		"priority": q.Priority, "max_results": q.MaxResults, "threshold": q.RelevanceThreshold,
-		"timeout_ms": q.Timeout.Milliseconds(), "context": background, "tags": list(q.Tags), "status": status,
-		"created_at": orNull(q.CreatedAt),
+		"timeout_ms": q.Timeout.Milliseconds(), "context": background, "tags": modules.Texts(q.Tags), "status": status,
+		"created_at": modules.OrNull(q.CreatedAt),
 	})
 	return id, wrap("store query", err)
 }
@@ -113,21 +113,4 @@ func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, e
 		err = ErrQueryNotFound
 	}
 	return wrap("set query status", err)
-}
-
-// list returns the values as text, never nil: nil would be null.
-func list[T ~string](values []T) []string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		out[i] = string(v)
-	}
-	return out
-}
-
-// orNull sends a zero time as null, so that the server's clock decides.
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

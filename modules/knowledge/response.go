@@ -104,10 +104,10 @@ func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...Response
 	relevance, credibility, diversity := r.averages()
 	id, err := modules.Value[string](ctx, c.db, sql, pgx.NamedArgs{
 		"query_id": r.QueryID, "summary": r.Summary, "confidence": r.Confidence,
-		"sources": list(r.SourcesUsed), "providers": list(r.ProvidersQueried),
+		"sources": modules.Texts(r.SourcesUsed), "providers": modules.Texts(r.ProvidersQueried),
 		"found": r.TotalResultsFound, "filtered": r.ResultsFiltered, "processing_ms": r.ProcessingTime.Milliseconds(),
 		"cache_used": r.CacheUsed, "relevance": relevance, "credibility": credibility, "diversity": diversity,
-		"responded_at": orNull(r.RespondedAt),
+		"responded_at": modules.OrNull(r.RespondedAt),
 	})
 	return id, wrap("store response", err)
 }

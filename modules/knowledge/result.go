@@ -52,8 +52,7 @@ func (r SearchResult) validate() error {
 		err = modules.FirstError(err, modules.CheckID("id", r.ID))
 	}
 	if r.ContentHash != "" {
-		sum, hexErr := hex.DecodeString(r.ContentHash)
-		err = modules.FirstError(err, modules.Check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
+		err = modules.FirstError(err, modules.CheckSHA256("content_hash", r.ContentHash))
 	}
 	return err
 }
@@ -137,7 +136,7 @@ func resultColumns(results []SearchResult) (pgx.NamedArgs, error) {
 		}
 		add("hashes", hash)
 		relevances[i], credibilities[i] = r.RelevanceScore, r.CredibilityScore
-		published[i], retrieved[i], processed[i] = r.PublishedAt, orNull(r.RetrievedAt), orNull(r.ProcessedAt)
+		published[i], retrieved[i], processed[i] = r.PublishedAt, modules.OrNull(r.RetrievedAt), modules.OrNull(r.ProcessedAt)
 	}
 	args := pgx.NamedArgs{
 		"relevances": relevances, "credibilities": credibilities,

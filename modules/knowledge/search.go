@@ -54,7 +54,7 @@ func (o SearchOptions) filter() (where string, args pgx.NamedArgs) {
 		where += " and e.source = any(@sources::text[])"
 	}
 	return where, pgx.NamedArgs{
-		"min_confidence": o.MinConfidence, "kinds": list(o.Kinds), "sources": list(o.Sources), "k": o.limit(),
+		"min_confidence": o.MinConfidence, "kinds": modules.Texts(o.Kinds), "sources": modules.Texts(o.Sources), "k": o.limit(),
 	}
 }
 

@@ -62,7 +62,7 @@ func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Ass
 	case errors.As(err, &pgErr) && pgErr.ConstraintName == "assignments_active_key":
 		err = ErrAssigned
 	case err != nil:
-		err = orMissing(err, ErrTaskNotFound)
+		err = modules.OrMissing(err, ErrTaskNotFound)
 	case !r.Held:
 		err = ErrNotHeld
 	case r.ID == "":
@@ -153,7 +153,7 @@ func (c *Client) UpdateAssignment(ctx context.Context, id string, patch Assignme
 		Patched bool
 	}
 	r, err := one[row](ctx, c, updateAssignmentSQL, args)
-	err = orMissing(err, ErrAssignmentNotFound)
+	err = modules.OrMissing(err, ErrAssignmentNotFound)
 	if err == nil && !r.Patched {
 		err = statusError("assignment", r.Before)
 	}

@@ -107,7 +107,7 @@ func (c *Client) Assignment(ctx context.Context, id string) (Assignment, error) 
 	}
 	r, err := one[assignmentRow](ctx, c, "select "+assignmentColumns+" from orchestrator.assignments a where a.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return Assignment{}, wrap("assignment", orMissing(err, ErrAssignmentNotFound))
+		return Assignment{}, wrap("assignment", modules.OrMissing(err, ErrAssignmentNotFound))
 	}
 	return r.assignment(), nil
 }

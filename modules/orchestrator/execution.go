@@ -154,7 +154,7 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 		ID             string
 	}
 	r, err := locked[row](ctx, c, recordSQL, pgx.NamedArgs{
-		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": orNull(e.StartedAt),
+		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": modules.OrNull(e.StartedAt),
 		"completed_at": e.CompletedAt, "duration_ms": int64(e.Duration / time.Millisecond), "agent_id": e.AgentID, "agent_name": e.AgentName,
 		"success": e.Success, "quality": e.Quality, "tokens": e.Tokens, "error": e.Error, "policy_passed": e.PolicyPassed,
 		"violations": violations, "files": e.FilesUsed, "loc": e.LinesUsed, "metadata": metadata, "retry": e.Retry,
@@ -169,14 +169,6 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 		err = statusError("execution", "ended or another's")
 	}
 	return r.ID, wrap("record execution", err)
-}
-
-// orNull sends a zero time as null.
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 const executionsSQL = `

@@ -105,7 +105,7 @@ func (c *Client) Task(ctx context.Context, id string) (Task, error) {
 	}
 	r, err := one[taskRow](ctx, c, "select "+taskColumns+" from orchestrator.tasks t where t.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return Task{}, wrap("task", orMissing(err, ErrTaskNotFound))
+		return Task{}, wrap("task", modules.OrMissing(err, ErrTaskNotFound))
 	}
 	return r.task(), nil
 }

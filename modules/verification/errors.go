@@ -1,10 +1,7 @@
 package verification
 
 import (
-	"errors"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
 )
@@ -36,12 +33,4 @@ func wrap(operation string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %s: %w", name, operation, modules.Classify(err))
-}
-
-// orMissing is err where one row is required: no row is missing.
-func orMissing(err, missing error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return missing
-	}
-	return err
 }

@@ -3,8 +3,6 @@ package verification
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,14 +102,11 @@ func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 		if err := modules.FirstError(e.validate(), err); err != nil {
 			return nil, fmt.Errorf("evidence %d: %w", i, err)
 		}
-		sum := sha256.Sum256([]byte(e.Content))
-		ids[i], sources[i], contents[i], hashes[i] = e.ID, e.Source, e.Content, hex.EncodeToString(sum[:])
+		ids[i], sources[i], contents[i], hashes[i] = e.ID, e.Source, e.Content, modules.SHA256(e.Content)
 		types[i], metadata[i], supporting[i] = string(kind), raw, e.Supporting
 		relevances[i], credibilities[i] = e.Relevance, e.Credibility
-		methods[i], titles[i], publishers[i], published[i] = (*string)(e.Method), e.Title, e.Publisher, e.PublishedAt
-		if !e.VerifiedAt.IsZero() {
-			verified[i] = &e.VerifiedAt
-		}
+		methods[i], titles[i], publishers[i] = (*string)(e.Method), e.Title, e.Publisher
+		published[i], verified[i] = e.PublishedAt, modules.OrNull(e.VerifiedAt)
 	}
 	return pgx.NamedArgs{
 		"ids": ids, "sources": sources, "contents": contents, "hashes": hashes, "relevances": relevances, "credibilities": credibilities,

@@ -3,8 +3,6 @@ package verification
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"math"
 	"slices"
@@ -58,18 +56,8 @@ func (r Request) CacheKey() string {
 		Content string   `json:"content"`
 		Source  *string  `json:"source"`
 		Types   []string `json:"types"`
-	}{r.Content, r.Source, list(types)})
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
-}
-
-// list returns values as text, never nil: nil would be null.
-func list[T ~string](values []T) []string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		out[i] = string(v)
-	}
-	return out
+	}{r.Content, r.Source, modules.Texts(types)})
+	return modules.SHA256(string(raw))
 }
 
 const saveRequestSQL = `
@@ -90,7 +78,7 @@ func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 	}
 	tag, err := c.db.Exec(ctx, saveRequestSQL, pgx.NamedArgs{
 		"id": r.ID, "content": r.Content, "source": r.Source, "context": r.Context, "priority": cmp.Or(r.Priority, Medium),
-		"timeout_ms": cmp.Or(r.Timeout, DefaultTimeout).Milliseconds(), "types": list(r.Types), "metadata": metadata, "cache_key": r.CacheKey(),
+		"timeout_ms": cmp.Or(r.Timeout, DefaultTimeout).Milliseconds(), "types": modules.Texts(r.Types), "metadata": metadata, "cache_key": r.CacheKey(),
 	})
 	if err == nil && tag.RowsAffected() == 0 {
 		err = inStatus("not pending any more")

@@ -145,7 +145,7 @@ func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 	if err := modules.FirstError(modules.CheckID("request_id", r.RequestID), r.validate(), methodsErr, evidenceErr); err != nil {
 		return "", wrap("save result", err)
 	}
-	args["request_id"], args["verdict"], args["confidence"], args["reasoning"] = r.RequestID, r.Verdict, r.Confidence, list(r.Reasoning)
+	args["request_id"], args["verdict"], args["confidence"], args["reasoning"] = r.RequestID, r.Verdict, r.Confidence, modules.Texts(r.Reasoning)
 	args["method_results"], args["processing_ms"], args["consensus"] = methods, r.ProcessingTime.Milliseconds(), r.consensus()
 	args["error"], args["error_code"] = r.Error, r.ErrorCode
 	runArgs(args, r.Methods)
@@ -154,7 +154,7 @@ func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 		ID     string
 	}
 	saved, err := modules.One[row](ctx, c.db, saveResultSQL, args)
-	err = orMissing(err, ErrRequestNotFound)
+	err = modules.OrMissing(err, ErrRequestNotFound)
 	if err == nil && saved.ID == "" {
 		err = inStatus(saved.Before)
 	}
@@ -195,7 +195,7 @@ func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
 	}
 	r, err := modules.One[row](ctx, c.db, resultSQL, pgx.NamedArgs{"request_id": requestID})
 	if err != nil {
-		return Result{}, wrap("result", orMissing(err, ErrResultNotFound))
+		return Result{}, wrap("result", modules.OrMissing(err, ErrResultNotFound))
 	}
 	out := Result{
 		RequestID: r.RequestID, Verdict: r.Verdict, Confidence: r.Confidence, Reasoning: r.Reasoning, Methods: r.Methods,

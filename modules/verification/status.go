@@ -74,13 +74,13 @@ func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status,
 		Moved  bool
 	}
 	args := pgx.NamedArgs{
-		"id": id, "status": status, "processing_ms": nil, "error": d.Error, "error_code": d.ErrorCode, "before": list(before[status]),
+		"id": id, "status": status, "processing_ms": nil, "error": d.Error, "error_code": d.ErrorCode, "before": modules.Texts(before[status]),
 	}
 	if d.ProcessingTime != nil {
 		args["processing_ms"] = d.ProcessingTime.Milliseconds()
 	}
 	r, err := modules.One[row](ctx, c.db, setRequestStatusSQL, args)
-	err = orMissing(err, ErrRequestNotFound)
+	err = modules.OrMissing(err, ErrRequestNotFound)
 	if err == nil && !r.Moved {
 		err = inStatus(r.Before)
 	}

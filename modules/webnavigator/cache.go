@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/cachetable"
 )
 
 const cachePutSQL = `
@@ -39,13 +40,6 @@ type PurgeResult struct {
 }
 
 const (
-	// A row that somebody writes at this moment is left to the next purge.
-	purgeCacheSQL = `
-with gone as materialized (
-    select tenant_id, url from web.cache where expires_at <= now() limit @limit::int for update skip locked
-)
-delete from web.cache c using gone where c.tenant_id = gone.tenant_id and c.url = gone.url`
-
 	unused = `
       not exists (select from web.cache k where k.tenant_id = c.tenant_id and k.content_id = c.id)
   and not exists (select from web.traversal_nodes n where n.tenant_id = c.tenant_id and n.content_id = c.id)`
@@ -54,14 +48,13 @@ delete from web.cache c using gone where c.tenant_id = gone.tenant_id and c.url 
 	deleteUnusedSQL = `delete from web.contents c where id = any(@ids::uuid[]) and` + unused
 )
 
+var purgeCacheSQL = cachetable.PurgeSQL("web", "url")
+
 // Purge deletes the cache's entries that have expired, and then the content that
 // is past its time and that neither the cache nor a traversal refers to, with its
 // metrics; 5000 rows at a time. With an error it returns what went before it.
 func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
-	gone.CacheRows, err = modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
-		tag, err := c.db.Exec(ctx, purgeCacheSQL, pgx.NamedArgs{"limit": limit})
-		return tag.RowsAffected(), err
-	})
+	gone.CacheRows, err = cachetable.Purge(ctx, c.db, purgeCacheSQL)
 	if err == nil {
 		gone.ContentRows, err = modules.Purge(ctx, c.purgeContents)
 	}
@@ -103,7 +96,7 @@ type Age struct {
 }
 
 const cacheStatsSQL = `
-select live.*, ` + modules.CacheCountersSQL + `
+select live.*, ` + cachetable.CountersSQL + `
 from (select count(*) as entries, coalesce(sum(cache_size_bytes), 0)::bigint as size_bytes,
              count(*) filter (where cached_at > now() - interval '1 hour')   as under_1h,
              count(*) filter (where cached_at > now() - interval '6 hours')  as under_6h,

@@ -3,8 +3,6 @@ package webnavigator
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/cachetable"
 )
 
 // DefaultTTL is how long content is kept unless the caller says otherwise.
@@ -88,8 +87,7 @@ func (c Content) validate() error {
 		err = modules.FirstError(err, modules.CheckStorable("html", *c.HTML))
 	}
 	if c.ContentHash != "" {
-		sum, hexErr := hex.DecodeString(c.ContentHash)
-		err = modules.FirstError(err, modules.Check("content_hash", "must be a SHA-256 in hex", hexErr == nil && len(sum) == sha256.Size))
+		err = modules.FirstError(err, modules.CheckSHA256("content_hash", c.ContentHash))
 	}
 	for _, l := range c.Links {
 		err = modules.FirstError(err, modules.CheckEnum("links.type", l.Type, linkTypes))
@@ -101,8 +99,7 @@ func (c Content) hash() string {
 	if c.ContentHash != "" {
 		return strings.ToLower(c.ContentHash)
 	}
-	sum := sha256.Sum256([]byte(c.Text))
-	return hex.EncodeToString(sum[:])
+	return modules.SHA256(c.Text)
 }
 
 // A row that this statement has inserted has no xmax; one that it found has its
@@ -127,7 +124,7 @@ func (c *Client) StoreContent(ctx context.Context, content Content) (id string, 
 	args := pgx.NamedArgs{
 		"url": content.URL, "title": content.Title, "text": content.Text, "html": content.HTML, "hash": content.hash(),
 		"quality": cmp.Or(content.Quality, QualityUnknown), "extraction_type": cmp.Or(content.ExtractionType, MainContent),
-		"extracted_at": orNull(content.ExtractedAt), "ttl": cmp.Or(content.TTL, DefaultTTL),
+		"extracted_at": modules.OrNull(content.ExtractedAt), "ttl": cmp.Or(content.TTL, DefaultTTL),
 		"extraction_ms": content.ExtractionTime.Milliseconds(), "size": len(content.Text), "detail": nil,
 	}
 	parts := map[string]any{"metadata": content.Metadata, "links": orEmpty(content.Links), "images": orEmpty(content.Images)}
@@ -146,14 +143,6 @@ func (c *Client) StoreContent(ctx context.Context, content Content) (id string, 
 	return stored.ID, stored.Inserted, wrap("store content", err)
 }
 
-// orNull sends a zero time as null, so that the server's clock decides.
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
 // orEmpty turns nil, which JSON would call null, into an empty list.
 func orEmpty[T any](values []T) []T {
 	if values == nil {
@@ -167,7 +156,7 @@ with hit as (
     update web.cache set hit_count = hit_count + 1, last_accessed = now()
     where url = @url and expires_at > now()
     returning tenant_id, content_id
-), ` + modules.CacheCountSQL("web.cache_counters", "hit") + `
+), ` + cachetable.CountSQL("web") + `
 select c.id::text as id, c.url, c.title, c.content as text, c.html, c.links, c.images, c.metadata, c.quality, c.quality_detail,
        c.content_hash, c.extracted_at, c.extraction_type, c.extraction_time_ms as extraction_ms,
        greatest(c.cached_until - now(), interval '0') as ttl

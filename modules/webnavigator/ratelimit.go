@@ -107,8 +107,8 @@ func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 		return wrap("set rate limit", err)
 	}
 	_, err = c.db.Exec(shared(ctx), setRateLimitSQL, pgx.NamedArgs{
-		"domain": key, "status": l.Status, "requests": l.RequestsInWindow, "window_end": orNull(l.WindowResetAt),
-		"backoff_until": l.BackoffUntil, "last_request": orNull(l.LastRequestAt), "error": l.LastError,
+		"domain": key, "status": l.Status, "requests": l.RequestsInWindow, "window_end": modules.OrNull(l.WindowResetAt),
+		"backoff_until": l.BackoffUntil, "last_request": modules.OrNull(l.LastRequestAt), "error": l.LastError,
 	})
 	return wrap("set rate limit", err)
 }

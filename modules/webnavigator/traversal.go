@@ -121,5 +121,5 @@ func (c *Client) TraversalStats(ctx context.Context, sessionID string) (Traversa
 		return TraversalStats{}, wrap("traversal stats", err)
 	}
 	s, err := modules.One[TraversalStats](ctx, c.db, traversalStatsSQL, pgx.NamedArgs{"session_id": sessionID})
-	return s, wrapRow("traversal stats", err, ErrTraversalNotFound)
+	return s, wrap("traversal stats", modules.OrMissing(err, ErrTraversalNotFound))
 }
