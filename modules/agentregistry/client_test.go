@@ -2,17 +2,20 @@ package agentregistry_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
+)
+
+var (
+	as = clienttest.As
 )
 
 // newClient returns a registry on a database of this test's own.
@@ -22,10 +25,6 @@ func newClient(t testing.TB) (*agentregistry.Client, *fxdb.DB) {
 	c, err := agentregistry.New(agentregistry.Params{DB: db.Named("agentregistry", fxdb.RequireTenant())})
 	require.NoError(t, err)
 	return c, db
-}
-
-func as(t testing.TB, name string) context.Context {
-	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
 }
 
 func agent(id string, change ...func(*agentregistry.Agent)) agentregistry.Agent {
@@ -87,9 +86,4 @@ func TestEveryMethodNeedsATenant(t *testing.T) {
 	require.ErrorIs(t, err, tenant.ErrInvalid)
 	_, err = agentregistry.New(agentregistry.Params{})
 	require.ErrorContains(t, err, "Params.DB")
-}
-
-func isCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
 }

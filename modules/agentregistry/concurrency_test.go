@@ -197,7 +197,7 @@ func TestUpdateOfAMissingAgentWritesNothing(t *testing.T) {
 	ctx := as(t, "acme")
 	err := c.Update(ctx, "x", agentregistry.Patch{MaxConcurrentTasks: ptr(3), Capabilities: &agentregistry.Capabilities{Languages: []string{"Go"}}})
 	require.ErrorIs(t, err, modules.ErrNotFound)
-	for _, table := range tenantTables(t, db) {
+	for _, table := range schema.Of(t, db) {
 		var n int
 		require.NoError(t, db.QueryRow(ctx, "select count(*) from "+table).Scan(&n))
 		require.Zero(t, n, table)

@@ -22,7 +22,7 @@ func TestUnregisterTakesAllThatBelongsToAnAgent(t *testing.T) {
 	require.True(t, found)
 	_, err = c.Get(ctx, "ada")
 	require.ErrorIs(t, err, agentregistry.ErrAgentNotFound)
-	for _, table := range tenantTables(t, db) {
+	for _, table := range schema.Of(t, db) {
 		var n int
 		require.NoError(t, db.QueryRow(ctx, "select count(*) from "+table).Scan(&n))
 		require.Zero(t, n, table)

@@ -3,19 +3,24 @@ package knowledge_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
+)
+
+var (
+	as       = clienttest.As
+	scan     = clienttest.Scan
+	exec     = clienttest.Exec
+	together = clienttest.Together
 )
 
 // newClient returns a client on a database of this test's own.
@@ -25,10 +30,6 @@ func newClient(t testing.TB, opts ...testkit.Option) (*knowledge.Client, *fxdb.D
 	c, err := knowledge.New(knowledge.Params{DB: db.Named("knowledge", fxdb.RequireTenant())})
 	require.NoError(t, err)
 	return c, db
-}
-
-func as(t testing.TB, name string) context.Context {
-	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
 }
 
 func query(id string, change ...func(*knowledge.Query)) knowledge.Query {
@@ -74,32 +75,6 @@ func vector(part float32) []float32 {
 	v := make([]float32, knowledge.Dimensions)
 	v[0], v[1] = 1-part, part
 	return v
-}
-
-// scan reads one row as the tenant in ctx.
-func scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
-	t.Helper()
-	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
-}
-
-func exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
-	t.Helper()
-	_, err := db.Exec(ctx, sql)
-	require.NoError(t, err)
-}
-
-// together runs n calls at once and fails on the first error.
-func together(t testing.TB, n int, call func(i int) error) {
-	t.Helper()
-	errs := make(chan error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { errs <- call(i) })
-	}
-	wg.Wait()
-	for range n {
-		require.NoError(t, <-errs)
-	}
 }
 
 // store is what Client and Lenient share.
@@ -200,9 +175,4 @@ func TestAvailableIsAskedEachTime(t *testing.T) {
 	require.ErrorIs(t, err, fxdb.ErrNotStarted)
 	_, err = early.SearchSimilar(as(t, "acme"), vector(0), knowledge.SearchOptions{})
 	require.ErrorIs(t, err, fxdb.ErrNotStarted)
-}
-
-func isCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
 }

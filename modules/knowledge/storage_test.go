@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/testkit"
@@ -51,7 +52,7 @@ func newClientOn(t testing.TB, kind string, opts ...testkit.Option) (*knowledge.
 		opts = append([]testkit.Option{testkit.Extension("vector")}, opts...)
 	}
 	c, db := newClient(t, opts...)
-	got := catalog(t, db, `
+	got := clienttest.Catalog(t, db, `
 		select typname::text from pg_attribute a join pg_type t on t.oid = a.atttypid
 		where attrelid = 'knowledge.entries'::regclass and attname = 'embedding'`)
 	if kind == arrays && got[0] == vectors {

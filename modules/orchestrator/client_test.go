@@ -2,20 +2,25 @@ package orchestrator_test
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
+)
+
+var (
+	as   = clienttest.As
+	scan = clienttest.Scan
+	exec = clienttest.Exec
 )
 
 // newClient returns a client on a database of this test's own.
@@ -25,10 +30,6 @@ func newClient(t testing.TB) (*orchestrator.Client, *fxdb.DB) {
 	c, err := orchestrator.New(orchestrator.Params{DB: db.Named("orchestrator", fxdb.RequireTenant())})
 	require.NoError(t, err)
 	return c, db
-}
-
-func as(t testing.TB, name string) context.Context {
-	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
 }
 
 func task(id string, change ...func(*orchestrator.Task)) orchestrator.Task {
@@ -96,18 +97,6 @@ func ids(tasks []orchestrator.Task) []string {
 }
 
 func ptr[T any](v T) *T { return &v }
-
-// scan reads one row as the tenant in ctx.
-func scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
-	t.Helper()
-	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
-}
-
-func exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
-	t.Helper()
-	_, err := db.Exec(ctx, sql)
-	require.NoError(t, err)
-}
 
 // expire moves every deadline that lies ahead into the past, as waiting would.
 func expire(t testing.TB, ctx context.Context, db *fxdb.DB) {
@@ -257,11 +246,6 @@ func TestAvailableIsAskedEachTime(t *testing.T) {
 	require.ErrorIs(t, early.Enqueue(as(t, "acme"), task("t")), fxdb.ErrNotStarted)
 	_, err := early.Claim(as(t, "acme"), 1, "worker")
 	require.ErrorIs(t, err, fxdb.ErrNotStarted)
-}
-
-func isCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
 }
 
 // Where there is no server yet, there is nothing to check.

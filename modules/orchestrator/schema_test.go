@@ -2,57 +2,22 @@ package orchestrator_test
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
-	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules"
-	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/orchestrator"
-	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
-// shared is the one table that belongs to no tenant.
-const shared = "orchestrator.queue_config"
-
-func catalog(t testing.TB, db *fxdb.DB, sql string) []string {
-	t.Helper()
-	rows, err := testkit.Owner(t, db).Query(t.Context(), sql)
-	require.NoError(t, err)
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	return names
-}
-
-// tenantTables are all tables of the schema but the shared one, by the catalog.
-// Each must be led by its tenant: that column is the first of every key, of every
-// index and of every reference.
-func tenantTables(t testing.TB, db *fxdb.DB) []string {
-	t.Helper()
-	tables := catalog(t, db, `
-		select oid::regclass::text from pg_class where relnamespace = 'orchestrator'::regnamespace and relkind in ('r', 'p', 'm', 'f', 'v')
-		and oid <> '`+shared+`'::regclass order by 1`)
-	require.Len(t, tables, 4)
-	require.Empty(t, catalog(t, db, `
-		select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indrelid
-		join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-		where c.relnamespace = 'orchestrator'::regnamespace and c.oid <> '`+shared+`'::regclass and a.attname <> 'tenant_id'`),
-		"indexes that the tenant does not lead")
-	require.Empty(t, catalog(t, db, `
-		select conname::text from pg_constraint k join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
-		where k.connamespace = 'orchestrator'::regnamespace and k.contype = 'f' and a.attname <> 'tenant_id'`), "references that the tenant does not lead")
-	return tables
+var schema = clienttest.Schema{
+	Source: "orchestrator", Name: "orchestrator", Shared: "orchestrator.queue_config", Tables: 4, Migrations: orchestrator.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
@@ -65,34 +30,11 @@ func fill(t testing.TB, ctx context.Context, c *orchestrator.Client) {
 	require.NoError(t, c.SnapshotStats(ctx))
 }
 
-// strangers are all who have nothing to do with acme's rows.
-func strangers(t testing.TB) map[string]context.Context {
-	return map[string]context.Context{"another tenant": as(t, "globex"), "nobody": t.Context(), "the system": tenant.System(t.Context(), "test")}
-}
-
 func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
-	acme := as(t, "acme")
-	fill(t, acme, c)
-	for _, table := range tenantTables(t, db) {
-		own := func() (n int) {
-			scan(t, acme, db, "select count(*) from "+table, &n)
-			return n
-		}
-		require.Equal(t, 1, own(), table)
-		for who, ctx := range strangers(t) {
-			var n int
-			scan(t, ctx, db, "select count(*) from "+table, &n)
-			require.Zero(t, n, "%s read %s", who, table)
-			for _, sql := range []string{"update %s set tenant_id = tenant_id", "delete from %s"} {
-				tag, err := db.Exec(ctx, fmt.Sprintf(sql, table))
-				require.NoError(t, err)
-				require.Zero(t, tag.RowsAffected(), "%s: "+sql, who, table)
-			}
-		}
-		require.Equal(t, 1, own(), table)
-	}
+	fill(t, as(t, "acme"), c)
+	schema.ShowsNothing(t, db)
 }
 
 // Through the methods, too, no tenant sees or changes what is another's, even
@@ -143,53 +85,15 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 		"orchestrator.executions":  "(tenant_id, task_id, started_at, agent_id, agent_name) values ('acme', 't', now(), 'a', 'a')",
 		"orchestrator.queue_stats": "(tenant_id) values ('acme')",
 	}
-	for _, table := range tenantTables(t, db) {
-		require.Contains(t, forged, table)
-		for who, ctx := range strangers(t) {
-			for _, conflict := range []string{"", " on conflict do nothing"} {
-				_, err := db.Exec(ctx, "insert into "+table+forged[table]+conflict)
-				require.True(t, isCode(err, "42501"), "%s forged a row of %s: %v", who, table, err)
-				require.ErrorIs(t, modules.Classify(err), modules.ErrForbidden)
-			}
-		}
-		_, err := db.Exec(acme, "update "+table+" set tenant_id = 'globex'")
-		require.True(t, isCode(err, "42501"), "a row of %s was given away: %v", table, err)
-	}
-	// Foreign keys don't see policies: they are led by the tenant instead.
+	schema.RefusesForged(t, db, forged, "insert into orchestrator.queue_stats default values")
 	enqueue(t, acme, c, "acme only")
-	_, err := db.Exec(globex, "insert into orchestrator.executions (task_id, started_at, agent_id, agent_name) values ('acme only', now(), 'a', 'a')")
-	require.ErrorIs(t, modules.Classify(err), modules.ErrReference)
-	// Without a tenant the column has no default: there is no row of nobody's.
-	_, err = db.Exec(t.Context(), "insert into orchestrator.queue_stats default values")
-	require.Error(t, err)
+	clienttest.RefersToItsOwn(t, db, "insert into orchestrator.executions (task_id, started_at, agent_id, agent_name) values ('acme only', now(), 'a', 'a')")
 }
 
-func TestEveryTenantTableIsForcedAndHasAPolicyPerCommand(t *testing.T) {
+func TestTheSchemaIsForced(t *testing.T) {
 	t.Parallel()
 	_, db := newClient(t)
-	for _, table := range tenantTables(t, db) {
-		var enabled, forced bool
-		var commands []string
-		var wrong int
-		require.NoError(t, testkit.Owner(t, db).QueryRow(t.Context(), `
-			select relrowsecurity, relforcerowsecurity, array(select polcmd::text from pg_policy where polrelid = c.oid order by 1),
-			       (select count(*) from pg_policy where polrelid = c.oid
-			        and concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) not like '%NULLIF(( SELECT current_setting(%')
-			from pg_class c where oid = $1::regclass`, table).Scan(&enabled, &forced, &commands, &wrong))
-		require.True(t, enabled && forced, table)
-		require.Equal(t, []string{"a", "d", "r", "w"}, commands, table)
-		require.Zero(t, wrong, table)
-	}
-}
-
-// The verifier of the library finds no hole in the schema.
-func TestTheSchemaIsVerified(t *testing.T) {
-	t.Parallel()
-	_, db := newClient(t)
-	report, err := tenant.Verify(t.Context(), db.Pool())
-	require.NoError(t, err)
-	require.True(t, report.OK(), "%v", report.Findings)
-	require.Empty(t, slices.DeleteFunc(report.Findings, func(f tenant.Finding) bool { return f.Level == tenant.LevelNote }))
+	schema.IsForced(t, db)
 }
 
 func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
@@ -205,7 +109,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 		select g::text, (g)::text, now(), 'a', 'a', true from generate_series(1, 3000) g`)
 	_, err := testkit.Owner(t, db).Exec(t.Context(), "analyze orchestrator.tasks, orchestrator.assignments, orchestrator.executions")
 	require.NoError(t, err)
-	for sql, index := range map[string]string{
+	clienttest.UsesIndexes(t, ctx, db, map[string]string{
 		"select 1 from orchestrator.tasks where id = '77'":                                                                      "tasks_pkey",
 		"select id from orchestrator.tasks where status = 'queued' order by priority desc, seq limit 5 for update skip locked":  "tasks_priority_idx",
 		"select id from orchestrator.tasks where status = 'queued' order by seq limit 5 for update skip locked":                 "tasks_fifo_idx",
@@ -218,68 +122,20 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 		"select 1 from orchestrator.assignments where task_id = '7' and status in ('assigned', 'acknowledged', 'executing')":    "assignments_active_key",
 		"select 1 from orchestrator.executions where task_id = '7' order by started_at limit 5":                                 "executions_task_idx",
 		"select 1 from orchestrator.executions where assignment_id = '7'":                                                       "executions_assignment_idx",
-	} {
-		rows, err := db.Query(ctx, "explain "+sql)
-		require.NoError(t, err)
-		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err)
-		require.True(t, slices.ContainsFunc(plan, func(l string) bool { return strings.Contains(l, index) }), "%s: %v", sql, plan)
-	}
+	})
 }
 
 func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
-	owner := testkit.Owner(t, db).Config().ConnConfig
-	sources, err := migrate.Check([]migrate.Source{{Name: "orchestrator", FS: orchestrator.Migrations()}})
-	require.NoError(t, err)
-	require.NoError(t, c.CheckSchema(t.Context()))
-
-	require.NoError(t, migrate.Down(t.Context(), owner, sources))
-	require.Empty(t, catalog(t, db, "select nspname::text from pg_namespace where nspname = 'orchestrator'"))
-	err = c.CheckSchema(t.Context())
-	require.ErrorIs(t, err, modules.ErrSchema)
-	require.ErrorContains(t, err, "DB_MIGRATE")
-	require.NoError(t, migrate.Up(t.Context(), owner, zap.NewNop(), sources))
-	require.NoError(t, c.CheckSchema(t.Context()))
+	schema.GoesDownAndUp(t, db, c.CheckSchema)
 	fill(t, as(t, "acme"), c)
 }
 
 func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
-	owner := testkit.Owner(t, db)
-	for _, table := range append(tenantTables(t, db), shared) {
-		for _, privilege := range []string{"select", "insert", "update", "delete"} {
-			_, err := owner.Exec(t.Context(), "revoke "+privilege+" on "+table+" from onepool_app")
-			require.NoError(t, err)
-			err = c.CheckSchema(t.Context())
-			require.ErrorIs(t, err, modules.ErrSchema)
-			require.ErrorContains(t, err, "orchestrator: check the schema: ")
-			require.ErrorContains(t, err, table)
-			_, err = owner.Exec(t.Context(), "grant "+privilege+" on "+table+" to onepool_app")
-			require.NoError(t, err)
-		}
-	}
-	require.NoError(t, c.CheckSchema(t.Context()))
-	_, err := owner.Exec(t.Context(), "update onepool.orchestrator_versions set is_applied = false where version_id = 1")
-	require.NoError(t, err)
-	require.ErrorContains(t, c.CheckSchema(t.Context()), "it is at version 0, needed is 1")
-}
-
-func TestModuleWorksAloneAndWithOthersInAnyOrder(t *testing.T) {
-	t.Parallel()
-	for name, options := range map[string][]fx.Option{
-		"alone":  {orchestrator.Module},
-		"first":  {orchestrator.Module, agentregistry.Module, fx.Invoke(func(*agentregistry.Client) {})},
-		"second": {agentregistry.Module, orchestrator.Module, fx.Invoke(func(*agentregistry.Client) {})},
-	} {
-		var c *orchestrator.Client
-		app := fxtest.New(t, append(options, fxdb.Module, testkit.Swap(t), fx.Populate(&c))...)
-		app.RequireStart()
-		require.NoError(t, c.Enqueue(as(t, "acme"), task("t")), name)
-		app.RequireStop()
-	}
+	schema.SaysWhatIsMissing(t, db, c.CheckSchema)
 }
 
 // The start checks the schema and adds the settings that are missing; after the

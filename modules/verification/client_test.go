@@ -2,19 +2,24 @@ package verification_test
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
+)
+
+var (
+	as       = clienttest.As
+	scan     = clienttest.Scan
+	exec     = clienttest.Exec
+	together = clienttest.Together
 )
 
 // newClient returns a client on a database of this test's own.
@@ -24,10 +29,6 @@ func newClient(t testing.TB) (*verification.Client, *fxdb.DB) {
 	c, err := verification.New(verification.Params{DB: db.Named("verification", fxdb.RequireTenant())})
 	require.NoError(t, err)
 	return c, db
-}
-
-func as(t testing.TB, name string) context.Context {
-	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
 }
 
 func request(id string, change ...func(*verification.Request)) verification.Request {
@@ -77,32 +78,6 @@ func stored(t testing.TB, ctx context.Context, c *verification.Client, requestID
 }
 
 func ptr[T any](v T) *T { return &v }
-
-// scan reads one row as the tenant in ctx.
-func scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
-	t.Helper()
-	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
-}
-
-func exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
-	t.Helper()
-	_, err := db.Exec(ctx, sql)
-	require.NoError(t, err)
-}
-
-// together runs n calls at once and fails on the first error.
-func together(t testing.TB, n int, call func(i int) error) {
-	t.Helper()
-	errs := make(chan error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { errs <- call(i) })
-	}
-	wg.Wait()
-	for range n {
-		require.NoError(t, <-errs)
-	}
-}
 
 const nobody = "00000000-0000-0000-0000-000000000000"
 
@@ -205,9 +180,4 @@ func TestAvailableIsAskedEachTime(t *testing.T) {
 	require.NoError(t, app.Start(t.Context()))
 	require.False(t, early.Available(t.Context()))
 	require.NoError(t, app.Stop(t.Context()))
-}
-
-func isCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
 }

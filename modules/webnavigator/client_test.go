@@ -2,19 +2,24 @@ package webnavigator_test
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
+)
+
+var (
+	as       = clienttest.As
+	scan     = clienttest.Scan
+	exec     = clienttest.Exec
+	together = clienttest.Together
 )
 
 // newClient returns a client on a database of this test's own.
@@ -24,10 +29,6 @@ func newClient(t testing.TB) (*webnavigator.Client, *fxdb.DB) {
 	c, err := webnavigator.New(webnavigator.Params{DB: db.Named("webnavigator", fxdb.RequireTenant())})
 	require.NoError(t, err)
 	return c, db
-}
-
-func as(t testing.TB, name string) context.Context {
-	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
 }
 
 // nowhere is the id of nothing.
@@ -68,38 +69,7 @@ func addNode(t testing.TB, ctx context.Context, c *webnavigator.Client, traversa
 	return id
 }
 
-// scan reads one row as the tenant in ctx.
-func scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
-	t.Helper()
-	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
-}
-
-func exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
-	t.Helper()
-	_, err := db.Exec(ctx, sql)
-	require.NoError(t, err)
-}
-
-// together runs n calls at once and fails on the first error.
-func together(t testing.TB, n int, call func(i int) error) {
-	t.Helper()
-	errs := make(chan error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { errs <- call(i) })
-	}
-	wg.Wait()
-	for range n {
-		require.NoError(t, <-errs)
-	}
-}
-
 func ptr[T any](v T) *T { return &v }
-
-func isCode(err error, code string) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
-}
 
 // use calls every method that needs a tenant, in an order in which all succeed.
 func use(c *webnavigator.Client, ctx context.Context) map[string]error {

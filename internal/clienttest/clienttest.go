@@ -1,0 +1,66 @@
+// Package clienttest is what the clients' tests have in common: short ways to a
+// tenant's rows, and the tests that every client's schema must pass.
+package clienttest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// As is the test's context as a tenant.
+func As(t testing.TB, name string) context.Context {
+	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
+}
+
+// Scan reads one row as the tenant in ctx.
+func Scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
+}
+
+// Exec runs a statement as the tenant in ctx.
+func Exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
+	t.Helper()
+	_, err := db.Exec(ctx, sql)
+	require.NoError(t, err)
+}
+
+// Catalog reads a column of names as the database's owner.
+func Catalog(t testing.TB, db *fxdb.DB, sql string) []string {
+	t.Helper()
+	rows, err := testkit.Owner(t, db).Query(t.Context(), sql)
+	require.NoError(t, err)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return names
+}
+
+// Together runs n calls at once and fails on the first error.
+func Together(t testing.TB, n int, call func(i int) error) {
+	t.Helper()
+	errs := make(chan error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs <- call(i) })
+	}
+	wg.Wait()
+	for range n {
+		require.NoError(t, <-errs)
+	}
+}
+
+// IsCode reports whether the server said code.
+func IsCode(err error, code string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == code
+}
