@@ -1,6 +1,7 @@
 package fxdb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,8 +41,8 @@ func RequireTenant() ClientOption {
 	})
 }
 
-// ServerTimeouts are limits that the server keeps. Zero is the pool's own limit,
-// negative is none.
+// ServerTimeouts are limits that the server keeps. Zero leaves a limit as it is, the
+// pool's own where no other Timeouts set one; negative is none.
 type ServerTimeouts struct {
 	Statement         time.Duration // statement_timeout
 	Lock              time.Duration // lock_timeout
@@ -54,7 +55,11 @@ type ServerTimeouts struct {
 // (VACUUM, CREATE DATABASE) needs Acquire. Bare connections have the pool's limits.
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
-		c.limits = t
+		c.limits = ServerTimeouts{
+			Statement:         cmp.Or(t.Statement, c.limits.Statement),
+			Lock:              cmp.Or(t.Lock, c.limits.Lock),
+			IdleInTransaction: cmp.Or(t.IdleInTransaction, c.limits.IdleInTransaction),
+		}
 		return nil
 	})
 }

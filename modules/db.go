@@ -3,6 +3,7 @@ package modules
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,8 +20,10 @@ type DB struct {
 }
 
 // NewDB returns the handle of the client of that name. An empty default tenant is
-// none; a bad one is an error, and so is a db that is nil.
-func NewDB(client string, db *fxdb.DB, defaultTenant string) (*DB, error) {
+// none; a bad one is an error, and so is a db that is nil. A statement timeout of 0
+// is the pool's own, a negative one is none; with one of its own the client is the
+// pool's client of that name, whatever db was named.
+func NewDB(client string, db *fxdb.DB, defaultTenant string, statementTimeout time.Duration) (*DB, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%s: Params.DB is nil: give it a *fxdb.DB", client)
 	}
@@ -28,6 +31,9 @@ func NewDB(client string, db *fxdb.DB, defaultTenant string) (*DB, error) {
 		if err := (tenant.Identity{Tenant: defaultTenant}).Validate(); err != nil {
 			return nil, fmt.Errorf("%s: Config.DefaultTenant: %w", client, err)
 		}
+	}
+	if statementTimeout != 0 {
+		db = db.Named(client, fxdb.Timeouts(fxdb.ServerTimeouts{Statement: statementTimeout}))
 	}
 	return &DB{db, defaultTenant}, nil
 }

@@ -19,7 +19,7 @@ type who struct{ Who string }
 
 func newDB(t testing.TB, defaultTenant string) *modules.DB {
 	t.Helper()
-	db, err := modules.NewDB("test", testkit.DB(t), defaultTenant)
+	db, err := modules.NewDB("test", testkit.DB(t), defaultTenant, 0)
 	require.NoError(t, err)
 	return db
 }
@@ -76,9 +76,9 @@ func TestTheDefaultTenantIsForContextsThatHaveNothing(t *testing.T) {
 
 func TestNewDBRefuses(t *testing.T) {
 	t.Parallel()
-	_, err := modules.NewDB("test", nil, "")
+	_, err := modules.NewDB("test", nil, "", 0)
 	require.EqualError(t, err, "test: Params.DB is nil: give it a *fxdb.DB")
-	_, err = modules.NewDB("test", testkit.DB(t), " ")
+	_, err = modules.NewDB("test", testkit.DB(t), " ", 0)
 	require.ErrorIs(t, err, tenant.ErrInvalid)
 	require.ErrorContains(t, err, "test: Config.DefaultTenant: ")
 }

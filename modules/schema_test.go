@@ -21,7 +21,7 @@ var files = fstest.MapFS{
 func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	raw := testkit.DB(t, testkit.Migrations("test", files))
-	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "")
+	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
 	owner := testkit.Owner(t, raw)
 	change := func(sql string) {
@@ -74,7 +74,7 @@ func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 
 func TestSchemaCheckGoesOnWithMore(t *testing.T) {
 	t.Parallel()
-	db, err := modules.NewDB("test", testkit.DB(t, testkit.Migrations("test", files)).Named("test", fxdb.RequireTenant()), "")
+	db, err := modules.NewDB("test", testkit.DB(t, testkit.Migrations("test", files)).Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
 	var missing error
 	s := modules.Schema{Source: "test", Migrations: files, Tables: []string{"s.t"}}

@@ -1,7 +1,9 @@
 package agentregistry
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"go.uber.org/fx"
 
@@ -19,12 +21,20 @@ var Module = fx.Options(
 	fxdb.Migrations(name, migrations),
 )
 
+// DefaultStatementTimeout is the registry's own: routing waits for its answers, so it
+// gives up before the pool's limit would.
+const DefaultStatementTimeout = 5 * time.Second
+
 // Config changes a Client. Its zero value is sound.
 type Config struct {
 	// DefaultTenant is used where the context has neither an identity nor
 	// tenant.System, for installations with one tenant. Default: none, such a
 	// call fails with fxdb.ErrTenantRequired.
 	DefaultTenant string
+	// StatementTimeout is how long the server lets one of the client's statements
+	// run: a modules.ErrTimeout after it. 0 is DefaultStatementTimeout, negative is
+	// none.
+	StatementTimeout time.Duration
 }
 
 // Params are what New takes. Without fx fill in DB, named and with
@@ -43,7 +53,7 @@ type Client struct{ db *modules.DB }
 // New returns a client. It sends nothing; in an fx application OnStart checks
 // the schema with CheckSchema.
 func New(p Params) (*Client, error) {
-	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant)
+	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant, cmp.Or(p.Config.StatementTimeout, DefaultStatementTimeout))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/fx"
 
@@ -27,6 +28,10 @@ type Config struct {
 	// tenant.System, for installations with one tenant. Default: none, such a
 	// call fails with fxdb.ErrTenantRequired.
 	DefaultTenant string
+	// StatementTimeout is how long the server lets one of the client's statements
+	// run: a modules.ErrTimeout after it. 0 is the pool's own limit
+	// (DB_STATEMENT_TIMEOUT_MS), negative is none.
+	StatementTimeout time.Duration
 }
 
 // Params are what New takes. Without fx fill in DB, named and with
@@ -49,7 +54,7 @@ type Client struct {
 // New returns a client. It sends nothing; in an fx application OnStart checks
 // the schema with CheckSchema.
 func New(p Params) (*Client, error) {
-	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant)
+	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant, p.Config.StatementTimeout)
 	if err != nil {
 		return nil, err
 	}
