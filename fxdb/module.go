@@ -26,6 +26,10 @@ var Module = fx.Module("fxdb",
 	fx.Invoke(func(*DB) {}),
 )
 
+// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) where a migration's
+// file is another than when it was applied. The error names the file.
+var ErrMigrationChanged = migrate.ErrChanged
+
 // Migrations contributes goose SQL migrations, applied at start when DB_MIGRATE
 // is true. source is their namespace: each has a version table of its own,
 // onepool.<source>_versions, and sources are applied in the order of their

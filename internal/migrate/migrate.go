@@ -88,15 +88,22 @@ func sqlRoot(fsys fs.FS) (fs.FS, error) {
 }
 
 // Up applies what is missing of every source. It connects as cc says, with a
-// connection of its own and no statement timeout.
+// connection of its own and no statement timeout. A source with an applied migration
+// whose text has changed is an ErrChanged, and nothing of it is applied.
 func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source) error {
-	return run(ctx, cc, sources, func(ctx context.Context, s Source, p *goose.Provider) error {
+	return run(ctx, cc, sources, func(ctx context.Context, conn *pgx.Conn, s Source, p *goose.Provider) error {
+		if err := s.checkSums(ctx, conn, p); err != nil {
+			return err
+		}
 		results, err := p.Up(ctx)
 		for _, r := range results {
 			log.Info("migration applied", zap.String("source", s.Name), zap.Int64("version", r.Source.Version),
 				zap.String("file", r.Source.Path), zap.Duration("elapsed", r.Duration))
 		}
-		return err
+		if err == nil && len(results) == 0 {
+			return nil
+		}
+		return errors.Join(err, s.checkSums(ctx, conn, p)) // of a failed one too: some may be applied
 	})
 }
 
@@ -104,13 +111,15 @@ func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Sour
 func Down(ctx context.Context, cc *pgx.ConnConfig, sources []Source) error {
 	sources = slices.Clone(sources)
 	slices.Reverse(sources)
-	return run(ctx, cc, sources, func(ctx context.Context, _ Source, p *goose.Provider) error {
-		_, err := p.DownTo(ctx, 0)
-		return err
+	return run(ctx, cc, sources, func(ctx context.Context, conn *pgx.Conn, s Source, p *goose.Provider) error {
+		if _, err := p.DownTo(ctx, 0); err != nil {
+			return err
+		}
+		return s.forgetSums(ctx, conn)
 	})
 }
 
-func run(ctx context.Context, cc *pgx.ConnConfig, sources []Source, do func(context.Context, Source, *goose.Provider) error) error {
+func run(ctx context.Context, cc *pgx.ConnConfig, sources []Source, do func(context.Context, *pgx.Conn, Source, *goose.Provider) error) error {
 	if len(sources) == 0 {
 		return nil
 	}
@@ -155,7 +164,7 @@ func run(ctx context.Context, cc *pgx.ConnConfig, sources []Source, do func(cont
 		if err != nil {
 			return fmt.Errorf("migrations %q: %w", s.Name, err)
 		}
-		if err := do(ctx, s, p); err != nil {
+		if err := do(ctx, conn, s, p); err != nil {
 			return fmt.Errorf("migrations %q: %w", s.Name, err)
 		}
 	}

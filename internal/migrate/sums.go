@@ -1,0 +1,101 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
+)
+
+// ErrChanged is returned when the text of a migration is another than when it was
+// applied.
+var ErrChanged = errors.New("its text has changed since it was applied")
+
+// sumsTable keeps what the applied migrations said. It is the source's own, as the
+// version table is: sources may be migrated by different roles.
+func (s Source) sumsTable() string { return Schema + "." + s.Name + "_sums" }
+
+// sum does not see how the lines end: a checkout may change that.
+func (s Source) sum(file string) (string, error) {
+	text, err := fs.ReadFile(s.FS, file)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// checkSums compares the files of the applied migrations with what was recorded,
+// and records what was not: those just applied, and those of a database from before
+// there were sums. Files that are gone are the business of an older program.
+func (s Source) checkSums(ctx context.Context, conn *pgx.Conn, p *goose.Provider) error {
+	known, err := s.sums(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.sumsTable(), err)
+	}
+	all, err := p.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.State != goose.StateApplied {
+			if known[m.Source.Version] != "" { // it was taken back, by whatever means
+				if _, err := conn.Exec(ctx, "delete from "+s.sumsTable()+" where version_id = $1", m.Source.Version); err != nil {
+					return fmt.Errorf("%s: %w", s.sumsTable(), err)
+				}
+			}
+			continue
+		}
+		sum, err := s.sum(m.Source.Path)
+		if err != nil {
+			return err
+		}
+		switch known[m.Source.Version] {
+		case sum:
+		case "":
+			if _, err := conn.Exec(ctx, "insert into "+s.sumsTable()+" (version_id, file, sha256) values ($1, $2, $3)", m.Source.Version, m.Source.Path, sum); err != nil {
+				return fmt.Errorf("%s: %w", s.sumsTable(), err)
+			}
+		default:
+			return fmt.Errorf("%s: %w: put the text back and write a new migration (or, where the change has no effect, delete version %d from %s)",
+				m.Source.Path, ErrChanged, m.Source.Version, s.sumsTable())
+		}
+	}
+	return nil
+}
+
+// sums returns what is recorded, by version, and makes the table where there is none.
+func (s Source) sums(ctx context.Context, conn *pgx.Conn) (map[int64]string, error) {
+	var exists bool
+	if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", s.sumsTable()).Scan(&exists); err != nil {
+		return nil, err
+	}
+	known := make(map[int64]string)
+	if !exists {
+		_, err := conn.Exec(ctx, "create table "+s.sumsTable()+" (version_id bigint primary key, file text not null, sha256 text not null, recorded_at timestamptz not null default now())")
+		return known, err
+	}
+	rows, err := conn.Query(ctx, "select version_id, sha256 from "+s.sumsTable())
+	if err != nil {
+		return nil, err
+	}
+	var version int64
+	var sum string
+	_, err = pgx.ForEachRow(rows, []any{&version, &sum}, func() error {
+		known[version] = sum
+		return nil
+	})
+	return known, err
+}
+
+// forgetSums is for a source that was taken back.
+func (s Source) forgetSums(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "drop table if exists "+s.sumsTable())
+	return err
+}
