@@ -88,6 +88,15 @@ func CheckInt32(field string, v, least int) error {
 	return Check(field, fmt.Sprintf("must be from %d to %d", least, math.MaxInt32), v >= least && v <= math.MaxInt32)
 }
 
+// MaxRows is how many rows one call may bring: they are one statement, which holds its
+// locks until its end.
+const MaxRows = 10_000
+
+// CheckRows is for how many rows a call brings.
+func CheckRows(field string, n int) error {
+	return Check(field, fmt.Sprintf("must be at most %d in one call", MaxRows), n <= MaxRows)
+}
+
 // CheckEnum is for one of some values.
 func CheckEnum[T ~string](field string, v T, values []T) error {
 	return Check(field, fmt.Sprintf("must be one of %v", values), slices.Contains(values, v))

@@ -93,6 +93,18 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 // started, no stop has begun, and the server answers. It needs no tenant.
 func (db *DB) Available(ctx context.Context) bool { return db.Monitor().Health(ctx).Ready }
 
+// healthTimeout bounds Probe.
+const healthTimeout = 2 * time.Second
+
+// Probe pings through the pool, for 2 s at most, and says how long that took.
+func (db *DB) Probe(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	began := time.Now()
+	err := db.Ping(ctx)
+	return time.Since(began), err
+}
+
 // One runs a statement that returns one row, into the fields of a struct by the
 // columns' names. No row is pgx.ErrNoRows. Like Many and Value it is sent again
 // where it was in others' way, or was a read whose connection broke.

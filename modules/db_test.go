@@ -3,6 +3,7 @@ package modules_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -136,4 +137,19 @@ func TestTheEndOfThePoolIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, fxdb.ErrDraining)
 	_, err = modules.After[who](t.Context(), db, whoSQL, whoSQL, nil)
 	require.ErrorIs(t, err, fxdb.ErrDraining)
+}
+
+func TestProbeDoesNotWaitForLong(t *testing.T) {
+	t.Parallel()
+	db, err := modules.NewDB("test", testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 })), "", 0)
+	require.NoError(t, err)
+	took, err := db.Probe(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, took)
+	tx, err := db.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context())
+	took, err = db.Probe(t.Context())
+	require.ErrorIs(t, err, context.DeadlineExceeded, "the one connection is out")
+	require.Less(t, took, 5*time.Second, "DB_CONNECTION_TIMEOUT_MS is longer")
 }

@@ -19,7 +19,7 @@ import (
 // (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come
 // through as they are.
 var (
-	ErrUnavailable = errors.New("the database can't be reached")           // SQLSTATE class 08, 53300, 57P01 to 57P03, 25006 (a standby), 40001 and 40P01 (others were in the way, retries included), a refused login, a connection that can't be opened or broke
+	ErrUnavailable = errors.New("the database can't do this now")          // SQLSTATE class 08, 53300, 57P01 to 57P03, 25006 (a standby), 40001 and 40P01 (others were in the way, retries included), a refused login, a connection that can't be opened or broke
 	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, the context's deadline
 	ErrNotFound    = errors.New("not found")                               // no row where one is required
 	ErrConflict    = errors.New("already exists")                          // 23505
@@ -80,6 +80,9 @@ func Classify(err error) error {
 		return &classified{ErrUnavailable, err, "SQLSTATE " + pgErr.Code}
 	case isPg:
 		detail := "SQLSTATE " + pgErr.Code
+		if hint, ok := hints[pgErr.Code]; ok {
+			detail += ": " + hint
+		}
 		if pgErr.ConstraintName != "" {
 			detail += ", constraint " + pgErr.ConstraintName
 		}
@@ -89,9 +92,16 @@ func Classify(err error) error {
 	case errors.Is(err, pgx.ErrNoRows):
 		return &classified{ErrNotFound, err, ""}
 	case errors.As(err, &connectErr), errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), pgconn.SafeToRetry(err):
-		return &classified{ErrUnavailable, err, ""} // could not be opened, or broke
+		return &classified{ErrUnavailable, err, "it can't be reached, or the connection broke"}
 	}
 	return err
+}
+
+// hints are for codes whose class says too little.
+var hints = map[string]string{
+	"40001": "others were in the way, several times: try again",
+	"40P01": "others were in the way, several times: try again",
+	"25006": "the server is a read-only standby",
 }
 
 func class(code string) error {

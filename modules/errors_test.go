@@ -117,3 +117,15 @@ func ExampleClassify() {
 	// true
 	// already exists (SQLSTATE 23505, constraint agents_name_key)
 }
+
+func TestUnavailableSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"40001": "the database can't do this now (SQLSTATE 40001: others were in the way, several times: try again)",
+		"40P01": "the database can't do this now (SQLSTATE 40P01: others were in the way, several times: try again)",
+		"25006": "the database can't do this now (SQLSTATE 25006: the server is a read-only standby)",
+		"53300": "the database can't do this now (SQLSTATE 53300)",
+	} {
+		require.EqualError(t, modules.Classify(&pgconn.PgError{Code: code}), want)
+	}
+}

@@ -1,6 +1,7 @@
 package agentregistry
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -14,9 +15,12 @@ import (
 
 // ListOptions say which page List returns.
 type ListOptions struct {
-	Limit int    // 0: all
+	Limit int    // at most 1000, and 0 for that
 	After string // the cursor that the page before returned
 }
+
+// pageLimit is how many agents a page has at most.
+const pageLimit = 1000
 
 // cursor is the key of a page's last agent.
 type cursor struct {
@@ -48,13 +52,11 @@ const (
 // modules.ErrInvalid. An agent that becomes active while pages are read moves to
 // the front and may be met twice or not at all.
 func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next string, err error) {
-	if err := modules.CheckInt32("limit", opts.Limit, 0); err != nil {
+	limit := cmp.Or(opts.Limit, pageLimit)
+	if err := modules.Check("limit", "must be from 1 to 1000, and 0 for that", limit >= 1 && limit <= pageLimit); err != nil {
 		return nil, "", wrap("list", err)
 	}
-	where, args := "", pgx.NamedArgs{"limit": nil}
-	if opts.Limit > 0 {
-		args["limit"] = int64(opts.Limit) + 1 // one more tells whether there is a next page
-	}
+	where, args := "", pgx.NamedArgs{"limit": limit + 1} // one more tells whether there is a next page
 	if opts.After != "" {
 		at, err := decodeCursor(opts.After)
 		if err != nil {
@@ -66,8 +68,8 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}
-	if opts.Limit > 0 && len(rows) > opts.Limit {
-		rows = rows[:opts.Limit]
+	if len(rows) > limit {
+		rows = rows[:limit]
 		last := rows[len(rows)-1]
 		if next, err = (cursor{last.LastActiveAt, last.ID}).encode(); err != nil {
 			return nil, "", wrap("list", err)

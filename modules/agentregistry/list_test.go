@@ -58,3 +58,26 @@ func TestListPagesByKey(t *testing.T) {
 	require.NotNil(t, empty)
 	require.Empty(t, empty)
 }
+
+func TestAPageHasAnEnd(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	_, err := db.Exec(ctx, `
+		with a as (insert into registry.agents (id, name, model_family) select 'a' || g, g::text, 'x' from generate_series(1, 1001) g returning id),
+		p as (insert into registry.agent_performance (agent_id) select id from a)
+		insert into registry.agent_load (agent_id) select id from a`)
+	require.NoError(t, err)
+	for _, limit := range []int{0, 1000} {
+		page, next, err := c.List(ctx, agentregistry.ListOptions{Limit: limit})
+		require.NoError(t, err)
+		require.Equal(t, 1000, len(page)) //nolint:testifylint // Len would print them all
+		rest, end, err := c.List(ctx, agentregistry.ListOptions{Limit: limit, After: next})
+		require.NoError(t, err)
+		require.Len(t, rest, 1)
+		require.Empty(t, end)
+	}
+	_, _, err = c.List(ctx, agentregistry.ListOptions{Limit: 1001})
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	require.ErrorContains(t, err, "limit must be from 1 to 1000, and 0 for that")
+}

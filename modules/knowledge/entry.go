@@ -68,7 +68,7 @@ const (
 
 	putEntrySQL = `
 with same as (
-    update knowledge.entries set updated_at = now()
+    update knowledge.entries set updated_at = now(), embedding = %[1]s
     where source = @source::text and entity_id = @entity_id::text and status = 'active' and content_hash = @hash::text
     returning id
 ), fresh as materialized (
@@ -80,7 +80,7 @@ with same as (
     returning e.id
 ), added as (
     insert into knowledge.entries (id, source, entity_id, kind, name, body, content_hash, embedding, embedding_model, confidence, metadata)
-    select fresh.id, @source::text, @entity_id::text, @kind::text, @name::text, @body::text, @hash::text, %s,
+    select fresh.id, @source::text, @entity_id::text, @kind::text, @name::text, @body::text, @hash::text, %[1]s,
            nullif(@model::text, ''), @confidence::float8, @metadata::jsonb
     from fresh, (select count(*) from replaced) as after_replaced
     returning id
@@ -90,8 +90,8 @@ select id::text from same union all select id::text from added`
 
 // PutEntry makes e the active entry of its source and entity and returns its id,
 // a UUID. The active one before it is replaced, and decays from then on. When
-// that one says the same (kind, name, body, and the same model's embedding) it
-// is only touched, and its id returned.
+// that one says the same (kind, name, body, with an embedding of the same model or
+// none as before) it is touched, takes the new embedding, and its id is returned.
 func (c *Client) PutEntry(ctx context.Context, e Entry) (string, error) {
 	id, err := c.putEntry(ctx, e)
 	return id, wrap("put entry", err)

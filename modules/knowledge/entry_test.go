@@ -277,3 +277,56 @@ func TestEntryStatsAndDeleteEntries(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
 }
+
+// A model may give another embedding of the same text: the newest is kept, and the
+// entry stays the same.
+func TestPutEntryKeepsTheNewestEmbedding(t *testing.T) {
+	t.Parallel()
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
+		ctx := as(t, "acme")
+		var ids []string
+		for _, part := range []float32{0, 0.5} {
+			id, err := c.PutEntry(ctx, entry("e", func(e *knowledge.Entry) { e.Embedding, e.EmbeddingModel = vector(part), "m" }))
+			require.NoError(t, err)
+			ids = append(ids, id)
+		}
+		require.Equal(t, ids[0], ids[1])
+		got, err := c.GetEntry(ctx, "wiki", "e")
+		require.NoError(t, err)
+		require.Equal(t, vector(0.5), got.Embedding)
+		hits, err := c.SearchSimilar(ctx, vector(0.5), knowledge.SearchOptions{})
+		require.NoError(t, err)
+		require.Len(t, hits, 1)
+		require.InDelta(t, 1, hits[0].Score, 1e-6)
+	})
+}
+
+// pgvector adds up squares in 32 bits: what is too long or too short there has no
+// angle to anything.
+func TestEmbeddingsHaveALengthThatCanBeCompared(t *testing.T) {
+	t.Parallel()
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
+		ctx := as(t, "acme")
+		scaled := func(by float32) []float32 {
+			v := vector(0.5)
+			for i := range v {
+				v[i] *= by
+			}
+			return v
+		}
+		for _, by := range []float32{1e20, 1e-25, 1e16, 1e-16} {
+			_, err := c.PutEntry(ctx, entry("bad", func(e *knowledge.Entry) { e.Embedding = scaled(by) }))
+			require.ErrorIs(t, err, modules.ErrInvalid, "%g", by)
+			_, err = c.SearchSimilar(ctx, scaled(by), knowledge.SearchOptions{})
+			require.ErrorIs(t, err, modules.ErrInvalid, "%g", by)
+		}
+		for _, by := range []float32{1e14, 1e-14} {
+			_, err := c.PutEntry(ctx, entry("e", func(e *knowledge.Entry) { e.Embedding = scaled(by) }))
+			require.NoError(t, err)
+			hits, err := c.SearchSimilar(ctx, vector(0.5), knowledge.SearchOptions{})
+			require.NoError(t, err)
+			require.Len(t, hits, 1)
+			require.InDelta(t, 1, hits[0].Score, 1e-4, "%g", by)
+		}
+	})
+}

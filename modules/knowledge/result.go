@@ -89,10 +89,13 @@ on conflict on constraint search_results_hash_key do nothing`
 // StoreResults adds results, all or none, and returns how many were new: a query
 // keeps one result of a content hash, the first. A query that is missing is a
 // modules.ErrReference, an id that the tenant has already a modules.ErrConflict.
-// No results need no connection.
+// No results need no connection, and more than modules.MaxRows are refused.
 func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int64, error) {
 	if len(results) == 0 {
 		return 0, nil
+	}
+	if err := modules.CheckRows("results", len(results)); err != nil {
+		return 0, wrap("store results", err)
 	}
 	args, err := resultColumns(results)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -239,4 +240,21 @@ func TestConcurrentResultsAreCountedOnce(t *testing.T) {
 	var n int
 	scan(t, ctx, db, "select count(*) from knowledge.search_results", &n)
 	require.Equal(t, 200, n)
+}
+
+func TestStoreResultsTakesManyRowsButNotAnyNumber(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	storeQuery(t, ctx, c, "q")
+	many := make([]knowledge.SearchResult, 10_001)
+	for i := range many {
+		many[i] = result("q", strconv.Itoa(i))
+	}
+	_, err := c.StoreResults(ctx, many)
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	require.ErrorContains(t, err, "results must be at most 10000")
+	n, err := c.StoreResults(ctx, many[:10_000])
+	require.NoError(t, err)
+	require.EqualValues(t, 10_000, n)
 }

@@ -95,11 +95,12 @@ func length(v []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// checkVector refuses what has no direction.
+// checkVector refuses what has no direction, or would have none in 32 bits, in which
+// pgvector adds up the squares.
 func checkVector(field string, v []float32) error {
 	if len(v) != Dimensions {
 		return modules.Invalid(field, fmt.Sprintf("must have %d dimensions", Dimensions))
 	}
-	l := length(v) // the comparison is false for NaN
-	return modules.Check(field, "must be finite numbers, not all of them 0", l > 0 && !math.IsInf(l, 1))
+	l := length(v) // the comparisons are false for NaN
+	return modules.Check(field, "must be finite numbers, not all of them 0, and as an arrow from 1e-15 to 1e15 long", l >= 1e-15 && l <= 1e15)
 }

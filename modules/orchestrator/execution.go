@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,6 +71,9 @@ func (e Execution) validate() error {
 	return err
 }
 
+// maxAhead is how fast a worker's clock may be: the database's decides.
+const maxAhead = 5 * time.Minute
+
 // recordSQL comes once the task is locked, and locks its assignment. What is
 // recorded must be of the claim and the assignment that last; an execution that
 // has ended stays as it is.
@@ -84,6 +88,8 @@ with task as (
 ), verdict as (
     select task.*, a.id as assignment_id, a.agent_id, a.agent_name, coalesce(a.started_at, a.assigned_at, task.dequeued_at) as began,
            @assignment_id::text <> '' and a.id is null as stranger,
+           case when @started_at::timestamptz > now() + @ahead::interval then 'started_at'
+                when @completed_at::timestamptz > now() + @ahead::interval then 'completed_at' else '' end as ahead,
            task.status = 'dequeued' and case when @assignment_id::text = '' then @attempt::int in (0, task.attempts)
                else coalesce(a.status in ('assigned', 'acknowledged', 'executing'), false) end as held
     from task left join assignment a on true
@@ -98,7 +104,7 @@ with task as (
            end,
            coalesce(nullif(@agent_id::text, ''), v.agent_id), coalesce(nullif(@agent_name::text, ''), v.agent_name), @success::bool,
            @quality::float8, @tokens::int, @error::text, @policy_passed::bool, @violations::text::jsonb, @files::int, @loc::int, @metadata::text::jsonb
-    from verdict v where v.held
+    from verdict v where v.held and v.ahead = ''
     on conflict (tenant_id, id) do update set
         completed_at = excluded.completed_at, success = excluded.success, quality_score = excluded.quality_score,
         execution_time_ms = case when excluded.completed_at is not null then
@@ -128,7 +134,7 @@ with task as (
     where a.tenant_id = v.tenant_id and a.task_id = v.id and a.status in ('assigned', 'acknowledged', 'executing')
       and (recorded.success is not null or a.id = v.assignment_id)
 )
-select v.status as before, v.stranger, v.held, coalesce((select recorded.id::text from recorded), '') as id from verdict v`
+select v.status as before, v.stranger, v.held, v.ahead, coalesce((select recorded.id::text from recorded), '') as id from verdict v`
 
 // RecordExecution adds a run to the history of a task and returns its id, a UUID.
 // One without CompletedAt has begun: its assignment is executing. One with it has
@@ -151,13 +157,13 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 	type row struct {
 		Before         string
 		Stranger, Held bool
-		ID             string
+		Ahead, ID      string
 	}
 	r, err := locked[row](ctx, c, recordSQL, pgx.NamedArgs{
 		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": modules.OrNull(e.StartedAt),
 		"completed_at": e.CompletedAt, "duration_ms": int64(e.Duration / time.Millisecond), "agent_id": e.AgentID, "agent_name": e.AgentName,
 		"success": e.Success, "quality": e.Quality, "tokens": e.Tokens, "error": e.Error, "policy_passed": e.PolicyPassed,
-		"violations": violations, "files": e.FilesUsed, "loc": e.LinesUsed, "metadata": metadata, "retry": e.Retry,
+		"violations": violations, "files": e.FilesUsed, "loc": e.LinesUsed, "metadata": metadata, "retry": e.Retry, "ahead": maxAhead,
 	})
 	switch {
 	case err != nil:
@@ -165,6 +171,8 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 		err = ErrAssignmentNotFound
 	case !r.Held:
 		err = ErrNotHeld
+	case r.Ahead != "":
+		err = modules.Invalid(r.Ahead, fmt.Sprintf("must not be more than %s ahead of the database's clock", maxAhead))
 	case r.ID == "":
 		err = statusError("execution", "ended or another's")
 	}

@@ -307,3 +307,24 @@ func TestExecutionsAreBounded(t *testing.T) {
 	require.True(t, runs[0].StartedAt.Before(runs[999].StartedAt))
 	require.Len(t, history(t, c, "t2"), 1)
 }
+
+// The database's clock decides; a worker's may be a little fast.
+func TestNoExecutionIsOfTheFuture(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	held(t, ctx, c, "t")
+	for field, change := range map[string]func(*orchestrator.Execution){
+		"started_at":   func(e *orchestrator.Execution) { e.StartedAt = time.Now().Add(time.Hour) },
+		"completed_at": func(e *orchestrator.Execution) { e.CompletedAt, e.Success = ptr(time.Now().Add(time.Hour)), ptr(true) },
+	} {
+		_, err := c.RecordExecution(ctx, execution("t", change))
+		require.ErrorIs(t, err, modules.ErrInvalid, field)
+		require.ErrorContains(t, err, field+" must not be more than 5m0s ahead of the database's clock")
+	}
+	require.Empty(t, history(t, c, "t"))
+	require.Equal(t, orchestrator.TaskDequeued, get(t, ctx, c, "t").Status)
+	record(t, c, execution("t", func(e *orchestrator.Execution) {
+		e.CompletedAt, e.Success = ptr(time.Now().Add(4*time.Minute)), ptr(true)
+	}))
+}

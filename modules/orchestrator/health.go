@@ -7,9 +7,6 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// healthTimeout bounds the ping of Health.
-const healthTimeout = 2 * time.Second
-
 // Health is the client's look at its database.
 type Health struct {
 	Healthy bool
@@ -24,10 +21,7 @@ func (c *Client) Health(ctx context.Context) Health {
 	if c == nil || c.db == nil {
 		return Health{Err: wrap("health", fxdb.ErrNotStarted)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-	defer cancel()
-	began := time.Now()
-	err := c.db.Ping(ctx)
+	latency, err := c.db.Probe(ctx)
 	c.usage.lastHealth.Store(time.Now().UnixNano())
-	return Health{Healthy: err == nil, Latency: time.Since(began), Pool: c.poolStats(), Err: wrap("health", err)}
+	return Health{Healthy: err == nil, Latency: latency, Pool: c.poolStats(), Err: wrap("health", err)}
 }

@@ -88,9 +88,17 @@ func insertEvidence(result string) string {
     order by e.place`
 }
 
+// maxEvidence is how much a result holds: Result returns all of it.
+const maxEvidence = modules.MaxRows
+
+var errTooMuchEvidence = modules.Invalid("evidence", fmt.Sprintf("must be at most %d for a result", maxEvidence))
+
 // evidenceArgs are pieces of evidence as one array for each column.
 func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 	n := len(all)
+	if n > maxEvidence {
+		return nil, errTooMuchEvidence
+	}
 	ids, sources, contents, hashes := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	types, metadata, supporting := make([]string, n), make([]string, n), make([]bool, n)
 	relevances, credibilities := make([]float64, n), make([]float64, n)
@@ -125,11 +133,18 @@ update verification.results r set evidence_quality_score = (
 ) where r.id = @result_id::uuid`
 )
 
-var addEvidenceSQL = "with result as (select id, request_id from verification.results where id = @result_id::uuid)" + insertEvidence("result")
+// The result is locked: nobody adds to what is counted here.
+var addEvidenceSQL = fmt.Sprintf(`
+with result as (
+    select r.id, r.request_id from verification.results r
+    where r.id = @result_id::uuid and cardinality(@ids::text[]) <= %d - (
+        select count(*) from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id)
+)`, maxEvidence) + insertEvidence("result")
 
 // AddEvidence adds evidence to a result, all or none, in one round trip. A result
 // that is missing is an ErrUnknownResult, an id of evidence that the tenant has
-// already a modules.ErrConflict. No evidence needs no connection.
+// already a modules.ErrConflict. No evidence needs no connection; a result holds
+// modules.MaxRows pieces, and more are refused.
 func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Evidence) error {
 	args, err := evidenceArgs(evidence)
 	if err := modules.FirstError(modules.CheckUUID("result_id", resultID), err); err != nil {
@@ -139,17 +154,24 @@ func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Ev
 		return nil
 	}
 	args["result_id"] = resultID
-	var found int64
+	var found, added int64
 	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
 		b.Queue(lockResultSQL, args).Exec(func(tag pgconn.CommandTag) error {
 			found = tag.RowsAffected()
 			return nil
 		})
-		b.Queue(addEvidenceSQL, args)
+		b.Queue(addEvidenceSQL, args).Exec(func(tag pgconn.CommandTag) error {
+			added = tag.RowsAffected()
+			return nil
+		})
 		b.Queue(rateEvidenceSQL, args)
 	})
-	if err == nil && found == 0 {
+	switch {
+	case err != nil:
+	case found == 0:
 		err = ErrUnknownResult
+	case added == 0:
+		err = errTooMuchEvidence
 	}
 	return wrap("add evidence", err)
 }

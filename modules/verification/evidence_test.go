@@ -2,6 +2,7 @@ package verification_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -149,4 +150,30 @@ func TestEvidenceQualityIsByMethod(t *testing.T) {
 		{Method: verification.ConsistencyCheck, Total: 1, ContradictingCount: 1, DistinctResults: 1, AvgRelevance: 0.5, AvgCredibility: 0.5},
 		{Method: verification.CrossReference, Total: 1, SupportingCount: 1, DistinctResults: 1, AvgRelevance: 0.25, AvgCredibility: 1},
 	}, got)
+}
+
+func TestAResultHoldsManyPiecesOfEvidenceButNotAnyNumber(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	save(t, ctx, c, "r")
+	id := saveResult(t, ctx, c, result("r"))
+	pieces := func(n int) []verification.Evidence { return slices.Repeat([]verification.Evidence{evidence("e")}, n) }
+	count := func() (n int) {
+		scan(t, ctx, db, "select count(*) from verification.evidence", &n)
+		return n
+	}
+	require.NoError(t, c.AddEvidence(ctx, id, pieces(9_999)))
+	err := c.AddEvidence(ctx, id, pieces(2))
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	require.ErrorContains(t, err, "evidence must be at most 10000 for a result")
+	require.Equal(t, 9_999, count(), "all or nothing")
+	require.NoError(t, c.AddEvidence(ctx, id, pieces(1)))
+	require.ErrorIs(t, c.AddEvidence(ctx, id, pieces(1)), modules.ErrInvalid)
+	require.ErrorIs(t, c.AddEvidence(ctx, id, pieces(10_001)), modules.ErrInvalid)
+	require.Equal(t, 10_000, count())
+	save(t, ctx, c, "rich")
+	_, err = c.SaveResult(ctx, result("rich", func(r *verification.Result) { r.Supporting, r.Contradicting = pieces(10_000), pieces(1) }))
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	require.Len(t, stored(t, ctx, c, "r").Contradicting, 10_000)
 }

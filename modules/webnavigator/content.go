@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/cachetable"
 )
@@ -203,7 +204,8 @@ func (c *Client) GetByURL(ctx context.Context, url string) (Content, bool, error
 	if err := checkURL("url", url); err != nil {
 		return Content{}, false, wrap("get by url", err)
 	}
-	row, err := modules.One[contentRow](ctx, c.db, getByURLSQL, pgx.NamedArgs{"url": url})
+	// After the loss of its connection it is sent again: to count a hit twice is no harm.
+	row, err := modules.One[contentRow](fxdb.Idempotent(ctx), c.db, getByURLSQL, pgx.NamedArgs{"url": url})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Content{}, false, nil
 	}

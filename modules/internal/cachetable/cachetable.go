@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 )
 
@@ -61,7 +62,8 @@ left join %s.cache_counters c on true`, CountersSQL, table, schema),
 // spelled the same, and false when there is nothing or it has expired. It counts a
 // hit or a miss.
 func (t Table) Get(ctx context.Context, db *modules.DB, key string) (content string, found bool, err error) {
-	content, err = modules.Value[string](ctx, db, t.get, pgx.NamedArgs{"key": key})
+	// After the loss of its connection it is sent again: to count a hit twice is no harm.
+	content, err = modules.Value[string](fxdb.Idempotent(ctx), db, t.get, pgx.NamedArgs{"key": key})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", false, nil
 	}
