@@ -95,6 +95,10 @@ func show(ctx context.Context, out io.Writer, db, watch *fxdb.DB, c clients, poo
 	fmt.Fprintf(out, "\nconnections on the server at once: at most %d of the pool's, which may have %d, and %d in all, of max_connections %d\n"+
 		"(pg_stat_activity, looked at %d times over a connection that is not the pool's, and not counted)\n",
 		seen.pool, poolMax, seen.all, seen.limit, seen.looks)
+	if seen.ever > 0 {
+		fmt.Fprintf(out, "connections that the server ever saw in this database: %d, of them %d while the agency worked; the pool opened %d\n"+
+			"(pg_stat_database: probes, migrations and the one that looks are among them)\n", seen.ever, seen.during, db.Stats().Opened)
+	}
 	if seen.pool > poolMax || seen.pool == 0 {
 		wrong++
 	}

@@ -10,12 +10,15 @@ import (
 // watchEvery is how often the server is asked for its connections.
 const watchEvery = 5 * time.Millisecond
 
-// sighting is the most connections that were seen at once.
+// sighting is the most connections that were seen at once, and how many there were
+// ever.
 type sighting struct {
 	pool  int // the shared pool's
 	all   int // of whoever, but the watcher's own
 	limit int // max_connections
 	looks int
+
+	ever, during int64 // sessions of the database: since it is there, since the first look; 0 before PostgreSQL 14
 }
 
 // Statements of a tenant run as "application/client", probes of the server's health,
@@ -24,7 +27,8 @@ type sighting struct {
 const watchSQL = `
 select count(*) filter (where split_part(application_name, '/', 1) = current_setting('application_name')
                           and split_part(application_name, '/', 2) <> 'health'),
-       count(*), current_setting('max_connections')::int
+       count(*), current_setting('max_connections')::int,
+       coalesce((select (to_jsonb(d) ->> 'sessions')::bigint from pg_stat_database d where d.datname = current_database()), 0)
 from pg_stat_activity
 where datid is not null and usesysid is not null and pid <> pg_backend_pid()
   and coalesce(backend_type, 'client backend') = 'client backend'`
@@ -42,15 +46,21 @@ func startWatch(ctx context.Context, db *fxdb.DB) *watch {
 	w.stop = stop
 	go func() {
 		defer close(w.done)
+		var before int64
 		tick := time.NewTicker(watchEvery)
 		defer tick.Stop()
 		for looking.Err() == nil {
 			var pool, all int
+			var ever int64
 			// Not looking: a look that has begun comes to its end.
-			if w.err = db.QueryRow(ctx, watchSQL).Scan(&pool, &all, &w.seen.limit); w.err != nil {
+			if w.err = db.QueryRow(ctx, watchSQL).Scan(&pool, &all, &w.seen.limit, &ever); w.err != nil {
 				return
 			}
 			w.seen.pool, w.seen.all = max(w.seen.pool, pool), max(w.seen.all, all)
+			if w.seen.looks == 0 {
+				before = ever
+			}
+			w.seen.ever, w.seen.during = ever, ever-before
 			w.seen.looks++
 			select {
 			case <-looking.Done():

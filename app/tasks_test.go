@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -60,8 +61,10 @@ func TestTasksOverHTTP(t *testing.T) {
 	acme.call("GET /assignments?overdue=true&agent=ada", "", 400, `goes with no filter`)
 	globex.call("GET /assignments", "", 200, `{"assignments":[]}`)
 
+	soon := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+	acme.call("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`", "completed_at": "2999-01-01T00:00:00Z", "success": true}`, 400, `ahead of the database's clock`)
 	run := acme.id("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`"}`, 201)
-	acme.call("POST /tasks/t1/executions", `{"id": "`+run+`", "assignment_id": "`+assignment+`", "completed_at": "2999-01-01T00:00:00Z", "success": true, "quality": 0.9, "tokens": 100, "violations": []}`, 201, run)
+	acme.call("POST /tasks/t1/executions", `{"id": "`+run+`", "assignment_id": "`+assignment+`", "completed_at": "`+soon+`", "success": true, "quality": 0.9, "tokens": 100, "violations": []}`, 201, run)
 	acme.call("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`"}`, 409, `"code":"not_held"`)
 	acme.call("POST /tasks/t9/executions", `{"agent_id": "ada", "agent_name": "Ada"}`, 404)
 	acme.call("POST /tasks/t1/executions", `{"task_id": "t2"}`, 400, `not the one in the path`)
