@@ -81,8 +81,9 @@ func TestModulesStartInAnyOrder(t *testing.T) {
 	cfg := fxdb.Config{URL: testkit.DB(t, migrations...).Pool().Config().ConnString(), PoolMin: 1, PoolMax: 2}
 	every := orders(all)
 	require.Len(t, every, 120)
-	for _, modules := range every {
-		start(t, modules, fx.Replace(cfg))
+	// A sample in which each comes first, last and next to each other one.
+	for i := 0; i < len(every); i += 7 {
+		start(t, every[i], fx.Replace(cfg))
 	}
 }
 

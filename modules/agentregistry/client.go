@@ -2,7 +2,6 @@ package agentregistry
 
 import (
 	"cmp"
-	"context"
 	"time"
 
 	"go.uber.org/fx"
@@ -58,13 +57,6 @@ func New(p Params) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{db}
-	if p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
-			if !db.Monitor().Started() {
-				return nil // DB_START=degrade: there is no server to ask yet
-			}
-			return c.CheckSchema(ctx)
-		}))
-	}
+	db.AtStart(p.Lifecycle, c.CheckSchema)
 	return c, nil
 }

@@ -52,8 +52,6 @@ type Params struct {
 // Client is the knowledge of one application. It is safe for concurrent use.
 type Client struct {
 	db      *modules.DB
-	log     *zap.Logger
-	cfg     Config
 	storage atomic.Pointer[storage] // of embeddings, once it is known
 }
 
@@ -64,26 +62,13 @@ func New(p Params) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{db: db, log: p.Log, cfg: p.Config}
-	if c.log == nil {
-		c.log = zap.NewNop()
+	c := &Client{db: db}
+	check := c.CheckSchema
+	if p.Config.StartAnyway {
+		check = modules.Anyway(name, p.Log, check)
 	}
-	if p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartHook(c.start))
-	}
+	db.AtStart(p.Lifecycle, check)
 	return c, nil
-}
-
-func (c *Client) start(ctx context.Context) error {
-	if !c.db.Monitor().Started() {
-		return nil // DB_START=degrade: there is no server to ask yet
-	}
-	err := c.CheckSchema(ctx)
-	if err != nil && c.cfg.StartAnyway {
-		c.log.Warn("knowledge can't be used", zap.Error(err))
-		return nil
-	}
-	return err
 }
 
 // Available reports whether a call would reach the database now: the pool has

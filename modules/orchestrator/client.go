@@ -61,17 +61,18 @@ func New(p Params) (*Client, error) {
 	c := &Client{db: db}
 	c.usage.start()
 	if p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartStopHook(c.start, func() { c.stopped.Store(true) }))
+		p.Lifecycle.Append(fx.StartStopHook(c.begin, func() { c.stopped.Store(true) }))
 	}
+	db.AtStart(p.Lifecycle, c.ready)
 	return c, nil
 }
 
-func (c *Client) start(ctx context.Context) error {
+func (c *Client) begin() {
 	c.stopped.Store(false)
 	c.usage.start()
-	if !c.db.Monitor().Started() {
-		return nil // DB_START=degrade: there is no server to ask yet
-	}
+}
+
+func (c *Client) ready(ctx context.Context) error {
 	if err := c.CheckSchema(ctx); err != nil {
 		return err
 	}

@@ -54,14 +54,7 @@ func New(p Params) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{db}
-	if p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
-			if !db.Monitor().Started() {
-				return nil // DB_START=degrade: there is no server to ask yet
-			}
-			return c.CheckSchema(ctx)
-		}))
-	}
+	db.AtStart(p.Lifecycle, c.CheckSchema)
 	return c, nil
 }
 

@@ -49,11 +49,7 @@ type Params struct {
 }
 
 // Client is the web navigator of one application. It is safe for concurrent use.
-type Client struct {
-	db  *modules.DB
-	log *zap.Logger
-	cfg Config
-}
+type Client struct{ db *modules.DB }
 
 // New returns a client. It sends nothing; in an fx application OnStart checks
 // the schema with CheckSchema.
@@ -62,26 +58,13 @@ func New(p Params) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{db: db, log: p.Log, cfg: p.Config}
-	if c.log == nil {
-		c.log = zap.NewNop()
+	c := &Client{db: db}
+	check := c.CheckSchema
+	if p.Config.StartAnyway {
+		check = modules.Anyway(name, p.Log, check)
 	}
-	if p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartHook(c.start))
-	}
+	db.AtStart(p.Lifecycle, check)
 	return c, nil
-}
-
-func (c *Client) start(ctx context.Context) error {
-	if !c.db.Monitor().Started() {
-		return nil // DB_START=degrade: there is no server to ask yet
-	}
-	err := c.CheckSchema(ctx)
-	if err != nil && c.cfg.StartAnyway {
-		c.log.Warn("web navigator can't be used", zap.Error(err))
-		return nil
-	}
-	return err
 }
 
 // Available reports whether a call would reach the database now: the pool has
