@@ -19,12 +19,12 @@ import (
 // (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come
 // through as they are.
 var (
-	ErrUnavailable = errors.New("the database can't do this now")          // SQLSTATE class 08, 53300, 57P01 to 57P03, 25006 (a standby), 40001 and 40P01 (others were in the way, retries included), a refused login, a connection that can't be opened or broke
-	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, the context's deadline
+	ErrUnavailable = errors.New("the database can't do this now")          // SQLSTATE classes 08 and 53, 57P01 to 57P05, 25006 (a standby), 40001 and 40P01 (others were in the way, retries included), a refused login, a connection that can't be opened or broke
+	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, 25P03, 25P04, the context's deadline
 	ErrNotFound    = errors.New("not found")                               // no row where one is required
 	ErrConflict    = errors.New("already exists")                          // 23505
 	ErrReference   = errors.New("refers to something that does not exist") // 23503
-	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22P02, class 54 (too large for the server), or a check before sending
+	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22007, 22008, 22021, 22P02, 22P05, class 54 (too large for the server), or a check before sending
 	ErrForbidden   = errors.New("not allowed")                             // 42501, a row-level security refusal included
 	ErrSchema      = errors.New("the schema is not what the client needs") // 42P01, 42703, 3F000, or migrations that are missing
 	errServer      = errors.New("the database refused the statement")      // any other SQLSTATE
@@ -106,15 +106,15 @@ var hints = map[string]string{
 
 func class(code string) error {
 	switch code {
-	case "53300", "57P01", "57P02", "57P03", "25006", "40001", "40P01":
+	case "57P01", "57P02", "57P03", "57P04", "57P05", "25006", "40001", "40P01":
 		return ErrUnavailable
-	case "57014", "55P03":
+	case "57014", "55P03", "25P03", "25P04":
 		return ErrTimeout
 	case "23505":
 		return ErrConflict
 	case "23503":
 		return ErrReference
-	case "23514", "23502", "22001", "22003", "22P02":
+	case "23514", "23502", "22001", "22003", "22007", "22008", "22021", "22P02", "22P05":
 		return ErrInvalid
 	case "42501":
 		return ErrForbidden
@@ -122,7 +122,7 @@ func class(code string) error {
 		return ErrSchema
 	}
 	switch {
-	case strings.HasPrefix(code, "08"):
+	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"):
 		return ErrUnavailable
 	case strings.HasPrefix(code, "54"):
 		return ErrInvalid

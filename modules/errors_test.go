@@ -32,6 +32,9 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 		"54000": modules.ErrInvalid, "54001": modules.ErrInvalid, "25006": modules.ErrUnavailable,
 		"40001": modules.ErrUnavailable, "40P01": modules.ErrUnavailable,
 		"42501": modules.ErrForbidden,
+		"22007": modules.ErrInvalid, "22008": modules.ErrInvalid, "22021": modules.ErrInvalid, "22P05": modules.ErrInvalid,
+		"53100": modules.ErrUnavailable, "53200": modules.ErrUnavailable, "57P04": modules.ErrUnavailable, "57P05": modules.ErrUnavailable,
+		"25P03": modules.ErrTimeout, "25P04": modules.ErrTimeout,
 		"42P01": modules.ErrSchema, "42703": modules.ErrSchema, "3F000": modules.ErrSchema,
 	} {
 		t.Run(code, func(t *testing.T) {
