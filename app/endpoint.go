@@ -77,7 +77,8 @@ type (
 		Body T
 	}
 	listed struct {
-		Limit int `query:"limit"`
+		Limit int    `query:"limit"`
+		After string `query:"after"`
 	}
 	// made is the id of what was stored.
 	made struct {

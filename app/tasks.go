@@ -36,8 +36,9 @@ type newTasks struct {
 }
 
 type taskFilter struct {
-	Overdue bool `query:"overdue"`
-	Limit   int  `query:"limit"`
+	Overdue bool   `query:"overdue"`
+	Limit   int    `query:"limit"`
+	After   string `query:"after"`
 }
 
 type taskList struct {
@@ -111,6 +112,7 @@ type assignmentFilter struct {
 	Status  orchestrator.AssignmentStatus `query:"status"`
 	Overdue bool                          `query:"overdue"`
 	Limit   int                           `query:"limit"`
+	After   string                        `query:"after"`
 }
 
 type assignmentList struct {
@@ -137,10 +139,13 @@ func taskRoutes(c *orchestrator.Client) routes {
 		// The queued tasks, or those whose deadline has passed.
 		"GET /tasks": gives(func(ctx context.Context, f taskFilter) (out taskList, err error) {
 			limit := cmp.Or(f.Limit, pageSize)
-			if f.Overdue {
+			switch {
+			case !f.Overdue:
+				out.Tasks, err = c.Queued(ctx, limit, f.After)
+			case f.After != "":
+				return out, badRequest("after goes with no overdue: it pages through the queue")
+			default:
 				out.Tasks, err = c.TimedOut(ctx)
-			} else {
-				out.Tasks, err = c.Queued(ctx, limit)
 			}
 			out.Tasks = first(out.Tasks, limit)
 			return out, err
@@ -204,8 +209,8 @@ func taskRoutes(c *orchestrator.Client) routes {
 			limit := cmp.Or(f.Limit, pageSize)
 			switch {
 			case !f.Overdue:
-				out.Assignments, err = c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{AgentID: f.Agent, Status: f.Status, Limit: limit})
-			case f.Agent != "" || f.Status != "":
+				out.Assignments, err = c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{AgentID: f.Agent, Status: f.Status, Limit: limit, After: f.After})
+			case f.Agent != "" || f.Status != "" || f.After != "":
 				return out, badRequest("overdue goes with no filter")
 			default:
 				out.Assignments, err = c.OverdueAssignments(ctx)

@@ -78,7 +78,7 @@ func verificationRoutes(c *verification.Client) routes {
 		}),
 		// The pending ones: what a verifier is to begin with.
 		"GET /verification/requests": gives(func(ctx context.Context, in listed) (requestList, error) {
-			pending, err := c.Pending(ctx, cmp.Or(in.Limit, pageSize))
+			pending, err := c.Pending(ctx, cmp.Or(in.Limit, pageSize), in.After)
 			return requestList{list(pending)}, err
 		}),
 		"PUT /verification/requests/{id}/status": does(func(ctx context.Context, in postedTo[requestStatus]) error {

@@ -15,6 +15,8 @@ func TestVerificationOverHTTP(t *testing.T) {
 	acme.call("POST /verification/requests", `{"id": "r3"}`, 400, `content must`)
 	acme.call("GET /verification/requests", "", 200, `"id":"r1"`, `"id":"r2"`, `"priority":"medium"`)
 	acme.call("GET /verification/requests?limit=1", "", 200, `{"requests":[{"id":"r1"`)
+	acme.call("GET /verification/requests?limit=1&after=r1", "", 200, `{"requests":[{"id":"r2"`)
+	acme.call("GET /verification/requests?after=none", "", 404, `request not found`)
 	acme.call("GET /verification/requests?limit=1001", "", 400, `limit must be a whole number from 1 to 1000`)
 	globex.call("GET /verification/requests", "", 200, `"content":"Ours."`)
 

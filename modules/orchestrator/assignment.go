@@ -118,10 +118,11 @@ type AssignmentFilter struct {
 	AgentID string           // empty: of any agent
 	Status  AssignmentStatus // empty: in any active status
 	Limit   int              // 1000 at most, and when 0
+	After   string           // the id of a page's last: what comes after it; empty: the first page
 }
 
 // ActiveAssignments returns the active assignments that f describes, the earliest
-// deadline first.
+// deadline first. A missing f.After is ErrAssignmentNotFound.
 func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]Assignment, error) {
 	err := checkLimit(&f.Limit)
 	if f.AgentID != "" {
@@ -138,7 +139,10 @@ func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]A
 	if f.AgentID != "" {
 		where += " and a.agent_id = @agent::text"
 	}
-	out, err := c.assignments(ctx, where, pgx.NamedArgs{"agent": f.AgentID, "status": f.Status, "limit": f.Limit})
+	if f.After != "" {
+		where += " and (a.deadline, a.id) > (select l.deadline, l.id from orchestrator.assignments l where l.id = @after::text)"
+	}
+	out, err := c.assignments(ctx, f.After, where, pgx.NamedArgs{"agent": f.AgentID, "status": f.Status, "limit": f.Limit})
 	return out, wrap("active assignments", err)
 }
 
@@ -146,12 +150,12 @@ func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]A
 // the longest overdue first, 1000 at most. They end when a Claim gives their task
 // out again.
 func (c *Client) OverdueAssignments(ctx context.Context) ([]Assignment, error) {
-	out, err := c.assignments(ctx, active+" and a.deadline < now()", pgx.NamedArgs{"limit": listLimit})
+	out, err := c.assignments(ctx, "", active+" and a.deadline < now()", pgx.NamedArgs{"limit": listLimit})
 	return out, wrap("overdue assignments", err)
 }
 
-func (c *Client) assignments(ctx context.Context, where string, args pgx.NamedArgs) ([]Assignment, error) {
-	rows, err := many[assignmentRow](ctx, c, "select "+assignmentColumns+" from orchestrator.assignments a where "+where+
-		" order by a.deadline, a.id limit @limit::int", args)
+func (c *Client) assignments(ctx context.Context, after, where string, args pgx.NamedArgs) ([]Assignment, error) {
+	rows, err := page[assignmentRow](ctx, c, "orchestrator.assignments", after, "select "+assignmentColumns+" from orchestrator.assignments a where "+where+
+		" order by a.deadline, a.id limit @limit::int", args, ErrAssignmentNotFound)
 	return list(rows, assignmentRow.assignment), err
 }

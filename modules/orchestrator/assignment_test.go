@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,4 +91,35 @@ func TestTheManagersNumbers(t *testing.T) {
 	require.Equal(t, 5*time.Minute, orchestrator.MaxAssignmentTimeout)
 	require.Equal(t, 30*time.Second, orchestrator.ProgressEvery)
 	require.Equal(t, 3, orchestrator.MaxReassignments)
+}
+
+func TestActiveAssignmentsGoOnAfterOne(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	var want []string
+	for i := range 7 {
+		id := fmt.Sprint("t", i)
+		held(t, ctx, c, id)
+		want = append(want, assign(t, ctx, c, assignment(id)).ID)
+	}
+	// Groups of two share a deadline: the id breaks the tie.
+	exec(t, ctx, db, "update orchestrator.assignments set deadline = timestamptz '2100-01-01' + right(id, 1)::int / 2 * interval '1 hour'")
+	got := []string{}
+	for f := (orchestrator.AssignmentFilter{AgentID: "ada", Limit: 3}); ; {
+		page, err := c.ActiveAssignments(ctx, f)
+		require.NoError(t, err)
+		for _, a := range page {
+			got = append(got, a.ID)
+		}
+		if len(page) < 3 {
+			break
+		}
+		f.After = page[2].ID
+	}
+	require.Equal(t, want, got)
+	_, err := c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{After: "missing"})
+	require.ErrorIs(t, err, orchestrator.ErrAssignmentNotFound)
+	_, err = c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{After: "\x00"})
+	require.ErrorIs(t, err, modules.ErrInvalid)
 }

@@ -33,6 +33,11 @@ func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs)
 	return run(c, func() ([]T, error) { return modules.Many[T](ctx, c.db, sql, args) })
 }
 
+// page is modules.Page.
+func page[T any](ctx context.Context, c *Client, table, after, sql string, args pgx.NamedArgs, missing error) ([]T, error) {
+	return run(c, func() ([]T, error) { return modules.Page[T](ctx, c.db, table, after, sql, args, missing) })
+}
+
 // changed runs a statement that returns no rows, and says how many it changed.
 func changed(ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (int64, error) {
 	return run(c, func() (int64, error) {

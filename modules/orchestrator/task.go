@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -110,14 +111,27 @@ func (c *Client) Task(ctx context.Context, id string) (Task, error) {
 	return r.task(), nil
 }
 
+// The first condition bounds the scan of the index, the second breaks the tie.
+const (
+	queuedSQL = "select " + taskColumns + ` from orchestrator.tasks t%s where t.status = 'queued'%s
+order by t.priority desc, t.seq limit @limit::int`
+	afterTask      = ", (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last"
+	afterCondition = " and t.priority <= last.priority and (t.priority < last.priority or t.seq > last.seq)"
+)
+
 // Queued returns the queued tasks, the highest priority first, among equals as
-// they were enqueued; limit is 1000 at most, and when 0.
-func (c *Client) Queued(ctx context.Context, limit int) ([]Task, error) {
+// they were enqueued; limit is 1000 at most, and when 0. With the id of a page's
+// last task it returns the next page, also when that task has been claimed since;
+// a missing one is ErrTaskNotFound.
+func (c *Client) Queued(ctx context.Context, limit int, after ...string) ([]Task, error) {
 	if err := checkLimit(&limit); err != nil {
 		return nil, wrap("queued", err)
 	}
-	rows, err := many[taskRow](ctx, c, "select "+taskColumns+` from orchestrator.tasks t where t.status = 'queued'
-order by t.priority desc, t.seq limit @limit::int`, pgx.NamedArgs{"limit": limit})
+	last, sql := modules.Last(after), fmt.Sprintf(queuedSQL, "", "")
+	if last != "" {
+		sql = fmt.Sprintf(queuedSQL, afterTask, afterCondition)
+	}
+	rows, err := page[taskRow](ctx, c, "orchestrator.tasks", last, sql, pgx.NamedArgs{"limit": limit}, ErrTaskNotFound)
 	if err != nil {
 		return nil, wrap("queued", err)
 	}

@@ -92,3 +92,47 @@ func TestTimedOutAreThoseQueuedOrClaimedForTooLong(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 4, s.Depth, "looking changes nothing")
 }
+
+// A page goes on after a task, wherever that has gone meanwhile.
+func TestQueuedGoesOnAfterATask(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	var want []string
+	for _, priority := range []int{9, 5, 1} {
+		for i := range 5 {
+			id := fmt.Sprint(priority, "-", i)
+			require.NoError(t, c.Enqueue(ctx, task(id, func(t *orchestrator.Task) { t.Priority = priority })))
+			want = append(want, id)
+		}
+	}
+	got := []string{}
+	for after := []string{}; ; {
+		page, err := c.Queued(ctx, 4, after...)
+		require.NoError(t, err)
+		require.NotNil(t, page)
+		got = append(got, ids(page)...)
+		if len(page) < 4 {
+			break
+		}
+		after = []string{page[3].ID}
+	}
+	require.Equal(t, want, got)
+	last, err := c.Queued(ctx, 4, want[len(want)-1])
+	require.NoError(t, err)
+	require.Empty(t, last)
+	claim(t, ctx, c, 6) // want[5] among them
+	page, err := c.Queued(ctx, 2, want[5])
+	require.NoError(t, err)
+	require.Equal(t, want[6:8], ids(page))
+
+	_, err = c.Queued(ctx, 2, "missing")
+	require.ErrorIs(t, err, orchestrator.ErrTaskNotFound)
+	_, err = c.Queued(as(t, "globex"), 2, want[0])
+	require.ErrorIs(t, err, orchestrator.ErrTaskNotFound)
+	_, err = c.Queued(ctx, 2, "\x00")
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	first, err := c.Queued(ctx, 1, "")
+	require.NoError(t, err)
+	require.Equal(t, want[6:7], ids(first), "from the beginning")
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -86,19 +87,31 @@ func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 	return wrap("save request", err)
 }
 
-const pendingSQL = `
+// ranked is what pending requests are ordered by.
+func ranked(r string) string {
+	return "case " + r + ".priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end, " + r + ".created_at, " + r + ".id"
+}
+
+var pendingSQL = `
 select r.id, r.content, r.source, r.context, r.priority, r.timeout_ms * interval '1 millisecond' as timeout,
        r.verification_types as types, r.metadata
-from verification.requests r where r.status = 'pending'
-order by case r.priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end, r.created_at, r.id
-limit @limit::int`
+from verification.requests r where r.status = 'pending'%s
+order by ` + ranked("r") + ` limit @limit::int`
+
+var afterRequest = fmt.Sprintf(" and (%s) > (select %s from verification.requests l where l.id = @after::text)", ranked("r"), ranked("l"))
 
 // Pending returns the requests that nobody has begun with, the most urgent first,
-// among equals the oldest; limit is from 1 to 1000.
-func (c *Client) Pending(ctx context.Context, limit int) ([]Request, error) {
+// among equals the oldest; limit is from 1 to 1000. With the id of a page's last
+// request it returns the next page, also when that one has been begun since; a
+// missing one is ErrRequestNotFound.
+func (c *Client) Pending(ctx context.Context, limit int, after ...string) ([]Request, error) {
 	if err := modules.Check("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
 		return nil, wrap("pending", err)
 	}
-	out, err := modules.Many[Request](ctx, c.db, pendingSQL, pgx.NamedArgs{"limit": limit})
+	last, more := modules.Last(after), ""
+	if last != "" {
+		more = afterRequest
+	}
+	out, err := modules.Page[Request](ctx, c.db, "verification.requests", last, fmt.Sprintf(pendingSQL, more), pgx.NamedArgs{"limit": limit}, ErrRequestNotFound)
 	return out, wrap("pending", err)
 }

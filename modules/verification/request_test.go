@@ -185,3 +185,41 @@ func TestCacheKeyIsOfTheQuestion(t *testing.T) {
 		keys[next.CacheKey()] = true
 	}
 }
+
+func TestPendingGoesOnAfterARequest(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	var want []string
+	for _, p := range []verification.Priority{verification.Critical, verification.Medium, verification.Low} {
+		for i := range 3 {
+			id := fmt.Sprint(p, i)
+			require.NoError(t, c.SaveRequest(ctx, request(id, func(r *verification.Request) { r.Priority = p })))
+			want = append(want, id)
+		}
+	}
+	exec(t, ctx, db, "update verification.requests set created_at = timestamptz '2026-01-01' + right(id, 1)::int / 2 * interval '1 hour'")
+	got := []string{}
+	for after := []string{}; ; {
+		page, err := c.Pending(ctx, 2, after...)
+		require.NoError(t, err)
+		for _, r := range page {
+			got = append(got, r.ID)
+		}
+		if len(page) < 2 {
+			break
+		}
+		after = []string{page[1].ID}
+	}
+	require.Equal(t, want, got)
+	require.NoError(t, c.SetRequestStatus(ctx, want[3], verification.Processing, verification.StatusDetails{}))
+	page, err := c.Pending(ctx, 1, want[3])
+	require.NoError(t, err)
+	require.Equal(t, want[4], page[0].ID)
+	_, err = c.Pending(ctx, 1, "missing")
+	require.ErrorIs(t, err, verification.ErrRequestNotFound)
+	_, err = c.Pending(as(t, "globex"), 1, want[0])
+	require.ErrorIs(t, err, verification.ErrRequestNotFound)
+	_, err = c.Pending(ctx, 1, "\x00")
+	require.ErrorIs(t, err, modules.ErrInvalid)
+}

@@ -175,10 +175,6 @@ order by r.domain`
 // LimitedDomains returns the sites that are throttled or blocked now, by name. It
 // needs no tenant.
 func (c *Client) LimitedDomains(ctx context.Context) ([]LimitedDomain, error) {
-	rows, err := c.db.Query(shared(ctx), limitedDomainsSQL)
-	if err != nil {
-		return nil, wrap("limited domains", err)
-	}
-	domains, err := pgx.CollectRows(rows, pgx.RowToStructByName[LimitedDomain])
+	domains, err := modules.Many[LimitedDomain](shared(ctx), c.db, limitedDomainsSQL, nil)
 	return domains, wrap("limited domains", err)
 }
