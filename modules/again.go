@@ -21,10 +21,18 @@ type sender interface {
 
 // send sends what a call has to send, in one round trip. Where that was in others'
 // way (40001, 40P01), or was a read whose connection broke, it is sent again, in
-// InTx, which knows how often and how long to try.
+// InTx, which knows how often and how long to try. In a transaction that ctx joins
+// it is sent once.
 func (db *DB) send(ctx context.Context, read bool, send func(context.Context, sender) error) error {
 	ctx = db.scope(ctx)
-	err := send(ctx, db.DB)
+	tx, err := joined(ctx)
+	if err != nil {
+		return err
+	}
+	if tx != nil {
+		return send(ctx, tx)
+	}
+	err = send(ctx, db.DB)
 	if err == nil || ctx.Err() != nil || !aborted(err) && (!read || !lost(err)) {
 		return err
 	}

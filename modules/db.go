@@ -61,6 +61,12 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.Com
 // loss of its connection until its first row.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	ctx = db.scope(ctx)
+	if tx, err := joined(ctx); err != nil || tx != nil {
+		if err != nil {
+			return nil, err
+		}
+		return tx.Query(ctx, sql, args...)
+	}
 	if reads(sql) {
 		ctx = fxdb.Idempotent(ctx)
 	}
@@ -81,12 +87,29 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 // SendBatch is fxdb.DB.SendBatch for the tenant or the default one. Batch sends
 // again what may be.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	return db.DB.SendBatch(db.scope(ctx), b)
+	ctx = db.scope(ctx)
+	tx, err := joined(ctx)
+	switch {
+	case err != nil:
+		return pgx.FailedBatchResults(b, err)
+	case tx != nil:
+		return tx.SendBatch(ctx, b)
+	}
+	return db.DB.SendBatch(ctx, b)
 }
 
-// InTx is fxdb.DB.InTx for the tenant or the default one.
+// InTx is fxdb.DB.InTx for the tenant or the default one. In a transaction that ctx
+// joins it is a savepoint.
 func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
-	return db.DB.InTx(db.scope(ctx), opts, fn)
+	ctx = db.scope(ctx)
+	tx, err := joined(ctx)
+	switch {
+	case err != nil:
+		return err
+	case tx != nil:
+		return pgx.BeginFunc(ctx, tx, fn)
+	}
+	return db.DB.InTx(ctx, opts, fn)
 }
 
 // Available reports whether a call would reach the database now: the pool has
