@@ -92,7 +92,7 @@ func sqlRoot(fsys fs.FS) (fs.FS, error) {
 // whose text has changed is an ErrChanged, and nothing of it is applied.
 func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source) error {
 	return run(ctx, cc, sources, func(ctx context.Context, conn *pgx.Conn, s Source, p *goose.Provider) error {
-		if err := s.checkSums(ctx, conn, p); err != nil {
+		if err := s.checkSums(ctx, conn, log, p); err != nil {
 			return err
 		}
 		results, err := p.Up(ctx)
@@ -103,7 +103,7 @@ func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Sour
 		if err == nil && len(results) == 0 {
 			return nil
 		}
-		return errors.Join(err, s.checkSums(ctx, conn, p)) // of a failed one too: some may be applied
+		return errors.Join(err, s.checkSums(ctx, conn, log, p)) // of a failed one too: some may be applied
 	})
 }
 

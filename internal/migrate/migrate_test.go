@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/migrate"
@@ -111,6 +112,23 @@ func TestWhatIsNotAppliedAnyMoreIsForgotten(t *testing.T) {
 	exec(t, cc, "drop table b; delete from onepool.shop_versions where version_id = 2")
 	require.NoError(t, up(t, cc, files(first, second+"-- words\n")))
 	require.ErrorIs(t, up(t, cc, files(first, second)), migrate.ErrChanged)
+}
+
+// A role that may do no more than was needed before there were sums still starts.
+func TestWithoutTheRightToKeepSumsItStarts(t *testing.T) {
+	t.Parallel()
+	cc := database(t)
+	require.NoError(t, up(t, cc, files(first)))
+	exec(t, cc, "drop table onepool.shop_sums; revoke create on schema onepool from current_user")
+	core, logs := observer.New(zap.WarnLevel)
+	require.NoError(t, migrate.Up(t.Context(), cc, zap.New(core), source(files(first))))
+	require.Equal(t, 1, logs.Len())
+	require.Contains(t, logs.All()[0].Message, "not checked")
+	exec(t, cc, "grant create on schema onepool to current_user")
+	require.NoError(t, up(t, cc, files(first)))
+	require.ErrorIs(t, up(t, cc, files(first+"-- words\n")), migrate.ErrChanged)
+	exec(t, cc, "revoke all on onepool.shop_sums from current_user")
+	require.NoError(t, up(t, cc, files(first)))
 }
 
 // An older program, which lacks the newest file, starts as before.

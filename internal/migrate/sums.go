@@ -10,7 +10,9 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
+	"go.uber.org/zap"
 )
 
 // ErrChanged is returned when the text of a migration is another than when it was
@@ -34,7 +36,19 @@ func (s Source) sum(file string) (string, error) {
 // checkSums compares the files of the applied migrations with what was recorded,
 // and records what was not: those just applied, and those of a database from before
 // there were sums. Files that are gone are the business of an older program.
-func (s Source) checkSums(ctx context.Context, conn *pgx.Conn, p *goose.Provider) error {
+//
+// A role that may not keep sums goes on without: before there were any it could.
+func (s Source) checkSums(ctx context.Context, conn *pgx.Conn, log *zap.Logger, p *goose.Provider) error {
+	err := s.compare(ctx, conn, p)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
+		log.Warn("applied migrations are not checked for changes: grant this role what it lacks", zap.String("source", s.Name), zap.Error(err))
+		return nil
+	}
+	return err
+}
+
+func (s Source) compare(ctx context.Context, conn *pgx.Conn, p *goose.Provider) error {
 	known, err := s.sums(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.sumsTable(), err)
