@@ -76,6 +76,10 @@ func TestAPageHasAnEnd(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, rest, 1)
 		require.Empty(t, end)
+		full, end, err := c.List(ctx, agentregistry.ListOptions{Limit: 1, After: next})
+		require.NoError(t, err)
+		require.Equal(t, rest, full)
+		require.Empty(t, end, "a page that is just full is the last")
 	}
 	_, _, err = c.List(ctx, agentregistry.ListOptions{Limit: 1001})
 	require.ErrorIs(t, err, modules.ErrInvalid)

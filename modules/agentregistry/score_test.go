@@ -27,6 +27,10 @@ func TestFindScoredPutsTheBestFitFirst(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.InDelta(t, 0.4+0.2+0.25*0.9+0.15*0.9, got[0].Score, 1e-9, "what is not wanted counts as met")
+	require.Equal(t, "success rate 0.90, utilization 10%", got[0].Reason, "nor is it a reason")
+	got, err = c.FindScored(ctx, agentregistry.Query{Specializations: []string{"Security audit", "Juggling"}, MaxUtilization: ptr(100.0), MinSuccessRate: ptr(0.0)})
+	require.NoError(t, err)
+	require.Contains(t, got[0].Reason, "1 of 2 specializations, success rate")
 	_, err = c.FindScored(ctx, agentregistry.Query{Limit: -1})
 	require.ErrorIs(t, err, modules.ErrInvalid)
 }

@@ -330,3 +330,16 @@ func TestEmbeddingsHaveALengthThatCanBeCompared(t *testing.T) {
 		}
 	})
 }
+
+func TestPutEntrySeesWhereItsTextsBegin(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	seen := map[string]bool{}
+	for _, e := range [][2]string{{"ab", "c"}, {"a", "bc"}, {"a\x011", "bc"}, {"abc", ""}} {
+		id, err := c.PutEntry(ctx, entry("e", func(to *knowledge.Entry) { to.Name, to.Body = e[0], e[1] }))
+		require.NoError(t, err)
+		require.False(t, seen[id], "%q was taken for the one before", e)
+		seen[id] = true
+	}
+}
