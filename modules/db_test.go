@@ -43,6 +43,17 @@ func asked(t testing.TB, ctx context.Context, db *modules.DB) map[string]string 
 	after, err := modules.After[who](ctx, db, "select 1", whoSQL, nil)
 	require.Len(t, after, 1)
 	add("After", after[0].Who, err)
+	rows, err := db.Query(ctx, whoSQL)
+	require.NoError(t, err)
+	queried, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	add("Query", queried, err)
+	rows, err = db.Query(ctx, "with w as ("+whoSQL+") select who from w")
+	require.NoError(t, err)
+	queried, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	add("Query of an expression", queried, err)
+	b := &pgx.Batch{}
+	b.Queue(whoSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&queried) })
+	add("SendBatch", queried, db.SendBatch(ctx, b).Close())
 	var text string
 	err = db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { return tx.QueryRow(ctx, whoSQL).Scan(&text) })
 	add("InTx", text, err)

@@ -118,6 +118,36 @@ func TestEveryKindOfCallJoins(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestEveryWayToTheDatabaseJoins(t *testing.T) {
+	t.Parallel()
+	raw := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 }))
+	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
+	require.NoError(t, err)
+	ctx := clienttest.As(t, "acme")
+	require.NoError(t, raw.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		for way, who := range asked(t, modules.Join(ctx, tx), db) {
+			require.Equal(t, "acme", who, way)
+		}
+		nobody := modules.Join(t.Context(), tx)
+		_, err := db.Query(nobody, whoSQL)
+		require.ErrorIs(t, err, fxdb.ErrTenantRequired)
+		b := &pgx.Batch{}
+		b.Queue(whoSQL)
+		require.ErrorIs(t, db.SendBatch(nobody, b).Close(), fxdb.ErrTenantRequired)
+		require.ErrorIs(t, db.InTx(nobody, pgx.TxOptions{}, func(pgx.Tx) error { return nil }), fxdb.ErrTenantRequired)
+		return nil
+	}))
+	// A default tenant is one to join with, too.
+	single, err := modules.NewDB("test", raw.Named("test"), "acme", 0)
+	require.NoError(t, err)
+	require.NoError(t, raw.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		for way, who := range asked(t, modules.Join(t.Context(), tx), single) {
+			require.Equal(t, "acme", who, way)
+		}
+		return nil
+	}))
+}
+
 func TestATransactionThatWasJoinedIsTriedAgainAsAWhole(t *testing.T) {
 	t.Parallel()
 	raw := testkit.DB(t)

@@ -245,3 +245,16 @@ func TestManyResultsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestConsensusIsTheShareOfTheMethodsThatAgree(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	save(t, ctx, c, "r")
+	agree := verification.MethodResult{Method: verification.FactChecking, Verdict: verification.VerifiedTrue}
+	differ := verification.MethodResult{Method: verification.CrossReference, Verdict: verification.Mixed}
+	saveResult(t, ctx, c, result("r", func(r *verification.Result) {
+		r.Verdict, r.Methods = verification.VerifiedTrue, []verification.MethodResult{agree, agree, agree, differ}
+	}))
+	require.InDelta(t, 0.75, *stored(t, ctx, c, "r").Consensus, 1e-12)
+}
