@@ -104,7 +104,7 @@ func TestEveryScenarioRuns(t *testing.T) {
 			s.pool, s.flood, s.length = 4, 20, time.Millisecond
 			s.sql = strings.Replace(s.sql, "0.5", "0.05", 1)
 			c := comparison{scenario: s}
-			const window = 200 * time.Millisecond
+			const window = 400 * time.Millisecond
 			require.NoError(t, c.runRound(t.Context(), server, 0, window))
 			for _, outs := range [][]outcome{c.plain, c.shared} {
 				require.Len(t, outs, 1)
