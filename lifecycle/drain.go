@@ -55,8 +55,8 @@ type drainOnce struct {
 // three quarters of what is left until ctx's deadline, so that the stop hooks
 // that follow keep a share of theirs.
 //
-// From its first moment on readiness is off and every acquire, a waiting one
-// included, fails with ErrDraining. Work in flight may finish until the
+// From its first moment on readiness is off, which OnChange tells, and every acquire,
+// a waiting one included, fails with ErrDraining. Work in flight may finish until the
 // deadline. Then what still runs is cancelled on the server, and every socket
 // that the pool opened is closed: the server rolls back what was not committed.
 // Drain returns a *DrainError naming every holder it cut off. Such a holder may go
@@ -95,6 +95,7 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	case stateStarting:
 		log = zap.NewNop() // a start that failed has said so
 	}
+	told := m.tellDrain()
 	m.close()
 	defer m.keepClock()()
 	if m.cfg.Admission != nil {
@@ -110,9 +111,13 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 		r.Cut = m.cut()
 		r.InUse = max(r.InUse, len(r.Cut)) // some may have been on their way out
 	}
-	select {
-	case <-closed:
-	case <-time.After(closeGrace):
+	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	for _, done := range []<-chan struct{}{closed, told} {
+		select {
+		case <-done:
+		case <-grace.Done():
+		}
 	}
 	m.sockets.cutAll()
 	m.state.Store(stateStopped)

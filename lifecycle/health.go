@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // A server that stops answering is noticed within a second: by the first look
@@ -50,12 +48,7 @@ type health struct {
 	latency   time.Duration
 	checkedAt time.Time
 
-	watchers struct {
-		sync.Mutex
-		status   Status
-		notReady bool
-		fns      []func(Health)
-	}
+	watchers watchers
 }
 
 // Health judges the pool: its utilisation over the last second, its waits over the
@@ -66,29 +59,38 @@ type health struct {
 // server. A server that is a read-only standby is not ready, unless the connection
 // string asks for one (target_session_attrs read-only, standby or prefer-standby).
 func (m *Monitor) Health(ctx context.Context) Health {
-	err := m.mayAcquire(context.Background())
-	if err == nil {
-		err = m.probe(ctx)
+	if m.mayAcquire(context.Background()) != nil {
+		return m.judge(nil)
 	}
-	return m.judge(err)
+	return m.judge(m.probe(ctx))
 }
 
 // judge is the health where err is why the server can't be used, if it can't.
 func (m *Monitor) judge(err error) Health {
-	st := m.pool.Stat()
-	h := Health{
-		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
-		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Ready: err == nil, CheckedAt: m.LastCheck(),
-		Status: m.pressure.status(m.acquires.Load(), int(st.MaxConns())),
+	if draining := m.mayAcquire(context.Background()); draining != nil {
+		err = draining // it may have begun since
 	}
-	m.health.mu.Lock()
-	h.Latency = m.health.latency
-	m.health.mu.Unlock()
+	h := m.figures()
+	h.Ready = err == nil
+	h.Status = m.pressure.status(m.acquires.Load(), h.Max)
 	if err != nil {
 		h.Status, h.Error = Unhealthy, err.Error()
 	}
 	m.tell(h)
 	return h
+}
+
+// figures is the part of a look that is no verdict.
+func (m *Monitor) figures() Health {
+	st := m.pool.Stat()
+	m.health.mu.Lock()
+	latency := m.health.latency
+	m.health.mu.Unlock()
+	return Health{
+		Latency: latency, CheckedAt: m.LastCheck(),
+		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
+		Active: int(st.AcquiredConns()), Waiting: m.Waiting(),
+	}
 }
 
 // lookout looks at the pool every second until ctx ends, and when the answers to a
@@ -184,33 +186,6 @@ func (m *Monitor) probe(ctx context.Context) error {
 	defer m.health.mu.Unlock()
 	m.health.latency, m.health.checkedAt, m.health.err = time.Since(began), time.Now(), err
 	return err
-}
-
-// OnChange calls fn whenever a look at the pool finds another status or readiness
-// than the look before: Health's, and the monitor's own, every second and when the
-// answers to a busy pool stop. fn runs in the goroutine of that look and must not
-// block.
-func (m *Monitor) OnChange(fn func(Health)) {
-	m.health.watchers.Lock()
-	defer m.health.watchers.Unlock()
-	m.health.watchers.fns = append(m.health.watchers.fns, fn)
-}
-
-func (m *Monitor) tell(h Health) {
-	w := &m.health.watchers
-	w.Lock()
-	changed, from := w.status != h.Status || w.notReady == h.Ready, w.status
-	w.status, w.notReady = h.Status, !h.Ready
-	fns := w.fns
-	w.Unlock()
-	if !changed {
-		return
-	}
-	m.log.Info("pool status changed", zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Bool("ready", h.Ready),
-		zap.Int("active", h.Active), zap.Int("max", h.Max), zap.String("error", h.Error))
-	for _, fn := range fns {
-		fn(h)
-	}
 }
 
 // Live answers 200 as long as the process can answer. It never looks at the

@@ -1,0 +1,98 @@
+package lifecycle
+
+import (
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// watchers are told of changes one after the other, in the order of the changes, by a
+// goroutine that lives as long as there is one to tell of: whoever looks at the pool,
+// or drains it, does not wait for them.
+type watchers struct {
+	mu       sync.Mutex
+	status   Status // of the last change
+	notReady bool
+	fns      []func(Health)
+	untold   []change
+	told     chan struct{} // closed when nothing is untold; nil: nothing is
+}
+
+// change is one, and who knew how to be told of it by then.
+type change struct {
+	health Health
+	fns    []func(Health)
+}
+
+// untoldMost is how many changes wait for a watcher that blocks. The oldest go.
+const untoldMost = 100
+
+// OnChange calls fn whenever a look at the pool finds another status or readiness
+// than the look before: Health's, and the monitor's own, every second and when the
+// answers to a busy pool stop. It calls fn when a drain begins too, whatever the status
+// was, with a Health whose Error is that of ErrDraining; nothing is told after that.
+//
+// Changes are told in their order, one at a time, in a goroutine of their own. fn may
+// use the monitor. It should not block: later changes wait for it, though a drain
+// does not.
+func (m *Monitor) OnChange(fn func(Health)) {
+	w := &m.health.watchers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fns = append(w.fns, fn)
+}
+
+// tell tells of h where it is a change. From a drain on there is none but the drain's.
+func (m *Monitor) tell(h Health) {
+	w := &m.health.watchers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from := w.status
+	if m.Draining() || from == h.Status && w.notReady == !h.Ready {
+		return
+	}
+	m.log.Info("pool status changed", zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Bool("ready", h.Ready),
+		zap.Int("active", h.Active), zap.Int("max", h.Max), zap.String("error", h.Error))
+	w.enqueue(h)
+}
+
+// tellDrain tells of a drain that has begun. told is closed when everybody knows.
+func (m *Monitor) tellDrain() (told <-chan struct{}) {
+	h := m.figures()
+	h.Status, h.Ready, h.Error = Unhealthy, false, ErrDraining.Error()
+	w := &m.health.watchers
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.enqueue(h)
+}
+
+func (w *watchers) enqueue(h Health) (told <-chan struct{}) {
+	w.status, w.notReady = h.Status, !h.Ready
+	if len(w.untold) >= untoldMost {
+		w.untold = w.untold[1:]
+	}
+	w.untold = append(w.untold, change{h, w.fns})
+	if w.told == nil {
+		w.told = make(chan struct{})
+		go w.tellAll()
+	}
+	return w.told
+}
+
+func (w *watchers) tellAll() {
+	for {
+		w.mu.Lock()
+		if len(w.untold) == 0 {
+			close(w.told)
+			w.told = nil
+			w.mu.Unlock()
+			return
+		}
+		next := w.untold[0]
+		w.untold = w.untold[1:]
+		w.mu.Unlock()
+		for _, fn := range next.fns {
+			fn(next.health)
+		}
+	}
+}
