@@ -141,18 +141,22 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		all += int(dedicatedConns(d, pc.MaxConns))
 	}
 	lc.Others = all - int(pc.MaxConns)
-	if c.monitor, err = newMonitor(cfg, lc); err != nil {
-		return nil, err
-	}
-	lc.BeforeReady = nil // it was done
+	own := lc
+	own.BeforeReady = nil // the shared pool does it
 	for _, d := range cfg.Dedicated {
 		name, _, _ := dedicated(d) // it was validated
 		conns := dedicatedConns(d, pc.MaxConns)
-		lc.Pool, lc.Origin, lc.Others = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
-		lc.Pool.MaxConns, lc.Pool.MinConns = conns, min(conns, pc.MinConns)
-		if c.dedicated[name], err = newMonitor(cfg, lc); err != nil {
+		own.Pool, own.Origin, own.Others = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
+		own.Pool.MaxConns, own.Pool.MinConns = conns, min(conns, pc.MinConns)
+		if c.dedicated[name], err = newMonitor(cfg, own); err != nil {
+			c.abandon()
 			return nil, err
 		}
+		lc.Beside = append(lc.Beside, c.dedicated[name])
+	}
+	if c.monitor, err = newMonitor(cfg, lc); err != nil {
+		c.abandon()
+		return nil, err
 	}
 	cc := c.monitor.Pool().Config().ConnConfig
 	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
@@ -161,6 +165,15 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		c.statements = cc.DescriptionCacheCapacity
 	}
 	return (&DB{core: c}).Named(rootClient), nil
+}
+
+// abandon closes the pools that were built, where a later one can't be.
+func (c *core) abandon() {
+	for _, m := range c.dedicated {
+		if m != nil {
+			m.Pool().Close()
+		}
+	}
 }
 
 func newMonitor(cfg Config, lc lifecycle.Config) (_ *lifecycle.Monitor, err error) {
@@ -254,5 +267,6 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 // what that takes has no permit and no holder, so limits and Holders know nothing of it.
 func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 
-// Monitor returns what watches the pool: health, holders, handlers.
+// Monitor returns what watches the pool: health, holders, handlers. Health and Ready of
+// the shared pool's speak for those of DB_DEDICATED too.
 func (db *DB) Monitor() *lifecycle.Monitor { return db.client.monitor }

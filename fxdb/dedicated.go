@@ -52,6 +52,10 @@ func validateDedicated(members []string) error {
 	return nil
 }
 
+// Monitors returns what watches the shared pool, and what watches those of DB_DEDICATED, in
+// their order, as Stats.Dedicated has them.
+func (db *DB) Monitors() []*lifecycle.Monitor { return db.core.monitors() }
+
 // monitors are those of all pools, the shared one first.
 func (c *core) monitors() []*lifecycle.Monitor {
 	all := []*lifecycle.Monitor{c.monitor}

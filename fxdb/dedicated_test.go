@@ -12,6 +12,8 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/testkit"
 )
 
 func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
@@ -72,4 +74,59 @@ func TestAMemberOfDedicatedThatIsNoClientIsWarnedOf(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	startApp(t, fxdb.Config{URL: urlOf(t), Dedicated: []string{"nobody"}}, fx.Supply(zap.New(core)))
 	require.NotZero(t, logs.FilterMessageSnippet("DB_DEDICATED").FilterField(zap.String("client", "nobody")).Len())
+}
+
+func TestADedicatedPoolHasFiguresOfItsOwn(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.Dedicated = 1, 2, []string{"left=3"} }))
+	left := db.Named("left")
+	release := holding(t, left, 3)
+	require.NoError(t, db.Ping(as(t, "acme")))
+
+	s := db.Stats()
+	require.Equal(t, []int{2, 0}, []int{s.Max, s.Active})
+	require.Equal(t, lifecycle.Healthy, s.Status)
+	require.Len(t, s.Dedicated, 1)
+	own := s.Dedicated[0]
+	require.Equal(t, "left", own.Client)
+	require.Equal(t, []int{3, 3, 3, 0}, []int{own.Max, own.Total, own.Active, own.Idle})
+	require.Equal(t, lifecycle.Unhealthy, own.Status)
+	require.EqualValues(t, 3, own.Opened)
+	require.Len(t, own.Clients, 1)
+	require.Equal(t, clientStats(t, db, "left"), own.Clients[0])
+	require.Equal(t, s.Dedicated[0].Max, left.Stats().Dedicated[0].Max, "whichever handle is asked")
+
+	release()
+	require.NoError(t, left.Pool().Ping(t.Context()))
+	s = db.Stats()
+	require.Equal(t, "raw pool", s.Dedicated[0].Clients[1].Name)
+	require.NotContains(t, names(s.Clients), "raw pool", "it is the other pool's")
+	require.Equal(t, []*lifecycle.Monitor{db.Monitor(), left.Monitor()}, left.Monitors())
+}
+
+func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1"}})
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	m, left := db.Monitor(), db.Named("left")
+	told := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { told <- h })
+	require.True(t, m.Health(t.Context()).Ready)
+
+	release := holding(t, left, 1)
+	h := <-told
+	require.Equal(t, lifecycle.Unhealthy, h.Status, "its one connection is in use")
+	require.True(t, h.Ready)
+	require.Zero(t, h.Active, "the figures are the shared pool's")
+	s.Freeze(t)
+	h = <-told
+	require.False(t, h.Ready)
+	require.NotEmpty(t, h.Error)
+	s.Thaw(t)
+	release()
+	for !h.Ready || h.Status != lifecycle.Healthy {
+		h = <-told
+	}
 }

@@ -1,8 +1,8 @@
 package fxdb
 
 import (
+	"cmp"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -11,8 +11,9 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// Stats is a look at the pool. Total is Idle plus Active plus connections that
-// are being opened.
+// Stats is a look at the shared pool. Clients and Tenants are those of the pools of
+// DB_DEDICATED too, all else is not. Total is Idle plus Active plus connections that are
+// being opened.
 type Stats struct {
 	Total   int `json:"total"`
 	Idle    int `json:"idle"`
@@ -33,6 +34,15 @@ type Stats struct {
 	Clients          []ClientStats `json:"clients,omitempty"`  // in the order they were named, and the raw pool once it was used
 	Tenants          []TenantStats `json:"tenants,omitempty"`  // by name
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
+
+	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in its order
+}
+
+// DedicatedStats is a look at the pool that a client has of its own. Its Clients are that
+// client, and the raw pool once it was used.
+type DedicatedStats struct {
+	Client string `json:"client"`
+	Stats
 }
 
 // ClientStats is one client's part. Its limits and waits are those of sharing, and
@@ -82,10 +92,9 @@ func sharingOf(u admission.Usage) Sharing {
 }
 
 // and adds what the tenant has and had in one more pool.
-func (t TenantStats) and(in admission.TenantStats) TenantStats {
-	u := sharingOf(in.Usage)
+func (t TenantStats) and(u TenantStats) TenantStats {
 	return TenantStats{
-		Name: in.Name, Held: t.Held + in.Held, Waiting: t.Waiting + in.Waiting, Acquired: t.Acquired + uint64(in.Granted),
+		Name: u.Name, Held: t.Held + u.Held, Waiting: t.Waiting + u.Waiting, Acquired: t.Acquired + u.Acquired,
 		Sharing: Sharing{
 			Refused: t.Refused + u.Refused, WouldWait: t.WouldWait + u.WouldWait,
 			Waits: t.Waits + u.Waits, WaitTotal: t.WaitTotal + u.WaitTotal, WaitMax: max(t.WaitMax, u.WaitMax),
@@ -105,10 +114,48 @@ func (db *DB) StatsHandler() http.Handler {
 	})
 }
 
-// Stats returns the pool's figures now. It sends nothing: Status is judged by
-// the connections in use and the last look at the server.
+// Stats returns the figures of the shared pool now, of all clients, and of the pools of
+// DB_DEDICATED, whichever handle is asked. It sends nothing: Status is judged by the
+// connections in use and the last look at the server.
 func (db *DB) Stats() Stats {
-	m := db.core.monitor
+	c := db.core
+	c.mu.Lock()
+	clients := slices.Clone(c.clients)
+	c.mu.Unlock()
+	s := statsOf(c.monitor, clients)
+	for _, d := range c.cfg.Dedicated {
+		name, _, _ := dedicated(d) // it was read before
+		s.add(DedicatedStats{Client: name, Stats: statsOf(c.dedicated[name], clients)})
+	}
+	order := make(map[string]int)
+	for i, c := range clients {
+		order[c.name] = i
+	}
+	order[rawPool] = len(clients)
+	slices.SortStableFunc(s.Clients, func(x, y ClientStats) int { return cmp.Compare(order[x.Name], order[y.Name]) })
+	return s
+}
+
+// add adds a pool, its client and what its tenants did.
+func (s *Stats) add(d DedicatedStats) {
+	s.Dedicated = append(s.Dedicated, d)
+	for _, c := range d.Clients {
+		if c.Name != rawPool {
+			s.Clients = append(s.Clients, c)
+		}
+	}
+	for _, t := range d.Tenants {
+		i, found := slices.BinarySearchFunc(s.Tenants, t.Name, func(x TenantStats, name string) int { return cmp.Compare(x.Name, name) })
+		if found {
+			s.Tenants[i] = s.Tenants[i].and(t)
+		} else {
+			s.Tenants = slices.Insert(s.Tenants, i, t)
+		}
+	}
+}
+
+// statsOf is one pool's part: of those clients that are its own.
+func statsOf(m *lifecycle.Monitor, clients []*client) Stats {
 	st := m.Pool().Stat()
 	s := Stats{
 		Total: int(st.TotalConns()), Idle: int(st.IdleConns()), Active: int(st.AcquiredConns()),
@@ -119,40 +166,28 @@ func (db *DB) Stats() Stats {
 		Draining: m.Draining(),
 	}
 	held, shares := make(map[string]int), make(map[string]admission.ClientStats)
-	for _, m := range db.core.monitors() {
-		for _, h := range m.Holders() {
-			held[h.Client]++
-		}
+	for _, h := range m.Holders() {
+		held[h.Client]++
 	}
-	tenants := make(map[string]TenantStats)
-	for _, own := range db.core.monitors() {
-		if own.Admission() == nil {
-			continue
-		}
-		sharing := own.Admission().Stats()
+	if a := m.Admission(); a != nil {
+		sharing := a.Stats()
 		for _, c := range sharing.Clients {
-			if own == m { // callers wait there, and the pool sees but those who may have a connection
-				s.AcquireWait += c.WaitTotal
-				if c.Name != rawPool { // whose refusals the pool has counted
-					s.CanceledAcquires += c.GaveUp
-				}
+			s.AcquireWait += c.WaitTotal // callers wait there, and the pool sees but those who may have a connection
+			if c.Name != rawPool {       // whose refusals the pool has counted
+				s.CanceledAcquires += c.GaveUp
 			}
-			if own == m || c.Name != rawPool {
-				shares[c.Name] = c
-			}
+			shares[c.Name] = c
 		}
 		for _, t := range sharing.Tenants {
 			if t.Name != "" { // what was done for none
-				tenants[t.Name] = tenants[t.Name].and(t)
+				s.Tenants = append(s.Tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(tenants)) {
-		s.Tenants = append(s.Tenants, tenants[name])
-	}
-	db.core.mu.Lock()
-	defer db.core.mu.Unlock()
-	for _, c := range db.core.clients {
+	for _, c := range clients {
+		if c.monitor != m {
+			continue
+		}
 		share := shares[c.name]
 		delete(shares, c.name)
 		s.Clients = append(s.Clients, ClientStats{
@@ -160,10 +195,8 @@ func (db *DB) Stats() Stats {
 			MaxShare: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
 		})
 	}
-	for _, raw := range shares { // the raw pool alone is nobody's name
-		if raw.Granted > 0 || raw.Waited > 0 {
-			s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Sharing: sharingOf(raw.Usage)})
-		}
+	if raw := shares[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name
+		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Sharing: sharingOf(raw.Usage)})
 	}
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -71,13 +72,34 @@ func (m *Monitor) judge(err error) Health {
 		err = draining // it may have begun since
 	}
 	h := m.figures()
-	h.Ready = err == nil
 	h.Status = m.pressure.status(m.acquires.Load(), h.Max)
+	for _, o := range m.cfg.Beside {
+		status, reason := o.known()
+		h.Status = max(h.Status, status)
+		if err == nil && reason != nil {
+			err = fmt.Errorf("%s: %w", o.cfg.Origin, reason)
+		}
+	}
+	h.Ready = err == nil
 	if err != nil {
 		h.Status, h.Error = Unhealthy, err.Error()
 	}
 	m.tell(h)
 	return h
+}
+
+// known is the verdict without a look at the server, and why it can't be used, if it can't.
+func (m *Monitor) known() (Status, error) {
+	if err := m.mayAcquire(context.Background()); err != nil {
+		return Unhealthy, err
+	}
+	if err := m.probeError(); err != nil {
+		return Unhealthy, err
+	}
+	if m.onStandby() {
+		return Unhealthy, errStandby
+	}
+	return m.pressure.status(m.acquires.Load(), int(m.cfg.Pool.MaxConns)), nil
 }
 
 // figures is the part of a look that is no verdict.

@@ -191,3 +191,30 @@ func TestAPoolThatFillsItsRolesLimitIsReady(t *testing.T) {
 		require.Positive(t, h.Latency, "nothing was asked")
 	}
 }
+
+func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	beside := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Origin = "the pool beside"; c.Pool.MaxConns = 2 })
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Beside = []*lifecycle.Monitor{beside} })
+	told := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { told <- h })
+	require.NoError(t, m.Start(t.Context()))
+	h := m.Health(t.Context())
+	require.False(t, h.Ready)
+	require.Contains(t, h.Error, "the pool beside: "+lifecycle.ErrNotStarted.Error())
+	require.Equal(t, h.Error, (<-told).Error)
+
+	require.NoError(t, beside.Start(t.Context()))
+	require.True(t, (<-told).Ready, "unasked")
+	for range 2 {
+		conn, err := beside.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+		require.NoError(t, err)
+		t.Cleanup(conn.Release)
+	}
+	h = <-told
+	require.Equal(t, lifecycle.Unhealthy, h.Status)
+	require.True(t, h.Ready)
+	require.Zero(t, h.Active)
+	require.Equal(t, lifecycle.Healthy, m.Status(), "which is its own")
+}

@@ -90,6 +90,11 @@ type Config struct {
 	// same check.
 	Others int
 
+	// Beside are further pools of the process on the same server, which this one's Health
+	// and OnChange speak for too: it is ready when all are, and as healthy as the worst.
+	// Their figures stay their own.
+	Beside []*Monitor
+
 	// Pooler says that a transaction pooler stands between the pool and its server:
 	// the server's limits on connections are the pooler's, not this pool's.
 	Pooler bool
@@ -246,6 +251,9 @@ func New(cfg Config) (_ *Monitor, err error) {
 	if err != nil {
 		m.close()
 		return nil, fmt.Errorf("lifecycle: build the pool: %w", err)
+	}
+	for _, o := range cfg.Beside {
+		o.OnChange(func(Health) { m.Health(context.Background()) })
 	}
 	return m, nil
 }
