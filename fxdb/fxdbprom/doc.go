@@ -13,6 +13,8 @@
 //	onepool_acquires_waiting                          gauge      callers that wait for a connection
 //	onepool_client_connections_held{client}           gauge      connections that this client holds
 //	onepool_client_acquires_waiting{client}           gauge      callers of this client that wait
+//	onepool_client_acquires_would_wait_total{client}  counter    acquires of this client that would have waited, where DB_SHARING is dry-run
+//	onepool_client_system_uses_total{client}          counter    uses of this client outside any tenant, by tenant.System
 //	onepool_status{status}                            gauge      1 for what it is of healthy, degraded, unhealthy; else 0
 //	onepool_acquires_total{client,result}             counter    acquires that ended
 //	onepool_connections_opened_total                  counter    connections opened
@@ -32,8 +34,10 @@
 //	onepool_tenant_connection_hold_seconds_total{tenant}  counter  time held, of holds that are over
 //
 // Every series has the label pool, "application@host:port/database", so that
-// several pools fit into one registry. Two pools of one application on one
-// database are told apart with prometheus.WrapRegistererWith.
+// several pools fit into one registry. A pool of DB_DEDICATED is
+// "application/client@host:port/database", and has all of its client's series. Two
+// pools of one application on one database are told apart with
+// prometheus.WrapRegistererWith.
 //
 // client is the name given with fxdb.Client or Named. "app" is the handle that
 // nobody named, "raw pool" uses of the *pgxpool.Pool, "start" the pool's first

@@ -40,7 +40,7 @@ func (p params) registerer() prometheus.Registerer {
 
 func run(p params) {
 	reg, c := p.registerer(), newCollector(p.DB)
-	stop := p.DB.Monitor().Observe(c.events)
+	stop := c.observe()
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(context.Context) error { return register(reg, c, p.DB) },
 		OnStop: func(context.Context) error {

@@ -19,7 +19,7 @@ import (
 // db.Close; a second call is a no-op.
 func Register(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
 	c := newCollector(db)
-	stop := db.Monitor().Observe(c.events)
+	stop := c.observe()
 	if err := register(reg, c, db); err != nil {
 		stop()
 		return nil, err

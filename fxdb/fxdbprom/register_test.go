@@ -16,6 +16,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbprom"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -347,4 +348,51 @@ func TestScrapesAndUsesDoNotRace(t *testing.T) {
 	}
 	require.NoError(t, db.Close(context.Background()))
 	require.Equal(t, 1, gatherOne(t, reg)["onepool_status{status=unhealthy}"])
+}
+
+func TestADedicatedPoolHasSeriesOfItsOwn(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) {
+		c.PoolMin, c.PoolMax, c.ApplicationName, c.Dedicated = 0, 2, "shop", []string{"left=3"}
+	}))
+	reg := prometheus.NewRegistry()
+	unregister := register(t, reg, db)
+	left := db.Named("left")
+	conn := acquire(t, left)
+	acquire(t, db).Release()
+
+	pools := gather(t, reg)
+	require.Len(t, pools, 2)
+	for name, f := range pools {
+		mine, others, most, held := "app", "left", 2, 0
+		if strings.HasPrefix(name, "shop/left@") {
+			mine, others, most, held = "left", "app", 3, 1
+		}
+		require.Equal(t, most, f["onepool_connections_max"], name)
+		require.Equal(t, held, f["onepool_connections_active"], name)
+		require.Equal(t, held, f["onepool_client_connections_held{client="+mine+"}"], name)
+		require.Equal(t, 1, f["onepool_acquires_total{client="+mine+",result=ok}"], name)
+		require.NotContains(t, f, "onepool_acquires_total{client="+others+",result=ok}", name)
+		require.NotContains(t, f, "onepool_client_connections_held{client="+others+"}", name)
+	}
+	conn.Release()
+	unregister()
+	require.Empty(t, gather(t, reg))
+}
+
+func TestWhatADryRunWouldHoldUpAndSystemWorkAreCounted(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.Sharing = 0, 2, "dry-run" }))
+	reg := prometheus.NewRegistry()
+	defer register(t, reg, db)()
+	one := db.Named("one", fxdb.MaxShare(1))
+	first, second := acquire(t, one), acquire(t, one)
+	first.Release()
+	second.Release()
+	require.NoError(t, one.Ping(t.Context()))
+	_, err := one.Exec(tenant.System(t.Context(), "a test"), "select 1")
+	require.NoError(t, err)
+	f := gatherOne(t, reg)
+	require.Equal(t, 1, f["onepool_client_acquires_would_wait_total{client=one}"])
+	require.Equal(t, 1, f["onepool_client_system_uses_total{client=one}"])
 }
