@@ -33,8 +33,10 @@
 //	db.client.connection.create_time       histogram, seconds    by client
 //	db.client.connection.wait_time         histogram, seconds    by client; 0 where nobody waited
 //	db.client.connection.use_time          histogram, seconds    by client
-//	db.client.operation.duration           histogram, seconds    otelpgx's, by kind of operation
-//	db.client.operation.errors             counter               otelpgx's, by kind of operation
+//	db.client.operation.duration           histogram, seconds    otelpgx's, by kind of operation and client
+//	db.client.operation.errors             counter               otelpgx's, by kind of operation and client
+//	onepool.client.connection.would_wait   counter               acquires that would have waited, where DB_SHARING is dry-run, by client
+//	onepool.client.system_uses             counter               uses outside any tenant, by tenant.System, by client
 //
 // With Config.Tenants, by onepool.tenant:
 //
@@ -46,7 +48,8 @@
 //	onepool.tenant.connection.use_time          counter, seconds: time held, of holds that are over
 //
 // All but otelpgx's have db.client.connection.pool.name, which is
-// "application@host:port/database", and where it says by client the attribute
+// "application@host:port/database", for a pool of DB_DEDICATED
+// "application/client@host:port/database", and where it says by client the attribute
 // onepool.client: the name given with fxdb.Client or Named. "app" is the handle
 // that nobody named, "raw pool" uses of the *pgxpool.Pool, "start" the pool's
 // first connections. Connections that the pool opens by itself, and callers of

@@ -30,7 +30,7 @@ func run(lc fx.Lifecycle, db *fxdb.DB, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	silence := db.Monitor().Observe(p.events)
+	silence := p.listen()
 	var registration metric.Registration
 	lc.Append(fx.Hook{
 		OnStart: func(context.Context) (err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -12,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/dbconv"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/lifecycle"
 )
 
 // Observe gives the pool's metrics to the MeterProvider. By client they begin
@@ -24,7 +26,7 @@ func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	silence := db.Monitor().Observe(p.events)
+	silence := p.listen()
 	registration, err := p.register()
 	if err != nil {
 		silence()
@@ -36,50 +38,84 @@ func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 	}), nil
 }
 
-// poolMetrics reads the pool's figures when they are collected.
+// poolMetrics reads the figures of all pools when they are collected.
 type poolMetrics struct {
-	db     *fxdb.DB
-	events *events
-	meter  metric.Meter
+	db    *fxdb.DB
+	meter metric.Meter
+	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
 
-	count, pending metric.Int64ObservableUpDownCounter
-	max, idleMin   metric.Int64ObservableUpDownCounter
-	timeouts       metric.Int64ObservableCounter
-	tenants        *tenants // nil: not asked for
+	count, pending    metric.Int64ObservableUpDownCounter
+	max, idleMin      metric.Int64ObservableUpDownCounter
+	timeouts          metric.Int64ObservableCounter
+	wouldWait, system metric.Int64ObservableCounter
+	tenants           *tenants // nil: not asked for
+}
 
-	poolMin int64
+// pool is one of them.
+type pool struct {
+	monitor *lifecycle.Monitor
+	events  *events
+	min     int64
 }
 
 func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	meter := cfg.withDefaults().MeterProvider.Meter(scopeName, metric.WithSchemaURL(semconv.SchemaURL))
-	pc := db.Pool().Config()
-	// It tells pools apart, and holds no password and no user.
-	name := pc.ConnConfig.RuntimeParams["application_name"] + "@" + db.Monitor().Database()
-	p := &poolMetrics{db: db, meter: meter, poolMin: int64(pc.MinConns)}
-
-	var errs [7]error
-	p.events, errs[0] = newEvents(meter, semconv.DBClientConnectionPoolName(name))
-	count, err := dbconv.NewClientConnectionCountObservable(meter)
-	p.count, errs[1] = count.Inst(), err
-	pending, err := dbconv.NewClientConnectionPendingRequestsObservable(meter)
-	p.pending, errs[2] = pending.Inst(), err
-	limit, err := dbconv.NewClientConnectionMaxObservable(meter)
-	p.max, errs[3] = limit.Inst(), err
-	idleMin, err := dbconv.NewClientConnectionIdleMinObservable(meter)
-	p.idleMin, errs[4] = idleMin.Inst(), err
-	timeouts, err := dbconv.NewClientConnectionTimeoutsObservable(meter)
-	p.timeouts, errs[5] = timeouts.Inst(), err
-	if cfg.Tenants {
-		p.tenants, errs[6] = newTenants(meter, p.events.pool)
+	p := &poolMetrics{db: db, meter: meter}
+	var errs []error
+	failed := func(err error) { errs = append(errs, err) }
+	all, dedicated := db.Monitors(), db.Stats().Dedicated
+	for i, m := range all {
+		client := ""
+		if i > 0 {
+			client = "/" + dedicated[i-1].Client
+		}
+		pc := m.Pool().Config()
+		// It tells pools apart, and holds no password and no user.
+		name := pc.ConnConfig.RuntimeParams["application_name"] + client + "@" + m.Database()
+		e, err := newEvents(meter, semconv.DBClientConnectionPoolName(name))
+		failed(err)
+		p.pools = append(p.pools, &pool{monitor: m, events: e, min: int64(pc.MinConns)})
 	}
-	if err := errors.Join(errs[:]...); err != nil {
+	count, err := dbconv.NewClientConnectionCountObservable(meter)
+	failed(err)
+	pending, err := dbconv.NewClientConnectionPendingRequestsObservable(meter)
+	failed(err)
+	limit, err := dbconv.NewClientConnectionMaxObservable(meter)
+	failed(err)
+	idleMin, err := dbconv.NewClientConnectionIdleMinObservable(meter)
+	failed(err)
+	timeouts, err := dbconv.NewClientConnectionTimeoutsObservable(meter)
+	failed(err)
+	p.count, p.pending, p.max, p.idleMin, p.timeouts = count.Inst(), pending.Inst(), limit.Inst(), idleMin.Inst(), timeouts.Inst()
+	p.wouldWait, err = meter.Int64ObservableCounter("onepool.client.connection.would_wait", metric.WithUnit("{request}"), metric.WithDescription("Acquires of the client that would have waited, where DB_SHARING is dry-run."))
+	failed(err)
+	p.system, err = meter.Int64ObservableCounter("onepool.client.system_uses", metric.WithUnit("{use}"), metric.WithDescription("Uses of the client outside any tenant, by tenant.System."))
+	failed(err)
+	if cfg.Tenants {
+		p.tenants, err = newTenants(meter, p.pools[0].events.pool)
+		failed(err)
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("fxdbotel: make the instruments: %w", err)
 	}
 	return p, nil
 }
 
+// listen takes the events of all pools, until silence is called.
+func (p *poolMetrics) listen() (silence func()) {
+	var all []func()
+	for _, own := range p.pools {
+		all = append(all, own.monitor.Observe(own.events))
+	}
+	return func() {
+		for _, stop := range all {
+			stop()
+		}
+	}
+}
+
 func (p *poolMetrics) register() (metric.Registration, error) {
-	instruments := []metric.Observable{p.count, p.pending, p.max, p.idleMin, p.timeouts}
+	instruments := []metric.Observable{p.count, p.pending, p.max, p.idleMin, p.timeouts, p.wouldWait, p.system}
 	if p.tenants != nil {
 		instruments = append(instruments, p.tenants.instruments()...)
 	}
@@ -92,12 +128,24 @@ func (p *poolMetrics) register() (metric.Registration, error) {
 
 // observe sends nothing to the server, and is safe before a start and after a stop.
 func (p *poolMetrics) observe(_ context.Context, o metric.Observer) error {
-	s := p.db.Stats()
+	shared := p.db.Stats()
+	for i, d := range shared.Dedicated {
+		p.observePool(o, p.pools[i+1], d.Stats)
+		shared.Clients = slices.DeleteFunc(shared.Clients, func(s fxdb.ClientStats) bool { return s.Name == d.Client })
+	}
+	p.observePool(o, p.pools[0], shared)
+	if p.tenants != nil {
+		p.tenants.observe(o, shared.Tenants)
+	}
+	return nil
+}
+
+func (p *poolMetrics) observePool(o metric.Observer, of *pool, s fxdb.Stats) {
 	observe := func(i metric.Int64Observable, v int64, client string, attrs ...attribute.KeyValue) {
-		o.ObserveInt64(i, v, metric.WithAttributeSet(p.events.attributes(client, attrs...)))
+		o.ObserveInt64(i, v, metric.WithAttributeSet(of.events.attributes(client, attrs...)))
 	}
 	observe(p.max, int64(s.Max), "")
-	observe(p.idleMin, p.poolMin, "")
+	observe(p.idleMin, of.min, "")
 	observe(p.count, int64(s.Idle), "", semconv.DBClientConnectionStateIdle)
 
 	used := make(map[string]int64)
@@ -106,23 +154,21 @@ func (p *poolMetrics) observe(_ context.Context, o metric.Observer) error {
 		used[client.Name] = 0
 		observe(p.pending, int64(client.Waiting), client.Name)
 		unnamed -= client.Waiting
-		p.events.of(client.Name) // a counter has to be seen at 0 for its first step to show
+		observe(p.wouldWait, client.WouldWait, client.Name)
+		observe(p.system, int64(client.System), client.Name)
+		of.events.of(client.Name) // a counter has to be seen at 0 for its first step to show
 	}
 	observe(p.pending, int64(max(0, unnamed)), "")
 	// Stats has those who were named; uses of the raw pool are holders too.
-	for _, h := range p.db.Monitor().Holders() {
+	for _, h := range of.monitor.Holders() {
 		used[h.Client]++
 	}
 	for client, n := range used {
 		observe(p.count, n, client, semconv.DBClientConnectionStateUsed)
 	}
-	for client, series := range *p.events.clients.Load() {
+	for client, series := range *of.events.clients.Load() {
 		if client != "" { // the pool itself only connects
 			observe(p.timeouts, series.timeouts.Load(), client)
 		}
 	}
-	if p.tenants != nil {
-		p.tenants.observe(o, s.Tenants)
-	}
-	return nil
 }

@@ -10,11 +10,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbotel"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -205,4 +207,87 @@ func TestTheMeterProviderDoesNotKeepAPoolAlive(t *testing.T) {
 		return pool.Value() == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	runtime.KeepAlive(provider)
+}
+
+func TestADedicatedPoolHasMetricsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) {
+		c.PoolMin, c.PoolMax, c.ApplicationName, c.Dedicated = 0, 2, "shop", []string{"left=3"}
+	}))
+	reader, provider := measured()
+	defer observe(t, provider, db)()
+	defer acquire(t, db.Named("left")).Release()
+	acquire(t, db).Release()
+
+	pools := collect(t, reader)
+	require.Len(t, pools, 2)
+	for name, f := range pools {
+		mine, others, most, held := "app", "left", 2, 0
+		if strings.HasPrefix(name, "shop/left@") {
+			mine, others, most, held = "left", "app", 3, 1
+		}
+		require.Equal(t, most, f["max"], name)
+		require.Equal(t, held, f["count{client="+mine+",state=used}"], name)
+		require.Equal(t, 1, f["wait_time_count{client="+mine+"}"], name)
+		require.NotContains(t, f, "wait_time_count{client="+others+"}", name)
+		require.NotContains(t, f, "count{client="+others+",state=used}", name)
+	}
+}
+
+// sums are the counters and the histograms' counts of one name, by client.
+func sums(t *testing.T, reader sdkmetric.Reader, name string) map[string]int {
+	t.Helper()
+	var got metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &got))
+	found := make(map[string]int)
+	add := func(attrs attribute.Set, n int) {
+		client, _ := attrs.Value(fxdbotel.ClientKey)
+		found[client.AsString()] += n
+	}
+	for _, scope := range got.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name != name {
+				continue
+			}
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					add(p.Attributes, int(p.Value))
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					add(p.Attributes, int(p.Count))
+				}
+			}
+		}
+	}
+	return found
+}
+
+func TestOperationsAreMeasuredByClient(t *testing.T) {
+	t.Parallel()
+	reader, provider := measured()
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMin: 1, PoolMax: 2, Sharing: "dry-run"},
+		fxdb.WithTracer(fxdbotel.NewTracer(fxdbotel.Config{MeterProvider: provider})))
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	defer observe(t, provider, db)()
+	one, other := db.Named("one", fxdb.MaxShare(1)), db.Named("other")
+
+	for range 3 {
+		_, err = one.Exec(as(t.Context(), "acme"), "select 1")
+		require.NoError(t, err)
+	}
+	_, err = other.Exec(tenant.System(t.Context(), "a test"), "select 1/0")
+	require.Error(t, err)
+	first, second := acquire(t, one), acquire(t, one)
+	first.Release()
+	second.Release()
+
+	took := sums(t, reader, "db.client.operation.duration")
+	require.GreaterOrEqual(t, took["one"], 3)
+	require.Positive(t, took["other"])
+	require.Positive(t, sums(t, reader, "db.client.operation.errors")["other"])
+	require.Equal(t, map[string]int{"app": 0, "one": 1, "other": 0}, sums(t, reader, "onepool.client.connection.would_wait"))
+	require.Equal(t, map[string]int{"app": 0, "one": 0, "other": 1}, sums(t, reader, "onepool.client.system_uses"))
 }

@@ -30,7 +30,7 @@ func NewTracer(cfg Config) pgx.QueryTracer {
 	cfg = cfg.withDefaults()
 	opts := []otelpgx.Option{
 		otelpgx.WithTracerProvider(cfg.TracerProvider),
-		otelpgx.WithMeterProvider(cfg.MeterProvider),
+		otelpgx.WithMeterProvider(byClient{cfg.MeterProvider}),
 	}
 	if cfg.HideStatements {
 		opts = append(opts, otelpgx.WithDisableSQLStatementInAttributes())
@@ -59,19 +59,19 @@ type tracer struct {
 }
 
 // describe adds where the statement runs, and whose and for whom it is, to the
-// span in ctx.
-func describe(ctx context.Context, conn *pgx.Conn) {
-	span := trace.SpanFromContext(ctx)
-	if !span.IsRecording() {
-		return
+// span in ctx, and the client to the metrics of ctx.
+func describe(ctx context.Context, conn *pgx.Conn) context.Context {
+	client := lifecycle.ClientOf(conn)
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(server(conn)...)
+		if client != "" {
+			span.SetAttributes(ClientKey.String(client))
+		}
+		if id, ok := tenant.FromContext(ctx); ok {
+			span.SetAttributes(TenantKey.String(id.Tenant))
+		}
 	}
-	span.SetAttributes(server(conn)...)
-	if client := lifecycle.ClientOf(conn); client != "" {
-		span.SetAttributes(ClientKey.String(client))
-	}
-	if id, ok := tenant.FromContext(ctx); ok {
-		span.SetAttributes(TenantKey.String(id.Tenant))
-	}
+	return withClient(ctx, client)
 }
 
 // server describes the connection. It is kept with it: Conn.Config makes a copy.
@@ -99,8 +99,7 @@ func serverOf(cc *pgx.ConnConfig) []attribute.KeyValue {
 
 func (t *tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	ctx = t.Tracer.TraceQueryStart(ctx, conn, data)
-	describe(ctx, conn)
-	return ctx
+	return describe(ctx, conn)
 }
 
 func (t *tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
@@ -141,8 +140,7 @@ func (t *tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.T
 		return context.WithValue(ctx, statementKey{}, &statement{})
 	}
 	ctx = t.Tracer.TraceBatchStart(ctx, conn, data)
-	describe(ctx, conn)
-	return ctx
+	return describe(ctx, conn)
 }
 
 func (t *tracer) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
@@ -178,8 +176,7 @@ func (t *tracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.Tra
 
 func (t *tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
 	ctx = t.Tracer.TraceCopyFromStart(ctx, conn, data)
-	describe(ctx, conn)
-	return ctx
+	return describe(ctx, conn)
 }
 
 func (t *tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
@@ -189,8 +186,7 @@ func (t *tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.
 
 func (t *tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
 	ctx = t.Tracer.TracePrepareStart(ctx, conn, data)
-	describe(ctx, conn)
-	return ctx
+	return describe(ctx, conn)
 }
 
 func (t *tracer) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
