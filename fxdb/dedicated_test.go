@@ -117,12 +117,15 @@ func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
 
 	release := holding(t, left, 1)
 	h := <-told
-	require.Equal(t, lifecycle.Unhealthy, h.Status, "its one connection is in use")
+	for h.Status != lifecycle.Unhealthy { // its one connection is in use
+		require.True(t, h.Ready)
+		h = <-told
+	}
 	require.True(t, h.Ready)
 	require.Zero(t, h.Active, "the figures are the shared pool's")
 	s.Freeze(t)
-	h = <-told
-	require.False(t, h.Ready)
+	for h = <-told; h.Ready; h = <-told {
+	}
 	require.NotEmpty(t, h.Error)
 	s.Thaw(t)
 	release()

@@ -264,9 +264,9 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	prepareConn, beforeClose := pc.PrepareConn, pc.BeforeClose
 
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		// pgxpool keeps its minimum from the moment it exists; connections may
-		// only be opened from Start on.
-		if err := m.mayConnect(); err != nil {
+		// pgxpool keeps its minimum from the moment it exists; until Start is over
+		// only Start opens connections, or there would be twice as many.
+		if err := m.mayConnect(ctx); err != nil {
 			return err
 		}
 		if beforeConnect != nil {
@@ -310,11 +310,16 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	}
 }
 
-func (m *Monitor) mayConnect() error {
+func (m *Monitor) mayConnect(ctx context.Context) error {
 	switch m.state.Load() {
 	case stateNew:
 		return ErrNotStarted
-	case stateStarting, stateReady:
+	case stateStarting:
+		if ctx.Value(warming{}) == nil {
+			return ErrNotStarted
+		}
+		return nil
+	case stateReady:
 		return nil
 	}
 	return ErrDraining

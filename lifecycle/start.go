@@ -112,7 +112,8 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 // start is one attempt.
 func (m *Monitor) start(ctx context.Context) error {
 	began := time.Now()
-	srv, err := m.checkServer(ctx)
+	warm := context.WithValue(ctx, warming{}, true)
+	srv, err := m.checkServer(warm)
 	if err != nil {
 		return fmt.Errorf("start the pool on %s: %w", m.Database(), err)
 	}
@@ -123,7 +124,7 @@ func (m *Monitor) start(ctx context.Context) error {
 	}
 	// Until watch keeps the clock it stands still, and what begins now would seem old.
 	m.clock.Store(time.Now().UnixNano())
-	if err := m.warm(ctx); err != nil {
+	if err := m.warm(warm); err != nil {
 		return fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
 	}
 	m.clock.Store(time.Now().UnixNano())
@@ -151,7 +152,6 @@ func (m *Monitor) abandon() {
 // that every acquire opens a connection of its own.
 func (m *Monitor) warm(ctx context.Context) error {
 	n := min(max(1, int(m.cfg.Pool.MinConns)), int(m.cfg.Pool.MaxConns))
-	ctx = context.WithValue(ctx, warming{}, true)
 	conns := make([]*pgxpool.Conn, n)
 	errs := make([]error, n)
 	var wg sync.WaitGroup

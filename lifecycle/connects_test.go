@@ -1,0 +1,104 @@
+package lifecycle_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// slowStarts holds up the server's answer to new connections, all but the first so
+// many, until it is let go.
+type slowStarts struct {
+	base   pgconn.DialFunc
+	free   atomic.Int64
+	goOn   chan struct{}
+	inside atomic.Int64 // connections that wait for their first answer
+	most   atomic.Int64
+}
+
+func (s *slowStarts) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := s.base(ctx, network, addr)
+	if err != nil || s.free.Add(-1) >= 0 {
+		return conn, err
+	}
+	n := s.inside.Add(1)
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	return &slowStart{Conn: conn, s: s}, nil
+}
+
+type slowStart struct {
+	net.Conn
+	s    *slowStarts
+	once sync.Once
+}
+
+func (c *slowStart) Read(b []byte) (int, error) {
+	c.once.Do(func() {
+		<-c.s.goOn
+		c.s.inside.Add(-1)
+	})
+	return c.Conn.Read(b)
+}
+
+func newSlowStarts(t *testing.T, free int64, change func(*lifecycle.Config)) (*slowStarts, *lifecycle.Monitor) {
+	s := &slowStarts{goOn: make(chan struct{})}
+	s.free.Store(free)
+	m := newMonitor(t, pgfault.Start(t).URL(), func(c *lifecycle.Config) {
+		change(c)
+		s.base, c.Pool.ConnConfig.DialFunc = c.Pool.ConnConfig.DialFunc, s.dial
+		c.Pool.ConnConfig.ConnectTimeout = time.Minute
+		c.AcquireTimeout = time.Minute
+	})
+	return s, m
+}
+
+func TestABurstIsNoStormOfConnects(t *testing.T) {
+	t.Parallel()
+	const burst, atOnce = 20, 8
+	// Those of the check at the start and of the pool's minimum are not held up.
+	starts, m := newSlowStarts(t, 2, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = 1, burst })
+	require.NoError(t, m.Start(t.Context()))
+	var all sync.WaitGroup
+	held := make(chan struct{})
+	for range burst {
+		all.Go(func() {
+			conn, err := m.Acquire(context.Background(), lifecycle.Request{Client: "burst"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			<-held
+			conn.Release()
+		})
+	}
+	require.Eventually(t, func() bool {
+		return m.Pool().Stat().ConstructingConns() == burst-1 && starts.inside.Load() == atOnce
+	}, time.Minute, time.Millisecond)
+	close(starts.goOn)
+	require.Eventually(t, func() bool { return m.Pool().Stat().AcquiredConns() == burst }, time.Minute, time.Millisecond)
+	close(held)
+	all.Wait()
+	require.EqualValues(t, atOnce, starts.most.Load())
+}
+
+func TestTheMinimumIsOpenedAtOnce(t *testing.T) {
+	t.Parallel()
+	const minimum = 6
+	starts, m := newSlowStarts(t, 1, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = minimum, 10 })
+	started := make(chan error, 1)
+	go func() { started <- m.Start(context.Background()) }()
+	require.Eventually(t, func() bool { return starts.inside.Load() == minimum }, time.Minute, time.Millisecond)
+	close(starts.goOn)
+	require.NoError(t, <-started)
+	require.EqualValues(t, minimum, m.Pool().Stat().IdleConns())
+}
