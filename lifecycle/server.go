@@ -46,15 +46,16 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	defer closeConn(conn)
 	var connections, reserved, ofRole, ofDatabase int
 	var pid uint32
+	var standby bool
 	// reserved_connections is new in version 16.
 	err = conn.QueryRow(ctx, `
 		select current_setting('server_version'), current_setting('server_version_num')::int,
 		       current_setting('max_connections')::int,
 		       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
-		       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(),
+		       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(), pg_is_in_recovery(),
 		       (select datconnlimit from pg_catalog.pg_database where datname = current_database())
 		from pg_catalog.pg_roles where rolname = current_user`,
-	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &ofDatabase)
+	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase)
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
@@ -79,6 +80,9 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 			m.log.Warn("a pooler stands between the pool and its server: if it pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction, or prepared statements and limits of the session fail or reach others",
 				zap.String("database", m.Database()))
 		}
+	}
+	if standby && m.writes {
+		m.log.Warn("pool is not ready: "+errStandby.Error(), zap.String("database", m.Database()))
 	}
 	if s.superuser || s.bypassRLS {
 		m.log.Warn("the pool's role bypasses row-level security: tenants are not isolated; connect as a role that is neither superuser nor BYPASSRLS",
