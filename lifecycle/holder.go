@@ -190,9 +190,19 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		m.log.Info("connection that was held too long came back", holderFields(s.holder())...)
 	}
 	m.held.Add(-1)
-	if share != nil {
-		share.Release(tenant, held)
+	if share == nil {
+		return
 	}
+	if !conn.IsClosed() && !conn.PgConn().IsBusy() && conn.PgConn().TxStatus() == 'I' {
+		share.Release(tenant, held)
+		return
+	}
+	// The pool destroys it, and its place is taken until then: who had the permit before
+	// would wait for a place where no turn is kept.
+	go func() {
+		<-conn.PgConn().CleanupDone()
+		share.Release(tenant, held)
+	}()
 }
 
 func (m *Monitor) heldCount() int { return int(m.held.Load()) }
