@@ -19,8 +19,9 @@ var (
 	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx.
 	ErrUnscoped = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB")
 	// ErrNestedAcquire is returned where DB_NESTED_ACQUIRE is strict by an acquire
-	// whose own goroutine began a transaction that still holds a connection. Where
-	// it is warn, an AcquireError is it too, when that was found.
+	// whose own goroutine began a transaction, or began to read the rows of DB.Query,
+	// that still hold a connection. Where it is warn, an AcquireError is it too, when
+	// that was found.
 	ErrNestedAcquire = lifecycle.ErrNestedAcquire
 	// ErrAcquireTimeout is what an AcquireError is when DB_CONNECTION_TIMEOUT_MS ran out.
 	ErrAcquireTimeout = lifecycle.ErrAcquireTimeout

@@ -124,3 +124,51 @@ func TestADeadlockOfTransactionsSaysWhatItIs(t *testing.T) {
 	require.NotErrorIs(t, err, fxdb.ErrNestedAcquire)
 	require.Zero(t, logs.FilterMessageSnippet("nested").Len())
 }
+
+// readsAnd calls fn when the first row of several is read.
+func readsAnd(t *testing.T, db *fxdb.DB, ctx context.Context, fn func() error) error {
+	t.Helper()
+	rows, err := db.Query(ctx, "select generate_series(1, 3)")
+	require.NoError(t, err)
+	defer rows.Close()
+	require.True(t, rows.Next())
+	return fn()
+}
+
+func TestAnAcquireAmidRowsIsNested(t *testing.T) {
+	t.Parallel()
+	db, _ := openNested(t, "strict")
+	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
+		err := readsAnd(t, db, ctx, func() error { return db.Ping(context.Background()) })
+		require.ErrorIs(t, err, fxdb.ErrNestedAcquire)
+		require.ErrorContains(t, err, "nested_test.go")
+		require.NoError(t, db.Ping(ctx), "the rows are closed")
+
+		require.NoError(t, readsAnd(t, db, ctx, func() error {
+			other := make(chan error)
+			go func() { other <- db.Ping(ctx) }()
+			return <-other
+		}), "another goroutine's")
+	}
+	rows, err := db.Query(t.Context(), "select generate_series(1, 3)")
+	require.NoError(t, err)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for rows.Next() {
+		}
+	}()
+	require.NoError(t, db.Ping(t.Context()), "another goroutine reads them")
+	<-read
+}
+
+func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	db, logs := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 300 * time.Millisecond })
+	err := readsAnd(t, db, t.Context(), func() error { return db.Ping(t.Context()) }) // the first one is in the sample
+	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
+	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)
+	require.ErrorContains(t, err, "close the rows")
+	require.Equal(t, 1, logs.FilterMessageSnippet("nested acquire").Len())
+	requirePermitsBack(t, db)
+}

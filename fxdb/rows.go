@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/lifecycle"
 )
 
 // rows gives the connection back when it is closed, by its user or by itself at
@@ -19,6 +21,7 @@ type rows struct {
 	flight     flight // where a scope stands before the statement
 	err        error  // of the commit
 	ahead, has bool   // the next row was asked for, and is there
+	reading    bool   // somebody does
 }
 
 func (r *rows) Close() {
@@ -51,6 +54,10 @@ func (r *rows) Err() error {
 }
 
 func (r *rows) Next() bool {
+	if !r.reading && r.conn != nil {
+		r.reading = true
+		lifecycle.Reads(r.conn.Conn())
+	}
 	if r.ahead {
 		r.ahead = false
 		return r.has

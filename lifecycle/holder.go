@@ -65,6 +65,7 @@ const slotKey = "onepool"
 
 // slot is what is known of one connection.
 type slot struct {
+	m          *Monitor
 	conn       *pgx.Conn
 	socket     *socket
 	pid        uint32
@@ -87,14 +88,15 @@ type slot struct {
 	running bool
 	began   int64 // when the statement did; 0: nobody asks
 
-	goroutine uint64          // that began the transaction, where it is remembered
-	done      <-chan struct{} // of its context
+	goroutine uint64          // that began the transaction or reads the rows, where it is remembered
+	done      <-chan struct{} // of the transaction's context
+	reads     bool            // rows
 
 	reported bool // as held too long
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
+	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s
@@ -172,7 +174,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	s.share = nil
 	remembered := was && s.goroutine != 0
 	if remembered {
-		s.goroutine, s.done = 0, nil
+		s.goroutine, s.done, s.reads = 0, nil, false
 	}
 	s.held = false
 	s.mu.Unlock()

@@ -63,8 +63,8 @@ type Config struct {
 	// that one has spoiled is closed instead of being given to the next holder.
 	Spoils func(sql string) bool
 
-	// Nested says what becomes of an acquire by a goroutine whose transaction holds
-	// a connection already. Default NestedWarn.
+	// Nested says what becomes of an acquire by a goroutine whose transaction or rows
+	// hold a connection already. Default NestedWarn.
 	Nested NestedMode
 
 	// Admission, if set, decides before the pool is asked who may have a connection:
@@ -162,7 +162,8 @@ type Monitor struct {
 	retired  atomic.Int64
 
 	transactions    atomic.Uint64 // acquires for one, for nestedSample
-	remembered      atomic.Int64  // transactions out whose goroutine is known
+	readings        atomic.Uint64 // those who began to read rows, for the same
+	remembered      atomic.Int64  // transactions and rows out whose goroutine is known
 	rememberedMu    sync.RWMutex  // taken before a slot's mutex
 	rememberedSlots []*slot       // those
 	nestedTold      sync.Map      // clients that a nested acquire was logged of

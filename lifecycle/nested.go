@@ -6,22 +6,25 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 )
 
 // ErrNestedAcquire is returned in NestedStrict by an acquire whose own goroutine
-// began a transaction that still holds a connection: as many of these at once as
-// the pool is large wait for each other. In NestedWarn an *AcquireError is it too,
-// where that was found.
-var ErrNestedAcquire = errors.New("nested acquire: use the transaction that this goroutine has begun, or end it first")
+// began a transaction, or began to read rows, that still hold a connection: as many of
+// these at once as the pool is large wait for each other. In NestedWarn an
+// *AcquireError is it too, where that was found.
+var ErrNestedAcquire = errors.New("nested acquire: use the transaction that this goroutine has begun, or first end it, or close the rows that it reads")
 
-// NestedMode says what becomes of an acquire by a goroutine whose transaction
-// holds a connection already.
+// NestedMode says what becomes of an acquire by a goroutine whose transaction, or
+// whose half read rows, hold a connection already. A connection that was acquired by
+// itself does not count: a listener's may be held for good, and deadlocks nothing.
 type NestedMode string
 
 // The modes. A goroutine's identity costs microseconds in Go, so NestedWarn looks
 // at a part: one transaction in 16 is remembered, and an acquire is compared with
-// it where it has to wait or comes with the same context.
+// it where it has to wait or comes with the same context. So are one in 16 of those
+// who read rows, for an acquire that has to wait.
 const (
 	NestedOff    NestedMode = "off"
 	NestedWarn   NestedMode = "warn"   // log it, once for each client, and fail it where MaxShare(1) means that it can't ever be served
@@ -36,7 +39,29 @@ func (m *Monitor) remembersTransaction() bool {
 	return m.cfg.Nested == NestedStrict || m.cfg.Nested == NestedWarn && m.transactions.Add(1)%nestedSample == 1
 }
 
-// nestedIn finds the transaction of this goroutine that holds a connection. Where
+// Reads tells that the calling goroutine reads rows from a connection that is held.
+func Reads(conn *pgx.Conn) {
+	s := slotOf(conn)
+	if s == nil {
+		return
+	}
+	m := s.m
+	if m.cfg.Nested != NestedStrict && (m.cfg.Nested != NestedWarn || m.readings.Add(1)%nestedSample != 1) {
+		return
+	}
+	id := goroutineID()
+	s.mu.Lock()
+	first := s.held && s.goroutine == 0
+	if first {
+		s.goroutine, s.reads = id, true
+	}
+	s.mu.Unlock()
+	if first {
+		m.remember(s)
+	}
+}
+
+// nestedIn finds the transaction or the rows of this goroutine that hold a connection. Where
 // same is set, only transactions whose context has that Done channel count. Usually
 // there is none, which costs no allocation.
 func (m *Monitor) nestedIn(same <-chan struct{}) *slot {
@@ -61,7 +86,7 @@ func (m *Monitor) nestedIn(same <-chan struct{}) *slot {
 	return nil
 }
 
-// remember notes that s is held by a transaction whose goroutine is known.
+// remember notes that s is held by a transaction, or for rows, whose goroutine is known.
 func (m *Monitor) remember(s *slot) {
 	m.rememberedMu.Lock()
 	m.rememberedSlots = append(m.rememberedSlots, s)
@@ -108,7 +133,7 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	}
 	a.nested = true
 	if _, told := m.nestedTold.LoadOrStore(a.request.Client, true); !told {
-		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction holds one; a full pool deadlocks by this",
+		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction, or the rows that it reads, hold one; a full pool deadlocks by this",
 			append([]zap.Field{zap.String("asked_by", a.request.Client)}, holderFields(s.holder())...)...)
 	}
 }
@@ -124,7 +149,7 @@ func (a *acquisition) refuseHopeless() error {
 		return nil
 	}
 	s.mu.Lock()
-	own := s.held && s.share == a.request.Share
+	own := s.held && s.share == a.request.Share && !s.reads // which another goroutine may read on
 	s.mu.Unlock()
 	if !own {
 		return nil
