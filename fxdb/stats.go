@@ -12,9 +12,23 @@ import (
 )
 
 // Stats is a look at the shared pool. Clients and Tenants are those of the pools of
-// DB_DEDICATED too, all else is not. Total is Idle plus Active plus connections that are
-// being opened.
+// DB_DEDICATED too, in the order they were named.
 type Stats struct {
+	PoolStats
+	Tenants   []TenantStats    `json:"tenants,omitempty"`   // by name
+	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in its order
+}
+
+// DedicatedStats is a look at the pool that a client has of its own. Its Clients are that
+// client, and the raw pool once it was used.
+type DedicatedStats struct {
+	Client string `json:"client"`
+	PoolStats
+}
+
+// PoolStats is a look at one pool. Total is Idle plus Active plus connections that are
+// being opened.
+type PoolStats struct {
 	Total   int `json:"total"`
 	Idle    int `json:"idle"`
 	Active  int `json:"active"`  // held by callers
@@ -31,18 +45,8 @@ type Stats struct {
 	Opened           int64         `json:"opened"`             // connections opened
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
 	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
-	Clients          []ClientStats `json:"clients,omitempty"`  // in the order they were named, and the raw pool once it was used
-	Tenants          []TenantStats `json:"tenants,omitempty"`  // by name
+	Clients          []ClientStats `json:"clients,omitempty"`  // and the raw pool once it was used
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
-
-	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in its order
-}
-
-// DedicatedStats is a look at the pool that a client has of its own. Its Clients are that
-// client, and the raw pool once it was used.
-type DedicatedStats struct {
-	Client string `json:"client"`
-	Stats
 }
 
 // ClientStats is one client's part. Its limits and waits are those of sharing, and
@@ -122,10 +126,12 @@ func (db *DB) Stats() Stats {
 	c.mu.Lock()
 	clients := slices.Clone(c.clients)
 	c.mu.Unlock()
-	s := statsOf(c.monitor, clients)
+	var s Stats
+	s.PoolStats, s.Tenants = statsOf(c.monitor, clients)
 	for _, d := range c.cfg.Dedicated {
 		name, _, _ := dedicated(d) // it was read before
-		s.add(DedicatedStats{Client: name, Stats: statsOf(c.dedicated[name], clients)})
+		own, tenants := statsOf(c.dedicated[name], clients)
+		s.add(DedicatedStats{name, own}, tenants)
 	}
 	order := make(map[string]int)
 	for i, c := range clients {
@@ -137,14 +143,14 @@ func (db *DB) Stats() Stats {
 }
 
 // add adds a pool, its client and what its tenants did.
-func (s *Stats) add(d DedicatedStats) {
+func (s *Stats) add(d DedicatedStats, tenants []TenantStats) {
 	s.Dedicated = append(s.Dedicated, d)
 	for _, c := range d.Clients {
 		if c.Name != rawPool {
 			s.Clients = append(s.Clients, c)
 		}
 	}
-	for _, t := range d.Tenants {
+	for _, t := range tenants {
 		i, found := slices.BinarySearchFunc(s.Tenants, t.Name, func(x TenantStats, name string) int { return cmp.Compare(x.Name, name) })
 		if found {
 			s.Tenants[i] = s.Tenants[i].and(t)
@@ -155,9 +161,9 @@ func (s *Stats) add(d DedicatedStats) {
 }
 
 // statsOf is one pool's part: of those clients that are its own.
-func statsOf(m *lifecycle.Monitor, clients []*client) Stats {
+func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []TenantStats) {
 	st := m.Pool().Stat()
-	s := Stats{
+	s = PoolStats{
 		Total: int(st.TotalConns()), Idle: int(st.IdleConns()), Active: int(st.AcquiredConns()),
 		Waiting: m.Waiting(), Max: int(st.MaxConns()),
 		CreatedAt: m.CreatedAt(), LastCheck: m.LastCheck(), Status: m.Status(),
@@ -180,7 +186,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) Stats {
 		}
 		for _, t := range sharing.Tenants {
 			if t.Name != "" { // what was done for none
-				s.Tenants = append(s.Tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
+				tenants = append(tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
 			}
 		}
 	}
@@ -198,5 +204,5 @@ func statsOf(m *lifecycle.Monitor, clients []*client) Stats {
 	if raw := shares[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name
 		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Sharing: sharingOf(raw.Usage)})
 	}
-	return s
+	return s, tenants
 }

@@ -42,7 +42,7 @@ func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 type poolMetrics struct {
 	db    *fxdb.DB
 	meter metric.Meter
-	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
+	pools []*pool // the shared one first, then as fxdb.PoolStats.Dedicated has them
 
 	count, pending    metric.Int64ObservableUpDownCounter
 	max, idleMin      metric.Int64ObservableUpDownCounter
@@ -130,17 +130,17 @@ func (p *poolMetrics) register() (metric.Registration, error) {
 func (p *poolMetrics) observe(_ context.Context, o metric.Observer) error {
 	shared := p.db.Stats()
 	for i, d := range shared.Dedicated {
-		p.observePool(o, p.pools[i+1], d.Stats)
+		p.observePool(o, p.pools[i+1], d.PoolStats)
 		shared.Clients = slices.DeleteFunc(shared.Clients, func(s fxdb.ClientStats) bool { return s.Name == d.Client })
 	}
-	p.observePool(o, p.pools[0], shared)
+	p.observePool(o, p.pools[0], shared.PoolStats)
 	if p.tenants != nil {
 		p.tenants.observe(o, shared.Tenants)
 	}
 	return nil
 }
 
-func (p *poolMetrics) observePool(o metric.Observer, of *pool, s fxdb.Stats) {
+func (p *poolMetrics) observePool(o metric.Observer, of *pool, s fxdb.PoolStats) {
 	observe := func(i metric.Int64Observable, v int64, client string, attrs ...attribute.KeyValue) {
 		o.ObserveInt64(i, v, metric.WithAttributeSet(of.events.attributes(client, attrs...)))
 	}

@@ -14,7 +14,7 @@ import (
 // events counted. It is one collector, so that it comes and goes as a whole.
 type collector struct {
 	db    *fxdb.DB
-	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
+	pools []*pool // the shared one first, then as fxdb.PoolStats.Dedicated has them
 }
 
 // pool is one pool's part of the collector.
@@ -111,13 +111,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	shared := c.db.Stats()
 	for i, d := range shared.Dedicated {
-		c.pools[i+1].collect(ch, d.Stats, opened[i+1])
+		c.pools[i+1].collect(ch, d.PoolStats, opened[i+1])
 		shared.Clients = slices.DeleteFunc(shared.Clients, func(s fxdb.ClientStats) bool { return s.Name == d.Client })
 	}
-	c.pools[0].collect(ch, shared, opened[0])
+	c.pools[0].collect(ch, shared.PoolStats, opened[0])
 }
 
-func (p *pool) collect(ch chan<- prometheus.Metric, s fxdb.Stats, opened int64) {
+func (p *pool) collect(ch chan<- prometheus.Metric, s fxdb.PoolStats, opened int64) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
