@@ -2,16 +2,14 @@ package fxdb
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // A tenant's CopyFrom sends so many rows, or bytes, in one round trip; of those that
@@ -25,36 +23,37 @@ const (
 var errNoColumns = errors.New("fxdb: copy: no columns are named")
 
 // CopyFrom writes many rows. Without a tenant it is COPY. With an identity in ctx or
-// DB_TENANT_ROLE it inserts instead, in one transaction and a round trip per 10,000
-// rows or 8 MB (per 1000 rows for columns of arrays and of types that pgx does not
-// know, and for values that only the server can convert): the server refuses COPY
-// FROM on a table with row-level security (SQLSTATE 0A000), and the policies must
-// hold. So does the CopyFrom of a transaction. Either all rows are written or none;
-// it returns how many.
+// DB_TENANT_ROLE it inserts instead: the server refuses COPY FROM on a table with
+// row-level security (SQLSTATE 0A000), and the policies must hold. Up to 10,000 rows
+// or 8 MB take one round trip (up to 1000 rows for columns of arrays and of types that
+// pgx does not know, and for values that only the server can convert), and one more
+// where the connection has not met the table yet. More rows take one for each such
+// part, in one transaction. So does the CopyFrom of a transaction. Either all rows are
+// written or none; it returns how many. As COPY does, it writes the values it is given
+// for identity columns.
+//
+// The types of a table's columns are asked for once on each connection: where one
+// has changed since, the server may refuse a copy, once.
 func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if s.isZero() {
+	switch {
+	case s.isZero():
 		conn, err := db.acquire(ctx, s, forCall, 0)
 		if err != nil {
 			return 0, err
 		}
 		defer conn.Release()
 		return conn.Conn().CopyFrom(ctx, table, columns, src)
-	}
-	if db.inserts(s) && len(columns) == 0 {
-		return 0, errNoColumns
+	case db.inserts(s):
+		return db.insertAll(ctx, s, table, columns, src)
 	}
 	// A source can be read once, so this must not be tried again.
 	var n int64
 	_, err = db.inTx(ctx, pgx.TxOptions{}, false, func(tx pgx.Tx) error {
-		if db.inserts(s) {
-			n, err = db.insertAll(ctx, tx, table, columns, src)
-		} else {
-			n, err = tx.CopyFrom(ctx, table, columns, src)
-		}
+		n, err = tx.CopyFrom(ctx, table, columns, src)
 		return err
 	})
 	if err != nil {
@@ -67,198 +66,181 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 // could be refused.
 func (db *DB) inserts(s scope) bool { return s.tenant || db.core.cfg.TenantRole != "" }
 
+// insertAll sends what fits in one chunk with the scope, as one flight, and begins a
+// transaction for more.
+func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+	c, err := newCopying(db, table, columns, src)
+	if err != nil {
+		return 0, err
+	}
+	conn, again, err := c.begin(ctx, s, 0)
+	if again {
+		err = db.resend(ctx, err, func(within time.Duration) (again bool, err error) {
+			conn, again, err = c.begin(ctx, s, within)
+			return again, err
+		})
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Release()
+	more, err := c.fill()
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case !more && c.single.Len() == 0:
+		if err := c.arrays.send(ctx, db, conn.Conn(), s); err != nil {
+			return 0, err
+		}
+		return c.n, nil
+	case !more && c.arrays.rows == 0:
+		if err := db.sendBatch(ctx, conn, s, &c.single).Close(); err != nil {
+			return 0, err
+		}
+		return c.n, nil
+	}
+	begun, err := db.begin(ctx, conn.Conn(), s, pgx.TxOptions{})
+	if err != nil {
+		return 0, err
+	}
+	tx := db.transaction(conn, s, begun)
+	if _, err := db.runTx(ctx, tx, false, func(pgx.Tx) error { return c.sendAll(ctx, begun, more) }); err != nil {
+		return 0, err
+	}
+	return c.n, nil
+}
+
 // CopyFrom is DB.CopyFrom in the transaction. What fails undoes all of it: a tenant's
 // transaction can go on after an error of the source.
-func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
+func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
 	if err := t.refuse(ctx); err != nil {
 		return 0, err
 	}
 	if !t.inserts {
 		return t.Tx.CopyFrom(ctx, table, columns, src)
 	}
-	if len(columns) == 0 {
-		return 0, errNoColumns
+	c, err := newCopying(t.db, table, columns, src)
+	if err != nil {
+		return 0, err
 	}
 	err = pgx.BeginFunc(ctx, t.Tx, func(savepoint pgx.Tx) error {
-		n, err = t.db.insertAll(ctx, savepoint, table, columns, src)
-		return err
+		if err := c.describe(ctx, savepoint.Conn(), scope{}); err != nil {
+			return err
+		}
+		more, err := c.fill()
+		if err != nil {
+			return err
+		}
+		return c.sendAll(ctx, savepoint, more)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return n, nil
+	return c.n, nil
 }
 
-func (db *DB) insertAll(ctx context.Context, tx pgx.Tx, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
+// copying is a source on its way into a table, one chunk of rows at a time: those in
+// arrays, then those in single.
+type copying struct {
+	db      *DB
+	src     pgx.CopyFromSource
+	columns int
+	ask     string // what the types are asked with
+	insert  string
+	values  string
+	arrays  *arrays
+	single  pgx.Batch
+	n       int64 // rows that were read
+	pending bool  // the source stands at the next one
+}
+
+func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (*copying, error) {
+	if len(columns) == 0 {
+		return nil, errNoColumns
+	}
 	names, params := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
 		names[i], params[i] = pgx.Identifier{c}.Sanitize(), fmt.Sprintf("$%d", i+1)
 	}
-	of, into := strings.Join(names, ", "), strings.Join(params, ", ")
-	insert := fmt.Sprintf("insert into %s (%s) ", table.Sanitize(), of)
-	arrays, err := db.arrays(ctx, tx.Conn(), fmt.Sprintf("select %s from %s limit 0", of, table.Sanitize()))
-	if err != nil {
-		return 0, err
+	of, into := strings.Join(names, ", "), table.Sanitize()
+	return &copying{
+		db: db, src: src, columns: len(columns),
+		ask:    "select " + of + " from " + into + " limit 0",
+		insert: "insert into " + into + " (" + of + ") overriding system value ", // as COPY does
+		values: "(" + strings.Join(params, ", ") + ")",
+	}, nil
+}
+
+// begin takes a connection that knows the types. Nothing is read from the source
+// before, so another may be taken where that one is lost.
+func (c *copying) begin(ctx context.Context, s scope, within time.Duration) (conn *pgxpool.Conn, again bool, err error) {
+	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
+		return nil, false, err
 	}
-	// New on this connection for each chunk, so it is not worth a preparation.
-	arrays.sql = insert + "select * from unnest(" + into + ")"
-	single := &inserts{sql: insert + "values (" + into + ")"}
-	for row := int64(1); src.Next(); row++ {
-		values, err := src.Values()
+	if err = c.describe(ctx, conn.Conn(), s); err != nil {
+		defer conn.Release()
+		return nil, mayResend(ctx, conn.Conn(), err, true), err
+	}
+	return conn, false, nil
+}
+
+func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scope) (err error) {
+	if c.arrays, err = c.db.arrays(ctx, conn, s, c.ask); err == nil {
+		// New on this connection for each chunk, so it is not worth a preparation.
+		c.arrays.sql = c.insert + "select * from unnest" + c.values
+	}
+	return err
+}
+
+// fill reads the next chunk. more says that the source has others.
+func (c *copying) fill() (more bool, err error) {
+	for c.pending || c.src.Next() {
+		if c.full() {
+			c.pending = true
+			return true, nil
+		}
+		c.pending = false
+		c.n++
+		values, err := c.src.Values()
 		if err != nil {
-			return 0, err
+			return false, err
 		}
-		if len(values) != len(columns) {
-			return 0, fmt.Errorf("fxdb: copy: row %d has %d values for %d columns", row, len(values), len(columns))
+		if len(values) != c.columns {
+			return false, fmt.Errorf("fxdb: copy: row %d has %d values for %d columns", c.n, len(values), c.columns)
 		}
-		if arrays.usable && !arrays.add(values) {
-			// For good: a source has its values in one form.
-			arrays.usable = false
-			if err := arrays.send(ctx, db, tx.Conn()); err != nil {
-				return 0, err
+		if c.arrays.usable && c.arrays.add(values) {
+			continue
+		}
+		c.arrays.usable = false // for good: a source has its values in one form
+		c.single.Queue(c.insert+"values "+c.values, slices.Clone(values)...)
+	}
+	return false, c.src.Err()
+}
+
+func (c *copying) full() bool {
+	return c.arrays.rows == copyRows || c.arrays.size >= copyBytes || c.single.Len() == copyInserts
+}
+
+// sendAll sends the chunk that was read and, where there are more, those.
+func (c *copying) sendAll(ctx context.Context, tx pgx.Tx, more bool) error {
+	for {
+		if err := c.arrays.send(ctx, c.db, tx.Conn(), scope{}); err != nil {
+			return err
+		}
+		if c.single.Len() > 0 {
+			b := c.single
+			c.single = pgx.Batch{}
+			if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+				return err
 			}
 		}
-		switch {
-		case !arrays.usable:
-			if single.batch.Queue(single.sql, slices.Clone(values)...); single.batch.Len() == copyInserts {
-				err = single.send(ctx, tx)
-			}
-		case arrays.rows == copyRows || arrays.size >= copyBytes:
-			err = arrays.send(ctx, db, tx.Conn())
+		if !more {
+			return nil
 		}
-		if err != nil {
-			return 0, err
-		}
-		n++
-	}
-	if err := src.Err(); err != nil {
-		return 0, err
-	}
-	if err := arrays.send(ctx, db, tx.Conn()); err != nil {
-		return 0, err
-	}
-	return n, single.send(ctx, tx)
-}
-
-// inserts are rows that go one by one, in a batch.
-type inserts struct {
-	sql   string
-	batch pgx.Batch
-}
-
-func (i *inserts) send(ctx context.Context, tx pgx.Tx) error {
-	if i.batch.Len() == 0 {
-		return nil
-	}
-	b := i.batch
-	i.batch = pgx.Batch{}
-	return tx.SendBatch(ctx, &b).Close()
-}
-
-// arrays are rows that go as one array for each column, in the server's binary form.
-type arrays struct {
-	sql     string
-	st      *statements
-	key     statementKey // of what the types were asked with
-	types   *pgtype.Map
-	element []uint32 // types of the columns
-	oids    []uint32 // of their arrays
-	columns [][]byte
-	ends    []int // of the columns' last whole row
-	rows    int
-	size    int
-	usable  bool
-}
-
-// arrayHeader is dimensions, a flag for nulls, the element's type, and the one
-// dimension's length and lower bound: four bytes each.
-const arrayHeader = 20
-
-// arrays asks for the types of a table's columns, once on each connection. It is not
-// usable where one has no array that could be unnested.
-func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, describe string) (*arrays, error) {
-	st, key := statementsOf(conn, db.core.statements), statementKey{sql: describe}
-	if err := st.prepare(ctx, conn, key); err != nil {
-		return nil, err
-	}
-	a := &arrays{st: st, key: key, types: conn.TypeMap()}
-	for _, f := range st.get(key).Fields {
-		t, ok := a.types.TypeForOID(f.DataTypeOID)
-		if !ok {
-			return a, nil
-		}
-		array, ok := a.types.TypeForName("_" + t.Name)
-		if !ok {
-			return a, nil
-		}
-		if codec, ok := array.Codec.(*pgtype.ArrayCodec); !ok || codec.ElementType.OID != t.OID {
-			return a, nil
-		}
-		a.element, a.oids = append(a.element, t.OID), append(a.oids, array.OID)
-	}
-	a.columns, a.ends, a.usable = make([][]byte, len(a.oids)), make([]int, len(a.oids)), true
-	a.reset()
-	return a, nil
-}
-
-func (a *arrays) reset() {
-	a.rows, a.size = 0, 0
-	for i := range a.columns {
-		a.columns[i] = append(a.columns[i][:0], make([]byte, arrayHeader)...)
-		a.ends[i] = arrayHeader
-	}
-}
-
-// add takes a row, unless one of its values has no binary form here.
-func (a *arrays) add(values []any) bool {
-	for i, v := range values {
-		at := len(a.columns[i])
-		buf := binary.BigEndian.AppendUint32(a.columns[i], math.MaxUint32) // null
-		encoded, err := a.types.Encode(a.element[i], pgtype.BinaryFormatCode, v, buf)
-		if err != nil {
-			for j := range i {
-				a.columns[j] = a.columns[j][:a.ends[j]]
-			}
-			return false
-		}
-		if encoded != nil {
-			binary.BigEndian.PutUint32(encoded[at:], uint32(len(encoded)-at-4))
-			buf = encoded
-		}
-		a.columns[i] = buf
-	}
-	a.rows++
-	a.size = 0
-	for i, c := range a.columns {
-		a.ends[i] = len(c)
-		a.size += len(c)
-	}
-	return true
-}
-
-// send writes the rows that were taken. It goes below pgx, which would ask for the
-// parameters' types first, and tells the tracers what pgx would have told them.
-func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn) (err error) {
-	if a.rows == 0 {
-		return nil
-	}
-	formats := make([]int16, len(a.columns))
-	for i, c := range a.columns {
-		formats[i] = pgtype.BinaryFormatCode
-		for j, v := range []uint32{1, 1, a.element[i], uint32(a.rows), 1} {
-			binary.BigEndian.PutUint32(c[4*j:], v)
+		var err error
+		if more, err = c.fill(); err != nil {
+			return err
 		}
 	}
-	var tag pgconn.CommandTag
-	ctx = db.core.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: a.sql})
-	defer func() {
-		db.core.tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
-	}()
-	tag, err = conn.PgConn().ExecParams(ctx, a.sql, a.columns, a.oids, formats, nil).Close()
-	if err != nil {
-		a.st.failed(err, a.key)
-		return err
-	}
-	a.reset()
-	return nil
 }

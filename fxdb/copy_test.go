@@ -100,17 +100,158 @@ func TestCopyFromTakesEveryType(t *testing.T) {
 	requireClean(t, db)
 }
 
-func TestATenantsCopyTakesAFlightPerChunk(t *testing.T) {
+func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rows  int
+		value func(row int) any
+		first int64 // flights of the first use, which asks for types
+		then  int64
+	}{
+		"short":     {100, func(int) any { return "row" }, 2, 1},
+		"empty":     {0, nil, 1, 0},
+		"a chunk":   {10_000, func(int) any { return "row" }, 2, 1},
+		"two":       {10_001, func(int) any { return "row" }, 6, 4},
+		"by insert": {100, func(int) any { return []byte("row") }, 3, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, 0)
+			db, acme := w.open(t), as(t, "acme")
+			for use, flights := range []int64{c.first, c.then, c.then} {
+				require.LessOrEqual(t, w.during(t, func() error {
+					n, err := db.CopyFrom(acme, pgx.Identifier{"notes", "notes"}, []string{"body"},
+						pgx.CopyFromSlice(c.rows, func(row int) ([]any, error) { return []any{c.value(row)}, nil }))
+					require.EqualValues(t, c.rows, n)
+					return err
+				}), flights, "use %d", use+1)
+				var n int
+				require.NoError(t, db.QueryRow(acme, "select count(*) from notes.notes").Scan(&n))
+				require.Equal(t, (use+1)*c.rows, n)
+			}
+			requireClean(t, db)
+		})
+	}
+}
+
+func TestACopyThatFailsWritesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db, acme := w.open(t), as(t, "acme")
+	errSource := errors.New("the source ended")
+	copyOf := func(column string, rows, bad int, value any, failure error) error {
+		n, err := db.CopyFrom(acme, pgx.Identifier{"notes", "notes"}, []string{column, "body"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
+			if i == bad {
+				return []any{value, "row"}, failure
+			}
+			return []any{"acme", "row"}, nil
+		}))
+		require.Zero(t, n)
+		return err
+	}
+	for _, rows := range []int{10, 10_500} { // in one flight, and in a transaction
+		require.ErrorIs(t, copyOf("tenant_id", rows, rows-1, nil, errSource), errSource)
+		require.NoError(t, isCode(copyOf("tenant_id", rows, rows-1, "globex", nil), "42501"), "a policy let another tenant's row in")
+		require.Error(t, copyOf("tenant_id", rows, rows-1, struct{}{}, nil))
+		require.NoError(t, isCode(copyOf("missing", rows, -1, nil, nil), "42703"))
+		func() {
+			defer func() { require.Equal(t, "the source's", recover()) }()
+			_, _ = db.CopyFrom(acme, pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) {
+				if i == rows-1 {
+					panic("the source's")
+				}
+				return []any{"row"}, nil
+			}))
+		}()
+		// deferred: the commit fails
+		_, err := db.CopyFrom(acme, pgx.Identifier{"notes", "plain"}, []string{"id", "body"}, pgx.CopyFromSlice(rows, func(i int) ([]any, error) { return []any{i, "the same"}, nil }))
+		require.NoError(t, isCode(err, "23505"))
+	}
+	var n int
+	require.NoError(t, db.QueryRow(acme, "select (select count(*) from notes.notes) + (select count(*) from notes.plain)").Scan(&n))
+	require.Zero(t, n)
+	requireClean(t, db)
+}
+
+func TestACopyIsOnlySentOnce(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db, acme := w.open(t), fxdb.Idempotent(as(t, "acme"))
+	copyOf := func(body string) error {
+		_, err := db.CopyFrom(acme, pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromRows([][]any{{body}}))
+		return err
+	}
+	require.NoError(t, copyOf("known"))
+	for body, delivered := range map[string]bool{"lost on the way": false, "its answer was lost": true} {
+		w.cutAt(body, delivered)
+		require.Error(t, copyOf(body))
+		require.NoError(t, copyOf("again")) // on another connection, whose types it asks for
+	}
+	w.cutNow()
+	require.Eventually(t, func() bool {
+		return db.QueryRow(acme, "select").Scan() == nil
+	}, 10*time.Second, time.Millisecond)
+	rows, err := db.Query(acme, "select body from notes.notes order by body")
+	require.NoError(t, err)
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Equal(t, []string{"again", "again", "its answer was lost", "known"}, got)
+}
+
+func TestACopyThatMustAskForTypesFirstSurvivesALostConnection(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 0)
 	db := w.open(t)
-	copyRows := func() error {
-		_, err := db.CopyFrom(as(t, "acme"), pgx.Identifier{"notes", "notes"}, []string{"body"},
-			pgx.CopyFromSlice(100, func(int) ([]any, error) { return []any{"row"}, nil }))
+	w.cutAt("notes", false)
+	n, err := db.CopyFrom(as(t, "acme"), pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromRows([][]any{{"row"}}))
+	require.NoError(t, err, "nothing had been sent but a question")
+	require.EqualValues(t, 1, n)
+}
+
+func TestACopyOutlivesAChangeOfTheSchema(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	acme, owner := as(t, "acme"), testkit.Owner(t, db)
+	copyOf := func(id any) error {
+		_, err := db.CopyFrom(acme, pgx.Identifier{"notes", "plain"}, []string{"id"}, pgx.CopyFromRows([][]any{{id}}))
 		return err
 	}
-	require.NoError(t, copyRows())
-	require.EqualValues(t, 3, w.during(t, copyRows), "begin, insert, commit")
+	require.NoError(t, copyOf(1))
+	_, err := owner.Exec(t.Context(), "alter table notes.plain alter column id type bigint")
+	require.NoError(t, err)
+	require.NoError(t, copyOf(int64(1)<<40), "a value that the old type has no room for")
+	_, err = owner.Exec(t.Context(), "alter table notes.plain alter column id type uuid using ('00000000-0000-0000-0000-' || lpad(id::text, 12, '0'))::uuid")
+	require.NoError(t, err)
+	const id = "10000000-0000-0000-0000-000000000000"
+	if err := copyOf(id); err != nil {
+		require.NoError(t, isCode(err, "42804", "22P02"), "the server refuses the old type, once")
+		require.NoError(t, copyOf(id))
+	}
+	_, err = owner.Exec(t.Context(), "drop table notes.plain; create table notes.plain (id text, more int); grant select, insert on notes.plain to public")
+	require.NoError(t, err)
+	if err := copyOf("text"); err != nil {
+		require.NoError(t, isCode(err, "42804", "22P02"))
+		require.NoError(t, copyOf("text"))
+	}
+	var got string
+	require.NoError(t, db.QueryRow(acme, "select string_agg(id, ' ') from notes.plain").Scan(&got))
+	require.Equal(t, "text", got)
+	requireClean(t, db)
+}
+
+func TestACopyGivesIdentityColumnsAsCopyDoes(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	acme, table := as(t, "acme"), pgx.Identifier{"notes", "notes"}
+	for name, body := range map[string]any{"in arrays": "row", "by insert": []byte("row")} {
+		_, err := db.CopyFrom(acme, table, []string{"id", "body"}, pgx.CopyFromRows([][]any{{700, body}, {701, body}}))
+		require.NoError(t, err, name)
+		var ids []int64
+		require.NoError(t, db.QueryRow(acme, "select array_agg(id order by id) from notes.notes").Scan(&ids))
+		require.Equal(t, []int64{700, 701}, ids, name)
+		_, err = db.Exec(acme, "delete from notes.notes")
+		require.NoError(t, err)
+	}
 }
 
 // BenchmarkCopyFrom writes rows under a tenant's policies, and by COPY where there

@@ -241,6 +241,42 @@ func TestScopedStatementsOutliveAChangeOfTheSchema(t *testing.T) {
 	requireClean(t, db)
 }
 
+func TestAParameterOfAnotherTypeOutlivesAChangeOfTheSchema(t *testing.T) {
+	t.Parallel()
+	for name, insert := range map[string]func(ctx context.Context, db *fxdb.DB, id any) error{
+		"Exec": func(ctx context.Context, db *fxdb.DB, id any) error {
+			_, err := db.Exec(ctx, "insert into notes.plain (id) values ($1)", id)
+			return err
+		},
+		"SendBatch": func(ctx context.Context, db *fxdb.DB, id any) error {
+			b := &pgx.Batch{}
+			b.Queue("insert into notes.plain (id) values ($1)", id)
+			return db.SendBatch(ctx, b).Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := notesDB(t, testkit.Config(one))
+			acme, owner := as(t, "acme"), testkit.Owner(t, db)
+			require.NoError(t, insert(acme, db, 1))
+			for kind, id := range map[string]any{
+				"text": "no number", // the server can't make the old type of it, nor pgx of the other
+				"uuid using lpad(id::text, 32, '0')::uuid": [16]byte{1},
+			} {
+				_, err := owner.Exec(t.Context(), "truncate notes.plain; alter table notes.plain alter id type int using 1")
+				require.NoError(t, err)
+				_ = insert(acme, db, 1)
+				_, err = owner.Exec(t.Context(), "truncate notes.plain; alter table notes.plain alter id type "+kind)
+				require.NoError(t, err)
+				if insert(acme, db, id) != nil { // of the old type, once
+					require.NoError(t, insert(acme, db, id), kind)
+				}
+			}
+			requireClean(t, db)
+		})
+	}
+}
+
 func TestADescribedStatementOutlivesAChangeOfTheSchema(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", "cache_describe") })

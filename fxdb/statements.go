@@ -81,9 +81,13 @@ func (st *statements) forget(k statementKey) {
 // tables whose schema can change.
 var ofAnyStatement = []string{"26000", "0A000", "08P01"}
 
+// ofParameters are the codes of an error that a parameter of a type which the table no
+// longer has may give.
+var ofParameters = []string{"22003", "22007", "22008", "22P02", "22P03"}
+
 // failed forgets a statement whose plan or parameters may no longer be right:
-// after an error about the schema, the statement itself or the server's inside.
-// Others, such as a duplicate key, say nothing about it.
+// after an error about the schema, a parameter, the statement itself or the server's
+// inside. Others, such as a duplicate key, say nothing about it.
 func (st *statements) failed(err error, keys ...statementKey) {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || len(pgErr.Code) < 2 {
@@ -91,10 +95,14 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	}
 	switch pgErr.Code[:2] {
 	case "08", "0A", "26", "42", "XX": // 08P01 where a described statement has other columns now
-		for _, k := range keys {
-			if !k.scope || slices.Contains(ofAnyStatement, pgErr.Code) {
-				st.forget(k)
-			}
+	default:
+		if !slices.Contains(ofParameters, pgErr.Code) {
+			return
+		}
+	}
+	for _, k := range keys {
+		if !k.scope || slices.Contains(ofAnyStatement, pgErr.Code) {
+			st.forget(k)
 		}
 	}
 }
@@ -185,6 +193,7 @@ func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
 		}
 	}
 	if err := st.params.Build(conn.TypeMap(), sd, q.args); err != nil {
+		st.forget(q.key()) // the table may have other types now
 		return err
 	}
 	p := &st.params

@@ -275,7 +275,11 @@ func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn 
 	if err != nil {
 		return false, err
 	}
-	tx := begun.(*transaction)
+	return db.runTx(ctx, begun.(*transaction), idempotent, fn)
+}
+
+// runTx runs fn in a transaction and ends that.
+func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
 	committing := false
 	defer func() {
 		if !committing {

@@ -1,0 +1,134 @@
+package fxdb
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// arrays are rows that go as one array for each column, in the server's binary form.
+type arrays struct {
+	sql     string
+	st      *statements
+	used    []statementKey // what the types were asked with, and a scope that is prepared
+	types   *pgtype.Map
+	element []uint32 // types of the columns
+	oids    []uint32 // of their arrays
+	columns [][]byte
+	ends    []int // of the columns' last whole row
+	rows    int
+	size    int
+	usable  bool
+}
+
+// arrayHeader is dimensions, a flag for nulls, the element's type, and the one
+// dimension's length and lower bound: four bytes each.
+const arrayHeader = 20
+
+// arrays asks for the types of a table's columns, once on each connection, and prepares
+// s with that. It is not usable where one has no array that could be unnested.
+func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, s scope, ask string) (*arrays, error) {
+	st, key := statementsOf(conn, db.core.statements), statementKey{sql: ask}
+	a := &arrays{st: st, used: []statementKey{key}, types: conn.TypeMap()}
+	if !s.isZero() && db.core.mode == pgx.QueryExecModeCacheStatement {
+		a.used = append(a.used, s.key())
+	}
+	if err := st.prepare(ctx, conn, a.used...); err != nil {
+		return nil, err
+	}
+	for _, f := range st.get(key).Fields {
+		t, ok := a.types.TypeForOID(f.DataTypeOID)
+		if !ok {
+			return a, nil
+		}
+		array, ok := a.types.TypeForName("_" + t.Name)
+		if !ok {
+			return a, nil
+		}
+		if codec, ok := array.Codec.(*pgtype.ArrayCodec); !ok || codec.ElementType.OID != t.OID {
+			return a, nil
+		}
+		a.element, a.oids = append(a.element, t.OID), append(a.oids, array.OID)
+	}
+	a.columns, a.ends, a.usable = make([][]byte, len(a.oids)), make([]int, len(a.oids)), true
+	a.reset()
+	return a, nil
+}
+
+func (a *arrays) reset() {
+	a.rows, a.size = 0, 0
+	for i := range a.columns {
+		a.columns[i] = append(a.columns[i][:0], make([]byte, arrayHeader)...)
+		a.ends[i] = arrayHeader
+	}
+}
+
+// add takes a row, unless one of its values has no binary form here.
+func (a *arrays) add(values []any) bool {
+	for i, v := range values {
+		at := len(a.columns[i])
+		buf := binary.BigEndian.AppendUint32(a.columns[i], math.MaxUint32) // null
+		encoded, err := a.types.Encode(a.element[i], pgtype.BinaryFormatCode, v, buf)
+		if err != nil {
+			for j := range i {
+				a.columns[j] = a.columns[j][:a.ends[j]]
+			}
+			return false
+		}
+		if encoded != nil {
+			binary.BigEndian.PutUint32(encoded[at:], uint32(len(encoded)-at-4))
+			buf = encoded
+		}
+		a.columns[i] = buf
+	}
+	a.rows++
+	a.size = 0
+	for i, c := range a.columns {
+		a.ends[i] = len(c)
+		a.size += len(c)
+	}
+	return true
+}
+
+// send writes the rows that were taken, with s in front as a flight has it. It goes
+// below pgx, which would ask for the parameters' types first, and tells the tracers
+// what pgx would have told them.
+func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err error) {
+	if a.rows == 0 {
+		return nil
+	}
+	formats := make([]int16, len(a.columns))
+	for i, c := range a.columns {
+		formats[i] = pgtype.BinaryFormatCode
+		for j, v := range []uint32{1, 1, a.element[i], uint32(a.rows), 1} {
+			binary.BigEndian.PutUint32(c[4*j:], v)
+		}
+	}
+	var tag pgconn.CommandTag
+	ctx = db.core.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: a.sql})
+	defer func() {
+		db.core.tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
+	}()
+	b := &pgconn.Batch{}
+	if !s.isZero() {
+		a.st.addScope(b, s, len(a.used) > 1)
+	}
+	b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
+	results := conn.PgConn().ExecBatch(ctx, b)
+	for results.NextResult() {
+		tag, _ = results.ResultReader().Close() // its error is the batch's
+	}
+	if err = results.Close(); err != nil { // of the commit too
+		a.st.failed(err, a.used...)
+		if conn.IsClosed() {
+			err = &sentError{err}
+		}
+		return err
+	}
+	a.reset()
+	return nil
+}
