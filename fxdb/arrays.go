@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -113,17 +114,28 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 	defer func() {
 		db.core.tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}()
-	b := &pgconn.Batch{}
-	if !s.isZero() {
-		a.st.addScope(b, s, len(a.used) > 1)
+	key := statementKey{sql: a.sql, named: true}
+	switch named := db.core.mode == pgx.QueryExecModeCacheStatement; {
+	case named && !a.isPrepared(key):
+		tag, err = a.prepareAndInsert(ctx, conn.PgConn(), s, key, formats)
+	default:
+		b := &pgconn.Batch{}
+		if !s.isZero() {
+			a.st.addScope(b, s, named)
+		}
+		if named {
+			b.ExecStatement(a.st.get(key), a.columns, formats, nil)
+		} else {
+			b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
+		}
+		results := conn.PgConn().ExecBatch(ctx, b)
+		for results.NextResult() {
+			tag, _ = results.ResultReader().Close() // its error is the batch's
+		}
+		err = results.Close() // of the commit too
 	}
-	b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
-	results := conn.PgConn().ExecBatch(ctx, b)
-	for results.NextResult() {
-		tag, _ = results.ResultReader().Close() // its error is the batch's
-	}
-	if err = results.Close(); err != nil { // of the commit too
-		a.st.failed(err, a.used...)
+	if err != nil {
+		a.st.failed(err, append(a.used, key)...)
 		if conn.IsClosed() {
 			err = &sentError{err}
 		}
@@ -131,4 +143,43 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 	}
 	a.reset()
 	return nil
+}
+
+// isPrepared reports whether the connection knows the statement, for these types.
+func (a *arrays) isPrepared(key statementKey) bool {
+	if a.st.has(key) && !slices.Equal(a.st.get(key).ParamOIDs, a.oids) {
+		a.st.forget(key)
+	}
+	return a.st.has(key)
+}
+
+// prepareAndInsert is the first use of a statement whose types are known: preparing it
+// takes no flight of its own. The server parses and plans a text for longer than it
+// writes a hundred rows.
+func (a *arrays) prepareAndInsert(ctx context.Context, conn *pgconn.PgConn, s scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
+	a.st.makeRoom(1, len(a.used)+1)
+	p := conn.StartPipeline(ctx)
+	if !s.isZero() {
+		p.SendQueryStatement(a.st.get(s.key()), a.st.scopeValues(s), nil, nil)
+	}
+	name := a.st.newName()
+	p.SendPrepare(name, a.sql, a.oids)
+	p.SendQueryPrepared(name, a.columns, formats, nil)
+	err = p.Sync()
+	for ended := false; err == nil && !ended; {
+		var result any
+		switch result, err = p.GetResults(); result := result.(type) {
+		case *pgconn.ResultReader:
+			tag, err = result.Close()
+		case *pgconn.StatementDescription:
+			result.Name, result.SQL = name, a.sql
+			a.st.put(key, result)
+		default: // the end
+			ended = true
+		}
+	}
+	if closeErr := p.Close(); err == nil {
+		err = closeErr
+	}
+	return tag, err
 }

@@ -121,10 +121,7 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, keys ...state
 	if missing == nil {
 		return nil
 	}
-	// The server keeps no more than pgx would, and all that is wanted now.
-	for spare := st.recent.Len() + len(missing) - max(st.capacity, len(keys)); spare > 0; spare-- {
-		st.forget(st.recent.Back().Value.(*statement).key)
-	}
+	st.makeRoom(len(missing), len(keys))
 	p := conn.PgConn().StartPipeline(ctx)
 	for _, name := range st.gone {
 		p.SendDeallocate(name)
@@ -132,8 +129,7 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, keys ...state
 	names := make([]string, len(missing))
 	for i, k := range missing {
 		if k.named {
-			st.named++
-			names[i] = "onepool_" + strconv.Itoa(st.named)
+			names[i] = st.newName()
 		}
 		p.SendPrepare(names[i], k.sql, nil)
 	}
@@ -164,9 +160,32 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, keys ...state
 	return err
 }
 
+// makeRoom forgets what was not used for longest: the server keeps no more than pgx
+// would, and all that is wanted now.
+func (st *statements) makeRoom(missing, wanted int) {
+	for spare := st.recent.Len() + missing - max(st.capacity, wanted); spare > 0; spare-- {
+		st.forget(st.recent.Back().Value.(*statement).key)
+	}
+}
+
+func (st *statements) newName() string {
+	st.named++
+	return "onepool_" + strconv.Itoa(st.named)
+}
+
 // addScope puts the scope in front: by name where statements are cached, else as
 // text, which a pooler between us and the server can take too.
 func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
+	values := st.scopeValues(s)
+	if named {
+		b.ExecStatement(st.get(s.key()), values, nil, nil)
+		return
+	}
+	b.ExecParams(s.sql(), values, nil, nil, nil)
+}
+
+// scopeValues are the scope's parameters, until the next ones.
+func (st *statements) scopeValues(s scope) [][]byte {
 	st.text, st.values = st.text[:0], st.values[:0]
 	for _, v := range [...]string{s.identity.Tenant, s.identity.User, s.identity.Session} {
 		if s.tenant {
@@ -176,11 +195,7 @@ func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
 		}
 	}
 	st.values = append(st.values, s.text.values(s.tenant)...)
-	if named {
-		b.ExecStatement(st.get(s.key()), st.values, nil, nil)
-		return
-	}
-	b.ExecParams(s.sql(), st.values, nil, nil, nil)
+	return st.values
 }
 
 // add puts a statement behind.
