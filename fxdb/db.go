@@ -115,7 +115,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     refuseUnscoped,
-		Spoils:         leavesIdentity,
+		Spoils:         spoils,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
 		Logger:         log,

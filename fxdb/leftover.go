@@ -1,17 +1,70 @@
 package fxdb
 
 import (
+	"hash/maphash"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
+
+// leftover is what a statement's text says that it may leave on its session. A
+// function's body and text that the server puts together can do the same unseen.
+type leftover uint8
+
+const (
+	leftToNext   leftover = 1 << iota // what the session's next user would find, or be
+	ofOneSession                      // what needs a session that lasts, or changes it
+)
+
+// spoils reports whether nobody else may have the connection after a statement: it
+// may leave an identity, another role or search path, a temporary table, a cursor, a
+// channel or a lock there. Other settings stay, as they do in pgxpool.
+func spoils(sql string) bool { return leftoverOf(sql)&leftToNext != 0 }
+
+// leavesSession reports whether a statement needs a session that outlives its
+// transaction, or would leave something on one that others use.
+func leavesSession(sql string) bool { return leftoverOf(sql) != 0 }
+
+// verdicts are those on the texts that were last asked about: every statement is, and
+// most are the same again.
+var (
+	verdicts    [1024]atomic.Pointer[verdict]
+	verdictSeed = maphash.MakeSeed()
+)
+
+type verdict struct {
+	sql  string
+	left leftover
+}
+
+// longestVerdict is the longest text that is kept.
+const longestVerdict = 4 << 10
+
+func leftoverOf(sql string) leftover {
+	at := &verdicts[maphash.String(verdictSeed, sql)%uint64(len(verdicts))]
+	if v := at.Load(); v != nil && v.sql == sql {
+		return v.left
+	}
+	left := judge(sql)
+	if len(sql) <= longestVerdict {
+		at.Store(&verdict{sql, left})
+	}
+	return left
+}
+
+func judge(sql string) leftover {
+	if leavesIdentity(sql) {
+		return leftToNext | ofOneSession
+	}
+	return judgeStatements(sql, false)
+}
 
 // leavesIdentity reports whether a statement may leave an identity on the session,
 // where the next one without a tenant would find it: SET of one of its settings,
-// and set_config unless it is plainly for the transaction only or of another setting.
-// A function's body and text that the server puts together can do the same unseen.
-//
-// It is asked about every statement. All that it looks for has an underscore, which
-// is quick to find.
+// and set_config unless it is plainly for the transaction only or of a setting that
+// gives nobody more rows. All that it looks for has an underscore, which is quick to
+// find.
 func leavesIdentity(sql string) bool {
 	for at := 0; ; at++ {
 		next := strings.IndexByte(sql[at:], '_')
@@ -31,12 +84,22 @@ func leavesIdentity(sql string) bool {
 			if call == nil {
 				return true
 			}
-			name, local := call[1], call[2] != ""
-			if !local && (!strings.HasPrefix(name, "'") || beginsWith(name, "'app.current_")) {
+			if local := call[2] != ""; !local && !isHarmless(call[1]) {
 				return true
 			}
 		}
 	}
+}
+
+// isHarmless reports whether set_config's first argument is plainly the name of another
+// setting than those of heldSettings.
+func isHarmless(name string) bool {
+	name = strings.TrimSpace(name)
+	if len(name) < 2 || name[0] != '\'' || strings.IndexByte(name[1:], '\'') != len(name)-2 {
+		return false
+	}
+	name, _, _ = strings.Cut(strings.ToLower(name[1:len(name)-1]), ".")
+	return !slices.Contains(heldSettings, name)
 }
 
 // setConfig is a call of set_config from its underscore on: its first argument, and

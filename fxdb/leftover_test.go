@@ -106,3 +106,97 @@ func TestWhatOnlyReadsAnIdentityKeepsItsConnection(t *testing.T) {
 	}
 	requireClean(t, db)
 }
+
+// sessionState is what a session has beside its settings: temporary tables, cursors,
+// who it is, where it looks for tables, channels and locks.
+const sessionState = `select concat_ws(' ', (select string_agg(relname, ',') from pg_class where relnamespace = pg_my_temp_schema() and relkind <> 'i'),
+	(select string_agg(name, ',') from pg_cursors where is_holdable), current_setting('role'), session_user, current_setting('search_path'), current_setting('row_security'),
+	(select string_agg(c, ',') from pg_listening_channels() c),
+	(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), current_setting('default_transaction_read_only'))`
+
+func TestNothingOfASessionReachesTheNext(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"TEMP TABLE":              "create temp table secrets as select 'acme' as whose",
+		"TEMPORARY":               "CREATE\n\tGLOBAL TEMPORARY TABLE if not exists secrets (whose text)",
+		"TEMP VIEW":               "create or replace temp view secrets as select 'acme' as whose",
+		"TEMP SEQUENCE":           "/* x */ create temp sequence secrets",
+		"pg_temp":                 "create table pg_temp.secrets (whose text)",
+		"quoted pg_temp":          `create table "pg_temp"."secrets" (whose text)`,
+		"SELECT INTO":             "select 'acme' as whose INTO Temp secrets",
+		"WITH and INTO":           "with x as (select 'acme' as whose) select whose into temporary table secrets from x",
+		"EXPLAIN ANALYZE":         "explain (analyze, costs off) create temp table secrets as select 'acme' as whose",
+		"kept on commit":          "create temp table secrets (whose text) on commit delete rows",
+		"DECLARE":                 "declare secrets cursor with hold for select 'acme'",
+		"DECLARE SCROLL":          "DECLARE secrets INSENSITIVE SCROLL CURSOR\nWITH HOLD FOR SELECT 'acme'",
+		"second of two":           "select 1; create temp table secrets (whose text)",
+		"in DO":                   "do $body$ begin if true then create temp table secrets (whose text); end if; end $body$",
+		"in DO's quoted body":     "do language plpgsql 'begin set role onepool_app; end'",
+		"SET ROLE":                "set role onepool_app",
+		"SET SESSION ROLE":        "SET SESSION ROLE onepool_app",
+		"role by assignment":      "set role = 'onepool_app'",
+		"role by set_config":      "select set_config('role', 'onepool_app', false)",
+		"role by a written name":  "select set_config('ro' || 'le', 'onepool_app', false)",
+		"search_path":             "set search_path = notes, public",
+		"search_path quoted":      `set "search_path" = notes`,
+		"search_path, set_config": "select set_config('search_path', 'notes', false)",
+		"SET SCHEMA":              "set schema 'notes'",
+		"row_security":            "select 1; set row_security to off",
+		"CHARACTERISTICS":         "set session characteristics as transaction read only",
+		"LISTEN":                  "listen secrets",
+		"lock":                    "select pg_advisory_lock(1)",
+		"upper-case lock":         "SELECT PG_ADVISORY_LOCK_SHARED(1)",
+		"quoted lock":             `select pg_catalog."pg_try_advisory_lock"(1)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := notesDB(t, testkit.Config(one))
+			state := func(ctx context.Context) (s string) {
+				require.NoError(t, db.QueryRow(ctx, sessionState).Scan(&s))
+				return s
+			}
+			clean := state(t.Context())
+			for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "acme")} {
+				for how, leave := range map[string]func() error{
+					"Exec": func() error { _, err := db.Exec(ctx, sql); return err },
+					"InTx": func() error {
+						return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), sql); return err })
+					},
+				} {
+					require.NoError(t, leave(), "%s by %s", how, who)
+					require.Equal(t, clean, state(as(t, "globex")), "%s by %s", how, who)
+					require.NoError(t, leave(), "%s by %s", how, who)
+					require.Equal(t, clean, state(t.Context()), "%s by %s", how, who)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatEndsWithItsTransactionKeepsItsConnection(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	for _, sql := range []string{
+		"create temp table scratch on commit drop as select 1 as n",
+		"CREATE TEMPORARY TABLE scratch (n int) ON COMMIT\nDROP",
+		"declare c cursor for select 1",
+		"declare c no scroll cursor without hold for select 1",
+		"set local role onepool_app",
+		"set local search_path = notes",
+		"select set_config('search_path', 'notes', true)",
+		"select pg_advisory_xact_lock(1)",
+		"set constraints all deferred",
+		"set transaction read only",
+		"select 'x; listen secrets', $$; create temp table secrets ()$$ -- ; listen secrets",
+		`select 1 as "create temp table; listen", 'it''s; set role a' /* ; set role b /* nested */ ; set role c */`,
+		"select body as temp from notes.notes, (select 1 as role) set_role",
+		"update notes.plain set body = 'role' where id = 7",
+		"insert into notes.plain select 1, 'temp' where false",
+	} {
+		for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
+			require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), sql); return err }), sql)
+		}
+		require.EqualValues(t, 1, db.Stats().Opened, sql)
+	}
+	requireClean(t, db)
+}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,8 +13,9 @@ import (
 
 // ErrPooler is returned where DB_POOLER is transaction for what needs a session on
 // the server that lasts: DB.Acquire, a second use of a *sql.Conn, statements prepared
-// by name, and statements that begin with LISTEN, SET and their like or take advisory
-// locks of the session. Use a transaction, or a connection to the server itself.
+// by name, and statements that LISTEN, SET and their like, take advisory locks of the
+// session, make temporary tables that outlive their transaction or declare cursors WITH
+// HOLD. Use a transaction, or a connection to the server itself.
 var ErrPooler = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
 
 // pooled reports whether a pooler gives each transaction another session on the
@@ -60,48 +60,6 @@ func takeFences(params map[string]string) (taken []setting) {
 		}
 	}
 	return taken
-}
-
-// ofSession are the words that begin a statement about the session, with those behind
-// them that make it one about the transaction.
-var ofSession = map[string][]string{
-	"listen": nil, "unlisten": nil, "execute": nil, "deallocate": nil, "discard": nil, "reset": nil,
-	"prepare": {"transaction"},
-	"set":     {"local", "transaction", "constraints"},
-}
-
-// leavesSession reports whether a statement needs a session that outlives its
-// transaction, or would leave something on one that others use. It knows the plain
-// cases: a function's body can do the same.
-func leavesSession(sql string) bool {
-	word, rest := firstWord(sql)
-	if but, ok := ofSession[word]; ok {
-		second, _ := firstWord(rest)
-		return !slices.Contains(but, second)
-	}
-	return strings.Contains(sql, "pg_advisory_lock") || strings.Contains(sql, "pg_try_advisory_lock") || leavesIdentity(sql)
-}
-
-// firstWord returns a text's first word in lower case, comments in front of it left
-// out, and what is behind it.
-func firstWord(sql string) (word, rest string) {
-	for {
-		sql = strings.TrimLeft(sql, " \t\r\n")
-		var end string
-		switch {
-		case strings.HasPrefix(sql, "--"):
-			end = "\n"
-		case strings.HasPrefix(sql, "/*"):
-			end = "*/"
-		default:
-			n := strings.IndexFunc(sql, func(r rune) bool { return !unicode.IsLetter(r) })
-			if n < 0 {
-				n = len(sql)
-			}
-			return strings.ToLower(sql[:n]), sql[n:]
-		}
-		_, sql, _ = strings.Cut(sql, end)
-	}
 }
 
 // refuseBatch returns ErrPooler for a batch with a statement about the session.

@@ -255,7 +255,9 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 	for _, sql := range []string{
 		"listen jobs", "  LISTEN jobs", "-- name: Listen :exec\nlisten jobs", "/* x */ unlisten *", "set search_path = a", "SET SESSION statement_timeout = 0",
 		"reset all", "discard temp", "prepare p as select 1", "execute p", "deallocate all", "select pg_advisory_lock(1)", "select pg_try_advisory_lock_shared(1)",
-		"select set_config('app.current_tenant', 'acme', false)",
+		"select set_config('app.current_tenant', 'acme', false)", "SELECT PG_ADVISORY_LOCK(1)", `select "pg_advisory_lock"(1)`, "create temp table t (n int)",
+		"select 1 as n into temp t", "declare c cursor with hold for select 1", "load 'plpgsql'", "select 1; set search_path = a", "select 1;;\n-- x\nlisten jobs",
+		"do $$ begin set search_path = a; end $$", "create function pg_temp.f() returns int language sql as 'select 1'",
 	} {
 		for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 			_, err := db.Exec(ctx, sql)
@@ -270,7 +272,9 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 		}
 	}
 	require.NoError(t, db.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
-		for _, sql := range []string{"set transaction read only", "SET LOCAL search_path = a", "set constraints all deferred", "select pg_advisory_xact_lock(1)", "", "--"} {
+		for _, sql := range []string{"set transaction read only", "SET LOCAL search_path = a", "set constraints all deferred", "select pg_advisory_xact_lock(1)", "", "--",
+			"create temp table scratch (n int) on commit drop", "declare c cursor for select 1", "select '; listen jobs', $$; set a = 1$$", "select 'pg_advisory_lock(1)'",
+		} {
 			_, err := tx.Exec(t.Context(), sql)
 			require.NoError(t, err, sql)
 		}

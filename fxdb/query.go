@@ -14,8 +14,10 @@ import (
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
 // tenant.System. Behind a transaction pooler it fails with ErrPooler.
 //
-// It is closed after a statement that sets an identity for the session, as after one
-// of Exec's and the like; what goes past pgx, by PgConn, is not seen.
+// As after a statement of Exec's and the like, nobody else gets the connection after one
+// that leaves on the session what the next user would find or be: an identity, a role or
+// search path, a temporary table, a cursor WITH HOLD, a channel, an advisory lock. It is
+// closed instead. What goes past pgx, by PgConn, or is hidden in a function is not seen.
 //
 // A connection that a stop has cut off fails its holder's statements; releasing it is
 // as safe and as needed as before.
