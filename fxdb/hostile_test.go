@@ -1,0 +1,104 @@
+package fxdb_test
+
+import (
+	"context"
+	"net/url"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// identityDoors are all ways to a statement, each of which reads the identity that the
+// server has.
+var identityDoors = map[string]func(ctx context.Context, db *fxdb.DB) (string, error){
+	"QueryRow": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		err = db.QueryRow(ctx, huntSettings, "").Scan(&got, nil)
+		return got, err
+	},
+	"SendBatch": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		b := &pgx.Batch{}
+		b.Queue(huntSettings, "").QueryRow(func(row pgx.Row) error { return row.Scan(&got, nil) })
+		return got, db.SendBatch(ctx, b).Close()
+	},
+	"SendBatch that begins": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		b := &pgx.Batch{}
+		b.BeginTx(pgx.TxOptions{})
+		b.Queue(huntSettings, "").QueryRow(func(row pgx.Row) error { return row.Scan(&got, nil) })
+		br := db.SendBatch(ctx, b)
+		err = br.Close()
+		if tx := br.Tx(); tx != nil {
+			defer func() { _ = tx.Rollback(ctx) }()
+		}
+		return got, err
+	},
+	"InTx": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		return got, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { return tx.QueryRow(ctx, huntSettings, "").Scan(&got, nil) })
+	},
+	"BeginQuery": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		err = db.InTx(ctx, pgx.TxOptions{BeginQuery: "begin"}, func(tx pgx.Tx) error { return tx.QueryRow(ctx, huntSettings, "").Scan(&got, nil) })
+		return got, err
+	},
+	"several statements": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		if _, err = db.Exec(ctx, "truncate notes.plain; insert into notes.plain select 1, "+settingsColumn); err == nil {
+			err = db.QueryRow(ctx, "select body from notes.plain").Scan(&got)
+		}
+		return got, err
+	},
+	"CopyFrom": func(ctx context.Context, db *fxdb.DB) (got string, err error) {
+		if _, err = db.Exec(ctx, "delete from notes.notes"); err != nil {
+			return "", err
+		}
+		if _, err = db.CopyFrom(ctx, pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromRows([][]any{{"x"}})); err == nil {
+			err = db.QueryRow(ctx, "select tenant_id || '/' || coalesce(current_setting('app.current_user', true), '') from notes.notes").Scan(&got)
+		}
+		return got, err
+	},
+}
+
+func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
+	t.Parallel()
+	hostile := []string{
+		"'; drop table notes.plain; --", `\'; drop table notes.plain; --`, `\`, `a\\`, `'`, `''`, `"`, "$1", "$$", "$1$", "a\nb", "/*", "--", "é😀", "\u2019; select 1",
+		"?", "{acme,globex}", "%s", "a\x01", " spaced ",
+	}
+	for _, mode := range []string{"cache_statement", "cache_describe", "exec", "simple_protocol"} {
+		for _, conforming := range []string{"on", "off"} {
+			t.Run(mode+"/standard_conforming_strings="+conforming, func(t *testing.T) {
+				t.Parallel()
+				w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", mode) })
+				_, err := testkit.Owner(t, w.db).Exec(t.Context(), "grant truncate on notes.plain to public")
+				require.NoError(t, err)
+				db := w.open(t)
+				_, err = db.Exec(t.Context(), "set standard_conforming_strings = "+conforming) // it stays on the one connection
+				require.NoError(t, err)
+				refused := 0
+				for door, ask := range identityDoors {
+					for _, name := range hostile {
+						ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: name, User: name})
+						got, err := ask(ctx, db)
+						if mode == "simple_protocol" && conforming == "off" && err != nil {
+							refused++
+							require.ErrorContains(t, err, "standard_conforming_strings", "%s, %q: pgx refuses to write parameters into a text", door, name)
+							continue
+						}
+						require.NoError(t, err, "%s, %q", door, name)
+						require.Equal(t, name+"/"+name, got, door)
+					}
+				}
+				if mode == "simple_protocol" && conforming == "off" {
+					require.Positive(t, refused)
+				}
+				require.EqualValues(t, 1, db.Stats().Opened)
+				var settings string
+				require.NoError(t, w.db.QueryRow(t.Context(), huntSettings, "").Scan(&settings, nil))
+				require.Equal(t, "/", settings)
+				require.NoError(t, w.db.QueryRow(t.Context(), "select 'there' from notes.plain right join (select) x on true").Scan(&settings))
+			})
+		}
+	}
+}
