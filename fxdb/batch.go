@@ -137,7 +137,7 @@ func (f *batchFlight) send(s scope) error {
 			f.used = append(f.used, q.key())
 		}
 	}
-	if err := f.st.prepare(f.ctx, conn, f.used...); err != nil {
+	if err := f.st.prepare(f.ctx, conn, nil, f.used...); err != nil {
 		return err
 	}
 	b := &pgconn.Batch{}

@@ -119,7 +119,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if q.prepared() {
 		f.used = append(f.used, q.key())
 	}
-	if err := f.st.prepare(f.ctx, f.conn, f.used...); err != nil {
+	if err := f.st.prepare(f.ctx, f.conn, f.tracer, f.used...); err != nil {
 		return err
 	}
 	b := &pgconn.Batch{}

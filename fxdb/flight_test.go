@@ -416,6 +416,55 @@ func TestTracersSeeScopedStatementsAsTheirCallersWroteThem(t *testing.T) {
 	}, seen.lines)
 }
 
+func TestTracersSeeTheSamePreparationsWithATenantAsWithout(t *testing.T) {
+	t.Parallel()
+	lines := make(map[string][]string)
+	for who, ctx := range map[string]context.Context{"nobody": tenant.System(t.Context(), "test"), "a tenant": as(t, "acme")} {
+		seen := &preparations{}
+		db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))
+		require.NoError(t, err)
+		defer db.Close(context.WithoutCancel(t.Context()))
+		seen.lines = nil // of the start
+		for range 2 {
+			var n int
+			require.NoError(t, db.QueryRow(ctx, "select $1::int", 1).Scan(&n))
+			rows, err := db.Query(ctx, "select $1::int", pgx.QueryExecModeCacheDescribe, 2)
+			require.NoError(t, err)
+			rows.Close()
+			_, err = db.Exec(ctx, "select $1::int from missing", 1)
+			require.Error(t, err)
+			require.NoError(t, batchOf(ctx, db, "select 3")) // pgx tells nothing of those
+		}
+		lines[who] = seen.lines
+	}
+	require.Contains(t, lines["nobody"], "start select $1::int")
+	require.Equal(t, lines["nobody"], lines["a tenant"])
+}
+
+// preparations writes down what a pgx tracer is told of them.
+type preparations struct{ recorder }
+
+func (p *preparations) TracePrepareStart(ctx context.Context, _ *pgx.Conn, d pgx.TracePrepareStartData) context.Context {
+	p.add("start %s", d.SQL)
+	return context.WithValue(ctx, preparedKey{}, d.SQL)
+}
+
+type preparedKey struct{}
+
+func (p *preparations) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, d pgx.TracePrepareEndData) {
+	p.add("end %s %v %s", ctx.Value(preparedKey{}), d.AlreadyPrepared, codeOf(d.Err))
+}
+
+func (*preparations) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (*preparations) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (*preparations) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+func (*preparations) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (*preparations) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
+
 // recorder writes down what a pgx tracer is told.
 type recorder struct{ lines []string }
 

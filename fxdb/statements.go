@@ -108,8 +108,9 @@ func (st *statements) failed(err error, keys ...statementKey) {
 }
 
 // prepare makes all of keys known, in one flight, and none where they are. Nothing
-// runs before that, so a connection that is lost here may be replaced.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, keys ...statementKey) error {
+// runs before that, so a connection that is lost here may be replaced. tracer, if not
+// nil, is told what pgx would have told it: of each statement, but not of the scope.
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, keys ...statementKey) (err error) {
 	var missing []statementKey
 	for _, k := range keys {
 		if e, ok := st.known[k]; ok {
@@ -122,18 +123,28 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, keys ...state
 		return nil
 	}
 	st.makeRoom(len(missing), len(keys))
-	p := conn.PgConn().StartPipeline(ctx)
-	for _, name := range st.gone {
-		p.SendDeallocate(name)
-	}
 	names := make([]string, len(missing))
 	for i, k := range missing {
 		if k.named {
 			names[i] = st.newName()
 		}
+	}
+	if t, ok := tracer.(pgx.PrepareTracer); ok {
+		for i, k := range missing {
+			if !k.scope {
+				traced := t.TracePrepareStart(ctx, conn, pgx.TracePrepareStartData{Name: names[i], SQL: k.sql})
+				defer func() { t.TracePrepareEnd(traced, conn, pgx.TracePrepareEndData{Err: err}) }()
+			}
+		}
+	}
+	p := conn.PgConn().StartPipeline(ctx)
+	for _, name := range st.gone {
+		p.SendDeallocate(name)
+	}
+	for i, k := range missing {
 		p.SendPrepare(names[i], k.sql, nil)
 	}
-	err := p.Sync()
+	err = p.Sync()
 	for range st.gone {
 		if err == nil {
 			_, err = p.GetResults()
