@@ -1,0 +1,116 @@
+package fxdb_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
+)
+
+func TestTracersSeeScopedStatementsAsTheirCallersWroteThem(t *testing.T) {
+	t.Parallel()
+	seen := &recorder{}
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))
+	require.NoError(t, err)
+	defer db.Close(context.WithoutCancel(t.Context()))
+	acme := as(t, "acme")
+	var n int
+	require.NoError(t, db.QueryRow(acme, "select $1::int", 1).Scan(&n))
+	_, err = db.Exec(acme, "select 1/0")
+	require.Error(t, err)
+	require.NoError(t, batchOf(acme, db, "select 2", "select 3"))
+	require.Error(t, batchOf(acme, db, "select 4", "select 5/0", "select 6"))
+	require.Equal(t, []string{
+		"start select $1::int", "end SELECT 1 <nil>",
+		"start select 1/0", "end  22012",
+		"batch of 2", "of batch select 2 <nil>", "of batch select 3 <nil>", "batch end <nil>",
+		"batch of 3", "of batch select 4 <nil>", "of batch select 5/0 22012", "batch end 22012",
+	}, seen.lines)
+}
+
+func TestTracersSeeTheSamePreparationsWithATenantAsWithout(t *testing.T) {
+	t.Parallel()
+	lines := make(map[string][]string)
+	for who, ctx := range map[string]context.Context{"nobody": tenant.System(t.Context(), "test"), "a tenant": as(t, "acme")} {
+		seen := &preparations{}
+		db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))
+		require.NoError(t, err)
+		defer db.Close(context.WithoutCancel(t.Context()))
+		seen.lines = nil // of the start
+		for range 2 {
+			var n int
+			require.NoError(t, db.QueryRow(ctx, "select $1::int", 1).Scan(&n))
+			rows, err := db.Query(ctx, "select $1::int", pgx.QueryExecModeCacheDescribe, 2)
+			require.NoError(t, err)
+			rows.Close()
+			_, err = db.Exec(ctx, "select $1::int from missing", 1)
+			require.Error(t, err)
+			require.NoError(t, batchOf(ctx, db, "select 3")) // pgx tells nothing of those
+		}
+		lines[who] = seen.lines
+	}
+	require.Contains(t, lines["nobody"], "start select $1::int")
+	require.Equal(t, lines["nobody"], lines["a tenant"])
+}
+
+// preparations writes down what a pgx tracer is told of them.
+type preparations struct{ recorder }
+
+func (p *preparations) TracePrepareStart(ctx context.Context, _ *pgx.Conn, d pgx.TracePrepareStartData) context.Context {
+	p.add("start %s", d.SQL)
+	return context.WithValue(ctx, preparedKey{}, d.SQL)
+}
+
+type preparedKey struct{}
+
+func (p *preparations) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, d pgx.TracePrepareEndData) {
+	p.add("end %s %v %s", ctx.Value(preparedKey{}), d.AlreadyPrepared, codeOf(d.Err))
+}
+
+func (*preparations) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (*preparations) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (*preparations) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+func (*preparations) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (*preparations) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
+
+// recorder writes down what a pgx tracer is told.
+type recorder struct{ lines []string }
+
+func (r *recorder) add(format string, args ...any) {
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	if _, ok := tenant.FromContext(ctx); ok { // not the start's own
+		r.add("start %s", d.SQL)
+	}
+	return ctx
+}
+
+func (r *recorder) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryEndData) {
+	if _, ok := tenant.FromContext(ctx); ok {
+		r.add("end %s %s", d.CommandTag, codeOf(d.Err))
+	}
+}
+
+func (r *recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	r.add("batch of %d", d.Batch.Len())
+	return ctx
+}
+
+func (r *recorder) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBatchQueryData) {
+	r.add("of batch %s %s", d.SQL, codeOf(d.Err))
+}
+
+func (r *recorder) TraceBatchEnd(_ context.Context, _ *pgx.Conn, d pgx.TraceBatchEndData) {
+	r.add("batch end %s", codeOf(d.Err))
+}
