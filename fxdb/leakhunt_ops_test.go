@@ -2,14 +2,13 @@ package fxdb_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/agentagency/onepool/fxdb"
 )
 
 // What the hunt asks for: whose row it is, what is in it, and as whom the server
@@ -25,6 +24,7 @@ const (
 	huntInsert     = `insert into notes.notes (body) values ($2::text) returning ` + huntColumns
 	huntForge      = `insert into notes.notes (tenant_id, body) values ($3::text, $2::text) returning ` + huntColumns
 	huntDelete     = `delete from notes.notes where id >= 1000 and body like $2::text returning ` + huntColumns
+	huntSession    = `(select count(*) from pg_class where relnamespace = pg_my_temp_schema()) || ' ' || (select count(*) from pg_cursors where is_holdable) || ' ' || current_setting('role')`
 	huntKill       = `select count(pg_terminate_backend(pid)) from (
 		select pid from pg_stat_activity where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
 		order by random() limit 1) as other`
@@ -61,6 +61,10 @@ var huntOperations = []struct {
 	{"CopyFrom", 100, (*hunter).copyFrom},
 	{"several statements", 50, (*hunter).several},
 	{"session SET", 20, (*hunter).setSession},
+	{"leftover", 20, (*hunter).leave},
+	{"look for leftovers", 200, func(h *hunter) error { return h.lookAtSession(h.db) }},
+	{"database/sql QueryRow", 400, (*hunter).rowBySQL},
+	{"database/sql Tx", 200, (*hunter).txBySQL},
 	{"error", 600, (*hunter).failing},
 	{"kill", 12, func(h *hunter) error { var n int; return h.db.QueryRow(h.ctx, huntKill).Scan(&n) }},
 }
@@ -80,7 +84,7 @@ func (h *hunter) row(a asker) error {
 
 // notNobody expects that nobody gets no row.
 func (h *hunter) notNobody(err error) error {
-	if h.tenant == "" && errors.Is(err, pgx.ErrNoRows) {
+	if h.tenant == "" && errors.Is(err, sql.ErrNoRows) { // pgx.ErrNoRows is one
 		return nil
 	}
 	return err
@@ -344,7 +348,7 @@ func (h *hunter) copyFrom() error {
 	}
 	n, err := h.db.CopyFrom(h.ctx, pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromRows(rows))
 	if h.tenant == "" {
-		return isCode(err, "0A000") // the server's refusal under row-level security
+		return isCode(err, "0A000", "42501") // the server's refusal under row-level security, or a policy's of an insert
 	}
 	return h.counted(int(n), len(rows), err)
 }
@@ -354,28 +358,6 @@ func (h *hunter) several() error {
 	body := h.body("several")
 	tag, err := h.db.Exec(h.ctx, fmt.Sprintf("update notes.notes set body = body where id = %d; update notes.notes set body = '%s' where id = %d", h.id, body, h.id))
 	return h.counted(int(tag.RowsAffected()), 1, err)
-}
-
-// setSession sets an identity that outlives its transaction, or is refused behind a
-// pooler, whose sessions are not ours to close.
-func (h *hunter) setSession() error {
-	err := h.trySetSession()
-	if errors.Is(err, fxdb.ErrPooler) {
-		return nil
-	}
-	return err
-}
-
-func (h *hunter) trySetSession() error {
-	sql := fmt.Sprintf("select set_config('app.current_tenant', '%s', false)", huntTenants[h.rnd.IntN(len(huntTenants))])
-	if h.rnd.IntN(2) == 0 {
-		_, err := h.db.Exec(h.ctx, sql)
-		return err
-	}
-	return h.db.InTx(h.ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		_, err := tx.Exec(h.ctx, sql)
-		return err
-	})
 }
 
 func (h *hunter) failing() error {

@@ -2,6 +2,8 @@ package fxdb_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +25,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/fxdb/fxdbsql"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -41,17 +45,24 @@ var huntTenants = []string{"acme", "globex", "initech", "umbrella", "hooli", "st
 // TestNoRowReachesAnotherTenant is not parallel: it takes what the machine has.
 func TestNoRowReachesAnotherTenant(t *testing.T) {
 	for _, c := range []struct {
-		mode       string
+		name, mode string
 		operations int
-	}{{"cache_statement", 60_000}, {"cache_describe", 20_000}, {"exec", 20_000}} {
-		t.Run(c.mode, func(t *testing.T) {
+		role       string // what a login that no policy holds takes
+	}{
+		{"cache_statement", "cache_statement", 40_000, ""}, {"cache_describe", "cache_describe", 20_000, ""}, {"exec", "exec", 20_000, ""},
+		{"DB_TENANT_ROLE", "cache_statement", 20_000, devdb.App},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			base := huntGround(t)
 			u, err := url.Parse(base.Pool().Config().ConnString())
 			require.NoError(t, err)
 			q := u.Query()
 			q.Set("default_query_exec_mode", c.mode)
+			if c.role != "" {
+				q.Set("user", "postgres")
+			}
 			u.RawQuery = q.Encode()
-			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: huntConns, PoolMax: huntConns, NestedAcquire: "off"})
+			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: huntConns, PoolMax: huntConns, NestedAcquire: "off", TenantRole: c.role})
 			require.NoError(t, err)
 			defer db.Close(context.WithoutCancel(t.Context()))
 			hunt(t, c.operations, append(huntModes, pgx.QueryExecModeCacheStatement), db)
@@ -96,8 +107,12 @@ func hunt(t *testing.T, operations int, modes []pgx.QueryExecMode, dbs ...*fxdb.
 	}
 	t.Logf("ONEPOOL_HUNT_SEED=%d", seed)
 	var handles []*fxdb.DB
+	doors := make(map[*fxdb.DB]*sql.DB)
 	for _, db := range dbs {
-		handles = append(handles, db, db.Named("orders"), db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Minute})))
+		for _, db := range []*fxdb.DB{db, db.Named("orders"), db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Minute}))} {
+			handles, doors[db] = append(handles, db), fxdbsql.Open(db)
+			defer doors[db].Close()
+		}
 	}
 	var left, rows, lost atomic.Int64
 	left.Store(int64(operations))
@@ -108,6 +123,7 @@ func hunt(t *testing.T, operations int, modes []pgx.QueryExecMode, dbs ...*fxdb.
 			h := &hunter{id: id + 1, rnd: rand.New(rand.NewPCG(seed, uint64(id))), modes: modes, rows: &rows}
 			for left.Add(-1) >= 0 && !t.Failed() {
 				op := h.next(t.Context(), handles)
+				h.door = doors[h.db]
 				err := huntOperations[op].do(h)
 				h.cancel()
 				switch {
@@ -143,6 +159,7 @@ type hunter struct {
 	rows  *atomic.Int64
 
 	db        *fxdb.DB
+	door      *sql.DB // the same by database/sql
 	ctx       context.Context
 	cancel    context.CancelFunc
 	impatient bool   // ctx may end at any moment
@@ -251,7 +268,7 @@ func isLost(err error) bool {
 		return pgErr.Code == "57P01" || pgErr.Code == "08P01" && pgErr.Severity == "FATAL" // a pooler's words
 	}
 	var opErr *net.OpError
-	return errors.As(err, &opErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return errors.As(err, &opErr) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, pgx.ErrTxClosed) || strings.Contains(err.Error(), "conn closed")
 }
 
@@ -268,11 +285,11 @@ func requireNothingLeft(t *testing.T, db *fxdb.DB) {
 	}
 	looked := 0
 	for _, conn := range conns {
-		var settings, timeout, application string
+		var settings, timeout, application, session string
 		var locks int
-		err := conn.QueryRow(t.Context(), `select `+settingsColumn+`, current_setting('statement_timeout'), current_setting('application_name'),
+		err := conn.QueryRow(t.Context(), `select `+settingsColumn+`, current_setting('statement_timeout'), current_setting('application_name'), `+huntSession+`,
 			(select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'relation' and relation = any(array['notes.notes', 'notes.plain']::regclass[]))`).
-			Scan(&settings, &timeout, &application, &locks)
+			Scan(&settings, &timeout, &application, &session, &locks)
 		if err != nil && isLost(err) {
 			continue // the last kill's
 		}
@@ -281,6 +298,7 @@ func requireNothingLeft(t *testing.T, db *fxdb.DB) {
 		require.Equal(t, "/", settings, "an identity stayed on a connection")
 		require.Equal(t, "30s", timeout)
 		require.NotContains(t, application, "/")
+		require.Equal(t, "0 0 none", session, "a table, a cursor or a role stayed on a connection")
 		require.Zero(t, locks)
 		require.EqualValues(t, 'I', conn.Conn().PgConn().TxStatus())
 	}

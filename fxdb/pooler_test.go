@@ -272,8 +272,8 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 		}
 	}
 	require.NoError(t, db.InTx(t.Context(), pgx.TxOptions{}, func(tx pgx.Tx) error {
-		for _, sql := range []string{"set transaction read only", "SET LOCAL search_path = a", "set constraints all deferred", "select pg_advisory_xact_lock(1)", "", "--",
-			"create temp table scratch (n int) on commit drop", "declare c cursor for select 1", "select '; listen jobs', $$; set a = 1$$", "select 'pg_advisory_lock(1)'",
+		for _, sql := range []string{"SET LOCAL search_path = a", "set constraints all deferred", "select pg_advisory_xact_lock(1)", "", "--",
+			"create temp table scratch (n int) on commit drop", "declare c cursor for select 1", "select '; listen jobs', $$; set a = 1$$", "select 'pg_advisory_lock(1)'", "set transaction read only",
 		} {
 			_, err := tx.Exec(t.Context(), sql)
 			require.NoError(t, err, sql)
