@@ -263,7 +263,10 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 
 // Pool returns the pool itself, for libraries that want one. Its uses are
 // bounded, tracked and drained like all others, but they carry no tenant: with
-// an identity in the context they fail with ErrUnscoped. Do not call its AcquireAllIdle:
+// an identity in the context they fail with ErrUnscoped. RequireTenant does not reach
+// them: without an identity they run as the login, of whom policies show no tenant's
+// rows. A login that no policy holds sees all of them here, as by Acquire, for
+// DB_TENANT_ROLE is not taken either: tenant.Verify tells of one. Do not call its AcquireAllIdle:
 // what that takes has no permit and no holder, so limits and Holders know nothing of it.
 func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 

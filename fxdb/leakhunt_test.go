@@ -56,11 +56,11 @@ func TestNoRowReachesAnotherTenant(t *testing.T) {
 			base := huntGround(t)
 			u, err := url.Parse(base.Pool().Config().ConnString())
 			require.NoError(t, err)
+			if c.role != "" {
+				u = asSuperuser(t, base)
+			}
 			q := u.Query()
 			q.Set("default_query_exec_mode", c.mode)
-			if c.role != "" {
-				q.Set("user", "postgres")
-			}
 			u.RawQuery = q.Encode()
 			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: huntConns, PoolMax: huntConns, NestedAcquire: "off", TenantRole: c.role})
 			require.NoError(t, err)

@@ -2,6 +2,7 @@ package fxdb_test
 
 import (
 	"context"
+	"net/url"
 	"testing"
 	"testing/fstest"
 
@@ -55,6 +56,25 @@ func as(t testing.TB, name string) context.Context {
 func urlOf(t testing.TB) string {
 	t.Helper()
 	return notesDB(t).Pool().Config().ConnString()
+}
+
+// asSuperuser is the connection string of the same database for a login that no policy
+// holds: the server's first.
+func asSuperuser(t testing.TB, db *fxdb.DB) *url.URL {
+	t.Helper()
+	var name string
+	require.NoError(t, db.QueryRow(t.Context(), "select rolname from pg_roles where oid = 10").Scan(&name))
+	u, err := url.Parse(db.Pool().Config().ConnString())
+	require.NoError(t, err)
+	if pw, ok := u.User.Password(); ok {
+		u.User = url.UserPassword(name, pw)
+	} else {
+		u.User = url.User(name)
+	}
+	q := u.Query()
+	q.Del("user")
+	u.RawQuery = q.Encode()
+	return u
 }
 
 // startApp runs an fx application on the configuration.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -299,6 +300,53 @@ func TestABareConnectionRefusesATenant(t *testing.T) {
 	require.ErrorIs(t, err, fxdb.ErrUnscoped)
 	require.NoError(t, db.Ping(ctx))
 	require.Zero(t, db.Stats().Active)
+}
+
+func TestTheRawPoolOfAClientThatRequiresATenantSeesNoTenantsRows(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one)).Named("strict", fxdb.RequireTenant())
+	_, err := db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('secret')")
+	require.NoError(t, err)
+	_, err = db.Exec(t.Context(), "select 1")
+	require.ErrorIs(t, err, fxdb.ErrTenantRequired)
+	for who, ctx := range map[string]context.Context{"nobody": t.Context(), "system": tenant.System(t.Context(), "test")} {
+		pool := db.Pool()
+		var n int
+		require.NoError(t, pool.QueryRow(ctx, "select count(*) from notes.notes").Scan(&n), who)
+		require.Zero(t, n, who)
+		for _, sql := range []string{"update notes.notes set body = 'mine'", "delete from notes.notes"} {
+			tag, err := pool.Exec(ctx, sql)
+			require.NoError(t, err, who)
+			require.Zero(t, tag.RowsAffected(), "%s: %s", who, sql)
+		}
+		_, err := pool.Exec(ctx, "insert into notes.notes (tenant_id, body) values ('acme', 'forged')")
+		require.Equal(t, "42501", codeOf(err), who)
+		_, err = pool.CopyFrom(ctx, pgx.Identifier{"notes", "notes"}, []string{"tenant_id", "body"}, pgx.CopyFromRows([][]any{{"acme", "forged"}}))
+		require.Equal(t, "0A000", codeOf(err), who)
+		require.NoError(t, pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			require.NoError(t, tx.QueryRow(ctx, "select count(*) from notes.notes").Scan(&n), who)
+			require.Zero(t, n, who)
+			return nil
+		}))
+	}
+	_, err = db.Pool().Exec(as(t, "acme"), "select 1")
+	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.Zero(t, db.Stats().Active)
+}
+
+func TestTheRawPoolOfALoginThatNoPolicyHoldsIsNotHeldByTheTenantsRole(t *testing.T) {
+	t.Parallel()
+	plain := notesDB(t)
+	_, err := plain.Exec(as(t, "acme"), "insert into notes.notes (body) values ('secret')")
+	require.NoError(t, err)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: asSuperuser(t, plain).String(), TenantRole: devdb.App, PoolMax: 1})
+	require.NoError(t, err)
+	defer db.Close(context.WithoutCancel(t.Context()))
+	var n int
+	require.NoError(t, db.QueryRow(t.Context(), "select count(*) from notes.notes").Scan(&n))
+	require.Zero(t, n)
+	require.NoError(t, db.Pool().QueryRow(t.Context(), "select count(*) from notes.notes").Scan(&n))
+	require.Equal(t, 1, n, "it is no more a hole: DB.Pool and DB.Acquire may promise more")
 }
 
 func TestTenantRoleIsTakenForTheTransaction(t *testing.T) {
