@@ -24,6 +24,26 @@ type arrays struct {
 	rows    int
 	size    int
 	usable  bool
+	undoes  bool // it is sent between a savepoint and its release
+}
+
+// The savepoint of a copy in a transaction, which travels with it.
+const (
+	copySavepoint = "savepoint onepool_copy"
+	copyRelease   = "release savepoint onepool_copy"
+	copyUndo      = "rollback to savepoint onepool_copy; " + copyRelease
+)
+
+// sendOrUndo is send in a transaction, which can go on after an error.
+func (a *arrays) sendOrUndo(ctx context.Context, db *DB, conn *pgx.Conn) error {
+	a.undoes = true
+	err := a.send(ctx, db, conn, scope{})
+	if err != nil && !conn.IsClosed() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_, _ = conn.Exec(ctx, copyUndo) // where it fails, the transaction was aborted before
+	}
+	return err
 }
 
 // arrayHeader is dimensions, a flag for nulls, the element's type, and the one
@@ -123,14 +143,22 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 		if !s.isZero() {
 			a.st.addScope(b, s, named)
 		}
+		if a.undoes {
+			b.ExecParams(copySavepoint, nil, nil, nil, nil)
+		}
 		if named {
 			b.ExecStatement(a.st.get(key), a.columns, formats, nil)
 		} else {
 			b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
 		}
+		if a.undoes {
+			b.ExecParams(copyRelease, nil, nil, nil, nil)
+		}
 		results := conn.PgConn().ExecBatch(ctx, b)
 		for results.NextResult() {
-			tag, _ = results.ResultReader().Close() // its error is the batch's
+			if t, _ := results.ResultReader().Close(); t.Insert() { // its error is the batch's
+				tag = t
+			}
 		}
 		err = results.Close() // of the commit too
 	}
@@ -162,15 +190,24 @@ func (a *arrays) prepareAndInsert(ctx context.Context, conn *pgconn.PgConn, s sc
 	if !s.isZero() {
 		p.SendQueryStatement(a.st.get(s.key()), a.st.scopeValues(s), nil, nil)
 	}
+	if a.undoes {
+		p.SendQueryParams(copySavepoint, nil, nil, nil, nil)
+	}
 	name := a.st.newName()
 	p.SendPrepare(name, a.sql, a.oids)
 	p.SendQueryPrepared(name, a.columns, formats, nil)
+	if a.undoes {
+		p.SendQueryParams(copyRelease, nil, nil, nil, nil)
+	}
 	err = p.Sync()
 	for ended := false; err == nil && !ended; {
 		var result any
 		switch result, err = p.GetResults(); result := result.(type) {
 		case *pgconn.ResultReader:
-			tag, err = result.Close()
+			var t pgconn.CommandTag
+			if t, err = result.Close(); t.Insert() {
+				tag = t
+			}
 		case *pgconn.StatementDescription:
 			result.Name, result.SQL = name, a.sql
 			a.st.put(key, result)

@@ -124,13 +124,24 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	if err != nil {
 		return 0, err
 	}
-	err = pgx.BeginFunc(ctx, t.Tx, func(savepoint pgx.Tx) error {
-		if err := c.describe(ctx, savepoint.Conn(), scope{}); err != nil {
-			return err
+	var more bool
+	known := statementsOf(t.Conn(), t.db.core.statements).has(statementKey{sql: c.ask})
+	if known {
+		if more, err = c.begun(ctx, t.Conn()); err != nil {
+			return 0, err
 		}
-		more, err := c.fill()
-		if err != nil {
-			return err
+		if !more && c.single.Len() == 0 {
+			if err := c.arrays.sendOrUndo(ctx, t.db, t.Conn()); err != nil {
+				return 0, err
+			}
+			return c.n, nil
+		}
+	}
+	err = pgx.BeginFunc(ctx, t.Tx, func(savepoint pgx.Tx) error {
+		if !known {
+			if more, err = c.begun(ctx, savepoint.Conn()); err != nil {
+				return err
+			}
 		}
 		return c.sendAll(ctx, savepoint, more)
 	})
@@ -191,6 +202,14 @@ func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scope) (err er
 		c.arrays.sql = c.insert + "select * from unnest" + c.values
 	}
 	return err
+}
+
+// begun is describe and the first fill, in a transaction.
+func (c *copying) begun(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
+	if err := c.describe(ctx, conn, scope{}); err != nil {
+		return false, err
+	}
+	return c.fill()
 }
 
 // fill reads the next chunk. more says that the source has others.

@@ -134,6 +134,55 @@ func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
 	}
 }
 
+func TestATransactionsShortCopyTakesOneFlight(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db, acme := w.open(t), as(t, "acme")
+	errSource := errors.New("the source ended")
+	copyOf := func(tx pgx.Tx, owner string, failure error) error {
+		n, err := tx.CopyFrom(acme, pgx.Identifier{"notes", "notes"}, []string{"tenant_id", "body"},
+			pgx.CopyFromSlice(100, func(int) ([]any, error) { return []any{owner, "row"}, failure }))
+		if err == nil {
+			require.EqualValues(t, 100, n)
+		} else {
+			require.Zero(t, n)
+		}
+		return err
+	}
+	for _, flights := range [][2]int64{{4, 1}, {1, 1}} { // what a copy takes: it asks for types once, in a savepoint
+		require.NoError(t, db.InTx(acme, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			sp, err := tx.Begin(acme)
+			require.NoError(t, err)
+			for i, tx := range []pgx.Tx{sp, tx} {
+				require.Equal(t, flights[i], w.during(t, func() error { return copyOf(tx, "acme", nil) }))
+				require.EqualValues(t, 2, w.during(t, func() error {
+					require.NoError(t, isCode(copyOf(tx, "globex", nil), "42501"))
+					return nil
+				}), "it and its undoing")
+				require.Zero(t, w.during(t, func() error {
+					require.ErrorIs(t, copyOf(tx, "acme", errSource), errSource)
+					return nil
+				}))
+				var n int
+				require.NoError(t, tx.QueryRow(acme, "select count(*) from notes.notes").Scan(&n))
+				require.Equal(t, 100*(i+1), n)
+				if i == 0 {
+					require.NoError(t, sp.Commit(acme))
+				}
+			}
+			_, err = tx.Exec(acme, "delete from notes.notes")
+			return err
+		}))
+	}
+	require.ErrorIs(t, db.InTx(acme, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(acme, "select 1/0")
+		require.Error(t, err)
+		require.NoError(t, isCode(copyOf(tx, "acme", nil), "25P02"), "an aborted transaction")
+		return errSource
+	}), errSource)
+	requireClean(t, db)
+}
+
 func TestACopyThatFailsWritesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 0)

@@ -36,6 +36,7 @@ type asker interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error)
 }
 
 // huntOperations are what there is to do, and how often.
@@ -58,7 +59,7 @@ var huntOperations = []struct {
 	{"InTx", 500, (*hunter).inTx},
 	{"InTx that panics", 40, (*hunter).panickingTx},
 	{"Begin", 300, (*hunter).begin},
-	{"CopyFrom", 100, (*hunter).copyFrom},
+	{"CopyFrom", 100, func(h *hunter) error { return h.copyFrom(h.db) }},
 	{"several statements", 50, (*hunter).several},
 	{"session SET", 20, (*hunter).setSession},
 	{"leftover", 20, (*hunter).leave},
@@ -271,6 +272,9 @@ func (h *hunter) beginningBatch() error {
 
 // step does one of the plain things.
 func (h *hunter) step(a asker) error {
+	if h.tenant != "" && h.rnd.IntN(20) == 0 {
+		return h.copyFrom(a)
+	}
 	return []func(asker) error{h.row, h.setting, h.all, h.some, h.update, h.remove, h.batch}[h.rnd.IntN(7)](a)
 }
 
@@ -341,12 +345,12 @@ func (h *hunter) begin() error {
 	return tx.Commit(h.ctx)
 }
 
-func (h *hunter) copyFrom() error {
+func (h *hunter) copyFrom(a asker) error {
 	rows := make([][]any, 1+h.rnd.IntN(5))
 	for i := range rows {
 		rows[i] = []any{h.body("more")}
 	}
-	n, err := h.db.CopyFrom(h.ctx, pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromRows(rows))
+	n, err := a.CopyFrom(h.ctx, pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromRows(rows))
 	if h.tenant == "" {
 		return isCode(err, "0A000", "42501") // the server's refusal under row-level security, or a policy's of an insert
 	}

@@ -93,12 +93,12 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	if !errors.As(err, &pgErr) || len(pgErr.Code) < 2 {
 		return
 	}
-	switch pgErr.Code[:2] {
-	case "08", "0A", "26", "42", "XX": // 08P01 where a described statement has other columns now
-	default:
-		if !slices.Contains(ofParameters, pgErr.Code) {
-			return
-		}
+	switch class := pgErr.Code[:2]; {
+	case pgErr.Code == "42501": // a policy's or a right's refusal
+		return
+	case slices.Contains([]string{"08", "0A", "26", "42", "XX"}, class): // 08P01 where a described statement has other columns now
+	case !slices.Contains(ofParameters, pgErr.Code):
+		return
 	}
 	for _, k := range keys {
 		if !k.scope || slices.Contains(ofAnyStatement, pgErr.Code) {
