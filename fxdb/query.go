@@ -182,7 +182,7 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err != nil {
 		return errRow{err}
 	}
-	r := &row{db: db, ctx: ctx, scope: s, sql: sql, args: args}
+	r := db.newRow(ctx, s, sql, args)
 	if err := r.send(0); err != nil {
 		return errRow{err}
 	}

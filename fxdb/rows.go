@@ -87,22 +87,41 @@ func (r *rows) Values() ([]any, error) {
 
 // row gives the connection back when it is scanned.
 type row struct {
-	db    *DB
-	ctx   context.Context
-	scope scope
-	sql   string
-	args  []any
+	db   *DB
+	ctx  context.Context
+	sql  string
+	args []any
 
 	conn   *pgxpool.Conn
-	row    pgx.Row // where there is no scope
+	row    pgx.Row    // where there is no scope
+	scoped *scopedRow // where there is one
+}
+
+// scopedRow is a row with what only a scope needs, which is the larger part.
+type scopedRow struct {
+	row
+	scope  scope
 	flight flight
 	err    error // of its sending
+}
+
+func (db *DB) newRow(ctx context.Context, s scope, sql string, args []any) *row {
+	if s.isZero() {
+		return &row{db: db, ctx: ctx, sql: sql, args: args}
+	}
+	r := &scopedRow{scope: s}
+	r.row = row{db: db, ctx: ctx, sql: sql, args: args, scoped: r}
+	return &r.row
 }
 
 // send takes a connection for the statement and sends it. Only the first can fail
 // here.
 func (r *row) send(within time.Duration) (err error) {
-	if r.conn, err = r.db.acquire(r.ctx, r.scope, forCall, within); err != nil {
+	var s scope
+	if r.scoped != nil {
+		s = r.scoped.scope
+	}
+	if r.conn, err = r.db.acquire(r.ctx, s, forCall, within); err != nil {
 		return err
 	}
 	sent := false
@@ -111,12 +130,12 @@ func (r *row) send(within time.Duration) (err error) {
 			r.conn.Release()
 		}
 	}()
-	if r.scope.isZero() {
+	if r.scoped == nil {
 		r.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
 		sent = true
 		return nil
 	}
-	r.err = r.flight.send(r.ctx, r.db, r.conn.Conn(), r.scope, r.db.core.mode, r.sql, r.args)
+	r.scoped.err = r.scoped.flight.send(r.ctx, r.db, r.conn.Conn(), s, r.db.core.mode, r.sql, r.args)
 	sent = true
 	return nil
 }
@@ -144,10 +163,10 @@ func (r *row) scan(dest []any) (again bool, err error) {
 		r.conn.Release()
 		r.conn = nil
 	}()
-	if r.scope.isZero() {
+	if r.scoped == nil {
 		err = r.row.Scan(dest...)
 	} else {
-		err = r.scanFlight(dest)
+		err = r.scoped.scanFlight(dest)
 	}
 	if err != nil {
 		return mayResend(r.ctx, r.conn.Conn(), err, isIdempotent(r.ctx)), err
@@ -155,7 +174,7 @@ func (r *row) scan(dest []any) (again bool, err error) {
 	return false, nil
 }
 
-func (r *row) scanFlight(dest []any) error {
+func (r *scopedRow) scanFlight(dest []any) error {
 	if r.err != nil {
 		return r.err
 	}

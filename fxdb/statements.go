@@ -110,7 +110,7 @@ func (st *statements) failed(err error, keys ...statementKey) {
 // prepare makes all of keys known, in one flight, and none where they are. Nothing
 // runs before that, so a connection that is lost here may be replaced. tracer, if not
 // nil, is told what pgx would have told it: of each statement, but not of the scope.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, keys ...statementKey) (err error) {
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, keys ...statementKey) error {
 	var missing []statementKey
 	for _, k := range keys {
 		if e, ok := st.known[k]; ok {
@@ -123,6 +123,10 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 		return nil
 	}
 	st.makeRoom(len(missing), len(keys))
+	return st.prepareMissing(ctx, conn, tracer, missing)
+}
+
+func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, missing []statementKey) (err error) {
 	names := make([]string, len(missing))
 	for i, k := range missing {
 		if k.named {
