@@ -186,6 +186,7 @@ func (t *tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.
 
 func (t *tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
 	ctx = t.Tracer.TracePrepareStart(ctx, conn, data)
+	trace.SpanFromContext(ctx).SetName("prepare") // or it would be called as the statement's own
 	return describe(ctx, conn)
 }
 
