@@ -3,6 +3,7 @@ package fxdb_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -199,4 +200,18 @@ func TestWhatEndsWithItsTransactionKeepsItsConnection(t *testing.T) {
 		require.EqualValues(t, 1, db.Stats().Opened, sql)
 	}
 	requireClean(t, db)
+}
+
+func TestALockOfASessionEndsWithoutAnotherAcquire(t *testing.T) {
+	t.Parallel()
+	db, other := notesDB(t, testkit.Config(one)), notesDB(t)
+	const key = 7_123_456
+	_, err := db.Exec(t.Context(), "select pg_advisory_lock($1)", key)
+	require.NoError(t, err)
+	var pid uint32
+	require.NoError(t, other.QueryRow(t.Context(), "select pid from pg_locks where locktype = 'advisory' and objid = $1", key).Scan(&pid))
+	require.Eventually(t, func() (gone bool) {
+		err := other.QueryRow(t.Context(), "select not exists (select from pg_locks where locktype = 'advisory' and pid = $1)", pid).Scan(&gone)
+		return err == nil && gone
+	}, 20*time.Second, 50*time.Millisecond, "an idle connection keeps nobody's lock")
 }
