@@ -3,6 +3,7 @@ package modules
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -21,8 +22,8 @@ type sender interface {
 
 // send sends what a call has to send, in one round trip. Where that was in others'
 // way (40001, 40P01), or was a read whose connection broke, it is sent again, in
-// InTx, which knows how often and how long to try. In a transaction that ctx joins
-// it is sent once.
+// InTx, which knows how often and how long to try; where it did not get a lock
+// (55P03), once more. In a transaction that ctx joins it is sent once.
 func (db *DB) send(ctx context.Context, read bool, send func(context.Context, sender) error) error {
 	ctx = db.scope(ctx)
 	tx, err := joined(ctx)
@@ -52,10 +53,10 @@ func (db *DB) send(ctx context.Context, read bool, send func(context.Context, se
 }
 
 // aborted are the errors of a statement that the server gave up for another's
-// sake: nothing of it happened.
+// sake, or that gave up itself: nothing of it happened.
 func aborted(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")
+	return errors.As(err, &pgErr) && (slices.Contains([]string{"40001", "40P01", "55P03"}, pgErr.Code))
 }
 
 // lost are the errors of a connection that broke. To wait for one is another

@@ -75,7 +75,7 @@ func TestWhatWasInOthersWayIsSentAgain(t *testing.T) {
 			_, err := testkit.Owner(t, db.DB).Exec(t.Context(), flakySQL)
 			require.NoError(t, err)
 			written := 0
-			for _, code := range []string{"40P01", "40001"} {
+			for _, code := range []string{"40P01", "40001", "55P03"} {
 				require.NoError(t, send(t.Context(), db, pgx.NamedArgs{"code": code}), code)
 				written++
 			}
