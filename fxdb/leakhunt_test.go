@@ -34,7 +34,8 @@ import (
 // The hunt: many goroutines of a few tenants and of nobody do everything at once on
 // a few connections, with errors, panics, cancellations and killed backends in
 // between, and look at every row that comes back. ONEPOOL_HUNT_SEED repeats the
-// choices of one hunt (not the server's timing), ONEPOOL_HUNT_OPS makes it longer.
+// choices of one hunt (not the server's timing), ONEPOOL_HUNT_OPS makes it longer, and
+// go test -fuzz NoRowReachesAnotherTenant ./fxdb looks for choices that find one.
 const (
 	huntConns   = 4
 	huntWorkers = 16
@@ -69,6 +70,22 @@ func TestNoRowReachesAnotherTenant(t *testing.T) {
 			requireNothingLeft(t, db)
 		})
 	}
+}
+
+// FuzzNoRowReachesAnotherTenant hunts with the fuzzer's choices, each time on a pool
+// whose connections nobody has had before.
+func FuzzNoRowReachesAnotherTenant(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(seed, uint16(500))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, operations uint16) {
+		base := huntGround(t)
+		db, err := fxdb.Open(t.Context(), fxdb.Config{URL: base.Pool().Config().ConnString(), PoolMin: 1, PoolMax: huntConns, NestedAcquire: "off"})
+		require.NoError(t, err)
+		defer db.Close(context.WithoutCancel(t.Context()))
+		huntBy(t, seed, int(operations), append(huntModes, pgx.QueryExecModeCacheStatement), db)
+		requireNothingLeft(t, db)
+	})
 }
 
 // huntGround is a database with one row for every worker in every tenant. The rows
@@ -106,6 +123,18 @@ func hunt(t *testing.T, operations int, modes []pgx.QueryExecMode, dbs ...*fxdb.
 		require.NoError(t, err, "ONEPOOL_HUNT_OPS")
 	}
 	t.Logf("ONEPOOL_HUNT_SEED=%d", seed)
+	done, rows, lost := huntBy(t, seed, operations, modes, dbs...)
+	for i, op := range huntOperations {
+		require.NotZero(t, done[i], "%s never succeeded", op.name)
+	}
+	require.Greater(t, rows, int64(operations)/2)
+	require.Less(t, lost, int64(operations)/20)
+}
+
+// huntBy does them by the choices of a seed. It returns how often each kind succeeded,
+// how many rows were looked at, and how many operations were cancelled or cut off.
+func huntBy(t *testing.T, seed uint64, operations int, modes []pgx.QueryExecMode, dbs ...*fxdb.DB) (succeeded []int64, looked, cut int64) {
+	t.Helper()
 	var handles []*fxdb.DB
 	doors := make(map[*fxdb.DB]*sql.DB)
 	for _, db := range dbs {
@@ -138,17 +167,16 @@ func hunt(t *testing.T, operations int, modes []pgx.QueryExecMode, dbs ...*fxdb.
 		})
 	}
 	wg.Wait()
-	for i, op := range huntOperations {
-		require.NotZero(t, done[i].Load(), "%s never succeeded", op.name)
-	}
 	var opened int64
 	for _, db := range dbs {
 		opened += db.Stats().Opened
 		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, "connections were not given back")
 	}
 	t.Logf("%d operations, %d rows looked at, %d connections opened, %d operations cancelled or cut off", operations, rows.Load(), opened, lost.Load())
-	require.Greater(t, rows.Load(), int64(operations)/2)
-	require.Less(t, lost.Load(), int64(operations)/20)
+	for i := range done {
+		succeeded = append(succeeded, done[i].Load())
+	}
+	return succeeded, rows.Load(), lost.Load()
 }
 
 // hunter is one of the hunt's goroutines.
