@@ -56,8 +56,10 @@ func compare(b *testing.B, goroutines, run int, ways ...way) {
 func compareTimes(b *testing.B, goroutines, run int, ways ...way) {
 	b.Helper()
 	spent := make([][]float64, len(ways)) // ns, by turn
-	for b.Loop() {
-		for i, w := range ways {
+	for first := 0; b.Loop(); first++ {   // who comes behind whom counts
+		for k := range ways {
+			i := (first + k) % len(ways)
+			w := ways[i]
 			var all errgroup.Group
 			began := time.Now()
 			for range goroutines {
