@@ -92,7 +92,7 @@ func (q *queue) add(w *waiter) {
 	w.queued = true
 	if first {
 		ln.turn = turnAt(w.seq)
-		if ln.tenant.held == 0 {
+		if ln.tenant.quiet() {
 			ln.turn = turnAt(w.seq-ln.client.ctl.headStart) + 1
 		}
 		q.in(ln)

@@ -198,7 +198,6 @@ func (c *copying) begin(ctx context.Context, s scope, within time.Duration) (con
 
 func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scope) (err error) {
 	if c.arrays, err = c.db.arrays(ctx, conn, s, c.ask); err == nil {
-		// New on this connection for each chunk, so it is not worth a preparation.
 		c.arrays.sql = c.insert + "select * from unnest" + c.values
 	}
 	return err

@@ -200,7 +200,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		return
 	}
 	// The pool destroys it, and its place is taken until then: who had the permit before
-	// would wait for a place where no turn is kept.
+	// would wait for a place where no turn is kept. pgx bounds the cleanup.
 	go func() {
 		<-conn.PgConn().CleanupDone()
 		share.Release(tenant, held)

@@ -38,7 +38,8 @@ func (m *Monitor) expired(s *slot) bool {
 const sweepEvery = time.Second
 
 // sweep closes idle connections that are old, so that nobody has to wait for
-// their successors, and those that a statement has spoiled, which may keep a lock. pgxpool opens those that are missing from its minimum.
+// their successors, and those that a statement has spoiled, which may keep a lock.
+// pgxpool opens those that are missing from its minimum.
 func (m *Monitor) sweep() {
 	now := m.clock.Load()
 	m.mu.Lock()

@@ -56,7 +56,7 @@ func (db *DB) send(ctx context.Context, read bool, send func(context.Context, se
 // sake, or that gave up itself: nothing of it happened.
 func aborted(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (slices.Contains([]string{"40001", "40P01", "55P03"}, pgErr.Code))
+	return errors.As(err, &pgErr) && slices.Contains([]string{"40001", "40P01", "55P03"}, pgErr.Code)
 }
 
 // lost are the errors of a connection that broke. To wait for one is another

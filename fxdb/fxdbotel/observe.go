@@ -42,7 +42,7 @@ func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 type poolMetrics struct {
 	db    *fxdb.DB
 	meter metric.Meter
-	pools []*pool // the shared one first, then as fxdb.PoolStats.Dedicated has them
+	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
 
 	count, pending    metric.Int64ObservableUpDownCounter
 	max, idleMin      metric.Int64ObservableUpDownCounter

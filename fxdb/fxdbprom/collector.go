@@ -14,7 +14,7 @@ import (
 // events counted. It is one collector, so that it comes and goes as a whole.
 type collector struct {
 	db    *fxdb.DB
-	pools []*pool // the shared one first, then as fxdb.PoolStats.Dedicated has them
+	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
 }
 
 // pool is one pool's part of the collector.

@@ -14,8 +14,8 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// Wired returns a pool of one connection to a database of the test's own, and the
-// wire in between.
+// Wired returns the client's handle, named after its source, on a pool of one
+// connection to a database of the test's own, and the wire in between.
 func Wired(t testing.TB, source string, migrations fs.FS, opts ...testkit.Option) (*fxdb.DB, *wire.Wire) {
 	t.Helper()
 	direct := testkit.DB(t, append(opts, testkit.Migrations(source, migrations))...)
@@ -24,7 +24,7 @@ func Wired(t testing.TB, source string, migrations fs.FS, opts ...testkit.Option
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: w.URL, PoolMin: 1, PoolMax: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close(t.Context()) })
-	return db, w
+	return db.Named(source, fxdb.RequireTenant()), w
 }
 
 // Flights fails unless each call, once its statements are prepared, takes one round

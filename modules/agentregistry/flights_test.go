@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
@@ -15,7 +14,7 @@ import (
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db, w := clienttest.Wired(t, "agentregistry", agentregistry.Migrations())
-	c, err := agentregistry.New(agentregistry.Params{DB: db.Named("agentregistry", fxdb.RequireTenant())})
+	c, err := agentregistry.New(agentregistry.Params{DB: db})
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	register(t, ctx, c, agent("ada"))

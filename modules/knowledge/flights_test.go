@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/knowledge"
 )
@@ -16,7 +15,7 @@ import (
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db, w := clienttest.Wired(t, "knowledge", knowledge.Migrations())
-	c, err := knowledge.New(knowledge.Params{DB: db.Named("knowledge", fxdb.RequireTenant())})
+	c, err := knowledge.New(knowledge.Params{DB: db})
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	storeQuery(t, ctx, c, "q")

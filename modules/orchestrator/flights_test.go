@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
@@ -14,7 +13,7 @@ import (
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db, w := clienttest.Wired(t, "orchestrator", orchestrator.Migrations())
-	c, err := orchestrator.New(orchestrator.Params{DB: db.Named("orchestrator", fxdb.RequireTenant())})
+	c, err := orchestrator.New(orchestrator.Params{DB: db})
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	require.NoError(t, c.SetConfig(ctx, "max_capacity", 100_000, nil, "test"))

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/verification"
 )
@@ -15,7 +14,7 @@ import (
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db, w := clienttest.Wired(t, "verification", verification.Migrations())
-	c, err := verification.New(verification.Params{DB: db.Named("verification", fxdb.RequireTenant())})
+	c, err := verification.New(verification.Params{DB: db})
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	for i := range 5 {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
@@ -15,7 +14,7 @@ import (
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	db, w := clienttest.Wired(t, "webnavigator", webnavigator.Migrations())
-	c, err := webnavigator.New(webnavigator.Params{DB: db.Named("webnavigator", fxdb.RequireTenant())})
+	c, err := webnavigator.New(webnavigator.Params{DB: db})
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	id := storeContent(t, ctx, c, page, "text")
