@@ -33,12 +33,12 @@ func (c *Client) TryAcquire(tenant string) bool {
 		return false
 	}
 	t := c.tenant(tenant)
-	ok := a.admit(c, t)
+	ok, _ := a.admit(c, t)
 	if !ok {
 		c.refused++
 		t.refused++
 		a.used(c, t)
-		a.dispatch() // a permit may have been kept for t in another client
+		a.dispatch(false) // a permit may have been kept for t in another client
 	}
 	a.mu.Unlock()
 	return ok
@@ -74,8 +74,11 @@ func (c *Client) AcquireWithin(ctx context.Context, tenant string, limit time.Du
 		err = ErrTimeout
 	}
 	w.timer.Stop()
-	c.ctl.waiters.Put(w)
 	waited = time.Since(began)
+	if late := waited > lateAfter; w.short && (late || err == nil) {
+		c.ctl.served(!late)
+	}
+	c.ctl.waiters.Put(w)
 	c.waits.add(waited, err)
 	t.waits.add(waited, err)
 	return waited, err
@@ -90,10 +93,11 @@ func (c *Client) enter(tenant string) (*waiter, error) {
 		return nil, ErrClosed
 	}
 	t := c.tenant(tenant)
-	if a.admit(c, t) {
+	ok, short := a.admit(c, t)
+	if ok {
 		return nil, nil
 	}
-	return a.enqueue(c, t), nil
+	return a.enqueue(c, t, short), nil
 }
 
 // leave takes w out of the queue. A permit that was given in this instant goes on to

@@ -76,35 +76,6 @@ func TestTenantShareIsRoundedDownButNotToNothing(t *testing.T) {
 	}
 }
 
-func TestHeadroomIsAtMostAQuarter(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ capacity, headroom, want int }{
-		{1, 0, 0}, {2, 0, 0}, {3, 0, 0}, {4, 0, 1}, {7, 0, 1}, {8, 0, 2}, {20, 0, 2}, {20, -1, 0}, {20, 1, 1}, {20, 4, 4}, {8, 4, 2},
-	} {
-		ctl := newController(t, admission.Config{Capacity: tt.capacity, Headroom: tt.headroom})
-		busy, got := ctl.Client("busy"), 0
-		for range tt.capacity {
-			require.True(t, busy.TryAcquire(""))
-		}
-		for i := range 36 { // active, hold nothing, and find nothing again and again
-			require.False(t, ctl.Client(fmt.Sprint("quiet", i%6)).TryAcquire(""))
-		}
-		for range tt.capacity {
-			busy.Release("", 0)
-		}
-		for busy.TryAcquire("") {
-			got++
-		}
-		assert.Equal(t, tt.capacity-tt.want, got, tt)
-		assert.Equal(t, tt.want, ctl.Stats().Headroom, tt)
-		for i := range tt.want {
-			quiet := ctl.Client(fmt.Sprint("quiet", i))
-			assert.True(t, quiet.TryAcquire(""), tt)
-			assert.False(t, quiet.TryAcquire(""), "the headroom is for those that hold nothing")
-		}
-	}
-}
-
 func TestAReserveThatOverflowsTheSumIsRefused(t *testing.T) {
 	t.Parallel()
 	ctl, err := admission.New(admission.Config{Capacity: 8})

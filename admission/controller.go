@@ -48,8 +48,8 @@ type tuning struct {
 	activeTicks int64 // see activeTicks
 	part        int   // the headroom is at most one part of so many
 	headStart   int64 // see headStart
-	lateInRow   int   // see lateInRow
-	readyInRow  int   // see readyInRow
+	inTimeInRow int   // see inTimeInRow
+	inTimeMost  int   // see inTimeMost
 }
 
 // New returns a Controller for cfg, or an *InvalidError that names the field that
@@ -64,8 +64,8 @@ func New(cfg Config) (*Controller, error) {
 	a := &Controller{
 		cfg: cfg, dryRun: cfg.DryRun, free: cfg.Capacity,
 		byName: map[string]*Client{}, tenants: tenants{byName: map[string]*tenant{}},
-		tuning: tuning{patience, activeTicks, headroomPart, headStart, lateInRow, readyInRow},
-		demand: demand{level: 1},
+		tuning: tuning{patience, activeTicks, headroomPart, headStart, inTimeInRow, inTimeMost},
+		demand: demand{halves: 2, enough: inTimeInRow},
 	}
 	a.waiters.New = func() any {
 		w := &waiter{ready: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}

@@ -36,13 +36,16 @@
 // without a tenant: while others of them are active and hold nothing, a permit stays
 // free of those that hold some. What is kept for a client, no tenant of another gets.
 //
-// One is enough for short statements. When eight requests in a row
-// of those that hold nothing found no permit it is one more, up to two but no more
-// than there are of them; when 32 in a row found one it is one less again. With
-// nobody else active there is no headroom. It is never more than a quarter of the capacity, rounded
-// down: with a capacity of 1 to 3 there is none, as it would cost the busy client a
-// third or more of the pool, from 4 on it is one, from 8 on two. Without headroom a
-// client that holds nothing is still the first to get what is released.
+// One is enough for short statements that seldom meet. When a request of those that hold
+// nothing had to wait for more than 5 ms it is half a permit more, up to two permits but no
+// more than there are of them; after 128 in a row that did not, it is half a permit less
+// again, and after twice as many each time that less did not do, up to 1024. Half a permit is
+// one that is lent: what comes back from one that then holds nothing goes to anybody who
+// waits, as it seldom wants the next at once, and what comes back after it from others is
+// kept again. With nobody else active there is no headroom. It is never more than a quarter
+// of the capacity, rounded down: with a capacity of 1 to 3 there is none, as it would cost the
+// busy client a third or more of the pool, from 4 on it is one, from 8 on two. Without
+// headroom a client that holds nothing is still the first to get what is released.
 //
 // A timer moves the clock for this every 100 ms, from the last release until
 // nobody counts as active any more; Close ends it too.

@@ -1,22 +1,37 @@
 package admission
 
-// The headroom is one permit at first. After lateInRow requests in a row of somebody
-// who holds nothing that found none it is one more; after readyInRow that found one it
-// is one less. One permit is enough for short statements that seldom meet; while it
-// is not, most requests find it in use.
+import "time"
+
+// The headroom is one permit at first, which is enough for short statements that seldom
+// meet. When somebody who holds nothing had to wait for longer than lateAfter it is half a
+// permit more, after inTimeInRow in a row who had not it is half a permit less. Where less
+// did not do, it takes twice as many the next time, up to inTimeMost: so that of a hundred
+// who hold nothing hardly one waits for long.
 const (
-	lateInRow  = 8
-	readyInRow = 32
+	lateAfter   = 5 * time.Millisecond
+	inTimeInRow = 128
+	inTimeMost  = 8 * inTimeInRow
 )
 
 // demand is what those who hold nothing lately needed.
 type demand struct {
-	level int // permits the headroom may be, where Config.Headroom allows it
-	inRow int // requests in a row that found a permit; negative: that did not
+	halves int  // of permits that the headroom may be, where Config.Headroom allows it; at least 2
+	inTime int  // requests in a row that did not wait for long
+	enough int  // of these for less headroom
+	less   bool // there is less headroom since the last who waited for long
 }
 
-// most is how many permits are kept at most at this moment.
-func (a *Controller) most() int { return min(a.headroom, a.level) }
+// most is how many permits are kept at most at this moment. Half a permit is one that is
+// lent: when one comes back from somebody who then holds nothing, anybody may have it,
+// as those who just had their turn seldom want the next at once; the one that comes back
+// after it, from others, is kept again.
+func (a *Controller) most(lend bool) int {
+	halves := a.halves
+	if !lend {
+		halves++
+	}
+	return min(a.headroom, halves/2)
+}
 
 // without reports whether a request of c for t is of somebody who holds nothing, and has
 // no reserve to live on.
@@ -24,17 +39,39 @@ func (a *Controller) without(c *Client, t *tenant) bool {
 	return c.held >= c.limits.Reserve && (c.held == 0 || t.quiet())
 }
 
-// asked notes whether there was a permit for somebody who holds nothing.
-func (a *Controller) asked(ready bool) {
-	if ready {
-		if a.inRow = max(0, a.inRow) + 1; a.inRow >= a.readyInRow {
-			a.inRow, a.level = 0, max(1, a.level-1)
+// expected reports whether one is kept for a request of c for t that is of somebody who
+// holds nothing: nobody knew of who was not active.
+func (a *Controller) expected(c *Client, t *tenant) bool {
+	if c.held == 0 {
+		return c.waiting > 0 || a.recent(c)
+	}
+	return t.waiting > 0 || t.in == &a.tenants.active || t == &c.none && a.recentlyNone(c)
+}
+
+// asked notes whether a request of somebody who holds nothing was served in time.
+func (a *Controller) asked(inTime bool) {
+	if !inTime {
+		if a.less {
+			a.enough = min(2*a.enough, a.inTimeMost)
 		}
+		a.inTime, a.less, a.halves = 0, false, min(a.halves+1, max(2, 2*a.headroom))
 		return
 	}
-	if a.inRow = min(0, a.inRow) - 1; a.inRow <= -a.lateInRow {
-		a.inRow, a.level = 0, max(1, min(a.headroom, a.level+1))
+	if a.inTime++; a.inTime < a.enough {
+		return
 	}
+	if a.less || a.halves <= 2 { // it did
+		a.enough = a.inTimeInRow
+	}
+	a.inTime, a.less, a.halves = 0, a.halves > 2, max(2, a.halves-1)
+}
+
+// served is asked for a request that has waited.
+func (a *Controller) served(inTime bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked(inTime)
+	a.dispatch(false) // less may be kept now
 }
 
 // kept is the headroom of a moment.
@@ -46,7 +83,8 @@ type kept struct {
 // kept returns the headroom: one permit for each active client that holds nothing and
 // has no reserve to live on, and in the other clients one for each active tenant that
 // holds nothing. A client that waits for tenants at their limit alone could not take it.
-func (a *Controller) kept() kept {
+// lend is as for most.
+func (a *Controller) kept(lend bool) kept {
 	var k kept
 	for _, c := range a.clients {
 		switch {
@@ -59,7 +97,7 @@ func (a *Controller) kept() kept {
 			k.clients++
 		}
 	}
-	most := a.most()
+	most := a.most(lend)
 	k.clients = min(k.clients, most)
 	k.all = min(k.clients+k.all, most)
 	return k

@@ -36,10 +36,14 @@ const (
 	opLimits    // of client c
 	opCapacity  // n
 	opTenantMax // n
+	opTold      // flag: in time
 )
 
+// changes reports whether it is of a limit.
+func (k opKind) changes() bool { return k >= opLimits && k <= opTenantMax }
+
 func (o op) String() string {
-	name := []string{"ask", "try", "cancel", "release", "tick", "limits", "capacity", "tenantMax"}[o.kind]
+	name := []string{"ask", "try", "cancel", "release", "tick", "limits", "capacity", "tenantMax", "told"}[o.kind]
 	return fmt.Sprintf("%s(c%d t%d n%d %v %v)", name, o.c, o.t, o.n, o.flag, o.late)
 }
 
@@ -64,7 +68,7 @@ func (u setup) newReal() (*Controller, []*Client) {
 		panic(err)
 	}
 	a.startTimer = func() {}
-	a.tuning = u.tuning
+	a.tuning, a.enough = u.tuning, u.inTimeInRow
 	a.review()
 	var clients []*Client
 	for i, l := range u.limits {
@@ -104,7 +108,7 @@ func (m *model) do(u setup, o op) error {
 	if len(m.waiters) != len(m.queue) {
 		return fmt.Errorf("%d wait, not %d", len(m.waiters), len(m.queue))
 	}
-	if o.kind >= opLimits {
+	if o.kind.changes() {
 		m.steady = false
 	}
 	if err := m.promises(before, granted); err != nil {
@@ -140,6 +144,9 @@ func (m *model) apply(u setup, o op) {
 		s.dispatch()
 	case opTenantMax:
 		s.tenantMax, s.share = o.n, float64(o.n)/float64(s.capacity)
+		s.dispatch()
+	case opTold:
+		s.told(o.flag)
 		s.dispatch()
 	}
 }
@@ -190,6 +197,8 @@ func (m *model) real(o op) (granted int, err error) {
 		err = a.SetCapacity(o.n)
 	case opTenantMax:
 		err = a.SetTenantMaxShare(float64(o.n) / float64(a.cfg.Capacity))
+	case opTold:
+		a.served(o.flag)
 	}
 	m.waiters = slices.DeleteFunc(m.waiters, func(w *waiter) bool {
 		select {

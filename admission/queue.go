@@ -13,6 +13,7 @@ type waiter struct {
 	ready  chan struct{} // buffered 1: gets one value when the wait is over
 	err    error         // why, set before ready; nil: a permit was given
 	queued bool
+	short  bool        // there was no permit where one should have been kept
 	timer  *time.Timer // stopped, but while there is a limit to the wait
 }
 

@@ -56,6 +56,8 @@ func randomRun(r *rand.Rand, steps int) error {
 			o = op{kind: opCancel, n: r.IntN(len(m.queue))}
 		case n == ask+7 && changing && r.IntN(10) == 0:
 			o = randomChange(r, m)
+		case n == ask+8:
+			o = op{kind: opTold, flag: r.IntN(2) == 0}
 		case !m.ctl.ticking:
 			continue
 		}
@@ -115,11 +117,12 @@ func follow(m *model, waits map[int]*waited, before []specWaiter, out []permit, 
 }
 
 func randomSetup(r *rand.Rand) setup {
-	u := setup{capacity: 1 + r.IntN(12), tenants: r.IntN(4), tuning: tuning{patience, activeTicks, headroomPart, headStart, lateInRow, readyInRow}}
+	u := setup{capacity: 1 + r.IntN(12), tenants: r.IntN(4), tuning: tuning{patience, activeTicks, headroomPart, headStart, inTimeInRow, inTimeMost}}
 	if r.IntN(2) == 0 {
 		u.tuning = quick
 		u.patience = 1 + r.IntN(3)
-		u.lateInRow, u.readyInRow = 1+r.IntN(3), 1+r.IntN(3)
+		u.inTimeInRow = 1 + r.IntN(3)
+		u.inTimeMost = u.inTimeInRow * (1 + r.IntN(4))
 	}
 	u.headroom = headroom(r.IntN(4)-1, u.capacity, u.part)
 	if u.tenants > 0 && r.IntN(4) > 0 {

@@ -10,20 +10,18 @@ const patience = 8
 // second permit else. Older turns stay before it, so that nobody is overtaken for ever.
 const headStart = 32
 
-// admit gives c a permit for t if nobody who could have it waits for it.
-func (a *Controller) admit(c *Client, t *tenant) bool {
+// admit gives c a permit for t if nobody who could have it waits for it. short: there is
+// none, and one should have been kept for it.
+func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	var k kept
 	if c.held > 0 && a.free <= a.unmet+a.headroom {
-		k = a.kept()
+		k = a.kept(false)
 	}
 	without := a.without(c, t)
 	fits := a.fits(c, t.quiet(), k)
 	if !fits || a.full(t, nil) || a.next(c, k) != nil {
 		if !a.dryRun {
-			if without && !fits && !c.atMax() {
-				a.asked(false)
-			}
-			return false
+			return false, without && !fits && !c.atMax() && a.expected(c, t)
 		}
 		c.wouldWait++
 		t.wouldWait++
@@ -34,9 +32,9 @@ func (a *Controller) admit(c *Client, t *tenant) bool {
 	a.overtake(c, turnAt(a.arrivals+1)) // nobody else's turn has come
 	a.take(c, t)
 	if a.waiting > 0 { // two permits may have been kept, one for c and one for t
-		a.dispatch()
+		a.dispatch(false)
 	}
-	return true
+	return true, false
 }
 
 // fits reports whether c may hold one more permit; quiet: for a tenant that holds
@@ -104,10 +102,10 @@ func (a *Controller) frontOf(c *Client, open *lanes) *lane {
 	return nil
 }
 
-// dispatch gives permits to waiters for as long as one may have one.
-func (a *Controller) dispatch() {
+// dispatch gives permits to waiters for as long as one may have one. lend is as for most.
+func (a *Controller) dispatch(lend bool) {
 	for a.free > 0 && a.waiting > 0 {
-		k := a.kept()
+		k := a.kept(lend)
 		var next *lane
 		for _, c := range a.clients {
 			if c.waiting == 0 {
@@ -176,21 +174,21 @@ func (a *Controller) give(c *Client, t *tenant) {
 	a.used(c, t)
 	if a.waiting > 0 {
 		a.reopen(t)
-		a.dispatch()
+		a.dispatch(c.held == 0 || t.quiet())
 	}
 }
 
-func (a *Controller) enqueue(c *Client, t *tenant) *waiter {
+func (a *Controller) enqueue(c *Client, t *tenant, short bool) *waiter {
 	w := a.waiters.Get().(*waiter)
 	a.arrivals++
-	w.seq, w.lane, w.err = a.arrivals, t.lane(c), nil
+	w.seq, w.lane, w.short, w.err = a.arrivals, t.lane(c), short, nil
 	active := a.tenants.wake(t)
 	a.waiting++
 	c.waiting++
 	t.waiting++
 	c.add(w)
 	if active && a.waiting > 1 { // a permit may have been kept for t in another client
-		a.dispatch()
+		a.dispatch(false)
 	}
 	return w
 }
@@ -213,7 +211,7 @@ func (a *Controller) abandon(w *waiter) {
 	a.unqueue(w)
 	a.used(c, t)
 	a.reopen(t)
-	a.dispatch()
+	a.dispatch(false)
 }
 
 // reopen looks again at the lanes of t that were set aside.
@@ -239,5 +237,5 @@ func (a *Controller) review() {
 			c.unblock(c.blocked[0])
 		}
 	}
-	a.dispatch()
+	a.dispatch(false)
 }

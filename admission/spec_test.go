@@ -12,17 +12,20 @@ type spec struct {
 	capacity, headroom, tenantMax int
 	share                         float64 // that tenantMax comes from
 	tuning
-	most        int // the headroom is at most so much, whatever headroom allows
-	late, ready int // requests in a row of those who hold nothing, that found none or one
-	limits      []Limits
-	held        [][]int // by client and tenant; tenant 0 is none
-	age         []int64 // ticks since a client's last use; clipped where it no longer matters
-	partyAge    []int64 // and since a party's
-	partyLast   []int   // the client of that
-	queue       []specWaiter
-	asked       int
-	turn        [][]int // by client and tenant: the lowest is next
-	turns       int
+	halves    int  // the headroom is at most so much, whatever headroom allows
+	inTime    int  // requests in a row of those who hold nothing that did not wait for long
+	enough    int  // of these for half a permit less
+	less      bool // it was half a permit less, and nobody waited for long since
+	lend      bool // a permit has just come back from somebody who holds nothing now
+	limits    []Limits
+	held      [][]int // by client and tenant; tenant 0 is none
+	age       []int64 // ticks since a client's last use; clipped where it no longer matters
+	partyAge  []int64 // and since a party's
+	partyLast []int   // the client of that
+	queue     []specWaiter
+	asked     int
+	turn      [][]int // by client and tenant: the lowest is next
+	turns     int
 
 	// One waiter may be watched: how many rounds has it waited? A round is over when
 	// every permit that was held at its beginning has come back.
@@ -35,11 +38,12 @@ type specWaiter struct {
 	c, t      int
 	id        int // order of arrival
 	overtaken int
+	short     bool
 	watched   bool
 }
 
 func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tuning) *spec {
-	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, most: 1, limits: slices.Clone(limits)}
+	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, halves: 2, enough: tn.inTimeInRow, limits: slices.Clone(limits)}
 	s.share = float64(tenantMax) / float64(capacity)
 	for range limits {
 		s.held = append(s.held, make([]int, tenants+1))
@@ -150,8 +154,12 @@ func (s *spec) kept(forever bool) kept {
 			}
 		}
 	}
-	k.clients = min(k.clients, s.headroom, s.most)
-	k.all = min(k.clients+k.all, s.headroom, s.most)
+	most := (s.halves + 1) / 2
+	if s.lend {
+		most = s.halves / 2
+	}
+	k.clients = min(k.clients, s.headroom, most)
+	k.all = min(k.clients+k.all, s.headroom, most)
 	return k
 }
 
@@ -162,17 +170,35 @@ func (s *spec) asks(c, t int) bool {
 	return s.heldBy(c) >= s.limits[c].Reserve && (s.heldBy(c) == 0 || s.quiet(s.party(c, t)))
 }
 
-func (s *spec) found() {
-	s.late = 0
-	if s.ready++; s.ready == s.readyInRow {
-		s.ready, s.most = 0, max(1, s.most-1)
+// expected reports whether c for t is active.
+func (s *spec) expected(c, t int) bool {
+	if s.heldBy(c) == 0 {
+		return s.age[c] <= s.activeTicks || slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c })
 	}
+	p := s.party(c, t)
+	return s.partyAge[p] <= s.activeTicks || s.partyWaits(p)
 }
 
-func (s *spec) foundNone() {
-	s.ready = 0
-	if s.late++; s.late == s.lateInRow {
-		s.late, s.most = 0, max(1, min(s.headroom, s.most+1))
+// told is that a request that asks was served in time, or late.
+func (s *spec) told(inTime bool) {
+	s.inTime++
+	switch {
+	case !inTime:
+		if s.less && 2*s.enough > s.inTimeMost {
+			s.enough = s.inTimeMost
+		} else if s.less {
+			s.enough *= 2
+		}
+		s.inTime, s.less = 0, false
+		s.halves = max(2, min(s.halves+1, 2*s.headroom))
+	case s.inTime == s.enough:
+		if s.less || s.halves == 2 {
+			s.enough = s.inTimeInRow
+		}
+		s.inTime, s.less = 0, s.halves > 2
+		if s.halves > 2 {
+			s.halves--
+		}
 	}
 }
 
@@ -276,15 +302,13 @@ func (s *spec) dispatch() {
 func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if s.clientMay(c, t) && s.tenantMay(t, len(s.queue)) && s.candidate(c, true) < 0 {
 		if s.asks(c, t) {
-			s.found()
+			s.told(true)
 		}
 		s.take(c, t, 2*(s.turns+1))
 		s.dispatch()
 		return true
 	}
-	if s.asks(c, t) && !s.clientMay(c, t) && !s.atMax(c) {
-		s.foundNone()
-	}
+	short := s.asks(c, t) && !s.clientMay(c, t) && !s.atMax(c) && s.expected(c, t)
 	if !wait {
 		s.used(c, t)
 		s.dispatch()
@@ -298,7 +322,7 @@ func (s *spec) ask(c, t int, wait, watch bool) bool {
 			s.turn[c][t] = 2*(s.turns-int(s.headStart)) + 1
 		}
 	}
-	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.asked, watched: watch})
+	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.asked, watched: watch, short: short})
 	if watch {
 		s.watched, s.rounds, s.old = true, 0, cloneGrid(s.held)
 	}
@@ -317,7 +341,9 @@ func (s *spec) release(c, t int, old bool) {
 			s.old = cloneGrid(s.held)
 		}
 	}
+	s.lend = s.heldBy(c) == 0 || s.quiet(s.party(c, t))
 	s.dispatch()
+	s.lend = false
 }
 
 func (s *spec) cancel(i int) {
@@ -347,11 +373,14 @@ func (s *spec) key() string {
 	put := func(n int) { b = binary.AppendUvarint(b, uint64(n+1)) }
 	put(s.capacity)
 	put(s.tenantMax)
-	put(s.most)
-	if s.most > 1 { // it could not be less
-		put(s.ready)
+	put(s.halves)
+	if s.halves > 2 || s.less || s.enough > s.inTimeInRow { // else it changes nothing
+		put(s.inTime)
+		put(s.enough)
 	}
-	put(s.late)
+	if s.less {
+		put(1)
+	}
 	for c := range s.held {
 		put(s.limits[c].Max<<8 | s.limits[c].Reserve<<4 | s.limits[c].Weight)
 		for t := range s.held[c] {
@@ -377,6 +406,9 @@ func (s *spec) key() string {
 		who := w.c<<8 | w.t<<4
 		if w.watched {
 			who |= 1
+		}
+		if w.short {
+			who |= 2
 		}
 		put(who)
 		put(min(w.overtaken, s.patience))
