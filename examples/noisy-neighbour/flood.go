@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type scenario struct {
 	pool   int
 	flood  int  // goroutines of the flooder
 	alone  bool // the victims do nothing
+	joined bool // the victims all ask at the same moments, else each at its own
 
 	tenants        bool    // the neighbours are tenants of one client, else clients
 	maxShare       int     // of the flooder; 0: no limit
@@ -26,7 +28,7 @@ type scenario struct {
 }
 
 // The victims each run a short statement at a fixed rate, whether or not the last
-// one is through.
+// one is through. (The server sleeps for up to twice as long: it counts in milliseconds.)
 const (
 	victimSQL   = "select pg_sleep(0.001)"
 	victimEvery = 10 * time.Millisecond
@@ -63,8 +65,12 @@ func (s scenario) observe(ctx context.Context, sys *system, window time.Duration
 	var met errgroup.Group
 	var lives [neighbours][]answer
 	for i := flooder + 1; i < neighbours && !s.alone; i++ {
+		first := began
+		if !s.joined {
+			first = first.Add(rand.N(victimEvery))
+		}
 		met.Go(func() (err error) {
-			lives[i], err = sys.neighbours[i].live(fctx, began, window)
+			lives[i], err = sys.neighbours[i].live(fctx, first, window)
 			return err
 		})
 	}
@@ -84,11 +90,11 @@ func (s scenario) observe(ctx context.Context, sys *system, window time.Duration
 }
 
 // live asks at the fixed rate, and returns when all that was asked was answered.
-func (n neighbour) live(ctx context.Context, began time.Time, window time.Duration) ([]answer, error) {
+func (n neighbour) live(ctx context.Context, first time.Time, window time.Duration) ([]answer, error) {
 	answers := make([]answer, int(window/victimEvery))
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range answers {
-		measure.Wait(ctx, time.Duration(i)*victimEvery-time.Since(began))
+		measure.Wait(ctx, time.Until(first.Add(time.Duration(i)*victimEvery)))
 		group.Go(func() (err error) {
 			answers[i], err = n.ask(ctx, victimSQL)
 			return err

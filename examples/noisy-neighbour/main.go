@@ -1,7 +1,7 @@
 // A noisy neighbour: one user of a pool floods it from 200 goroutines while four
 // others want a short answer every 10 ms.
 //
-//	go run ./examples/noisy-neighbour    # about three and a half minutes
+//	go run ./examples/noisy-neighbour    # about four and a half minutes
 //
 // Each scenario runs on a pool of plain pgxpool, where whoever asks first is
 // served first, and on onepool's, with its defaults where the scenario's name says
@@ -41,6 +41,8 @@ func scenarios() []scenario {
 	all := []scenario{
 		{name: "50 ms", sql: sleep(short), length: short},
 		{name: "500 ms", sql: sleep(long), length: long},
+		{name: "50 ms, the others at the same moments", sql: sleep(short), length: short, joined: true},
+		{name: "500 ms, the others at the same moments", sql: sleep(long), length: long, joined: true},
 		{name: "50 ms, the others idle", sql: sleep(short), length: short, alone: true},
 		{name: "500 ms, the others idle", sql: sleep(long), length: long, alone: true},
 		{name: "busy processors", sql: busy, length: short},
