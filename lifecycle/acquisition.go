@@ -34,7 +34,8 @@ type acquisition struct {
 	waiting bool          // it is counted among those who wait
 	began   time.Time     // the wait for its turn; zero: there was none
 	turn    time.Duration // how long that took
-	kept    string        // the limit that it was due to, where that was not the pool's size
+
+	standing admission.Standing // why it had to wait, then why that failed
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once
@@ -128,7 +129,7 @@ func (a *acquisition) admit() error {
 		return nil
 	}
 	if !share.TryAcquire(a.request.Tenant) {
-		a.began, a.kept = time.Now(), a.limit()
+		a.began, a.standing = time.Now(), share.Standing(a.request.Tenant)
 		a.startWaiting()
 		if a.refused = a.refuseHopeless(); a.refused != nil {
 			return a.refused
@@ -149,7 +150,7 @@ func (a *acquisition) admit() error {
 			a.refused = err
 		}
 		if err != nil {
-			a.kept = a.limit()
+			a.standing = share.Standing(a.request.Tenant)
 			return a.refused
 		}
 	}
@@ -197,7 +198,7 @@ func (a *acquisition) end() {
 	a.leaveQueue()
 	if a.waiting {
 		full := a.waited()
-		if a.kept != "" {
+		if barrierOf(a.standing) != noLimit {
 			full -= a.turn // no more connections would have made that shorter
 		}
 		a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
@@ -214,7 +215,7 @@ func (a *acquisition) end() {
 		return // somebody else's hook saw it and may have kept it
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
-	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
+	a.waiting, a.began, a.turn, a.standing = false, time.Time{}, 0, admission.Standing{}
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)
