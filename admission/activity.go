@@ -39,7 +39,7 @@ func (a *Controller) tick() {
 	}
 	a.ticks++
 	a.tenants.age(a.ticks - a.activeTicks)
-	a.dispatch(false)
+	a.dispatch(gift{})
 	a.ticking = a.tenants.active.first != nil
 	for _, c := range a.clients {
 		a.ticking = a.ticking || c.held == 0 && a.recent(c) || a.recentlyNone(c)

@@ -216,3 +216,40 @@ func TestEveryWaiterIsWoken(t *testing.T) {
 	wg.Wait()
 	assert.Equal(t, 2, ctl.Stats().Free)
 }
+
+// TestWhoGivesBackHasNoAdvantage: a client that gives its only permit back holds less
+// than the others for a moment, and would always be the next.
+func TestWhoGivesBackHasNoAdvantage(t *testing.T) {
+	t.Parallel()
+	for _, headroom := range []int{-1, 2} {
+		ctl := newController(t, admission.Config{Capacity: 8, Headroom: headroom})
+		clients := []*admission.Client{ctl.Client("a"), ctl.Client("b"), ctl.Client("c"), ctl.Client("d")}
+		for i := range 8 {
+			require.True(t, clients[i%4].TryAcquire(""))
+		}
+		for _, c := range clients[1:] { // a holds two, the others one
+			c.Release("", 0)
+		}
+		got := make(chan string, 8)
+		wait := func(c *admission.Client) {
+			n := ctl.Stats().Waiting
+			go func() {
+				if c.Acquire(context.Background(), "") == nil {
+					got <- c.Name()
+				}
+			}()
+			waitFor(t, ctl, n+1)
+		}
+		e := ctl.Client("e")
+		for range 3 {
+			require.True(t, e.TryAcquire(""))
+		}
+		wait(clients[2])
+		wait(clients[1])
+		clients[1].Release("", 0)
+		require.Equal(t, "c", <-got, "it has waited longest")
+		e.Release("", 0)
+		require.Equal(t, "b", <-got, "it holds nothing")
+		ctl.Close()
+	}
+}

@@ -38,7 +38,7 @@ func (c *Client) TryAcquire(tenant string) bool {
 		c.refused++
 		t.refused++
 		a.used(c, t)
-		a.dispatch(false) // a permit may have been kept for t in another client
+		a.dispatch(gift{}) // a permit may have been kept for t in another client
 	}
 	a.mu.Unlock()
 	return ok

@@ -16,7 +16,9 @@
 // waits: for one tenant in one client first come, first served; the tenants of a client
 // take turns, work without a tenant among them as if it were one, and one that holds
 // nothing comes a little earlier; of the clients, the one that holds least for its
-// Weight is served first, and of equal ones the one whose caller has waited longest. A
+// Weight is served first, and of equal ones the one whose caller has waited longest. Who
+// gives a permit back counts as if it still held it when it is decided who has it next: it
+// would get it again and again before older callers of others that hold as much. A
 // tenant that has all it may have (Config.TenantMaxShare) waits without stopping the
 // others of its client. It can be overtaken like that eight times when its turn has
 // come; then the tenant's next permit is kept for it until its client may have one

@@ -70,9 +70,9 @@ func TestNobodyStarves(t *testing.T) {
 	t.Parallel()
 	none := Limits{}
 	for name, w := range map[string]world{
-		"first come, first served": {rounds: 3, waiting: 3, tenant: []int{0}, setup: setup{
+		"first come, first served": {rounds: 2, waiting: 3, tenant: []int{0}, setup: setup{
 			capacity: 2, limits: []Limits{none, none}}},
-		"headroom": {rounds: 2, waiting: 2, tenant: []int{0}, setup: setup{
+		"headroom": {rounds: 3, waiting: 2, tenant: []int{0}, setup: setup{
 			capacity: 2, headroom: 1, limits: []Limits{none, none, none}}},
 		"headroom for tenants in two clients": {rounds: 3, waiting: 2, tenant: []int{1, 2}, setup: setup{
 			capacity: 2, headroom: 1, tenants: 2, limits: []Limits{none, none}}},

@@ -71,7 +71,7 @@ func (a *Controller) served(inTime bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked(inTime)
-	a.dispatch(false) // less may be kept now
+	a.dispatch(gift{}) // less may be kept now
 }
 
 // kept is the headroom of a moment.
@@ -83,8 +83,8 @@ type kept struct {
 // kept returns the headroom: one permit for each active client that holds nothing and
 // has no reserve to live on, and in the other clients one for each active tenant that
 // holds nothing. A client that waits for tenants at their limit alone could not take it.
-// lend is as for most.
-func (a *Controller) kept(lend bool) kept {
+// Who gave g, and waits for another, is served as one that holds something.
+func (a *Controller) kept(g gift) kept {
 	var k kept
 	for _, c := range a.clients {
 		switch {
@@ -93,11 +93,12 @@ func (a *Controller) kept(lend bool) kept {
 			if k.all += c.active + c.quiet; a.recentlyNone(c) {
 				k.all++
 			}
+		case c == g.from && c.waiting > 0:
 		case a.recent(c) || a.front(c) != nil:
 			k.clients++
 		}
 	}
-	most := a.most(lend)
+	most := a.most(g.lend)
 	k.clients = min(k.clients, most)
 	k.all = min(k.clients+k.all, most)
 	return k

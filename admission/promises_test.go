@@ -57,10 +57,10 @@ func (m *model) keptFrom(w *waiter, forever bool) int {
 // books compares everything with the spec, and the structures with each other.
 func (m *model) books() error {
 	a := m.ctl
-	if a.free != m.free() || a.unmet != m.unmet() || a.kept(false) != m.kept(false) || a.waiting != len(m.queue) ||
+	if a.free != m.free() || a.unmet != m.unmet() || a.kept(gift{}) != m.kept(false) || a.waiting != len(m.queue) ||
 		a.tenantMax != m.tenantMax || a.headroom != m.headroom || a.halves != m.halves {
 		return fmt.Errorf("free %d %d, unmet %d %d, kept %v %v, waiting %d %d, tenantMax %d %d, headroom %d %d, halves %d %d", a.free, m.free(),
-			a.unmet, m.unmet(), a.kept(false), m.kept(false), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.halves, m.halves)
+			a.unmet, m.unmet(), a.kept(gift{}), m.kept(false), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.halves, m.halves)
 	}
 	for i, c := range m.clients {
 		if c.held != m.heldBy(i) {

@@ -15,7 +15,7 @@ const headStart = 32
 func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	var k kept
 	if c.held > 0 && a.free <= a.unmet+a.headroom {
-		k = a.kept(false)
+		k = a.kept(gift{})
 	}
 	without := a.without(c, t)
 	fits := a.fits(c, t.quiet(), k)
@@ -32,7 +32,7 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	a.overtake(c, turnAt(a.arrivals+1)) // nobody else's turn has come
 	a.take(c, t)
 	if a.waiting > 0 { // two permits may have been kept, one for c and one for t
-		a.dispatch(false)
+		a.dispatch(gift{})
 	}
 	return true, false
 }
@@ -102,16 +102,24 @@ func (a *Controller) frontOf(c *Client, open *lanes) *lane {
 	return nil
 }
 
-// dispatch gives permits to waiters for as long as one may have one. lend is as for most.
-func (a *Controller) dispatch(lend bool) {
+// gift is a permit that has just come back.
+type gift struct {
+	from *Client // who had it; nil: none came back
+	lend bool    // from somebody who holds nothing now
+}
+
+// dispatch gives permits to waiters for as long as one may have one. Whoever gave g counts
+// as if it still had it: it would get it back from all others that hold as much, however
+// long those have waited.
+func (a *Controller) dispatch(g gift) {
 	for a.free > 0 && a.waiting > 0 {
-		k := a.kept(lend)
+		k := a.kept(g)
 		var next *lane
 		for _, c := range a.clients {
 			if c.waiting == 0 {
 				continue
 			}
-			if ln := a.next(c, k); ln != nil && (next == nil || ln.before(next)) {
+			if ln := a.next(c, k); ln != nil && (next == nil || ln.before(next, g)) {
 				next = ln
 			}
 		}
@@ -130,12 +138,19 @@ func (a *Controller) dispatch(lend bool) {
 
 // before reports whether the client of ln holds less for its weight than that of
 // other, or the same and has waited longer.
-func (ln *lane) before(other *lane) bool {
+func (ln *lane) before(other *lane, g gift) bool {
 	c, o := ln.client, other.client
-	if mine, theirs := int64(c.held)*o.weight(), int64(o.held)*c.weight(); mine != theirs {
+	if mine, theirs := g.load(c)*o.weight(), g.load(o)*c.weight(); mine != theirs {
 		return mine < theirs
 	}
 	return ln.older(other)
+}
+
+func (g gift) load(c *Client) int64 {
+	if c == g.from {
+		return int64(c.held) + 1
+	}
+	return int64(c.held)
 }
 
 // overtake counts that somebody whose turn it is in c is served before those set aside
@@ -174,7 +189,7 @@ func (a *Controller) give(c *Client, t *tenant) {
 	a.used(c, t)
 	if a.waiting > 0 {
 		a.reopen(t)
-		a.dispatch(c.held == 0 || t.quiet())
+		a.dispatch(gift{from: c, lend: c.held == 0 || t.quiet()})
 	}
 }
 
@@ -188,7 +203,7 @@ func (a *Controller) enqueue(c *Client, t *tenant, short bool) *waiter {
 	t.waiting++
 	c.add(w)
 	if active && a.waiting > 1 { // a permit may have been kept for t in another client
-		a.dispatch(false)
+		a.dispatch(gift{})
 	}
 	return w
 }
@@ -211,7 +226,7 @@ func (a *Controller) abandon(w *waiter) {
 	a.unqueue(w)
 	a.used(c, t)
 	a.reopen(t)
-	a.dispatch(false)
+	a.dispatch(gift{})
 }
 
 // reopen looks again at the lanes of t that were set aside.
@@ -237,5 +252,5 @@ func (a *Controller) review() {
 			c.unblock(c.blocked[0])
 		}
 	}
-	a.dispatch(false)
+	a.dispatch(gift{})
 }

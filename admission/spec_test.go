@@ -17,6 +17,7 @@ type spec struct {
 	enough    int  // of these for half a permit less
 	less      bool // it was half a permit less, and nobody waited for long since
 	lend      bool // a permit has just come back from somebody who holds nothing now
+	gave      int  // the client that had the permit that has just come back; -1: none did
 	limits    []Limits
 	held      [][]int // by client and tenant; tenant 0 is none
 	age       []int64 // ticks since a client's last use; clipped where it no longer matters
@@ -43,7 +44,7 @@ type specWaiter struct {
 }
 
 func newSpec(capacity, headroom, tenantMax, tenants int, limits []Limits, tn tuning) *spec {
-	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, halves: 2, enough: tn.inTimeInRow, limits: slices.Clone(limits)}
+	s := &spec{capacity: capacity, headroom: headroom, tenantMax: tenantMax, tuning: tn, halves: 2, enough: tn.inTimeInRow, gave: -1, limits: slices.Clone(limits)}
 	s.share = float64(tenantMax) / float64(capacity)
 	for range limits {
 		s.held = append(s.held, make([]int, tenants+1))
@@ -139,7 +140,8 @@ func (s *spec) kept(forever bool) kept {
 			continue
 		}
 		if held == 0 {
-			if s.candidate(c, false) >= 0 || s.age[c] <= s.activeTicks && !forever {
+			waits := slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c })
+			if (s.candidate(c, false) >= 0 || s.age[c] <= s.activeTicks && !forever) && (c != s.gave || !waits) {
 				k.clients++
 			}
 			continue
@@ -263,7 +265,11 @@ func (s *spec) next() int {
 }
 
 func (s *spec) load(c int) float64 {
-	return float64(s.heldBy(c)) / float64(max(1, s.limits[c].Weight))
+	held := s.heldBy(c)
+	if c == s.gave {
+		held++
+	}
+	return float64(held) / float64(max(1, s.limits[c].Weight))
 }
 
 // take lets c have a permit before those of its tenants whose turn was earlier and that
@@ -341,9 +347,9 @@ func (s *spec) release(c, t int, old bool) {
 			s.old = cloneGrid(s.held)
 		}
 	}
-	s.lend = s.heldBy(c) == 0 || s.quiet(s.party(c, t))
+	s.lend, s.gave = s.heldBy(c) == 0 || s.quiet(s.party(c, t)), c
 	s.dispatch()
-	s.lend = false
+	s.lend, s.gave = false, -1
 }
 
 func (s *spec) cancel(i int) {
