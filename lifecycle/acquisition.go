@@ -90,8 +90,9 @@ func (a *acquisition) wait() *bound {
 		cancel()
 		cancelCause(nil)
 	}}
+	full := a.noPlace && !a.enterQueue()
 	a.startWaiting()
-	if a.noPlace && !a.enterQueue() {
+	if full {
 		cancelCause(ErrQueueFull)
 	}
 	a.bound.Store(b)
@@ -130,12 +131,12 @@ func (a *acquisition) admit() error {
 	}
 	if !share.TryAcquire(a.request.Tenant) {
 		a.began, a.standing = time.Now(), share.Standing(a.request.Tenant)
+		full := !a.enterQueue() // before it is counted: who sees it wait finds its place taken
 		a.startWaiting()
-		if a.refused = a.refuseHopeless(); a.refused != nil {
-			return a.refused
-		}
-		if !a.enterQueue() {
+		if a.refused = a.refuseHopeless(); a.refused == nil && full {
 			a.refused = ErrQueueFull
+		}
+		if a.refused != nil {
 			return a.refused
 		}
 		var err error
