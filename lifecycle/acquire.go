@@ -216,7 +216,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(), Nested: a.nested,
 	}
 	if a.refused != nil {
-		e.Limit = a.limit()
+		e.Limit = a.kept
 	}
 	if len(e.Holders) > 3 {
 		e.Holders = e.Holders[:3]

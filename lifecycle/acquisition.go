@@ -34,8 +34,7 @@ type acquisition struct {
 	waiting bool          // it is counted among those who wait
 	began   time.Time     // the wait for its turn; zero: there was none
 	turn    time.Duration // how long that took
-
-	standing admission.Standing // why it had to wait, then why that failed
+	kept    string        // the limit that it was due to, where that was not the pool's size
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once
@@ -130,7 +129,7 @@ func (a *acquisition) admit() error {
 		return nil
 	}
 	if !share.TryAcquire(a.request.Tenant) {
-		a.began, a.standing = time.Now(), share.Standing(a.request.Tenant)
+		a.began, a.kept = time.Now(), a.limit()
 		full := !a.enterQueue() // before it is counted: who sees it wait finds its place taken
 		a.startWaiting()
 		if a.refused = a.refuseHopeless(); a.refused == nil && full {
@@ -151,7 +150,7 @@ func (a *acquisition) admit() error {
 			a.refused = err
 		}
 		if err != nil {
-			a.standing = share.Standing(a.request.Tenant)
+			a.kept = a.limit()
 			return a.refused
 		}
 	}
@@ -199,7 +198,7 @@ func (a *acquisition) end() {
 	a.leaveQueue()
 	if a.waiting {
 		full := a.waited()
-		if barrierOf(a.standing) != noLimit {
+		if a.kept != "" {
 			full -= a.turn // no more connections would have made that shorter
 		}
 		a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
@@ -216,7 +215,7 @@ func (a *acquisition) end() {
 		return // somebody else's hook saw it and may have kept it
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
-	a.waiting, a.began, a.turn, a.standing = false, time.Time{}, 0, admission.Standing{}
+	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
 	a.asked.Store(false)
 	a.pcs[0] = 0
 	acquisitions.Put(a)
