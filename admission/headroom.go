@@ -5,8 +5,8 @@ import "time"
 // The headroom is one permit at first, which is enough for short statements that seldom
 // meet. When somebody who holds nothing had to wait for longer than lateAfter it is half a
 // permit more, after inTimeInRow in a row who had not it is half a permit less. Where less
-// did not do, it takes twice as many the next time, up to inTimeMost: so that of a hundred
-// who hold nothing hardly one waits for long.
+// did not do, it takes twice as many the next time, up to inTimeMost: so that few who
+// hold nothing wait for long.
 const (
 	lateAfter   = 5 * time.Millisecond
 	inTimeInRow = 128

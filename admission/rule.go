@@ -109,7 +109,7 @@ type gift struct {
 }
 
 // dispatch gives permits to waiters for as long as one may have one. Whoever gave g counts
-// as if it still had it: it would get it back from all others that hold as much, however
+// as if it still had it: it would get it back before all others that hold as much, however
 // long those have waited.
 func (a *Controller) dispatch(g gift) {
 	for a.free > 0 && a.waiting > 0 {

@@ -28,7 +28,7 @@ type scenario struct {
 }
 
 // The victims each run a short statement at a fixed rate, whether or not the last
-// one is through. (The server sleeps for up to twice as long: it counts in milliseconds.)
+// one is through. It takes up to about 2 ms.
 const (
 	victimSQL   = "select pg_sleep(0.001)"
 	victimEvery = 10 * time.Millisecond

@@ -1,7 +1,7 @@
 // A noisy neighbour: one user of a pool floods it from 200 goroutines while four
 // others want a short answer every 10 ms.
 //
-//	go run ./examples/noisy-neighbour    # about four and a half minutes
+//	go run ./examples/noisy-neighbour    # about five minutes
 //
 // Each scenario runs on a pool of plain pgxpool, where whoever asks first is
 // served first, and on onepool's, with its defaults where the scenario's name says
