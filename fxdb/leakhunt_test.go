@@ -286,7 +286,8 @@ func isCode(err error, codes ...string) error {
 }
 
 func isCancelled(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || codeOf(err) == "57014"
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || codeOf(err) == "57014" ||
+		errors.Is(err, sql.ErrTxDone) // database/sql rolls back at the end of the context, and says this after it
 }
 
 // isLost reports whether err says that the connection was cut.
