@@ -15,9 +15,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// MinServerVersion is the oldest PostgreSQL that Start accepts, as
-// server_version_num.
-const MinServerVersion = 130000
+// MinServerVersion is the oldest PostgreSQL that Start accepts, as server_version_num.
+// The tests run on every major version from this one on.
+const MinServerVersion = 150000
 
 type server struct {
 	version   string
@@ -59,8 +59,8 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
-	if s.number < MinServerVersion {
-		return s, fmt.Errorf("server is PostgreSQL %s: %d or newer is needed", s.version, MinServerVersion/10000)
+	if err := s.supported(); err != nil {
+		return s, err
 	}
 	s.limits = []limit{{fmt.Sprintf("the server (max_connections %d, %d reserved)", connections, reserved), connections - reserved}}
 	if !s.superuser { // superusers are exempt from both
@@ -89,6 +89,13 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 			zap.String("role", m.cfg.Pool.ConnConfig.User), zap.Bool("superuser", s.superuser), zap.Bool("bypassrls", s.bypassRLS))
 	}
 	return s, nil
+}
+
+func (s server) supported() error {
+	if s.number < MinServerVersion {
+		return fmt.Errorf("server is PostgreSQL %s: onepool needs %d or newer", s.version, MinServerVersion/10000)
+	}
+	return nil
 }
 
 // checkSize refuses a pool that can't be filled: at the worst moment, under load,
