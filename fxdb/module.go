@@ -1,15 +1,15 @@
 package fxdb
 
 import (
+	"context"
 	"io/fs"
+	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/internal/fallback"
+	"github.com/agentagency/onepool/internal/graph"
 	"github.com/agentagency/onepool/internal/migrate"
-	"github.com/agentagency/onepool/tenant"
 )
 
 // Module provides the pool to an fx application: Config (from the environment),
@@ -40,12 +40,16 @@ func Migrations(source string, fsys fs.FS) fx.Option {
 	return fx.Supply(fx.Annotate(migrate.Source{Name: source, FS: fsys}, fx.ResultTags(migrate.Group)))
 }
 
-// configure reads the environment. Where that names no database, a fallback in
-// the graph, such as devdb.Module's, may.
+// configure reads the environment. If the environment names no database, a fallback in
+// the graph, such as devdb.Module's, may. A swapped pool reads no setting.
 func configure(p struct {
 	fx.In
-	Fallback fallback.Func[Config] `optional:"true"`
+	Fallback graph.Fallback[Config]  `optional:"true"`
+	Swap     graph.Swap[Config, *DB] `optional:"true"`
 }) (Config, error) {
+	if p.Swap.Config != nil {
+		return Config{}, nil
+	}
 	cfg, err := ConfigFromEnv()
 	if err != nil || p.Fallback == nil || cfg.NamesDatabase() {
 		return cfg, err
@@ -56,23 +60,51 @@ func configure(p struct {
 type params struct {
 	fx.In
 
-	Lifecycle fx.Lifecycle
-	Config    Config
-	Log       *zap.Logger           `optional:"true"`
-	Password  PasswordSource        `optional:"true"`
-	Sources   []migrate.Source      `group:"onepool.migrations"`
-	Tracers   []pgx.QueryTracer     `group:"onepool.tracers"`
-	Verify    []tenant.VerifyOption `group:"onepool.verify"`
+	Lifecycle     fx.Lifecycle
+	Config        Config
+	Password      PasswordSource          `optional:"true"`
+	Swap          graph.Swap[Config, *DB] `optional:"true"`
+	Contributions graph.Contributions
 }
 
 func provide(p params) (*DB, error) {
-	if p.Log == nil {
-		p.Log = zap.NewNop()
+	if p.Swap.Config != nil {
+		return swapped(p.Swap, contributed(p.Contributions, nil))
 	}
-	db, err := newDB(p.Config, options{log: p.Log, sources: p.Sources, password: p.Password, tracers: p.Tracers, verify: p.Verify}, "fxdb.Module, application "+p.Config.ApplicationName)
+	db, err := newDB(p.Config, contributed(p.Contributions, p.Password), "fxdb.Module, application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}
 	p.Lifecycle.Append(fx.Hook{OnStart: db.start, OnStop: db.Close})
 	return db, nil
 }
+
+func contributed(c graph.Contributions, password PasswordSource) options {
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	return options{log: c.Log, sources: c.Sources, password: password, tracers: c.Tracers, verify: c.Verify}
+}
+
+// swapped opens a test's pool at once: the application's hooks are not the test's.
+func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
+	cfg, err := swap.Config(o.sources)
+	if err != nil {
+		return nil, err
+	}
+	o.callers = true
+	ctx, cancel := context.WithTimeout(context.Background(), swapTimeout)
+	defer cancel()
+	db, err := newDB(cfg, o, "testkit.Swap")
+	if err != nil {
+		return nil, err
+	}
+	if err := db.start(ctx); err != nil {
+		return nil, err
+	}
+	swap.Opened(db)
+	return db, nil
+}
+
+// swapTimeout bounds the start of a test's pool. A busy machine needs seconds.
+const swapTimeout = time.Minute

@@ -105,28 +105,50 @@ func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	return pool
 }
 
-func open(t testing.TB, opts []Option, more ...fxdb.Option) (*fxdb.DB, error) {
+func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
+	d, err := newDatabase(t, opts)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallers())
+	if err != nil {
+		return nil, fmt.Errorf("testkit: %w", err)
+	}
+	d.keep(t, db)
+	return db, nil
+}
+
+// database is a database of a test's own.
+type database struct {
+	name   string
+	config fxdb.Config // of a pool on it
+}
+
+// newDatabase clones the migrated template. The database is dropped with the test.
+func newDatabase(t testing.TB, opts []Option) (database, error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
 	}
 	sources, err := migrate.Check(o.sources)
 	if err != nil {
-		return nil, fmt.Errorf("testkit: %w", err)
+		return database{}, fmt.Errorf("testkit: %w", err)
 	}
 	s, err := connect()
 	if err != nil {
-		return nil, err
+		return database{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	template, err := s.template(ctx, o.extensions, sources)
 	if err != nil {
-		return nil, fmt.Errorf("testkit: %w", err)
+		return database{}, fmt.Errorf("testkit: %w", err)
 	}
 	name := fmt.Sprintf("onepool_test_%s_%d", s.run, count.Add(1))
 	if err := s.clone(ctx, name, template); err != nil {
-		return nil, fmt.Errorf("testkit: make a database: %w", err)
+		return database{}, fmt.Errorf("testkit: make a database: %w", err)
 	}
 	// Cleanups run last in, first out: this one after the pool is closed.
 	t.Cleanup(func() { s.dispose(t, name) })
@@ -139,17 +161,17 @@ func open(t testing.TB, opts []Option, more ...fxdb.Option) (*fxdb.DB, error) {
 	cfg.URL = s.url(devdb.App, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
-	db, err := fxdb.Open(ctx, cfg, append(more, fxdb.WithCallers())...)
-	if err != nil {
-		return nil, fmt.Errorf("testkit: %w", err)
-	}
+	return database{name, cfg}, nil
+}
+
+// keep closes the pool with the test.
+func (d database) keep(t testing.TB, db *fxdb.DB) {
 	pool := db.Pool()
-	databases.Store(pool, name)
+	databases.Store(pool, d.name)
 	t.Cleanup(func() {
 		databases.Delete(pool)
 		closeDB(t, db)
 	})
-	return db, nil
 }
 
 // closeDB fails the test for what it did not give back.

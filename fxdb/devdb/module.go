@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/fallback"
+	"github.com/agentagency/onepool/internal/graph"
 )
 
 // Module gives an fx application a throwaway server when no setting names a
@@ -28,7 +28,7 @@ func provide(p struct {
 	fx.In
 	Lifecycle fx.Lifecycle
 	Log       *zap.Logger `optional:"true"`
-}) fallback.Func[fxdb.Config] {
+}) graph.Fallback[fxdb.Config] {
 	return func(cfg fxdb.Config) (fxdb.Config, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
