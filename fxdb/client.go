@@ -27,7 +27,8 @@ func Client(name string, constructor any, opts ...ClientOption) fx.Option {
 }
 
 // Named gives every constructor of the enclosing fx.Module a *DB with this name
-// and these options, as zap's Named does for loggers.
+// and these options, as zap's Named does for loggers. In the module of another client
+// the names join, and the inner client inherits: see [DB.Named].
 func Named(name string, opts ...ClientOption) fx.Option {
 	return fx.Decorate(func(db *DB) *DB { return db.Named(name, opts...) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -45,6 +46,7 @@ type core struct {
 // client is one user of the pool, by name.
 type client struct {
 	name          string
+	ownName       string      // the last part of name
 	requireTenant atomic.Bool // Named may be called at any time
 	limits        ServerTimeouts
 	monitor       *lifecycle.Monitor
@@ -227,38 +229,72 @@ func (db *DB) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Named returns a handle on the same pool for the client name: it shows in
-// errors, logs and statistics, and with the tenant's settings or limits of its own
-// in pg_stat_activity, as "application/name". Options are those of Client. Asking for a name
-// again gives another handle of the same client, with the options of both.
+// Named returns a handle on the same pool for the client name. The name shows in errors,
+// logs and statistics. A statement with a tenant or with limits of its own shows it in
+// pg_stat_activity too, as "application/name". Options are those of [Client].
 //
-// Options that can't be met fail the start or, after it, every use of the client, with
-// an error that names client and option and is an *admission.InvalidError.
+// Names join as zap's do: Named("reports") of the client "orders" is the client
+// "orders.reports". The inner client begins with the outer client's RequireTenant,
+// Timeouts, MaxShare and Weight, and its own options come on top. A Reserve is not
+// inherited. The two clients count their connections apart.
+//
+// A second call with one name returns another handle of the same client, with the
+// options of both calls. So does a call with the handle's own name.
+//
+// Options that can't be met fail the start or, after the start, every use of the client,
+// with an error that names client and option and is an *admission.InvalidError.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var cl *client
-	for _, known := range c.clients {
-		if known.name == name {
-			cl = known
-		}
+	outer := db.client
+	if outer != nil && outer.name == rootClient {
+		outer = nil
 	}
-	if cl == nil {
-		cl = &client{name: name, monitor: c.monitor}
-		if own := c.dedicated[name]; own != nil {
-			cl.monitor = own
-		}
-		if a := cl.monitor.Admission(); a != nil {
-			cl.share = a.Client(name)
-		}
-		c.clients = append(c.clients, cl)
+	if outer != nil && (name == outer.name || name == outer.ownName) {
+		name, outer = outer.name, nil
 	}
+	full := name
+	if outer != nil {
+		full = outer.name + "." + name
+	}
+	i := slices.IndexFunc(c.clients, func(known *client) bool { return known.name == full })
+	if i < 0 {
+		i = len(c.clients)
+		c.clients = append(c.clients, c.newClient(full, name, outer))
+	}
+	cl := c.clients[i]
 	if err := cl.configure(c.log, opts); err != nil && c.misuse == nil {
 		c.misuse = err
 	}
-	cl.scope.Store(newScopeText(c.cfg, c.application, name, cl.limits))
+	cl.scope.Store(newScopeText(c.cfg, c.application, full, cl.limits))
 	return &DB{core: c, client: cl}
+}
+
+// newClient builds a client, with the options that it inherits. outer is nil if nobody
+// named the handle that the name was asked of.
+func (c *core) newClient(full, own string, outer *client) *client {
+	cl := &client{name: full, ownName: own, monitor: c.monitor}
+	if outer != nil {
+		cl.monitor = outer.monitor
+	}
+	if dedicated := c.dedicated[full]; dedicated != nil {
+		cl.monitor = dedicated
+	}
+	if a := cl.monitor.Admission(); a != nil {
+		cl.share = a.Client(full)
+	}
+	if outer == nil {
+		return cl
+	}
+	cl.requireTenant.Store(outer.requireTenant.Load())
+	cl.limits = outer.limits
+	if cl.share != nil && outer.share != nil {
+		limits := outer.share.Limits()
+		limits.Reserve = 0             // a copy would keep twice as many connections from all others
+		_ = cl.share.SetLimits(limits) // the same limits were accepted for outer
+	}
+	return cl
 }
 
 // Pool returns the pool itself, for libraries that want one. Its uses are

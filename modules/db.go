@@ -21,8 +21,8 @@ type DB struct {
 
 // NewDB returns the handle of the client of that name. An empty default tenant is
 // none; a bad one is an error, and so is a db that is nil. A statement timeout of 0
-// is the pool's own, a negative one is none; with one of its own the client is the
-// pool's client of that name, whatever db was named.
+// is the pool's own, a negative one is none. A client with a timeout of its own is
+// db.Named(client): see [fxdb.DB.Named] for a db that another client's module named.
 func NewDB(client string, db *fxdb.DB, defaultTenant string, statementTimeout time.Duration) (*DB, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%s: Params.DB is nil: give it a *fxdb.DB", client)
