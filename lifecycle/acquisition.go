@@ -100,11 +100,20 @@ func (a *acquisition) wait() *bound {
 
 // timeout is the longest wait.
 func (a *acquisition) timeout() time.Duration {
+	if a.warms() {
+		if deadline, ok := a.Context.Deadline(); ok {
+			return time.Until(deadline) + time.Second // so that the context ends first
+		}
+		return max(a.m.cfg.AcquireTimeout, DefaultAcquireTimeout)
+	}
 	if a.request.Timeout != 0 {
 		return min(a.m.cfg.AcquireTimeout, a.request.Timeout)
 	}
 	return a.m.cfg.AcquireTimeout
 }
+
+// warms reports whether Start itself asks. Start's time is not the time that a user waits.
+func (a *acquisition) warms() bool { return a.Context.Value(warming{}) != nil }
 
 // startWaiting counts a among those who wait, once.
 func (a *acquisition) startWaiting() {
@@ -201,7 +210,9 @@ func (a *acquisition) end() {
 		if a.kept != "" {
 			full -= a.turn // no more connections would have made that shorter
 		}
-		a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
+		if !a.warms() {
+			a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
+		}
 		a.m.waiting.Add(-1)
 		if a.request.Waiting != nil {
 			a.request.Waiting.Add(-1)

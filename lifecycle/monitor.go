@@ -38,7 +38,7 @@ type Config struct {
 	Pool *pgxpool.Config
 
 	// AcquireTimeout is the longest wait for a connection, apart from the
-	// query's own deadline. Default 10 s.
+	// query's own deadline. Default 10 s. Start waits as long as its context lasts.
 	AcquireTimeout time.Duration
 
 	// LeakThreshold is how long a connection may be held before it is logged with

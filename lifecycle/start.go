@@ -42,6 +42,10 @@ type warming struct{}
 // one), and opens the gate. Config.Start says what happens when the server can't
 // be reached.
 //
+// Start's own wait for its connections is bounded by ctx, not by
+// Config.AcquireTimeout. If ctx has no deadline, each connection may take
+// DefaultAcquireTimeout, or Config.AcquireTimeout if that is longer.
+//
 // It keeps to four fifths of the time left until ctx's deadline, so that the
 // start hooks that follow keep a share of theirs. When it fails nothing is left
 // open and the pool can't be started again. Starting a started pool is a no-op
