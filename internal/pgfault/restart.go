@@ -56,6 +56,7 @@ func StartRestartable(t testing.TB) *Restartable {
 		must(t, os.Chown(r.dir, int(account.Uid), int(account.Gid)))
 	}
 	r.options = strings.ReplaceAll(strings.TrimSpace(args), home, r.dir)
+	r.options = strings.ReplaceAll(r.options, "wal_level=minimal", "wal_level=replica") // what a standby is made of
 	r.ctl(t, "start", "-o", r.options)
 	t.Cleanup(func() { r.Thaw(t); r.ctl(t, "stop", "-m", "immediate") })
 	return r
@@ -81,13 +82,13 @@ func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration, set
 // reads, and refuses writes until pg_promote.
 func (r *Restartable) RestartAsStandby(t testing.TB) {
 	t.Helper()
-	r.Restart(t, "fast", 0, "wal_level=replica") // devdb's own log is too thin for a standby
+	r.ctl(t, "stop", "-m", "fast")
 	signal := filepath.Join(r.data(), "standby.signal")
 	must(t, os.WriteFile(signal, nil, 0o600))
 	if r.owner != nil {
 		must(t, os.Chown(signal, int(r.owner.Credential.Uid), int(r.owner.Credential.Gid)))
 	}
-	r.Restart(t, "fast", 0, "wal_level=replica")
+	r.ctl(t, "start", "-o", r.options)
 }
 
 func (r *Restartable) ctl(t testing.TB, args ...string) {
