@@ -4,39 +4,34 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 func TestADrainIsTold(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
 	core, logs := observer.New(zap.InfoLevel)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
+	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
 	told, asked := make(chan lifecycle.Health, 10), make(chan lifecycle.Health, 10)
 	m.OnChange(func(h lifecycle.Health) { told <- h })
 	m.OnChange(func(lifecycle.Health) { asked <- m.Health(context.Background()) })
-	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
-	require.NoError(t, err)
+	require.NoError(t, m.Start(bounded(t)))
+	conn := acquire(t, m, "holder")
 
-	drained := make(chan error, 1)
-	go func() { _, err := lifecycle.Drain(context.Background(), m, time.Minute); drained <- err }()
-	h := <-told
+	drained := beginDrain(t, m)
+	h := receive(t, told)
 	require.False(t, h.Ready)
 	require.Equal(t, lifecycle.Unhealthy, h.Status)
 	require.Equal(t, lifecycle.ErrDraining.Error(), h.Error)
 	require.Equal(t, 1, h.Active, "while work is in flight")
-	require.Equal(t, lifecycle.ErrDraining.Error(), (<-asked).Error)
+	require.Equal(t, lifecycle.ErrDraining.Error(), receive(t, asked).Error)
 	conn.Release()
-	require.NoError(t, <-drained)
-	require.False(t, m.Health(t.Context()).Ready)
+	require.NoError(t, receive(t, drained))
+	require.False(t, m.Health(bounded(t)).Ready)
 	require.Empty(t, told, "a drain is told of once")
 	require.Equal(t, 1, logs.FilterMessage("pool draining").Len())
 	require.Zero(t, logs.FilterMessage("pool status changed").Len(), "the line about the drain says it")
@@ -44,23 +39,24 @@ func TestADrainIsTold(t *testing.T) {
 
 func TestADrainIsToldOfWhereTheServerWasAway(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), nil)
+	db, late := newDatabase(t), newLateServer(t)
+	late.open(t, db)
+	m := newMonitor(t, db.URL(), late.via)
 	told := make(chan lifecycle.Health, 10)
 	m.OnChange(func(h lifecycle.Health) { told <- h })
-	require.NoError(t, m.Start(t.Context()))
-	s.Kill(t)
-	require.Eventually(t, func() bool { return !m.Health(t.Context()).Ready }, time.Minute, time.Millisecond)
-	require.NotEqual(t, lifecycle.ErrDraining.Error(), (<-told).Error)
-	_, _ = lifecycle.Drain(t.Context(), m, 0)
-	require.Equal(t, lifecycle.ErrDraining.Error(), (<-told).Error)
+	require.NoError(t, m.Start(bounded(t)))
+	late.close(t)
+	m.ForgetAnswers()
+	require.False(t, m.Health(bounded(t)).Ready)
+	require.NotEqual(t, lifecycle.ErrDraining.Error(), receive(t, told).Error)
+	_, _ = lifecycle.Drain(bounded(t), m, 0)
+	require.Equal(t, lifecycle.ErrDraining.Error(), receive(t, told).Error)
 }
 
 // TestADrainIsTheLastChange has looks of every age under way when the drain begins.
 func TestADrainIsTheLastChange(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), nil)
+	m := newMonitor(t, newDatabase(t).URL(), nil)
 	var mu sync.Mutex
 	var told []lifecycle.Health
 	m.OnChange(func(h lifecycle.Health) {
@@ -68,7 +64,7 @@ func TestADrainIsTheLastChange(t *testing.T) {
 		defer mu.Unlock()
 		told = append(told, h)
 	})
-	require.NoError(t, m.Start(t.Context()))
+	require.NoError(t, m.Start(bounded(t)))
 	var looks sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {
@@ -84,13 +80,13 @@ func TestADrainIsTheLastChange(t *testing.T) {
 			}
 		})
 	}
-	_, _ = lifecycle.Drain(t.Context(), m, time.Minute)
-	h := m.Health(t.Context())
+	_, _ = lifecycle.Drain(bounded(t), m, hang)
+	h := m.Health(bounded(t))
 	require.False(t, h.Ready)
 	close(stop)
 	looks.Wait()
-	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(told) > 0 && told[len(told)-1].Error == h.Error }, time.Minute, time.Millisecond)
-	m.Health(t.Context())
+	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(told) > 0 && told[len(told)-1].Error == h.Error })
+	m.Health(bounded(t))
 	mu.Lock()
 	defer mu.Unlock()
 	for i, h := range told {
@@ -100,8 +96,7 @@ func TestADrainIsTheLastChange(t *testing.T) {
 
 func TestAWatcherThatBlocksHoldsUpNobody(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), nil)
+	m := newMonitor(t, newDatabase(t).URL(), nil)
 	blocked, goOn := make(chan struct{}, 10), make(chan struct{})
 	var order []lifecycle.Health
 	m.OnChange(func(h lifecycle.Health) {
@@ -109,17 +104,14 @@ func TestAWatcherThatBlocksHoldsUpNobody(t *testing.T) {
 		blocked <- struct{}{}
 		<-goOn
 	})
-	require.False(t, m.Health(t.Context()).Ready, "before the start")
-	<-blocked
-	require.NoError(t, m.Start(t.Context()))
-	require.True(t, m.Health(t.Context()).Ready)
-	began := time.Now()
-	_, err := lifecycle.Drain(t.Context(), m, time.Minute)
-	require.NoError(t, err)
-	require.Less(t, time.Since(began), overhead)
+	require.False(t, m.Health(bounded(t)).Ready, "before the start")
+	receive(t, blocked)
+	require.NoError(t, m.Start(bounded(t)))
+	require.True(t, m.Health(bounded(t)).Ready)
+	require.NoError(t, receive(t, beginDrain(t, m)), "while the watcher blocks")
 	close(goOn)
-	<-blocked
-	<-blocked
+	receive(t, blocked)
+	receive(t, blocked)
 	require.Len(t, order, 3)
 	require.Equal(t, []bool{false, true, false}, []bool{order[0].Ready, order[1].Ready, order[2].Ready})
 	require.Equal(t, lifecycle.ErrDraining.Error(), order[2].Error)

@@ -6,12 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -21,6 +19,7 @@ type slowStarts struct {
 	base   pgconn.DialFunc
 	free   atomic.Int64
 	goOn   chan struct{}
+	letGo  func()       // closes goOn, once
 	inside atomic.Int64 // connections that wait for their first answer
 	most   atomic.Int64
 }
@@ -52,13 +51,14 @@ func (c *slowStart) Read(b []byte) (int, error) {
 
 func newSlowStarts(t *testing.T, free int64, change func(*lifecycle.Config)) (*slowStarts, *lifecycle.Monitor) {
 	s := &slowStarts{goOn: make(chan struct{})}
+	s.letGo = sync.OnceFunc(func() { close(s.goOn) })
 	s.free.Store(free)
-	m := newMonitor(t, pgfault.Start(t).URL(), func(c *lifecycle.Config) {
-		change(c)
+	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) {
 		s.base, c.Pool.ConnConfig.DialFunc = c.Pool.ConnConfig.DialFunc, s.dial
-		c.Pool.ConnConfig.ConnectTimeout = time.Minute
-		c.AcquireTimeout = time.Minute
+		c.Pool.ConnConfig.ConnectTimeout, c.AcquireTimeout = hang, hang
+		change(c)
 	})
+	t.Cleanup(s.letGo)
 	return s, m
 }
 
@@ -67,12 +67,13 @@ func TestABurstIsNoStormOfConnects(t *testing.T) {
 	const burst, atOnce = 20, 8
 	// Those of the check at the start and of the pool's minimum are not held up.
 	starts, m := newSlowStarts(t, 2, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = 1, burst })
-	require.NoError(t, m.Start(t.Context()))
+	require.NoError(t, m.Start(bounded(t)))
 	var all sync.WaitGroup
+	ctx := bounded(t)
 	held := make(chan struct{})
 	for range burst {
 		all.Go(func() {
-			conn, err := m.Acquire(context.Background(), lifecycle.Request{Client: "burst"})
+			conn, err := m.Acquire(ctx, lifecycle.Request{Client: "burst"})
 			if err != nil {
 				t.Error(err)
 				return
@@ -81,11 +82,11 @@ func TestABurstIsNoStormOfConnects(t *testing.T) {
 			conn.Release()
 		})
 	}
-	require.Eventually(t, func() bool {
+	eventually(t, func() bool {
 		return m.Pool().Stat().ConstructingConns() == burst-1 && starts.inside.Load() == atOnce
-	}, time.Minute, time.Millisecond)
-	close(starts.goOn)
-	require.Eventually(t, func() bool { return m.Pool().Stat().AcquiredConns() == burst }, time.Minute, time.Millisecond)
+	})
+	starts.letGo()
+	eventually(t, func() bool { return m.Pool().Stat().AcquiredConns() == burst })
 	close(held)
 	all.Wait()
 	require.EqualValues(t, atOnce, starts.most.Load())
@@ -97,8 +98,8 @@ func TestTheMinimumIsOpenedAtOnce(t *testing.T) {
 	starts, m := newSlowStarts(t, 1, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = minimum, 10 })
 	started := make(chan error, 1)
 	go func() { started <- m.Start(context.Background()) }()
-	require.Eventually(t, func() bool { return starts.inside.Load() == minimum }, time.Minute, time.Millisecond)
-	close(starts.goOn)
-	require.NoError(t, <-started)
+	eventually(t, func() bool { return starts.inside.Load() == minimum })
+	starts.letGo()
+	require.NoError(t, receive(t, started))
 	require.EqualValues(t, minimum, m.Pool().Stat().IdleConns())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -148,6 +149,8 @@ func takeOff(t *testing.T, c *cell, what flight) *flying {
 	case <-f.still:
 	case <-f.landed:
 		t.Fatalf("%s did not get to stand still: %v", f.name, f.err)
+	case <-time.After(hang):
+		t.Fatalf("%s did not get to stand still within %s", f.name, hang)
 	}
 	if f.waits != "" {
 		c.WaitFor(t, "select wait_event is not distinct from $2 from pg_stat_activity where pid = $1", f.pid, f.waits)

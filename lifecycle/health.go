@@ -42,7 +42,8 @@ type health struct {
 	lastAnswer atomic.Int64 // unix ns of the last statement that succeeded
 	standby    atomic.Int64 // unix ns of the last sign that the server is one; 0: none
 
-	probing sync.Mutex // one probe at a time; others take its result
+	timeout atomic.Int64 // of a probe
+	probing sync.Mutex   // one probe at a time; others take its result
 
 	mu        sync.Mutex // guards the last probe's result
 	err       error
@@ -189,7 +190,7 @@ func (m *Monitor) probe(ctx context.Context) error {
 		return last
 	}
 	// The result is shared, so it must not depend on one caller's patience.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(m.health.timeout.Load()))
 	defer cancel()
 	defer context.AfterFunc(m.closing, cancel)()
 	began := time.Now()

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -19,54 +18,47 @@ import (
 // places: each gives its own back, and the permit it took.
 func TestAHijackedConnectionThatIsClosedIsForgotten(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+	m, _ := startPool(t, func(c *lifecycle.Config) {
 		var err error
 		c.Pool.MaxConns = 3
 		c.Admission, err = admission.New(admission.Config{Capacity: 3})
 		require.NoError(t, err)
 	})
-	require.NoError(t, m.Start(t.Context()))
 	for range 6 {
-		conn, err := m.Pool().Acquire(t.Context())
+		conn, err := m.Pool().Acquire(bounded(t))
 		require.NoError(t, err)
-		require.NoError(t, conn.Hijack().Close(t.Context()))
+		require.NoError(t, conn.Hijack().Close(bounded(t)))
 	}
 	require.Empty(t, m.Holders())
 }
 
 func TestAHijackedConnectionIsForgottenWhereNobodyLooksForLeaks(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
 	var a *admission.Controller
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+	m, _ := startPool(t, func(c *lifecycle.Config) {
 		var err error
 		c.Pool.MaxConns, c.LeakThreshold = 3, -1
 		a, err = admission.New(admission.Config{Capacity: 3})
 		require.NoError(t, err)
 		c.Admission = a
 	})
-	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Pool().Acquire(t.Context())
+	conn, err := m.Pool().Acquire(bounded(t))
 	require.NoError(t, err)
-	require.NoError(t, conn.Hijack().Close(t.Context()))
-	require.Eventually(t, func() bool { return a.Stats().Free == 3 }, 10*time.Second, 10*time.Millisecond, "its permit is lost")
+	require.NoError(t, conn.Hijack().Close(bounded(t)))
+	eventually(t, func() bool { return a.Stats().Free == 3 }, "its permit is lost")
 }
 
 // TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo looks while the pool's count
 // and the holders change.
 func TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Pool.MaxConns = 20 })
-	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "broken"})
-	require.NoError(t, err)
+	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 20 })
+	conn := acquire(t, m, "broken")
 	defer conn.Release()
-	_, err = conn.Exec(t.Context(), "select pg_terminate_backend(pg_backend_pid())")
+	_, err := conn.Exec(bounded(t), "select pg_terminate_backend(pg_backend_pid())")
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return channelClosed(conn.Conn().PgConn().CleanupDone()) }, time.Minute, time.Millisecond)
-	ctx, stop := context.WithCancel(t.Context())
+	eventually(t, func() bool { return channelClosed(conn.Conn().PgConn().CleanupDone()) })
+	ctx, stop := context.WithCancel(bounded(t))
 	var others sync.WaitGroup
 	for range 19 {
 		others.Go(func() {
@@ -88,16 +80,13 @@ func TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo(t *testing.T) {
 
 func TestAConnectionThatBrokeIsStillItsHolders(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), nil)
-	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
-	require.NoError(t, err)
+	m, _ := startPool(t, nil)
+	conn := acquire(t, m, "holder")
 	defer conn.Release()
-	_, err = conn.Exec(t.Context(), "select pg_terminate_backend(pg_backend_pid())")
+	_, err := conn.Exec(bounded(t), "select pg_terminate_backend(pg_backend_pid())")
 	require.Error(t, err)
 	require.True(t, conn.Conn().IsClosed())
-	require.Eventually(t, func() bool { return channelClosed(conn.Conn().PgConn().CleanupDone()) }, time.Minute, time.Millisecond)
+	eventually(t, func() bool { return channelClosed(conn.Conn().PgConn().CleanupDone()) })
 	require.Len(t, m.Holders(), 1)
 }
 
@@ -112,39 +101,33 @@ func channelClosed(c <-chan struct{}) bool {
 
 func TestDrainAndHijackedConnections(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
+	db := newDatabase(t)
 	hijack := func(t *testing.T) (*lifecycle.Monitor, *pgx.Conn) {
-		m := newMonitor(t, s.URL(), nil)
-		require.NoError(t, m.Start(t.Context()))
-		conn, err := m.Pool().Acquire(t.Context())
+		m := newMonitor(t, db.URL(), nil)
+		require.NoError(t, m.Start(bounded(t)))
+		conn, err := m.Pool().Acquire(bounded(t))
 		require.NoError(t, err)
 		return m, conn.Hijack()
 	}
 	t.Run("one that was closed is not waited for", func(t *testing.T) {
 		m, conn := hijack(t)
-		require.NoError(t, conn.Close(t.Context()))
-		_, err := lifecycle.Drain(t.Context(), m, time.Hour)
-		require.NoError(t, err)
+		require.NoError(t, conn.Close(bounded(t)))
+		require.NoError(t, receive(t, beginDrain(t, m)))
 	})
 	t.Run("one that is closed in time", func(t *testing.T) {
 		m, conn := hijack(t)
-		drained := make(chan error, 1)
-		go func() {
-			_, err := lifecycle.Drain(context.Background(), m, time.Hour)
-			drained <- err
-		}()
-		require.Eventually(t, m.Draining, time.Minute, time.Millisecond)
-		require.NoError(t, conn.Ping(t.Context()))
-		require.NoError(t, conn.Close(t.Context()))
-		require.NoError(t, <-drained)
+		drained := beginDrain(t, m)
+		require.NoError(t, conn.Ping(bounded(t)))
+		require.NoError(t, conn.Close(bounded(t)))
+		require.NoError(t, receive(t, drained))
 	})
 	t.Run("one that stays open is cut off", func(t *testing.T) {
 		m, conn := hijack(t)
-		report, err := lifecycle.Drain(t.Context(), m, 10*time.Millisecond)
+		report, err := lifecycle.Drain(bounded(t), m, 10*time.Millisecond)
 		var drainErr *lifecycle.DrainError
 		require.ErrorAs(t, err, &drainErr)
 		require.Len(t, report.Cut, 1)
 		require.Equal(t, "raw pool", report.Cut[0].Client)
-		require.Error(t, conn.Ping(t.Context()))
+		require.Error(t, conn.Ping(bounded(t)))
 	})
 }

@@ -219,6 +219,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		connects:  make(chan struct{}, connectsAtOnce),
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
+	m.health.timeout.Store(int64(probeTimeout))
 	m.drain.done = make(chan struct{})
 	m.clock.Store(m.createdAt.UnixNano())
 	if cfg.Admission != nil {

@@ -1,7 +1,6 @@
 package lifecycle_test
 
 import (
-	"context"
 	"maps"
 	"sync"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -63,17 +61,14 @@ func (r *record) counts() (acquired, released, connected map[string]int) {
 
 func TestAnObserverIsToldByClient(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 0 })
+	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 0 })
 	r := newRecord()
 	stop := m.Observe(r)
-	require.NoError(t, m.Start(t.Context())) // opens one
+	require.NoError(t, m.Start(bounded(t))) // opens one
 	for range 3 {
-		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "worker"})
-		require.NoError(t, err)
-		defer conn.Release()
+		defer acquire(t, m, "worker").Release()
 	}
-	require.NoError(t, m.Pool().Ping(t.Context()))
+	require.NoError(t, m.Pool().Ping(bounded(t)))
 
 	acquired, released, connected := r.counts()
 	require.Equal(t, map[string]int{"start": 1, "worker": 3, "raw pool": 1}, acquired)
@@ -81,28 +76,26 @@ func TestAnObserverIsToldByClient(t *testing.T) {
 	require.Equal(t, map[string]int{"start": 1, "worker": 2, "raw pool": 1}, connected)
 
 	stop()
-	require.NoError(t, m.Pool().Ping(t.Context()))
+	require.NoError(t, m.Pool().Ping(bounded(t)))
 	acquired, _, _ = r.counts()
 	require.Equal(t, 1, acquired["raw pool"], "it was told after its end")
 }
 
 func TestAnObserverIsToldOfWaitsAndFailures(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
 		c.AcquireTimeout = 50 * time.Millisecond
 	})
 	r := newRecord()
 	m.Observe(r)
-	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
-	require.NoError(t, err)
-	_, err = m.Acquire(t.Context(), lifecycle.Request{Client: "late"})
+	require.NoError(t, m.Start(bounded(t)))
+	conn := acquire(t, m, "holder")
+	_, err := m.Acquire(bounded(t), lifecycle.Request{Client: "late"})
 	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
-	_, err = m.Pool().Acquire(context.Background())
+	_, err = m.Pool().Acquire(bounded(t))
 	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
-	_, err = conn.Exec(t.Context(), "select pg_sleep(0.01)")
+	_, err = conn.Exec(bounded(t), "select pg_sleep(0.01)")
 	require.NoError(t, err)
 	conn.Release()
 	require.GreaterOrEqual(t, r.held["holder"], 10*time.Millisecond)

@@ -3,13 +3,11 @@ package lifecycle_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -17,11 +15,10 @@ type panics struct{}
 
 func TestAPanicInAHookGivesThePermitBack(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
 	ctl, err := admission.New(admission.Config{Capacity: 5})
 	require.NoError(t, err)
 	share := ctl.Client("unlucky")
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Admission = ctl
 		c.Pool.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
 			if ctx.Value(panics{}) != nil {
@@ -30,16 +27,14 @@ func TestAPanicInAHookGivesThePermitBack(t *testing.T) {
 			return true, nil
 		}
 	})
-	require.NoError(t, m.Start(t.Context()))
 	require.PanicsWithValue(t, "boom", func() {
-		_, _ = m.Acquire(context.WithValue(t.Context(), panics{}, true), lifecycle.Request{Client: "unlucky", Share: share})
+		_, _ = m.Acquire(context.WithValue(bounded(t), panics{}, true), lifecycle.Request{Client: "unlucky", Share: share})
 	})
 	require.PanicsWithValue(t, "boom", func() {
-		_, _ = m.Pool().Acquire(context.WithValue(t.Context(), panics{}, true))
+		_, _ = m.Pool().Acquire(context.WithValue(bounded(t), panics{}, true))
 	})
 	stats := ctl.Stats()
 	require.Equal(t, stats.Capacity, stats.Free, "the permit is back")
 	require.Zero(t, m.Waiting())
-	require.Eventually(t, func() bool { return m.Pool().Stat().AcquiredConns() == 0 }, 10*time.Second, time.Millisecond,
-		"the connection is not lost")
+	eventually(t, func() bool { return m.Pool().Stat().AcquiredConns() == 0 }, "the connection is lost")
 }

@@ -5,12 +5,10 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -18,12 +16,11 @@ import (
 // broke: until that is done the pool has no place for another.
 func TestAPermitComesBackWithItsPlace(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
 	a, err := admission.New(admission.Config{Capacity: 1})
 	require.NoError(t, err)
 	var hold atomic.Bool
 	goOn := make(chan struct{})
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+	m, db := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns, c.Admission = 1, 1, a
 		dial := c.Pool.ConnConfig.DialFunc
 		c.Pool.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -33,15 +30,11 @@ func TestAPermitComesBackWithItsPlace(t *testing.T) {
 			return dial(ctx, network, addr)
 		}
 	})
-	require.NoError(t, m.Start(t.Context()))
 	share := a.Client("worker")
-	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "worker", Share: share})
+	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "worker", Share: share})
 	require.NoError(t, err)
 	hold.Store(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_, err = conn.Exec(ctx, "select pg_sleep(60)")
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	giveUp(t, db, conn)
 	conn.Release()
 	require.Empty(t, m.Holders())
 	require.Zero(t, a.Stats().Free)
@@ -53,9 +46,9 @@ func TestAPermitComesBackWithItsPlace(t *testing.T) {
 		}
 		next <- err
 	}()
-	require.Eventually(t, func() bool { return a.Stats().Waiting == 1 }, time.Minute, time.Millisecond, "it waits for its turn")
+	eventually(t, func() bool { return a.Stats().Waiting == 1 }, "it waits for its turn")
 	hold.Store(false)
 	close(goOn)
-	require.NoError(t, <-next)
+	require.NoError(t, receive(t, next))
 	require.Equal(t, 1, a.Stats().Free)
 }

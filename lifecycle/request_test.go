@@ -6,15 +6,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 // A library acquires for somebody else, who is the one to be named.
 func TestSkipNamesWhoeverTheLibraryAcquiresFor(t *testing.T) {
 	t.Parallel()
-	m := newMonitor(t, pgfault.Start(t).URL(), nil)
-	require.NoError(t, m.Start(t.Context()))
+	m, _ := startPool(t, nil)
 	callerOf := func(acquire func(skip int) (*pgxpool.Conn, error), skip int) string {
 		conn, err := acquire(skip)
 		require.NoError(t, err)
@@ -37,7 +35,7 @@ type library struct {
 }
 
 func (l library) acquire(skip int) (*pgxpool.Conn, error) {
-	return l.m.Acquire(l.t.Context(), lifecycle.Request{Client: "library", Caller: true, Skip: skip})
+	return l.m.Acquire(bounded(l.t), lifecycle.Request{Client: "library", Caller: true, Skip: skip})
 }
 
 func (l library) outer(skip int) (*pgxpool.Conn, error) { return l.acquire(skip) }

@@ -8,26 +8,21 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
 	core, logs := observer.New(zap.InfoLevel)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
-		c.LeakThreshold = 20 * time.Millisecond
-		c.Logger = zap.New(core)
-	})
-	require.NoError(t, m.Start(t.Context()))
-	conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "leaky", Tenant: "acme"})
+	m, _ := startPool(t, func(c *lifecycle.Config) { c.LeakThreshold, c.Logger = time.Hour, zap.New(core) })
+	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "leaky", Tenant: "acme"})
 	require.NoError(t, err)
-	_, err = conn.Exec(t.Context(), "select 'the last one'")
+	_, err = conn.Exec(bounded(t), "select 'the last one'")
 	require.NoError(t, err)
+	lifecycle.Age(conn, time.Hour)
 
 	held := func() *observer.ObservedLogs { return logs.FilterMessageSnippet("held too long: ") }
-	require.Eventually(t, func() bool { return held().Len() == 1 }, time.Minute, time.Millisecond)
+	eventually(t, func() bool { return held().Len() == 1 })
 	fields := held().All()[0].ContextMap()
 	require.Equal(t, "leaky", fields["client"])
 	require.Equal(t, "acme", fields["tenant"])
@@ -35,9 +30,9 @@ func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 	require.Contains(t, fields["caller"], "TestALeakIsReportedOnceAndItsReturnToo")
 
 	// A second leak is seen by a later look: the first is not reported by it again.
-	other, err := m.Acquire(t.Context(), lifecycle.Request{Client: "other"})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return held().Len() == 2 }, time.Minute, time.Millisecond)
+	other := acquire(t, m, "other")
+	lifecycle.Age(other, time.Hour)
+	eventually(t, func() bool { return held().Len() == 2 })
 	require.Equal(t, "other", held().All()[1].ContextMap()["client"])
 
 	conn.Release()
