@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -39,6 +40,7 @@ func TestADrainIsTold(t *testing.T) {
 
 func TestADrainIsToldOfWhereTheServerWasAway(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)
@@ -56,6 +58,7 @@ func TestADrainIsToldOfWhereTheServerWasAway(t *testing.T) {
 // TestADrainIsTheLastChange has looks of every age under way when the drain begins.
 func TestADrainIsTheLastChange(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), nil)
 	var mu sync.Mutex
 	var told []lifecycle.Health
@@ -96,6 +99,7 @@ func TestADrainIsTheLastChange(t *testing.T) {
 
 func TestAWatcherThatBlocksHoldsUpNobody(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), nil)
 	blocked, goOn := make(chan struct{}, 10), make(chan struct{})
 	var order []lifecycle.Health

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -64,7 +65,8 @@ func newSlowStarts(t *testing.T, free int64, change func(*lifecycle.Config)) (*s
 
 func TestABurstIsNoStormOfConnects(t *testing.T) {
 	t.Parallel()
-	const burst, atOnce = 20, 8
+	size.SkipShort(t)
+	const burst, atOnce = 12, 8
 	// Those of the check at the start and of the pool's minimum are not held up.
 	starts, m := newSlowStarts(t, 2, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = 1, burst })
 	require.NoError(t, m.Start(bounded(t)))
@@ -94,7 +96,8 @@ func TestABurstIsNoStormOfConnects(t *testing.T) {
 
 func TestTheMinimumIsOpenedAtOnce(t *testing.T) {
 	t.Parallel()
-	const minimum = 6
+	size.SkipShort(t)
+	const minimum = 4
 	starts, m := newSlowStarts(t, 1, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = minimum, 10 })
 	started := make(chan error, 1)
 	go func() { started <- m.Start(context.Background()) }()

@@ -85,12 +85,10 @@ func ownServer(t testing.TB) *server {
 // newDatabase makes a database on the shared server. It goes when the test ends.
 func newDatabase(t testing.TB) *database {
 	t.Helper()
-	db := sharedServer(t).database(t)
-	t.Cleanup(func() { db.server.run(t, "drop database "+db.name+" with (force)") })
-	return db
+	return sharedServer(t).database(t)
 }
 
-// database makes a database of the server's, which has it until the server ends.
+// database makes a database of the server's. A server of the test's own keeps it.
 func (s *server) database(t testing.TB) *database {
 	t.Helper()
 	s.mu.Lock()
@@ -100,6 +98,9 @@ func (s *server) database(t testing.TB) *database {
 	// On a server whose files need not reach a disk, copies of files are made sooner than copies of pages.
 	s.run(t, "create database "+db.name+" strategy file_copy")
 	t.Cleanup(func() {
+		if s == shared.server {
+			defer s.run(t, "drop database "+db.name+" with (force)")
+		}
 		if db.admin != nil { // a clean close would wait for a server that does not answer
 			_ = db.admin.PgConn().Conn().Close()
 		}

@@ -25,17 +25,19 @@ type world struct {
 	onset    func(*server, testing.TB) // right before the stop
 	end      func(*server, testing.TB) // after it
 	lost     bool                      // the server is no more
+	short    int                       // which third of the kinds meets it in the short size; -1: all
 }
 
 var worlds = []world{
-	{name: "finishes", finishes: true},
-	{name: "does not finish"},
+	{name: "finishes", finishes: true, short: 0},
+	{name: "does not finish", short: -1},
 	{
 		name:  "server frozen",
+		short: 1,
 		onset: func(s *server, t testing.TB) { s.Freeze(t) },
 		end:   func(s *server, t testing.TB) { s.Thaw(t) },
 	},
-	{name: "server gone", onset: func(s *server, t testing.TB) { s.Kill(t) }, lost: true},
+	{name: "server gone", onset: func(s *server, t testing.TB) { s.Kill(t) }, lost: true, short: 2},
 }
 
 // TestDrainIsBounded holds every kind of work, alone and all at once, against a
@@ -44,22 +46,34 @@ var worlds = []world{
 // How long each takes beyond its deadline is logged: 100 ms are promised, and 250
 // more until the backends are gone.
 //
-// All kinds at once meet all worlds at every size. Each kind alone meets one of them
-// in the usual size, all of them in a soak.
+// In the usual size all kinds at once meet all worlds, and each kind alone meets one of
+// them; in a soak each kind alone meets all. In the short size each kind meets two
+// worlds: the one that has to be cut off, and another.
 //
 // Not parallel: goroutines are counted.
 func TestDrainIsBounded(t *testing.T) {
-	sharedServer(t) // whose goroutines stay
+	shared, own := sharedServer(t), ownServer(t) // their goroutines stay
 	for i, w := range worlds {
 		ignore := goleak.IgnoreCurrent()
 		t.Run(w.name, func(t *testing.T) {
-			cells := []*cell{{what: "all at once", kinds: flights}}
+			together := &cell{what: "all at once"}
+			cells := []*cell{together}
 			for j, f := range flights {
-				if j%len(worlds) == i && !testing.Short() || size.Soak() {
+				if size.Of(w.short < 0 || j%3 == w.short, true, true) {
+					together.kinds = append(together.kinds, f)
+				}
+				if size.Of(false, j%len(worlds) == i, true) {
 					cells = append(cells, &cell{what: f.name, kinds: []flight{f}})
 				}
 			}
-			stopInFlight(t, w, cells)
+			s := shared
+			if w.onset != nil {
+				s = own
+			}
+			stopInFlight(t, s, w, cells)
+			if w.end != nil && !testing.Short() {
+				drainWhatNobodyHolds(t, own)
+			}
 		})
 		goleak.VerifyNone(t, ignore)
 	}
@@ -103,17 +117,9 @@ func (c *cell) letFinish(t *testing.T) {
 }
 
 // stopInFlight has the cells of one world share a server.
-func stopInFlight(t *testing.T, w world, cells []*cell) {
-	var s *server
-	if w.onset != nil {
-		s = ownServer(t)
-	}
+func stopInFlight(t *testing.T, s *server, w world, cells []*cell) {
 	for _, c := range cells {
-		if w.onset != nil {
-			c.database = s.database(t)
-		} else {
-			c.database = newDatabase(t)
-		}
+		c.database = s.database(t)
 		c.prepare(t)
 	}
 	if w.onset != nil {

@@ -7,11 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 func TestAHoldThatEndsInADrainIsTimedToItsEnd(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	turns, err := admission.New(admission.Config{Capacity: 5})
 	require.NoError(t, err)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Admission = turns })

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -87,14 +87,11 @@ func TestAcquireSaysWhyNoConnectionCouldBeOpened(t *testing.T) {
 
 func TestAcquireSaysThatConnectionsAreStillBeingOpened(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	late := newLateServer(t)
 	m := startEmpty(t, late)
-	late.close(t)
-	silent, err := net.Listen("unix", late.path) // takes connections, says nothing
-	require.NoError(t, err)
-	defer silent.Close()
-
-	_, err = m.Acquire(bounded(t), lifecycle.Request{Client: "victim", Timeout: 100 * time.Millisecond})
+	late.silence(t)
+	_, err := m.Acquire(bounded(t), lifecycle.Request{Client: "victim", Timeout: 100 * time.Millisecond})
 	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
 	require.Regexp(t, "1 are still being opened|can't be reached", err.Error(), "the second where a probe was quicker")
 	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
@@ -123,8 +120,11 @@ func TestAFailoverResetsThePool(t *testing.T) {
 	} {
 		t.Run(c.code, func(t *testing.T) {
 			t.Parallel()
+			if c.code != "57P01" && c.code != "25006" {
+				size.SkipShort(t)
+			}
 			m, db := startPool(t, nil)
-			before := acquireAll(t, m, 5)
+			before := acquireAll(t, m, 3)
 
 			conn := acquire(t, m, "victim")
 			_, err := conn.Exec(bounded(t), fmt.Sprintf("do $$ begin raise sqlstate '%s'; end $$", c.code))
@@ -133,11 +133,11 @@ func TestAFailoverResetsThePool(t *testing.T) {
 			require.Equal(t, c.code, pgErr.Code)
 			conn.Release()
 			if !c.reset {
-				require.ElementsMatch(t, before, acquireAll(t, m, 5))
+				require.ElementsMatch(t, before, acquireAll(t, m, 3))
 				return
 			}
 			db.WaitFor(t, "select count(*) = 0 from pg_stat_activity where pid = any($1)", pids(before))
-			after := acquireAll(t, m, 5)
+			after := acquireAll(t, m, 3)
 			for _, pid := range before {
 				require.NotContains(t, after, pid)
 			}
@@ -147,29 +147,31 @@ func TestAFailoverResetsThePool(t *testing.T) {
 
 func TestConnectionsOfOneIncidentResetThePoolOnce(t *testing.T) {
 	t.Parallel()
-	m, _ := startPool(t, nil)
-	acquireAll(t, m, 5) // so that none is being opened while the pool is reset
+	size.SkipShort(t)
+	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 3 })
+	acquireAll(t, m, 3) // so that none is being opened while the pool is reset
 	one, two := acquire(t, m, "one"), acquire(t, m, "two")
 	const raise = "do $$ begin raise sqlstate '57P01'; end $$"
 	_, err := one.Exec(bounded(t), raise)
 	require.Error(t, err)
 	one.Release()
-	fresh := acquireAll(t, m, 3) // opened after the reset
+	fresh := acquireAll(t, m, 2) // opened after the reset
 	_, err = two.Exec(bounded(t), raise)
 	require.Error(t, err)
 	two.Release()
-	require.ElementsMatch(t, fresh, intersect(fresh, acquireAll(t, m, 5)), "the same incident reset the pool again")
+	require.ElementsMatch(t, fresh, intersect(fresh, acquireAll(t, m, 3)), "the same incident reset the pool again")
 }
 
 func TestABackendThatIsKilledIsReplaced(t *testing.T) {
 	t.Parallel()
-	m, db := startPool(t, nil)
-	before := acquireAll(t, m, 5)
+	size.SkipShort(t)
+	m, db := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 3 })
+	before := acquireAll(t, m, 3)
 	_, err := db.Admin(t).Exec(bounded(t), "select pg_terminate_backend(pid) from unnest($1::int[]) pid", pids(before))
 	require.NoError(t, err)
 	db.WaitFor(t, "select count(*) = 0 from pg_stat_activity where pid = any($1)", pids(before))
 	eventually(t, func() bool { return use(t, m, "select 1") == nil })
-	require.LessOrEqual(t, m.Pool().Stat().TotalConns(), int32(5))
+	require.LessOrEqual(t, m.Pool().Stat().TotalConns(), int32(3))
 }
 
 func pids(in []uint32) []int32 {

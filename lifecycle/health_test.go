@@ -43,8 +43,8 @@ func TestReadyFollowsThePoolAndLiveDoesNot(t *testing.T) {
 
 func TestASaturatedPoolIsReady(t *testing.T) {
 	t.Parallel()
-	m, _ := startPool(t, nil)
-	for range 5 {
+	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 2 })
+	for range 2 {
 		t.Cleanup(acquire(t, m, "holder").Release)
 	}
 	require.Equal(t, lifecycle.Unhealthy, m.Status(), "at this moment")
@@ -52,7 +52,7 @@ func TestASaturatedPoolIsReady(t *testing.T) {
 	for range size.Of(3, 10, 40) {
 		h := m.Health(bounded(t))
 		require.True(t, h.Ready, h.Error)
-		require.Equal(t, 5, h.Active)
+		require.Equal(t, 2, h.Active)
 		// Nothing answered meanwhile, so the next look asks the server again.
 		m.ForgetAnswers()
 	}
@@ -61,12 +61,13 @@ func TestASaturatedPoolIsReady(t *testing.T) {
 // TestABurstDoesNotChangeTheVerdict: TestTheVerdictIsOfTheLastSecond has the figures.
 func TestABurstDoesNotChangeTheVerdict(t *testing.T) {
 	t.Parallel()
-	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MinConns = 5 })
+	size.SkipShort(t)
+	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = 2, 2 })
 	m.Health(bounded(t)) // the next looks send nothing
 	bursts := 0
 	for range 50 {
 		began := time.Now()
-		acquireAll(t, m, 5)
+		acquireAll(t, m, 2)
 		status := m.Health(bounded(t)).Status
 		if time.Since(began) > 10*time.Millisecond {
 			return // the machine makes a load of the bursts
@@ -78,7 +79,7 @@ func TestABurstDoesNotChangeTheVerdict(t *testing.T) {
 
 func TestLongWaitsAreNotHealthy(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t) // TestTheVerdictIsOfTheLastSecond has the figures
+	size.SkipShort(t) // TestLongWaitsOfTheLastTenSecondsCount has the figures
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
 		c.AcquireTimeout = 200 * time.Millisecond
@@ -100,6 +101,7 @@ func TestLongWaitsAreNotHealthy(t *testing.T) {
 // TestALookSendsNothingAndWaitsForNoProbe holds the probe's connect up.
 func TestALookSendsNothingAndWaitsForNoProbe(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	var hold atomic.Bool
 	dialled, goOn := make(chan struct{}, 10), make(chan struct{})
@@ -152,20 +154,22 @@ func TestAChangeIsToldWhereNobodyAsks(t *testing.T) {
 	require.Equal(t, lifecycle.Healthy, receive(t, told).Status, "an idle pool whose server was away is looked at too")
 }
 
-func TestAFrozenServerIsNoticedAndItsReturnToo(t *testing.T) {
+func TestASilentServerIsNoticedAndItsReturnToo(t *testing.T) {
 	t.Parallel()
-	s := ownServer(t)
-	m := newMonitor(t, s.URL(), nil)
+	db, late := newDatabase(t), newLateServer(t)
+	late.open(t, db)
+	m := newMonitor(t, db.URL(), late.via)
 	told := make(chan bool, 10)
 	m.OnChange(func(h lifecycle.Health) { told <- h.Ready })
 	require.NoError(t, m.Start(bounded(t)))
 	require.True(t, m.Health(bounded(t)).Ready)
-	s.Freeze(t)
+	late.silence(t)
 	m.SetProbeTimeout(lifecycle.ProbeTimeout)
 	eventually(t, func() bool { h := m.Health(bounded(t)); return !h.Ready && h.Error != "" })
 	require.False(t, receive(t, told))
 	m.SetProbeTimeout(hang)
-	s.Thaw(t)
+	late.close(t)
+	late.open(t, db)
 	eventually(t, func() bool { return m.Health(bounded(t)).Ready })
 	require.True(t, receive(t, told))
 	require.Empty(t, told)
@@ -181,14 +185,15 @@ func TestNewRefusesWhatItCannotUse(t *testing.T) {
 
 func TestAPoolThatFillsItsRolesLimitIsReady(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	role := db.newRole(t)
-	m := newMonitor(t, db.server.DatabaseURL(role, db.name), nil)
+	m := newMonitor(t, db.server.DatabaseURL(role, db.name), func(c *lifecycle.Config) { c.Pool.MaxConns = 2 })
 	require.NoError(t, m.Start(bounded(t)))
-	for range 5 {
+	for range 2 {
 		t.Cleanup(acquire(t, m, "holder").Release)
 	}
-	_, err := db.Admin(t).Exec(bounded(t), "alter role "+role+" connection limit 5")
+	_, err := db.Admin(t).Exec(bounded(t), "alter role "+role+" connection limit 2")
 	require.NoError(t, err)
 	for range 3 {
 		m.ForgetAnswers()
@@ -200,6 +205,7 @@ func TestAPoolThatFillsItsRolesLimitIsReady(t *testing.T) {
 
 func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	beside := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.Origin = "the pool beside"; c.Pool.MaxConns = 2 })
 	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.Beside = []*lifecycle.Monitor{beside} })

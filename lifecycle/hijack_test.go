@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -18,13 +19,14 @@ import (
 // places: each gives its own back, and the permit it took.
 func TestAHijackedConnectionThatIsClosedIsForgotten(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		var err error
-		c.Pool.MaxConns = 3
-		c.Admission, err = admission.New(admission.Config{Capacity: 3})
+		c.Pool.MaxConns = 2
+		c.Admission, err = admission.New(admission.Config{Capacity: 2})
 		require.NoError(t, err)
 	})
-	for range 6 {
+	for range 4 {
 		conn, err := m.Pool().Acquire(bounded(t))
 		require.NoError(t, err)
 		require.NoError(t, conn.Hijack().Close(bounded(t)))
@@ -34,6 +36,7 @@ func TestAHijackedConnectionThatIsClosedIsForgotten(t *testing.T) {
 
 func TestAHijackedConnectionIsForgottenWhereNobodyLooksForLeaks(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var a *admission.Controller
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		var err error
@@ -52,6 +55,7 @@ func TestAHijackedConnectionIsForgottenWhereNobodyLooksForLeaks(t *testing.T) {
 // and the holders change.
 func TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 20 })
 	conn := acquire(t, m, "broken")
 	defer conn.Release()
@@ -80,6 +84,7 @@ func TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo(t *testing.T) {
 
 func TestAConnectionThatBrokeIsStillItsHolders(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, nil)
 	conn := acquire(t, m, "holder")
 	defer conn.Release()
@@ -101,6 +106,7 @@ func channelClosed(c <-chan struct{}) bool {
 
 func TestDrainAndHijackedConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	hijack := func(t *testing.T) (*lifecycle.Monitor, *pgx.Conn) {
 		m := newMonitor(t, db.URL(), nil)

@@ -16,13 +16,13 @@ const applicationName = "lifecycle-test"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(sharesServer{m}) }
 
-// newMonitor builds a monitor of a pool of two to five connections; it is
+// newMonitor builds a monitor of a pool of one to five connections; it is
 // drained when the test ends. Its probes wait for a server on a busy machine.
 func newMonitor(t testing.TB, url string, change func(*lifecycle.Config)) *lifecycle.Monitor {
 	t.Helper()
 	pc, err := pgxpool.ParseConfig(url)
 	require.NoError(t, err)
-	pc.MinConns, pc.MaxConns = 2, 5
+	pc.MinConns, pc.MaxConns = 1, 5
 	pc.ConnConfig.RuntimeParams["application_name"] = applicationName
 	cfg := lifecycle.Config{Pool: pc, Origin: t.Name(), Callers: true}
 	if change != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -61,6 +62,7 @@ func (r *record) counts() (acquired, released, connected map[string]int) {
 
 func TestAnObserverIsToldByClient(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 0 })
 	r := newRecord()
 	stop := m.Observe(r)
@@ -83,6 +85,7 @@ func TestAnObserverIsToldByClient(t *testing.T) {
 
 func TestAnObserverIsToldOfWaitsAndFailures(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
 		c.AcquireTimeout = 50 * time.Millisecond

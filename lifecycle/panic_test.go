@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -15,6 +16,7 @@ type panics struct{}
 
 func TestAPanicInAHookGivesThePermitBack(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctl, err := admission.New(admission.Config{Capacity: 5})
 	require.NoError(t, err)
 	share := ctl.Client("unlucky")

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -16,6 +17,7 @@ import (
 // broke: until that is done the pool has no place for another.
 func TestAPermitComesBackWithItsPlace(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	a, err := admission.New(admission.Config{Capacity: 1})
 	require.NoError(t, err)
 	var hold atomic.Bool

@@ -6,12 +6,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 // A library acquires for somebody else, who is the one to be named.
 func TestSkipNamesWhoeverTheLibraryAcquiresFor(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, nil)
 	callerOf := func(acquire func(skip int) (*pgxpool.Conn, error), skip int) string {
 		conn, err := acquire(skip)

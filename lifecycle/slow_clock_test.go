@@ -38,6 +38,20 @@ func TestASlowStatementOfADrainIsTold(t *testing.T) {
 	}
 }
 
+func TestWithoutAThresholdNothingIsSlow(t *testing.T) {
+	t.Parallel()
+	for _, threshold := range []time.Duration{0, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			m := &Monitor{cfg: Config{SlowQuery: threshold}}
+			m.state.Store(stateReady)
+			began := m.statementBegins()
+			<-time.After(time.Hour)
+			_, slow := m.isSlow(began)
+			require.False(t, slow, "threshold %v", threshold)
+		})
+	}
+}
+
 func TestADrainKeepsTheTimeThatItPromises(t *testing.T) {
 	t.Parallel()
 	require.LessOrEqual(t, cancelGrace+closeGrace, 100*time.Millisecond, "all that a drain waits for beyond its deadline")

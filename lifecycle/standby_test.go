@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"fmt"
 	"net/url"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -25,6 +27,7 @@ func use(t *testing.T, m *lifecycle.Monitor, sql string) error {
 
 func TestAStandbyIsNotReadyForWhoeverWrites(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.StartRestartable(t)
 	core, logs := observer.New(zap.WarnLevel)
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
@@ -95,4 +98,33 @@ func TestAStandbyIsNotReadyForWhoeverWrites(t *testing.T) {
 	})
 	eventually(t, func() bool { return m.Health(bounded(t)).Ready })
 	require.NoError(t, use(t, m, "insert into written values (1)"))
+}
+
+// TestReadinessFollowsWhatTheServerSaysItIs has a function of the database's own, which
+// comes before the server's, say that the server is a standby.
+func TestReadinessFollowsWhatTheServerSaysItIs(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t)
+	says := func(standby bool) {
+		_, err := db.Admin(t).Exec(bounded(t), fmt.Sprintf("create or replace function says.pg_is_in_recovery() returns bool language sql return %t", standby))
+		require.NoError(t, err)
+	}
+	_, err := db.Admin(t).Exec(bounded(t), "create schema says; alter database "+db.name+" set search_path = says, pg_catalog, public")
+	require.NoError(t, err)
+	says(true)
+	core, logs := observer.New(zap.WarnLevel)
+	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
+	told := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { told <- h })
+	require.NoError(t, m.Start(bounded(t)))
+	require.Equal(t, 1, logs.FilterMessageSnippet("read-only standby").Len(), "the start says so")
+	h := m.Health(bounded(t))
+	require.False(t, h.Ready)
+	require.Contains(t, h.Error, "read-only standby")
+	require.Equal(t, []lifecycle.Status{lifecycle.Unhealthy, lifecycle.Unhealthy}, []lifecycle.Status{h.Status, m.Status()})
+	require.Equal(t, h.Error, receive(t, told).Error)
+
+	says(false)
+	require.True(t, receive(t, told).Ready, "a standby that was promoted is noticed unasked")
+	require.Equal(t, lifecycle.Healthy, m.Status())
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -45,6 +46,16 @@ func (l *lateServer) open(t *testing.T, db *database) {
 func (l *lateServer) close(t *testing.T) {
 	t.Helper()
 	require.NoError(t, (*l.listener.Load()).Close())
+}
+
+// silence takes new connections, and says nothing on them, as a server that is frozen does.
+func (l *lateServer) silence(t *testing.T) {
+	t.Helper()
+	l.close(t)
+	ln, err := net.Listen("unix", l.path)
+	require.NoError(t, err)
+	l.listener.Store(&ln)
+	t.Cleanup(func() { ln.Close() })
 }
 
 // via connects through l.
@@ -78,6 +89,7 @@ func TestStartRequireFailsAtOnce(t *testing.T) {
 
 func TestStartWaitTriesUntilTheServerIsThere(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	var attempts atomic.Int32
 	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) {
