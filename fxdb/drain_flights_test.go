@@ -4,21 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
-	"github.com/agentagency/onepool/tenant"
 )
 
 // drainFlight is one way to have a connection of the pool's when a stop comes.
 type drainFlight struct {
 	name   string
 	raw    bool   // a use of the pool itself
-	bare   bool   // without a tenant
+	nobody bool   // without a tenant
 	waits  string // for the server, in pg_stat_activity's words: it notices when that is gone
 	writes bool   // a row that is there afterwards only if it finished
 
@@ -26,11 +23,6 @@ type drainFlight struct {
 	// fails when its connection was taken from under it.
 	fly func(f *drainCell) error
 }
-
-var (
-	drainBare = context.Background()
-	drainAcme = tenant.NewContext(drainBare, tenant.Identity{Tenant: "acme"})
-)
 
 // drainMany is more than any buffer holds: the server waits for the reader.
 const drainMany = "select repeat('x', 1000) from generate_series(1, 4000)"
@@ -41,115 +33,113 @@ const theirs = "*"
 var drainFlights = []drainFlight{
 	{name: "a tenant's statement", waits: "advisory", writes: true, fly: func(f *drainCell) error {
 		f.sends(f.writeAnd(f.lock()))
-		_, err := f.db.Exec(drainAcme, f.query)
+		_, err := f.db.Exec(f.acme, f.query)
 		return err
 	}},
 	{name: "a tenant's rows", writes: true, fly: func(f *drainCell) error {
-		return f.reads(f.db.Query(drainAcme, f.writeAnd(drainMany)))
+		return f.reads(f.db.Query(f.acme, f.writeAnd(drainMany)))
 	}},
-	{name: "rows", bare: true, writes: true, fly: func(f *drainCell) error {
-		return f.reads(f.db.Query(drainBare, f.writeAnd(drainMany)))
+	{name: "rows", nobody: true, writes: true, fly: func(f *drainCell) error {
+		return f.reads(f.db.Query(f.bare, f.writeAnd(drainMany)))
 	}},
-	{name: "a tenant's batch", writes: true, fly: func(f *drainCell) error { return f.readsBatch(drainAcme, f.db) }},
-	{name: "a batch", bare: true, writes: true, fly: func(f *drainCell) error { return f.readsBatch(drainBare, f.db) }},
-	{name: "a tenant's copy", writes: true, fly: func(f *drainCell) error { return f.copies(drainAcme, f.db) }},
-	{name: "a copy", bare: true, writes: true, fly: func(f *drainCell) error { return f.copies(drainBare, f.db) }},
+	{name: "a tenant's batch", writes: true, fly: func(f *drainCell) error { return f.readsBatch(f.acme, f.db) }},
+	{name: "a batch", nobody: true, writes: true, fly: func(f *drainCell) error { return f.readsBatch(f.bare, f.db) }},
+	{name: "a tenant's copy", writes: true, fly: func(f *drainCell) error { return f.copies(f.acme, f.db) }},
+	{name: "a copy", nobody: true, writes: true, fly: func(f *drainCell) error { return f.copies(f.bare, f.db) }},
 	{name: "a function in a transaction", writes: true, fly: func(f *drainCell) error {
-		return f.db.InTx(drainAcme, pgx.TxOptions{}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(drainAcme, f.insert("written")); err != nil {
+		return f.db.InTx(f.acme, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(f.acme, f.insert("written")); err != nil {
 				return err
 			}
 			f.standsStill()
 			return nil
 		})
 	}},
-	{name: "a transaction", writes: true, fly: func(f *drainCell) error { return f.transacts(f.db.Begin(drainAcme)) }},
+	{name: "a transaction", writes: true, fly: func(f *drainCell) error { return f.transacts(f.db.Begin(f.acme)) }},
 	{name: "a transaction's statement", waits: "advisory", writes: true, fly: func(f *drainCell) error {
-		return f.db.InTx(drainAcme, pgx.TxOptions{}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(drainAcme, f.insert("written")); err != nil {
+		return f.db.InTx(f.acme, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(f.acme, f.insert("written")); err != nil {
 				return err
 			}
 			f.sends(f.lock())
-			_, err := tx.Exec(drainAcme, f.query)
+			_, err := tx.Exec(f.acme, f.query)
 			return err
 		})
 	}},
-	{name: "a listener", bare: true, waits: "ClientRead", fly: func(f *drainCell) error {
-		conn, err := f.db.Acquire(drainBare)
+	{name: "a listener", nobody: true, waits: "ClientRead", fly: func(f *drainCell) error {
+		conn, err := f.db.Acquire(f.bare)
 		if err != nil {
 			return err
 		}
 		defer conn.Release()
-		if _, err := conn.Exec(drainBare, "listen "+f.channel()); err != nil {
+		if _, err := conn.Exec(f.bare, "listen "+f.channel()); err != nil {
 			return err
 		}
 		f.sends("listen " + f.channel())
-		_, err = conn.Conn().WaitForNotification(drainBare)
+		_, err = conn.Conn().WaitForNotification(f.bare)
 		return err
 	}},
-	{name: "a connection that leaked", bare: true, fly: func(f *drainCell) error {
-		conn, err := f.db.Acquire(drainBare)
+	{name: "a connection that leaked", nobody: true, fly: func(f *drainCell) error {
+		conn, err := f.db.Acquire(f.bare)
 		if err != nil {
 			return err
 		}
 		defer conn.Release()
 		f.standsStill()
-		return conn.Ping(drainBare)
+		return conn.Ping(f.bare)
 	}},
-	{name: "a hijacked connection", bare: true, fly: func(f *drainCell) error {
-		conn, err := f.db.Acquire(drainBare)
+	{name: "a hijacked connection", nobody: true, fly: func(f *drainCell) error {
+		conn, err := f.db.Acquire(f.bare)
 		if err != nil {
 			return err
 		}
 		own := conn.Hijack()
 		f.standsStill()
-		return errors.Join(own.Ping(drainBare), own.Close(drainBare))
+		return errors.Join(own.Ping(f.bare), own.Close(f.bare))
 	}},
-	{name: "callers that wait", bare: true, fly: func(f *drainCell) error {
-		conn, err := f.db.Acquire(drainBare)
+	{name: "callers that wait", nobody: true, fly: func(f *drainCell) error {
+		conn, err := f.db.Acquire(f.bare)
 		if err != nil {
 			return err
 		}
 		defer conn.Release()
-		var all sync.WaitGroup
-		defer all.Wait()
+		defer f.waiters.Wait()
 		for i, call := range []func() error{
-			func() error { _, err := f.db.Exec(drainAcme, "select 1"); return err },
-			func() error { _, err := f.db.Begin(drainAcme); return err },
-			func() error { return f.db.Pool().Ping(drainBare) },
+			func() error { _, err := f.db.Exec(f.acme, "select 1"); return err },
+			func() error { _, err := f.db.Begin(f.acme); return err },
+			func() error { return f.db.Pool().Ping(f.bare) },
 		} {
-			all.Go(func() {
+			f.waiters.Go(func() {
 				if err := call(); !errors.Is(err, fxdb.ErrDraining) {
 					f.t.Errorf("waiter %d: %v", i, err)
 				}
-				f.woken.Store(time.Now().UnixNano())
 			})
 		}
-		for f.db.Stats().Waiting < 3 {
-			<-time.After(time.Millisecond)
+		if !waitUntil(patience, func() bool { return f.db.Stats().Waiting == 3 }) {
+			return errors.New("the callers do not wait")
 		}
 		f.standsStill()
-		return conn.Ping(drainBare)
+		return conn.Ping(f.bare)
 	}},
 	{name: "a raw connection", raw: true, fly: func(f *drainCell) error {
-		conn, err := f.db.Pool().Acquire(drainBare)
+		conn, err := f.db.Pool().Acquire(f.bare)
 		if err != nil {
 			return err
 		}
 		defer conn.Release()
 		f.standsStill()
-		return conn.Ping(drainBare)
+		return conn.Ping(f.bare)
 	}},
 	{name: "raw rows", raw: true, writes: true, fly: func(f *drainCell) error {
-		return f.reads(f.db.Pool().Query(drainBare, f.writeAnd(drainMany)))
+		return f.reads(f.db.Pool().Query(f.bare, f.writeAnd(drainMany)))
 	}},
-	{name: "a raw batch", raw: true, writes: true, fly: func(f *drainCell) error { return f.readsBatch(drainBare, f.db.Pool()) }},
-	{name: "a raw copy", raw: true, writes: true, fly: func(f *drainCell) error { return f.copies(drainBare, f.db.Pool()) }},
-	{name: "a raw transaction", raw: true, writes: true, fly: func(f *drainCell) error { return f.transacts(f.db.Pool().Begin(drainBare)) }},
+	{name: "a raw batch", raw: true, writes: true, fly: func(f *drainCell) error { return f.readsBatch(f.bare, f.db.Pool()) }},
+	{name: "a raw copy", raw: true, writes: true, fly: func(f *drainCell) error { return f.copies(f.bare, f.db.Pool()) }},
+	{name: "a raw transaction", raw: true, writes: true, fly: func(f *drainCell) error { return f.transacts(f.db.Pool().Begin(f.bare)) }},
 	{name: "database/sql's rows", writes: true, fly: func(f *drainCell) error {
 		door := fxdbsql.Open(f.db)
 		defer door.Close()
-		rows, err := door.QueryContext(drainAcme, f.writeAnd(drainMany))
+		rows, err := door.QueryContext(f.acme, f.writeAnd(drainMany))
 		if err != nil {
 			return err
 		}
@@ -162,12 +152,12 @@ var drainFlights = []drainFlight{
 	{name: "database/sql's transaction", writes: true, fly: func(f *drainCell) error {
 		door := fxdbsql.Open(f.db)
 		defer door.Close()
-		tx, err := door.BeginTx(drainAcme, nil)
+		tx, err := door.BeginTx(f.acme, nil)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = tx.Rollback() }()
-		if _, err := tx.ExecContext(drainAcme, f.insert("written")); err != nil {
+		if _, err := tx.ExecContext(f.acme, f.insert("written")); err != nil {
 			return err
 		}
 		f.standsStill()
@@ -236,12 +226,12 @@ func (f *drainCell) transacts(tx pgx.Tx, err error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback(drainBare) }()
-	if _, err := tx.Exec(drainBare, f.insert("written")); err != nil {
+	defer func() { _ = tx.Rollback(f.bare) }()
+	if _, err := tx.Exec(f.bare, f.insert("written")); err != nil {
 		return err
 	}
 	f.standsStill()
-	return tx.Commit(drainBare)
+	return tx.Commit(f.bare)
 }
 
 func (f *drainCell) lock() string {

@@ -49,7 +49,7 @@ func notesDB(t testing.TB, opts ...testkit.Option) *fxdb.DB {
 }
 
 func as(t testing.TB, name string) context.Context {
-	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
+	return tenant.NewContext(within(t), tenant.Identity{Tenant: name})
 }
 
 // urlOf is the connection string of a database of this test's own.
