@@ -69,12 +69,34 @@ func (r *rows) ColumnTypeLength(i int) (length int64, ok bool) {
 	return 0, false
 }
 
-// ColumnTypePrecisionScale is for sql.ColumnType.
+// undeclared is the modifier of a type that was declared without one.
+const undeclared = -1
+
+// secondsDigits is how many digits of a second PostgreSQL keeps at most, and if no
+// number was declared.
+const secondsDigits = 6
+
+// ColumnTypePrecisionScale is for sql.ColumnType. The scale of a time is the number of
+// its second's digits.
 func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
 	f := r.fields[i]
-	if f.DataTypeOID != pgtype.NumericOID || f.TypeModifier < 0 {
-		return 0, 0, false
+	switch f.DataTypeOID {
+	case pgtype.NumericOID:
+		if f.TypeModifier == undeclared {
+			return 0, 0, false
+		}
+		m := int64(f.TypeModifier) - lengthHeader
+		return m >> 16 & 0xffff, m & 0xffff, true
+	case pgtype.TimestampOID, pgtype.TimestamptzOID, pgtype.TimeOID, pgtype.TimetzOID:
+		if f.TypeModifier == undeclared {
+			return 0, secondsDigits, true
+		}
+		return 0, int64(f.TypeModifier), true
+	case pgtype.IntervalOID: // the high bits hold the fields that were declared
+		if digits := int64(f.TypeModifier & 0xffff); digits != 0xffff {
+			return 0, digits, true
+		}
+		return 0, secondsDigits, true
 	}
-	m := int64(f.TypeModifier) - lengthHeader
-	return m >> 16 & 0xffff, m & 0xffff, true
+	return 0, 0, false
 }

@@ -23,6 +23,7 @@ var columns = []string{
 	"'2026-01-02'::date", "'infinity'::date", "'2026-01-02 03:04:05.678901'::timestamp", "'-infinity'::timestamp",
 	"'2026-01-02 03:04:05.678901+02'::timestamptz", "'infinity'::timestamptz", "null::timestamptz",
 	"'03:04:05'::time", "'03:04:05+02'::timetz", "'1 year 2 days 03:04:05'::interval",
+	"'2026-01-02 03:04:05'::timestamp(0)", "'2026-01-02 03:04:05+00'::timestamptz(3)", "'03:04:05'::time(2)", "'1 day'::interval(4)", "'1 day'::interval day",
 	`'{"a": [1, 2.50]}'::json`, `'{"a": [1, 2.50]}'::jsonb`, "null::jsonb", "'null'::jsonb", "'<a/>'::xml",
 	"'c5d2c3a0-1234-4321-9876-0123456789ab'::uuid", "null::uuid",
 	"array[1, null, 3]", "array['a b', null, '']::text[]", "array[1.50, 2]::numeric[]", "array[[1, 2], [3, 4]]", "'{}'::int[]",
