@@ -239,7 +239,7 @@ func TestACopyIsOnlySentOnce(t *testing.T) {
 	w.cutNow()
 	require.Eventually(t, func() bool {
 		return db.QueryRow(acme, "select").Scan() == nil
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	rows, err := db.Query(acme, "select body from notes.notes order by body")
 	require.NoError(t, err)
 	got, err := pgx.CollectRows(rows, pgx.RowTo[string])

@@ -32,3 +32,16 @@ func receive[T any](t testing.TB, from <-chan T, what string) (got T) {
 	}
 	return got
 }
+
+// waitUntil waits until a condition holds. It is for goroutines, which must not end the
+// test.
+func waitUntil(holds func() bool) bool {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(until) {
+			return false
+		}
+	}
+	return true
+}

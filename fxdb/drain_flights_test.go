@@ -115,7 +115,7 @@ var drainFlights = []drainFlight{
 				}
 			})
 		}
-		if !waitUntil(patience, func() bool { return f.db.Stats().Waiting == 3 }) {
+		if !waitUntil(func() bool { return f.db.Stats().Waiting == 3 }) {
 			return errors.New("the callers do not wait")
 		}
 		f.standsStill()

@@ -170,7 +170,7 @@ func huntBy(t *testing.T, seed uint64, operations int, modes []pgx.QueryExecMode
 	var opened int64
 	for _, db := range dbs {
 		opened += db.Stats().Opened
-		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, "connections were not given back")
+		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond, "connections were not given back")
 	}
 	t.Logf("%d operations, %d rows looked at, %d connections opened, %d operations cancelled or cut off", operations, rows.Load(), opened, lost.Load())
 	for i := range done {

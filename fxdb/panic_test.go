@@ -47,7 +47,7 @@ func TestAPanicWhileSendingGivesTheConnectionBack(t *testing.T) {
 					db := notesDB(t, testkit.Config(one))
 					if send == "SendBatch" && who == "none" { // pgx panics once more on its way out
 						require.Panics(t, func() { do(ctx, db) })
-						require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 5*time.Second, 10*time.Millisecond) // it is closed instead
+						require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, 10*time.Millisecond) // it is closed instead
 						return
 					}
 					require.PanicsWithValue(t, name, func() { do(ctx, db) })
@@ -123,7 +123,7 @@ func TestAPanicWhileATransactionBeginsGivesTheConnectionBack(t *testing.T) {
 		}
 		require.PanicsWithValue(t, "tracer", func() { _, _ = db.Begin(ctx) }, at)
 		require.Empty(t, db.Monitor().Holders(), at)
-		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, at) // it may be closed instead
+		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond, at) // it may be closed instead
 		tracer.at = ""
 		require.Empty(t, settingOf(t, db, t.Context(), tenant.TenantSetting), at)
 		require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{}, func(pgx.Tx) error { return nil }), at)

@@ -277,9 +277,9 @@ func TestAPoolerThatIsAwayIsNoticedAndComeBackTo(t *testing.T) {
 	ready := func() bool { return db.Monitor().Health(t.Context()).Ready }
 	require.True(t, ready())
 	pooler.Command(t, "KILL "+pooler.Database()) // it cuts all connections off and lets nobody in
-	require.Eventually(t, func() bool { return !ready() }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !ready() }, patience, time.Millisecond)
 	pooler.Command(t, "RESUME "+pooler.Database())
-	require.Eventually(t, ready, 10*time.Second, time.Millisecond)
+	require.Eventually(t, ready, patience, time.Millisecond)
 	_, err := db.Exec(fxdb.Idempotent(as(t, "acme")), "insert into notes.notes (body) values ($1)", "x")
 	require.NoError(t, err)
 
@@ -321,11 +321,11 @@ func TestAStopEndsWhatRunsBehindAPooler(t *testing.T) {
 		require.NoError(t, direct.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query like '%behind a pooler%' and pid <> pg_backend_pid()").Scan(&n))
 		return n
 	}
-	require.Eventually(t, func() bool { return running() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return running() == 1 }, patience, time.Millisecond)
 	var cut *lifecycle.DrainError
 	require.ErrorAs(t, db.Close(t.Context()), &cut)
 	require.Error(t, <-slow)
-	require.Eventually(t, func() bool { return running() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return running() == 0 }, patience, time.Millisecond)
 }
 
 func TestAPoolerThatNobodyNamedIsNoticed(t *testing.T) {

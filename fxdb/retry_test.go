@@ -78,7 +78,7 @@ func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 				w.cutAt("marked", false)
 				require.NoError(t, use(fxdb.Idempotent(ctx), db, "marked"))
 				require.Equal(t, 1, countNotes(t, db, ctx, "marked"))
-				require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond)
 			})
 		}
 	}
@@ -126,7 +126,7 @@ func TestAConnectionLostBeforeTheStatementIsMadeUpForAlways(t *testing.T) {
 				before := db.Stats().Opened
 				require.NoError(t, c.use(c.ctx, db))
 				require.Equal(t, before+1, db.Stats().Opened, "nothing was cut")
-				require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond)
 			}
 		})
 	}
@@ -150,7 +150,7 @@ func TestRowsThatWereSeenAreNotSentAgain(t *testing.T) {
 	for rows.Next() {
 	}
 	require.Error(t, rows.Err())
-	require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond)
 }
 
 func TestResendingEndsWithTheTimeForAConnection(t *testing.T) {

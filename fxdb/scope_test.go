@@ -174,7 +174,7 @@ func TestABatchWhoseCallbackPanicsGivesTheConnectionBack(t *testing.T) {
 			b.Queue("select 1").QueryRow(func(pgx.Row) error { panic("boom") })
 			b.Queue("select 2")
 			require.PanicsWithValue(t, "boom", func() { _ = db.SendBatch(ctx, b).Close() })
-			require.Eventually(t, func() bool { return db.Stats().Active == 0 }, 10*time.Second, time.Millisecond, "%s, %s", mode, who)
+			require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond, "%s, %s", mode, who)
 			require.Empty(t, settingOf(t, db, t.Context(), tenant.TenantSetting))
 		}
 	}

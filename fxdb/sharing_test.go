@@ -58,7 +58,7 @@ func requirePermitsBack(t *testing.T, db *fxdb.DB) {
 	require.Eventually(t, func() bool {
 		s := db.Admission().Stats()
 		return s.Free == s.Capacity && s.Waiting == 0
-	}, 10*time.Second, time.Millisecond, "a permit was lost: %+v", db.Admission().Stats())
+	}, patience, time.Millisecond, "a permit was lost: %+v", db.Admission().Stats())
 }
 
 func TestMaxShareHoldsForEveryWayToAConnection(t *testing.T) {
@@ -393,7 +393,7 @@ func TestAStopFailsThoseWhoWaitForTheirShare(t *testing.T) {
 	require.NoError(t, err)
 	waited := make(chan error, 1)
 	go func() { waited <- small.Ping(context.Background()) }()
-	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, patience, time.Millisecond)
 	closed := make(chan error, 1)
 	go func() { closed <- db.Close(context.Background()) }()
 	require.ErrorIs(t, <-waited, fxdb.ErrDraining)

@@ -18,7 +18,11 @@ import (
 // words, not as a bad connection.
 func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 	t.Parallel()
-	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
+	pool, db := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 2, 2 }))
+	other, err := pgx.Connect(t.Context(), pool.Pool().Config().ConnString())
+	require.NoError(t, err)
+	defer other.Close(context.Background())
+	for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "acme")} {
 		for name, c := range map[string]struct {
 			use  func(ctx context.Context, db *sql.DB) error
 			lost bool // the caller may be told
@@ -53,14 +57,13 @@ func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 				if err := session.QueryRowContext(fxdb.Idempotent(ctx), "select pg_backend_pid()").Scan(&pid); err != nil {
 					return err
 				}
-				if _, err := db.ExecContext(fxdb.Idempotent(ctx), "select pg_terminate_backend($1, 10000)", pid); err != nil {
+				if err := terminate(ctx, db, pid); err != nil {
 					return err
 				}
 				return session.QueryRowContext(fxdb.Idempotent(ctx), "select $1::int", 1).Scan(new(int))
 			}},
 		} {
-			t.Run(name, func(t *testing.T) {
-				pool, db := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 2, 2 }))
+			t.Run(name+" of "+who, func(t *testing.T) {
 				for range 2 { // the statement is known on both connections
 					first, err := db.Conn(ctx)
 					require.NoError(t, err)
@@ -70,11 +73,14 @@ func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 					require.NoError(t, err)
 					require.NoError(t, first.Close())
 				}
-				other, err := pgx.Connect(t.Context(), pool.Pool().Config().ConnString())
-				require.NoError(t, err)
-				defer other.Close(context.Background())
-				_, err = other.Exec(t.Context(), "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = current_database() and usename = current_user and pid <> pg_backend_pid()")
-				require.NoError(t, err)
+				const backends = " from pg_stat_activity where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
+				var pids []int
+				require.NoError(t, other.QueryRow(t.Context(), "select array_agg(pid) filter (where pg_terminate_backend(pid))"+backends).Scan(&pids))
+				require.Eventually(t, func() bool {
+					var left int
+					require.NoError(t, other.QueryRow(t.Context(), "select count(*)"+backends+" and pid = any($1)", pids).Scan(&left))
+					return left == 0
+				}, patience, tick)
 				opened := pool.Stats().Opened
 				err = c.use(ctx, db)
 				if !c.lost {
@@ -90,4 +96,19 @@ func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 			})
 		}
 	}
+}
+
+// terminate ends a backend, and returns when it is gone.
+func terminate(ctx context.Context, db *sql.DB, pid int) error {
+	ctx = fxdb.Idempotent(ctx)
+	if _, err := db.ExecContext(ctx, "select pg_terminate_backend($1)", pid); err != nil {
+		return err
+	}
+	for there := true; there; {
+		err := db.QueryRowContext(ctx, "select exists (select from pg_stat_activity where pid = $1)", pid).Scan(&there)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
