@@ -18,15 +18,15 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
+	"github.com/agentagency/onepool/tenant"
 )
 
 // What the fault tests put on a pool, and what it is called on the server.
 const (
-	faultApp     = "fault"
-	faultPool    = 20
-	faultReaders = 64
-	faultWriters = 16
-	faultRows    = 100
+	faultApp  = "fault"
+	faultPool = 20
+	faultRows = 100
 )
 
 // faultTables has one table with policies, one without, and one for writes. Nothing
@@ -59,6 +59,7 @@ type load struct {
 	admin string // connection string of the database's administrator
 
 	stop       chan struct{}
+	giveUp     context.CancelFunc // ends the calls
 	all        sync.WaitGroup
 	ids        atomic.Int64
 	lastAnswer atomic.Int64 // unix ns
@@ -86,7 +87,8 @@ func noLeaks(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t, now) })
 }
 
-// startLoad puts the load on a pool of 20 and returns when it runs at full strength.
+// startLoad puts the load on a pool of 20 and returns when it runs at full strength: more
+// callers than connections.
 func startLoad(t *testing.T, s faultServer, change ...func(*fxdb.Config)) *load {
 	t.Helper()
 	s.Admin(t, func(c *pgx.Conn) {
@@ -106,24 +108,25 @@ func startLoad(t *testing.T, s faultServer, change ...func(*fxdb.Config)) *load 
 	for _, c := range change {
 		c(&cfg)
 	}
-	db, err := fxdb.Open(t.Context(), cfg, fxdb.WithMigrations("faults", faultTables))
+	db, err := fxdb.Open(within(t), cfg, fxdb.WithMigrations("faults", faultTables))
 	require.NoError(t, err)
+	readers, writers := size.Of(24, 24, 64), size.Of(8, 8, 16)
+	calls, giveUp := context.WithCancel(t.Context())
 	l := &load{
-		db: db, admin: s.DatabaseURL("postgres", "faults"), stop: make(chan struct{}), failed: make(map[int64]error),
-		callers: make([]atomic.Int64, faultReaders+faultWriters),
+		db: db, admin: s.DatabaseURL("postgres", "faults"), stop: make(chan struct{}), giveUp: giveUp, failed: make(map[int64]error),
+		callers: make([]atomic.Int64, readers+writers),
 	}
 	t.Cleanup(func() {
 		l.halt()
 		require.NoError(t, db.Close(t.Context()))
 	})
-	acme := as(t, "acme")
 	for i := range l.callers {
-		ctx := t.Context()
+		ctx := calls
 		if i%2 == 0 {
-			ctx = acme
+			ctx = tenant.NewContext(ctx, tenant.Identity{Tenant: "acme"})
 		}
 		do := l.write
-		if i < faultReaders {
+		if i < readers {
 			ctx, do = fxdb.Idempotent(ctx), l.read
 		}
 		l.all.Go(func() { l.repeat(ctx, &l.callers[i], i%2 == 0, do) })
@@ -133,13 +136,17 @@ func startLoad(t *testing.T, s faultServer, change ...func(*fxdb.Config)) *load 
 	return l
 }
 
+// halt waits for the calls that are under way. Those that hang fail.
 func (l *load) halt() {
 	select {
 	case <-l.stop:
 	default:
 		close(l.stop)
 	}
+	hang := time.AfterFunc(patience, l.giveUp)
 	l.all.Wait()
+	hang.Stop()
+	l.giveUp()
 }
 
 func (l *load) repeat(ctx context.Context, last *atomic.Int64, tenant bool, do func(ctx context.Context, tenant bool, n int) bool) {
@@ -258,7 +265,7 @@ func (l *load) awaitAll(t *testing.T, after time.Time) {
 			}
 		}
 		return true
-	}, time.Minute, time.Millisecond, "not every caller gets answers")
+	}, patience, time.Millisecond, "not every caller gets answers")
 }
 
 // during makes the fault several times, each time waits until everybody works

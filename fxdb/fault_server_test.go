@@ -7,32 +7,36 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
-// The fault tests under load are not parallel: they have the machine to themselves.
-
+// TestFaultOfTheServer breaks a server under load. The usual size has one fault of each
+// kind: the connections end, the server goes and comes back, the server stands still.
 func TestFaultOfTheServer(t *testing.T) {
-	noLeaks(t)
+	size.SkipShort(t)
+	t.Parallel()
 	s := pgfault.StartRestartable(t)
 	l := startLoad(t, s)
 	for _, f := range []struct {
-		name  string
-		times int
-		fault func(t *testing.T)
+		name         string
+		usual, times int
+		fault        func(t *testing.T)
 	}{
-		{"a backend is killed with SIGKILL and the server restarts itself", 3, func(t *testing.T) { s.KillBackend(t, faultApp) }},
-		{"all backends are terminated", 3, func(t *testing.T) { s.TerminateBackends(t, faultApp) }},
-		{"immediate restart", 3, func(t *testing.T) { s.Restart(t, "immediate", 0) }},
-		{"fast restart", 3, func(t *testing.T) { s.Restart(t, "fast", 0) }},
-		{"fast restart, away for 2 s", 1, func(t *testing.T) { s.Restart(t, "fast", 2*time.Second) }},
+		{"a backend is killed with SIGKILL and the server restarts itself", 0, 3, func(t *testing.T) { s.KillBackend(t, faultApp) }},
+		{"all backends are terminated", 1, 3, func(t *testing.T) { s.TerminateBackends(t, faultApp) }},
+		{"immediate restart", 1, 3, func(t *testing.T) { s.Restart(t, "immediate", 0) }},
+		{"fast restart", 0, 3, func(t *testing.T) { s.Restart(t, "fast", 0) }},
+		{"fast restart, away for 2 s", 0, 1, func(t *testing.T) { s.Restart(t, "fast", 2*time.Second) }},
 	} {
-		t.Run(f.name, func(t *testing.T) { l.during(t, f.name, f.times, func() { f.fault(t) }) })
+		if times := size.Of(f.usual, f.usual, f.times); times > 0 {
+			t.Run(f.name, func(t *testing.T) { l.during(t, f.name, times, func() { f.fault(t) }) })
+		}
 	}
-	t.Run("frozen for 2 s", func(t *testing.T) {
+	t.Run("frozen", func(t *testing.T) {
 		before := l.failures()
-		l.during(t, "frozen for 2 s", 1, func() {
+		l.during(t, "frozen", 1, func() {
 			s.Freeze(t)
-			<-time.After(2 * time.Second)
+			<-time.After(size.Of(0, 300*time.Millisecond, 2*time.Second)) // the fault's length
 			s.Thaw(t)
 		})
 		require.Equal(t, before, l.failures(), "nothing was lost, it only took longer")
