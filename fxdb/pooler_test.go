@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgbouncer"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -156,7 +157,7 @@ func TestPoolsThatShareAPoolersConnectionsKeepTenantsApart(t *testing.T) {
 	pooler := pgbouncer.Start(t, base.Pool().Config().ConnString(), "default_pool_size = 2")
 	four := func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.NestedAcquire = huntConns, huntConns, "off" }
 	one, two := openPooled(t, pooler.URL(), four), openPooled(t, pooler.URL(), four)
-	hunt(t, 20_000, huntModes, one, two)
+	hunt(t, size.Of(500, 1500, 20_000), huntModes, one, two)
 
 	// Both of the server's sessions, seen from outside of onepool.
 	pids := make(map[int]bool)
