@@ -2,17 +2,15 @@ package migrate
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/pressly/goose/v3"
 	"go.uber.org/zap"
 )
@@ -20,127 +18,160 @@ import (
 // Schema holds the version tables.
 const Schema = "onepool"
 
-// lockKey is the advisory lock that makes concurrent starts take turns. goose's
-// own locker polls every few seconds; this one waits on the server.
-const lockKey = int64(0x6f6e65706f6f6c) // "onepool"
+// afterwards bounds what a run that was cancelled still does: it ends its statement on
+// the server, looks at what is half done, and closes.
+const afterwards = 2 * time.Second
 
-// Source is a set of migrations with a version table of its own.
-type Source struct {
-	Name string
-	FS   fs.FS
+// Option changes how Up and Down connect.
+type Option func(*run)
+
+// LockTimeout is the lock_timeout of migrations in a transaction, where neither the
+// connection string nor the role nor the database sets one. Default: none.
+func LockTimeout(d time.Duration) Option {
+	return func(r *run) { r.lockTimeout = strconv.FormatInt(max(d.Milliseconds(), 0), 10) }
 }
 
-// Group is the fx value group of Sources.
-const Group = `group:"onepool.migrations"`
-
-// VersionTable returns the qualified name of the source's version table.
-func (s Source) VersionTable() string { return Schema + "." + s.Name + "_versions" }
-
-var validName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,49}$`)
-
-// Check returns the sources in the order in which they are applied, that of
-// their names, or an error that names the source that can't be used.
-func Check(sources []Source) ([]Source, error) {
-	sorted := slices.Clone(sources)
-	slices.SortFunc(sorted, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
-	for i, s := range sorted {
-		if !validName.MatchString(s.Name) {
-			return nil, fmt.Errorf("migrations %q: a source's name is lower-case letters, digits and underscores, at most 50, starting with a letter", s.Name)
-		}
-		if i > 0 && sorted[i-1].Name == s.Name {
-			return nil, fmt.Errorf("migrations %q: two sources have this name", s.Name)
-		}
-		root, err := sqlRoot(s.FS)
-		if err != nil {
-			return nil, fmt.Errorf("migrations %q: %w", s.Name, err)
-		}
-		sorted[i].FS = root
-	}
-	return sorted, nil
+// BeforeConnect runs before each session is opened, as pgxpool's hook of this name does.
+func BeforeConnect(fn func(context.Context, *pgx.ConnConfig) error) Option {
+	return func(r *run) { r.beforeConnect = fn }
 }
 
-// sqlRoot finds the folder with the SQL files: an embed.FS usually has them one
-// level down, in the folder that was embedded.
-func sqlRoot(fsys fs.FS) (fs.FS, error) {
-	if fsys == nil {
-		return nil, errors.New("the file system is nil")
-	}
-	dirs := []string{"."}
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			dirs = append(dirs, e.Name())
-		}
-	}
-	for _, d := range dirs {
-		files, err := fs.Glob(fsys, d+"/*.sql")
-		if err != nil {
-			return nil, err
-		}
-		if len(files) > 0 {
-			return fs.Sub(fsys, d)
-		}
-	}
-	return nil, errors.New("no *.sql file at its root or one folder below")
-}
-
-// Up applies what is missing of every source. It connects as cc says, with a
-// connection of its own and no statement timeout. A source with an applied migration
-// whose text has changed is an ErrChanged, and nothing of it is applied.
-func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source) error {
-	return run(ctx, cc, sources, func(ctx context.Context, conn *pgx.Conn, s Source, p *goose.Provider) error {
-		if err := s.checkSums(ctx, conn, log, p); err != nil {
+// Up applies what is missing of every source, in their order. It connects as cc says,
+// with sessions of its own that have no statement timeout. A source with an applied
+// migration whose text has changed is an ErrChanged, and nothing of it is applied. An
+// error of a migration is an *Error.
+func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts ...Option) error {
+	r := newRun(cc, log, sources, opts)
+	return r.each(ctx, sources, func(s Source, p *goose.Provider) error {
+		if err := r.checkSums(ctx, s, p); err != nil {
 			return err
 		}
 		results, err := p.Up(ctx)
-		for _, r := range results {
-			log.Info("migration applied", zap.String("source", s.Name), zap.Int64("version", r.Source.Version),
-				zap.String("file", r.Source.Path), zap.Duration("elapsed", r.Duration))
+		var partial *goose.PartialError
+		if errors.As(err, &partial) {
+			results = partial.Applied
 		}
-		if err == nil && len(results) == 0 {
-			return nil
+		for _, m := range results {
+			log.Info("migration applied", zap.String("source", s.Name), zap.Int64("version", m.Source.Version),
+				zap.String("file", m.Source.Path), zap.Duration("elapsed", m.Duration))
 		}
-		return errors.Join(err, s.checkSums(ctx, conn, log, p)) // of a failed one too: some may be applied
+		if len(results) == 0 {
+			return err
+		}
+		if err != nil { // what was applied before is recorded all the same
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+			defer cancel()
+			_ = r.checkSums(late, s, p)
+			return err
+		}
+		return r.checkSums(ctx, s, p)
 	})
 }
 
 // Down takes every migration of every source back, the last source first.
-func Down(ctx context.Context, cc *pgx.ConnConfig, sources []Source) error {
+func Down(ctx context.Context, cc *pgx.ConnConfig, sources []Source, opts ...Option) error {
 	sources = slices.Clone(sources)
 	slices.Reverse(sources)
-	return run(ctx, cc, sources, func(ctx context.Context, conn *pgx.Conn, s Source, p *goose.Provider) error {
+	r := newRun(cc, zap.NewNop(), sources, opts)
+	r.down = true
+	return r.each(ctx, sources, func(s Source, p *goose.Provider) error {
 		if _, err := p.DownTo(ctx, 0); err != nil {
 			return err
 		}
-		return s.forgetSums(ctx, conn)
+		return r.forgetSums(ctx, s)
 	})
 }
 
-func run(ctx context.Context, cc *pgx.ConnConfig, sources []Source, do func(context.Context, *pgx.Conn, Source, *goose.Provider) error) error {
-	if len(sources) == 0 {
-		return nil
-	}
+// run is one Up or Down.
+type run struct {
+	cc            *pgx.ConnConfig
+	beforeConnect func(context.Context, *pgx.ConnConfig) error
+	log           *zap.Logger
+	sources       []Source
+	down          bool
+
+	lockTimeout string              // of transactions, in ms
+	unlimited   map[string]struct{} // limits that must not reach the sessions of migrations
+
+	second *pgx.Conn // holds the turn; runs nothing of the migrations
+	waited bool      // for another process, and the log tells of it
+}
+
+func newRun(cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts []Option) *run {
 	cc = cc.Copy()
 	cc.Tracer = nil
 	// An index on a large table takes as long as it takes; ctx is the bound.
 	cc.RuntimeParams["statement_timeout"] = "0"
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
-
-	conn, err := pgx.ConnectConfig(ctx, cc)
-	if err != nil {
-		return fmt.Errorf("connect for the migrations: %w", err)
+	// When ctx ends the server must end the statement too: nothing may be built on
+	// while the next start migrates.
+	cc.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: afterwards}
 	}
-	// Closing the session gives the lock back, whatever happened.
-	defer func() {
-		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closeCtx)
-	}()
-	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", lockKey); err != nil {
-		return fmt.Errorf("wait for another process's migrations: %w", err)
+	r := &run{cc: cc, log: log, sources: sources, lockTimeout: "0", unlimited: make(map[string]struct{})}
+	for _, opt := range opts {
+		opt(r)
+	}
+	return r
+}
+
+// each calls do for every source, on a fresh session that holds the lock.
+func (r *run) each(ctx context.Context, sources []Source, do func(Source, *goose.Provider) error) error {
+	if len(sources) == 0 {
+		return nil
+	}
+	defer r.close()
+	if err := r.begin(ctx); err != nil {
+		return err
+	}
+	for _, s := range sources {
+		if err := r.one(ctx, s, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) one(ctx context.Context, s Source, do func(Source, *goose.Provider) error) error {
+	db, session, err := r.openSession(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close() // the server gives the lock back with the session
+	p, err := goose.NewProvider(goose.DialectPostgres, db, s.FS,
+		goose.WithTableName(s.VersionTable()), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	if err == nil {
+		err = do(s, p)
+	}
+	if err != nil {
+		return r.failure(ctx, s, session, err)
+	}
+	// The next session would find the lock taken until the server has ended this one.
+	var released bool
+	_ = db.QueryRowContext(ctx, fmt.Sprintf("select pg_catalog.pg_advisory_unlock(%d)", lockKey)).Scan(&released)
+	return nil
+}
+
+// config is for a new session.
+func (r *run) config(ctx context.Context) (*pgx.ConnConfig, error) {
+	cc := r.cc.Copy()
+	if r.beforeConnect != nil {
+		if err := r.beforeConnect(ctx, cc); err != nil {
+			return nil, err
+		}
+	}
+	return cc, nil
+}
+
+// begin opens the second session, takes the turn, and makes the schema of the version
+// tables.
+func (r *run) begin(ctx context.Context) error {
+	conn, err := r.aside(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.take(ctx, conn, turnKey); err != nil {
+		return err
 	}
 	// The role may have no right to create schemas where somebody else made this one.
 	var exists bool
@@ -152,21 +183,70 @@ func run(ctx context.Context, cc *pgx.ConnConfig, sources []Source, do func(cont
 			return fmt.Errorf("create schema %s for the version tables (connect as the owner with DB_MIGRATE_URL?): %w", Schema, err)
 		}
 	}
+	return nil
+}
 
-	db := sql.OpenDB(stdlib.GetConnector(*cc))
-	defer db.Close()
-	for _, s := range sources {
-		p, err := goose.NewProvider(goose.DialectPostgres, db, s.FS,
-			goose.WithTableName(s.VersionTable()), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
-		if errors.Is(err, goose.ErrNoMigrations) {
-			return fmt.Errorf("migrations %q: %w: files must be named like 00001_name.sql", s.Name, err)
+// aside returns the second session. If it was lost it is opened again, without the
+// turn: the session that migrates still holds the lock.
+func (r *run) aside(ctx context.Context) (*pgx.Conn, error) {
+	if r.second != nil && r.second.Ping(ctx) == nil {
+		return r.second, nil
+	}
+	r.close()
+	cc, err := r.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cc)
+	if err != nil {
+		return nil, fmt.Errorf("connect for the migrations: %w", err)
+	}
+	r.second = conn
+	if err := r.readLimits(ctx); err != nil {
+		return nil, fmt.Errorf("read the limits on migrations: %w", err)
+	}
+	return conn, nil
+}
+
+// readLimits finds what the role, the database and the connection string limit. The
+// second session is idle while a migration runs, so no limit on idle sessions may hold.
+func (r *run) readLimits(ctx context.Context) error {
+	rows, err := r.second.Query(ctx, `select name, setting, source from pg_catalog.pg_settings
+		where name in ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')`)
+	if err != nil {
+		return err
+	}
+	var name, setting, source string
+	var off []string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &setting, &source}, func() error {
+		if setting != "0" {
+			r.unlimited[name] = struct{}{}
 		}
-		if err != nil {
-			return fmt.Errorf("migrations %q: %w", s.Name, err)
+		switch {
+		case name != "lock_timeout":
+			off = append(off, name)
+		case source != "default":
+			r.lockTimeout = setting
 		}
-		if err := do(ctx, conn, s, p); err != nil {
-			return fmt.Errorf("migrations %q: %w", s.Name, err)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, name := range off {
+		if _, err := r.second.Exec(ctx, "select pg_catalog.set_config($1, '0', false)", name); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// close ends the second session, and gives the turn back with it.
+func (r *run) close() {
+	if r.second == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = r.second.Close(ctx)
+	r.second = nil
 }

@@ -37,51 +37,76 @@ func (s Source) sum(file string) (string, error) {
 // and records what was not: those just applied, and those of a database from before
 // there were sums. Files that are gone are the business of an older program.
 //
-// A role that may not keep sums goes on without: before there were any it could.
-func (s Source) checkSums(ctx context.Context, conn *pgx.Conn, log *zap.Logger, p *goose.Provider) error {
-	err := s.compare(ctx, conn, p)
+// It works on the second session, for a migration may have left the first with another
+// role or search_path. A role that may not keep sums goes on without: before there were
+// any it could.
+func (r *run) checkSums(ctx context.Context, s Source, p *goose.Provider) error {
+	conn, err := r.aside(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.compare(ctx, conn, p.ListSources())
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
-		log.Warn("applied migrations are not checked for changes: grant this role what it lacks", zap.String("source", s.Name), zap.Error(err))
+		r.log.Warn("applied migrations are not checked for changes: grant this role what it lacks", zap.String("source", s.Name), zap.Error(err))
 		return nil
 	}
 	return err
 }
 
-func (s Source) compare(ctx context.Context, conn *pgx.Conn, p *goose.Provider) error {
+func (s Source) compare(ctx context.Context, conn *pgx.Conn, all []*goose.Source) error {
 	known, err := s.sums(ctx, conn)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.sumsTable(), err)
 	}
-	all, err := p.Status(ctx)
+	applied, err := s.applied(ctx, conn)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", s.VersionTable(), err)
 	}
 	for _, m := range all {
-		if m.State != goose.StateApplied {
-			if known[m.Source.Version] != "" { // it was taken back, by whatever means
-				if _, err := conn.Exec(ctx, "delete from "+s.sumsTable()+" where version_id = $1", m.Source.Version); err != nil {
+		if !applied[m.Version] {
+			if known[m.Version] != "" { // it was taken back, by whatever means
+				if _, err := conn.Exec(ctx, "delete from "+s.sumsTable()+" where version_id = $1", m.Version); err != nil {
 					return fmt.Errorf("%s: %w", s.sumsTable(), err)
 				}
 			}
 			continue
 		}
-		sum, err := s.sum(m.Source.Path)
+		sum, err := s.sum(m.Path)
 		if err != nil {
 			return err
 		}
-		switch known[m.Source.Version] {
+		switch known[m.Version] {
 		case sum:
 		case "":
-			if _, err := conn.Exec(ctx, "insert into "+s.sumsTable()+" (version_id, file, sha256) values ($1, $2, $3)", m.Source.Version, m.Source.Path, sum); err != nil {
+			if _, err := conn.Exec(ctx, "insert into "+s.sumsTable()+" (version_id, file, sha256) values ($1, $2, $3)", m.Version, m.Path, sum); err != nil {
 				return fmt.Errorf("%s: %w", s.sumsTable(), err)
 			}
 		default:
 			return fmt.Errorf("%s: %w: put the text back and write a new migration (or, where the change has no effect, delete version %d from %s)",
-				m.Source.Path, ErrChanged, m.Source.Version, s.sumsTable())
+				m.Path, ErrChanged, m.Version, s.sumsTable())
 		}
 	}
 	return nil
+}
+
+// applied returns the versions that goose has recorded.
+func (s Source) applied(ctx context.Context, conn *pgx.Conn) (map[int64]bool, error) {
+	var exists bool
+	if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", s.VersionTable()).Scan(&exists); err != nil || !exists {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, "select distinct version_id from "+s.VersionTable())
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[int64]bool)
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&version}, func() error {
+		versions[version] = true
+		return nil
+	})
+	return versions, err
 }
 
 // sums returns what is recorded, by version, and makes the table where there is none.
@@ -109,7 +134,11 @@ func (s Source) sums(ctx context.Context, conn *pgx.Conn) (map[int64]string, err
 }
 
 // forgetSums is for a source that was taken back.
-func (s Source) forgetSums(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "drop table if exists "+s.sumsTable())
+func (r *run) forgetSums(ctx context.Context, s Source) error {
+	conn, err := r.aside(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "drop table if exists "+s.sumsTable())
 	return err
 }

@@ -1,0 +1,175 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+)
+
+// Error is why a source could not be migrated.
+type Error struct {
+	Source string
+	File   string // of the migration that failed; empty if none began
+	Line   int    // in File, of what the server rejects; 0 if unknown
+	Lost   bool   // the session was lost meanwhile
+	Err    error
+
+	start  bool // Line is where the statement begins: the server gave no position in it
+	final  bool
+	advice []string
+}
+
+// Error names source, file and line, and says what to do.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "migrations %q: ", e.Source)
+	if e.File != "" {
+		b.WriteString(e.File)
+		switch {
+		case e.Line > 0 && e.start:
+			fmt.Fprintf(&b, ", statement at line %d", e.Line)
+		case e.Line > 0:
+			fmt.Fprintf(&b, ":%d", e.Line)
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Err.Error())
+	for _, a := range e.advice {
+		b.WriteString(": " + a)
+	}
+	return b.String()
+}
+
+// Unwrap returns what the server or goose said.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Final reports whether another try would fail the same way, or would do again what a
+// migration outside a transaction has done.
+func (e *Error) Final() bool { return e.final }
+
+// transient are the SQLSTATEs with which the server rolls a transaction back because of
+// what other sessions do: serialization failure, deadlock, a lock not available.
+var transient = map[string]bool{"40001": true, "40P01": true, "55P03": true}
+
+// failure makes an *Error of what do returned. session is the source's.
+func (r *run) failure(ctx context.Context, s Source, session *session, err error) error {
+	e := &Error{Source: s.Name, Err: err, Lost: session.lost() || errors.Is(err, errSessionLost) || errors.Is(err, errLockLost)}
+	var pgErr *pgconn.PgError
+	fromServer := errors.As(err, &pgErr)
+	var partial *goose.PartialError
+	if !errors.As(err, &partial) { // no migration began
+		e.final = !e.Lost && !fromServer
+		return e
+	}
+	e.Err = partial.Err
+	if ctx.Err() != nil && !errors.Is(e.Err, ctx.Err()) {
+		e.Err = fmt.Errorf("%w: %w", context.Cause(ctx), e.Err)
+	}
+	e.File = partial.Failed.Source.Path
+	e.final = session.outside || !e.Lost && !(fromServer && transient[pgErr.Code])
+	text, readErr := fs.ReadFile(s.FS, e.File)
+	if readErr == nil && session.failed {
+		position := 0
+		if fromServer {
+			position = int(pgErr.Position)
+		}
+		e.start = position == 0
+		e.Line = line(string(text), session.statements, position, r.down)
+	}
+	if !r.down && session.outside {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+		defer cancel()
+		e.advice = r.wayOut(late, s, e, string(text), session, partial.Failed.Source.Version)
+	}
+	if len(r.sources) > 1 && !r.down {
+		e.advice = append(e.advice, fmt.Sprintf("the order of the sources is %s, and fxdb.After changes the order", names(r.sources, ", ")))
+	}
+	return e
+}
+
+// wayOut says how a migration that is half done is got out of: outside a transaction
+// the server takes nothing back.
+func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, session *session, version int64) []string {
+	mends := r.halfDone(ctx, text)
+	if len(mends) == 0 && len(session.statements) == 1 && session.failed && !e.Lost {
+		return nil // the only statement failed, and left nothing
+	}
+	advice := []string{"NO TRANSACTION: what the migration's statements did before stays, and the next start begins with the first of them again"}
+	if len(mends) > 0 {
+		return append(advice, "the server has been left with something half done: before the next start run: "+strings.Join(mends, "; "))
+	}
+	return append(advice, fmt.Sprintf("undo by hand what the statements did, or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)",
+		s.VersionTable(), version))
+}
+
+// halfDone returns the statements that clear what an interrupted CREATE INDEX
+// CONCURRENTLY, REINDEX CONCURRENTLY or DETACH PARTITION CONCURRENTLY has left, of the
+// tables and indexes that the migration's text names.
+func (r *run) halfDone(ctx context.Context, text string) (mends []string) {
+	conn, err := r.aside(ctx)
+	if err != nil {
+		return nil
+	}
+	// pg_inherits.inhdetachpending is new in version 14. A reindex builds name_ccnew.
+	rows, err := conn.Query(ctx, `
+		select format('drop index concurrently if exists %I.%I', n.nspname, c.relname)
+		from pg_catalog.pg_index i
+		join pg_catalog.pg_class c on c.oid = i.indexrelid
+		join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		join pg_catalog.pg_class t on t.oid = i.indrelid
+		where not i.indisvalid and c.relkind = 'i'
+		  and (strpos($1, lower(t.relname)) > 0 or strpos($1, lower(regexp_replace(c.relname, '_cc(new|old)\d*$', ''))) > 0)
+		union all
+		select format('alter table %s detach partition %s finalize', i.inhparent::regclass, i.inhrelid::regclass)
+		from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+		where (to_jsonb(i) ->> 'inhdetachpending')::boolean and strpos($1, lower(c.relname)) > 0
+		order by 1`, strings.ToLower(text))
+	if err != nil {
+		return nil
+	}
+	mends, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil
+	}
+	return mends
+}
+
+var upSection, downSection = regexp.MustCompile(`(?i)\+goose\s+up`), regexp.MustCompile(`(?i)\+goose\s+down`)
+
+// line returns the line of file of the character at position, from 1, of the last of
+// statements, or of its beginning where position is 0. It returns 0 where the file does
+// not show the statements as they were sent (ENVSUB).
+func line(file string, statements []string, position int, down bool) int {
+	file = strings.ReplaceAll(file, "\r\n", "\n")
+	section := upSection
+	if down {
+		section = downSection
+	}
+	at := 0
+	if found := section.FindStringIndex(file); found != nil {
+		at = found[0]
+	}
+	for i, s := range statements {
+		found := strings.Index(file[at:], s)
+		if found < 0 {
+			return 0
+		}
+		at += found
+		if i < len(statements)-1 {
+			at += len(s)
+		}
+	}
+	before := file[:at]
+	if position > 0 && len(statements) > 0 {
+		runes := []rune(statements[len(statements)-1])
+		before += string(runes[:min(position-1, len(runes))])
+	}
+	return 1 + strings.Count(before, "\n")
+}

@@ -1,0 +1,138 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// errSessionLost is what goose gets instead of a second session: the second session
+// would not hold the lock.
+var errSessionLost = errors.New("the session that holds the migrations' lock is lost")
+
+// errLockLost ends a run whose session has given up the lock, and so let another
+// process in.
+var errLockLost = errors.New("the session gave up the migrations' lock (DISCARD ALL, pg_advisory_unlock_all, or a pooler between), and another process has it now")
+
+// session is the connection that goose migrates on. It holds the lock while it lives.
+type session struct {
+	*stdlib.Conn
+	lockTimeout string // of transactions, in ms; outside them there is none
+
+	// Of the migration that runs, or failed:
+	statements []string
+	failed     bool // the last of statements did
+	outside    bool // one of statements ran outside a transaction
+}
+
+// connector gives goose's *sql.DB one session, once.
+type connector struct {
+	driver.Connector
+	run     *run
+	session *session
+}
+
+// Connect opens the session and waits for the lock.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	if c.session != nil {
+		return nil, errSessionLost
+	}
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect for the migrations: %w", err)
+	}
+	s := &session{Conn: conn.(*stdlib.Conn), lockTimeout: c.run.lockTimeout}
+	if err := c.run.take(ctx, s.pgx(), lockKey); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	c.session = s
+	return s, nil
+}
+
+// openSession returns a *sql.DB whose one connection is a fresh session with the lock:
+// what one source's migrations set (search_path, role) never reaches another's.
+func (r *run) openSession(ctx context.Context) (*sql.DB, *session, error) {
+	cc, err := r.config(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name := range r.unlimited {
+		cc.RuntimeParams[name] = "0"
+	}
+	// DISCARD ALL and DEALLOCATE in a migration would take prepared statements away.
+	cc.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c := &connector{Connector: stdlib.GetConnector(*cc), run: r}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		err = conn.Close() // back into db
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, nil, err
+	}
+	return db, c.session, nil
+}
+
+func (s *session) pgx() *pgx.Conn { return s.Conn.Conn() }
+
+// lost reports whether the server, or a cancelled statement, has ended the session.
+func (s *session) lost() bool { return s.pgx().IsClosed() }
+
+// keepLock takes the lock again if the migration before gave it up.
+func (s *session) keepLock(ctx context.Context) error {
+	var held bool
+	err := s.pgx().QueryRow(ctx, fmt.Sprintf(`select case when exists (
+			select from pg_catalog.pg_locks l where %s and l.granted and l.pid = pg_catalog.pg_backend_pid())
+		then true else pg_catalog.pg_try_advisory_lock(%d) end`, isLock(lockKey), lockKey)).Scan(&held)
+	if err == nil && !held {
+		err = errLockLost
+	}
+	return err
+}
+
+// BeginTx gives the transaction the limit on waits for locks: an ALTER TABLE that
+// waits holds up all of the table's traffic behind it.
+func (s *session) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if err := s.keepLock(ctx); err != nil {
+		return nil, err
+	}
+	tx, err := s.Conn.BeginTx(ctx, opts)
+	if err != nil || s.lockTimeout == "0" {
+		return tx, err
+	}
+	if _, err := s.pgx().Exec(ctx, "set local lock_timeout = "+s.lockTimeout); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
+// ExecContext keeps a migration's statements until goose has recorded its version,
+// which is the statement with arguments.
+func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	outside := s.pgx().PgConn().TxStatus() == 'I'
+	if outside {
+		if err := s.keepLock(ctx); err != nil {
+			return nil, err
+		}
+		s.outside = true
+	}
+	if len(args) == 0 {
+		s.statements = append(s.statements, query)
+	}
+	result, err := s.Conn.ExecContext(ctx, query, args)
+	switch {
+	case err != nil:
+		s.failed = len(args) == 0
+	case len(args) > 0:
+		s.statements, s.outside = nil, false
+	}
+	return result, err
+}

@@ -1,0 +1,159 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+// Source is a set of migrations with a version table of its own.
+type Source struct {
+	Name  string
+	FS    fs.FS
+	After []string // sources that are applied before this one
+}
+
+// Group is the fx value group of Sources.
+const Group = `group:"onepool.migrations"`
+
+// VersionTable returns the qualified name of the source's version table.
+func (s Source) VersionTable() string { return Schema + "." + s.Name + "_versions" }
+
+var validName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,49}$`)
+
+// Check returns the sources in the order in which they are applied: each after those
+// of its After, and else in the order of their names. Its error names the source that
+// can't be used.
+func Check(sources []Source) ([]Source, error) {
+	sorted := slices.Clone(sources)
+	slices.SortFunc(sorted, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
+	for i, s := range sorted {
+		if !validName.MatchString(s.Name) {
+			return nil, fmt.Errorf("migrations %q: a source's name is lower-case letters, digits and underscores, at most 50, starting with a letter", s.Name)
+		}
+		if i > 0 && sorted[i-1].Name == s.Name {
+			return nil, fmt.Errorf("migrations %q: two sources have this name", s.Name)
+		}
+		root, err := sqlRoot(s.FS)
+		if err == nil {
+			err = checkNames(root)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("migrations %q: %w", s.Name, err)
+		}
+		sorted[i].FS = root
+	}
+	return order(sorted)
+}
+
+// order puts each source behind those of its After. Of those that may come next the
+// first by name does: a new After moves no more sources than it has to.
+func order(sources []Source) ([]Source, error) {
+	known := func(name string) bool {
+		return slices.ContainsFunc(sources, func(s Source) bool { return s.Name == name })
+	}
+	for _, s := range sources {
+		for _, name := range s.After {
+			if !known(name) {
+				return nil, fmt.Errorf("migrations %q: no order: %q comes after %q, and there is no source %q among %s",
+					s.Name, s.Name, name, name, names(sources, ", "))
+			}
+		}
+	}
+	ordered := make([]Source, 0, len(sources))
+	rest := slices.Clone(sources)
+	waits := func(s Source) int { // for which of the rest
+		return slices.IndexFunc(rest, func(o Source) bool { return slices.Contains(s.After, o.Name) })
+	}
+	for len(rest) > 0 {
+		next := slices.IndexFunc(rest, func(s Source) bool { return waits(s) < 0 })
+		if next < 0 {
+			var circle []Source
+			for s := rest[0]; ; s = rest[waits(s)] {
+				seen := slices.IndexFunc(circle, func(o Source) bool { return o.Name == s.Name })
+				circle = append(circle, s)
+				if seen >= 0 {
+					return nil, fmt.Errorf("migrations %q: no order: %s", s.Name, names(circle[seen:], " comes after "))
+				}
+			}
+		}
+		ordered = append(ordered, rest[next])
+		rest = slices.Delete(rest, next, next+1)
+	}
+	return ordered, nil
+}
+
+func names(sources []Source, separator string) string {
+	all := make([]string, len(sources))
+	for i, s := range sources {
+		all[i] = s.Name
+	}
+	return strings.Join(all, separator)
+}
+
+// sqlRoot finds the folder with the SQL files: an embed.FS usually has them one
+// level down, in the folder that was embedded. Two such folders are an error: one of
+// them would be left out in silence.
+func sqlRoot(fsys fs.FS) (fs.FS, error) {
+	if fsys == nil {
+		return nil, errors.New("the file system is nil")
+	}
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, err
+	}
+	if files, err := fs.Glob(fsys, "*.sql"); err != nil || len(files) > 0 {
+		return fsys, err
+	}
+	var found []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		files, err := fs.Glob(fsys, e.Name()+"/*.sql")
+		if err != nil {
+			return nil, err
+		}
+		if len(files) > 0 {
+			found = append(found, e.Name())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, errors.New("no *.sql file at its root or one folder below")
+	case 1:
+		return fs.Sub(fsys, found[0])
+	}
+	return nil, fmt.Errorf("*.sql files are in several folders (%s): name one with fs.Sub", strings.Join(found, ", "))
+}
+
+// checkNames refuses *.sql files whose names goose does not know: goose would leave
+// them out in silence, and the database would lack what they make. Names that begin
+// with a dot are those of editors and file systems.
+func checkNames(fsys fs.FS) error {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return err
+	}
+	var strange []string
+	for _, e := range entries {
+		name := e.Name()
+		if e.IsDir() || strings.HasPrefix(name, ".") || !strings.EqualFold(path.Ext(name), ".sql") {
+			continue
+		}
+		if _, err := goose.NumericComponent(name); err != nil {
+			strange = append(strange, name)
+		}
+	}
+	if len(strange) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s would never be applied: name migrations like 00001_name.sql, and keep other *.sql files elsewhere",
+		strings.Join(strange, ", "))
+}
