@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(e.Err.Error())
 	for _, a := range e.advice {
-		b.WriteString(": " + a)
+		b.WriteString("; " + a)
 	}
 	return b.String()
 }
@@ -69,6 +69,9 @@ func (r *run) failure(ctx context.Context, s Source, session *session, err error
 		return e
 	}
 	e.Err = partial.Err
+	if joined, ok := e.Err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		e.Err = joined.Unwrap()[0] // the next is that of goose's rollback, which tells nothing
+	}
 	if ctx.Err() != nil && !errors.Is(e.Err, ctx.Err()) {
 		e.Err = fmt.Errorf("%w: %w", context.Cause(ctx), e.Err)
 	}
@@ -101,9 +104,9 @@ func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, sessi
 	if len(mends) == 0 && len(session.statements) == 1 && session.failed && !e.Lost {
 		return nil // the only statement failed, and left nothing
 	}
-	advice := []string{"NO TRANSACTION: what the migration's statements did before stays, and the next start begins with the first of them again"}
+	advice := []string{"NO TRANSACTION: what the migration's statements did before stays, and the next start runs all of them again"}
 	if len(mends) > 0 {
-		return append(advice, "the server has been left with something half done: before the next start run: "+strings.Join(mends, "; "))
+		return append(advice, "an index build or the like was interrupted: before the next start run: "+strings.Join(mends, "; "))
 	}
 	return append(advice, fmt.Sprintf("undo by hand what the statements did, or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)",
 		s.VersionTable(), version))
