@@ -84,9 +84,12 @@ type Config struct {
 
 	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
 
-	Start         string   // DB_START: require, wait, degrade; default require
-	Migrate       bool     // DB_MIGRATE: apply the contributed migrations at start
-	MigrateURL    string   // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
+	Start      string // DB_START: require, wait, degrade; default require
+	Migrate    bool   // DB_MIGRATE: apply the contributed migrations at start
+	MigrateURL string // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
+
+	MigrateLockTimeout time.Duration // DB_MIGRATE_LOCK_TIMEOUT_MS: lock_timeout of migrations in a transaction; default what DB_MIGRATE_URL, its role or its database says, else LockTimeout; negative: none
+
 	TenantRole    string   // DB_TENANT_ROLE: role taken for each transaction or statement, with a tenant or none
 	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off
 	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none

@@ -96,16 +96,9 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fxdb: %w", err)
 	}
-	migrateConfig := pc.ConnConfig
-	if cfg.MigrateURL != "" {
-		mc, err := parseConnString("DB_MIGRATE_URL", cfg.MigrateURL)
-		if err != nil {
-			return nil, err
-		}
-		migrateConfig = mc.ConnConfig
-		if !given(cfg.MigrateURL, "application_name") {
-			migrateConfig.RuntimeParams["application_name"] = cfg.ApplicationName
-		}
+	migrations, err := newMigrator(cfg, pc.ConnConfig, pc.BeforeConnect, log, sources)
+	if err != nil {
+		return nil, err
 	}
 	lc := lifecycle.Config{
 		Pool:           pc,
@@ -124,14 +117,8 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		Origin:         origin,
 		BeforeReady: func(ctx context.Context) error {
 			if cfg.Migrate {
-				cc := migrateConfig.Copy()
-				if cfg.MigrateURL == "" && pc.BeforeConnect != nil {
-					if err := pc.BeforeConnect(ctx, cc); err != nil {
-						return err
-					}
-				}
-				if err := migrate.Up(ctx, cc, log, sources); err != nil {
-					return fmt.Errorf("fxdb: %w", err)
+				if err := migrations.up(ctx); err != nil {
+					return err
 				}
 			}
 			return verifyTenancy(ctx, cfg, pc, o)

@@ -44,6 +44,7 @@ type environ struct {
 	Start            string   `env:"DB_START"`
 	Migrate          boolean  `env:"DB_MIGRATE"`
 	MigrateURL       string   `env:"DB_MIGRATE_URL"`
+	MigrateLock      whole    `env:"DB_MIGRATE_LOCK_TIMEOUT_MS"`
 	TenantRole       string   `env:"DB_TENANT_ROLE"`
 	VerifyTenancy    string   `env:"DB_VERIFY_TENANCY"`
 	Pooler           string   `env:"DB_POOLER"`
@@ -147,6 +148,7 @@ func ConfigFromEnv() (Config, error) {
 		{&c.ConnectionTimeout, e.ConnTimeout, "DB_CONNECTION_TIMEOUT_MS", false},
 		{&c.StatementTimeout, e.StatementTimeout, "DB_STATEMENT_TIMEOUT_MS", true},
 		{&c.LockTimeout, e.LockTimeout, "DB_LOCK_TIMEOUT_MS", true},
+		{&c.MigrateLockTimeout, e.MigrateLock, "DB_MIGRATE_LOCK_TIMEOUT_MS", true},
 		{&c.IdleInTransactionTimeout, e.IdleInTxTimeout, "DB_IDLE_IN_TX_TIMEOUT_MS", true},
 		{&c.MaxLifetime, e.MaxLifetime, "DB_MAX_LIFETIME_MS", true},
 		{&c.DrainTimeout, e.DrainTimeout, "DB_DRAIN_TIMEOUT_MS", false},

@@ -2,14 +2,12 @@ package fxdb
 
 import (
 	"context"
-	"io/fs"
 	"time"
 
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/graph"
-	"github.com/agentagency/onepool/internal/migrate"
 )
 
 // Module provides the pool to an fx application: Config (from the environment),
@@ -25,20 +23,6 @@ var Module = fx.Module("fxdb",
 	fx.Provide(configure, provide, (*DB).Pool, (*DB).Monitor),
 	fx.Invoke(func(*DB) {}),
 )
-
-// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) where a migration's
-// file is another than when it was applied. The error names the file.
-var ErrMigrationChanged = migrate.ErrChanged
-
-// Migrations contributes goose SQL migrations, applied at start when DB_MIGRATE
-// is true. source is their namespace: each has a version table of its own,
-// onepool.<source>_versions, and sources are applied in the order of their
-// names, under one advisory lock. fsys holds *.sql files at its root or one
-// folder below. A bad name, a name given twice or a source without a file fails
-// when the graph is built.
-func Migrations(source string, fsys fs.FS) fx.Option {
-	return fx.Supply(fx.Annotate(migrate.Source{Name: source, FS: fsys}, fx.ResultTags(migrate.Group)))
-}
 
 // configure reads the environment. If the environment names no database, a fallback in
 // the graph, such as devdb.Module's, may. A swapped pool reads no setting.

@@ -3,7 +3,6 @@ package fxdb
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"runtime"
 
 	"github.com/jackc/pgx/v5"
@@ -36,11 +35,6 @@ func WithLogger(log *zap.Logger) Option {
 			o.log = log
 		}
 	})
-}
-
-// WithMigrations is Migrations for Open. They are applied when Config.Migrate is set.
-func WithMigrations(source string, fsys fs.FS) Option {
-	return option(func(o *options) { o.sources = append(o.sources, migrate.Source{Name: source, FS: fsys}) })
 }
 
 // WithCallers makes errors and reports name the call site of every holder.

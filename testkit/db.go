@@ -34,10 +34,18 @@ func Extension(name string) Option {
 	return func(o *options) { o.extensions = append(o.extensions, name) }
 }
 
-// Migrations says what to apply where there is no graph to ask. Swap applies
-// what the graph contributes, and these.
-func Migrations(source string, fsys fs.FS) Option {
-	return func(o *options) { o.sources = append(o.sources, migrate.Source{Name: source, FS: fsys}) }
+// Migrations says what to apply where there is no graph to ask, with the options of
+// fxdb.Migrations. Swap applies what the graph contributes, and these.
+func Migrations(source string, fsys fs.FS, opts ...fxdb.MigrationOption) Option {
+	s := migrate.Source{Name: source, FS: fsys}
+	for _, opt := range opts {
+		opt(&s)
+	}
+	return contributed(s)
+}
+
+func contributed(s migrate.Source) Option {
+	return func(o *options) { o.sources = append(o.sources, s) }
 }
 
 // Config changes the pool's configuration, to a smaller pool for example. The

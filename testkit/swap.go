@@ -49,7 +49,7 @@ type swap struct {
 func (s *swap) config(sources []migrate.Source) (fxdb.Config, error) {
 	opts := slices.Clone(s.opts)
 	for _, source := range sources {
-		opts = append(opts, func(o *options) { o.sources = append(o.sources, source) })
+		opts = append(opts, contributed(source))
 	}
 	var err error
 	s.database, err = newDatabase(s.t, opts)

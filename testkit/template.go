@@ -73,11 +73,20 @@ func (s *server) build(ctx context.Context, name string, extensions []string, so
 		return err
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtextextended($1, 0))", name); err != nil {
+	// The connection idles while others build; a server that ends it would let a second
+	// process drop what is being built.
+	if _, err := conn.Exec(ctx, "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'"); err != nil {
 		return err
 	}
+	var key int64
+	if err := conn.QueryRow(ctx, "select hashtextextended($1, 0)", name).Scan(&key); err != nil {
+		return err
+	}
+	if err := migrate.Lock(ctx, conn.Conn(), key, nil); err != nil {
+		return fmt.Errorf("wait for another process to build the template: %w", err)
+	}
 	defer func() {
-		_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock(hashtextextended($1, 0))", name)
+		_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", key)
 	}()
 
 	var exists bool

@@ -1,0 +1,116 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/migrate"
+)
+
+// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) where a migration's
+// file is another than when it was applied. The error names the file.
+var ErrMigrationChanged = migrate.ErrChanged
+
+// MigrationOption changes how a source of migrations is applied. It is for [Migrations],
+// [WithMigrations] and testkit.Migrations.
+type MigrationOption func(*migrate.Source)
+
+// After names the sources that are applied before this one, because its migrations use
+// what theirs make. A name that no source has, and a circle, fail when the graph is
+// built, with an error that names the order.
+func After(sources ...string) MigrationOption {
+	return func(s *migrate.Source) { s.After = append(s.After, sources...) }
+}
+
+// Migrations contributes goose SQL migrations, applied at start when DB_MIGRATE
+// is true. source is their namespace: each has a version table of its own,
+// onepool.<source>_versions. Sources are applied in the order of their names, but
+// after those that [After] names. fsys holds *.sql files at its root or one folder
+// below. A bad name, a name given twice, a source without a file and a *.sql file whose
+// name goose would pass over fail when the graph is built.
+//
+// Each source is applied on a session of its own, which holds an advisory lock: what its
+// migrations set (search_path, role) ends with it. Replicas that start together take
+// turns. A migration in a transaction runs under DB_MIGRATE_LOCK_TIMEOUT_MS; one with
+// "-- +goose NO TRANSACTION" waits for locks without limit. The start's time bounds both.
+func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
+	return fx.Supply(fx.Annotate(newSource(source, fsys, opts), fx.ResultTags(migrate.Group)))
+}
+
+// WithMigrations is Migrations for Open. They are applied when Config.Migrate is set.
+func WithMigrations(source string, fsys fs.FS, opts ...MigrationOption) Option {
+	return option(func(o *options) { o.sources = append(o.sources, newSource(source, fsys, opts)) })
+}
+
+func newSource(name string, fsys fs.FS, opts []MigrationOption) migrate.Source {
+	s := migrate.Source{Name: name, FS: fsys}
+	for _, opt := range opts {
+		opt(&s)
+	}
+	return s
+}
+
+// migrator applies the sources' migrations at each attempt to start.
+type migrator struct {
+	cc      *pgx.ConnConfig
+	log     *zap.Logger
+	sources []migrate.Source
+	opts    []migrate.Option
+	lost    map[string]bool // migrations whose session was lost in an attempt before
+}
+
+// newMigrator connects as DB_MIGRATE_URL says, or as the pool does.
+func newMigrator(cfg Config, pool *pgx.ConnConfig, password func(context.Context, *pgx.ConnConfig) error, log *zap.Logger, sources []migrate.Source) (*migrator, error) {
+	m := &migrator{cc: pool, log: log, sources: sources, lost: make(map[string]bool)}
+	m.opts = []migrate.Option{migrate.LockTimeout(cfg.LockTimeout)}
+	if cfg.MigrateURL == "" {
+		m.opts = append(m.opts, migrate.BeforeConnect(password))
+	} else {
+		mc, err := parseConnString("DB_MIGRATE_URL", cfg.MigrateURL)
+		if err != nil {
+			return nil, err
+		}
+		m.cc = mc.ConnConfig
+		if !given(cfg.MigrateURL, "application_name") {
+			m.cc.RuntimeParams["application_name"] = cfg.ApplicationName
+		}
+	}
+	if cfg.MigrateLockTimeout != 0 {
+		m.cc = m.cc.Copy() // the pool keeps its own
+		m.cc.RuntimeParams["lock_timeout"] = milliseconds(cfg.MigrateLockTimeout)
+	}
+	return m, nil
+}
+
+// up is one attempt. A migration whose session is lost is tried once more, for the server
+// may have gone away; the second loss is the migration's own doing.
+func (m *migrator) up(ctx context.Context) error {
+	err := migrate.Up(ctx, m.cc, m.log, m.sources, m.opts...)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("fxdb: %w", err)
+	var failed *migrate.Error
+	if errors.As(err, &failed) && failed.Lost && failed.File != "" {
+		name := failed.Source + "/" + failed.File
+		if m.lost[name] {
+			return finalError{fmt.Errorf("%w (the session was lost in this migration before)", err)}
+		}
+		m.lost[name] = true
+	}
+	return err
+}
+
+// finalError is a failure of the start that another attempt would only repeat.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
+// Final is what lifecycle asks for.
+func (finalError) Final() bool { return true }
