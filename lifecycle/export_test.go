@@ -33,3 +33,18 @@ func Age(conn *pgxpool.Conn, by time.Duration) {
 	defer s.mu.Unlock()
 	s.since -= int64(by)
 }
+
+// MendAfter shortens the waits for what an operator must mend.
+func (m *Monitor) MendAfter(wait time.Duration) {
+	m.startWaits.mend, m.startWaits.mendMost = wait, wait
+}
+
+// StartPause is the wait after the n-th attempt to start that failed with err, and what
+// the log says of it.
+func StartPause(err error, n int) (wait time.Duration, says string) {
+	b := newStartBackoff(defaultStartWaits)
+	for range n {
+		wait = b.next(err)
+	}
+	return wait, startTrouble(err)
+}

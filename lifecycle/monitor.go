@@ -105,7 +105,8 @@ type Config struct {
 
 	// BeforeReady runs in Start after the server was checked and before the
 	// pool is warmed and open to others: the place for migrations. An error
-	// fails the start.
+	// fails the start. One with a method Final() bool that returns true is final: no
+	// start mode tries again.
 	BeforeReady func(ctx context.Context) error
 
 	// Logger takes one line per event of the pool's life. Default: none.
@@ -173,7 +174,8 @@ type Monitor struct {
 
 	startMu    sync.Mutex
 	startErr   atomic.Pointer[error] // of the last attempt
-	background sync.WaitGroup        // goroutines that end with closing
+	startWaits startWaits
+	background sync.WaitGroup // goroutines that end with closing
 	drain      drainOnce
 }
 
@@ -220,6 +222,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.health.timeout.Store(int64(probeTimeout))
+	m.startWaits = defaultStartWaits
 	m.drain.done = make(chan struct{})
 	m.clock.Store(m.createdAt.UnixNano())
 	if cfg.Admission != nil {
@@ -336,6 +339,9 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 			return nil
 		}
 		if err := m.startErr.Load(); err != nil {
+			if isFinal(*err) {
+				return fmt.Errorf("%w (the start in the background failed for good: %w)", ErrNotStarted, *err)
+			}
 			return fmt.Errorf("%w (it is connecting in the background: %w)", ErrNotStarted, *err)
 		}
 		return ErrNotStarted

@@ -114,11 +114,13 @@ func (m *Monitor) checkSize(limits []limit) error {
 	what += fmt.Sprintf(" %d in all", need)
 	for _, l := range limits {
 		if need > l.conns {
-			return fmt.Errorf("%s, but %s allows %d connections: lower the one or raise the other", what, l.name, l.conns)
+			return fmt.Errorf("%s, but %s allows %d connections: %w", what, l.name, l.conns, errSize)
 		}
 	}
 	return nil
 }
+
+var errSize = errors.New("lower the one or raise the other")
 
 // connect opens a connection that is not the pool's, with the pool's settings.
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {

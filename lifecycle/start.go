@@ -16,23 +16,14 @@ import (
 type StartMode string
 
 // The start modes. Whatever is not a matter of reaching the server (a refused
-// password, an old server, a migration that fails) fails the start in all.
+// password, an old server, a migration that fails) fails the start in all. A start in
+// the background, which can't fail any more, tries again slowly what an operator can
+// mend; it ends for good with what is final (Config.BeforeReady), and the log says so.
 const (
 	StartRequire StartMode = "require" // fail at once
 	StartWait    StartMode = "wait"    // try again until the start's time is over
 	StartDegrade StartMode = "degrade" // start with a warning and connect in the background
 )
-
-// The waits between attempts to reach the server: 100 ms, doubled up to 5 s,
-// each up to a fifth shorter or longer.
-const (
-	startRetryWait = 100 * time.Millisecond
-	startRetryMost = 5 * time.Second
-)
-
-func startBackoff() retry.Backoff {
-	return retry.WithCappedDuration(startRetryMost, retry.WithJitterPercent(20, retry.NewExponential(startRetryWait)))
-}
 
 // warming marks the acquires of Start itself, which may pass the gate.
 type warming struct{}
@@ -67,32 +58,48 @@ func (m *Monitor) Start(ctx context.Context) error {
 	}
 	m.state.Store(stateStarting)
 	var err error
+	mayWait := func(err error) bool { return isUnavailable(err) && !isFinal(err) }
 	if m.cfg.Start == StartWait {
-		err = m.startRetrying(ctx, isUnavailable)
+		err = m.startRetrying(ctx, mayWait)
 	} else {
 		err = m.start(ctx)
 	}
 	switch {
 	case err == nil:
 		return nil
-	case m.cfg.Start == StartDegrade && isUnavailable(err):
+	case m.cfg.Start == StartDegrade && mayWait(err):
 		m.log.Warn("pool starts without its server and goes on trying", zap.String("database", m.Database()), zap.Error(err))
 		m.startErr.Store(&err)
-		m.background.Go(func() {
-			// Nobody can be told that it failed for good, so every failure is tried again.
-			_ = m.startRetrying(m.closing, func(error) bool { return true })
-		})
+		m.background.Go(m.startInBackground)
 		return nil
 	}
 	m.abandon()
 	return err
 }
 
+// startInBackground can tell nobody of a failure but the log, health and whoever wants
+// a connection.
+func (m *Monitor) startInBackground() {
+	err := m.startRetrying(m.closing, func(err error) bool { return !isFinal(err) })
+	if err != nil && m.closing.Err() == nil {
+		m.log.Error("pool will not start: another attempt would fail as this one did; mend the cause and start the application again",
+			zap.String("database", m.Database()), zap.Error(err))
+	}
+}
+
 // startRetrying tries again, backing off, while again says so and ctx lasts.
 func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) error {
 	attempts := 0
 	var last error
-	err := retry.Do(ctx, startBackoff(), func(ctx context.Context) error {
+	backoff := newStartBackoff(m.startWaits)
+	waits := retry.BackoffFunc(func() (time.Duration, bool) {
+		wait := backoff.next(last)
+		if ctx.Err() == nil {
+			m.log.Warn(startTrouble(last)+", trying again", zap.Int("attempt", attempts), zap.Duration("again_in", wait), zap.Error(last))
+		}
+		return wait, false
+	})
+	err := retry.Do(ctx, waits, func(ctx context.Context) error {
 		attempts++
 		err := m.start(ctx) // one for each attempt: acquires read it meanwhile
 		if last = err; err == nil {
@@ -101,9 +108,6 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 		m.startErr.Store(&err)
 		if !again(last) {
 			return last
-		}
-		if ctx.Err() == nil {
-			m.log.Warn("pool can't reach its server, trying again", zap.Int("attempt", attempts), zap.Error(last))
 		}
 		return retry.RetryableError(last)
 	})
