@@ -47,7 +47,9 @@ const (
 // so. Printing a Config in any way shows no password.
 type Config struct {
 	// URL is a connection string in any form that pgx takes (DATABASE_URL). What
-	// it says wins over the fields below; what it leaves out they fill in.
+	// it says wins over the fields below; what it leaves out they fill in, and after
+	// them libpq's variables (PGHOST, PGSSLMODE), as pgx has it. Without a URL these
+	// variables count as a whole or not at all: see [ConfigFromEnv].
 	URL string
 
 	Host         string // DB_HOST: name, address or folder of a Unix socket; default localhost
@@ -55,7 +57,7 @@ type Config struct {
 	Name         string // DB_NAME: database
 	User         string // DB_USER
 	Password     string // DB_PASSWORD
-	PasswordFile string // DB_PASSWORD_FILE: file whose content, less a final line break, is the password; read for every new connection
+	PasswordFile string // DB_PASSWORD_FILE: file whose content, less line breaks at its end, is the password; read for every new connection
 	SSLMode      string // DB_SSLMODE: disable, allow, prefer, require, verify-ca, verify-full; default prefer
 	SSLRootCert  string // DB_SSLROOTCERT: file with the certificate authority
 
@@ -67,9 +69,9 @@ type Config struct {
 	IdleTimeout              time.Duration // DB_IDLE_TIMEOUT_MS: idle connections above PoolMin close after this; default 30 s
 	ConnectionTimeout        time.Duration // DB_CONNECTION_TIMEOUT_MS: longest wait for a connection; default 10 s
 	QueueMax                 int           // DB_QUEUE_MAX: callers that may wait for a connection, one more fails at once, but a client that has nobody waiting may always queue one; default 0: any number
-	StatementTimeout         time.Duration // DB_STATEMENT_TIMEOUT_MS: statement_timeout on the server; default 30 s, negative: none
-	LockTimeout              time.Duration // DB_LOCK_TIMEOUT_MS: lock_timeout on the server; default 10 s, negative: none
-	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none
+	StatementTimeout         time.Duration // DB_STATEMENT_TIMEOUT_MS: statement_timeout on the server; default 30 s, negative: none; LeftToServer: the server's own
+	LockTimeout              time.Duration // DB_LOCK_TIMEOUT_MS: lock_timeout on the server; default 10 s, negative: none; LeftToServer: the server's own
+	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none; LeftToServer: the server's own
 	MaxLifetime              time.Duration // DB_MAX_LIFETIME_MS: a connection is replaced after this, plus up to 10 percent; default 30 min, negative: never
 	DrainTimeout             time.Duration // DB_DRAIN_TIMEOUT_MS: how long a stop waits for work in flight; default 10 s
 
@@ -86,7 +88,7 @@ type Config struct {
 
 	Start      string // DB_START: require, wait, degrade; default require
 	Migrate    bool   // DB_MIGRATE: apply the contributed migrations at start
-	MigrateURL string // DB_MIGRATE_URL: connection string of the role that migrates; default the pool's own
+	MigrateURL string // DB_MIGRATE_URL: connection string of the role that migrates, with the pool's sslmode and sslrootcert if it leaves these out; default the pool's own
 
 	MigrateLockTimeout time.Duration // DB_MIGRATE_LOCK_TIMEOUT_MS: lock_timeout of migrations in a transaction; default what DB_MIGRATE_URL, its role or its database says, else LockTimeout; negative: none
 
@@ -95,18 +97,27 @@ type Config struct {
 	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 
-	hostByDefault bool      // ConfigFromEnv filled Host in; nobody named it
-	fences        []setting // limits that a pooler would refuse at connect, and that travel with each transaction
+	misspelt []misspelling // variables that are no settings, for the log
+	filled   filled        // fields that nobody set
+	fences   []setting     // limits that a pooler would refuse at connect, and that travel with each transaction
 }
 
-// NamesDatabase reports whether any setting, libpq's own PGHOST, PGDATABASE and
-// PGSERVICE included, says which database is meant. Where it is false a
-// throwaway server may be used.
+// filled holds the defaults that withDefaults has filled in. A field that is equal to
+// its mark is one that nobody set.
+type filled struct {
+	host, sslmode, application string
+	port                       int
+	statement, lock, idleInTxn time.Duration
+}
+
+// NamesDatabase reports whether any setting, libpq's own PGHOST, PGPORT, PGDATABASE
+// and PGSERVICE included, says which database is meant. If none does, a throwaway
+// server may be used.
 func (c Config) NamesDatabase() bool {
-	if c.URL != "" || c.Name != "" || c.User != "" || (c.Host != "" && !c.hostByDefault) {
+	if c.URL != "" || c.Name != "" || c.User != "" || c.Host != c.filled.host || c.Port != c.filled.port {
 		return true
 	}
-	for _, v := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
+	for _, v := range []string{"PGHOST", "PGPORT", "PGDATABASE", "PGSERVICE"} {
 		if os.Getenv(v) != "" {
 			return true
 		}
@@ -116,25 +127,23 @@ func (c Config) NamesDatabase() bool {
 
 // withDefaults returns c with its zero fields filled in.
 func (c Config) withDefaults() Config {
-	if c.Host == "" {
-		c.Host, c.hostByDefault = "localhost", true
-	}
-	set(&c.Port, 5432)
-	set(&c.SSLMode, "prefer")
+	fill(&c.Host, &c.filled.host, "localhost")
+	fill(&c.Port, &c.filled.port, 5432)
+	fill(&c.SSLMode, &c.filled.sslmode, "prefer")
 	if c.PoolMax == 0 {
 		set(&c.PoolMin, DefaultPoolMin)
 		c.PoolMax = max(DefaultPoolMax, c.PoolMin)
 	}
 	set(&c.IdleTimeout, DefaultIdleTimeout)
 	set(&c.ConnectionTimeout, DefaultConnectionTimeout)
-	set(&c.StatementTimeout, DefaultStatementTimeout)
-	set(&c.LockTimeout, DefaultLockTimeout)
-	set(&c.IdleInTransactionTimeout, DefaultIdleInTransactionTimeout)
+	fill(&c.StatementTimeout, &c.filled.statement, DefaultStatementTimeout)
+	fill(&c.LockTimeout, &c.filled.lock, DefaultLockTimeout)
+	fill(&c.IdleInTransactionTimeout, &c.filled.idleInTxn, DefaultIdleInTransactionTimeout)
 	set(&c.MaxLifetime, DefaultMaxLifetime)
 	set(&c.DrainTimeout, DefaultDrainTimeout)
 	set(&c.LeakThreshold, DefaultLeakThreshold)
 	set(&c.SlowQuery, DefaultSlowQuery)
-	set(&c.ApplicationName, filepath.Base(os.Args[0]))
+	fill(&c.ApplicationName, &c.filled.application, filepath.Base(os.Args[0]))
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
 	set(&c.NestedAcquire, string(lifecycle.NestedWarn))
@@ -151,49 +160,12 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// validate returns a *ConfigError for the first setting that can't be used. It
-// expects defaults filled in.
-func (c Config) validate() error {
-	for _, check := range []struct {
-		bad             bool
-		setting, reason string
-	}{
-		{c.Port < 1 || c.Port > 65535, "DB_PORT", fmt.Sprintf("%d is no port: must be 1 to 65535", c.Port)},
-		{!oneOf(c.SSLMode, "disable", "allow", "prefer", "require", "verify-ca", "verify-full"), "DB_SSLMODE", fmt.Sprintf("%q is unknown: must be disable, allow, prefer, require, verify-ca or verify-full", c.SSLMode)},
-		{c.PoolMax < 1, "DB_POOL_MAX", fmt.Sprintf("%d is too small: must be at least 1", c.PoolMax)},
-		{c.PoolMax > 1<<16, "DB_POOL_MAX", fmt.Sprintf("%d is too large: must be at most 65536", c.PoolMax)},
-		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
-		{c.PoolMin > c.PoolMax, "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
-		{c.ReplicasOfApp < 1, "DB_REPLICAS_OF_APP", fmt.Sprintf("%d is too small: must be at least 1", c.ReplicasOfApp)},
-		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
-		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
-		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},
-		{c.DrainTimeout < time.Millisecond, "DB_DRAIN_TIMEOUT_MS", "must be at least 1"},
-		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: set one of them"},
-		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
-		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
-		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
-		{!oneOf(c.VerifyTenancy, verifyOff, verifyWarn, verifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
-		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
-		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
-		{!(c.TenantMaxShare >= 0 && c.TenantMaxShare <= 1), "DB_TENANT_MAX_SHARE", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxShare)},
-		{c.TenantMaxShare > 0 && c.Sharing == sharingOff, "DB_TENANT_MAX_SHARE", "needs DB_SHARING on or dry-run"},
-		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed where DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, so they connect to the server itself"},
-	} {
-		if check.bad {
-			return &ConfigError{check.setting, check.reason}
-		}
+// fill is set that leaves a mark.
+func fill[T comparable](field, mark *T, value T) {
+	var zero T
+	if *field == zero {
+		*field, *mark = value, value
 	}
-	return validateDedicated(c.Dedicated)
-}
-
-func oneOf(s string, known ...string) bool {
-	for _, k := range known {
-		if s == k {
-			return true
-		}
-	}
-	return false
 }
 
 const redacted = "xxxxx"

@@ -3,6 +3,7 @@ package fxdb
 import (
 	"net"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func (u connURL) params(each func(key, value string) string) string {
 		if err != nil {
 			key = rawKey
 		}
-		if has {
+		if key = strings.Trim(key, " "); has {
 			pairs[i] = rawKey + "=" + each(key, value)
 		}
 	}
@@ -79,80 +80,112 @@ func redactURL(s string) string {
 	return out
 }
 
-// given reports whether the connection string itself says key, by libpq's name
-// of it. pgx fills what is missing from the environment and the operating
-// system, so it can't be told from the parsed result.
-func given(connString, key string) bool {
-	u, isURL := splitURL(connString)
-	if !isURL {
-		return regexp.MustCompile(`(^|\s)` + key + `\s*=`).MatchString(connString)
+// settingsOf reads a connection string: its settings by pgx's names. It is lenient,
+// since pgx has the last word on what can't be read. pgx fills what is missing from the
+// environment and the operating system, so its result does not tell what the string says.
+func settingsOf(connString string) map[string]string {
+	if u, isURL := splitURL(connString); isURL {
+		return u.settings()
 	}
-	found := false
-	u.params(func(k, v string) string {
-		found = found || k == key
-		return v
+	return keywords(connString)
+}
+
+// canonical is pgx's name of a key.
+func canonical(key string) string {
+	if key == "dbname" {
+		return "database"
+	}
+	return key
+}
+
+var portAtEnd = regexp.MustCompile(`:\d+(,|$)`)
+
+func (u connURL) settings() map[string]string {
+	said := make(map[string]string)
+	put := func(key, raw string) {
+		value, err := url.PathUnescape(strings.Trim(raw, " "))
+		if err != nil {
+			value = raw
+		}
+		said[canonical(key)] = value
+	}
+	user, password, _ := strings.Cut(u.userinfo, ":")
+	for _, s := range []struct {
+		key, value string
+		given      bool
+	}{
+		{"user", user, user != ""},
+		{"password", password, password != ""},
+		{"host", u.hosts, u.hosts != "" && !strings.HasPrefix(u.hosts, ":")},
+		{"port", u.hosts, portAtEnd.MatchString(u.hosts)},
+		{"dbname", u.path, u.path != ""},
+	} {
+		if s.given {
+			put(s.key, s.value)
+		}
+	}
+	u.params(func(key, value string) string {
+		if key == "ssl" && value == "true" { // JDBC's
+			key, value = "sslmode", "require"
+		}
+		put(key, value)
+		return value
 	})
-	if found {
-		return true
+	return said
+}
+
+// keywords reads a string of keyword = value as libpq does: values in quotes, and
+// characters behind a backslash, are no keywords.
+func keywords(s string) map[string]string {
+	const space = " \t\n\r\v\f"
+	said := make(map[string]string)
+	for {
+		key, rest, ok := strings.Cut(s, "=")
+		if !ok {
+			return said
+		}
+		s = strings.TrimLeft(rest, space)
+		quoted := strings.HasPrefix(s, "'")
+		s = strings.TrimPrefix(s, "'")
+		var value strings.Builder
+		for ; s != ""; s = s[1:] {
+			if quoted && s[0] == '\'' || !quoted && strings.IndexByte(space, s[0]) >= 0 {
+				s = s[1:]
+				break
+			}
+			if s[0] == '\\' {
+				if s = s[1:]; s == "" {
+					break
+				}
+			}
+			value.WriteByte(s[0])
+		}
+		if key = canonical(strings.Trim(key, space)); key != "user" || value.Len() > 0 { // as pgx does
+			said[key] = value.String()
+		}
 	}
-	user, _, hasPassword := strings.Cut(u.userinfo, ":")
-	switch key {
-	case "host":
-		return u.hosts != "" && !strings.HasPrefix(u.hosts, ":")
-	case "port":
-		return regexp.MustCompile(`:\d+(,|$)`).MatchString(u.hosts)
-	case "dbname":
-		return u.path != ""
-	case "user":
-		return user != ""
-	case "password":
-		return hasPassword
-	}
-	return false
+}
+
+// given reports whether the connection string itself says key.
+func given(connString, key string) bool {
+	_, ok := settingsOf(connString)[canonical(key)]
+	return ok
 }
 
 // with returns the connection string with one more setting.
 func with(connString, key, value string) string {
-	u, isURL := splitURL(connString)
-	if !isURL {
-		return connString + " " + key + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+	if _, isURL := splitURL(connString); !isURL {
+		// In front: behind a backslash it would be a part of the last value.
+		return key + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "' " + connString
 	}
 	sep := "&"
-	if u.query == "" {
+	connString = strings.TrimRight(connString, "&")
+	if u, _ := splitURL(connString); u.query == "" {
 		sep = "?"
 		connString = strings.TrimSuffix(connString, "?")
 	}
 	// libpq takes a plus sign for what it is.
 	return connString + sep + key + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
-}
-
-// connString is URL with what it leaves out filled in from the other fields.
-func (c Config) connString() string {
-	s := c.URL
-	host, port, sslmode := c.Host, strconv.Itoa(c.Port), c.SSLMode
-	if s == "" {
-		s = "postgres://"
-	} else {
-		// Defaults are not parts that somebody named: libpq's own count then.
-		if c.hostByDefault {
-			host = ""
-		}
-		if c.Port == 5432 {
-			port = ""
-		}
-		if c.SSLMode == "prefer" {
-			sslmode = ""
-		}
-	}
-	for _, part := range []struct{ key, value string }{
-		{"host", strings.Trim(host, "[]")}, {"port", port}, {"dbname", c.Name}, {"user", c.User}, {"password", c.Password},
-		{"sslmode", sslmode}, {"sslrootcert", c.SSLRootCert},
-	} {
-		if part.value != "" && !given(s, part.key) {
-			s = with(s, part.key, part.value)
-		}
-	}
-	return s
 }
 
 // parseConnString parses without ever repeating the connection string: pgx
@@ -170,13 +203,19 @@ func parseConnString(setting, s string) (*pgxpool.Config, error) {
 
 // poolConfig is what pgxpool is built from. c has its defaults and is valid.
 func (c Config) poolConfig() (*pgxpool.Config, error) {
-	setting := "DATABASE_URL"
-	if c.URL == "" {
-		setting = "DB_HOST, DB_NAME, DB_USER, DB_SSLMODE"
-	}
-	pc, err := parseConnString(setting, c.connString())
+	pc, _, err := c.build()
+	return pc, err
+}
+
+// build is poolConfig, and the parameters that yield to the server's own.
+func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
+	s, err := c.connString()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	pc, err = parseConnString(c.connSetting(s), s)
+	if err != nil {
+		return nil, nil, err
 	}
 	cc := pc.ConnConfig
 
@@ -203,26 +242,40 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 	if !given(c.URL, "pool_ping_timeout") {
 		pc.PingTimeout = min(c.ConnectionTimeout, 5*time.Second)
 	}
-	if !given(c.URL, "connect_timeout") {
+	if !given(c.URL, "connect_timeout") && os.Getenv("PGCONNECT_TIMEOUT") == "" && cc.ConnectTimeout == 0 {
 		cc.ConnectTimeout = connectTimeout(cc, c.ConnectionTimeout)
 	}
 
-	for name, value := range map[string]string{
-		"application_name":                    c.ApplicationName,
-		"statement_timeout":                   milliseconds(c.StatementTimeout),
-		"lock_timeout":                        milliseconds(c.LockTimeout),
-		"idle_in_transaction_session_timeout": milliseconds(c.IdleInTransactionTimeout),
-	} {
-		if !given(c.URL, name) {
-			cc.RuntimeParams[name] = value
-		}
-	}
+	yields = c.setParams(cc.RuntimeParams)
 	if c.pooled() {
 		if err := c.forPooler(pc); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
+	return pc, yields, nil
+}
+
+// migrateConfig is what the migrations connect with.
+func (c Config) migrateConfig() (*pgxpool.Config, error) {
+	pc, err := parseConnString("DB_MIGRATE_URL", c.migrateString())
+	if err != nil {
+		return nil, err
+	}
+	if !given(c.MigrateURL, "application_name") {
+		pc.ConnConfig.RuntimeParams["application_name"] = c.ApplicationName
+	}
 	return pc, nil
+}
+
+// connSetting names what connString made s of.
+func (c Config) connSetting(s string) string {
+	switch {
+	case c.URL != "":
+		return "DATABASE_URL"
+	case s != "":
+		return "DB_HOST, DB_NAME, DB_USER, DB_SSLMODE"
+	}
+	return "PGHOST, PGPORT, PGSSLMODE, PGSERVICE"
 }
 
 // connectTimeout is how long opening a connection may take on one of the hosts. It
@@ -235,12 +288,4 @@ func connectTimeout(cc *pgx.ConnConfig, wait time.Duration) time.Duration {
 		hosts[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true
 	}
 	return max(wait/time.Duration(max(len(hosts), 2)), 2*time.Second)
-}
-
-// milliseconds is a timeout as the server takes it: 0 is none.
-func milliseconds(d time.Duration) string {
-	if d < 0 {
-		return "0"
-	}
-	return strconv.FormatInt(max(d.Milliseconds(), 1), 10)
 }

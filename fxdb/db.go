@@ -67,9 +67,13 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	pc, err := cfg.poolConfig()
+	pc, _, err := cfg.build()
 	if err != nil {
 		return nil, err
+	}
+	for _, m := range cfg.misspelt {
+		o.log.Warn("a variable is no setting, but has nearly the name of one: the variable has no effect",
+			zap.String("variable", m.variable), zap.String("setting", m.setting))
 	}
 	if cfg.pooled() {
 		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)

@@ -12,8 +12,8 @@ import (
 )
 
 // dedicated reads a member of DB_DEDICATED: a client's name, and after "=" how many
-// connections its own pool may have. conns is 0 where that is DB_POOL_MAX.
-func dedicated(member string) (name string, conns int32, err error) {
+// connections its own pool may have. conns is 0 if that is DB_POOL_MAX.
+func dedicated(member string) (name string, conns int32, err *ConfigError) {
 	name, number, sized := strings.Cut(member, "=")
 	if name == "" || name == rootClient {
 		return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q names no client: must be a list of name or name=connections", member)}
@@ -37,7 +37,7 @@ func dedicatedConns(member string, poolMax int32) int32 {
 }
 
 // validateDedicated refuses members that can't be read, and names given twice.
-func validateDedicated(members []string) error {
+func validateDedicated(members []string) *ConfigError {
 	var names []string
 	for _, m := range members {
 		name, _, err := dedicated(m)

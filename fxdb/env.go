@@ -1,9 +1,9 @@
 package fxdb
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -30,9 +30,9 @@ type environ struct {
 	IdleTimeout      whole    `env:"DB_IDLE_TIMEOUT_MS"`
 	ConnTimeout      whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
 	QueueMax         whole    `env:"DB_QUEUE_MAX"`
-	StatementTimeout whole    `env:"DB_STATEMENT_TIMEOUT_MS"`
-	LockTimeout      whole    `env:"DB_LOCK_TIMEOUT_MS"`
-	IdleInTxTimeout  whole    `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
+	StatementTimeout timeout  `env:"DB_STATEMENT_TIMEOUT_MS"`
+	LockTimeout      timeout  `env:"DB_LOCK_TIMEOUT_MS"`
+	IdleInTxTimeout  timeout  `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
 	MaxLifetime      whole    `env:"DB_MAX_LIFETIME_MS"`
 	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
 	LeakThreshold    whole    `env:"DB_LEAK_THRESHOLD_MS"`
@@ -75,6 +75,23 @@ func (w *whole) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// timeout is a whole number, or the word server.
+type timeout struct {
+	whole
+	server bool
+}
+
+func (t *timeout) UnmarshalText(b []byte) error {
+	if string(b) == "server" {
+		t.server = true
+		return nil
+	}
+	if err := t.whole.UnmarshalText(b); err != nil {
+		return fmt.Errorf("%w: must be milliseconds, 0 (no limit) or server (the server's own)", err)
+	}
+	return nil
+}
+
 // share is a part of the pool.
 type share float64
 
@@ -105,12 +122,31 @@ func (v *boolean) UnmarshalText(b []byte) error {
 }
 
 // ConfigFromEnv reads DATABASE_URL and the DB_* variables, checks them and fills
-// in the defaults. A variable set to nothing counts as not set. It fails with a
-// *ConfigError that names the variable; connecting is left to the start.
+// in the defaults. A variable set to nothing counts as not set, and line breaks at
+// the end of a value are dropped: a file with a secret often has one. It fails with
+// a *ConfigError for each bad value, which names the variable. Connecting is left to
+// the start.
+//
+// libpq's variables (PGHOST, PGSERVICE, PGSSLMODE and the others that pgx reads) count
+// as follows.
+//
+//   - DATABASE_URL is set: they fill in what neither DATABASE_URL nor DB_HOST, DB_PORT,
+//     DB_NAME, DB_USER, DB_PASSWORD, DB_SSLMODE and DB_SSLROOTCERT say, as they do for
+//     pgx. They count for DB_MIGRATE_URL in the same way.
+//   - One of those DB_* parts is set, or DB_PASSWORD_FILE, and DATABASE_URL is not: what
+//     the parts leave out has onepool's defaults. A variable of libpq's that says
+//     something else about a part is refused, for its password could go to another server.
+//   - None of these is set: pgx reads libpq's variables as a whole, with libpq's
+//     defaults. If PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGSSLMODE,
+//     PGSSLROOTCERT and PGSERVICE are all unset, onepool's defaults count.
+//
+// PGAPPNAME, PGCONNECT_TIMEOUT, PGOPTIONS, PGTZ, PGTARGETSESSIONATTRS, PGPASSFILE, and
+// those of a client's certificate count in every case; a DB_* setting comes before them.
 func ConfigFromEnv() (Config, error) {
 	var e environ
-	if err := env.Parse(&e); err != nil {
-		return Config{}, envError(err)
+	var bad problems
+	if err := env.ParseWithOptions(&e, env.Options{Environment: environment()}); err != nil {
+		envProblems(err, &bad)
 	}
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
@@ -118,9 +154,10 @@ func ConfigFromEnv() (Config, error) {
 		Sharing: e.Sharing, TenantMaxShare: float64(e.TenantMaxShare),
 		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
+		misspelt: misspelt(os.Environ()),
 	}
 	if e.Port.set && e.Port.n == 0 {
-		return Config{}, &ConfigError{"DB_PORT", "0 is no port: must be 1 to 65535"}
+		bad.add("DB_PORT", "0 is no port: must be 1 to 65535")
 	}
 	if c.SSLMode == "" && bool(e.SSL) {
 		c.SSLMode = "require"
@@ -128,54 +165,48 @@ func ConfigFromEnv() (Config, error) {
 	// 0 is a value here, and in Config it is not: PoolMin keeps it because
 	// PoolMax is always set, a limit that can be off is negative.
 	c.PoolMin, c.PoolMax = e.PoolMin.or(DefaultPoolMin), e.PoolMax.or(DefaultPoolMax)
-	if e.PoolMax.set && e.PoolMax.n == 0 {
-		return Config{}, &ConfigError{"DB_POOL_MAX", "0 is too small: must be at least 1"}
-	}
-	if e.Replicas.set && e.Replicas.n == 0 {
-		return Config{}, &ConfigError{"DB_REPLICAS_OF_APP", "0 is too small: must be at least 1"}
-	}
 	c.ReplicasOfApp = e.Replicas.or(1)
+	for setting, value := range map[string]whole{"DB_POOL_MAX": e.PoolMax, "DB_REPLICAS_OF_APP": e.Replicas} {
+		if value.set && value.n == 0 {
+			bad.add(setting, "0 is too small: must be at least 1")
+		}
+	}
 	if !e.PoolMin.set {
 		c.PoolMin = min(c.PoolMin, c.PoolMax)
 	}
 	for _, d := range []struct {
 		field   *time.Duration
-		value   whole
+		value   timeout
 		setting string
 		canBe0  bool
 	}{
-		{&c.IdleTimeout, e.IdleTimeout, "DB_IDLE_TIMEOUT_MS", false},
-		{&c.ConnectionTimeout, e.ConnTimeout, "DB_CONNECTION_TIMEOUT_MS", false},
+		{&c.IdleTimeout, timeout{whole: e.IdleTimeout}, "DB_IDLE_TIMEOUT_MS", false},
+		{&c.ConnectionTimeout, timeout{whole: e.ConnTimeout}, "DB_CONNECTION_TIMEOUT_MS", false},
 		{&c.StatementTimeout, e.StatementTimeout, "DB_STATEMENT_TIMEOUT_MS", true},
 		{&c.LockTimeout, e.LockTimeout, "DB_LOCK_TIMEOUT_MS", true},
-		{&c.MigrateLockTimeout, e.MigrateLock, "DB_MIGRATE_LOCK_TIMEOUT_MS", true},
+		{&c.MigrateLockTimeout, timeout{whole: e.MigrateLock}, "DB_MIGRATE_LOCK_TIMEOUT_MS", true},
 		{&c.IdleInTransactionTimeout, e.IdleInTxTimeout, "DB_IDLE_IN_TX_TIMEOUT_MS", true},
-		{&c.MaxLifetime, e.MaxLifetime, "DB_MAX_LIFETIME_MS", true},
-		{&c.DrainTimeout, e.DrainTimeout, "DB_DRAIN_TIMEOUT_MS", false},
-		{&c.LeakThreshold, e.LeakThreshold, "DB_LEAK_THRESHOLD_MS", true},
-		{&c.SlowQuery, e.SlowQuery, "DB_SLOW_QUERY_MS", true},
+		{&c.MaxLifetime, timeout{whole: e.MaxLifetime}, "DB_MAX_LIFETIME_MS", true},
+		{&c.DrainTimeout, timeout{whole: e.DrainTimeout}, "DB_DRAIN_TIMEOUT_MS", false},
+		{&c.LeakThreshold, timeout{whole: e.LeakThreshold}, "DB_LEAK_THRESHOLD_MS", true},
+		{&c.SlowQuery, timeout{whole: e.SlowQuery}, "DB_SLOW_QUERY_MS", true},
 	} {
 		switch {
+		case d.value.server:
+			*d.field = LeftToServer
 		case !d.value.set:
 		case d.value.n > 0:
 			*d.field = time.Duration(d.value.n) * time.Millisecond
 		case d.canBe0:
 			*d.field = -1
 		default:
-			return Config{}, &ConfigError{d.setting, "0 is too small: must be at least 1"}
+			bad.add(d.setting, "0 is too small: must be at least 1")
 		}
 	}
 	c = c.withDefaults()
-	if err := c.validate(); err != nil {
+	c.check(&bad)
+	if err := bad.err(); err != nil {
 		return Config{}, err
-	}
-	if _, err := c.poolConfig(); err != nil {
-		return Config{}, err
-	}
-	if c.PasswordFile != "" {
-		if _, err := passwordFile(c.PasswordFile)(context.Background()); err != nil {
-			return Config{}, err
-		}
 	}
 	return c, nil
 }
@@ -197,15 +228,35 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// envError names the variable; the library names the field of the struct.
-func envError(err error) error {
-	var parse env.ParseError
-	if !errors.As(err, &parse) {
-		return fmt.Errorf("fxdb: read the environment: %w", err)
+// environment is that of the process, as far as it is read here. Line breaks at the
+// end of a value are dropped.
+func environment() map[string]string {
+	all := make(map[string]string)
+	for _, kv := range os.Environ() {
+		if name, value, ok := strings.Cut(kv, "="); ok {
+			all[name] = strings.TrimRight(value, "\r\n")
+		}
 	}
-	setting := parse.Name
-	if f, ok := reflect.TypeFor[environ]().FieldByName(parse.Name); ok {
-		setting = f.Tag.Get("env")
+	return all
+}
+
+// envProblems names the variables; the library names the fields of the struct.
+func envProblems(err error, bad *problems) {
+	all := []error{err}
+	var several env.AggregateError
+	if errors.As(err, &several) {
+		all = several.Errors
 	}
-	return &ConfigError{setting, parse.Err.Error()}
+	for _, err := range all {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			bad.add("the environment", err.Error())
+			continue
+		}
+		setting := parse.Name
+		if f, ok := reflect.TypeFor[environ]().FieldByName(parse.Name); ok {
+			setting = f.Tag.Get("env")
+		}
+		bad.add(setting, parse.Err.Error())
+	}
 }

@@ -15,3 +15,13 @@ func ConnConfig(t testing.TB, c Config) *pgxpool.Config {
 	}
 	return pc
 }
+
+// MigrateConfig is what migrations would connect with.
+func MigrateConfig(t testing.TB, c Config) *pgxpool.Config {
+	t.Helper()
+	pc, err := c.withDefaults().migrateConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pc
+}

@@ -72,14 +72,11 @@ func newMigrator(cfg Config, pool *pgx.ConnConfig, password func(context.Context
 	if cfg.MigrateURL == "" {
 		m.opts = append(m.opts, migrate.BeforeConnect(password))
 	} else {
-		mc, err := parseConnString("DB_MIGRATE_URL", cfg.MigrateURL)
+		mc, err := cfg.migrateConfig()
 		if err != nil {
 			return nil, err
 		}
 		m.cc = mc.ConnConfig
-		if !given(cfg.MigrateURL, "application_name") {
-			m.cc.RuntimeParams["application_name"] = cfg.ApplicationName
-		}
 	}
 	if cfg.MigrateLockTimeout != 0 {
 		m.cc = m.cc.Copy() // the pool keeps its own

@@ -17,7 +17,8 @@ import (
 // WithPasswordSource. It is asked for every new connection, migrations as the
 // pool's own role included, by one caller at a time; so credentials may rotate
 // without a restart. Connections that are open stay. An error fails the attempt
-// to connect, and so does a panic; neither may hold a secret.
+// to connect, and so does a panic; neither may hold a secret. Line breaks at the
+// end of a password are dropped.
 type PasswordSource func(ctx context.Context) (string, error)
 
 // passwordFile reads DB_PASSWORD_FILE anew each time.
@@ -27,7 +28,7 @@ func passwordFile(name string) PasswordSource {
 		if err != nil {
 			return "", &ConfigError{"DB_PASSWORD_FILE", "can't be read: " + err.Error()}
 		}
-		return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+		return string(b), nil
 	}
 }
 
@@ -51,7 +52,8 @@ func (source PasswordSource) beforeConnect() func(context.Context, *pgx.ConnConf
 					err = fmt.Errorf("it panicked: %v", r)
 				}
 			}()
-			return source(ctx)
+			password, err := source(ctx)
+			return strings.TrimRight(password, "\r\n"), err
 		})
 		select {
 		case r := <-result:

@@ -121,7 +121,7 @@ func TestWhatAnOperatorMendsEndsTheTrouble(t *testing.T) {
 			})
 			m.MendAfter(time.Millisecond)
 			require.NoError(t, m.Start(t.Context()))
-			late.open(t, s)
+			late.open(t, &database{server: &server{Server: s}})
 			require.Eventually(t, saw(logs, c.says), time.Minute, time.Millisecond)
 			change(c.mend)
 			require.Eventually(t, m.Started, time.Minute, time.Millisecond)

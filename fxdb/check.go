@@ -1,0 +1,189 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// problems are the settings that can't be used, each once.
+type problems []*ConfigError
+
+func (p *problems) add(setting, reason string) {
+	if !p.has(setting) {
+		*p = append(*p, &ConfigError{setting, reason})
+	}
+}
+
+func (p problems) has(settings ...string) bool {
+	return slices.ContainsFunc(p, func(e *ConfigError) bool { return slices.Contains(settings, e.Setting) })
+}
+
+// err joins them.
+func (p problems) err() error {
+	errs := make([]error, len(p))
+	for i, e := range p {
+		errs[i] = e
+	}
+	return errors.Join(errs...)
+}
+
+// validate returns a *ConfigError for each setting that can't be used, joined. It expects
+// defaults filled in.
+func (c Config) validate() error {
+	var bad problems
+	c.check(&bad)
+	return bad.err()
+}
+
+// check adds what can't be used to bad, and says nothing of what depends on a setting
+// that is bad already.
+func (c Config) check(bad *problems) {
+	for _, check := range []struct {
+		bad             bool
+		setting, reason string
+	}{
+		{c.Port < 1 || c.Port > 65535, "DB_PORT", fmt.Sprintf("%d is no port: must be 1 to 65535", c.Port)},
+		{!oneOf(c.SSLMode, "disable", "allow", "prefer", "require", "verify-ca", "verify-full"), "DB_SSLMODE", fmt.Sprintf("%q is unknown: must be disable, allow, prefer, require, verify-ca or verify-full", c.SSLMode)},
+		{c.PoolMax < 1, "DB_POOL_MAX", fmt.Sprintf("%d is too small: must be at least 1", c.PoolMax)},
+		{c.PoolMax > 1<<16, "DB_POOL_MAX", fmt.Sprintf("%d is too large: must be at most 65536", c.PoolMax)},
+		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
+		{c.PoolMin > c.PoolMax && !bad.has("DB_POOL_MAX"), "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
+		{c.ReplicasOfApp < 1, "DB_REPLICAS_OF_APP", fmt.Sprintf("%d is too small: must be at least 1", c.ReplicasOfApp)},
+		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
+		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
+		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},
+		{c.DrainTimeout < time.Millisecond, "DB_DRAIN_TIMEOUT_MS", "must be at least 1"},
+		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: set one of them"},
+		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
+		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
+		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
+		{!oneOf(c.VerifyTenancy, verifyOff, verifyWarn, verifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
+		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
+		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
+		{!(c.TenantMaxShare >= 0 && c.TenantMaxShare <= 1), "DB_TENANT_MAX_SHARE", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxShare)},
+		{c.TenantMaxShare > 0 && c.Sharing == sharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_SHARE", "needs DB_SHARING on or dry-run"},
+		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed where DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, so they connect to the server itself"},
+	} {
+		if check.bad {
+			bad.add(check.setting, check.reason)
+		}
+	}
+	c.checkText(bad)
+	c.checkHost(bad)
+	if err := validateDedicated(c.Dedicated); err != nil {
+		bad.add(err.Setting, err.Reason)
+	}
+	c.checkFiles(bad)
+	c.checkStrings(bad)
+}
+
+func oneOf(s string, known ...string) bool { return slices.Contains(known, s) }
+
+// checkText refuses line breaks, which the server would repeat in broken lines of its log.
+// A connection string and a password may have one inside.
+func (c Config) checkText(bad *problems) {
+	for _, text := range []struct {
+		setting, value string
+		inside         bool
+	}{
+		{"DATABASE_URL", c.URL, false}, {"DB_MIGRATE_URL", c.MigrateURL, false}, {"DB_PASSWORD", c.Password, false},
+		{"DB_HOST", c.Host, true}, {"DB_NAME", c.Name, true}, {"DB_USER", c.User, true},
+		{"DB_PASSWORD_FILE", c.PasswordFile, true}, {"DB_SSLROOTCERT", c.SSLRootCert, true},
+		{"DB_APPLICATION_NAME", c.ApplicationName, true}, {"DB_TENANT_ROLE", c.TenantRole, true},
+	} {
+		switch {
+		case strings.TrimRight(text.value, "\r\n") != text.value:
+			bad.add(text.setting, "ends in a line break: take the break off")
+		case text.inside && strings.ContainsAny(text.value, "\r\n"):
+			bad.add(text.setting, "holds a line break")
+		}
+	}
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		if slices.Contains(libpqVariables, name) && strings.TrimRight(value, "\r\n") != value {
+			bad.add(name, "ends in a line break: take the break off")
+		}
+	}
+}
+
+// checkHost says which setting takes what is no host. It repeats nothing: a password may
+// be a part of it.
+func (c Config) checkHost(bad *problems) {
+	for host := range strings.SplitSeq(c.Host, ",") {
+		name, isAddress := strings.CutPrefix(host, "[")
+		switch {
+		case strings.HasPrefix(host, "/"), strings.HasPrefix(host, "@"): // a socket's folder
+		case strings.Contains(host, "://"):
+			bad.add("DB_HOST", "is a connection string: set DATABASE_URL to it")
+		case strings.Contains(host, "@"):
+			bad.add("DB_HOST", "holds more than a host: set DB_USER and DB_PASSWORD to what stands before the @")
+		case isAddress && !strings.HasSuffix(name, "]"),
+			!isAddress && strings.Count(host, ":") == 1 && !strings.Contains(host, `\`):
+			bad.add("DB_HOST", "holds a port: set DB_PORT to it, and DB_HOST to the host alone")
+		case strings.Contains(host, "/"):
+			bad.add("DB_HOST", "holds more than a host: set DB_NAME to the database")
+		}
+	}
+}
+
+// checkFiles reads what is read again when connecting.
+func (c Config) checkFiles(bad *problems) {
+	if c.SSLRootCert != "" && c.SSLRootCert != "system" && !bad.has("DB_SSLROOTCERT") {
+		if _, err := os.ReadFile(c.SSLRootCert); err != nil {
+			bad.add("DB_SSLROOTCERT", "can't be read: "+err.Error())
+		}
+	}
+	if c.PasswordFile != "" && !bad.has("DB_PASSWORD_FILE") {
+		var configErr *ConfigError
+		if _, err := passwordFile(c.PasswordFile)(context.Background()); errors.As(err, &configErr) {
+			bad.add(configErr.Setting, configErr.Reason)
+		}
+	}
+}
+
+// checkStrings has pgx read the connection strings. One that a bad part would fill is
+// read without the parts, so that it is not blamed for them.
+func (c Config) checkStrings(bad *problems) {
+	alone := bad.has("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD",
+		"DB_SSLMODE", "DB_SSLROOTCERT", "DB_POOLER")
+	var errs []error
+	read := func(setting, s string, whole func() error) {
+		switch {
+		case bad.has(setting):
+		case !alone:
+			errs = append(errs, whole())
+		case s != "":
+			_, err := parseConnString(setting, s)
+			errs = append(errs, err)
+		}
+	}
+	read("DATABASE_URL", c.URL, func() error { _, err := c.poolConfig(); return err })
+	if c.MigrateURL != "" {
+		read("DB_MIGRATE_URL", c.MigrateURL, func() error { _, err := c.migrateConfig(); return err })
+	}
+	for _, err := range errs {
+		for _, e := range configErrors(err) {
+			bad.add(e.Setting, e.Reason)
+		}
+	}
+}
+
+// configErrors are those that err joins.
+func configErrors(err error) (all []*ConfigError) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			all = append(all, configErrors(err)...)
+		}
+		return all
+	}
+	var one *ConfigError
+	if errors.As(err, &one) {
+		all = append(all, one)
+	}
+	return all
+}

@@ -1,0 +1,139 @@
+package fxdb
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// part is a setting that says where to connect, as whom, and over which link.
+type part struct {
+	key      string // libpq's keyword
+	setting  string
+	variable string // libpq's, for the same
+	value    string // what somebody set; empty: nobody
+	standard string // the value if nobody sets one
+}
+
+// libpqVariables are those that pgx reads.
+var libpqVariables = []string{
+	"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGAPPNAME", "PGCONNECT_TIMEOUT",
+	"PGSSLMODE", "PGSSLKEY", "PGSSLCERT", "PGSSLCERTMODE", "PGSSLSNI", "PGSSLROOTCERT", "PGSSLPASSWORD",
+	"PGSSLNEGOTIATION",
+	"PGTARGETSESSIONATTRS", "PGSERVICE", "PGSERVICEFILE", "PGTZ", "PGOPTIONS",
+	"PGMINPROTOCOLVERSION", "PGMAXPROTOCOLVERSION", "PGCHANNELBINDING", "PGREQUIREAUTH",
+}
+
+// parts are those of c, which has its defaults.
+func (c Config) parts() []part {
+	set := func(value, mark string) string {
+		if value == mark {
+			return ""
+		}
+		return value
+	}
+	var port string
+	if c.Port != c.filled.port {
+		port = strconv.Itoa(c.Port)
+	}
+	return []part{
+		{"host", "DB_HOST", "PGHOST", strings.Trim(set(c.Host, c.filled.host), "[]"), c.filled.host},
+		{"port", "DB_PORT", "PGPORT", port, strconv.Itoa(c.filled.port)},
+		{"dbname", "DB_NAME", "PGDATABASE", c.Name, ""},
+		{"user", "DB_USER", "PGUSER", c.User, ""},
+		{"password", "DB_PASSWORD", "PGPASSWORD", c.Password, ""},
+		{"sslmode", "DB_SSLMODE", "PGSSLMODE", set(c.SSLMode, c.filled.sslmode), c.filled.sslmode},
+		{"sslrootcert", "DB_SSLROOTCERT", "PGSSLROOTCERT", c.SSLRootCert, ""},
+	}
+}
+
+// connString is what pgx is given: URL with what it leaves out filled in from the other
+// fields, or these fields alone. It is empty if libpq's variables alone say where to
+// connect: pgx reads these by itself then, as a whole.
+func (c Config) connString() (string, error) {
+	parts := c.parts()
+	s := c.URL
+	if s == "" {
+		named := c.PasswordFile != "" || slices.ContainsFunc(parts, func(p part) bool { return p.value != "" })
+		theirs := slices.ContainsFunc(parts, func(p part) bool { return os.Getenv(p.variable) != "" })
+		if !named && (theirs || os.Getenv("PGSERVICE") != "") {
+			return "", nil
+		}
+		if err := c.unmixed(parts); err != nil {
+			return "", err
+		}
+		s = "postgres://"
+		for i := range parts {
+			set(&parts[i].value, parts[i].standard)
+		}
+	}
+	for _, p := range parts {
+		if p.value != "" && !given(s, p.key) {
+			s = with(s, p.key, p.value)
+		}
+	}
+	return s, nil
+}
+
+// unmixed returns an error for each of libpq's variables that pgx would take for what
+// the parts leave out. A variable is meant for the server that the other variables
+// name: its password could go to another server, or over a link without encryption.
+func (c Config) unmixed(parts []part) error {
+	var errs []error
+	var set []string
+	for _, p := range parts {
+		if p.value != "" {
+			set = append(set, p.setting)
+		}
+	}
+	if c.PasswordFile != "" {
+		set = append(set, "DB_PASSWORD_FILE")
+	}
+	beside := "so are " + strings.Join(set, ", ")
+	if len(set) == 1 {
+		beside = "so is " + set[0]
+	}
+	for _, p := range parts {
+		theirs := os.Getenv(p.variable)
+		if p.value != "" || theirs == "" || theirs == p.standard || p.key == "password" && c.PasswordFile != "" {
+			continue
+		}
+		reason := "is not set, but " + p.variable + " is, and " + beside +
+			": the two kinds don't mix, so set " + p.setting + " too, or use libpq's variables alone"
+		errs = append(errs, &ConfigError{p.setting, reason})
+	}
+	if os.Getenv("PGSERVICE") != "" && len(set) > 0 {
+		reason := "is set, and " + beside + ": the two kinds don't mix, so unset one kind"
+		errs = append(errs, &ConfigError{"PGSERVICE", reason})
+	}
+	return errors.Join(errs...)
+}
+
+// strictModes are the values of sslmode under which nothing is sent in clear.
+var strictModes = []string{"require", "verify-ca", "verify-full"}
+
+// migrateString is MigrateURL with the link's settings filled in: the password of the
+// tables' owner must not travel in clear while the pool's own is kept secret.
+func (c Config) migrateString() string {
+	s := c.MigrateURL
+	for _, p := range c.parts() {
+		if p.key != "sslmode" && p.key != "sslrootcert" || given(s, p.key) {
+			continue
+		}
+		if p.value != "" {
+			s = with(s, p.key, p.value)
+		}
+	}
+	if !given(s, "sslmode") {
+		pool := settingsOf(c.URL)
+		if mode := pool["sslmode"]; slices.Contains(strictModes, mode) {
+			s = with(s, "sslmode", mode)
+			if ca := pool["sslrootcert"]; ca != "" && !given(s, "sslrootcert") {
+				s = with(s, "sslrootcert", ca)
+			}
+		}
+	}
+	return s
+}

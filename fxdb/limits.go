@@ -1,0 +1,113 @@
+package fxdb
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// LeftToServer is a value of Config's StatementTimeout, LockTimeout and
+// IdleInTransactionTimeout: the pool sets no such limit, and the server's own counts.
+// In the environment the value is "server".
+const LeftToServer time.Duration = math.MinInt64
+
+// param is a setting of the server that a connection begins with.
+type param struct {
+	name, value string
+	standard    bool // nobody asked for this value
+}
+
+// params are those that c sets.
+func (c Config) params() []param {
+	all := []param{{"application_name", c.ApplicationName, c.ApplicationName == c.filled.application}}
+	for i, limit := range []struct{ value, mark time.Duration }{
+		{c.StatementTimeout, c.filled.statement},
+		{c.LockTimeout, c.filled.lock},
+		{c.IdleInTransactionTimeout, c.filled.idleInTxn},
+	} {
+		if limit.value != LeftToServer {
+			all = append(all, param{fences[i], milliseconds(limit.value), limit.value == limit.mark})
+		}
+	}
+	return all
+}
+
+// setParams adds c's parameters to those that pgx has read. A connection string's own
+// come before a field's, and libpq's variables come before a default. It returns the
+// limits that the server's own come before: defaults, which nobody asked for.
+func (c Config) setParams(read map[string]string) (yields []string) {
+	lowerNames(read)
+	said := settingsOf(c.URL)
+	lowerNames(said)
+	for _, p := range c.params() {
+		before := said
+		if p.standard {
+			before = read
+		}
+		if _, ok := before[p.name]; !ok && !optionNames(before["options"])[p.name] {
+			read[p.name] = p.value
+			if p.standard && slices.Contains(fences, p.name) {
+				yields = append(yields, p.name)
+			}
+		}
+	}
+	return yields
+}
+
+// lowerNames makes the names of c's parameters what the server takes them for.
+func lowerNames(params map[string]string) {
+	for name, value := range params {
+		lower := strings.ToLower(name)
+		if known := lower == "application_name" || slices.Contains(fences, lower); known && lower != name {
+			delete(params, name)
+			params[lower] = value
+		}
+	}
+}
+
+// optionNames reads the names of the settings in libpq's options: -c name=value and
+// --name=value, with a backslash before a space that belongs to a value.
+func optionNames(s string) map[string]bool {
+	set := make(map[string]bool)
+	var words []string
+	var word strings.Builder
+	for i := 0; i <= len(s); i++ {
+		switch {
+		case i == len(s) || strings.IndexByte(" \t\n\r\v\f", s[i]) >= 0:
+			if word.Len() > 0 {
+				words = append(words, word.String())
+				word.Reset()
+			}
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			fallthrough
+		default:
+			word.WriteByte(s[i])
+		}
+	}
+	for i := 0; i < len(words); i++ {
+		text := words[i]
+		switch {
+		case text == "-c" && i+1 < len(words):
+			i++
+			text = words[i]
+		case strings.HasPrefix(text, "-c"), strings.HasPrefix(text, "--"):
+			text = text[2:]
+		default:
+			continue
+		}
+		name, _, _ := strings.Cut(text, "=")
+		set[strings.ToLower(strings.ReplaceAll(name, "-", "_"))] = true
+	}
+	return set
+}
+
+// milliseconds is a timeout as the server takes it: 0 is none.
+func milliseconds(d time.Duration) string {
+	if d < 0 {
+		return "0"
+	}
+	return strconv.FormatInt(max(d.Milliseconds(), 1), 10)
+}
