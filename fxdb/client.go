@@ -43,7 +43,8 @@ func RequireTenant() ClientOption {
 }
 
 // ServerTimeouts are limits that the server keeps. Zero leaves a limit as it is, the
-// pool's own where no other Timeouts set one; negative is none.
+// pool's own where no other Timeouts set one; negative is none. [LeftToServer] is the
+// pool's to use, and fails the start here.
 type ServerTimeouts struct {
 	Statement         time.Duration // statement_timeout
 	Lock              time.Duration // lock_timeout
@@ -56,6 +57,10 @@ type ServerTimeouts struct {
 // (VACUUM, CREATE DATABASE) needs Acquire. Bare connections have the pool's limits.
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
+		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer {
+			return fmt.Errorf("Timeouts: %w", &admission.InvalidError{Client: c.name, Field: "Timeouts",
+				Reason: "holds LeftToServer, which only the pool's settings take; 0 leaves the pool's limit"})
+		}
 		c.limits = ServerTimeouts{
 			Statement:         cmp.Or(t.Statement, c.limits.Statement),
 			Lock:              cmp.Or(t.Lock, c.limits.Lock),

@@ -40,7 +40,8 @@ type core struct {
 
 	mu      sync.Mutex
 	clients []*client
-	misuse  error // a client option that can't be met; fails the start
+	own     []string // limits that the server has settings of its own for
+	misuse  error    // a client option that can't be met; fails the start
 }
 
 // client is one user of the pool, by name.
@@ -67,7 +68,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	pc, _, err := cfg.build()
+	pc, yields, err := cfg.build()
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +101,14 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fxdb: %w", err)
 	}
-	migrations, err := newMigrator(cfg, pc.ConnConfig, pc.BeforeConnect, log, sources)
+	migrations, err := newMigrator(cfg, pc.BeforeConnect, log, sources)
 	if err != nil {
 		return nil, err
 	}
+	c := &core{cfg: cfg, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
 	lc := lifecycle.Config{
 		Pool:           pc,
+		Yields:         yields,
 		AcquireTimeout: cfg.ConnectionTimeout,
 		Nested:         lifecycle.NestedMode(cfg.NestedAcquire),
 		Replicas:       cfg.ReplicasOfApp,
@@ -120,15 +123,15 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 		Logger:         log,
 		Origin:         origin,
 		BeforeReady: func(ctx context.Context) error {
+			pc := c.yielded(pc)
 			if cfg.Migrate {
-				if err := migrations.up(ctx); err != nil {
+				if err := migrations.up(ctx, pc.ConnConfig); err != nil {
 					return err
 				}
 			}
 			return verifyTenancy(ctx, cfg, pc, o)
 		},
 	}
-	c := &core{cfg: cfg, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
 	all := int(pc.MaxConns)
 	for _, d := range cfg.Dedicated {
 		all += int(dedicatedConns(d, pc.MaxConns))
@@ -258,7 +261,7 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	if err := cl.configure(c.log, opts); err != nil && c.misuse == nil {
 		c.misuse = err
 	}
-	cl.scope.Store(newScopeText(c.cfg, c.application, full, cl.limits))
+	c.scope(cl)
 	return &DB{core: c, client: cl}
 }
 

@@ -6,11 +6,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // LeftToServer is a value of Config's StatementTimeout, LockTimeout and
 // IdleInTransactionTimeout: the pool sets no such limit, and the server's own counts.
 // In the environment the value is "server".
+//
+// A limit that nobody set has onepool's default, unless the role or the database has one
+// of its own (ALTER ROLE ... SET, ALTER DATABASE ... SET) or options= sets one. The
+// server's configuration file does not count. The start asks for the limits of the role
+// and the database once, so a change needs a restart. Behind a pooler (DB_POOLER) the same
+// rule holds, for the login that the pooler has on the server; what the pooler itself sets
+// there can't be known.
 const LeftToServer time.Duration = math.MinInt64
 
 // param is a setting of the server that a connection begins with.
@@ -102,6 +111,31 @@ func optionNames(s string) map[string]bool {
 		set[strings.ToLower(strings.ReplaceAll(name, "-", "_"))] = true
 	}
 	return set
+}
+
+// yielded is what the pool's connections begin with, once the server was asked for its
+// own limits. Behind a pooler these travel with each transaction, so the scopes change:
+// nobody uses them before the start is over.
+func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
+	own := c.monitor.Yielded()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = own
+	for _, cl := range c.clients {
+		c.scope(cl)
+	}
+	pc = pc.Copy()
+	for _, name := range own {
+		delete(pc.ConnConfig.RuntimeParams, name)
+	}
+	return pc
+}
+
+// scope writes a client's scope. c.mu is held.
+func (c *core) scope(cl *client) {
+	cfg := c.cfg
+	cfg.fences = slices.DeleteFunc(slices.Clone(cfg.fences), func(s setting) bool { return slices.Contains(c.own, s.name) })
+	cl.scope.Store(newScopeText(cfg, c.application, cl.name, cl.limits))
 }
 
 // milliseconds is a timeout as the server takes it: 0 is none.

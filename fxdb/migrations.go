@@ -1,10 +1,12 @@
 package fxdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
@@ -58,7 +60,8 @@ func newSource(name string, fsys fs.FS, opts []MigrationOption) migrate.Source {
 
 // migrator applies the sources' migrations at each attempt to start.
 type migrator struct {
-	cc      *pgx.ConnConfig
+	cc      *pgx.ConnConfig // nil: the pool's
+	lock    time.Duration   // DB_MIGRATE_LOCK_TIMEOUT_MS
 	log     *zap.Logger
 	sources []migrate.Source
 	opts    []migrate.Option
@@ -66,29 +69,32 @@ type migrator struct {
 }
 
 // newMigrator connects as DB_MIGRATE_URL says, or as the pool does.
-func newMigrator(cfg Config, pool *pgx.ConnConfig, password func(context.Context, *pgx.ConnConfig) error, log *zap.Logger, sources []migrate.Source) (*migrator, error) {
-	m := &migrator{cc: pool, log: log, sources: sources, lost: make(map[string]bool)}
-	m.opts = []migrate.Option{migrate.LockTimeout(cfg.LockTimeout)}
+func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) error, log *zap.Logger, sources []migrate.Source) (*migrator, error) {
+	m := &migrator{log: log, lock: cfg.MigrateLockTimeout, sources: sources, lost: make(map[string]bool)}
+	if cfg.LockTimeout != LeftToServer {
+		m.opts = append(m.opts, migrate.LockTimeout(cfg.LockTimeout))
+	}
 	if cfg.MigrateURL == "" {
 		m.opts = append(m.opts, migrate.BeforeConnect(password))
-	} else {
-		mc, err := cfg.migrateConfig()
-		if err != nil {
-			return nil, err
-		}
-		m.cc = mc.ConnConfig
+		return m, nil
 	}
-	if cfg.MigrateLockTimeout != 0 {
-		m.cc = m.cc.Copy() // the pool keeps its own
-		m.cc.RuntimeParams["lock_timeout"] = milliseconds(cfg.MigrateLockTimeout)
+	mc, err := cfg.migrateConfig()
+	if err != nil {
+		return nil, err
 	}
+	m.cc = mc.ConnConfig
 	return m, nil
 }
 
 // up is one attempt. A migration whose session is lost is tried once more, for the server
 // may have gone away; the second loss is the migration's own doing.
-func (m *migrator) up(ctx context.Context) error {
-	err := migrate.Up(ctx, m.cc, m.log, m.sources, m.opts...)
+func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig) error {
+	cc := cmp.Or(m.cc, pool)
+	if m.lock != 0 {
+		cc = cc.Copy() // the pool keeps its own
+		cc.RuntimeParams["lock_timeout"] = milliseconds(m.lock)
+	}
+	err := migrate.Up(ctx, cc, m.log, m.sources, m.opts...)
 	if err == nil {
 		return nil
 	}

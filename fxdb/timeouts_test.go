@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -19,4 +20,12 @@ func TestTimeoutsOfTwoPlacesAddUp(t *testing.T) {
 		require.Equal(t, "2s", settingOf(t, db, t.Context(), "lock_timeout"))
 		require.Equal(t, "4s", settingOf(t, db, t.Context(), "statement_timeout"), "the last one counts")
 	}
+}
+
+func TestAClientsLimitIsNotLeftToTheServer(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	client := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Lock: fxdb.LeftToServer}))
+	var invalid *admission.InvalidError
+	require.ErrorAs(t, client.Ping(t.Context()), &invalid, "the value is negative, and a negative limit is none")
 }

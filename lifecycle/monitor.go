@@ -37,6 +37,11 @@ type Config struct {
 	// that is set, and keeps MaxConnLifetime itself.
 	Pool *pgxpool.Config
 
+	// Yields names RuntimeParams of Pool that count only if neither the role nor the
+	// database has a setting of its own for them (ALTER ROLE ... SET). Start asks for
+	// these once, so a change of them needs a restart.
+	Yields []string
+
 	// AcquireTimeout is the longest wait for a connection, apart from the
 	// query's own deadline. Default 10 s. Start waits as long as its context lasts.
 	AcquireTimeout time.Duration
@@ -144,6 +149,8 @@ type Monitor struct {
 	held     atomic.Int64
 	opened   atomic.Int64
 	connects chan struct{} // a place for each connection that is being opened
+
+	own atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
 
 	generation atomic.Int64  // how often the pool was reset
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
@@ -274,6 +281,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayConnect(ctx); err != nil {
 			return err
 		}
+		m.yield(cc)
 		if beforeConnect != nil {
 			return beforeConnect(ctx, cc)
 		}

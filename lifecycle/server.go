@@ -84,6 +84,9 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	if standby && m.writes {
 		m.log.Warn("pool is not ready: "+errStandby.Error(), zap.String("database", m.Database()))
 	}
+	if err := m.askOwnSettings(ctx, conn); err != nil {
+		return s, err
+	}
 	if s.superuser || s.bypassRLS {
 		m.log.Warn("the pool's role bypasses row-level security: tenants are not isolated; connect as a role that is neither superuser nor BYPASSRLS",
 			zap.String("role", m.cfg.Pool.ConnConfig.User), zap.Bool("superuser", s.superuser), zap.Bool("bypassrls", s.bypassRLS))
@@ -126,6 +129,7 @@ var errSize = errors.New("lower the one or raise the other")
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
 	cc := m.cfg.Pool.ConnConfig.Copy()
 	cc.Tracer = nil
+	m.yield(cc)
 	if name := cc.RuntimeParams["application_name"]; name != "" {
 		cc.RuntimeParams["application_name"] = name + "/health" // it is none of the pool's
 	}
@@ -148,6 +152,12 @@ func closeConn(conn *pgx.Conn) {
 func refusesParameter(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Message, "unsupported startup parameter")
+}
+
+// isDenied reports whether the role may not do what it asked for.
+func isDenied(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "42501"
 }
 
 // isFull reports whether the server, the database or the role has no connection

@@ -1,0 +1,56 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+)
+
+// ownSettingsSQL reads what ALTER ROLE and ALTER DATABASE set for a session like the one
+// that asks.
+const ownSettingsSQL = `
+	select distinct lower(split_part(c, '=', 1))
+	from pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c
+	where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
+	  and s.setrole in (0, (select oid from pg_catalog.pg_roles where rolname = session_user))`
+
+// askOwnSettings learns which of Config.Yields the role or the database sets. A role that
+// may not read these has the pool's.
+func (m *Monitor) askOwnSettings(ctx context.Context, conn *pgx.Conn) error {
+	if len(m.cfg.Yields) == 0 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, ownSettingsSQL, pgx.QueryExecModeExec) // in one round trip
+	if err != nil {
+		return fmt.Errorf("read the settings of the role and the database: %w", err)
+	}
+	own, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	switch {
+	case isDenied(err):
+		m.log.Warn("the role may not read pg_db_role_setting, so the pool's default limits come before the role's own", zap.Error(err))
+	case err != nil:
+		return fmt.Errorf("read the settings of the role and the database: %w", err)
+	}
+	own = slices.DeleteFunc(own, func(name string) bool { return !slices.Contains(m.cfg.Yields, name) })
+	m.own.Store(&own)
+	return nil
+}
+
+// Yielded returns the members of Config.Yields that the role or the database sets, as
+// Start found them; none before.
+func (m *Monitor) Yielded() []string {
+	if own := m.own.Load(); own != nil {
+		return *own
+	}
+	return nil
+}
+
+// yield leaves out what the server sets.
+func (m *Monitor) yield(cc *pgx.ConnConfig) {
+	for _, name := range m.Yielded() {
+		delete(cc.RuntimeParams, name)
+	}
+}
