@@ -13,7 +13,7 @@ var (
 	// ErrDraining is returned by every use from the moment a stop begins.
 	ErrDraining = lifecycle.ErrDraining
 	// ErrTenantRequired is returned by clients declared with RequireTenant for
-	// a context that has neither an identity nor tenant.System.
+	// a context that has neither an identity nor tenant.System with a reason.
 	ErrTenantRequired = errors.New("tenant required: put an identity into the context with tenant.NewContext, or use tenant.System for work that belongs to no tenant")
 	// ErrUnscoped is returned where an identity is in the context of a use that
 	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx.
@@ -28,6 +28,15 @@ var (
 	// ErrQueueFull is what an AcquireError is when too many callers wait already.
 	ErrQueueFull = lifecycle.ErrQueueFull
 )
+
+// errBlankReason is an ErrTenantRequired with another way out.
+type errBlankReason struct{}
+
+func (errBlankReason) Error() string {
+	return "tenant required: the reason given to tenant.System is blank: say in it why the work belongs to no tenant"
+}
+
+func (errBlankReason) Is(target error) bool { return target == ErrTenantRequired }
 
 // AcquireError says why no connection could be had, and who has them.
 type AcquireError = lifecycle.AcquireError

@@ -122,6 +122,9 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 			db.core.log.Info("statements outside any tenant from now on", zap.String("client", db.client.name), zap.String("reason", reason))
 		}
 	} else if db.client.requireTenant.Load() {
+		if reason != "" {
+			return scope{}, errBlankReason{}
+		}
 		return scope{}, ErrTenantRequired
 	}
 	if text.alone == "" {

@@ -41,3 +41,23 @@ func TestWorkOutsideAnyTenantIsCountedAndLoggedOnce(t *testing.T) {
 	}
 	require.Equal(t, map[string]uint64{"app": 3, "billing": 6}, counts)
 }
+
+func TestABlankReasonIsToldOfAsSuch(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t).Named("strict", fxdb.RequireTenant())
+	for _, blank := range []string{"", " ", " \t\n"} {
+		ctx := tenant.System(as(t, "acme"), blank)
+		for what, use := range map[string]func() error{
+			"Exec":  func() error { _, err := db.Exec(ctx, "select 1"); return err },
+			"Begin": func() error { _, err := db.Begin(ctx); return err },
+			"Query": func() error { _, err := db.Query(ctx, "select 1"); return err },
+		} {
+			err := use()
+			require.ErrorIs(t, err, fxdb.ErrTenantRequired, what)
+			require.ErrorContains(t, err, "the reason given to tenant.System is blank", what)
+		}
+	}
+	_, err := db.Exec(t.Context(), "select 1")
+	require.ErrorIs(t, err, fxdb.ErrTenantRequired)
+	require.NotContains(t, err.Error(), "blank", "nobody gave a reason")
+}

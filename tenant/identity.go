@@ -86,12 +86,18 @@ func FromContext(ctx context.Context) (Identity, bool) {
 // is no reason: the identity in ctx does not count, and clients that require a
 // tenant refuse the statement all the same.
 func System(ctx context.Context, reason string) context.Context {
+	if strings.TrimSpace(reason) == "" {
+		reason = blankReason
+	}
 	return context.WithValue(ctx, scopeKey{}, systemReason(reason))
 }
 
-// SystemReason returns the reason given to System, false in other contexts and
-// where it is blank.
+// blankReason stands for every blank reason, so that it differs from none.
+const blankReason = " "
+
+// SystemReason returns the reason given to System, and true. A blank reason comes
+// back as one space, with false; in other contexts there is neither.
 func SystemReason(ctx context.Context) (string, bool) {
 	reason, ok := ctx.Value(scopeKey{}).(systemReason)
-	return string(reason), ok && strings.TrimSpace(string(reason)) != ""
+	return string(reason), ok && reason != blankReason
 }
