@@ -21,15 +21,32 @@ type clientOption func(*client) error
 func (f clientOption) apply(c *client) error { return f(c) }
 
 // Client declares a database client: a constructor that takes a *DB named after
-// it. It is fx.Module(name, Named(name, opts...), fx.Provide(constructor)).
+// it. It is fx.Module(name, Named(name, opts...), fx.Provide(constructor)). A blank
+// name fails the application with an *admission.InvalidError. A constructor that takes
+// neither a *DB, a *sql.DB nor a *pgxpool.Pool is warned of at start: name and options
+// do not reach what it uses.
 func Client(name string, constructor any, opts ...ClientOption) fx.Option {
-	return fx.Module(name, Named(name, opts...), fx.Provide(constructor))
+	if err := checkName(name); err != nil {
+		return fx.Error(fmt.Errorf("fxdb.Client: %w", err))
+	}
+	if constructor == nil { // fx would panic
+		return fx.Error(fmt.Errorf("fxdb.Client: client %q has no constructor", name))
+	}
+	all := []fx.Option{Named(name, opts...), fx.Provide(constructor)}
+	if !takesDatabase(constructor) {
+		all = append(all, warnOfConstructor(name))
+	}
+	return fx.Module(name, all...)
 }
 
 // Named gives every constructor of the enclosing fx.Module a *DB with this name
 // and these options, as zap's Named does for loggers. In the module of another client
-// the names join, and the inner client inherits: see [DB.Named].
+// the names join, and the inner client inherits: see [DB.Named]. A blank name
+// fails the application.
 func Named(name string, opts ...ClientOption) fx.Option {
+	if err := checkName(name); err != nil {
+		return fx.Error(fmt.Errorf("fxdb.Named: %w", err))
+	}
 	return fx.Decorate(func(db *DB) *DB { return db.Named(name, opts...) })
 }
 

@@ -1,6 +1,7 @@
 package fxdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,7 +237,8 @@ func (db *DB) Close(ctx context.Context) error {
 // options of both calls. So does a call with the handle's own name.
 //
 // Options that can't be met fail the start or, after the start, every use of the client,
-// with an error that names client and option and is an *admission.InvalidError.
+// with an error that names client and option and is an *admission.InvalidError. So does a blank
+// name.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core
 	c.mu.Lock()
@@ -258,7 +260,12 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 		c.clients = append(c.clients, c.newClient(full, name, outer))
 	}
 	cl := c.clients[i]
-	if err := cl.configure(c.log, opts); err != nil && c.misuse == nil {
+	err := checkName(name)
+	if err != nil {
+		err = fmt.Errorf("fxdb: Named: %w", err)
+		cl.misuse.CompareAndSwap(nil, &err)
+	}
+	if err = cmp.Or(err, cl.configure(c.log, opts)); err != nil && c.misuse == nil {
 		c.misuse = err
 	}
 	c.scope(cl)

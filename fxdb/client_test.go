@@ -1,0 +1,102 @@
+package fxdb_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/fxdbsql"
+)
+
+func TestAClientWithoutANameIsRefused(t *testing.T) {
+	t.Parallel()
+	type notes struct{ db *fxdb.DB }
+	newNotes := func(db *fxdb.DB) *notes { return &notes{db} }
+	url := urlOf(t)
+	for _, blank := range []string{"", " ", "\t"} {
+		for function, option := range map[string]fx.Option{
+			"fxdb.Client": fxdb.Client(blank, newNotes),
+			"fxdb.Named":  fx.Module("notes", fxdb.Named(blank), fx.Provide(newNotes)),
+		} {
+			var n *notes
+			err := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: url}), option, fx.Populate(&n)).Err()
+			require.ErrorContains(t, err, function+": ")
+			require.ErrorContains(t, err, "name")
+			var invalid *admission.InvalidError
+			require.ErrorAs(t, err, &invalid)
+		}
+	}
+	db := notesDB(t)
+	err := db.Named(" ").Ping(t.Context())
+	require.ErrorContains(t, err, "Named: ")
+	require.ErrorContains(t, err, "name")
+}
+
+func TestAClientThatTakesNoDatabaseIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	type made struct{ string }
+	type in struct {
+		fx.In
+		DB *fxdb.DB
+	}
+	type outer struct {
+		fx.In
+		Inner in
+		Log   *zap.Logger
+	}
+	type bare struct {
+		fx.In
+		Log *zap.Logger
+	}
+	type plain struct{ DB *fxdb.DB } // a parameter of its own, that somebody else fills
+	url := urlOf(t)
+	for name, c := range map[string]struct {
+		constructor any
+		warned      bool
+	}{
+		"nothing":           {func() *made { return &made{} }, true},
+		"a logger":          {func(*zap.Logger) *made { return &made{} }, true},
+		"fx.In without one": {func(bare) *made { return &made{} }, true},
+		"another struct":    {func(plain) *made { return &made{} }, true},
+		"annotated":         {fx.Annotate(func(*zap.Logger) *made { return &made{} }, fx.ParamTags(`optional:"true"`)), true},
+		"*DB":               {func(*fxdb.DB) *made { return &made{} }, false},
+		"*DB, annotated":    {fx.Annotate(func(*fxdb.DB) *made { return &made{} }, fx.ResultTags(`name:"made"`)), false},
+		"*DB, fx.Annotated": {fx.Annotated{Name: "made", Target: func(*fxdb.DB) *made { return &made{} }}, false},
+		"*sql.DB":           {func(*sql.DB) *made { return &made{} }, false},
+		"*pgxpool.Pool":     {func(*pgxpool.Pool) *made { return &made{} }, false},
+		"fx.In":             {func(in) *made { return &made{} }, false},
+		"fx.In in fx.In":    {func(outer) *made { return &made{} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zap.WarnLevel)
+			app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: url, PoolMin: 1, PoolMax: 2}), fxdbsql.Module,
+				fx.Supply(zap.New(core), plain{}), fxdb.Client("notes", c.constructor))
+			require.NoError(t, app.Err())
+			require.Zero(t, logs.Len(), "a graph that is only built, or checked, starts nothing")
+			require.NoError(t, app.Start(t.Context()))
+			defer func() { require.NoError(t, app.Stop(t.Context())) }()
+			told := logs.FilterMessageSnippet("constructor").FilterField(zap.String("client", "notes")).Len()
+			if c.warned {
+				require.Equal(t, 1, told)
+			} else {
+				require.Zero(t, told)
+			}
+		})
+	}
+}
+
+func TestAClientsWarningNeedsNoLogger(t *testing.T) {
+	t.Parallel()
+	type made struct{}
+	startApp(t, fxdb.Config{URL: urlOf(t)}, fxdb.Client("notes", func() made { return made{} }))
+	for _, wrong := range []any{nil, 42, made{}} {
+		require.Error(t, fx.New(fx.NopLogger, fxdb.Module, fxdb.Client("notes", wrong)).Err(), "%v is no constructor", wrong)
+	}
+}

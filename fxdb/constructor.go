@@ -1,0 +1,81 @@
+package fxdb
+
+import (
+	"database/sql"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/dig"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/admission"
+)
+
+// checkName returns an error for a client's name that nobody could tell from none.
+func checkName(name string) error {
+	if strings.TrimSpace(name) != "" {
+		return nil
+	}
+	return &admission.InvalidError{Client: name, Field: "Name",
+		Reason: "is blank: errors, logs and statistics need a name to tell the client by"}
+}
+
+// databases are the types that a client may take the database as.
+var databases = []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*sql.DB](), reflect.TypeFor[*pgxpool.Pool]()}
+
+// takesDatabase reports whether a constructor takes one of databases: as a parameter,
+// or as a field of one that embeds fx.In. What is no function is fx's to refuse.
+func takesDatabase(constructor any) bool {
+	if annotated := reflect.ValueOf(constructor); annotated.Kind() == reflect.Struct {
+		target := annotated.FieldByName("Target") // of fx.Annotated, and of what fx.Annotate returns
+		if !target.IsValid() || target.Kind() != reflect.Interface || target.IsNil() {
+			return true
+		}
+		constructor = target.Interface()
+	}
+	t := reflect.TypeOf(constructor)
+	if t == nil || t.Kind() != reflect.Func {
+		return true
+	}
+	for i := range t.NumIn() {
+		if isDatabase(t.In(i)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isDatabase(t reflect.Type) bool {
+	if slices.Contains(databases, t) {
+		return true
+	}
+	if t.Kind() != reflect.Struct || !dig.IsIn(t) {
+		return false
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); isDatabase(f.Type) {
+			return true
+		}
+	}
+	return false
+}
+
+// warnOfConstructor tells at start, for a graph may be built to be checked only.
+func warnOfConstructor(client string) fx.Option {
+	return fx.Invoke(func(p struct {
+		fx.In
+		Lifecycle fx.Lifecycle
+		Log       *zap.Logger `optional:"true"`
+	}) {
+		if p.Log == nil {
+			return
+		}
+		p.Lifecycle.Append(fx.StartHook(func() {
+			p.Log.Warn("the constructor given to fxdb.Client takes neither *fxdb.DB, *sql.DB nor *pgxpool.Pool: the client's name and options do not reach what the constructor uses",
+				zap.String("client", client))
+		}))
+	})
+}
