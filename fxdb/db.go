@@ -32,6 +32,7 @@ type DB struct {
 type core struct {
 	cfg         Config
 	application string // application_name of the pool's connections
+	fx          bool   // fx starts and stops it
 	log         *zap.Logger
 	monitor     *lifecycle.Monitor
 	dedicated   map[string]*lifecycle.Monitor // by client
@@ -106,7 +107,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{cfg: cfg, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
+	c := &core{cfg: cfg, fx: o.fx, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
 	lc := lifecycle.Config{
 		Pool:           pc,
 		Yields:         yields,
@@ -198,7 +199,7 @@ func (db *DB) start(ctx context.Context) error {
 			err = fmt.Errorf("no setting names a database (set DATABASE_URL, or add devdb.Module for a throwaway server): %w", err)
 		}
 	}
-	if err == nil {
+	if err == nil && db.core.fx {
 		db.core.warnOfStrangers()
 	}
 	if err != nil { // what was opened, and what the constructor made
@@ -214,6 +215,9 @@ func (db *DB) start(ctx context.Context) error {
 // *lifecycle.DrainError when holders had to be cut off. Closing again is a no-op.
 // It closes the pool for all clients, and those of DB_DEDICATED.
 func (db *DB) Close(ctx context.Context) error {
+	if !db.core.fx && db.core.monitor.Started() {
+		db.core.warnOfStrangers()
+	}
 	all := db.core.monitors()
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup

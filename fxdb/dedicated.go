@@ -66,14 +66,14 @@ func (c *core) monitors() []*lifecycle.Monitor {
 	return all
 }
 
-// warnOfStrangers tells of members that no client has: with fx, all that are in use
-// have been named by the time of the start.
+// warnOfStrangers tells of members that no client has. With fx all clients are named by
+// the time of the start; without fx they may be named later, until the pool closes.
 func (c *core) warnOfStrangers() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name := range c.dedicated {
 		if !slices.ContainsFunc(c.clients, func(cl *client) bool { return cl.name == name }) {
-			c.log.Warn("DB_DEDICATED keeps a pool for a client that nothing has named so far", zap.String("client", name))
+			c.log.Warn("DB_DEDICATED keeps a pool for a client that nothing has named: look for a slip of the pen in its name", zap.String("client", name))
 		}
 	}
 }

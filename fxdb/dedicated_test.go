@@ -133,3 +133,34 @@ func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
 		h = <-told
 	}
 }
+
+// Without fx clients are named after the start, and nobody has named one when it starts.
+func TestDedicatedWithoutFxIsWarnedOfOnlyAtTheEnd(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.WarnLevel)
+	cfg := fxdb.Config{URL: pgfault.Start(t).AppURL(), PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1", "lfet=1"}}
+	db, err := fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
+	require.NoError(t, err)
+	require.Empty(t, logs.All(), "neither a client that nobody has named yet, nor a second pool that DB_DEDICATED made")
+	require.NoError(t, db.Named("left").Ping(t.Context()))
+	require.NoError(t, db.Close(t.Context()))
+	require.NoError(t, db.Close(t.Context()))
+	told := logs.FilterMessageSnippet("DB_DEDICATED")
+	require.Equal(t, 1, told.Len())
+	require.Equal(t, 1, told.FilterField(zap.String("client", "lfet")).Len(), "nobody has named it to the end")
+}
+
+func TestAThirdPoolOnTheDatabaseIsWarnedOfBesideDedicatedOnes(t *testing.T) {
+	t.Parallel()
+	url := pgfault.Start(t).AppURL()
+	core, logs := observer.New(zap.WarnLevel)
+	type left struct{}
+	startApp(t, fxdb.Config{URL: url, PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1"}}, fx.Supply(zap.New(core)),
+		fxdb.Client("left", func(*fxdb.DB) left { return left{} }), fx.Invoke(func(left) {}))
+	require.Zero(t, logs.FilterMessageSnippet("second pool").Len())
+	cfg := fxdb.Config{URL: url, PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1"}}
+	other, err := fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
+	require.NoError(t, err)
+	require.Equal(t, 1, logs.FilterMessageSnippet("second pool").Len(), "nobody's setting made it")
+	require.NoError(t, other.Close(context.Background()))
+}

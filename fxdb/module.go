@@ -67,7 +67,7 @@ func contributed(c graph.Contributions, password PasswordSource) options {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
-	return options{log: c.Log, sources: c.Sources, password: password, tracers: c.Tracers, verify: c.Verify}
+	return options{fx: true, log: c.Log, sources: c.Sources, password: password, tracers: c.Tracers, verify: c.Verify}
 }
 
 // swapped opens a test's pool at once: the application's hooks are not the test's.

@@ -20,6 +20,7 @@ type options struct {
 	sources  []migrate.Source
 	password PasswordSource
 	callers  bool
+	fx       bool // fx starts and stops the pool
 	tracers  []pgx.QueryTracer
 	verify   []tenant.VerifyOption
 }

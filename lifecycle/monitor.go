@@ -97,7 +97,8 @@ type Config struct {
 
 	// Beside are further pools of the process on the same server, which this one's Health
 	// and OnChange speak for too: it is ready when all are, and as healthy as the worst.
-	// Their figures stay their own.
+	// Their figures stay their own. They are started after New, and none of them counts
+	// as a second pool on the database.
 	Beside []*Monitor
 
 	// Pooler says that a transaction pooler stands between the pool and its server:
@@ -138,6 +139,7 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
+	beside  bool                  // another monitor's Config has it in Beside
 	writes  bool                  // expected: a standby won't do
 	foreign bool                  // hooks or a tracer that are not ours see acquires
 	tracing pgxpool.AcquireTracer // that tracer, where it traces acquires
@@ -265,6 +267,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		return nil, fmt.Errorf("lifecycle: build the pool: %w", err)
 	}
 	for _, o := range cfg.Beside {
+		o.beside = true
 		o.OnChange(func(Health) { m.Health(context.Background()) })
 	}
 	return m, nil

@@ -20,6 +20,9 @@ var origins struct {
 }
 
 func claimOrigin(m *Monitor) (other string) {
+	if m.beside {
+		return ""
+	}
 	origins.Lock()
 	defer origins.Unlock()
 	if first, ok := origins.open[m.Database()]; ok {
