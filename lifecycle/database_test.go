@@ -2,7 +2,6 @@ package lifecycle_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"sync"
@@ -31,30 +30,13 @@ var shared struct {
 	err error
 }
 
-// sharesServer stops the shared server after the last test.
-type sharesServer struct{ *testing.M }
-
-// atOnce is how many tests run at a time, on a machine of any size: they wait more than
-// they work, and the connections of all their pools come from one server.
-const atOnce = "8"
-
-func (m sharesServer) Run() int {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		_ = flag.Set("test.parallel", atOnce)
+func stopSharedServer() error {
+	if shared.server == nil {
+		return nil
 	}
-	code := m.M.Run()
-	if shared.server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), hang)
-		defer cancel()
-		if err := shared.Stop(ctx); err != nil {
-			fmt.Println("stop the shared server:", err)
-			code = max(code, 1)
-		}
-	}
-	return code
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
+	defer cancel()
+	return shared.Stop(ctx)
 }
 
 func sharedServer(t testing.TB) *server {

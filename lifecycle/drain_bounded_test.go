@@ -75,7 +75,7 @@ func TestDrainIsBounded(t *testing.T) {
 				drainWhatNobodyHolds(t, own)
 			}
 		})
-		goleak.VerifyNone(t, ignore)
+		require.NoError(t, leaked(ignore), w.name)
 	}
 }
 

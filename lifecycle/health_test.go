@@ -82,6 +82,7 @@ func TestLongWaitsAreNotHealthy(t *testing.T) {
 	size.SkipShort(t) // TestLongWaitsOfTheLastTenSecondsCount has the figures
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
+		c.Pool.ShouldPing = neverPing
 		c.AcquireTimeout = 200 * time.Millisecond
 	})
 	conn := acquire(t, m, "holder")

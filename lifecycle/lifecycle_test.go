@@ -2,6 +2,10 @@ package lifecycle_test
 
 import (
 	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -14,7 +18,34 @@ import (
 
 const applicationName = "lifecycle-test"
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(sharesServer{m}) }
+// atOnce is how many tests run at a time, on a machine of any size: they wait more than
+// they work, and the connections of all their pools come from one server.
+const atOnce = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", atOnce)
+	}
+	code := m.Run()
+	if err := errors.Join(stopSharedServer(), leaked()); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leaked waits until no goroutine is left but those to ignore.
+func leaked(ignore ...goleak.Option) (err error) {
+	for deadline := time.Now().Add(hang); time.Now().Before(deadline); {
+		if err = goleak.Find(ignore...); err == nil { // half a second is all that goleak waits
+			return nil
+		}
+	}
+	return err
+}
 
 // newMonitor builds a monitor of a pool of one to five connections; it is
 // drained when the test ends. Its probes wait for a server on a busy machine.
@@ -109,3 +140,7 @@ func giveUp(t testing.TB, db *database, conn *pgxpool.Conn) {
 	cancel()
 	require.ErrorIs(t, receive(t, failed), context.Canceled)
 }
+
+// neverPing lets an idle connection be had without a wait, which counts against a short
+// acquire timeout.
+func neverPing(context.Context, pgxpool.ShouldPingParams) bool { return false }

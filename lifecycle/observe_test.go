@@ -88,6 +88,7 @@ func TestAnObserverIsToldOfWaitsAndFailures(t *testing.T) {
 	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
+		c.Pool.ShouldPing = neverPing
 		c.AcquireTimeout = 50 * time.Millisecond
 	})
 	r := newRecord()

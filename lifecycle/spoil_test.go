@@ -16,61 +16,57 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 	t.Parallel()
 	const spoils = "set app.secret = 'left behind'"
 	m, db := startPool(t, func(c *lifecycle.Config) {
-		c.Pool.MinConns, c.Pool.MaxConns = 1, 1
+		c.Pool.MaxConns = 1
 		c.Spoils = func(sql string) bool { return strings.HasPrefix(sql, "set ") }
 	})
-	acquires := map[string]func(context.Context) (*pgxpool.Conn, error){
-		"the monitor": func(ctx context.Context) (*pgxpool.Conn, error) {
-			return m.Acquire(ctx, lifecycle.Request{Client: "user"})
-		},
-		"the pool itself": m.Pool().Acquire,
+	ask := func(ctx context.Context) (*pgxpool.Conn, error) {
+		return m.Acquire(ctx, lifecycle.Request{Client: "user"})
 	}
-	for by, acquire := range acquires {
-		for how, c := range map[string]struct {
-			spoiled bool
-			use     func(*pgx.Conn) error
-		}{
-			"a statement": {true, func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), spoils); return err }},
-			"a batch": {true, func(c *pgx.Conn) error {
-				b := &pgx.Batch{}
-				b.Queue("select 1")
-				b.Queue(spoils)
-				return c.SendBatch(bounded(t), b).Close()
-			}},
-			"a prepared statement": {true, func(c *pgx.Conn) error {
-				if _, err := c.Prepare(bounded(t), "by its name", spoils); err != nil {
-					return err
-				}
-				_, err := c.Exec(bounded(t), "by its name")
+	statement := func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), spoils); return err }
+	for _, c := range []struct {
+		name    string
+		acquire func(context.Context) (*pgxpool.Conn, error)
+		use     func(*pgx.Conn) error
+		spoiled bool
+	}{
+		{"a statement", ask, statement, true},
+		{"a statement on a connection of the pool's own", m.Pool().Acquire, statement, true},
+		{"a statement that fails", ask, func(c *pgx.Conn) error { _, _ = c.Exec(bounded(t), "set nothing"); return nil }, true},
+		{"a batch", ask, func(c *pgx.Conn) error {
+			b := &pgx.Batch{}
+			b.Queue(spoils)
+			b.Queue("select 1")
+			return c.SendBatch(bounded(t), b).Close()
+		}, true},
+		{"a prepared statement", ask, func(c *pgx.Conn) error {
+			if _, err := c.Prepare(bounded(t), "by its name", spoils); err != nil {
 				return err
-			}},
-			"a statement that fails": {true, func(c *pgx.Conn) error { _, _ = c.Exec(bounded(t), "set nothing"); return nil }},
-			"nothing":                {false, func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), "select 1"); return err }},
-		} {
-			if by != "the monitor" && how != "a statement" {
-				continue
 			}
-			conn, err := acquire(bounded(t))
-			require.NoError(t, err)
-			pid := conn.Conn().PgConn().PID()
-			require.NoError(t, c.use(conn.Conn()), how)
-			conn.Release()
+			_, err := c.Exec(bounded(t), "by its name")
+			return err
+		}, true},
+		{"a statement that leaves nothing", ask, func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), "select 1"); return err }, false},
+	} {
+		conn, err := c.acquire(bounded(t))
+		require.NoError(t, err)
+		pid := conn.Conn().PgConn().PID()
+		require.NoError(t, c.use(conn.Conn()), c.name)
+		conn.Release()
 
-			conn, err = acquire(bounded(t))
-			require.NoError(t, err)
-			next := conn.Conn().PgConn().PID()
-			var left string
-			require.NoError(t, conn.QueryRow(bounded(t), "select coalesce(current_setting('app.secret', true), '')").Scan(&left))
-			conn.Release()
-			require.Empty(t, left, "what %s left reached the next user of %s", how, by)
-			require.Equal(t, c.spoiled, pid != next, "%s, then %s gave the connection on", how, by)
-		}
+		conn, err = c.acquire(bounded(t))
+		require.NoError(t, err)
+		next := conn.Conn().PgConn().PID()
+		var left string
+		require.NoError(t, conn.QueryRow(bounded(t), "select coalesce(current_setting('app.secret', true), '')").Scan(&left))
+		conn.Release()
+		require.Empty(t, left, "%s left it to the next user", c.name)
+		require.Equal(t, c.spoiled, pid != next, "%s: is it another connection?", c.name)
 	}
-	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "last"})
-	require.NoError(t, err)
+
+	conn := acquire(t, m, "last")
 	pid := conn.Conn().PgConn().PID()
-	_, err = conn.Exec(bounded(t), spoils)
-	require.NoError(t, err)
+	require.NoError(t, statement(conn.Conn()))
 	conn.Release()
-	db.WaitFor(t, "select not exists (select from pg_stat_activity where pid = $1)", int32(pid)) // nobody asks for it, and it may keep a lock
+	// Nobody asks for the connection, which may keep a lock.
+	db.WaitFor(t, "select not exists (select from pg_stat_activity where pid = $1)", int32(pid))
 }
