@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -105,7 +104,6 @@ func TestDrainTwiceAndWithoutStart(t *testing.T) {
 
 func TestDrainLeavesAShareOfItsContextsTime(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Logger = zap.New(core) })
 	ctx := bounded(t)
