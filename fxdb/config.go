@@ -20,7 +20,8 @@ const (
 	// StartWait tries again, backing off, for four fifths of fx's start time.
 	StartWait = string(lifecycle.StartWait)
 	// StartDegrade starts with a warning and connects, and migrates, in the
-	// background. Until then every use fails with ErrNotStarted.
+	// background. Until then every use fails with ErrNotStarted. A migration that
+	// fails there ends the start for good, and the log says so.
 	StartDegrade = string(lifecycle.StartDegrade)
 )
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"regexp"
 	"strings"
 
@@ -58,14 +60,26 @@ func (e *Error) Final() bool { return e.final }
 // what other sessions do: serialization failure, deadlock, a lock not available.
 var transient = map[string]bool{"40001": true, "40P01": true, "55P03": true}
 
-// failure makes an *Error of what do returned. session is the source's.
+// unanswered reports whether the server was not reached, or had no time to answer.
+func unanswered(err error) bool {
+	var connectErr *pgconn.ConnectError
+	var netErr net.Error // a context's deadline is one of these too
+	return errors.As(err, &connectErr) || errors.As(err, &netErr) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// failure makes an *Error of err. session is the source's, or nil before it is opened.
 func (r *run) failure(ctx context.Context, s Source, session *session, err error) error {
-	e := &Error{Source: s.Name, Err: err, Lost: session.lost() || errors.Is(err, errSessionLost) || errors.Is(err, errLockLost)}
+	if err == nil {
+		return nil
+	}
+	e := &Error{Source: s.Name, Err: err}
+	e.Lost = session != nil && session.lost() || errors.Is(err, errSessionLost) || errors.Is(err, errLockLost)
 	var pgErr *pgconn.PgError
 	fromServer := errors.As(err, &pgErr)
 	var partial *goose.PartialError
 	if !errors.As(err, &partial) { // no migration began
-		e.final = !e.Lost && !fromServer
+		e.final = !e.Lost && !fromServer && !unanswered(err)
 		return e
 	}
 	e.Err = partial.Err
@@ -92,7 +106,8 @@ func (r *run) failure(ctx context.Context, s Source, session *session, err error
 		e.advice = r.wayOut(late, s, e, string(text), session, partial.Failed.Source.Version)
 	}
 	if len(r.sources) > 1 && !r.down {
-		e.advice = append(e.advice, fmt.Sprintf("the order of the sources is %s, and fxdb.After changes the order", names(r.sources, ", ")))
+		e.advice = append(e.advice,
+			fmt.Sprintf("the order of the sources is %s, and fxdb.After changes the order", names(r.sources, ", ")))
 	}
 	return e
 }
@@ -104,12 +119,13 @@ func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, sessi
 	if len(mends) == 0 && len(session.statements) == 1 && session.failed && !e.Lost {
 		return nil // the only statement failed, and left nothing
 	}
-	advice := []string{"NO TRANSACTION: what the migration's statements did before stays, and the next start runs all of them again"}
+	const stays = "NO TRANSACTION: what the migration's statements did before stays, " +
+		"and the next start runs all of them again"
 	if len(mends) > 0 {
-		return append(advice, "an index build or the like was interrupted: before the next start run: "+strings.Join(mends, "; "))
+		return []string{stays, "an index build or the like was interrupted: before the next start run: " + strings.Join(mends, "; ")}
 	}
-	return append(advice, fmt.Sprintf("undo by hand what the statements did, or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)",
-		s.VersionTable(), version))
+	return []string{stays, fmt.Sprintf("undo by hand what the statements did, or finish the migration by hand and record so: "+
+		"insert into %s (version_id, is_applied) values (%d, true)", s.VersionTable(), version)}
 }
 
 // halfDone returns the statements that clear what an interrupted CREATE INDEX

@@ -89,6 +89,7 @@ func account(t *testing.T) (*pgx.ConnConfig, session) {
 func TestTwoReplicasMigrateOnce(t *testing.T) {
 	t.Parallel()
 	begin := "-- +goose Up\n"
+	kill := func(o session) { o.t.Logf("killed %d", o.killIdle()) }
 	outside := "-- +goose NO TRANSACTION\n" + begin
 	for name, c := range map[string]struct {
 		text    string
@@ -96,14 +97,19 @@ func TestTwoReplicasMigrateOnce(t *testing.T) {
 		foreign bool          // goose does not keep this promise: no control
 	}{
 		"undisturbed":                         {text: begin + passGate + hundredfold},
-		"an administrator kills what is idle": {text: begin + passGate + hundredfold, disturb: func(o session) { t.Logf("killed %d", o.killIdle()) }},
-		"the same outside a transaction":      {text: outside + passGate + hundredfold, disturb: func(o session) { t.Logf("killed %d", o.killIdle()) }},
+		"an administrator kills what is idle": {text: begin + passGate + hundredfold, disturb: kill},
+		"the same outside a transaction":      {text: outside + passGate + hundredfold, disturb: kill},
 		// goose's second replica idles between two looks at the lock, and is ended itself.
-		"the server ends what is idle": {text: begin + passGate + hundredfold, disturb: func(o session) { o.exec("select pg_sleep(0.3)") }, foreign: true},
-		"DISCARD ALL":                  {text: outside + "discard all;\n" + passGate + hundredfold, foreign: true},
-		"all locks given up":           {text: begin + "select pg_advisory_unlock_all();\n" + passGate + hundredfold, foreign: true},
+		"the server ends what is idle": {
+			text:    begin + passGate + hundredfold,
+			disturb: func(o session) { o.exec("select pg_sleep(0.3)") },
+			foreign: true,
+		},
+		"DISCARD ALL":        {text: outside + "discard all;\n" + passGate + hundredfold, foreign: true},
+		"all locks given up": {text: begin + "select pg_advisory_unlock_all();\n" + passGate + hundredfold, foreign: true},
 		"all locks given up in one statement outside": {
-			text:    outside + "-- +goose StatementBegin\ndo $$ begin perform pg_advisory_unlock_all(); perform pg_advisory_xact_lock_shared(7); update public.acct set cents = cents * 100; end $$;\n-- +goose StatementEnd\n",
+			text: outside + "-- +goose StatementBegin\ndo $$ begin perform pg_advisory_unlock_all();\n" +
+				"perform pg_advisory_xact_lock_shared(7); update public.acct set cents = cents * 100; end $$;\n-- +goose StatementEnd\n",
 			foreign: true,
 		},
 	} {
@@ -162,7 +168,8 @@ func TestAReplicaThatWaitsDoesNotHoldUpAnIndexBuild(t *testing.T) {
 			o.waitAtGate(1, nil)
 			go func() { errs <- m.up(ctx, cc, fsys, zap.New(core)) }()
 			// A wait in one statement says nothing: the server knows of it.
-			o.waitFor(logged(logs, m.waits), "select exists (select from pg_stat_activity where datname = current_database() and query like 'select pg_advisory_lock(%' and wait_event = 'advisory')")
+			o.waitFor(logged(logs, m.waits), "select exists (select from pg_stat_activity"+
+				" where datname = current_database() and query like 'select pg_advisory_lock(%' and wait_event = 'advisory')")
 			began := time.Now()
 			o.openGate()
 			require.NoError(t, <-errs)

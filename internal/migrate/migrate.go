@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,31 +42,7 @@ func BeforeConnect(fn func(context.Context, *pgx.ConnConfig) error) Option {
 // migration whose text has changed is an ErrChanged, and nothing of it is applied. An
 // error of a migration is an *Error.
 func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts ...Option) error {
-	r := newRun(cc, log, sources, opts)
-	return r.each(ctx, sources, func(s Source, p *goose.Provider) error {
-		if err := r.checkSums(ctx, s, p); err != nil {
-			return err
-		}
-		results, err := p.Up(ctx)
-		var partial *goose.PartialError
-		if errors.As(err, &partial) {
-			results = partial.Applied
-		}
-		for _, m := range results {
-			log.Info("migration applied", zap.String("source", s.Name), zap.Int64("version", m.Source.Version),
-				zap.String("file", m.Source.Path), zap.Duration("elapsed", m.Duration))
-		}
-		if len(results) == 0 {
-			return err
-		}
-		if err != nil { // what was applied before is recorded all the same
-			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
-			defer cancel()
-			_ = r.checkSums(late, s, p)
-			return err
-		}
-		return r.checkSums(ctx, s, p)
-	})
+	return newRun(cc, log, sources, opts).all(ctx)
 }
 
 // Down takes every migration of every source back, the last source first.
@@ -74,12 +51,7 @@ func Down(ctx context.Context, cc *pgx.ConnConfig, sources []Source, opts ...Opt
 	slices.Reverse(sources)
 	r := newRun(cc, zap.NewNop(), sources, opts)
 	r.down = true
-	return r.each(ctx, sources, func(s Source, p *goose.Provider) error {
-		if _, err := p.DownTo(ctx, 0); err != nil {
-			return err
-		}
-		return r.forgetSums(ctx, s)
-	})
+	return r.all(ctx)
 }
 
 // run is one Up or Down.
@@ -115,41 +87,84 @@ func newRun(cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts []Option
 	return r
 }
 
-// each calls do for every source, on a fresh session that holds the lock.
-func (r *run) each(ctx context.Context, sources []Source, do func(Source, *goose.Provider) error) error {
-	if len(sources) == 0 {
+func (r *run) all(ctx context.Context) error {
+	if len(r.sources) == 0 {
 		return nil
 	}
 	defer r.close()
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	for _, s := range sources {
-		if err := r.one(ctx, s, do); err != nil {
+	for _, s := range r.sources {
+		if err := r.one(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) one(ctx context.Context, s Source, do func(Source, *goose.Provider) error) error {
-	db, session, err := r.openSession(ctx)
-	if err != nil {
-		return err
-	}
+// one takes a source up or down, on a fresh session that holds the lock: what the
+// migrations of one source set (search_path, role) never reaches another's.
+func (r *run) one(ctx context.Context, s Source) error {
+	c := &connector{run: r}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(1)
 	defer db.Close() // the server gives the lock back with the session
 	p, err := goose.NewProvider(goose.DialectPostgres, db, s.FS,
 		goose.WithTableName(s.VersionTable()), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
-	if err == nil {
-		err = do(s, p)
+	if err != nil {
+		return r.failure(ctx, s, nil, err)
+	}
+	if !r.down {
+		if applied, err := r.checkSums(ctx, s, p); err != nil || applied {
+			return r.failure(ctx, s, nil, err)
+		}
+	}
+	if err := c.open(ctx, db); err != nil {
+		return err
+	}
+	if r.down {
+		err = r.takeBack(ctx, s, p)
+	} else {
+		err = r.apply(ctx, s, p)
 	}
 	if err != nil {
-		return r.failure(ctx, s, session, err)
+		return r.failure(ctx, s, c.session, err)
 	}
 	// The next session would find the lock taken until the server has ended this one.
 	var released bool
 	_ = db.QueryRowContext(ctx, fmt.Sprintf("select pg_catalog.pg_advisory_unlock(%d)", lockKey)).Scan(&released)
 	return nil
+}
+
+func (r *run) apply(ctx context.Context, s Source, p *goose.Provider) error {
+	results, err := p.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		results = partial.Applied
+	}
+	for _, m := range results {
+		r.log.Info("migration applied", zap.String("source", s.Name), zap.Int64("version", m.Source.Version),
+			zap.String("file", m.Source.Path), zap.Duration("elapsed", m.Duration))
+	}
+	if len(results) == 0 {
+		return err
+	}
+	if err != nil { // what was applied before is recorded all the same
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+		defer cancel()
+		_, _ = r.checkSums(late, s, p)
+		return err
+	}
+	_, err = r.checkSums(ctx, s, p)
+	return err
+}
+
+func (r *run) takeBack(ctx context.Context, s Source, p *goose.Provider) error {
+	if _, err := p.DownTo(ctx, 0); err != nil {
+		return err
+	}
+	return r.forgetSums(ctx, s)
 }
 
 // config is for a new session.
@@ -180,7 +195,8 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	if !exists {
 		if _, err := conn.Exec(ctx, "create schema if not exists "+Schema); err != nil {
-			return fmt.Errorf("create schema %s for the version tables (connect as the owner with DB_MIGRATE_URL?): %w", Schema, err)
+			return fmt.Errorf("create schema %s for the version tables (connect as the owner with DB_MIGRATE_URL?): %w",
+				Schema, err)
 		}
 	}
 	return nil

@@ -17,7 +17,8 @@ var errSessionLost = errors.New("the session that holds the migrations' lock is 
 
 // errLockLost ends a run whose session has given up the lock, and so let another
 // process in.
-var errLockLost = errors.New("the session gave up the migrations' lock (DISCARD ALL, pg_advisory_unlock_all, or a pooler between), and another process has it now")
+var errLockLost = errors.New("the session gave up the migrations' lock " +
+	"(DISCARD ALL, pg_advisory_unlock_all, or a pooler between), and another process has the lock now")
 
 // session is the connection that goose migrates on. It holds the lock while it lives.
 type session struct {
@@ -32,17 +33,28 @@ type session struct {
 
 // connector gives goose's *sql.DB one session, once.
 type connector struct {
-	driver.Connector
 	run     *run
 	session *session
 }
+
+// Driver is what database/sql asks for.
+func (c *connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 
 // Connect opens the session and waits for the lock.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if c.session != nil {
 		return nil, errSessionLost
 	}
-	conn, err := c.Connector.Connect(ctx)
+	cc, err := c.run.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for name := range c.run.unlimited {
+		cc.RuntimeParams[name] = "0"
+	}
+	// DISCARD ALL and DEALLOCATE in a migration would take prepared statements away.
+	cc.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := stdlib.GetConnector(*cc).Connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect for the migrations: %w", err)
 	}
@@ -55,30 +67,13 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return s, nil
 }
 
-// openSession returns a *sql.DB whose one connection is a fresh session with the lock:
-// what one source's migrations set (search_path, role) never reaches another's.
-func (r *run) openSession(ctx context.Context) (*sql.DB, *session, error) {
-	cc, err := r.config(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for name := range r.unlimited {
-		cc.RuntimeParams[name] = "0"
-	}
-	// DISCARD ALL and DEALLOCATE in a migration would take prepared statements away.
-	cc.DefaultQueryExecMode = pgx.QueryExecModeExec
-	c := &connector{Connector: stdlib.GetConnector(*cc), run: r}
-	db := sql.OpenDB(c)
-	db.SetMaxOpenConns(1)
+// open makes db open its one connection.
+func (c *connector) open(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
-	if err == nil {
-		err = conn.Close() // back into db
-	}
 	if err != nil {
-		_ = db.Close()
-		return nil, nil, err
+		return err
 	}
-	return db, c.session, nil
+	return conn.Close() // it goes back into db
 }
 
 func (s *session) pgx() *pgx.Conn { return s.Conn.Conn() }
@@ -128,10 +123,8 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 		s.statements = append(s.statements, query)
 	}
 	result, err := s.Conn.ExecContext(ctx, query, args)
-	switch {
-	case err != nil:
-		s.failed = len(args) == 0
-	case len(args) > 0:
+	s.failed = err != nil && len(args) == 0
+	if err == nil && len(args) > 0 {
 		s.statements, s.outside = nil, false
 	}
 	return result, err

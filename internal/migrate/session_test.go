@@ -54,7 +54,8 @@ func TestASourcesSessionDoesNotReachTheNext(t *testing.T) {
 				{Name: "a", FS: one(text + "select 1;\n")},
 				{Name: "b", FS: one("create table t (n int);\n" +
 					"create table public.seen as select current_schema()::text as schema, current_user::text as role, current_setting('statement_timeout') as timeout,\n" +
-					"(select count(*) from pg_locks where locktype = 'advisory' and objid = 42) as locks;\n")},
+					"(select count(*) from pg_locks where objid = 42 and locktype = 'advisory'\n" +
+					"and database = (select oid from pg_database where datname = current_database())) as locks;\n")},
 			}))
 			require.Equal(t, "public", value[string](o, "select schema from seen"))
 			require.Equal(t, "postgres", value[string](o, "select role from seen"))

@@ -35,7 +35,8 @@ func Check(sources []Source) ([]Source, error) {
 	slices.SortFunc(sorted, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
 	for i, s := range sorted {
 		if !validName.MatchString(s.Name) {
-			return nil, fmt.Errorf("migrations %q: a source's name is lower-case letters, digits and underscores, at most 50, starting with a letter", s.Name)
+			return nil, fmt.Errorf("migrations %q: a source's name is lower-case letters, digits and underscores, "+
+				"at most 50, starting with a letter", s.Name)
 		}
 		if i > 0 && sorted[i-1].Name == s.Name {
 			return nil, fmt.Errorf("migrations %q: two sources have this name", s.Name)
@@ -154,6 +155,6 @@ func checkNames(fsys fs.FS) error {
 	if len(strange) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s would never be applied: name migrations like 00001_name.sql, and keep other *.sql files elsewhere",
-		strings.Join(strange, ", "))
+	return fmt.Errorf("%s would never be applied: name migrations like 00001_name.sql, "+
+		"and keep other *.sql files elsewhere", strings.Join(strange, ", "))
 }

@@ -40,54 +40,60 @@ func (s Source) sum(file string) (string, error) {
 // It works on the second session, for a migration may have left the first with another
 // role or search_path. A role that may not keep sums goes on without: before there were
 // any it could.
-func (r *run) checkSums(ctx context.Context, s Source, p *goose.Provider) error {
+//
+// It reports whether every migration is applied, and sums are known of all.
+func (r *run) checkSums(ctx context.Context, s Source, p *goose.Provider) (applied bool, err error) {
 	conn, err := r.aside(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	err = s.compare(ctx, conn, p.ListSources())
+	applied, err = s.compare(ctx, conn, p.ListSources())
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
-		r.log.Warn("applied migrations are not checked for changes: grant this role what it lacks", zap.String("source", s.Name), zap.Error(err))
-		return nil
+		r.log.Warn("applied migrations are not checked for changes: grant this role what it lacks",
+			zap.String("source", s.Name), zap.Error(err))
+		return false, nil
 	}
-	return err
+	return applied, err
 }
 
-func (s Source) compare(ctx context.Context, conn *pgx.Conn, all []*goose.Source) error {
+func (s Source) compare(ctx context.Context, conn *pgx.Conn, all []*goose.Source) (allApplied bool, err error) {
 	known, err := s.sums(ctx, conn)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.sumsTable(), err)
+		return false, fmt.Errorf("%s: %w", s.sumsTable(), err)
 	}
 	applied, err := s.applied(ctx, conn)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.VersionTable(), err)
+		return false, fmt.Errorf("%s: %w", s.VersionTable(), err)
 	}
+	allApplied = true
 	for _, m := range all {
 		if !applied[m.Version] {
+			allApplied = false
 			if known[m.Version] != "" { // it was taken back, by whatever means
 				if _, err := conn.Exec(ctx, "delete from "+s.sumsTable()+" where version_id = $1", m.Version); err != nil {
-					return fmt.Errorf("%s: %w", s.sumsTable(), err)
+					return false, fmt.Errorf("%s: %w", s.sumsTable(), err)
 				}
 			}
 			continue
 		}
 		sum, err := s.sum(m.Path)
 		if err != nil {
-			return err
+			return false, err
 		}
 		switch known[m.Version] {
 		case sum:
 		case "":
-			if _, err := conn.Exec(ctx, "insert into "+s.sumsTable()+" (version_id, file, sha256) values ($1, $2, $3)", m.Version, m.Path, sum); err != nil {
-				return fmt.Errorf("%s: %w", s.sumsTable(), err)
+			if _, err := conn.Exec(ctx, "insert into "+s.sumsTable()+" (version_id, file, sha256) values ($1, $2, $3)",
+				m.Version, m.Path, sum); err != nil {
+				return false, fmt.Errorf("%s: %w", s.sumsTable(), err)
 			}
 		default:
-			return fmt.Errorf("%s: %w: put the text back and write a new migration (or, where the change has no effect, delete version %d from %s)",
+			return false, fmt.Errorf("%s: %w: put the text back and write a new migration (or, where the change has no effect, delete version %d from %s)",
 				m.Path, ErrChanged, m.Version, s.sumsTable())
 		}
 	}
-	return nil
+	return allApplied, nil
 }
 
 // applied returns the versions that goose has recorded.
