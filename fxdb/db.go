@@ -196,7 +196,11 @@ func (db *DB) start(ctx context.Context) error {
 			}
 		}
 		if err != nil && !db.core.cfg.NamesDatabase() {
-			err = fmt.Errorf("no setting names a database (set DATABASE_URL, or add devdb.Module for a throwaway server): %w", err)
+			ways := "set DATABASE_URL, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD"
+			if db.core.fx {
+				ways += ", or add devdb.Module for a throwaway server"
+			}
+			err = fmt.Errorf("no setting names a database (%s): %w", ways, err)
 		}
 	}
 	if err == nil && db.core.fx {

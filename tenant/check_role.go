@@ -81,11 +81,11 @@ func (v *verifier) checkRole() {
 	s, role := v.session, v.session.Role
 	me := quote(role)
 	if s.Login != role && s.LoginBypasses {
-		v.add("login-bypasses", s.Login, fmt.Sprintf("alter role %s nosuperuser nobypassrls;", quote(s.Login)),
+		v.add("login-bypasses", s.Login, unprivileged(s.Login, "nosuperuser nobypassrls", s.LoginFirst),
 			"What resets the role, or has a bare connection, works as %s, whom no policy binds: it sees every tenant's rows.", s.Login)
 	}
 	if s.Super {
-		v.add("role-superuser", role, fmt.Sprintf("alter role %s nosuperuser;", me), "No policy binds a superuser, forced or not: it sees every tenant's rows.")
+		v.add("role-superuser", role, unprivileged(role, "nosuperuser", s.First), "No policy binds a superuser, forced or not: it sees every tenant's rows.")
 		return
 	}
 	if s.Bypass {
@@ -134,6 +134,16 @@ func (v *verifier) checkRole() {
 			v.add("role-owns-schema", name, fmt.Sprintf("alter schema %s owner to another_role;", quote(name)), "The role may drop the schema and its tables, and grant itself what it lacks in it.")
 		}
 	}
+}
+
+// unprivileged takes a role's powers away. The superuser that initdb made must keep them,
+// and administers the server: the application connects as another role instead.
+func unprivileged(role, without string, first bool) string {
+	if !first {
+		return fmt.Sprintf("alter role %s %s;", quote(role), without)
+	}
+	return "-- the server's first superuser keeps its rights: grant another role what the application needs, and connect as it\n" +
+		"create role another_role login nosuperuser nobypassrls;"
 }
 
 // revoke takes away the memberships that lead to the roles.

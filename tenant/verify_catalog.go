@@ -37,6 +37,8 @@ type session struct {
 	Role          string
 	Login         string
 	LoginBypasses bool // no policy binds the login
+	First         bool // the role is the superuser that initdb made, and who must stay one
+	LoginFirst    bool // so is the login
 	Database      string
 	Server        string
 	Version       int
@@ -73,6 +75,7 @@ const sessionSQL = reach + `
 select me.rolname as role, session_user::text as login, (select l.rolsuper or l.rolbypassrls from pg_roles l where l.rolname = session_user) as login_bypasses,
 	current_database()::text as database,
 	current_setting('server_version') as server, current_setting('server_version_num')::int as version,
+	me.oid = 10 as first, (select l.oid = 10 from pg_roles l where l.rolname = session_user) as login_first,
 	me.rolsuper as super, me.rolbypassrls as bypass, me.rolcreaterole as create_role, me.rolreplication as replication,
 	array(select r.rolname::text from pg_roles r where (r.rolsuper or r.rolbypassrls) and r.oid <> me.oid
 		and not me.rolsuper and pg_has_role(r.oid, 'MEMBER') order by 1) as becomes_bypass,

@@ -17,7 +17,7 @@ func enable(args []string, stdout, stderr io.Writer) int {
 	owner := flags.String("share-owner", "", "the `column` of -share that owns the rows (default owner_tenant_id)")
 	reader := flags.String("share-reader", "", "the `column` of -share that may read them (default reader_tenant_id)")
 	module := flags.String("share-module", "", "let those grants alone count whose column module is this `value`")
-	if status, ok := parse(flags, args, stderr); !ok {
+	if status, ok := parse(flags, args, " schema.table:column[:type] ...", stdout, stderr); !ok {
 		return status
 	}
 	if *share == "" {

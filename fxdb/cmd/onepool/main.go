@@ -12,6 +12,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -32,7 +33,8 @@ const usage = `usage:
   onepool verify [flags]                                check the tenant isolation of a database
   onepool enable [flags] schema.table:column[:type] ... print the DDL that isolates tables
 
-"onepool verify -h" and "onepool enable -h" list the flags.
+"onepool verify -h" and "onepool enable -h" list the flags. verify reads the settings
+of the application: DATABASE_URL, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD.
 `
 
 func main() {
@@ -54,6 +56,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "enable":
 		return enable(args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
+		if len(args) > 1 {
+			return run(ctx, []string{args[1], "-h"}, stdout, stderr)
+		}
 		fmt.Fprintf(stdout, "%s", usage)
 		return sound
 	}
@@ -61,14 +66,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return misused
 }
 
-// parse reads flags. ok is false where status is to be returned at once.
-func parse(flags *flag.FlagSet, args []string, stderr io.Writer) (status int, ok bool) {
-	flags.SetOutput(stderr)
+// parse reads flags. ok is false where status is to be returned at once. Help that was
+// asked for goes to stdout.
+func parse(flags *flag.FlagSet, args []string, arguments string, stdout, stderr io.Writer) (status int, ok bool) {
+	var text bytes.Buffer
+	flags.SetOutput(&text)
+	flags.Usage = func() {
+		fmt.Fprintf(&text, "usage: %s [flags]%s\n", flags.Name(), arguments)
+		flags.PrintDefaults()
+	}
+	if len(args) > 0 && args[0] == "help" {
+		args = []string{"-h"}
+	}
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		_, _ = text.WriteTo(stdout)
 		return sound, false
 	case err != nil:
+		_, _ = text.WriteTo(stderr)
 		return misused, false
 	}
 	return 0, true

@@ -7,8 +7,10 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -29,10 +31,16 @@ type result struct {
 
 func onepool(t *testing.T, url string, args ...string) result {
 	t.Helper()
+	return onepoolWith(t, nil, url, args...)
+}
+
+func onepoolWith(t *testing.T, env []string, url string, args ...string) result {
+	t.Helper()
 	var out, errors bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	// The application's way to start is not the command's.
 	cmd.Env = append(os.Environ(), "ONEPOOL_COMMAND=1", "DATABASE_URL="+url, "DB_START=wait", "DB_VERIFY_TENANCY=require")
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = &out, &errors
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
@@ -141,4 +149,66 @@ func TestEnable(t *testing.T) {
 	require.Equal(t, tenant.Enable(tenant.Table{
 		Name: "shop.orders", Column: "org", Sharing: &tenant.Sharing{Name: "shop.shares", Owner: "giver", Reader: "taker", Module: "crm"},
 	}), r.out)
+}
+
+// The server's first superuser can't lose its rights on some servers, and must not on any.
+func TestVerifyLeavesTheFirstSuperuserItsRights(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	s.Admin(t, func(c *pgx.Conn) {
+		for _, sql := range []string{"create role boss superuser login", "create role clerk", "grant clerk to boss"} {
+			_, err := c.Exec(t.Context(), sql)
+			require.NoError(t, err)
+		}
+	})
+	first := onepool(t, s.URL(), "verify")
+	require.Equal(t, unsound, first.status, first)
+	require.Contains(t, first.out, "role-superuser  postgres")
+	require.NotContains(t, first.out, "alter role")
+	require.Contains(t, first.out, "connect as it")
+
+	other := onepool(t, s.DatabaseURL("boss", "postgres"), "verify")
+	require.Equal(t, unsound, other.status, other)
+	require.Contains(t, other.out, `alter role "boss" nosuperuser;`)
+
+	t.Run("as the login of a tenant's role", func(t *testing.T) {
+		for login, want := range map[string]string{"postgres": "connect as it", "boss": `alter role "boss" nosuperuser nobypassrls;`} {
+			r := onepoolWith(t, []string{"DB_TENANT_ROLE=clerk"}, s.DatabaseURL(login, "postgres"), "verify")
+			require.Contains(t, r.out, "login-bypasses  "+login)
+			require.Contains(t, r.out, want)
+			require.NotContains(t, r.out, `alter role "postgres"`)
+		}
+	})
+}
+
+func TestVerifyWithoutSettingsNamesSettings(t *testing.T) {
+	t.Parallel()
+	r := onepoolWith(t, []string{"DB_CONNECTION_TIMEOUT_MS=2000"}, "", "verify")
+	require.Contains(t, []int{failed, unsound, sound}, r.status, "a server may listen on localhost")
+	if r.status != failed {
+		t.Skip("a server listens on localhost")
+	}
+	require.Contains(t, r.errors, "DATABASE_URL")
+	require.Contains(t, r.errors, "DB_HOST")
+	require.NotContains(t, r.errors, "devdb", "a module is nothing that a command takes")
+}
+
+func TestHelpIsPrintedToStandardOutput(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"-h"}, {"--help"}, {"-help"}, {"help"}, {"verify", "-h"}, {"verify", "--help"}, {"verify", "help"}, {"enable", "-help"}, {"enable", "help"},
+		{"help", "verify"}, {"help", "enable"}, {"verify", "-format", "json", "-h"},
+	} {
+		r := onepool(t, "", args...)
+		require.Equal(t, sound, r.status, "%v: %v", args, r)
+		require.Contains(t, r.out, "usage", args)
+		require.Empty(t, r.errors, args)
+	}
+	require.Contains(t, onepool(t, "", "help", "verify").out, "-format")
+	require.Contains(t, onepool(t, "", "enable", "-h").out, "-goose")
+	r := onepool(t, "", "verify", "-what")
+	require.Empty(t, r.out, "a mistake is no help")
+	require.Equal(t, misused, r.status)
+	r = onepool(t, "", "help", "verfiy")
+	require.Equal(t, misused, r.status)
 }

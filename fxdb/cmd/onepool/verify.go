@@ -30,7 +30,7 @@ func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		opts = append(opts, tenant.Allow(parts[0], parts[1], parts[2]))
 		return nil
 	})
-	if status, ok := parse(flags, args, stderr); !ok {
+	if status, ok := parse(flags, args, "", stdout, stderr); !ok {
 		return status
 	}
 	write, known := map[string]func(tenant.Report) error{
