@@ -1,6 +1,9 @@
 package lifecycle
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // ForgetAnswers makes the next look at the pool ask the server.
 func (m *Monitor) ForgetAnswers() {
@@ -9,3 +12,6 @@ func (m *Monitor) ForgetAnswers() {
 	defer m.health.mu.Unlock()
 	m.health.checkedAt = time.Time{}
 }
+
+// LookAfterLoss looks at the server now, as the monitor does when it was told of a loss.
+func (m *Monitor) LookAfterLoss(ctx context.Context) { m.lookAfterLoss(ctx) }

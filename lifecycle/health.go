@@ -127,6 +127,10 @@ func (m *Monitor) lookout(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-m.lossTold:
+			m.lookAfterLoss(ctx)
+			m.judge(m.probeError())
+			continue
 		case <-tick.C:
 		}
 		now, was := time.Now(), silent
@@ -188,6 +192,17 @@ func (m *Monitor) probe(ctx context.Context) error {
 	if time.Since(at) < probeFor {
 		return last
 	}
+	return m.askNow(ctx)
+}
+
+// ask is probe where an answer that is known already won't do.
+func (m *Monitor) ask(ctx context.Context) error {
+	m.health.probing.Lock()
+	defer m.health.probing.Unlock()
+	return m.askNow(ctx)
+}
+
+func (m *Monitor) askNow(ctx context.Context) error {
 	// The result is shared, so it must not depend on one caller's patience.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()

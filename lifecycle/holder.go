@@ -74,6 +74,8 @@ type slot struct {
 	retired    atomic.Bool
 	unprepared atomic.Bool // it broke while a statement was being prepared
 	spoiled    bool        // by a statement; the holder's, then the pool's
+	lost       bool        // the monitor knows that the other side ended it; the holder's, then the pool's
+	trusted    int64       // the count of losses when it was last asked whether it lives; the same
 
 	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held    bool
@@ -96,7 +98,7 @@ type slot struct {
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
+	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now()), trusted: m.losses.Load()}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s
@@ -166,6 +168,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if s == nil {
 		return
 	}
+	m.lose(conn)
 	s.mu.Lock()
 	was, reported := s.held, s.reported
 	client, exactly := s.client, s.exactly

@@ -32,8 +32,8 @@ const DefaultAcquireTimeout = 10 * time.Second
 // Config says what New builds. Only Pool is required.
 type Config struct {
 	// Pool comes from pgxpool.ParseConfig. New takes it over: it wraps the dial
-	// function and the hooks BeforeConnect, AfterConnect, PrepareConn and
-	// BeforeClose (hooks already set still run), adds a tracer beside the one
+	// function and the hooks BeforeConnect, AfterConnect, ShouldPing, PrepareConn,
+	// BeforeClose, OnNotice and OnPgError (hooks already set still run), adds a tracer beside the one
 	// that is set, and keeps MaxConnLifetime itself.
 	Pool *pgxpool.Config
 
@@ -145,6 +145,9 @@ type Monitor struct {
 	connects chan struct{} // a place for each connection that is being opened
 
 	generation atomic.Int64  // how often the pool was reset
+	losses     atomic.Int64  // connections that the other side has ended, and servers met anew
+	lossTold   chan struct{} // buffered 1: the server is to be looked at
+	server     atomic.Pointer[meeting]
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
 	clock      atomic.Int64  // unix ns, kept by watch
 	acquires   atomic.Int64  // since ever
@@ -216,6 +219,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		sockets:   newSockets(cfg.Pool.ConnConfig.DialFunc),
 		slots:     make(map[*pgx.Conn]*slot),
 		released:  make(chan struct{}, 1),
+		lossTold:  make(chan struct{}, 1),
 		connects:  make(chan struct{}, connectsAtOnce),
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
@@ -234,6 +238,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.lifetime = lifetime{pc.MaxConnLifetime, pc.MaxConnLifetimeJitter}
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = 0, 0
 	chainHooks(pc, m)
+	hearEnds(pc.ConnConfig)
 	if pc.ConnConfig.Tracer == nil {
 		pc.ConnConfig.Tracer = tracer{m}
 	} else {
@@ -302,6 +307,16 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			return acquisitionOf(ctx).prepare(ctx, prepareConn, conn)
 		}
 		return true, nil
+	}
+	shouldPing := pc.ShouldPing
+	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
+		if m.doubted(params.Conn) {
+			return true
+		}
+		if shouldPing != nil {
+			return shouldPing(ctx, params)
+		}
+		return params.IdleDuration > time.Second // pgxpool's own
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {
 		m.removeSlot(conn)

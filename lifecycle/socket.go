@@ -50,7 +50,9 @@ func newSockets(base pgconn.DialFunc) *sockets {
 type socket struct {
 	net.Conn
 	owner  *sockets
-	closed atomic.Bool // by this side
+	closed atomic.Bool                    // by this side
+	ended  atomic.Bool                    // by the other
+	said   atomic.Pointer[pgconn.PgError] // by the server, of the end
 }
 
 func (c *socket) Read(b []byte) (int, error) {
@@ -60,16 +62,10 @@ func (c *socket) Read(b []byte) (int, error) {
 
 func (c *socket) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	return n, c.told(err)
-}
-
-// told remembers that keepalive or the user timeout ended the connection. pgconn
-// takes that for a deadline, reads once more, and says that the stream ended.
-func (c *socket) told(err error) error {
-	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
-		c.owner.silent.Store(time.Now().UnixNano())
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		c.hearLastWords()
 	}
-	return err
+	return n, c.told(err)
 }
 
 // NetworkDead reports whether a connection was lost within the last second because

@@ -46,14 +46,16 @@ func (m *Monitor) suspectStandby() { m.health.standby.Store(time.Now().UnixNano(
 // look asks a server that took a connection whether it answers, and for what.
 func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 	suspected := m.health.standby.Load()
-	results, err := conn.PgConn().Exec(ctx, "select pg_is_in_recovery()").ReadAll()
+	results, err := conn.PgConn().Exec(ctx, "select pg_is_in_recovery(), "+startedAt).ReadAll()
 	if err != nil {
 		return err
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return errors.New("look at the server: pg_is_in_recovery gave no row")
+		return errors.New("look at the server: it gave no row")
 	}
-	if m.writes && string(results[0].Rows[0][0]) == "t" {
+	row := results[0].Rows[0]
+	m.meet(conn, string(row[1]))
+	if m.writes && string(row[0]) == "t" {
 		m.suspectStandby()
 		return errStandby
 	}

@@ -134,6 +134,7 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 		t.m.health.lastAnswer.Store(t.m.clock.Load())
 		return
 	}
+	t.m.lose(conn)
 	t.m.failedOver(conn, err)
 }
 
