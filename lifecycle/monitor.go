@@ -164,6 +164,9 @@ type Monitor struct {
 	lifetime lifetime
 	retired  atomic.Int64
 
+	refilling atomic.Bool
+	refillAt  atomic.Int64 // unix ns of the next try after a failure
+
 	transactions    atomic.Uint64 // acquires for one, for nestedSample
 	readings        atomic.Uint64 // those who began to read rows, for the same
 	remembered      atomic.Int64  // transactions and rows out whose goroutine is known
@@ -295,7 +298,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
 		}
-		if s := slotOf(conn); m.expired(s) || s != nil && s.spoiled {
+		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoiled {
 			return false, nil // pgxpool closes it and goes on with another
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
