@@ -16,7 +16,7 @@ import (
 const readOnlyEvery = 10 * time.Second
 
 // failedOver looks at an error of a statement for what concerns all connections: the
-// server has become a standby.
+// server has become a standby, or refuses writes for a while.
 func (m *Monitor) failedOver(conn *pgx.Conn, err error) {
 	var pgErr *pgconn.PgError
 	s := slotOf(conn)
@@ -26,11 +26,12 @@ func (m *Monitor) failedOver(conn *pgx.Conn, err error) {
 	// A write in a read-only transaction of the caller's own says the same. The
 	// server reports what it is since version 14; an older one is believed. A pooler
 	// does not pass that on, and its own connections are the ones to renew.
-	if !m.writes || conn.PgConn().ParameterStatus("in_hot_standby") == "off" {
+	readOnly := m.noticeReadOnly(conn)
+	if !m.writes || !readOnly && conn.PgConn().ParameterStatus("in_hot_standby") == "off" {
 		return
 	}
 	m.suspectStandby()
-	if !m.cfg.Pooler && s.generation == m.generation.Load() && m.mayResetReadOnly() {
+	if !readOnly && !m.cfg.Pooler && s.generation == m.generation.Load() && m.mayResetReadOnly() {
 		m.reset(s.generation, pgErr.Code)
 	}
 }

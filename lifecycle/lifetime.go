@@ -51,7 +51,7 @@ const sweepEvery = time.Second
 func (m *Monitor) sweep() {
 	old, spoiled, missing := m.stock()
 	ctx := m.closing
-	if missing > 0 {
+	if full := m.pool.Stat().TotalConns() >= m.pool.Stat().MaxConns(); missing > 0 && (old || !full) {
 		ctx = context.WithValue(ctx, sparing{}, true)
 		m.refill(missing)
 	}
@@ -106,7 +106,7 @@ func (m *Monitor) refill(missing int) {
 		defer m.refilling.Store(false)
 		// Nothing is held for a server that does not answer.
 		err := m.ask(m.closing)
-		if err == nil || errors.Is(err, errStandby) {
+		if err == nil || refusesWrites(err) {
 			err = m.open(missing)
 		}
 		if err != nil && m.closing.Err() == nil {

@@ -132,9 +132,11 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
-	writes  bool                  // expected: a standby won't do
-	foreign bool                  // hooks or a tracer that are not ours see acquires
-	tracing pgxpool.AcquireTracer // that tracer, where it traces acquires
+	writes bool // expected: a standby won't do
+	// A connection whose session is read-only by default was seen.
+	readOnlySeen atomic.Bool
+	foreign      bool                  // hooks or a tracer that are not ours see acquires
+	tracing      pgxpool.AcquireTracer // that tracer, where it traces acquires
 
 	sockets  *sockets
 	waiting  atomic.Int64
@@ -298,7 +300,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
 		}
-		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoiled {
+		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoiled || m.stuck(conn) {
 			return false, nil // pgxpool closes it and goes on with another
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {

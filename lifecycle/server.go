@@ -83,8 +83,11 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 				zap.String("database", m.Database()))
 		}
 	}
-	if standby && m.writes {
+	if m.writes && standby {
 		m.log.Warn("pool is not ready: "+errStandby.Error(), zap.String("database", m.Database()))
+	} else if m.writes && m.noticeReadOnly(conn) {
+		m.suspectStandby()
+		m.log.Warn("pool is not ready: "+errReadOnly.Error(), zap.String("database", m.Database()))
 	}
 	if s.superuser || s.bypassRLS {
 		m.log.Warn("the pool's role bypasses row-level security: tenants are not isolated; connect as a role that is neither superuser nor BYPASSRLS",
