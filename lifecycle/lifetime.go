@@ -31,15 +31,26 @@ func (l lifetime) expiry(now time.Time) int64 {
 
 func (m *Monitor) isOld(s *slot) bool { return s != nil && m.clock.Load() >= s.expires }
 
+// retireGrace is how long an old connection that the pool's minimum needs is still
+// handed out, at most: sweep opens its successor meanwhile.
+const retireGrace = 5 * time.Second
+
 // expired reports whether the connection is to be closed instead of handed out.
 func (m *Monitor) expired(ctx context.Context, s *slot) bool {
 	if !m.isOld(s) || ctx.Value(sparing{}) != nil {
 		return false
 	}
+	if m.clock.Load() < s.expires+int64(retireGrace) && m.pool.Stat().TotalConns() <= m.cfg.Pool.MinConns {
+		return false
+	}
+	m.countRetired(s)
+	return true
+}
+
+func (m *Monitor) countRetired(s *slot) {
 	if s.retired.CompareAndSwap(false, true) {
 		m.retired.Add(1)
 	}
-	return true
 }
 
 // sweepEvery is how often idle connections are looked at for their age.
@@ -117,8 +128,7 @@ func (m *Monitor) refill(missing int) {
 }
 
 // open opens so many connections, and closes the old ones that are idle then. pgxpool
-// opens one where none is idle, so it holds all of these for that long. A full pool gives
-// up an old one for each.
+// opens one where none is idle, so it holds all XX
 func (m *Monitor) open(missing int) error {
 	ctx, cancel := context.WithTimeout(context.WithValue(m.closing, warming{}, true), refillMost)
 	defer cancel()
@@ -131,9 +141,9 @@ func (m *Monitor) open(missing int) error {
 		}
 	}
 	room := int(m.pool.Stat().MaxConns() - m.pool.Stat().TotalConns())
-	for ; room < missing && len(old) > 0; room++ {
+	if room == 0 && len(old) > 0 {
 		m.retire(old[0])
-		old = old[1:]
+		room, old = 1, old[1:]
 	}
 	errs := make([]error, max(0, min(missing, room)))
 	opened := make([]*pgxpool.Conn, len(errs))
@@ -143,8 +153,9 @@ func (m *Monitor) open(missing int) error {
 	}
 	all.Wait()
 	err := errors.Join(errs...)
-	for _, conn := range old {
-		if err == nil {
+	spare := int(m.pool.Stat().TotalConns() - m.cfg.Pool.MinConns) // some may have grown old meanwhile
+	for i, conn := range old {
+		if err == nil && i < spare {
 			m.retire(conn)
 		} else {
 			conn.Release()
@@ -160,7 +171,7 @@ func (m *Monitor) open(missing int) error {
 
 // retire closes a connection because of its age.
 func (m *Monitor) retire(conn *pgxpool.Conn) {
-	m.expired(m.closing, slotOf(conn.Conn())) // which counts it
+	m.countRetired(slotOf(conn.Conn()))
 	closeConn(conn.Conn())
 	conn.Release()
 }

@@ -1,6 +1,8 @@
 package lifecycle_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +65,7 @@ func TestTheMinimumIsKeptWhileConnectionsRetire(t *testing.T) {
 	}{
 		{"all at one age", 3, 10, 3, func(c *lifecycle.Config) {}},
 		{"one after the other", 3, 10, 3, func(c *lifecycle.Config) { c.Pool.MaxConnLifetimeJitter = 2 * time.Second }},
+		{"while they are used", 3, 10, 3, func(c *lifecycle.Config) { c.Pool.MaxConnLifetimeJitter = 2 * time.Second }},
 		{"a single one", 1, 2, 1, func(c *lifecycle.Config) {}},
 		{"a pool that is all minimum", 3, 3, 2, func(c *lifecycle.Config) { c.Pool.MaxConnLifetimeJitter = 2 * time.Second }},
 	} {
@@ -74,6 +77,19 @@ func TestTheMinimumIsKeptWhileConnectionsRetire(t *testing.T) {
 				c.way(cfg)
 			})
 			require.NoError(t, m.Start(t.Context()))
+			if c.name == "while they are used" {
+				ctx, cancel := context.WithCancel(t.Context())
+				var used sync.WaitGroup
+				defer func() { cancel(); used.Wait() }()
+				used.Go(func() {
+					for ctx.Err() == nil {
+						if conn, err := m.Acquire(ctx, lifecycle.Request{Client: "user"}); err == nil {
+							_, _ = conn.Exec(ctx, "select 1")
+							conn.Release()
+						}
+					}
+				})
+			}
 			least := lowest(t, func() int32 { return m.Pool().Stat().TotalConns() }, func() bool { return m.Retired() >= 2*int64(c.min) })
 			t.Logf("%d of %d at the least", least, c.min)
 			require.GreaterOrEqual(t, least, c.least)
