@@ -72,6 +72,9 @@ func isEnd(said *pgconn.PgError) bool { return strings.HasPrefix(said.Code, "57P
 // the server said of the end. Keepalive and the user timeout are such ends: pgconn
 // takes them for a deadline, reads once more, and says that the stream ended.
 func (c *socket) told(err error) error {
+	if err != nil && c.stopped.Load() {
+		return ErrDraining
+	}
 	if err == nil || c.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err
 	}

@@ -50,13 +50,17 @@ func newSockets(base pgconn.DialFunc) *sockets {
 type socket struct {
 	net.Conn
 	owner  *sockets
-	closed atomic.Bool                    // by this side
-	ended  atomic.Bool                    // by the other
-	said   atomic.Pointer[pgconn.PgError] // by the server, of the end
+	closed  atomic.Bool                    // by this side
+	stopped atomic.Bool                    // by a drain, in a wait for notifications
+	ended   atomic.Bool                    // by the other side
+	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
+	reading atomic.Int32                   // reads that wait
 }
 
 func (c *socket) Read(b []byte) (int, error) {
+	c.reading.Add(1)
 	n, err := c.Conn.Read(b)
+	c.reading.Add(-1)
 	return n, c.told(err)
 }
 

@@ -107,6 +107,9 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.query, s.running, s.began = sql, true, t.m.statementBegins()
+		if on, changes := listens(sql); changes {
+			s.listens = on
+		}
 		s.mu.Unlock()
 	}
 }
