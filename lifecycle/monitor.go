@@ -22,7 +22,8 @@ import (
 var ErrNotStarted = errors.New("pool is not started: use it from OnStart on, or call Start first")
 
 // ErrDraining is returned by every acquire from the moment a stop begins, to
-// callers that already wait too.
+// callers that already wait too. When the stop has ended, or the start has failed, the
+// error says that instead, and errors.Is still finds this one.
 var ErrDraining = errors.New("pool is draining: the application is stopping")
 
 // DefaultAcquireTimeout is the longest wait for a connection where Config does
@@ -181,6 +182,7 @@ type Monitor struct {
 
 	startMu    sync.Mutex
 	startErr   atomic.Pointer[error] // of the last attempt
+	failed     atomic.Pointer[error] // why the start did
 	background sync.WaitGroup        // goroutines that end with closing
 	drain      drainOnce
 }
@@ -343,7 +345,7 @@ func (m *Monitor) mayConnect(ctx context.Context) error {
 	case stateReady:
 		return nil
 	}
-	return ErrDraining
+	return m.over()
 }
 
 func (m *Monitor) mayAcquire(ctx context.Context) error {
@@ -361,7 +363,7 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 	case stateReady:
 		return nil
 	}
-	return ErrDraining
+	return m.over()
 }
 
 // Pool returns the pool. Its every acquire is gated, bounded by the acquire
