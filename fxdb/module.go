@@ -19,9 +19,13 @@ import (
 // Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool
 // starts even where nothing takes it: an application that names a database wants
 // to know that it is there.
-var Module = fx.Module("fxdb",
-	fx.Provide(configure, provide, (*DB).Pool, (*DB).Monitor),
-	fx.Invoke(func(*DB) {}),
+var Module = fx.Options(
+	fx.Module("fxdb",
+		fx.Provide(configure, provide, (*DB).Pool, (*DB).Monitor),
+		fx.Provide(func() *stopping { return &stopping{} }),
+		fx.Invoke(func(*DB) {}),
+	),
+	fx.Decorate(watchLifecycle),
 )
 
 // configure reads the environment. If the environment names no database, a fallback in
@@ -45,6 +49,7 @@ type params struct {
 	fx.In
 
 	Lifecycle     fx.Lifecycle
+	Stopping      *stopping
 	Config        Config
 	Password      PasswordSource          `optional:"true"`
 	Swap          graph.Swap[Config, *DB] `optional:"true"`
@@ -59,7 +64,7 @@ func provide(p params) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Lifecycle.Append(fx.Hook{OnStart: db.start, OnStop: db.Close})
+	p.Lifecycle.Append(fx.Hook{OnStart: db.start, OnStop: p.Stopping.add(db).drain})
 	return db, nil
 }
 

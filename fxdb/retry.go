@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sethvargo/go-retry"
 
 	"github.com/agentagency/onepool/lifecycle"
@@ -17,8 +19,13 @@ type idempotentKey struct{}
 // Idempotent marks what is done with the context as safe to be done twice: reads,
 // and writes that come to the same the second time. When the connection is lost on
 // the way, as in a restart or a failover, Exec, Query (until its first row),
-// QueryRow and InTx are sent again on another one, backing off, for at most
+// QueryRow and InTx are sent again on another one, for at most
 // DB_CONNECTION_TIMEOUT_MS. The caller sees a delay instead of an error.
+//
+// A statement is sent three times at most, and twice where its connection broke without
+// a word from the server, as it does when the statement crashes its backend. What the
+// server ended for the caller's own doing is not sent again, a transaction that idled
+// too long for one.
 //
 // Without the mark only what surely did not run is sent again: nothing of it had
 // been sent, or it was being prepared, or it was a BEGIN. A transaction of InTx that
@@ -55,20 +62,70 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
+	code := endCode(conn, err)
+	if !endedByOthers(code) {
+		return false
+	}
 	var unsent *unsentError
-	return idempotent || errors.As(err, &unsent) || lifecycle.LostInPreparation(conn)
+	return idempotent || code == idleTooLong || errors.As(err, &unsent) || lifecycle.LostInPreparation(conn)
 }
 
-// The waits between attempts on lost connections: 10 ms, doubled up to 500 ms, each
-// up to a half shorter or longer.
+// endCode is the SQLSTATE with which the server ended a connection; it is empty where
+// the connection broke without one.
+func endCode(conn *pgx.Conn, err error) string {
+	if code := lifecycle.EndedBy(conn); code != "" {
+		return code
+	}
+	return codeOf(err)
+}
+
+// codeOf is the SQLSTATE of an error, if it has one.
+func codeOf(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}
+
+// idleTooLong ends a connection that nobody uses (idle_session_timeout), so what was
+// sent to it then did not run.
+const idleTooLong = "57P05"
+
+// endedByOthers reports whether a connection ended for no doing of its user's: the
+// server shut down, an administrator or another's crash ended it, a standby made room
+// for its replay, a pooler lost its server. Not so a limit on transactions (25P03,
+// 25P04), memory or disk that ran out (53, 58), damaged data (XX), a dropped
+// database (57P04).
+func endedByOthers(code string) bool {
+	switch code {
+	case "", "57P01", "57P02", "57P03", idleTooLong, "40001":
+		return true
+	}
+	return strings.HasPrefix(code, "08")
+}
+
+// resends is how often a statement is sent again at most. Each time it gets a
+// connection that answers; the pool waits for the server meanwhile. The waits are 10 and
+// 20 ms, each up to a half shorter or longer.
 const (
+	resends    = 2
 	resendWait = 10 * time.Millisecond
-	resendMost = 500 * time.Millisecond
 )
 
-func (db *DB) resendBackoff() retry.Backoff {
-	return retry.WithMaxDuration(db.core.cfg.ConnectionTimeout,
-		retry.WithCappedDuration(resendMost, retry.WithJitterPercent(50, retry.NewExponential(resendWait))))
+func resendBackoff() retry.Backoff {
+	return retry.WithMaxRetries(resends, retry.WithJitterPercent(50, retry.NewExponential(resendWait)))
+}
+
+// silences counts the losses of one statement that came without a word of the server's.
+// The second is the statement's own doing: it had a connection that answered.
+type silences int
+
+func (n *silences) again(code string) bool {
+	if code == "" {
+		*n++
+	}
+	return *n < 2
 }
 
 // resendDead is how long another connection is waited for on a dead network, which
@@ -76,17 +133,19 @@ func (db *DB) resendBackoff() retry.Backoff {
 const resendDead = 500 * time.Millisecond
 
 // resend calls send until it no longer asks for another attempt. Each takes a
-// connection in what is left of the time. lost is why it is needed, and is told too
+// connection in what is left of the time for one. lost is why it is needed, and is told too
 // where no connection is to be had any more, or ctx ends before.
 func (db *DB) resend(ctx context.Context, lost error, send func(within time.Duration) (again bool, err error)) error {
 	until := time.Now().Add(db.core.cfg.ConnectionTimeout)
-	err := retry.Do(ctx, db.resendBackoff(), func(context.Context) error {
+	var silent silences
+	silent.again(codeOf(lost))
+	err := retry.Do(ctx, resendBackoff(), func(context.Context) error {
 		within := time.Until(until)
 		if db.client.monitor.NetworkDead() {
 			within = min(within, resendDead)
 		}
 		again, err := send(max(within, time.Millisecond))
-		if again {
+		if again && silent.again(codeOf(err)) {
 			lost = err
 			return retry.RetryableError(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -169,12 +170,20 @@ func TestResendingEndsWithTheTimeForAConnection(t *testing.T) {
 
 func TestAContextThatEndsBetweenAttemptsDoesNotHideTheLoss(t *testing.T) {
 	t.Parallel()
-	w := newWire(t, 0)
-	db := w.open(t)
-	w.cutAlways("never-arrives")
-	ctx, cancel := context.WithTimeout(fxdb.Idempotent(as(t, "acme")), time.Second)
+	s := pgfault.Start(t)
+	p := s.Proxy(t)
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: p.DatabaseURL("postgres", "postgres"), PoolMin: 1, PoolMax: 1, ConnectionTimeout: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close(context.Background()) })
+	ctx, cancel := context.WithCancel(fxdb.Idempotent(t.Context()))
 	defer cancel()
-	_, err := db.Exec(ctx, "select $1::text", "never-arrives")
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	failed := make(chan error, 1)
+	go func() { _, err := db.Exec(ctx, "select pg_sleep(1000)"); failed <- err }()
+	s.WaitForQuery(t, "select pg_sleep(1000)")
+	p.Cut()
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, time.Minute, time.Millisecond, "it is not sent again")
+	cancel()
+	err = <-failed
+	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "; sending it again: ")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/sethvargo/go-retry"
 
+	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -21,9 +22,10 @@ type transaction struct {
 	db       *DB
 	conn     *pgxpool.Conn // nil: given back, or a savepoint's
 	identity tenant.Identity
-	inserts  bool // its CopyFrom
-	pooled   bool // its session on the server is not ours
-	lost     bool // the connection broke
+	inserts  bool   // its CopyFrom
+	pooled   bool   // its session on the server is not ours
+	lost     bool   // the connection broke
+	endCode  string // with which the server ended it, if it did
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
@@ -116,7 +118,7 @@ func (t *transaction) Rollback(ctx context.Context) error {
 
 func (t *transaction) release() {
 	if t.conn != nil {
-		t.lost = t.conn.Conn().IsClosed()
+		t.lost, t.endCode = t.conn.Conn().IsClosed(), lifecycle.EndedBy(t.conn.Conn())
 		t.conn.Release()
 		t.conn = nil
 	}
@@ -234,22 +236,22 @@ const (
 //
 // When the server aborts the transaction with 40001 (serialization failure) or
 // 40P01 (deadlock), in fn or at commit, fn runs again in a new one, up to four
-// times. It runs again too, for as long as DB_CONNECTION_TIMEOUT_MS, when the
-// connection is lost and the transaction is read-only or ctx is Idempotent. So fn
-// must have no effects outside tx that can't be repeated. The error of fn is
-// returned as it is; a failed commit is wrapped.
+// times. It runs again too, as often as Idempotent says, when the connection is lost and
+// the transaction is read-only or ctx is Idempotent. So fn must have no effects outside
+// tx that can't be repeated. The error of fn is returned as it is; a failed commit is
+// wrapped.
 func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
 	idempotent := opts.AccessMode == pgx.ReadOnly || isIdempotent(ctx)
 	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
-	var lost retry.Backoff
+	lost := resendBackoff()
+	var silent silences
 	for {
-		again, err := db.inTx(ctx, opts, idempotent, fn)
+		again, code, err := db.inTx(ctx, opts, idempotent, fn)
 		backoff := aborted
 		switch {
+		case again && !silent.again(code):
+			return err
 		case again:
-			if lost == nil {
-				lost = db.resendBackoff()
-			}
 			backoff = lost
 		case !isAborted(err):
 			return err
@@ -269,13 +271,15 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 }
 
 // inTx makes one attempt. again says that the connection broke, and that another
-// may be made.
-func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
+// may be made; code is what the server ended the connection with.
+func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
 	begun, err := db.BeginTx(ctx, opts)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
-	return db.runTx(ctx, begun.(*transaction), idempotent, fn)
+	tx := begun.(*transaction)
+	again, err = db.runTx(ctx, tx, idempotent, fn)
+	return again, tx.endCode, err
 }
 
 // runTx runs fn in a transaction and ends that.
@@ -287,7 +291,7 @@ func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn fu
 				err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
 			}
 		}
-		again = err != nil && idempotent && tx.lost && ctx.Err() == nil &&
+		again = err != nil && idempotent && tx.lost && endedByOthers(tx.endCode) && ctx.Err() == nil &&
 			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}()
 	if err := fn(tx); err != nil {

@@ -192,13 +192,13 @@ func (m *Monitor) connectOrWait(ctx *acquisition) (conn *pgxpool.Conn, unreachab
 func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable, err error) error {
 	switch {
 	case errors.Is(err, ErrDraining):
-		return ErrDraining
+		return m.over()
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted
 	case errors.Is(err, ErrNestedAcquire):
 		return err
 	case a.Err() == nil && m.Draining():
-		return ErrDraining // it was past the gate, and found pgxpool closed
+		return m.over() // it was past the gate, and found pgxpool closed
 	case a.Err() == nil:
 		return fmt.Errorf("acquire a connection: %w", err)
 	}

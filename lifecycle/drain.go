@@ -21,7 +21,7 @@ const (
 // Report says how a drain went.
 type Report struct {
 	Elapsed time.Duration
-	InUse   int      // connections that were out when the drain began
+	InUse   int      // connections that were out when the drain began, less those that only waited for notifications
 	Cut     []Holder // holders that were still there at the deadline and were cut off
 }
 
@@ -56,8 +56,8 @@ type drainOnce struct {
 // that follow keep a share of theirs.
 //
 // From its first moment on readiness is off, which OnChange tells, and every acquire,
-// a waiting one included, fails with ErrDraining. Work in flight may finish until the
-// deadline. Then what still runs is cancelled on the server, and every socket
+// a waiting one included, fails with ErrDraining; so does a wait for notifications on a
+// connection that has sent LISTEN. Work in flight may finish until the deadline. Then what still runs is cancelled on the server, and every socket
 // that the pool opened is closed: the server rolls back what was not committed.
 // Drain returns a *DrainError naming every holder it cut off. Such a holder may go
 // on using its connection, which fails, and may release it at any time; until it
@@ -101,7 +101,8 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	if m.cfg.Admission != nil {
 		m.cfg.Admission.Close()
 	}
-	r := Report{InUse: m.heldCount()}
+	held := m.heldCount()
+	r := Report{InUse: max(held-m.endListeners(), 0)}
 	log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
 
 	ctx, cancel := context.WithTimeout(ctx, max(timeout, 0))
@@ -155,9 +156,13 @@ func (m *Monitor) keepClock() (stop func()) {
 // waitReleased waits until no connection is out, or on its way to somebody who asked
 // before the drain. It is false when ctx ended before.
 func (m *Monitor) waitReleased(ctx context.Context, closed <-chan struct{}) bool {
+	tick := time.NewTicker(clockTick)
+	defer tick.Stop()
 	for m.slotCount() > 0 {
 		select {
 		case <-m.released:
+		case <-tick.C:
+			m.endListeners() // those that have done their work
 		case <-closed:
 			// All that is the pool's came back. What is left was hijacked, and ends
 			// with its socket.

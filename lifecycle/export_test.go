@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -47,4 +48,17 @@ func StartPause(err error, n int) (wait time.Duration, says string) {
 		wait = b.next(err)
 	}
 	return wait, startTrouble(err)
+}
+
+// LookAfterLoss looks at the server now, as the monitor does when it was told of a loss.
+func (m *Monitor) LookAfterLoss(ctx context.Context) { m.lookAfterLoss(ctx) }
+
+// Listening is how many connections are held by somebody who waits for notifications.
+func (m *Monitor) Listening() (n int) {
+	for _, s := range m.heldSlots() {
+		if s.listening() {
+			n++
+		}
+	}
+	return n
 }

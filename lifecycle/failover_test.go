@@ -7,9 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/agentagency/onepool/internal/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
@@ -109,57 +114,93 @@ func acquireAll(t *testing.T, m *lifecycle.Monitor, n int) []uint32 {
 	return pids
 }
 
-func TestAFailoverResetsThePool(t *testing.T) {
+func TestOneEndedBackendLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		code  string
-		reset bool
-	}{
-		{"57P01", true}, {"57P02", true}, {"57P03", true}, {"22012", false},
-		{"25006", false}, // this server is no standby
-	} {
-		t.Run(c.code, func(t *testing.T) {
-			t.Parallel()
-			if c.code != "57P01" && c.code != "25006" {
-				size.SkipShort(t)
-			}
-			m, db := startPool(t, nil)
-			before := acquireAll(t, m, 3)
-
-			conn := acquire(t, m, "victim")
-			_, err := conn.Exec(bounded(t), fmt.Sprintf("do $$ begin raise sqlstate '%s'; end $$", c.code))
-			var pgErr *pgconn.PgError
-			require.ErrorAs(t, err, &pgErr)
-			require.Equal(t, c.code, pgErr.Code)
-			conn.Release()
-			if !c.reset {
-				require.ElementsMatch(t, before, acquireAll(t, m, 3))
-				return
-			}
-			db.WaitFor(t, "select count(*) = 0 from pg_stat_activity where pid = any($1)", pids(before))
-			after := acquireAll(t, m, 3)
-			for _, pid := range before {
-				require.NotContains(t, after, pid)
-			}
+	s := pgfault.Start(t)
+	terminate := func(t *testing.T, conn *pgxpool.Conn) error {
+		s.Admin(t, func(c *pgx.Conn) {
+			_, err := c.Exec(t.Context(), "select pg_terminate_backend($1, 60000)", int32(conn.Conn().PgConn().PID()))
+			require.NoError(t, err)
 		})
+		_, err := conn.Exec(t.Context(), "select 1")
+		return err
+	}
+	raise := func(code string) func(t *testing.T, conn *pgxpool.Conn) error {
+		return func(t *testing.T, conn *pgxpool.Conn) error {
+			_, err := conn.Exec(t.Context(), fmt.Sprintf("do $$ begin raise sqlstate '%s'; end $$", code))
+			return err
+		}
+	}
+	for name, c := range map[string]struct {
+		code string
+		end  func(t *testing.T, conn *pgxpool.Conn) error
+		kept int
+	}{
+		"an administrator's terminate":      {"57P01", terminate, 4},
+		"a function that raises 57P01":      {"57P01", raise("57P01"), 5},
+		"a function that raises 57P02":      {"57P02", raise("57P02"), 5},
+		"a function that raises 57P03":      {"57P03", raise("57P03"), 5},
+		"an error":                          {"22012", raise("22012"), 5},
+		"a write that its transaction bars": {"25006", raise("25006"), 5},
+	} {
+		for way, url := range map[string]string{"by the socket": s.URL(), "by TCP": s.Proxy(t).DatabaseURL("postgres", "postgres")} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				t.Parallel()
+				core, logs := observer.New(zap.WarnLevel)
+				m := newMonitor(t, url, func(c *lifecycle.Config) { c.Logger = zap.New(core) })
+				require.NoError(t, m.Start(t.Context()))
+				before := acquireAll(t, m, 5)
+
+				conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "victim"})
+				require.NoError(t, err)
+				err = c.end(t, conn)
+				var pgErr *pgconn.PgError
+				require.ErrorAs(t, err, &pgErr)
+				require.Equal(t, c.code, pgErr.Code)
+				conn.Release()
+				m.LookAfterLoss(t.Context())
+				require.Len(t, intersect(before, acquireAll(t, m, 5)), c.kept)
+				require.Zero(t, logs.FilterMessageSnippet("pool reset").Len())
+			})
+		}
 	}
 }
 
-func TestConnectionsOfOneIncidentResetThePoolOnce(t *testing.T) {
+func TestAServerThatGoesAwayResetsThePoolOnce(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
-	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 3 })
-	acquireAll(t, m, 3) // so that none is being opened while the pool is reset
-	one, two := acquire(t, m, "one"), acquire(t, m, "two")
-	const raise = "do $$ begin raise sqlstate '57P01'; end $$"
-	_, err := one.Exec(bounded(t), raise)
-	require.Error(t, err)
-	one.Release()
-	fresh := acquireAll(t, m, 2) // opened after the reset
-	_, err = two.Exec(bounded(t), raise)
-	require.Error(t, err)
-	two.Release()
-	require.ElementsMatch(t, fresh, intersect(fresh, acquireAll(t, m, 3)), "the same incident reset the pool again")
+	for name, end := range map[string]func(*pgfault.Restartable, *testing.T){
+		"fast restart":      func(s *pgfault.Restartable, t *testing.T) { s.Restart(t, "fast", 0) },
+		"immediate restart": func(s *pgfault.Restartable, t *testing.T) { s.Restart(t, "immediate", 0) },
+		"crash":             func(s *pgfault.Restartable, t *testing.T) { s.KillBackend(t, applicationName) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pgfault.StartRestartable(t)
+			core, logs := observer.New(zap.WarnLevel)
+			m := newMonitor(t, s.URL(), func(c *lifecycle.Config) {
+				c.Logger = zap.New(core)
+				c.AcquireTimeout = time.Minute
+			})
+			require.NoError(t, m.Start(t.Context()))
+			acquireAll(t, m, 5)
+			var held []*pgxpool.Conn
+			for range 3 {
+				conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "holder"})
+				require.NoError(t, err)
+				held = append(held, conn)
+			}
+			end(s, t)
+			for _, conn := range held {
+				require.Eventually(t, func() bool { _, err := conn.Exec(t.Context(), "select 1"); return err != nil }, time.Minute, time.Millisecond)
+				conn.Release()
+			}
+			require.Eventually(t, func() bool { return logs.FilterMessageSnippet("pool reset").Len() > 0 }, time.Minute, time.Millisecond)
+			fresh := acquireAll(t, m, 5)
+			m.LookAfterLoss(t.Context())
+			require.Len(t, intersect(fresh, acquireAll(t, m, 5)), 5, "the same incident reset the pool again")
+			require.Equal(t, 1, logs.FilterMessageSnippet("pool reset").Len())
+		})
+	}
 }
 
 func TestABackendThatIsKilledIsReplaced(t *testing.T) {

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -40,7 +39,7 @@ type Health struct {
 
 type health struct {
 	lastAnswer atomic.Int64 // unix ns of the last statement that succeeded
-	standby    atomic.Int64 // unix ns of the last sign that the server is one; 0: none
+	standby    atomic.Int64 // unix ns of the last sign that the server takes no writes; 0: none
 
 	timeout atomic.Int64 // of a probe
 	probing sync.Mutex   // one probe at a time; others take its result
@@ -58,8 +57,10 @@ type health struct {
 // server answers, nothing is sent; else a probe goes over a connection of its own,
 // bounded by half a second, its result kept for a third of one. It never waits for
 // a connection of the pool, so a saturated pool is not mistaken for an unreachable
-// server. A server that is a read-only standby is not ready, unless the connection
-// string asks for one (target_session_attrs read-only, standby or prefer-standby).
+// server. A server that is a read-only standby, or whose sessions are read-only by
+// default, is not ready, unless the connection string asks for that
+// (target_session_attrs read-only, standby or prefer-standby, or
+// default_transaction_read_only).
 func (m *Monitor) Health(ctx context.Context) Health {
 	if m.mayAcquire(context.Background()) != nil {
 		return m.judge(nil)
@@ -97,8 +98,8 @@ func (m *Monitor) known() (Status, error) {
 	if err := m.probeError(); err != nil {
 		return Unhealthy, err
 	}
-	if m.onStandby() {
-		return Unhealthy, errStandby
+	if err := m.refusal(); err != nil {
+		return Unhealthy, err
 	}
 	return m.pressure.status(m.acquires.Load(), int(m.cfg.Pool.MaxConns)), nil
 }
@@ -128,6 +129,10 @@ func (m *Monitor) lookout(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-m.lossTold:
+			m.lookAfterLoss(ctx)
+			m.judge(m.probeError())
+			continue
 		case <-tick.C:
 		}
 		now, was := time.Now(), silent
@@ -150,7 +155,7 @@ func (m *Monitor) lookout(ctx context.Context) {
 func (m *Monitor) probeError() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
-	if errors.Is(m.health.err, errStandby) || m.health.checkedAt.UnixNano() < m.health.lastAnswer.Load() {
+	if refusesWrites(m.health.err) || m.health.checkedAt.UnixNano() < m.health.lastAnswer.Load() {
 		return nil
 	}
 	return m.health.err
@@ -159,7 +164,7 @@ func (m *Monitor) probeError() error {
 // Status returns the verdict by the connections in use at this moment, a burst
 // included, and by the last look at the server. It sends nothing.
 func (m *Monitor) Status() Status {
-	if !m.Started() || m.probeError() != nil || m.onStandby() {
+	if !m.Started() || m.probeError() != nil || m.refusal() != nil {
 		return Unhealthy
 	}
 	st := m.pool.Stat()
@@ -189,6 +194,17 @@ func (m *Monitor) probe(ctx context.Context) error {
 	if time.Since(at) < probeFor {
 		return last
 	}
+	return m.askNow(ctx)
+}
+
+// ask is probe where an answer that is known already won't do.
+func (m *Monitor) ask(ctx context.Context) error {
+	m.health.probing.Lock()
+	defer m.health.probing.Unlock()
+	return m.askNow(ctx)
+}
+
+func (m *Monitor) askNow(ctx context.Context) error {
 	// The result is shared, so it must not depend on one caller's patience.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(m.health.timeout.Load()))
 	defer cancel()
@@ -202,7 +218,7 @@ func (m *Monitor) probe(ctx context.Context) error {
 	if isFull(err) {
 		err = nil // an answer too; the pool's own connections may be what it is full of
 	}
-	if err != nil && !errors.Is(err, errStandby) && m.health.lastAnswer.Load() > began.UnixNano() {
+	if err != nil && !refusesWrites(err) && m.health.lastAnswer.Load() > began.UnixNano() {
 		err = nil // it was slow to take a connection, but others got answers
 	}
 	m.health.mu.Lock()

@@ -74,19 +74,23 @@ type slot struct {
 	retired    atomic.Bool
 	unprepared atomic.Bool // it broke while a statement was being prepared
 	spoiled    bool        // by a statement; the holder's, then the pool's
+	lost       bool        // the monitor knows that the other side ended it; the holder's, then the pool's
+	trusted    int64       // the count of losses when it was last asked whether it lives; the same
 
-	mu      sync.Mutex // guards what follows: a drain and Holders read it from outside
-	held    bool
-	uses    int64 // how often it was held
-	client  string
-	tenant  string
-	pcs     [8]uintptr
-	share   *admission.Client // whose permit it took
-	since   int64             // by the monitor's clock
-	exactly time.Time         // the same while somebody observes, else zero
-	query   string
-	running bool
-	began   int64 // when the statement did; 0: nobody asks
+	mu       sync.Mutex // guards what follows: a drain and Holders read it from outside
+	held     bool
+	uses     int64 // how often it was held
+	client   string
+	tenant   string
+	pcs      [8]uintptr
+	share    *admission.Client // whose permit it took
+	since    int64             // by the monitor's clock
+	exactly  time.Time         // the same while somebody observes, else zero
+	query    string
+	running  bool
+	listens  bool  // to a channel
+	listened int64 // when its holder was last seen to wait for a notification
+	began    int64 // when the statement did; 0: nobody asks
 
 	goroutine uint64          // that began the transaction or reads the rows, where it is remembered
 	done      <-chan struct{} // of the transaction's context
@@ -96,7 +100,7 @@ type slot struct {
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now())}
+	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now()), trusted: m.losses.Load()}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s
@@ -145,6 +149,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 		s.pcs = a.pcs
 	}
 	s.since, s.query, s.running, s.reported = m.clock.Load(), "", false, false
+	s.listens, s.listened = false, 0
 	s.exactly = time.Time{}
 	if m.observers.Load() != nil {
 		s.exactly = time.Now()
@@ -166,6 +171,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if s == nil {
 		return
 	}
+	m.lose(conn)
 	s.mu.Lock()
 	was, reported := s.held, s.reported
 	client, exactly := s.client, s.exactly

@@ -22,7 +22,8 @@ import (
 var ErrNotStarted = errors.New("pool is not started: use it from OnStart on, or call Start first")
 
 // ErrDraining is returned by every acquire from the moment a stop begins, to
-// callers that already wait too.
+// callers that already wait too. When the stop has ended, or the start has failed, the
+// error says that instead, and errors.Is still finds this one.
 var ErrDraining = errors.New("pool is draining: the application is stopping")
 
 // DefaultAcquireTimeout is the longest wait for a connection where Config does
@@ -32,8 +33,8 @@ const DefaultAcquireTimeout = 10 * time.Second
 // Config says what New builds. Only Pool is required.
 type Config struct {
 	// Pool comes from pgxpool.ParseConfig. New takes it over: it wraps the dial
-	// function and the hooks BeforeConnect, AfterConnect, PrepareConn and
-	// BeforeClose (hooks already set still run), adds a tracer beside the one
+	// function and the hooks BeforeConnect, AfterConnect, ShouldPing, PrepareConn,
+	// BeforeClose, OnNotice and OnPgError (hooks already set still run), adds a tracer beside the one
 	// that is set, and keeps MaxConnLifetime itself.
 	Pool *pgxpool.Config
 
@@ -139,10 +140,12 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
-	beside  bool                  // another monitor's Config has it in Beside
-	writes  bool                  // expected: a standby won't do
-	foreign bool                  // hooks or a tracer that are not ours see acquires
-	tracing pgxpool.AcquireTracer // that tracer, where it traces acquires
+	beside bool // another monitor's Config has it in Beside
+	writes bool // expected: a standby won't do
+	// A connection whose session is read-only by default was seen.
+	readOnlySeen atomic.Bool
+	foreign      bool                  // hooks or a tracer that are not ours see acquires
+	tracing      pgxpool.AcquireTracer // that tracer, where it traces acquires
 
 	sockets  *sockets
 	waiting  atomic.Int64
@@ -155,6 +158,9 @@ type Monitor struct {
 	own atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
 
 	generation atomic.Int64  // how often the pool was reset
+	losses     atomic.Int64  // connections that the other side has ended, and servers met anew
+	lossTold   chan struct{} // buffered 1: the server is to be looked at
+	server     atomic.Pointer[meeting]
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
 	clock      atomic.Int64  // unix ns, kept by watch
 	acquires   atomic.Int64  // since ever
@@ -171,6 +177,9 @@ type Monitor struct {
 	lifetime lifetime
 	retired  atomic.Int64
 
+	refilling atomic.Bool
+	refillAt  atomic.Int64 // unix ns of the next try after a failure
+
 	transactions    atomic.Uint64 // acquires for one, for nestedSample
 	readings        atomic.Uint64 // those who began to read rows, for the same
 	remembered      atomic.Int64  // transactions and rows out whose goroutine is known
@@ -184,7 +193,8 @@ type Monitor struct {
 	startMu    sync.Mutex
 	startErr   atomic.Pointer[error] // of the last attempt
 	startWaits startWaits
-	background sync.WaitGroup // goroutines that end with closing
+	failed     atomic.Pointer[error] // why the start did
+	background sync.WaitGroup        // goroutines that end with closing
 	drain      drainOnce
 }
 
@@ -227,6 +237,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		sockets:   newSockets(cfg.Pool.ConnConfig.DialFunc),
 		slots:     make(map[*pgx.Conn]*slot),
 		released:  make(chan struct{}, 1),
+		lossTold:  make(chan struct{}, 1),
 		connects:  make(chan struct{}, connectsAtOnce),
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
@@ -247,6 +258,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.lifetime = lifetime{pc.MaxConnLifetime, pc.MaxConnLifetimeJitter}
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = 0, 0
 	chainHooks(pc, m)
+	hearEnds(pc.ConnConfig)
 	if pc.ConnConfig.Tracer == nil {
 		pc.ConnConfig.Tracer = tracer{m}
 	} else {
@@ -305,7 +317,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
 		}
-		if s := slotOf(conn); m.expired(s) || s != nil && s.spoiled {
+		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoiled || m.stuck(conn) {
 			return false, nil // pgxpool closes it and goes on with another
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
@@ -317,6 +329,16 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			return acquisitionOf(ctx).prepare(ctx, prepareConn, conn)
 		}
 		return true, nil
+	}
+	shouldPing := pc.ShouldPing
+	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
+		if m.doubted(params.Conn) {
+			return true
+		}
+		if shouldPing != nil {
+			return shouldPing(ctx, params)
+		}
+		return params.IdleDuration > time.Second // pgxpool's own
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {
 		m.removeSlot(conn)
@@ -338,7 +360,7 @@ func (m *Monitor) mayConnect(ctx context.Context) error {
 	case stateReady:
 		return nil
 	}
-	return ErrDraining
+	return m.over()
 }
 
 func (m *Monitor) mayAcquire(ctx context.Context) error {
@@ -359,7 +381,7 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 	case stateReady:
 		return nil
 	}
-	return ErrDraining
+	return m.over()
 }
 
 // Pool returns the pool. Its every acquire is gated, bounded by the acquire

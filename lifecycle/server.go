@@ -47,18 +47,20 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	var connections, reserved, ofRole, ofDatabase int
 	var pid uint32
 	var standby bool
+	var started string
 	// reserved_connections is new in version 16.
 	err = conn.QueryRow(ctx, `
 		select current_setting('server_version'), current_setting('server_version_num')::int,
 		       current_setting('max_connections')::int,
 		       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
 		       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(), pg_is_in_recovery(),
-		       (select datconnlimit from pg_catalog.pg_database where datname = current_database())
+		       (select datconnlimit from pg_catalog.pg_database where datname = current_database()), `+startedAt+`
 		from pg_catalog.pg_roles where rolname = current_user`,
-	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase)
+	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase, &started)
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
+	m.meet(conn, started)
 	if err := s.supported(); err != nil {
 		return s, err
 	}
@@ -81,8 +83,11 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 				zap.String("database", m.Database()))
 		}
 	}
-	if standby && m.writes {
+	if m.writes && standby {
 		m.log.Warn("pool is not ready: "+errStandby.Error(), zap.String("database", m.Database()))
+	} else if m.writes && m.noticeReadOnly(conn) {
+		m.suspectStandby()
+		m.log.Warn("pool is not ready: "+errReadOnly.Error(), zap.String("database", m.Database()))
 	}
 	if err := m.askOwnSettings(ctx, conn); err != nil {
 		return s, err

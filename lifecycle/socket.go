@@ -49,27 +49,27 @@ func newSockets(base pgconn.DialFunc) *sockets {
 
 type socket struct {
 	net.Conn
-	owner  *sockets
-	closed atomic.Bool // by this side
+	owner   *sockets
+	closed  atomic.Bool                    // by this side
+	stopped atomic.Bool                    // by a drain, in a wait for notifications
+	ended   atomic.Bool                    // by the other side
+	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
+	reading atomic.Int32                   // reads that wait
 }
 
 func (c *socket) Read(b []byte) (int, error) {
+	c.reading.Add(1)
 	n, err := c.Conn.Read(b)
+	c.reading.Add(-1)
 	return n, c.told(err)
 }
 
 func (c *socket) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	return n, c.told(err)
-}
-
-// told remembers that keepalive or the user timeout ended the connection. pgconn
-// takes that for a deadline, reads once more, and says that the stream ended.
-func (c *socket) told(err error) error {
-	if err != nil && errors.Is(err, syscall.ETIMEDOUT) {
-		c.owner.silent.Store(time.Now().UnixNano())
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		c.hearLastWords()
 	}
-	return err
+	return n, c.told(err)
 }
 
 // NetworkDead reports whether a connection was lost within the last second because

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,9 +14,23 @@ import (
 // errStandby is the look at a server that answers and takes no writes.
 var errStandby = errors.New("the server is a read-only standby: promote it, let the connection string reach the primary, or ask for a standby with target_session_attrs")
 
-// expectsWrites is false where the connection string asks for a server that is
-// read-only. pgx keeps no more of that than the function that checks it.
+// errReadOnly is the look at a primary whose sessions begin read-only, as managed
+// servers make them on a full disk.
+var errReadOnly = errors.New("the server refuses writes: default_transaction_read_only is on for this role or database: turn it off, or say in the connection string that it is meant (default_transaction_read_only=on)")
+
+// refusesWrites reports whether a look found a server that answers and takes no writes.
+func refusesWrites(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
+
+// readOnlySetting is reported by the server since version 14.
+const readOnlySetting = "default_transaction_read_only"
+
+// expectsWrites is false where the connection string asks for sessions that are
+// read-only, or for a server that is. pgx keeps no more of the latter than the function
+// that checks it.
 func expectsWrites(cc *pgx.ConnConfig) bool {
+	if _, set := cc.RuntimeParams[readOnlySetting]; set || strings.Contains(cc.RuntimeParams["options"], readOnlySetting) {
+		return false
+	}
 	if cc.ValidateConnect == nil {
 		return true
 	}
@@ -35,9 +50,24 @@ func expectsWrites(cc *pgx.ConnConfig) bool {
 // noticeStandby looks at what the server says of itself when a connection begins,
 // since version 14: a standby answers reads, so answers alone don't tell.
 func (m *Monitor) noticeStandby(conn *pgx.Conn) {
-	if m.writes && conn.PgConn().ParameterStatus("in_hot_standby") == "on" {
+	if m.writes && (conn.PgConn().ParameterStatus("in_hot_standby") == "on" || m.noticeReadOnly(conn)) {
 		m.suspectStandby()
 	}
+}
+
+// noticeReadOnly reports whether a session is read-only by default, as its server says.
+func (m *Monitor) noticeReadOnly(conn *pgx.Conn) bool {
+	on := conn.PgConn().ParameterStatus(readOnlySetting) == "on"
+	if on {
+		m.readOnlySeen.Store(true)
+	}
+	return on
+}
+
+// stuck reports whether a connection stayed read-only though the server takes writes
+// again: a session keeps what its role or database had when it began.
+func (m *Monitor) stuck(conn *pgx.Conn) bool {
+	return m.readOnlySeen.Load() && m.writes && m.health.standby.Load() == 0 && m.noticeReadOnly(conn)
 }
 
 // suspectStandby makes every look ask the server, until it says that it is none.
@@ -46,24 +76,35 @@ func (m *Monitor) suspectStandby() { m.health.standby.Store(time.Now().UnixNano(
 // look asks a server that took a connection whether it answers, and for what.
 func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 	suspected := m.health.standby.Load()
-	results, err := conn.PgConn().Exec(ctx, "select pg_is_in_recovery()").ReadAll()
+	results, err := conn.PgConn().Exec(ctx, "select pg_is_in_recovery(), "+startedAt+", current_setting('"+readOnlySetting+"')").ReadAll()
 	if err != nil {
 		return err
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return errors.New("look at the server: pg_is_in_recovery gave no row")
+		return errors.New("look at the server: it gave no row")
 	}
-	if m.writes && string(results[0].Rows[0][0]) == "t" {
+	row := results[0].Rows[0]
+	m.meet(conn, string(row[1]))
+	if m.writes && string(row[0]) == "t" {
 		m.suspectStandby()
 		return errStandby
 	}
-	m.health.standby.CompareAndSwap(suspected, 0) // a suspicion that came meanwhile stays
+	if m.writes && string(row[2]) == "on" {
+		m.suspectStandby()
+		return errReadOnly
+	}
+	if m.health.standby.CompareAndSwap(suspected, 0) && suspected != 0 { // one that came meanwhile stays
+		m.losses.Add(1) // an answer brings the session's own setting up to date
+	}
 	return nil
 }
 
-// onStandby reports whether the last look found a standby.
-func (m *Monitor) onStandby() bool {
+// refusal is why the last look found that the server takes no writes, if it did.
+func (m *Monitor) refusal() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
-	return errors.Is(m.health.err, errStandby)
+	if refusesWrites(m.health.err) {
+		return m.health.err
+	}
+	return nil
 }

@@ -39,7 +39,8 @@ type warming struct{}
 //
 // It keeps to four fifths of the time left until ctx's deadline, so that the
 // start hooks that follow keep a share of theirs. When it fails nothing is left
-// open and the pool can't be started again. Starting a started pool is a no-op
+// open. A pool whose start has failed, or that was drained, can't be started again: the
+// error says which. Starting a started pool is a no-op
 // with a warning in the log.
 func (m *Monitor) Start(ctx context.Context) error {
 	m.startMu.Lock()
@@ -49,7 +50,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 		m.log.Warn("pool is already started")
 		return nil
 	case stateDraining, stateStopped:
-		return ErrDraining
+		return m.over()
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -73,6 +74,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 		m.background.Go(m.startInBackground)
 		return nil
 	}
+	m.failed.Store(&err)
 	m.abandon()
 	return err
 }
@@ -137,7 +139,7 @@ func (m *Monitor) start(ctx context.Context) error {
 	}
 	m.clock.Store(time.Now().UnixNano())
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
-		return ErrDraining
+		return m.over()
 	}
 	m.background.Go(func() { m.watch(m.closing) })
 	m.background.Go(func() { m.lookout(m.closing) })

@@ -107,6 +107,9 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.query, s.running, s.began = sql, true, t.m.statementBegins()
+		if on, changes := listens(sql); changes {
+			s.listens = on
+		}
 		s.mu.Unlock()
 	}
 }
@@ -134,6 +137,7 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 		t.m.health.lastAnswer.Store(t.m.clock.Load())
 		return
 	}
+	t.m.lose(conn)
 	t.m.failedOver(conn, err)
 }
 

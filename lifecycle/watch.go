@@ -49,11 +49,7 @@ func (m *Monitor) watch(ctx context.Context) {
 				continue
 			}
 			for _, s := range m.heldSlots() {
-				s.mu.Lock()
-				over := s.held && !s.reported && now-s.since >= int64(threshold)
-				s.reported = s.reported || over
-				s.mu.Unlock()
-				if over {
+				if s.heldTooLong(now, threshold) {
 					m.log.Warn("connection held too long: is it ever released?", holderFields(s.holder())...)
 				}
 			}

@@ -143,7 +143,17 @@ func serve(lc fx.Lifecycle, h http.Handler, address *string) {
 			return nil
 		},
 		OnStop: func(ctx context.Context) error {
+			// Requests in flight get half of the time: one that hangs would take all, and fx
+			// would skip the hooks behind.
+			if deadline, ok := ctx.Deadline(); ok {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+				defer cancel()
+			}
 			err := srv.Shutdown(ctx)
+			if err != nil {
+				err = errors.Join(fmt.Errorf("requests did not end in time: %w", err), srv.Close())
+			}
 			<-done
 			return err
 		},

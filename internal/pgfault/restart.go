@@ -104,3 +104,12 @@ func (r *Restartable) ctl(t testing.TB, args ...string) {
 		t.Fatalf("pg_ctl %s: %v; the server's log:\n%s", strings.Join(args, " "), err, said)
 	}
 }
+
+// Crashes returns how often the server has ended all its backends because one of
+// them was killed, by its log.
+func (r *Restartable) Crashes(t testing.TB) int {
+	t.Helper()
+	said, err := os.ReadFile(filepath.Join(r.dir, "log"))
+	must(t, err)
+	return strings.Count(string(said), "all server processes terminated; reinitializing")
+}

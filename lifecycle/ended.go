@@ -1,0 +1,132 @@
+package lifecycle
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// endedError is a connection that its server ended, and what the server said of it.
+type endedError struct {
+	error
+	said *pgconn.PgError
+}
+
+func (e *endedError) Error() string {
+	return e.error.Error() + ": the server had ended the connection: " + e.said.Error()
+}
+
+func (e *endedError) Unwrap() []error { return []error{e.error, e.said} }
+
+// EndedBy returns the SQLSTATE with which the server ended a connection of the
+// pool's: it is empty for a connection that broke without a word, or lives.
+func EndedBy(conn *pgx.Conn) string {
+	if s := slotOf(conn); s != nil && s.socket != nil {
+		if said := s.socket.said.Load(); said != nil {
+			return said.Code
+		}
+	}
+	return ""
+}
+
+// hearEnds keeps what the server says when it ends a connection. A crash and an
+// immediate stop come as a notice, which pgconn's error does not have.
+func hearEnds(cc *pgx.ConnConfig) {
+	onError, onNotice := cc.OnPgError, cc.OnNotice
+	cc.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		keep := onError == nil || onError(conn, err)
+		if !keep {
+			hear(conn, err)
+		}
+		return keep
+	}
+	cc.OnNotice = func(conn *pgconn.PgConn, n *pgconn.Notice) {
+		if said := (*pgconn.PgError)(n); isEnd(said) {
+			hear(conn, said)
+		}
+		if onNotice != nil {
+			onNotice(conn, n)
+		}
+	}
+}
+
+func hear(conn *pgconn.PgConn, said *pgconn.PgError) {
+	if s := socketUnder(conn.Conn()); s != nil {
+		s.said.Store(said)
+	}
+}
+
+// isEnd reports whether a message is one of those that end a connection though they
+// are no errors.
+func isEnd(said *pgconn.PgError) bool { return strings.HasPrefix(said.Code, "57P0") }
+
+// told remembers that the other side ended the connection, and adds to the error what
+// the server said of the end. Keepalive and the user timeout are such ends: pgconn
+// takes them for a deadline, reads once more, and says that the stream ended.
+func (c *socket) told(err error) error {
+	if err != nil && c.stopped.Load() {
+		return ErrDraining
+	}
+	if err == nil || c.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	c.ended.Store(true)
+	if errors.Is(err, syscall.ETIMEDOUT) {
+		c.owner.silent.Store(time.Now().UnixNano())
+	}
+	if said := c.said.Load(); said != nil {
+		return &endedError{err, said}
+	}
+	return err
+}
+
+// lastWordsWait is how long the last words of a server that has closed a connection
+// may take to be read: they lie here already.
+const lastWordsWait = 10 * time.Millisecond
+
+// hearLastWords reads what the server said before it closed a connection that can't be
+// written to any more. Through a Unix socket the write fails at once, and pgconn does
+// not read on.
+func (c *socket) hearLastWords() {
+	if c.said.Load() != nil || c.Conn.SetReadDeadline(time.Now().Add(lastWordsWait)) != nil {
+		return
+	}
+	buf := make([]byte, 0, 8<<10)
+	for len(buf) < cap(buf) {
+		n, err := c.Conn.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err != nil {
+			break
+		}
+	}
+	if said := lastWords(buf); said != nil {
+		c.said.Store(said)
+	}
+}
+
+// lastWords finds the message that ended a connection. Under TLS it finds none.
+func lastWords(b []byte) *pgconn.PgError {
+	const header = 5 // the message's type and its length, which counts itself
+	for len(b) >= header {
+		end := int64(binary.BigEndian.Uint32(b[1:])) + 1
+		if end < header || end > int64(len(b)) {
+			return nil
+		}
+		var m pgproto3.ErrorResponse
+		if (b[0] == 'E' || b[0] == 'N') && m.Decode(b[header:end]) == nil {
+			if said := pgconn.ErrorResponseToPgError(&m); b[0] == 'E' || isEnd(said) {
+				return said
+			}
+		}
+		b = b[end:]
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package lifecycle
+
+import "fmt"
+
+// overError is what a pool says that has stopped. It is ErrDraining.
+type overError struct{ start error } // why that failed, if it did
+
+func (e *overError) Error() string {
+	const anew = "a pool starts once: build a new application (fx.New), or open another pool"
+	if e.start != nil {
+		return fmt.Sprintf("pool is closed, since its start has failed (%v): %s", e.start, anew)
+	}
+	return "pool is closed, since the application has stopped: " + anew
+}
+
+func (e *overError) Is(target error) bool { return target == ErrDraining }
+func (e *overError) Unwrap() error        { return e.start }
+
+// over is why a pool takes no more work: it drains, or has stopped.
+func (m *Monitor) over() error {
+	if m.state.Load() != stateStopped {
+		return ErrDraining
+	}
+	if failed := m.failed.Load(); failed != nil {
+		return &overError{*failed}
+	}
+	return &overError{}
+}
