@@ -1,0 +1,112 @@
+package sqllex
+
+// create reads CREATE. One form is plain: a temporary table ON COMMIT DROP.
+func (p *parser) create() {
+	if p.skip("or") {
+		p.skip("replace")
+	}
+	if !p.skip("global") {
+		p.skip("local")
+	}
+	if p.skip("temp") || p.skip("temporary") {
+		if !p.isWord("table") || !p.dropped() {
+			p.taint |= Temp | Definition
+		}
+		return
+	}
+	p.taint |= Definition
+	switch {
+	case p.isWord("function"), p.isWord("procedure"):
+		p.routine()
+	case p.isWord("rule"):
+		p.rule = true
+	default:
+		p.definition("create")
+	}
+}
+
+// dropped reads CREATE TEMP TABLE from TABLE on and reports whether the table ends
+// with its transaction.
+func (p *parser) dropped() (yes bool) {
+	for !p.isOver() {
+		switch {
+		case p.skip("on"):
+			yes = yes || p.skip("commit") && p.skip("drop")
+		case p.skip("as"):
+			if p.skip("execute") {
+				p.taint |= Prepared
+			} else {
+				p.query()
+			}
+			p.rest()
+		default:
+			p.item()
+		}
+	}
+	return yes
+}
+
+// routine reads CREATE FUNCTION or PROCEDURE, which may have a body of statements
+// with semicolons.
+func (p *parser) routine() {
+	for !p.isOver() {
+		if p.skip("begin") {
+			if p.skip("atomic") {
+				p.body()
+			}
+			continue
+		}
+		p.item()
+	}
+}
+
+// body reads the statements of a body from behind BEGIN ATOMIC on. END as a
+// statement's first word ends it: a transaction's END is not allowed there.
+func (p *parser) body() {
+	if p.depth++; p.depth > maxDepth {
+		p.stop()
+	}
+	for p.tok.kind != end && !p.skip("end") {
+		if p.skip("create") {
+			p.create()
+		}
+		p.rest()
+		for p.isSign(';') {
+			p.advance()
+		}
+	}
+	p.depth--
+}
+
+// definition notes what the server refuses in a transaction block, from behind the
+// verb on.
+func (p *parser) definition(verb string) {
+	switch {
+	case p.isWord("system"), p.isWord("subscription"), verb != "alter" && (p.isWord("database") || p.isWord("tablespace")),
+		verb == "reindex" && p.isWord("schema"):
+		p.alone(true)
+	}
+	concurrently, database := verb != "alter", verb == "alter" && p.isWord("database")
+	for !p.isOver() {
+		switch {
+		case verb == "alter" && p.isWord("detach"):
+			concurrently = true
+		case concurrently && p.isWord("concurrently"), database && p.isWord("tablespace"):
+			p.alone(true)
+		case verb == "reindex" && p.isSign('('):
+			p.reindexOptions()
+			continue
+		}
+		p.item()
+	}
+}
+
+// reindexOptions reads those in parentheses.
+func (p *parser) reindexOptions() {
+	for !p.isOver() && !p.isSign(')') {
+		p.alone(p.isWord("concurrently"))
+		p.advance()
+	}
+	p.advance()
+	p.alone(p.isWord("system") || p.isWord("database") || p.isWord("schema"))
+}

@@ -1,0 +1,211 @@
+package sqllex
+
+// parser follows a text's statements as far as a verdict needs it: their heads
+// exactly, all behind them token by token. What it does not expect is Unknown.
+type parser struct {
+	lexer
+	verdict *Verdict
+	tok     token
+	prev    token // the one before tok
+	before  int   // where prev ended
+	taint   Taint // of the statement
+	depth   int   // of parentheses, and of bodies in bodies
+	rule    bool  // in CREATE RULE, whose actions stand in parentheses with semicolons
+	target  place // of tok in the name of what is updated or inserted into
+}
+
+// place is a token's in a name that may have several parts.
+type place uint8
+
+const (
+	elsewhere  place = iota
+	atPart           // a part may stand here
+	behindPart       // a point may follow
+)
+
+// advance goes to the next token, and judges what taints in any place.
+func (p *parser) advance() {
+	switch {
+	case p.isWord("update"), p.isWord("into"), p.target == behindPart && p.isSign('.'),
+		p.target == atPart && (p.isWord("only") || p.isSign('(')):
+		p.target = atPart
+	case p.target == atPart && p.isName():
+		p.target = behindPart
+	default:
+		p.target = elsewhere
+	}
+	p.prev, p.before = p.tok, p.tok.end
+	p.tok = p.next()
+	switch p.tok.kind {
+	case escaped:
+		p.taint |= Unreadable
+	case word, quoted:
+		switch p.tok.name {
+		case tempSchema:
+			p.taint |= Temp
+		case settingsView:
+			if p.target == atPart {
+				p.taint |= Settings
+			}
+		}
+	}
+}
+
+func (p *parser) isSign(c byte) bool { return p.tok.kind == sign && p.tok.char == c }
+
+func (p *parser) isWord(w string) bool { return p.tok.kind == word && p.tok.name == w }
+
+// isName reports whether the token can be a name: one in quotes, or any word.
+func (p *parser) isName() bool {
+	return p.tok.kind == word || p.tok.kind == quoted || p.tok.kind == escaped
+}
+
+// isOver reports whether the statement has no more tokens.
+func (p *parser) isOver() bool { return p.tok.kind == end || p.isSign(';') }
+
+// skip goes on if the token is the word.
+func (p *parser) skip(w string) bool {
+	if !p.isWord(w) {
+		return false
+	}
+	p.advance()
+	return true
+}
+
+// rest reads the statement to its end.
+func (p *parser) rest() {
+	for !p.isOver() {
+		p.item()
+	}
+}
+
+// item reads one token, or all between two parentheses.
+func (p *parser) item() {
+	switch {
+	case p.isSign('('):
+		p.parentheses()
+	case p.isWord("into"):
+		// INSERT INTO and MERGE INTO are read elsewhere. A label or a column may have the
+		// name; every other INTO is SELECT's.
+		if !(p.prev.kind == word && p.prev.name == "as") && !(p.prev.kind == sign && p.prev.char == '.') {
+			p.taint |= Temp | Definition
+		}
+		p.advance()
+	default:
+		p.advance()
+	}
+}
+
+// parentheses reads what is between two of them, and judges a function that is called
+// with it.
+func (p *parser) parentheses() {
+	function := ""
+	if p.prev.kind == word || p.prev.kind == quoted {
+		function = p.prev.name
+	}
+	if p.depth++; p.depth > maxDepth {
+		p.stop()
+	}
+	p.advance()
+	switch function {
+	case "set_config", "ts_rewrite":
+		p.arguments(function)
+	default:
+		p.taint |= tainting[function]
+		p.inside()
+	}
+	p.depth--
+}
+
+// inside reads what is between two parentheses, from behind the first.
+func (p *parser) inside() {
+	p.verb()
+	for p.tok.kind != end && !p.isSign(')') && (p.rule || !p.isSign(';')) {
+		p.item()
+	}
+	if p.isSign(')') {
+		p.advance()
+	}
+}
+
+// verb reads the head of a query that may stand in parentheses: WITH's list, then
+// INSERT INTO or MERGE INTO. A column may have the name of one of these two.
+func (p *parser) verb() {
+	if p.isWord("with") {
+		p.with()
+	}
+	if p.skip("insert") || p.skip("merge") {
+		p.skip("into")
+	}
+}
+
+// arguments reads those of a function that is judged by them.
+func (p *parser) arguments(function string) {
+	var first, third token
+	var tokens [4]int // of each argument, the fourth for all others
+	n := 0
+	for p.tok.kind != end && !p.isSign(')') && !p.isSign(';') {
+		if p.isSign(',') {
+			n = min(n+1, len(tokens)-1)
+			p.advance()
+			continue
+		}
+		switch tokens[n]++; {
+		case n == 0:
+			first = p.tok
+		case n == 2:
+			third = p.tok
+		}
+		p.item()
+	}
+	if p.isSign(')') {
+		p.advance()
+	}
+	if function == "ts_rewrite" {
+		if n != 2 { // with three there is no text
+			p.taint |= Function
+		}
+		return
+	}
+	p.config(tokens, first, third)
+}
+
+// config judges set_config by its first and third argument.
+func (p *parser) config(tokens [4]int, first, third token) {
+	local := tokens[2] == 1 && third.kind == word && third.name == "true" && tokens[3] == 0
+	if tokens[0] != 1 || !first.plain {
+		p.taint |= Seed // whose name it may be
+		if !local {
+			p.taint |= Settings | Role
+		}
+		return
+	}
+	name := p.sql[first.start+1 : first.end-1]
+	guarded, isGuarded := guardOf(name)
+	switch {
+	case fold(name) == "seed":
+		p.taint |= Seed
+	case local:
+		p.verdict.ConfigGuard = p.verdict.ConfigGuard || isGuarded
+	case isGuarded:
+		p.taint |= guarded
+	default:
+		p.taint |= Settings
+	}
+}
+
+// fold returns a setting's name in lower case if it is a known one: the server
+// compares their letters without regard to case.
+func fold(name string) string { return knownName(name, true) }
+
+// guardOf judges a setting's name, or its first part.
+func guardOf(name string) (Taint, bool) {
+	for i := range len(name) {
+		if name[i] == '.' {
+			name = name[:i]
+			break
+		}
+	}
+	t, ok := guardedSettings[fold(name)]
+	return t, ok
+}

@@ -1,0 +1,84 @@
+package sqllex
+
+// set reads SET. Only for the transaction is it plain, and not of all settings.
+func (p *parser) set() Kind {
+	p.advance()
+	switch {
+	case p.isWord("constraints"):
+		if p.advance(); !p.assigns() {
+			return SetConstraints
+		}
+		p.taint |= Settings // of its name
+	case p.isWord("local"):
+		if p.advance(); p.assigns() {
+			p.taint |= Settings
+			return Set
+		}
+		p.setting(true)
+	case p.isWord("session"):
+		switch p.advance(); {
+		case p.assigns():
+			p.taint |= Settings
+		case p.isWord("authorization"):
+			p.taint |= Role
+		default:
+			p.setting(false)
+		}
+	default:
+		p.setting(false)
+	}
+	return Set
+}
+
+// assigns reports whether the word before was a setting's name, or its first part.
+func (p *parser) assigns() bool {
+	return p.isSign('.') || p.isSign('=') || p.isWord("to") || p.isWord("from")
+}
+
+// setting reads what is set, from behind SET, SET LOCAL or SET SESSION on.
+func (p *parser) setting(local bool) {
+	if !p.isName() {
+		p.unknown()
+		return
+	}
+	first := p.tok
+	p.advance()
+	switch isKeyword := first.kind == word && !p.assigns(); {
+	case isKeyword && first.name == "transaction":
+		return // it lasts as long as the transaction, whether LOCAL or not
+	case isKeyword && first.name == "session" && p.isWord("authorization"):
+		p.guard(local, Role, true)
+		return
+	case isKeyword && first.name == "session":
+		p.taint |= Settings // CHARACTERISTICS
+		return
+	}
+	name := first.name
+	if first.kind == quoted {
+		name = p.sql[first.start+1 : first.end-1] // as in "app.current_tenant"
+	}
+	if fold(name) == "seed" {
+		p.taint |= Seed
+	}
+	taint, guarded := guardOf(name)
+	p.guard(local, taint, guarded || first.kind == escaped)
+}
+
+// guard judges one setting's SET.
+func (p *parser) guard(local bool, taint Taint, guarded bool) {
+	switch {
+	case guarded:
+		p.taint |= taint
+		p.verdict.LocalGuard = p.verdict.LocalGuard || local
+	case !local:
+		p.taint |= Settings
+	}
+}
+
+// reset reads RESET.
+func (p *parser) reset() {
+	if p.isWord("role") || p.isWord("session") || p.tok.kind == quoted {
+		p.taint |= Role
+	}
+	p.taint |= Settings
+}

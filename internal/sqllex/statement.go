@@ -1,0 +1,194 @@
+package sqllex
+
+// statement reads a statement's head and judges it. What is left is read by rest.
+func (p *parser) statement() Kind {
+	if p.tok.kind != word {
+		return p.query()
+	}
+	switch name := p.tok.name; name {
+	case "select", "values", "table", "with", "insert", "update", "delete", "merge":
+		return p.query()
+	case "begin", "start", "commit", "end", "abort", "rollback", "savepoint", "release":
+		return p.control(name)
+	case "set":
+		return p.set()
+	}
+	verb, ok := verbs[p.tok.name]
+	if !ok {
+		return p.unknown()
+	}
+	name := p.tok.name
+	p.advance()
+	p.taint |= verb.taint
+	switch name {
+	case "explain":
+		p.explain()
+	case "copy":
+		p.copy()
+	case "declare":
+		p.declare()
+	case "create":
+		p.create()
+	case "reset":
+		p.reset()
+	case "prepare":
+		return p.prepare()
+	case "discard":
+		p.alone(p.isWord("all"))
+	case "vacuum":
+		p.alone(true)
+	case "cluster":
+		p.skip("verbose")
+		p.alone(p.isOver())
+	case "drop", "alter", "reindex":
+		p.definition(name)
+	}
+	return verb.kind
+}
+
+// verbs are the first words of statements that statement reads in no other way. All
+// that has no taint is on the list of what leaves nothing.
+var verbs = map[string]struct {
+	kind  Kind
+	taint Taint
+}{
+	"explain":  {Explain, 0},
+	"truncate": {Truncate, 0},
+	"copy":     {Copy, 0},
+	"declare":  {Declare, 0},
+	"fetch":    {Fetch, 0},
+	"move":     {Fetch, 0},
+	"close":    {Close, 0},
+	"show":     {Show, 0},
+	"lock":     {LockTable, 0},
+	"notify":   {Notify, 0},
+
+	"listen":     {ListenTo, Listen},
+	"unlisten":   {ListenTo, Listen},
+	"reset":      {Set, 0}, // see reset
+	"prepare":    {PrepareStatement, 0},
+	"execute":    {ExecuteStatement, Prepared},
+	"deallocate": {Deallocate, Prepared},
+	"discard":    {DiscardAll, Discard},
+	"call":       {Call, Procedure},
+	"do":         {Do, Procedure},
+	"load":       {Load, Library},
+
+	"create":     {Define, 0}, // see create
+	"alter":      {Define, Definition},
+	"analyse":    {Define, Definition},
+	"analyze":    {Define, Definition},
+	"checkpoint": {Define, Definition},
+	"cluster":    {Define, Definition},
+	"comment":    {Define, Definition},
+	"drop":       {Define, Definition},
+	"grant":      {Define, Definition},
+	"import":     {Define, Definition},
+	"reassign":   {Define, Definition},
+	"refresh":    {Define, Definition},
+	"reindex":    {Define, Definition},
+	"revoke":     {Define, Definition},
+	"security":   {Define, Definition},
+	"vacuum":     {Define, Definition},
+}
+
+// alone notes a statement that the server refuses in a transaction block.
+func (p *parser) alone(yes bool) { p.verdict.Alone = p.verdict.Alone || yes }
+
+// control reads what begins and ends transactions and savepoints. All of it is plain.
+func (p *parser) control(name string) Kind {
+	p.advance()
+	switch name {
+	case "savepoint", "release":
+		return Savepoint
+	case "rollback":
+		if !p.skip("work") {
+			p.skip("transaction")
+		}
+		if p.isWord("to") {
+			return Savepoint
+		}
+	}
+	p.verdict.EndsScope = true
+	p.alone(p.isWord("prepared")) // COMMIT PREPARED, ROLLBACK PREPARED
+	return Control
+}
+
+// prepare reads PREPARE. TRANSACTION may be a statement's name.
+func (p *parser) prepare() Kind {
+	if p.skip("transaction") && p.tok.kind == text {
+		p.verdict.EndsScope = true
+		return Control
+	}
+	p.taint |= Prepared
+	return PrepareStatement
+}
+
+// explain reads EXPLAIN, and judges the statement that it explains as if that ran.
+func (p *parser) explain() {
+	if p.isSign('(') {
+		p.advance()
+		switch {
+		case p.isSign('('), p.isWord("select"), p.isWord("values"), p.isWord("table"), p.isWord("with"):
+			p.inside() // it was a query's
+			return
+		}
+		p.inside()
+	} else {
+		if !p.skip("analyze") {
+			p.skip("analyse")
+		}
+		p.skip("verbose")
+	}
+	switch {
+	case p.isWord("declare"), p.isWord("create"), p.isWord("refresh"), p.isWord("execute"):
+		p.statement()
+	default:
+		p.query()
+	}
+}
+
+// declare reads DECLARE name ... CURSOR [{WITH | WITHOUT} HOLD] FOR query.
+func (p *parser) declare() {
+	if p.isName() {
+		p.advance()
+	}
+	for p.skip("binary") || p.skip("insensitive") || p.skip("asensitive") || p.skip("no") || p.skip("scroll") {
+	}
+	if !p.skip("cursor") {
+		p.unknown()
+		return
+	}
+	if p.skip("with") {
+		p.taint |= Cursor
+		p.skip("hold")
+	} else if p.skip("without") {
+		p.skip("hold")
+	}
+	if !p.skip("for") {
+		p.unknown()
+		return
+	}
+	p.query()
+}
+
+// copy reads COPY {table [(columns)] | (query)} {FROM | TO} {STDIN | STDOUT}.
+func (p *parser) copy() {
+	p.skip("binary")
+	if p.isSign('(') {
+		p.advance()
+		p.inside()
+	} else {
+		for p.isName() {
+			p.advance()
+			if !p.isSign('.') {
+				break
+			}
+			p.advance()
+		}
+		p.columns()
+	}
+	if !p.skip("from") && !p.skip("to") || !p.skip("stdin") && !p.skip("stdout") {
+		p.taint |= File
+	}
+}
