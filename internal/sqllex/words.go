@@ -32,11 +32,11 @@ var knownNames = func() map[string]string {
 	return names
 }()
 
-// knownLengths are those of knownNames by their first letters, as bits: most other
-// words are told by them.
-var knownLengths = func() (lengths [26]uint64) {
+// knownLengths are those of knownNames by their first and last letters, as bits: most
+// other words are told by them.
+var knownLengths = func() (lengths [26][32]uint64) {
 	for name := range knownNames {
-		lengths[name[0]-'a'] |= 1 << len(name)
+		lengths[name[0]-'a'][name[len(name)-1]%32] |= 1 << len(name)
 	}
 	return lengths
 }()
@@ -60,7 +60,7 @@ func knownName(name string, fold bool) string {
 		return ""
 	}
 	mayBeTemp := first == 'p'-'a' && len(name) > len(tempSchema) && name[2] == '_'
-	if knownLengths[first]&(1<<len(name)) == 0 && !mayBeTemp {
+	if knownLengths[first][name[len(name)-1]%32]&(1<<len(name)) == 0 && !mayBeTemp {
 		return ""
 	}
 	var lower [64]byte
