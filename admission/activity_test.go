@@ -94,21 +94,3 @@ func TestCloseEndsTheTimer(t *testing.T) {
 	c.Release("", 0)
 	assert.Nil(t, ctl.timer)
 }
-
-func TestNothingIsAllocated(t *testing.T) {
-	if raced {
-		t.Skip("the race detector allocates")
-	}
-	ctl, err := New(Config{Capacity: 8, TenantMaxShare: 0.5})
-	require.NoError(t, err)
-	defer ctl.Close()
-	c := ctl.Client("a")
-	for _, tenant := range []string{"", "acme"} {
-		assert.Zero(t, testing.AllocsPerRun(100, func() {
-			if !c.TryAcquire(tenant) {
-				t.Error("refused")
-			}
-			c.Release(tenant, 0)
-		}))
-	}
-}

@@ -2,7 +2,6 @@ package admission_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,8 +18,8 @@ func TestAClientWhoseTenantIsAtItsLimitKeepsNothingFromOthers(t *testing.T) {
 		require.True(t, holder.TryAcquire("acme"))
 	}
 	waiting := make(chan error, 1)
-	go func() { waiting <- capped.Acquire(t.Context(), "acme") }()
-	require.Eventually(t, func() bool { return ctl.Stats().Waiting == 1 }, 10*time.Second, time.Millisecond)
+	go func() { waiting <- capped.Acquire(patient(t), "acme") }()
+	waitFor(t, ctl, 1)
 	for i := range 6 {
 		require.True(t, x.TryAcquire(""), "permit %d of the 6 that the tenant can't have", i+1)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // neighbourhood is a flooder of 200 callers that hold a permit for about long each,
@@ -102,7 +103,9 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 
 func TestNoisyNeighbour(t *testing.T) {
 	t.Parallel()
-	for _, long := range []time.Duration{50 * time.Millisecond, 500 * time.Millisecond} {
+	short := []time.Duration{50 * time.Millisecond}
+	both := append(short, 500*time.Millisecond)
+	for _, long := range size.Of(short, both, both) {
 		t.Run(long.String(), func(t *testing.T) {
 			t.Parallel()
 			fifo, fifoWaits := neighbourhood{long: long, oneName: true}.run(t)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // permit is one that is out, with a number that grows.
@@ -17,7 +19,7 @@ type waited struct{ mark, rounds, most int }
 // many states to visit.
 func TestLongRandomRuns(t *testing.T) {
 	t.Parallel()
-	runs, steps := 300, 1000
+	runs, steps := size.Of(20, 300, 3000), 1000
 	if raced {
 		runs, steps = 20, 300
 	}

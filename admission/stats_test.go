@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -37,13 +38,18 @@ func TestADryRunCountsAndLetsPass(t *testing.T) {
 
 func TestStatsTellWhoWaited(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, statsTellWhoWaited)
+}
+
+func statsTellWhoWaited(t *testing.T) {
 	ctl := newController(t, admission.Config{Capacity: 1})
 	a, b := ctl.Client("a"), ctl.Client("b")
 	require.NoError(t, a.Acquire(t.Context(), "acme"))
 	require.False(t, b.TryAcquire("globex"))
 	done := make(chan error)
 	go func() { done <- b.Acquire(context.Background(), "globex") }()
-	waitFor(t, ctl, 1)
+	synctest.Wait()
+	<-time.After(7 * time.Millisecond)
 	s := ctl.Stats()
 	assert.Equal(t, admission.Usage{Held: 1, Granted: 1}, s.Clients[0].Usage)
 	assert.Equal(t, admission.Usage{Waiting: 1, Refused: 1}, s.Clients[1].Usage)
@@ -53,7 +59,8 @@ func TestStatsTellWhoWaited(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { done <- a.Acquire(ctx, "acme") }()
-	waitFor(t, ctl, 1)
+	synctest.Wait()
+	<-time.After(7 * time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 	b.Release("globex", time.Second)
@@ -70,8 +77,8 @@ func TestStatsTellWhoWaited(t *testing.T) {
 		assert.EqualValues(t, 1+i, c.Granted)
 		assert.EqualValues(t, 1, c.Waited)
 		assert.EqualValues(t, 1-i, c.GaveUp)
-		assert.Positive(t, c.WaitTotal)
-		assert.Equal(t, c.WaitTotal, c.WaitMax)
+		assert.Equal(t, 7*time.Millisecond, c.WaitTotal)
+		assert.Equal(t, 7*time.Millisecond, c.WaitMax)
 		assert.Equal(t, 3*time.Second, c.HoldTotal)
 		assert.Equal(t, []time.Duration{3 * time.Second, 2 * time.Second}[i], c.HoldMax)
 		assert.Equal(t, c.Usage, tn.Usage)
