@@ -98,7 +98,8 @@ func TestAFailingMigrationRunsOnceUnderDegrade(t *testing.T) {
 		fx.Supply(zap.New(core)),
 		fxdb.Migrations("bad", migration("-- +goose NO TRANSACTION\ninsert into effects values (1);\nselect 1/0;\n")))
 	s.open(t)
-	require.Eventually(t, func() bool { return logs.FilterMessageSnippet("pool will not start").Len() > 0 }, time.Minute, time.Millisecond)
+	said := func() bool { return logs.FilterMessageSnippet("pool will not start").Len() > 0 }
+	require.Eventually(t, said, time.Minute, time.Millisecond)
 	require.Equal(t, 1, logs.FilterMessageSnippet("pool will not start").Len())
 	s.Admin(t, func(c *pgx.Conn) {
 		var n int
@@ -121,7 +122,8 @@ func TestAMigrationThatEndsItsSessionIsTriedTwice(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = fxdb.Open(ctx, fxdb.Config{URL: owner, Migrate: true, Start: fxdb.StartWait, PoolMax: 2},
-		fxdb.WithMigrations("crash", migration("select nextval('attempts');\nselect pg_terminate_backend(pg_backend_pid());\n")))
+		fxdb.WithMigrations("crash", migration("select nextval('attempts');\n"+
+			"select pg_terminate_backend(pg_backend_pid());\n")))
 	require.ErrorContains(t, err, "the session was lost in this migration before")
 	require.ErrorContains(t, err, `migrations "crash": 00001_a.sql`)
 	require.NoError(t, ctx.Err())
@@ -132,6 +134,9 @@ func TestAMigrationThatEndsItsSessionIsTriedTwice(t *testing.T) {
 
 func TestMigrationsInATransactionHaveALockTimeout(t *testing.T) {
 	t.Parallel()
+	owner, kept := ownerURL(t)
+	pool := testkit.Owner(t, kept)
+	const lock = "select current_setting('lock_timeout') as lock;\n"
 	for name, c := range map[string]struct {
 		change func(*fxdb.Config)
 		other  bool   // with DB_MIGRATE_URL
@@ -147,16 +152,16 @@ func TestMigrationsInATransactionHaveALockTimeout(t *testing.T) {
 		"another role, by setting": {func(c *fxdb.Config) { c.MigrateLockTimeout = 3 * time.Second }, true, "&lock_timeout=2000", "3s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			owner, _ := ownerURL(t)
+			_, err := pool.Exec(t.Context(), "drop schema if exists onepool cascade; drop table if exists limits")
+			require.NoError(t, err)
 			cfg := fxdb.Config{URL: owner, Migrate: true, PoolMax: 2}
 			if c.other {
 				cfg.MigrateURL = owner + c.params
 			}
 			c.change(&cfg)
 			db, err := fxdb.Open(t.Context(), cfg, fxdb.WithMigrations("limits", fstest.MapFS{
-				"00001_in.sql":  {Data: []byte("-- +goose Up\ncreate table limits as select current_setting('lock_timeout') as lock;\n")},
-				"00002_out.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\ninsert into limits select current_setting('lock_timeout');\n")},
+				"00001_in.sql":  {Data: []byte("-- +goose Up\ncreate table limits as " + lock)},
+				"00002_out.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\ninsert into limits " + lock)},
 			}))
 			require.NoError(t, err)
 			defer func() { require.NoError(t, db.Close(context.Background())) }()

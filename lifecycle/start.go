@@ -97,7 +97,8 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 	waits := retry.BackoffFunc(func() (time.Duration, bool) {
 		wait := backoff.next(last)
 		if ctx.Err() == nil {
-			m.log.Warn(startTrouble(last)+", trying again", zap.Int("attempt", attempts), zap.Duration("again_in", wait), zap.Error(last))
+			m.log.Warn(startTrouble(last)+", trying again",
+				zap.Int("attempt", attempts), zap.Duration("again_in", wait), zap.Error(last))
 		}
 		return wait, false
 	})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,11 +93,13 @@ func TestWhatAnOperatorMendsEndsTheTrouble(t *testing.T) {
 		},
 		"a right": {
 			(*pgfault.Server).AppURL,
-			"revoke connect on database postgres from public", "grant connect on database postgres to public", "the role lacks a right",
+			"revoke connect on database postgres from public", "grant connect on database postgres to public",
+			"the role lacks a right",
 		},
 		"the size": {
 			(*pgfault.Server).AppURL,
-			"alter role " + devdb.App + " connection limit 2", "alter role " + devdb.App + " connection limit -1", "larger than the server allows",
+			"alter role " + devdb.App + " connection limit 2", "alter role " + devdb.App + " connection limit -1",
+			"larger than the server allows",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,14 +149,15 @@ func refusesTLS(t *testing.T) string {
 			conn.Close()
 		}
 	}()
-	u := url.URL{Scheme: "postgres", User: url.User("u"), Host: ln.Addr().String(), Path: "/d", RawQuery: "sslmode=require"}
-	return u.String()
+	return "postgres://u@" + ln.Addr().String() + "/d?sslmode=require"
 }
 
 func TestAServerWithoutTLSIsNamed(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)
-	m := newMonitor(t, refusesTLS(t), func(c *lifecycle.Config) { c.Start, c.Logger = lifecycle.StartDegrade, zap.New(core) })
+	m := newMonitor(t, refusesTLS(t), func(c *lifecycle.Config) {
+		c.Start, c.Logger = lifecycle.StartDegrade, zap.New(core)
+	})
 	require.NoError(t, m.Start(t.Context()))
 	require.Eventually(t, saw(logs, "TLS fails, trying again"), time.Minute, time.Millisecond)
 	require.False(t, saw(logs, "can't reach its server")())

@@ -122,10 +122,11 @@ func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, sessi
 	const stays = "NO TRANSACTION: what the migration's statements did before stays, " +
 		"and the next start runs all of them again"
 	if len(mends) > 0 {
-		return []string{stays, "an index build or the like was interrupted: before the next start run: " + strings.Join(mends, "; ")}
+		return []string{stays, "an index build or the like was interrupted: before the next start run: " +
+			strings.Join(mends, "; ")}
 	}
-	return []string{stays, fmt.Sprintf("undo by hand what the statements did, or finish the migration by hand and record so: "+
-		"insert into %s (version_id, is_applied) values (%d, true)", s.VersionTable(), version)}
+	return []string{stays, fmt.Sprintf("undo by hand what the statements did, "+
+		"or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)", s.VersionTable(), version)}
 }
 
 // halfDone returns the statements that clear what an interrupted CREATE INDEX

@@ -26,7 +26,8 @@ func TestTheErrorSaysHowAHalfDoneMigrationIsGotOutOf(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- migrate.Up(ctx, cc, zap.NewNop(), source(fsys)) }()
-	o.waitFor(nil, "select exists (select from pg_stat_activity where datname = current_database() and query like 'create index%' and wait_event_type = 'Lock')")
+	o.waitFor(nil, "select exists (select from pg_stat_activity"+
+		" where datname = current_database() and query like 'create index%' and wait_event_type = 'Lock')")
 	cancel()
 	err := <-done
 	writer.exec("rollback")
@@ -69,27 +70,35 @@ func TestNoAdviceWhereNothingIsHalfDone(t *testing.T) {
 
 func TestTheErrorNamesSourceFileAndLine(t *testing.T) {
 	t.Parallel()
+	cc := database(t)
 	for name, c := range map[string]struct{ text, want string }{
-		"a position":            {"create table a (n int);\n\n-- words\nselect n,\n       nothing\nfrom a;\n", `migrations "shop": 00001_a.sql:6: ERROR: column "nothing" does not exist`},
-		"after other letters":   {"select 'äöü€',\n nothing;\n", `00001_a.sql:3: `},
-		"no position":           {"select 1;\nselect\n1/0;\n", `00001_a.sql, statement at line 3: ERROR: division by zero`},
-		"the same before":       {"create table a (n int);\nselect 1;\ncreate table a (n int);\n", `00001_a.sql, statement at line 4: ERROR: relation "a" already exists`},
-		"Windows line ends":     {"select 1;\r\n\r\nselect 1,\r\n nothing;\r\n", `00001_a.sql:5: `},
-		"a block":               {"-- +goose StatementBegin\nselect 1;\nselect nothing;\n-- +goose StatementEnd\n", `00001_a.sql:4: `},
-		"a function's body":     {"-- +goose StatementBegin\ncreate function f() returns int language sql as $$\n  select nothing\n$$;\n-- +goose StatementEnd\n", `00001_a.sql:4: `},
-		"text from a variable":  {"-- +goose ENVSUB ON\nselect '${HOME}', nothing;\n", `00001_a.sql: ERROR: column "nothing"`},
-		"a constraint deferred": {"create table a (n int unique deferrable initially deferred);\ninsert into a values (1), (1);\n", `00001_a.sql: ERROR: duplicate key`},
-		"no statement":          {"select 1\n", `migrations "shop": `},
+		"a position": {
+			"create table a (n int);\n\n-- words\nselect n,\n       nothing\nfrom a;\n",
+			`migrations "shop": 00001_a.sql:6: ERROR: column "nothing" does not exist`,
+		},
+		"after other letters": {"select 'äöü€',\n nothing;\n", `00001_a.sql:3: `},
+		"no position":         {"select 1;\nselect\n1/0;\n", `00001_a.sql, statement at line 3: ERROR: division by zero`},
+		"the same before": {
+			"create table a (n int);\nselect 1;\ncreate table a (n int);\n",
+			`00001_a.sql, statement at line 4: ERROR: relation "a" already exists`,
+		},
+		"Windows line ends": {"select 1;\r\n\r\nselect 1,\r\n nothing;\r\n", `00001_a.sql:5: `},
+		"a block":           {"-- +goose StatementBegin\nselect 1;\nselect nothing;\n-- +goose StatementEnd\n", `00001_a.sql:4: `},
+		"a function's body": {
+			"-- +goose StatementBegin\ncreate function f() returns int language sql as $$\n  select nothing\n$$;\n-- +goose StatementEnd\n",
+			`00001_a.sql:4: `,
+		},
+		"text from a variable": {"-- +goose ENVSUB ON\nselect '${HOME}', nothing;\n", `00001_a.sql: ERROR: column "nothing"`},
+		"a constraint deferred": {
+			"create table a (n int unique deferrable initially deferred);\ninsert into a values (1), (1);\n",
+			`00001_a.sql: ERROR: duplicate key`,
+		},
+		"no statement": {"select 1\n", `migrations "shop": `},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			err := up(t, database(t), one(c.text))
-			require.ErrorContains(t, err, c.want)
-			t.Log(err)
-		})
+		err := up(t, cc, one(c.text)) // it is rolled back, so one database does for all
+		require.ErrorContains(t, err, c.want, name)
+		t.Log(err)
 	}
-	err := migrate.Down(t.Context(), database(t), nil)
-	require.NoError(t, err)
 }
 
 func TestTheErrorOfADownNamesTheLineOfItsPart(t *testing.T) {
@@ -97,14 +106,17 @@ func TestTheErrorOfADownNamesTheLineOfItsPart(t *testing.T) {
 	cc := database(t)
 	fsys := one("select 1;\n-- +goose Down\nselect 1;\nselect 1/0;\n")
 	require.NoError(t, up(t, cc, fsys))
-	require.ErrorContains(t, migrate.Down(t.Context(), cc, source(fsys)), "00001_a.sql, statement at line 5: ERROR: division by zero")
+	require.ErrorContains(t, migrate.Down(t.Context(), cc, source(fsys)),
+		"00001_a.sql, statement at line 5: ERROR: division by zero")
 }
 
 // What may get better by itself is no final failure: the transaction was rolled back.
 func TestWhichFailuresAreFinal(t *testing.T) {
 	t.Parallel()
+	cc := database(t)
 	raise := func(state string) string {
-		return "-- +goose StatementBegin\ndo $$ begin raise exception 'no' using errcode = '" + state + "'; end $$;\n-- +goose StatementEnd\n"
+		return "-- +goose StatementBegin\n" +
+			"do $$ begin raise exception 'no' using errcode = '" + state + "'; end $$;\n-- +goose StatementEnd\n"
 	}
 	for name, c := range map[string]struct {
 		text  string
@@ -118,12 +130,9 @@ func TestWhichFailuresAreFinal(t *testing.T) {
 		"a deadlock outside":       {"-- +goose NO TRANSACTION\n" + raise("40P01"), true},
 		"a file that can't be run": {"select 1\n", true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var failed *migrate.Error
-			require.ErrorAs(t, up(t, database(t), one(c.text)), &failed)
-			require.Equal(t, c.final, failed.Final(), failed)
-			require.False(t, failed.Lost)
-		})
+		var failed *migrate.Error
+		require.ErrorAs(t, up(t, cc, one(c.text)), &failed, name)
+		require.Equal(t, c.final, failed.Final(), failed)
+		require.False(t, failed.Lost, name)
 	}
 }

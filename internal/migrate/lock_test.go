@@ -157,8 +157,9 @@ func TestAReplicaThatWaitsDoesNotHoldUpAnIndexBuild(t *testing.T) {
 			t.Parallel()
 			cc, o := account(t)
 			fsys := fstest.MapFS{
-				"00001_gate.sql":  {Data: []byte("-- +goose Up\n" + passGate)},
-				"00002_index.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\ncreate index concurrently acct_cents on public.acct (cents);\n")},
+				"00001_gate.sql": {Data: []byte("-- +goose Up\n" + passGate)},
+				"00002_index.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\n" +
+					"create index concurrently acct_cents on public.acct (cents);\n")},
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience/3)
 			defer cancel()

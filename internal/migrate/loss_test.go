@@ -42,8 +42,9 @@ func TestTheLossOfTheSessionEndsTheMigration(t *testing.T) {
 		final bool
 		cents []int // after the loss, and after the next start
 	}{
-		"in a transaction":      {hundredfold + passGate, false, []int{100, 10000}},
-		"outside a transaction": {"-- +goose NO TRANSACTION\n" + hundredfold + passGate, true, []int{10000, 1000000}}, // as with goose
+		"in a transaction": {hundredfold + passGate, false, []int{100, 10000}},
+		// As with goose: the start that follows does all of it again.
+		"outside a transaction": {"-- +goose NO TRANSACTION\n" + hundredfold + passGate, true, []int{10000, 1000000}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +90,8 @@ func TestAMigrationThatLetAnotherProcessInEnds(t *testing.T) {
 		"do $$ begin perform pg_advisory_unlock_all(); perform pg_advisory_xact_lock_shared(7); end $$;\n-- +goose StatementEnd\n"+hundredfold)
 	o.waitAtGate(1, nil)
 	o.terminate(theTurn)
-	require.True(t, value[bool](o, "select pg_try_advisory_lock($1)", int64(0x6f6e65706f6f6c)), "a process that migrates too")
+	require.True(t, value[bool](o, "select pg_try_advisory_lock($1)", int64(0x6f6e65706f6f6c)),
+		"a process that migrates too")
 	o.openGate()
 	err := <-done
 	require.ErrorContains(t, err, "gave up the migrations' lock")
@@ -102,7 +104,8 @@ func TestAWaitForAnotherProcessEndsWithItsContext(t *testing.T) {
 	cc.RuntimeParams["application_name"] = "the first"
 	done := background(t, cc, passGate+hundredfold)
 	o.waitAtGate(1, nil)
-	pid := value[int](o, "select pid from pg_stat_activity where application_name = 'the first' and wait_event = 'advisory'")
+	pid := value[int](o,
+		"select pid from pg_stat_activity where application_name = 'the first' and wait_event = 'advisory'")
 
 	other := cc.Copy()
 	other.RuntimeParams["application_name"] = "the second"
@@ -123,7 +126,8 @@ func TestAWaitForAnotherProcessEndsWithItsContext(t *testing.T) {
 
 	// An administrator ends the waiting process's sessions, too.
 	go func() { waits <- migrate.Up(t.Context(), other, zap.NewNop(), source(one(passGate+hundredfold))) }()
-	o.waitFor(nil, "select exists (select from pg_stat_activity where application_name = 'the second' and query like '%pg_try_advisory_lock%')")
+	o.waitFor(nil, "select exists (select from pg_stat_activity"+
+		" where application_name = 'the second' and query like '%pg_try_advisory_lock%')")
 	o.exec("select pg_terminate_backend(pid, 60000) from pg_stat_activity where application_name = 'the second'")
 	err = <-waits
 	require.ErrorContains(t, err, "wait for another process's migrations")
