@@ -3,11 +3,13 @@
 //	go run ./app
 //	go run ./app verify
 //	go run ./app demo
+//	go run ./app help
 //
 // With no setting at all it starts a throwaway PostgreSQL server, migrates it
 // and serves on 127.0.0.1:8080. ADDR changes the address; DATABASE_URL and the
 // DB_* settings of package fxdb name another database, and DB_MIGRATE=true
-// migrates that one too. SIGTERM and Ctrl-C stop it cleanly.
+// migrates that one too. OPERATOR_TOKEN is for who may see tenants' names in /stats.
+// The address is taken first, before anything is started or migrated. SIGTERM and Ctrl-C stop it cleanly.
 //
 // With verify it prints what tenant.Verify says of that same database, and ends:
 // with exit code 1 where it does not keep tenants apart.

@@ -59,13 +59,15 @@ func openRoutes(db *fxdb.DB) map[string]http.Handler {
 	}
 }
 
-// statsHandler is the pool's own without the names of tenants: anybody may ask,
-// and who else is here is nobody's business. An operator has db.Stats().
+// statsHandler is the pool's own. Anybody may ask, but who else is here is an
+// operator's business: others get the tenants' figures without their names.
 func statsHandler(db *fxdb.DB) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		stats := db.Stats()
 		for i := range stats.Tenants {
-			stats.Tenants[i].Name = ""
+			if !isOperator(r.Context()) {
+				stats.Tenants[i].Name = ""
+			}
 		}
 		respond(w, http.StatusOK, stats)
 	})
@@ -86,11 +88,18 @@ type handler struct {
 	mux *http.ServeMux
 }
 
+// operators says who is one.
+type operators struct {
+	fx.In
+
+	Token operatorToken `optional:"true"`
+}
+
 // newHandler builds the API.
-func newHandler(log *zap.Logger, db *fxdb.DB, c clients) http.Handler {
+func newHandler(log *zap.Logger, db *fxdb.DB, c clients, o operators) http.Handler {
 	h := &handler{log: log, mux: http.NewServeMux()}
 	for pattern, open := range openRoutes(db) {
-		h.mux.Handle(pattern, open)
+		h.mux.Handle(pattern, o.Token.mark(open))
 	}
 	scoped := tenant.Middleware(tenant.Header(tenantHeader))
 	for pattern, e := range c.routes() {

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"go.uber.org/dig"
 	"go.uber.org/fx"
@@ -20,26 +23,56 @@ import (
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
-func main() {
-	work := fx.Invoke(serve, stopWithGoRun)
-	switch args := os.Args[1:]; {
+const usage = `usage: go run ./app            serve the agency's API
+       go run ./app verify     print whether the database keeps tenants apart
+       go run ./app demo       play a small agency, and print what the database says of it
+       go run ./app help       print this
+
+Settings are variables of the environment:
+  ADDR             address to serve on, 127.0.0.1:8080 without it
+  OPERATOR_TOKEN   who sends it (Authorization: Bearer) sees tenants' names in /stats;
+                   without it, who asks on this machine does
+  DATABASE_URL     the database, with DB_HOST, DB_NAME and the other DB_* settings of
+                   package fxdb; a throwaway server if no setting names one
+  DB_MIGRATE       true migrates that database
+`
+
+func main() { os.Exit(perform(os.Args[1:])) }
+
+// perform is main without the process's end.
+func perform(args []string) int {
+	var work fx.Option
+	switch {
+	case slices.ContainsFunc(args, isHelp):
+		fmt.Fprint(os.Stdout, usage)
+		return 0
+	case len(args) == 0:
+		ln, err := listen(os.Getenv("ADDR"))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer ln.Close() // for a start that fails
+		token := operatorToken(strings.TrimSpace(os.Getenv("OPERATOR_TOKEN")))
+		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token), fx.Invoke(serve, stopWithGoRun))
 	case len(args) == 1 && args[0] == "verify":
 		work = verifying
 	case len(args) == 1 && args[0] == "demo":
 		work = fx.Options(demoing, fx.Invoke(stopWithGoRun))
-	case len(args) > 0:
-		fmt.Fprintf(os.Stderr, "unknown arguments %q: use none to serve, verify, or demo\n", args)
-		os.Exit(2)
+	default:
+		fmt.Fprintf(os.Stderr, "unknown arguments %q\n%s", args, usage)
+		return 2
 	}
-	os.Exit(run(fx.New(
+	return run(fx.New(
 		fx.Provide(newLogger),
 		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // run says what failed
 		devdb.Module,
 		agency,
-		fx.Supply(address(os.Getenv("ADDR"))),
 		work,
-	)))
+	))
 }
+
+func isHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help", "help"}, arg) }
 
 // agency is the application without what a test replaces: the database server,
 // the address and the log.

@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/testkit"
@@ -38,11 +40,58 @@ func TestStatsNameNoTenant(t *testing.T) {
 		status, _ := call(t, http.MethodGet, s.URL+"/agents/stats", name, "")
 		require.Equal(t, http.StatusOK, status)
 	}
-	status, body := call(t, http.MethodGet, s.URL+"/stats", "", "")
+	for header, value := range map[string]string{
+		"X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1", "X-Real-IP": "10.0.0.1", "X-Tenant-ID": "acme-secret",
+	} {
+		body := statsFor(t, s.URL, header, value)
+		require.NotContains(t, body, "-secret", header)
+		var stats struct{ Tenants []fxdb.TenantStats }
+		require.NoError(t, json.Unmarshal([]byte(body), &stats))
+		require.Len(t, stats.Tenants, 2, "their figures stay")
+		require.Positive(t, stats.Tenants[0].Acquired)
+	}
+	body := statsFor(t, s.URL, "", "")
+	require.Contains(t, body, "acme-secret", "who asks on this machine is an operator")
+	require.Contains(t, body, "globex-secret")
+}
+
+// statsFor is what /stats answers to a request with one header.
+func statsFor(t *testing.T, url, header, value string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/stats", nil)
+	require.NoError(t, err)
+	if header != "" {
+		r.Header.Set(header, value)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	return string(b)
+}
+
+func TestStatsNameTenantsToWhoHasTheToken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, testkit.Swap(t), fx.Supply(operatorToken("open sesame")))
+	status, _ := call(t, http.MethodGet, s.URL+"/agents/stats", "acme-secret", "")
 	require.Equal(t, http.StatusOK, status)
-	require.NotContains(t, body, "-secret")
-	var stats struct{ Tenants []fxdb.TenantStats }
-	require.NoError(t, json.Unmarshal([]byte(body), &stats))
-	require.Len(t, stats.Tenants, 2, "their figures stay")
-	require.Positive(t, stats.Tenants[0].Acquired)
+	require.Contains(t, statsFor(t, s.URL, "Authorization", "Bearer open sesame"), "acme-secret")
+	for _, wrong := range []string{"", "Bearer ", "Bearer open", "open sesame", "Bearer open sesame!", "Basic open sesame"} {
+		require.NotContains(t, statsFor(t, s.URL, "Authorization", wrong), "acme-secret", wrong)
+	}
+}
+
+func TestAnOperatorWithoutATokenAsksOnThisMachine(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"127.0.0.1:9": true, "127.8.0.1:9": true, "[::1]:9": true, "[::ffff:127.0.0.1]:9": true,
+		"10.0.0.1:9": false, "[2001:db8::1]:9": false, "": false, "@": false, "127.0.0.1": false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/stats", nil)
+		r.RemoteAddr = address
+		require.Equal(t, want, operatorToken("").admits(r), address)
+		require.False(t, operatorToken("x").admits(r), "a token is asked for wherever there is one")
+	}
 }

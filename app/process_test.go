@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -105,6 +106,28 @@ func TestAKilledServerLeavesNoDatabaseBehind(t *testing.T) {
 		_, statErr := os.Stat(p.data)
 		return errors.Is(statErr, os.ErrNotExist) && errors.Is(syscall.Kill(postmaster, 0), syscall.ESRCH)
 	}, time.Minute, 10*time.Millisecond)
+}
+
+// Nothing is started for an address that can't be had: a bad setting would be told of else.
+func TestAnAddressInUseIsFoundFirst(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	addr := "ADDR=" + taken.Addr().String()
+	for _, env := range [][]string{{addr}, {addr + "\n"}, {addr, "DB_POOL_MAX=none"}} {
+		code, out, errs := runApp(t, env)
+		require.Equal(t, 1, code)
+		require.Contains(t, errs, "address already in use")
+		require.Contains(t, errs, "set ADDR")
+		require.NotContains(t, errs, "throwaway", "no server was started")
+		require.NotContains(t, errs, "DB_POOL_MAX")
+		require.Empty(t, out)
+	}
+	code, _, errs := runApp(t, []string{"ADDR=nonsense"})
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, `listen on ADDR "nonsense"`)
+	require.NotContains(t, errs, "throwaway")
 }
 
 func TestDatabaseURLIsUsedAndABadOneFailsTheStart(t *testing.T) {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"go.uber.org/fx"
@@ -15,17 +18,25 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// address is where the server listens.
-type address string
+const defaultAddress = "127.0.0.1:8080"
 
-const defaultAddress address = "127.0.0.1:8080"
+// listen takes the address before anything is started or migrated, so that an address
+// in use costs nothing. Callers that come meanwhile wait until serve answers them.
+func listen(addr string) (net.Listener, error) {
+	addr = cmp.Or(strings.TrimSpace(addr), defaultAddress)
+	ln, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on ADDR %q: %w: stop what listens there, or set ADDR to another address (ADDR=127.0.0.1:0 takes a free port)", addr, err)
+	case err != nil:
+		return nil, fmt.Errorf("listen on ADDR %q: %w", addr, err)
+	}
+	return ln, nil
+}
 
 // serve runs the HTTP server between OnStart and OnStop. It depends on the
 // clients, so fx starts it after the pool and stops it before.
-func serve(lc fx.Lifecycle, addr address, handler http.Handler, db *fxdb.DB, cfg fxdb.Config, log *zap.Logger, stop fx.Shutdowner) {
-	if addr == "" {
-		addr = defaultAddress
-	}
+func serve(lc fx.Lifecycle, ln net.Listener, handler http.Handler, db *fxdb.DB, cfg fxdb.Config, log *zap.Logger, stop fx.Shutdowner) {
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -35,11 +46,7 @@ func serve(lc fx.Lifecycle, addr address, handler http.Handler, db *fxdb.DB, cfg
 	}
 	done := make(chan struct{})
 	lc.Append(fx.Hook{
-		OnStart: func(ctx context.Context) error {
-			ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(addr))
-			if err != nil {
-				return fmt.Errorf("listen on ADDR %q: %w", addr, err)
-			}
+		OnStart: func(context.Context) error {
 			fmt.Fprintf(os.Stdout, "database: %s\n", describe(db))
 			fmt.Fprintf(os.Stdout, "listening on http://%s\n", ln.Addr())
 			go func() {

@@ -72,6 +72,19 @@ func TestUnknownArgumentsEndWithTwo(t *testing.T) {
 	}
 }
 
+func TestHelpStartsNothing(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-h"}, {"-help"}, {"--help"}, {"help"}, {"verify", "--help"}, {"demo", "-h"}, {"help", "verify"}} {
+		code, out, errs := runApp(t, []string{"DB_POOL_MAX=bad: nobody reads it"}, args...)
+		require.Zero(t, code, args)
+		require.Contains(t, out, "usage:", args)
+		for _, setting := range []string{"ADDR", "DATABASE_URL", "OPERATOR_TOKEN", "verify", "demo"} {
+			require.Contains(t, out, setting)
+		}
+		require.Empty(t, errs, args)
+	}
+}
+
 // What the clients of the agency create keeps tenants apart, with nothing to
 // object to and nothing allowed.
 func TestEveryModulesSchemaVerifiesClean(t *testing.T) {
