@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
 )
 
@@ -312,45 +314,67 @@ func TestAPasswordIsNeverShown(t *testing.T) {
 	}
 }
 
-// passwordServer is a server that asks the role clerk for a password.
-func passwordServer(t *testing.T) (s *pgfault.Server, host string) {
-	t.Helper()
-	s = pgfault.Start(t)
-	s.Admin(t, func(c *pgx.Conn) {
-		var hba string
-		require.NoError(t, c.QueryRow(t.Context(), "show hba_file").Scan(&hba))
-		for _, sql := range []string{
-			"create role clerk login",
-			"copy (values ('local all postgres trust'), ('local all clerk scram-sha-256')) to '" + hba + "'",
-			"select pg_reload_conf()",
-		} {
-			_, err := c.Exec(t.Context(), sql)
-			require.NoError(t, err)
+// scramServer is a server that asks all roles but its administrator for a password. The
+// server ends with the process.
+var scramServer = sync.OnceValues(func() (*pgfault.Server, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	dev, err := devdb.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.Connect(ctx, dev.URL())
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	var hba string
+	if err := conn.QueryRow(ctx, "show hba_file").Scan(&hba); err != nil {
+		return nil, err
+	}
+	for _, sql := range []string{
+		"copy (values ('local all postgres trust'), ('local all all scram-sha-256')) to '" + hba + "'",
+		"select pg_reload_conf()",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return nil, err
 		}
+	}
+	return &pgfault.Server{Server: dev}, nil
+})
+
+// passwordServer is a server that asks the role for a password, which is secret.
+func passwordServer(t *testing.T, role string) (s *pgfault.Server, host string) {
+	t.Helper()
+	s, err := scramServer()
+	require.NoError(t, err)
+	s.Admin(t, func(c *pgx.Conn) {
+		_, err := c.Exec(within(t), "do $$ begin create role "+role+" login; exception when duplicate_object or unique_violation then null; end $$")
+		require.NoError(t, err)
 	})
-	setPassword(t, s, secret)
+	setPassword(t, s, role, secret)
 	u, err := url.Parse(s.URL())
 	require.NoError(t, err)
 	return s, u.Query().Get("host")
 }
 
-func setPassword(t *testing.T, s *pgfault.Server, password string) {
+func setPassword(t *testing.T, s *pgfault.Server, role, password string) {
 	t.Helper()
 	s.Admin(t, func(c *pgx.Conn) {
-		_, err := c.Exec(t.Context(), "alter role clerk password '"+strings.ReplaceAll(password, "'", "''")+"'")
+		_, err := c.Exec(within(t), "alter role "+role+" password '"+strings.ReplaceAll(password, "'", "''")+"'")
 		require.NoError(t, err)
 	})
 }
 
 func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
-	_, host := passwordServer(t)
+	_, host := passwordServer(t, "clerk_of_encodings")
 	encoded := strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
-	parts := map[string]string{"DB_HOST": host, "DB_USER": "clerk", "DB_NAME": "postgres"}
+	parts := map[string]string{"DB_HOST": host, "DB_USER": "clerk_of_encodings", "DB_NAME": "postgres"}
 	for name, env := range map[string]map[string]string{
-		"in a URL":    {"DATABASE_URL": "postgres://clerk:" + encoded + "@/postgres?host=" + host},
-		"in keywords": {"DATABASE_URL": "host=" + host + " user=clerk dbname=postgres password='" + strings.ReplaceAll(secret, "'", `\'`) + "'"},
+		"in a URL":    {"DATABASE_URL": "postgres://clerk_of_encodings:" + encoded + "@/postgres?host=" + host},
+		"in keywords": {"DATABASE_URL": "host=" + host + " user=clerk_of_encodings dbname=postgres password='" + strings.ReplaceAll(secret, "'", `\'`) + "'"},
 		"in parts":    {"DB_PASSWORD": secret},
 		"in a file":   {"DB_PASSWORD_FILE": file},
 		"wrong":       {"DB_PASSWORD": secret + "x"},
@@ -390,8 +414,9 @@ func TestAPasswordMayRotateWithoutARestart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, host := passwordServer(t)
-			cfg := fxdb.Config{Host: host, User: "clerk", Name: "postgres", PoolMin: 1, PoolMax: 3}
+			role := "clerk_with_" + strings.ReplaceAll(name, " ", "_")
+			s, host := passwordServer(t, role)
+			cfg := fxdb.Config{Host: host, User: role, Name: "postgres", PoolMin: 1, PoolMax: 3}
 			var password atomic.Pointer[string]
 			old, rotated := secret, "r0tated"
 			password.Store(&old)
@@ -400,7 +425,7 @@ func TestAPasswordMayRotateWithoutARestart(t *testing.T) {
 			require.NoError(t, err)
 			defer db.Close(t.Context())
 
-			setPassword(t, s, rotated)
+			setPassword(t, s, role, rotated)
 			password.Store(&rotated)
 			if cfg.PasswordFile != "" {
 				require.NoError(t, os.WriteFile(cfg.PasswordFile, []byte(rotated+"\n"), 0o600))
@@ -416,16 +441,16 @@ func TestAPasswordMayRotateWithoutARestart(t *testing.T) {
 
 func TestAPasswordSourceIsAskedOnceForManyConnections(t *testing.T) {
 	t.Parallel()
-	_, host := passwordServer(t)
+	_, host := passwordServer(t, "clerk_of_many")
 	var asked atomic.Int32
-	db, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk", Name: "postgres", PoolMin: 8, PoolMax: 8},
+	db, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk_of_many", Name: "postgres", PoolMin: 8, PoolMax: 8},
 		fxdb.WithPasswordSource(func(context.Context) (string, error) { asked.Add(1); return secret, nil }))
 	require.NoError(t, err)
 	require.NoError(t, db.Close(t.Context()))
 	require.Positive(t, asked.Load())
 
 	boom := errors.New("the secret store is sealed")
-	_, err = fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk", Name: "postgres"},
+	_, err = fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk_of_many", Name: "postgres"},
 		fxdb.WithPasswordSource(func(context.Context) (string, error) { return "", boom }))
 	require.ErrorIs(t, err, boom)
 	_, err = fxdb.Open(t.Context(), fxdb.Config{Host: host, PasswordFile: "/x"},
@@ -433,7 +458,7 @@ func TestAPasswordSourceIsAskedOnceForManyConnections(t *testing.T) {
 	require.ErrorContains(t, err, "DB_PASSWORD_FILE")
 
 	var fromGraph atomic.Int32
-	startApp(t, fxdb.Config{Host: host, User: "clerk", Name: "postgres"},
+	startApp(t, fxdb.Config{Host: host, User: "clerk_of_many", Name: "postgres"},
 		fx.Supply(fxdb.PasswordSource(func(context.Context) (string, error) { fromGraph.Add(1); return secret, nil })))
 	require.Positive(t, fromGraph.Load())
 }

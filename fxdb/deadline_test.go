@@ -33,12 +33,12 @@ func receive[T any](t testing.TB, from <-chan T, what string) (got T) {
 	return got
 }
 
-// waitUntil waits until a condition holds. It is for goroutines, which must not end the
-// test.
-func waitUntil(holds func() bool) bool {
+// waitUntil waits for a condition, at most so long, and reports whether the condition
+// holds. A goroutine may call it, which must not end the test.
+func waitUntil(most time.Duration, holds func() bool) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for until := time.Now().Add(patience); !holds(); <-tick.C {
+	for until := time.Now().Add(most); !holds(); <-tick.C {
 		if time.Now().After(until) {
 			return false
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
@@ -18,12 +17,14 @@ import (
 
 func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
+	own := notesDB(t, testkit.Config(one))
 	type moved struct{ db *fxdb.DB }
 	type left struct{ db *fxdb.DB }
 	var m moved
 	var l left
-	db := startApp(t, fxdb.Config{URL: s.AppURL(), ApplicationName: "migrating", PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=3"}},
+	db := startApp(t, fxdb.Config{
+		URL: own.Pool().Config().ConnString(), ApplicationName: "migrating", PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=3"},
+	},
 		fxdb.Client("moved", func(db *fxdb.DB) moved { return moved{db} }, fxdb.MaxShare(1)),
 		fxdb.Client("left", func(db *fxdb.DB) left { return left{db} }, fxdb.MaxShare(2)),
 		fx.Populate(&m, &l))
@@ -32,16 +33,12 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 	require.EqualValues(t, 3, l.db.Pool().Stat().MaxConns())
 
 	release, releaseLeft := holding(t, db, 2), holding(t, l.db, 2)
-	refused(t, l.db.Ping) // its limits hold in its own pool
+	refused(t, l.db, l.db.Ping) // its limits hold in its own pool
 	require.Equal(t, 2, clientStats(t, db, "left").Held)
 	require.Equal(t, 2, clientStats(t, db, "app").Held)
 	require.Equal(t, 2, clientStats(t, db, "left").MaxShare)
 	require.EqualValues(t, 1, clientStats(t, db, "left").Refused)
-	var backends int
-	s.Admin(t, func(c *pgx.Conn) {
-		require.NoError(t, c.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'migrating'").Scan(&backends))
-	})
-	require.Equal(t, 4, backends)
+	require.Equal(t, 4, backends(t, own, "migrating"))
 	releaseLeft()
 	release()
 	for _, handle := range []*fxdb.DB{db, l.db} {
@@ -54,16 +51,18 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 
 	require.NoError(t, db.Close(context.Background()))
 	require.ErrorIs(t, l.db.Ping(t.Context()), fxdb.ErrDraining)
-	s.WaitForNoBackends(t, "migrating")
+	requireNoBackends(t, own, "migrating")
 }
 
 func TestDedicatedPoolsCountInTheCheckOfTheSize(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	_, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMax: 2, Dedicated: []string{"a=1000"}})
+	own := notesDB(t, testkit.Config(one))
+	cfg := fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "sized", PoolMax: 2, Dedicated: []string{"a=60000"}}
+	_, err := fxdb.Open(within(t), cfg)
 	require.ErrorContains(t, err, "DB_DEDICATED")
-	s.WaitForNoBackends(t, "fxdb.test")
-	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMax: 2, Dedicated: []string{"a"}})
+	requireNoBackends(t, own, "sized")
+	cfg.Dedicated = []string{"a"}
+	db, err := fxdb.Open(within(t), cfg)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, db.Named("a").Pool().Stat().MaxConns())
 	require.NoError(t, db.Close(context.Background()))

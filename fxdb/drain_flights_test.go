@@ -18,6 +18,7 @@ type drainFlight struct {
 	nobody bool   // without a tenant
 	waits  string // for the server, in pg_stat_activity's words: it notices when that is gone
 	writes bool   // a row that is there afterwards only if it finished
+	idles  bool   // it waits for notifications, which a stop ends at once
 
 	// fly gets to where it stands still, says so, and finishes when its cell lets it. It
 	// fails when its connection was taken from under it.
@@ -115,7 +116,7 @@ var drainFlights = []drainFlight{
 				}
 			})
 		}
-		if !waitUntil(func() bool { return f.db.Stats().Waiting == 3 }) {
+		if !waitUntil(patience, func() bool { return f.db.Stats().Waiting == 3 }) {
 			return errors.New("the callers do not wait")
 		}
 		f.standsStill()

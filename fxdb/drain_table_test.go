@@ -2,6 +2,7 @@ package fxdb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"

@@ -72,7 +72,7 @@ func TestFaultAFullPoolIsNotAnUnreachableServer(t *testing.T) {
 		all.Go(func() {
 			var last time.Time
 			ready := 0 // of the looks that asked the server anew
-			if !waitUntil(func() bool {
+			if !waitUntil(patience, func() bool {
 				h := db.Monitor().Health(within(t))
 				if h.Active != faultPool {
 					t.Errorf("%d of %d connections are in use", h.Active, faultPool)

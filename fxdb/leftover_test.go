@@ -213,5 +213,5 @@ func TestALockOfASessionEndsWithoutAnotherAcquire(t *testing.T) {
 	require.Eventually(t, func() (gone bool) {
 		err := other.QueryRow(t.Context(), "select not exists (select from pg_locks where locktype = 'advisory' and pid = $1)", pid).Scan(&gone)
 		return err == nil && gone
-	}, 20*time.Second, 50*time.Millisecond, "an idle connection keeps nobody's lock")
+	}, patience, 10*time.Millisecond, "an idle connection keeps nobody's lock")
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
@@ -85,6 +86,20 @@ func startApp(t testing.TB, cfg fxdb.Config, opts ...fx.Option) *fxdb.DB {
 	app.RequireStart()
 	t.Cleanup(app.RequireStop)
 	return db
+}
+
+// backends counts an application's connections to a database of this test's own.
+func backends(t testing.TB, db *fxdb.DB, application string) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(within(t),
+		"select count(*) from pg_stat_activity where datname = current_database() and application_name = $1", application).Scan(&n))
+	return n
+}
+
+// requireNoBackends waits until the server has none of them left.
+func requireNoBackends(t testing.TB, db *fxdb.DB, application string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return backends(t, db, application) == 0 }, patience, 2*time.Millisecond)
 }
 
 const tenantSetting = "select coalesce(current_setting('app.current_tenant', true), '')"

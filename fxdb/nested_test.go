@@ -97,8 +97,7 @@ func TestANestedAcquireThatCanNeverBeGrantedFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	db, _ := openNested(t, "", func(c *fxdb.Config) { c.ConnectionTimeout = time.Hour })
 	alone := db.Named("alone", fxdb.MaxShare(1))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := within(t)
 	err := alone.InTx(ctx, pgx.TxOptions{}, func(pgx.Tx) error { return alone.Ping(ctx) }) // the first one is in the sample
 	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
@@ -164,7 +163,7 @@ func TestAnAcquireAmidRowsIsNested(t *testing.T) {
 
 func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	db, logs := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 300 * time.Millisecond })
+	db, logs := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
 	err := readsAnd(t, db, t.Context(), func() error { return db.Ping(t.Context()) }) // the first one is in the sample
 	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
 	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)

@@ -14,8 +14,8 @@ import (
 
 func TestAPasswordSourceHasTimeWhereConnectingHasNoBound(t *testing.T) {
 	t.Parallel()
-	_, host := passwordServer(t)
-	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://clerk@/postgres?connect_timeout=0&host=" + host},
+	_, host := passwordServer(t, "clerk_without_bound")
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://clerk_without_bound@/postgres?connect_timeout=0&host=" + host},
 		fxdb.WithPasswordSource(func(ctx context.Context) (string, error) { return secret, ctx.Err() }))
 	require.NoError(t, err)
 	require.NoError(t, db.Close(t.Context()))
@@ -23,11 +23,11 @@ func TestAPasswordSourceHasTimeWhereConnectingHasNoBound(t *testing.T) {
 
 func TestAPasswordSourceIsAskedByOneCallerAtATime(t *testing.T) {
 	t.Parallel()
-	_, host := passwordServer(t)
+	_, host := passwordServer(t, "clerk_of_callers")
 	var asked atomic.Int32
 	var block atomic.Bool
 	answer := make(chan struct{})
-	db, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk", Name: "postgres"},
+	db, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk_of_callers", Name: "postgres"},
 		fxdb.WithPasswordSource(func(context.Context) (string, error) {
 			asked.Add(1)
 			if block.Load() {
@@ -41,16 +41,23 @@ func TestAPasswordSourceIsAskedByOneCallerAtATime(t *testing.T) {
 	asked.Store(0)
 	block.Store(true)
 	var all sync.WaitGroup
-	for range 20 {
+	ask := func(ctx context.Context) {
 		all.Go(func() {
-			// Their patience ends while the source is being asked.
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer cancel()
 			if err := pc.BeforeConnect(ctx, pc.ConnConfig.Copy()); ctx.Err() == nil {
 				t.Errorf("it did not wait: %v", err)
 			}
 		})
 	}
+	first, giveUp := context.WithCancel(within(t))
+	defer giveUp()
+	ask(first)
+	require.Eventually(t, func() bool { return asked.Load() == 1 }, patience, time.Millisecond)
+	for range 20 { // their patience ends while the source is being asked
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		ask(ctx)
+	}
+	giveUp()
 	all.Wait()
 	require.Equal(t, int32(1), asked.Load())
 	close(answer)
@@ -61,8 +68,8 @@ func TestAPasswordSourceIsAskedByOneCallerAtATime(t *testing.T) {
 
 func TestAPasswordSourceThatPanicsFailsTheConnect(t *testing.T) {
 	t.Parallel()
-	_, host := passwordServer(t)
-	_, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk", Name: "postgres"},
+	_, host := passwordServer(t, "clerk_of_panics")
+	_, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk_of_panics", Name: "postgres"},
 		fxdb.WithPasswordSource(func(context.Context) (string, error) { panic("no store") }))
 	require.ErrorContains(t, err, "ask the password source: it panicked: no store")
 }

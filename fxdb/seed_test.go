@@ -18,6 +18,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -144,23 +145,33 @@ func TestSeed08StatsCarryEveryFigure(t *testing.T) {
 
 func TestSeed09StatusFollowsUtilisation(t *testing.T) {
 	t.Parallel()
-	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMax = 20 }))
+	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 20, 20 }))
 	held := 0
 	for _, c := range []struct {
-		held int
-		want lifecycle.Status
-	}{{0, lifecycle.Healthy}, {15, lifecycle.Healthy}, {16, lifecycle.Degraded}, {18, lifecycle.Degraded}, {19, lifecycle.Unhealthy}, {20, lifecycle.Unhealthy}} {
+		held    int
+		want    lifecycle.Status
+		sustain bool // health looks at the mean of a second
+	}{
+		{0, lifecycle.Healthy, true},
+		{15, lifecycle.Healthy, false},
+		{16, lifecycle.Degraded, size.Of(false, true, true)},
+		{18, lifecycle.Degraded, size.Of(false, false, true)},
+		{19, lifecycle.Unhealthy, true},
+		{20, lifecycle.Unhealthy, size.Of(false, false, true)},
+	} {
 		for ; held < c.held; held++ {
-			conn, err := db.Acquire(t.Context())
+			conn, err := db.Acquire(within(t))
 			require.NoError(t, err)
 			defer conn.Release()
 		}
 		require.Equal(t, c.want, db.Stats().Status, "%d of 20 in use", held)
+		if !c.sustain {
+			continue
+		}
 		require.Eventually(t, func() bool {
-			h := db.Monitor().Health(t.Context())
-			require.True(t, h.Ready, "a busy pool was taken for an unreachable server")
-			return h.Status == c.want
-		}, 10*time.Second, 50*time.Millisecond, "%d of 20 in use, sustained", held)
+			h := db.Monitor().Health(within(t))
+			return h.Ready && h.Status == c.want // a busy pool is not taken for an unreachable server
+		}, patience, 20*time.Millisecond, "%d of 20 in use, sustained", held)
 	}
 }
 
@@ -267,52 +278,36 @@ func TestSeed14ASimpleQueryWorks(t *testing.T) {
 
 func TestSeed15ManyConcurrentQueriesGetTheirOwnAnswers(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
-	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), ApplicationName: "seed15"})
+	own := notesDB(t, testkit.Config(one))
+	db, err := fxdb.Open(within(t), fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "seed15"})
 	require.NoError(t, err)
-	defer db.Close(t.Context())
+	defer db.Close(context.Background())
 
+	// All wait for a lock, so that as many run at once as may.
+	lock, err := own.Begin(within(t))
+	require.NoError(t, err)
+	_, err = lock.Exec(within(t), "select pg_advisory_xact_lock(15)")
+	require.NoError(t, err)
 	var wg sync.WaitGroup
 	wrong := make(chan error, 200)
 	for i := range 200 {
 		wg.Go(func() {
 			var n int
-			if err := db.QueryRow(t.Context(), "select $1::int from pg_sleep(0.005)", i).Scan(&n); err != nil || n != i {
+			if err := db.QueryRow(within(t), "select $1::int from pg_advisory_xact_lock_shared(15)", i).Scan(&n); err != nil || n != i {
 				wrong <- fmt.Errorf("asked for %d, got %d, %w", i, n, err)
 			}
 		})
 	}
-	stop := make(chan struct{})
-	most := make(chan int)
-	go func() {
-		n := 0
-		for {
-			select {
-			case <-stop:
-				most <- n
-				return
-			default:
-				n = max(n, backends(t, s, "seed15"))
-			}
-		}
-	}()
+	require.Eventually(t, func() bool { s := db.Stats(); return s.Active == 20 && s.Waiting == 180 }, patience, time.Millisecond)
+	var most int
+	require.NoError(t, lock.QueryRow(within(t), "select count(*) from pg_stat_activity where application_name = 'seed15' and datname = current_database()").Scan(&most))
+	require.LessOrEqual(t, most, 20, "more backends than DB_POOL_MAX")
+	require.NoError(t, lock.Rollback(within(t)))
 	wg.Wait()
-	close(stop)
-	require.LessOrEqual(t, <-most, 20, "more backends than DB_POOL_MAX")
 	close(wrong)
 	for err := range wrong {
 		t.Error(err)
 	}
-}
-
-func backends(t testing.TB, s *pgfault.Server, application string) (n int) {
-	s.Admin(t, func(c *pgx.Conn) {
-		err := c.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = $1", application).Scan(&n)
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	return n
 }
 
 func TestSeed16AFewSequentialQueriesUseFewConnections(t *testing.T) {
@@ -339,15 +334,15 @@ func TestSeed20AfterAStopThePoolIsNotStarted(t *testing.T) {
 
 func TestSeed21AStopClosesEveryConnection(t *testing.T) {
 	t.Parallel()
-	s := pgfault.Start(t)
+	own := notesDB(t, testkit.Config(one))
 	var db *fxdb.DB
-	app := fxtest.New(t, fxdb.Module, fx.Replace(fxdb.Config{URL: s.AppURL(), ApplicationName: "seed21"}), fx.Populate(&db))
+	app := fxtest.New(t, fxdb.Module, fx.Replace(fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "seed21"}), fx.Populate(&db))
 	app.RequireStart()
-	require.NoError(t, db.Ping(t.Context()))
+	require.NoError(t, db.Ping(within(t)))
 	require.Positive(t, db.Stats().Total)
-	require.Positive(t, backends(t, s, "seed21"))
+	require.Positive(t, backends(t, own, "seed21"))
 	app.RequireStop()
-	s.WaitForNoBackends(t, "seed21")
+	requireNoBackends(t, own, "seed21")
 	require.Zero(t, db.Stats().Total)
 }
 
@@ -367,7 +362,7 @@ func TestSeed23EveryUseDuringAStopFails(t *testing.T) {
 	require.NoError(t, err)
 	closed := make(chan error, 1)
 	go func() { closed <- db.Close(context.Background()) }()
-	require.Eventually(t, func() bool { return db.Stats().Draining }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return db.Stats().Draining }, patience, time.Millisecond)
 	for name, use := range everyUse(t.Context(), db) {
 		require.ErrorIs(t, use(), fxdb.ErrDraining, name)
 	}
@@ -399,7 +394,7 @@ func TestSeed25HealthIsBadWithoutAServer(t *testing.T) {
 	require.Eventually(t, func() bool {
 		h := db.Monitor().Health(t.Context())
 		return !h.Ready && h.Status == lifecycle.Unhealthy && h.Error != ""
-	}, time.Minute, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 func TestSeed26ABadIdentitySendsNothingAndThePoolGoesOn(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
@@ -17,19 +16,19 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
 // verifiable is a database of this test's own, with the statements run by its
-// owner, and its connection string.
-func verifiable(t testing.TB, ddl string) string {
+// owner.
+func verifiable(t testing.TB, ddl string) *fxdb.DB {
 	t.Helper()
 	db := notesDB(t)
 	_, err := testkit.Owner(t, db).Exec(t.Context(), ddl)
 	require.NoError(t, err)
-	return db.Pool().Config().ConnString()
+	return db
 }
 
 // open is a table that any tenant may read.
@@ -70,8 +69,8 @@ func TestVerifyTenancyRequireStartsOnASoundDatabase(t *testing.T) {
 
 func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
 	t.Parallel()
-	url := verifiable(t, open+"; grant truncate on notes.notes to "+devdb.App)
-	logs, err := start(t, fxdb.Config{URL: url, VerifyTenancy: "require", ApplicationName: "holes"})
+	db := verifiable(t, open+"; grant truncate on notes.notes to "+devdb.App)
+	logs, err := start(t, fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "require", ApplicationName: "holes"})
 	var unsound *fxdb.TenancyError
 	require.ErrorAs(t, err, &unsound)
 	require.ErrorIs(t, err, tenant.ErrUnsound)
@@ -81,19 +80,12 @@ func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
 	require.Equal(t, 2, unsound.Report.Count(tenant.LevelError))
 	require.ElementsMatch(t, []string{"table-rls-off notes.open", "privilege-truncate notes.notes"}, findings(logs), "the log says how to mend it")
 
-	admin, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer admin.Close(context.Background())
-	require.Eventually(t, func() bool {
-		var left int
-		err := admin.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'holes' and datname = current_database()").Scan(&left)
-		return err == nil && left == 0
-	}, time.Minute, 5*time.Millisecond, "nothing is left open")
+	requireNoBackends(t, db, "holes")
 }
 
 func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
 	t.Parallel()
-	logs, err := start(t, fxdb.Config{URL: verifiable(t, open), VerifyTenancy: "warn"})
+	logs, err := start(t, fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString(), VerifyTenancy: "warn"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"table-rls-off notes.open"}, findings(logs))
 	fields := logs.FilterMessage("tenant isolation").All()[0].ContextMap()
@@ -104,7 +96,7 @@ func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
 
 func TestVerifyTenancyIsOffUnlessAskedFor(t *testing.T) {
 	t.Parallel()
-	logs, err := start(t, fxdb.Config{URL: verifiable(t, open)})
+	logs, err := start(t, fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString()})
 	require.NoError(t, err)
 	require.Zero(t, logs.FilterMessage("tenant isolation verified").Len())
 	require.Empty(t, findings(logs))
@@ -112,7 +104,7 @@ func TestVerifyTenancyIsOffUnlessAskedFor(t *testing.T) {
 
 func TestVerifyTenancyTakesAllowances(t *testing.T) {
 	t.Parallel()
-	cfg := fxdb.Config{URL: verifiable(t, open), VerifyTenancy: "require"}
+	cfg := fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString(), VerifyTenancy: "require"}
 	allow := tenant.Allow("table-rls-off", "notes.open", "the same for all tenants")
 
 	logs, err := start(t, cfg, fxdb.WithVerifyOptions(allow))
@@ -130,22 +122,19 @@ func TestVerifyTenancyTakesAllowances(t *testing.T) {
 
 func TestVerifyTenancySeesWhatTheStartHasMigratedInTheTenantsRole(t *testing.T) {
 	t.Parallel()
-	server := pgfault.Start(t)
-	server.Admin(t, func(c *pgx.Conn) {
-		_, err := c.Exec(t.Context(), "create database shop owner "+devdb.Owner)
-		require.NoError(t, err)
-	})
+	empty := testkit.DB(t)
+	superuser := asSuperuser(t, empty)
+	login := superuser.User.Username()
 	cfg := fxdb.Config{
-		URL:     server.DatabaseURL("postgres", "shop"), // a superuser
-		Migrate: true, MigrateURL: server.DatabaseURL(devdb.Owner, "shop"), VerifyTenancy: "require",
+		URL: superuser.String(), Migrate: true, MigrateURL: testkit.Owner(t, empty).Config().ConnString(), VerifyTenancy: "require",
 	}
 	_, err := start(t, cfg, fxdb.WithMigrations("notes", notes))
-	require.ErrorContains(t, err, "role-superuser postgres")
+	require.ErrorContains(t, err, "role-superuser "+login)
 
 	cfg.TenantRole = devdb.App
 	logs, err := start(t, cfg, fxdb.WithMigrations("notes", notes))
 	require.NoError(t, err)
-	require.Equal(t, []string{"login-bypasses postgres"}, findings(logs))
+	require.Equal(t, []string{"login-bypasses " + login}, findings(logs))
 	verified := logs.FilterMessage("tenant isolation verified").All()[0].ContextMap()
 	require.Equal(t, devdb.App, verified["role"])
 	require.EqualValues(t, 1, verified["tables"])
@@ -185,6 +174,7 @@ func TestTheVerificationAsksForThePassword(t *testing.T) {
 }
 
 func TestAWarningLeavesTimeToStart(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t)
 	tx, err := testkit.Owner(t, db).Begin(t.Context())
@@ -196,7 +186,8 @@ func TestAWarningLeavesTimeToStart(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	cfg := fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "warn"}
 	app := fx.New(fxdb.Module, fx.Replace(cfg), fx.Supply(zap.New(core)), fx.NopLogger)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	// The look takes two fifths of this time, and leaves two fifths to the start.
+	ctx, cancel := context.WithTimeout(t.Context(), size.Of[time.Duration](8, 8, 30)*time.Second)
 	defer cancel()
 	require.NoError(t, app.Start(ctx))
 	require.NoError(t, app.Stop(t.Context()))
