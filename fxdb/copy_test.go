@@ -102,6 +102,7 @@ func TestCopyFromTakesEveryType(t *testing.T) {
 
 func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
 	t.Parallel()
+	w := newWire(t, 0)
 	for name, c := range map[string]struct {
 		rows  int
 		value func(row int) any
@@ -115,8 +116,6 @@ func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
 		"by insert": {100, func(int) any { return []byte("row") }, 3, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWire(t, 0)
 			db, acme := w.open(t), as(t, "acme")
 			for use, flights := range []int64{c.first, c.then, c.then} {
 				require.LessOrEqual(t, w.during(t, func() error {
@@ -130,6 +129,8 @@ func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
 				require.Equal(t, (use+1)*c.rows, n)
 			}
 			requireClean(t, db)
+			_, err := w.db.Exec(acme, "delete from notes.notes")
+			require.NoError(t, err)
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/url"
 	"sync/atomic"
 	"testing"
 
@@ -41,19 +40,19 @@ func (g *gossip) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData
 func TestTheIdentityIsNoTracersAndAlwaysAParameter(t *testing.T) {
 	t.Parallel()
 	const secret = "the session's token"
+	w := newWire(t, 0)
+	var asText atomic.Bool
+	w.Judge(func(b []byte) (forward, cut bool) {
+		if bytes.Contains(b, []byte("'the session''s token'")) {
+			asText.Store(true)
+		}
+		return true, false
+	})
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", mode) })
-			var asText atomic.Bool
-			w.Judge(func(b []byte) (forward, cut bool) {
-				if bytes.Contains(b, []byte("'the session''s token'")) {
-					asText.Store(true)
-				}
-				return true, false
-			})
+			asText.Store(false)
 			heard := &gossip{}
-			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: w.URL, PoolMax: 1}, fxdb.WithTracer(heard))
+			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: w.URL + "&default_query_exec_mode=" + mode, PoolMax: 1}, fxdb.WithTracer(heard))
 			require.NoError(t, err)
 			defer db.Close(context.WithoutCancel(t.Context()))
 			ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme", Session: secret})

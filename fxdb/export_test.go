@@ -6,6 +6,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// Spoils reports whether nobody else may have the connection after a statement.
+func Spoils(sql string) bool { return spoils(sql) }
+
 // ConnConfig is what the pool would be built from.
 func ConnConfig(t testing.TB, c Config) *pgxpool.Config {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +26,7 @@ func batchOf(ctx context.Context, a asker, statements ...string) error {
 
 func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {
 	t.Parallel()
+	plain, scoped := newWire(t, 0), newWire(t, 0)
 	one := func(ctx context.Context, db *fxdb.DB, sql string) error {
 		var n int
 		return db.QueryRow(ctx, sql, 1).Scan(&n)
@@ -80,9 +80,7 @@ func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			plain, scoped := newWire(t, 0), newWire(t, 0)
-			p, s := plain.open(t), scoped.open(t).Named("client")
+			p, s := plain.open(t), scoped.open(t).Named("client") // connections that know no statement
 			first := func(w *wire, db *fxdb.DB, ctx context.Context) [3]int64 {
 				var n [3]int64
 				for i := range n {
@@ -103,6 +101,7 @@ func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {
 
 func TestScopeHoldsInEveryExecMode(t *testing.T) {
 	t.Parallel()
+	own := notesDB(t, testkit.Config(one))
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
 		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
@@ -126,29 +125,28 @@ func TestScopeHoldsInEveryExecMode(t *testing.T) {
 			require.NoError(t, db.QueryRow(as(t, "globex"), "select count(*) from notes.notes where $1", append(options, true)...).Scan(&n))
 			require.Zero(t, n)
 			require.Error(t, db.QueryRow(acme, "select 1/$1::int", append(options, 0)...).Scan(&n))
+			_, err = db.Exec(acme, "delete from notes.notes")
+			require.NoError(t, err)
 			requireClean(t, db)
 		}
 		t.Run("of the pool/"+mode.String(), func(t *testing.T) {
-			t.Parallel()
 			param := map[pgx.QueryExecMode]string{
 				pgx.QueryExecModeCacheStatement: "cache_statement", pgx.QueryExecModeCacheDescribe: "cache_describe",
 				pgx.QueryExecModeDescribeExec: "describe_exec", pgx.QueryExecModeExec: "exec", pgx.QueryExecModeSimpleProtocol: "simple_protocol",
 			}[mode]
-			db := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", param) }).open(t)
+			db := another(t, own, "&default_query_exec_mode="+param)
 			check(t, db)
 			require.NoError(t, batchOf(as(t, "acme"), db, "insert into notes.notes (body) values ('batch')", "select count(*) from notes.notes"))
 			require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{}, func(tx pgx.Tx) error {
 				var n int
 				require.NoError(t, tx.QueryRow(t.Context(), "select count(*) from notes.notes where body = $1", "batch").Scan(&n))
 				require.Equal(t, 1, n)
-				return nil
+				_, err := tx.Exec(t.Context(), "delete from notes.notes")
+				return err
 			}))
 			requireClean(t, db)
 		})
-		t.Run("of the statement/"+mode.String(), func(t *testing.T) {
-			t.Parallel()
-			check(t, notesDB(t, testkit.Config(one)), mode)
-		})
+		t.Run("of the statement/"+mode.String(), func(t *testing.T) { check(t, own, mode) })
 	}
 }
 
@@ -208,6 +206,7 @@ func TestScopedExecTakesSeveralStatements(t *testing.T) {
 
 func TestTransactionRefusesAnotherTenant(t *testing.T) {
 	t.Parallel()
+	db := notesDB(t)
 	user := func(name, user string) context.Context {
 		return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name, User: user})
 	}
@@ -222,8 +221,6 @@ func TestTransactionRefusesAnotherTenant(t *testing.T) {
 		"a tenant in a none": {t.Context(), user("acme", ""), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := notesDB(t)
 			require.NoError(t, db.InTx(c.began, pgx.TxOptions{}, func(tx pgx.Tx) error {
 				check := func(err error) {
 					t.Helper()

@@ -2,13 +2,13 @@ package fxdb_test
 
 import (
 	"context"
-	"net/url"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -62,19 +62,19 @@ var identityDoors = map[string]func(ctx context.Context, db *fxdb.DB) (string, e
 
 func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 	t.Parallel()
+	allModes := []string{"cache_statement", "cache_describe", "exec", "simple_protocol"}
 	hostile := []string{
 		"'; drop table notes.plain; --", `\'; drop table notes.plain; --`, `\`, `a\\`, `'`, `''`, `"`, "$1", "$$", "$1$", "a\nb", "/*", "--", "é😀", "\u2019; select 1",
 		"?", "{acme,globex}", "%s", "a\x01", " spaced ",
 	}
-	for _, mode := range []string{"cache_statement", "cache_describe", "exec", "simple_protocol"} {
+	own := notesDB(t, testkit.Config(one))
+	_, err := testkit.Owner(t, own).Exec(t.Context(), "grant truncate on notes.plain to public")
+	require.NoError(t, err)
+	for _, mode := range size.Of([]string{"cache_statement", "simple_protocol"}, allModes, allModes) {
 		for _, conforming := range []string{"on", "off"} {
 			t.Run(mode+"/standard_conforming_strings="+conforming, func(t *testing.T) {
-				t.Parallel()
-				w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", mode) })
-				_, err := testkit.Owner(t, w.db).Exec(t.Context(), "grant truncate on notes.plain to public")
-				require.NoError(t, err)
-				db := w.open(t)
-				_, err = db.Exec(t.Context(), "set standard_conforming_strings = "+conforming) // it stays on the one connection
+				db := another(t, own, "&default_query_exec_mode="+mode)
+				_, err := db.Exec(t.Context(), "set standard_conforming_strings = "+conforming) // it stays on the one connection
 				require.NoError(t, err)
 				refused := 0
 				for door, ask := range identityDoors {
@@ -95,9 +95,9 @@ func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 				}
 				require.EqualValues(t, 1, db.Stats().Opened)
 				var settings string
-				require.NoError(t, w.db.QueryRow(t.Context(), huntSettings, "").Scan(&settings, nil))
+				require.NoError(t, own.QueryRow(t.Context(), huntSettings, "").Scan(&settings, nil))
 				require.Equal(t, "/", settings)
-				require.NoError(t, w.db.QueryRow(t.Context(), "select 'there' from notes.plain right join (select) x on true").Scan(&settings))
+				require.NoError(t, own.QueryRow(t.Context(), "select 'there' from notes.plain right join (select) x on true").Scan(&settings))
 			})
 		}
 	}

@@ -49,6 +49,16 @@ func notesDB(t testing.TB, opts ...testkit.Option) *fxdb.DB {
 	return testkit.DB(t, append(opts, testkit.Migrations("notes", notes))...)
 }
 
+// another opens a pool of one connection on the same database, with more parameters in
+// its connection string.
+func another(t testing.TB, own *fxdb.DB, params string) *fxdb.DB {
+	t.Helper()
+	db, err := fxdb.Open(within(t), fxdb.Config{URL: own.Pool().Config().ConnString() + params, PoolMin: 1, PoolMax: 1})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close(context.Background())) })
+	return db
+}
+
 func as(t testing.TB, name string) context.Context {
 	return tenant.NewContext(within(t), tenant.Identity{Tenant: name})
 }

@@ -57,16 +57,17 @@ func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 		_, err := db.Exec(ctx, "insert into notes.notes (body) values ('"+marker+"')")
 		return err
 	}
-	for name, use := range uses {
-		for scope, ctx := range map[string]context.Context{"tenant": as(t, "acme"), "owner": t.Context()} {
+	for scope, ctx := range map[string]context.Context{"tenant": as(t, "acme"), "owner": t.Context()} {
+		w := newWire(t, 0)
+		db := w.open(t)
+		if scope == "owner" {
+			_, err := testkit.Owner(t, w.db).Exec(ctx, "alter table notes.notes disable row level security; alter table notes.notes alter tenant_id set default 'none'")
+			require.NoError(t, err)
+		}
+		for name, use := range uses {
 			t.Run(name+" of a "+scope, func(t *testing.T) {
-				t.Parallel()
-				w := newWire(t, 0)
-				db := w.open(t)
-				if scope == "owner" {
-					_, err := testkit.Owner(t, w.db).Exec(ctx, "alter table notes.notes disable row level security; alter table notes.notes alter tenant_id set default 'none'")
-					require.NoError(t, err)
-				}
+				_, err := db.Exec(ctx, "delete from notes.notes")
+				require.NoError(t, err)
 				require.NoError(t, use(ctx, db, "warm"))
 
 				w.cutAt("lost-on-the-way", false)
@@ -90,6 +91,7 @@ func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 func TestAConnectionLostBeforeTheStatementIsMadeUpForAlways(t *testing.T) {
 	t.Parallel()
 	plain := tenant.System(t.Context(), "test")
+	w := newWire(t, 0)
 	for name, c := range map[string]struct {
 		cut string
 		ctx context.Context
@@ -121,10 +123,8 @@ func TestAConnectionLostBeforeTheStatementIsMadeUpForAlways(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			for _, delivered := range []bool{false, true} {
-				w := newWire(t, 0)
-				db := w.open(t)
+				db := w.open(t) // a connection that knows no statement
 				w.cutAt(c.cut, delivered)
 				before := db.Stats().Opened
 				require.NoError(t, c.use(c.ctx, db))

@@ -2,7 +2,6 @@ package fxdb_test
 
 import (
 	"context"
-	"net/url"
 	"testing"
 	"time"
 
@@ -31,6 +30,7 @@ func requireClean(t *testing.T, db *fxdb.DB) {
 
 func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
 	for name, use := range map[string]func(t *testing.T, ctx context.Context, db *fxdb.DB){
 		"Exec": func(t *testing.T, ctx context.Context, db *fxdb.DB) {
 			tag, err := db.Exec(ctx, "insert into notes.notes (body) values ($1), ($1)", "x")
@@ -157,9 +157,10 @@ func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := notesDB(t, testkit.Config(one))
-			use(t, as(t, "acme"), db)
+			acme := as(t, "acme")
+			_, err := db.Exec(acme, "delete from notes.notes")
+			require.NoError(t, err)
+			use(t, acme, db)
 			requireClean(t, db)
 		})
 	}
@@ -167,8 +168,9 @@ func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 
 func TestABatchWhoseCallbackPanicsGivesTheConnectionBack(t *testing.T) {
 	t.Parallel()
+	own := notesDB(t, testkit.Config(one))
 	for _, mode := range []string{"cache_statement", "exec"} {
-		db := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", mode) }).open(t)
+		db := another(t, own, "&default_query_exec_mode="+mode)
 		for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "acme")} {
 			b := &pgx.Batch{}
 			b.Queue("select 1").QueryRow(func(pgx.Row) error { panic("boom") })
@@ -184,6 +186,7 @@ func TestScopedCommitErrorIsTheStatementsError(t *testing.T) {
 	t.Parallel()
 	// The unique constraint is deferred: the statement succeeds, its commit fails.
 	const sql = "insert into notes.plain values (1, 'x'), (2, 'x') returning id"
+	db := notesDB(t, testkit.Config(one))
 	for name, use := range map[string]func(ctx context.Context, db *fxdb.DB) error{
 		"Exec": func(ctx context.Context, db *fxdb.DB) error { _, err := db.Exec(ctx, sql); return err },
 		"QueryRow": func(ctx context.Context, db *fxdb.DB) error {
@@ -209,8 +212,6 @@ func TestScopedCommitErrorIsTheStatementsError(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := notesDB(t, testkit.Config(one))
 			var pgErr *pgconn.PgError
 			require.ErrorAs(t, use(as(t, "acme"), db), &pgErr)
 			require.Equal(t, "23505", pgErr.Code)

@@ -450,6 +450,7 @@ func TestSeed28InTxRunsWithTheTenantAndCommits(t *testing.T) {
 
 func TestSeed29InTxGivesTheConnectionBackOnEveryPath(t *testing.T) {
 	t.Parallel()
+	db := notesDB(t)
 	boom := errors.New("boom")
 	cancelled, cancel := context.WithCancel(t.Context())
 	for name, c := range map[string]struct {
@@ -470,8 +471,6 @@ func TestSeed29InTxGivesTheConnectionBackOnEveryPath(t *testing.T) {
 		}, func(t *testing.T, err error, _ any) { require.ErrorIs(t, err, pgx.ErrTxCommitRollback) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := notesDB(t)
 			var err error
 			panicked := func() (p any) {
 				defer func() { p = recover() }()

@@ -303,6 +303,7 @@ func TestPermitsSurviveWhateverHappens(t *testing.T) {
 func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 	t.Parallel()
 	type client struct{}
+	url := urlOf(t)
 	for _, c := range []struct {
 		name string
 		cfg  fxdb.Config
@@ -317,8 +318,7 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 		{"no weight, and sharing is off", fxdb.Config{Sharing: "off"}, []fxdb.ClientOption{fxdb.Weight(0)}, "Weight(0)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			c.cfg.URL = urlOf(t)
+			c.cfg.URL = url
 			app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(c.cfg),
 				fxdb.Client("greedy", func(*fxdb.DB) client { return client{} }, c.opts...), fx.Invoke(func(client) {}))
 			err := app.Start(t.Context())
