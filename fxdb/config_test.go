@@ -25,6 +25,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // setenv clears every setting and sets those given.
@@ -367,6 +368,7 @@ func setPassword(t *testing.T, s *pgfault.Server, role, password string) {
 }
 
 func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
+	size.SkipShort(t)
 	_, host := passwordServer(t, "clerk_of_encodings")
 	encoded := strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")
 	file := filepath.Join(t.TempDir(), "password")
@@ -401,6 +403,7 @@ func TestAPasswordThatNeedsEncodingLogsIn(t *testing.T) {
 }
 
 func TestAPasswordMayRotateWithoutARestart(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	for name, build := range map[string]func(t *testing.T, cfg *fxdb.Config, password *atomic.Pointer[string]) []fxdb.Option{
 		"a file": func(t *testing.T, cfg *fxdb.Config, _ *atomic.Pointer[string]) []fxdb.Option {
@@ -440,6 +443,7 @@ func TestAPasswordMayRotateWithoutARestart(t *testing.T) {
 }
 
 func TestAPasswordSourceIsAskedOnceForManyConnections(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, host := passwordServer(t, "clerk_of_many")
 	var asked atomic.Int32

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -23,28 +24,29 @@ func TestATransactionCopiesUnderItsTenantsPolicies(t *testing.T) {
 		return n
 	}
 	errSource := errors.New("the source ended")
+	many := size.Of(10_500, 12_000, 25_000) // more than one statement takes
 	require.NoError(t, db.InTx(acme, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		sp, err := tx.Begin(t.Context())
 		require.NoError(t, err)
 		for i, tx := range []pgx.Tx{sp, tx} {
 			n, err := tx.CopyFrom(t.Context(), pgx.Identifier{"notes", "notes"}, []string{"body"},
-				pgx.CopyFromSlice(25_000, func(int) ([]any, error) { return []any{"row"}, nil }))
+				pgx.CopyFromSlice(many, func(int) ([]any, error) { return []any{"row"}, nil }))
 			require.NoError(t, err)
-			require.EqualValues(t, 25_000, n)
-			require.Equal(t, 25_000*(i+1), count(tx))
+			require.EqualValues(t, many, n)
+			require.Equal(t, many*(i+1), count(tx))
 			if i == 0 {
 				require.NoError(t, sp.Commit(t.Context()))
 			}
 		}
-		n, err := tx.CopyFrom(t.Context(), pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromSlice(25_000, func(i int) ([]any, error) {
-			if i == 24_000 {
+		n, err := tx.CopyFrom(t.Context(), pgx.Identifier{"notes", "notes"}, []string{"body"}, pgx.CopyFromSlice(many, func(i int) ([]any, error) {
+			if i == many-100 {
 				return nil, errSource
 			}
 			return []any{"row"}, nil
 		}))
 		require.ErrorIs(t, err, errSource)
 		require.Zero(t, n)
-		require.Equal(t, 50_000, count(tx), "a part of a copy that failed was kept")
+		require.Equal(t, 2*many, count(tx), "a part of a copy that failed was kept")
 		_, err = tx.CopyFrom(t.Context(), pgx.Identifier{"notes", "notes"}, []string{"tenant_id", "body"}, pgx.CopyFromRows([][]any{{"globex", "x"}}))
 		require.Equal(t, "42501", codeOf(err), "a policy let another tenant's row in")
 		return nil
@@ -53,6 +55,7 @@ func TestATransactionCopiesUnderItsTenantsPolicies(t *testing.T) {
 }
 
 func TestCopyFromTakesEveryType(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	_, err := testkit.Owner(t, db).Exec(t.Context(), `create type notes.mood as enum ('good', 'bad'); create domain notes.short as text check (length(value) < 9);
@@ -101,6 +104,7 @@ func TestCopyFromTakesEveryType(t *testing.T) {
 }
 
 func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	for name, c := range map[string]struct {
@@ -136,6 +140,7 @@ func TestATenantsShortCopyTakesOneFlight(t *testing.T) {
 }
 
 func TestATransactionsShortCopyTakesOneFlight(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	db, acme := w.open(t), as(t, "acme")
@@ -185,6 +190,7 @@ func TestATransactionsShortCopyTakesOneFlight(t *testing.T) {
 }
 
 func TestACopyThatFailsWritesNothing(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	db, acme := w.open(t), as(t, "acme")
@@ -224,6 +230,7 @@ func TestACopyThatFailsWritesNothing(t *testing.T) {
 }
 
 func TestACopyIsOnlySentOnce(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	db, acme := w.open(t), fxdb.Idempotent(as(t, "acme"))
@@ -249,6 +256,7 @@ func TestACopyIsOnlySentOnce(t *testing.T) {
 }
 
 func TestACopyThatMustAskForTypesFirstSurvivesALostConnection(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	db := w.open(t)
@@ -259,6 +267,7 @@ func TestACopyThatMustAskForTypesFirstSurvivesALostConnection(t *testing.T) {
 }
 
 func TestACopyOutlivesAChangeOfTheSchema(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	acme, owner := as(t, "acme"), testkit.Owner(t, db)
@@ -290,6 +299,7 @@ func TestACopyOutlivesAChangeOfTheSchema(t *testing.T) {
 }
 
 func TestACopyGivesIdentityColumnsAsCopyDoes(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	acme, table := as(t, "acme"), pgx.Identifier{"notes", "notes"}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -86,6 +87,7 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 }
 
 func TestAFullQueueTakesOneOfAClientThatHasNobodyThere(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	for _, sharing := range []string{"on", "off"} {
 		t.Run(sharing, func(t *testing.T) {
@@ -119,6 +121,7 @@ func TestAFullQueueTakesOneOfAClientThatHasNobodyThere(t *testing.T) {
 // TestABurstOnAColdPoolIsNotRefused asks for as many connections as there may be while
 // none is open: nobody waits for another's.
 func TestABurstOnAColdPoolIsNotRefused(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	for _, sharing := range []string{"on", "dry-run", "off"} {
 		t.Run(sharing, func(t *testing.T) {
@@ -212,6 +215,7 @@ func TestServerSideLimitsAreSet(t *testing.T) {
 }
 
 func TestAClientsOwnTimeoutsHoldForItAlone(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.ApplicationName = "shop" }))
 	reports := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: 50 * time.Millisecond, Lock: -1}))
@@ -237,6 +241,7 @@ func TestAClientsOwnTimeoutsHoldForItAlone(t *testing.T) {
 }
 
 func TestTheServerShowsTheClient(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.ApplicationName = "shop" }))
 	require.Equal(t, "shop/orders", settingOf(t, db.Named("orders"), as(t, "acme"), "application_name"))
@@ -245,6 +250,7 @@ func TestTheServerShowsTheClient(t *testing.T) {
 }
 
 func TestCopyFromOfAClientWithTimeouts(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t).Named("import", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: -1}))
 	n, err := db.CopyFrom(t.Context(), pgx.Identifier{"notes", "plain"}, []string{"id", "body"},
@@ -288,6 +294,7 @@ func TestStartModesReachThePool(t *testing.T) {
 }
 
 func TestConfigIsChangedByDecorating(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	url := urlOf(t)
 	var db *fxdb.DB
@@ -369,6 +376,7 @@ func TestBadMigrationSourcesAreRefusedByName(t *testing.T) {
 }
 
 func TestDevdbFillsTheConfigOnlyWhenNoSettingNamesADatabase(t *testing.T) {
+	size.SkipShort(t)
 	setenv(t, map[string]string{"DB_POOL_MAX": "7"})
 	var cfg fxdb.Config
 	var db *fxdb.DB

@@ -11,11 +11,13 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	type moved struct{ db *fxdb.DB }
@@ -55,6 +57,7 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 }
 
 func TestDedicatedPoolsCountInTheCheckOfTheSize(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	cfg := fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "sized", PoolMax: 2, Dedicated: []string{"a=60000"}}
@@ -69,6 +72,7 @@ func TestDedicatedPoolsCountInTheCheckOfTheSize(t *testing.T) {
 }
 
 func TestAMemberOfDedicatedThatIsNoClientIsWarnedOf(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)
 	startApp(t, fxdb.Config{URL: urlOf(t), Dedicated: []string{"nobody"}}, fx.Supply(zap.New(core)))
@@ -76,6 +80,7 @@ func TestAMemberOfDedicatedThatIsNoClientIsWarnedOf(t *testing.T) {
 }
 
 func TestADedicatedPoolHasFiguresOfItsOwn(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.Dedicated = 1, 2, []string{"left=3"} }))
 	left := db.Named("left")
@@ -104,6 +109,7 @@ func TestADedicatedPoolHasFiguresOfItsOwn(t *testing.T) {
 }
 
 func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	s := pgfault.Start(t)
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1"}})

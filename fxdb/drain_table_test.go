@@ -2,7 +2,6 @@ package fxdb_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"

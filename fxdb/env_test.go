@@ -86,7 +86,7 @@ func TestALineBreakElsewhereIsRefusedByName(t *testing.T) {
 }
 
 func TestALineBreakBehindAPasswordIsDropped(t *testing.T) {
-	_, host := passwordServer(t)
+	_, host := passwordServer(t, "clerk_of_line_breaks")
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(secret+"\r\n\n"), 0o600))
 	setenv(t, nil)
@@ -97,7 +97,7 @@ func TestALineBreakBehindAPasswordIsDropped(t *testing.T) {
 		"of a file":   {cfg: fxdb.Config{PasswordFile: file}},
 		"of a source": {opts: []fxdb.Option{fxdb.WithPasswordSource(func(context.Context) (string, error) { return secret + "\n", nil })}},
 	} {
-		c.cfg.Host, c.cfg.User, c.cfg.Name = host, "clerk", "postgres"
+		c.cfg.Host, c.cfg.User, c.cfg.Name = host, "clerk_of_line_breaks", "postgres"
 		db, err := fxdb.Open(t.Context(), c.cfg, c.opts...)
 		require.NoError(t, err, name)
 		require.NoError(t, db.Close(t.Context()))

@@ -53,6 +53,7 @@ func TestFaultAFrozenServerIsNotReady(t *testing.T) {
 // TestFaultAFullPoolIsNotAnUnreachableServer fills pools, each of which is looked at, and
 // waited for.
 func TestFaultAFullPoolIsNotAnUnreachableServer(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	pools, looks, waiters := size.Of(1, 1, 4), size.Of(2, 3, 10), size.Of(5, 20, 50)
 	url := pgfault.Start(t).AppURL()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -79,6 +81,9 @@ func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {
 			return tx.Rollback(ctx)
 		},
 	} {
+		if size.Of(!slices.Contains([]string{"QueryRow", "Exec with parameters", "SendBatch", "Begin and Rollback"}, name), false, false) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			p, s := plain.open(t), scoped.open(t).Named("client") // connections that know no statement
 			first := func(w *wire, db *fxdb.DB, ctx context.Context) [3]int64 {
@@ -100,6 +105,7 @@ func TestATenantTakesNoMoreFlightsThanNone(t *testing.T) {
 }
 
 func TestScopeHoldsInEveryExecMode(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	for _, mode := range []pgx.QueryExecMode{
@@ -151,6 +157,7 @@ func TestScopeHoldsInEveryExecMode(t *testing.T) {
 }
 
 func TestScopedStatementsTakePgxsOptions(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	acme := as(t, "acme")

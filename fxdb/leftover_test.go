@@ -74,6 +74,9 @@ func TestAnIdentitySetForASessionReachesNobodyElse(t *testing.T) {
 			return err
 		},
 	} {
+		if size.Of(!slices.Contains([]string{"Exec", "set_config", "SendBatch", "InTx", "Acquire"}, name), false, false) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "globex")} {
 				require.NoError(t, leave(ctx, db), who)
@@ -100,6 +103,7 @@ var keptConnections = []string{
 }
 
 func TestWhatOnlyReadsAnIdentityKeepsItsConnection(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	for _, sql := range keptConnections {
@@ -221,6 +225,7 @@ var endedWithTransaction = []string{
 }
 
 func TestWhatEndsWithItsTransactionKeepsItsConnection(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	for _, sql := range endedWithTransaction {
@@ -233,6 +238,7 @@ func TestWhatEndsWithItsTransactionKeepsItsConnection(t *testing.T) {
 }
 
 func TestALockOfASessionEndsWithoutAnotherAcquire(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, other := notesDB(t, testkit.Config(one)), notesDB(t)
 	const key = 7_123_456

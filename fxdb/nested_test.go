@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func openNested(t *testing.T, mode string, change ...func(*fxdb.Config)) (*fxdb.DB, *observer.ObservedLogs) {
@@ -54,6 +55,7 @@ func TestANestedAcquireFailsWhereThatIsStrict(t *testing.T) {
 }
 
 func TestTransactionsOfSeveralGoroutinesAreNotNested(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, logs := openNested(t, "strict")
 	var begun, wg sync.WaitGroup
@@ -77,6 +79,7 @@ func TestTransactionsOfSeveralGoroutinesAreNotNested(t *testing.T) {
 }
 
 func TestANestedAcquireIsWarnedOfOnceAClient(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, logs := openNested(t, "") // the default
 	nested := func() *observer.ObservedLogs { return logs.FilterMessageSnippet("nested acquire") }
@@ -94,6 +97,7 @@ func TestANestedAcquireIsWarnedOfOnceAClient(t *testing.T) {
 }
 
 func TestANestedAcquireThatCanNeverBeGrantedFailsAtOnce(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, _ := openNested(t, "", func(c *fxdb.Config) { c.ConnectionTimeout = time.Hour })
 	alone := db.Named("alone", fxdb.MaxShare(1))
@@ -107,6 +111,7 @@ func TestANestedAcquireThatCanNeverBeGrantedFailsAtOnce(t *testing.T) {
 }
 
 func TestADeadlockOfTransactionsSaysWhatItIs(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, _ := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
 	err := db.InTx(t.Context(), pgx.TxOptions{}, func(pgx.Tx) error {
@@ -135,6 +140,7 @@ func readsAnd(t *testing.T, db *fxdb.DB, ctx context.Context, fn func() error) e
 }
 
 func TestAnAcquireAmidRowsIsNested(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, _ := openNested(t, "strict")
 	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
@@ -162,6 +168,7 @@ func TestAnAcquireAmidRowsIsNested(t *testing.T) {
 }
 
 func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db, logs := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
 	err := readsAnd(t, db, t.Context(), func() error { return db.Ping(t.Context()) }) // the first one is in the sample

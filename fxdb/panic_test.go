@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -29,6 +30,7 @@ type panickingScanner struct{}
 func (panickingScanner) ScanRow(pgx.Rows) error { panic("scanner") }
 
 func TestAPanicWhileSendingGivesTheConnectionBack(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	for name, args := range map[string][]any{"value": {panickingValue{}}, "rewriter": {panickingRewriter{}, 1}} {
@@ -63,6 +65,7 @@ func TestAPanicWhileSendingGivesTheConnectionBack(t *testing.T) {
 }
 
 func TestAPanicOfARowScannerEndsTheTrace(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	seen := &recorder{}
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))
@@ -76,6 +79,7 @@ func TestAPanicOfARowScannerEndsTheTrace(t *testing.T) {
 }
 
 func TestARowIsScannedOnce(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	for _, ctx := range []context.Context{as(t, "acme"), t.Context()} {
@@ -114,6 +118,7 @@ func (p *panickingTracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBat
 }
 
 func TestAPanicWhileATransactionBeginsGivesTheConnectionBack(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	for _, at := range []string{"query", "start", "end"} {
 		tracer := &panickingTracer{at: at}

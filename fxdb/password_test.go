@@ -10,9 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestAPasswordSourceHasTimeWhereConnectingHasNoBound(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, host := passwordServer(t, "clerk_without_bound")
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://clerk_without_bound@/postgres?connect_timeout=0&host=" + host},
@@ -22,6 +24,7 @@ func TestAPasswordSourceHasTimeWhereConnectingHasNoBound(t *testing.T) {
 }
 
 func TestAPasswordSourceIsAskedByOneCallerAtATime(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, host := passwordServer(t, "clerk_of_callers")
 	var asked atomic.Int32
@@ -67,6 +70,7 @@ func TestAPasswordSourceIsAskedByOneCallerAtATime(t *testing.T) {
 }
 
 func TestAPasswordSourceThatPanicsFailsTheConnect(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, host := passwordServer(t, "clerk_of_panics")
 	_, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk_of_panics", Name: "postgres"},

@@ -41,6 +41,7 @@ func behindPooler(t testing.TB, settings ...string) (*fxdb.DB, *pgbouncer.Pooler
 }
 
 func TestEverythingWorksThroughATransactionPooler(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t, "default_pool_size = 1") // the second use of a client's meets another's session
 	_, err := testkit.Owner(t, direct).Exec(t.Context(), "create table notes.import (id int, body text); grant all on notes.import to public")
@@ -98,6 +99,7 @@ func TestEverythingWorksThroughATransactionPooler(t *testing.T) {
 }
 
 func TestLimitsOnTheServerHoldThroughAPooler(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, pooler := behindPooler(t)
 	db := openPooled(t, pooler.URL()+"&lock_timeout=1234", func(c *fxdb.Config) { c.StatementTimeout = 50 * time.Millisecond })
@@ -129,6 +131,7 @@ func TestLimitsOnTheServerHoldThroughAPooler(t *testing.T) {
 }
 
 func TestAPoolerTakesNoMoreFlights(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t)
 	w := layWire(t, 0, direct, pooler.Socket())
@@ -178,6 +181,7 @@ func TestPoolsThatShareAPoolersConnectionsKeepTenantsApart(t *testing.T) {
 }
 
 func TestAConnectionOfThePoolMeetsSeveralSessions(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, pooler := behindPooler(t, "default_pool_size = 2")
 	busy, db := openPooled(t, pooler.URL()), openPooled(t, pooler.URL())
@@ -230,6 +234,7 @@ func TestAnIdentityLeftOnASharedSessionReachesNobody(t *testing.T) {
 }
 
 func TestAPoolMayBeLargerThanAPoolersServer(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	_, pooler := behindPooler(t)
 	db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.PoolMax, c.ReplicasOfApp = 5000, 10 })
@@ -237,6 +242,7 @@ func TestAPoolMayBeLargerThanAPoolersServer(t *testing.T) {
 }
 
 func TestMigrationsGoAroundAPooler(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t)
 	owner := testkit.Owner(t, direct).Config().ConnString()
@@ -254,6 +260,7 @@ func TestMigrationsGoAroundAPooler(t *testing.T) {
 }
 
 func TestDedicatedPoolsGoThroughThePoolerToo(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t, "default_pool_size = 1")
 	db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.Dedicated, c.VerifyTenancy = []string{"reports=2"}, "require" })
@@ -272,6 +279,7 @@ func TestDedicatedPoolsGoThroughThePoolerToo(t *testing.T) {
 }
 
 func TestAPoolerThatIsAwayIsNoticedAndComeBackTo(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t, "server_login_retry = 1")
 	db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 2, 2 })
@@ -310,6 +318,7 @@ func TestAPoolerThatIsAwayIsNoticedAndComeBackTo(t *testing.T) {
 }
 
 func TestAStopEndsWhatRunsBehindAPooler(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t)
 	const there = " from pg_stat_activity where datname = current_database() and state = 'active' and query like '%behind a pooler%' and pid <> pg_backend_pid()"
@@ -340,6 +349,7 @@ func TestAStopEndsWhatRunsBehindAPooler(t *testing.T) {
 }
 
 func TestAPoolerThatNobodyNamedIsNoticed(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t, "ignore_startup_parameters = statement_timeout,lock_timeout,idle_in_transaction_session_timeout")
 	strict := pgbouncer.Start(t, direct.Pool().Config().ConnString())

@@ -1,10 +1,8 @@
 package fxdb_test
 
 import (
-	"bytes"
 	"context"
 	"maps"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -57,7 +56,11 @@ func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 		_, err := db.Exec(ctx, "insert into notes.notes (body) values ('"+marker+"')")
 		return err
 	}
-	for scope, ctx := range map[string]context.Context{"tenant": as(t, "acme"), "owner": t.Context()} {
+	scopes := map[string]context.Context{"tenant": as(t, "acme"), "owner": t.Context()}
+	if size.Of(true, false, false) {
+		delete(scopes, "owner")
+	}
+	for scope, ctx := range scopes {
 		w := newWire(t, 0)
 		db := w.open(t)
 		if scope == "owner" {
@@ -89,6 +92,7 @@ func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 }
 
 func TestAConnectionLostBeforeTheStatementIsMadeUpForAlways(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	plain := tenant.System(t.Context(), "test")
 	w := newWire(t, 0)
@@ -136,6 +140,7 @@ func TestAConnectionLostBeforeTheStatementIsMadeUpForAlways(t *testing.T) {
 }
 
 func TestRowsThatWereSeenAreNotSentAgain(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	db := w.open(t)
@@ -157,6 +162,7 @@ func TestRowsThatWereSeenAreNotSentAgain(t *testing.T) {
 }
 
 func TestResendingEndsWithTheTimeForAConnection(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0)
 	db := w.open(t, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
@@ -171,6 +177,7 @@ func TestResendingEndsWithTheTimeForAConnection(t *testing.T) {
 }
 
 func TestAContextThatEndsBetweenAttemptsDoesNotHideTheLoss(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	s := pgfault.Start(t)
 	p := s.Proxy(t)

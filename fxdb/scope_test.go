@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -167,6 +168,7 @@ func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 }
 
 func TestABatchWhoseCallbackPanicsGivesTheConnectionBack(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	for _, mode := range []string{"cache_statement", "exec"} {
@@ -264,6 +266,7 @@ func TestRequireTenantRefusesBeforeAnythingIsSent(t *testing.T) {
 }
 
 func TestABlankReasonIsNoneAndIsRefused(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	pool := notesDB(t)
 	db := pool.Named("strict", fxdb.RequireTenant())
@@ -282,6 +285,7 @@ func TestABlankReasonIsNoneAndIsRefused(t *testing.T) {
 }
 
 func TestTheInnermostScopeCounts(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t)
 	require.Equal(t, "globex", settingOf(t, db, tenant.NewContext(as(t, "acme"), tenant.Identity{Tenant: "globex"}), tenant.TenantSetting))
@@ -336,6 +340,7 @@ func TestTheRawPoolOfAClientThatRequiresATenantSeesNoTenantsRows(t *testing.T) {
 }
 
 func TestTheRawPoolOfALoginThatNoPolicyHoldsIsNotHeldByTheTenantsRole(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	plain := notesDB(t)
 	_, err := plain.Exec(as(t, "acme"), "insert into notes.notes (body) values ('secret')")
@@ -369,6 +374,7 @@ func TestTenantRoleIsTakenForTheTransaction(t *testing.T) {
 }
 
 func TestASearchPathCantHideTheTenant(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	plain := notesDB(t)
 	owner := testkit.Owner(t, plain)
@@ -383,6 +389,7 @@ func TestASearchPathCantHideTheTenant(t *testing.T) {
 }
 
 func TestAnErrorOfWhatRanIsNotTakenForSeveralStatements(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	seen := &recorder{}
 	traced, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))

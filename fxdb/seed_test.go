@@ -41,6 +41,7 @@ func TestSeed01EveryConsumerGetsTheSamePool(t *testing.T) {
 }
 
 func TestSeed02TwoApplicationsHaveTwoPools(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	url := urlOf(t)
 	one, two := startApp(t, fxdb.Config{URL: url}), startApp(t, fxdb.Config{URL: url})
@@ -67,6 +68,7 @@ func TestSeed04StartsFromAConfigAndNeedsAServer(t *testing.T) {
 }
 
 func TestSeed05ASecondStartIsANoOpWithAWarning(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)
 	db := startApp(t, fxdb.Config{URL: urlOf(t)}, fx.Supply(zap.New(core)))
@@ -119,6 +121,7 @@ func everyUse(ctx context.Context, db *fxdb.DB) map[string]func() error {
 }
 
 func TestSeed07HealthIsGoodOnALiveDatabase(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	h := notesDB(t).Monitor().Health(t.Context())
 	require.True(t, h.Ready)
@@ -128,6 +131,7 @@ func TestSeed07HealthIsGoodOnALiveDatabase(t *testing.T) {
 }
 
 func TestSeed08StatsCarryEveryFigure(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t)
 	conn, err := db.Named("holder").Acquire(t.Context())
@@ -144,6 +148,7 @@ func TestSeed08StatsCarryEveryFigure(t *testing.T) {
 }
 
 func TestSeed09StatusFollowsUtilisation(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 20, 20 }))
 	held := 0
@@ -270,6 +275,7 @@ func TestSeed13TenantsSeeTheirOwnRowsOnly(t *testing.T) {
 }
 
 func TestSeed14ASimpleQueryWorks(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	var n int
 	require.NoError(t, notesDB(t).QueryRow(t.Context(), "select $1::int + 1", 41).Scan(&n))
@@ -277,6 +283,7 @@ func TestSeed14ASimpleQueryWorks(t *testing.T) {
 }
 
 func TestSeed15ManyConcurrentQueriesGetTheirOwnAnswers(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	db, err := fxdb.Open(within(t), fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "seed15"})
@@ -311,6 +318,7 @@ func TestSeed15ManyConcurrentQueriesGetTheirOwnAnswers(t *testing.T) {
 }
 
 func TestSeed16AFewSequentialQueriesUseFewConnections(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t)
 	for range 3 {
@@ -384,6 +392,7 @@ func TestSeed24InvalidSQLIsRefusedAndThePoolGoesOn(t *testing.T) {
 }
 
 func TestSeed25HealthIsBadWithoutAServer(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	s := pgfault.Start(t)
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL()})
@@ -414,6 +423,7 @@ func TestSeed26ABadIdentitySendsNothingAndThePoolGoesOn(t *testing.T) {
 }
 
 func TestSeed27TheMethodsOfThePoolWork(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t)
 	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -112,6 +113,7 @@ func clientStats(t *testing.T, db *fxdb.DB, name string) fxdb.ClientStats {
 }
 
 func TestStatsTellWhatWaitedAndForHowLong(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2))
 	_, err := db.Named("slow").Exec(as(t, "acme"), "select pg_sleep(0.3)")
@@ -123,6 +125,7 @@ func TestStatsTellWhatWaitedAndForHowLong(t *testing.T) {
 }
 
 func TestStatsCountTheWaitsForAShare(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(1))
 	before := db.Stats()
@@ -156,6 +159,7 @@ func names(clients []fxdb.ClientStats) (all []string) {
 }
 
 func TestTheRawPoolIsAClientOfItsOwn(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2))
 	require.NoError(t, db.Admission().Client("raw pool").SetLimits(admission.Limits{Max: 1}))
@@ -171,6 +175,7 @@ func TestTheRawPoolIsAClientOfItsOwn(t *testing.T) {
 // keeps it out. Raising DB_POOL_MAX would help none, and the pool is not under pressure:
 // its connections are open, so that only the limit makes anybody wait.
 func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	short := func(c *fxdb.Config) { c.PoolMin, c.ConnectionTimeout = c.PoolMax, time.Second }
 	for _, c := range []struct {
@@ -252,6 +257,7 @@ func TestATenantHoldsNoMoreThanItsShare(t *testing.T) {
 }
 
 func TestADryRunOnlyCounts(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(3, func(c *fxdb.Config) { c.Sharing = "dry-run" }))
 	small := db.Named("small", fxdb.MaxShare(1))
@@ -301,6 +307,7 @@ func TestPermitsSurviveWhateverHappens(t *testing.T) {
 }
 
 func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	type client struct{}
 	url := urlOf(t)
@@ -330,6 +337,7 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 }
 
 func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	for option, opts := range map[string][]fxdb.ClientOption{
 		"Reserve(3)":                {fxdb.Reserve(3)}, // a has 3 of the 4
@@ -364,6 +372,7 @@ func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
 }
 
 func TestOptionsOfOneCallAreAppliedTogether(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(8))
 	require.NoError(t, db.Named("a", fxdb.MaxShare(2)).Ping(t.Context()))
@@ -374,6 +383,7 @@ func TestOptionsOfOneCallAreAppliedTogether(t *testing.T) {
 }
 
 func TestWithoutSharingThePoolDecides(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2, func(c *fxdb.Config) { c.Sharing = "off" }))
 	require.Nil(t, db.Admission())
@@ -385,6 +395,7 @@ func TestWithoutSharingThePoolDecides(t *testing.T) {
 }
 
 func TestLimitsAreIgnoredWithAWarningWhereSharingIsOff(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), Sharing: "off"}, fxdb.WithLogger(zap.New(core)))

@@ -11,10 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestScopedStatementsOutliveAChangeOfTheSchema(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	acme, owner := as(t, "acme"), testkit.Owner(t, db)
@@ -50,6 +52,7 @@ func TestScopedStatementsOutliveAChangeOfTheSchema(t *testing.T) {
 }
 
 func TestAParameterOfAnotherTypeOutlivesAChangeOfTheSchema(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	for name, insert := range map[string]func(ctx context.Context, db *fxdb.DB, id any) error{
 		"Exec": func(ctx context.Context, db *fxdb.DB, id any) error {
@@ -86,6 +89,7 @@ func TestAParameterOfAnotherTypeOutlivesAChangeOfTheSchema(t *testing.T) {
 }
 
 func TestADescribedStatementOutlivesAChangeOfTheSchema(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", "cache_describe") })
 	db, owner := w.open(t), testkit.Owner(t, w.db)
@@ -121,6 +125,7 @@ func TestADescribedStatementOutlivesAChangeOfTheSchema(t *testing.T) {
 }
 
 func TestAConnectionKeepsNoMoreStatementsThanItMay(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := newWire(t, 0, func(v url.Values) { v.Set("statement_cache_capacity", "4") }).open(t)
 	acme := as(t, "acme")

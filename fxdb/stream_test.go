@@ -12,6 +12,7 @@ import (
 
 // TestATenantsRowsStream is not parallel: it looks at the process's heap.
 func TestATenantsRowsStream(t *testing.T) {
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	live := func() int64 {
 		var m runtime.MemStats
@@ -19,7 +20,7 @@ func TestATenantsRowsStream(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	many := size.Of(80_000, 200_000, 1_000_000)
+	many := size.Of(60_000, 60_000, 1_000_000)
 	rows, err := db.Query(as(t, "acme"), "select generate_series(1, $1::int), repeat('x', 500)", many)
 	require.NoError(t, err)
 	defer rows.Close()

@@ -10,10 +10,12 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 )
 
 func TestWorkOutsideAnyTenantIsCountedAndLoggedOnce(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	core, logs := observer.New(zapcore.InfoLevel)
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t)}, fxdb.WithLogger(zap.New(core)))

@@ -8,10 +8,12 @@ import (
 
 	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestTimeoutsOfTwoPlacesAddUp(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	reports := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Lock: 2 * time.Second, Statement: 3 * time.Second}))

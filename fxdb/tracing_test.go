@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 )
 
 func TestTracersSeeScopedStatementsAsTheirCallersWroteThem(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	seen := &recorder{}
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), PoolMax: 1}, fxdb.WithTracer(seen))
@@ -34,6 +36,7 @@ func TestTracersSeeScopedStatementsAsTheirCallersWroteThem(t *testing.T) {
 }
 
 func TestTracersSeeTheSamePreparationsWithATenantAsWithout(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	lines := make(map[string][]string)
 	for who, ctx := range map[string]context.Context{"nobody": tenant.System(t.Context(), "test"), "a tenant": as(t, "acme")} {

@@ -84,6 +84,7 @@ func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
 }
 
 func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	logs, err := start(t, fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString(), VerifyTenancy: "warn"})
 	require.NoError(t, err)
@@ -95,6 +96,7 @@ func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
 }
 
 func TestVerifyTenancyIsOffUnlessAskedFor(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	logs, err := start(t, fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString()})
 	require.NoError(t, err)
@@ -103,6 +105,7 @@ func TestVerifyTenancyIsOffUnlessAskedFor(t *testing.T) {
 }
 
 func TestVerifyTenancyTakesAllowances(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	cfg := fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString(), VerifyTenancy: "require"}
 	allow := tenant.Allow("table-rls-off", "notes.open", "the same for all tenants")
@@ -121,6 +124,7 @@ func TestVerifyTenancyTakesAllowances(t *testing.T) {
 }
 
 func TestVerifyTenancySeesWhatTheStartHasMigratedInTheTenantsRole(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	empty := testkit.DB(t)
 	superuser := asSuperuser(t, empty)
@@ -141,6 +145,7 @@ func TestVerifyTenancySeesWhatTheStartHasMigratedInTheTenantsRole(t *testing.T) 
 }
 
 func TestAVerificationThatFailsIsAWarningOrFailsTheStart(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	cfg := fxdb.Config{URL: urlOf(t), TenantRole: "nobody_at_all", VerifyTenancy: "warn"}
 	logs, err := start(t, cfg)
@@ -158,6 +163,7 @@ func TestAVerificationThatFailsIsAWarningOrFailsTheStart(t *testing.T) {
 }
 
 func TestTheVerificationAsksForThePassword(t *testing.T) {
+	size.SkipShort(t)
 	t.Parallel()
 	var asked atomic.Int64
 	source := func(context.Context) (string, error) {
