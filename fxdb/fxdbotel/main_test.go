@@ -59,6 +59,23 @@ type tracing struct {
 	exporter *tracetest.InMemoryExporter
 }
 
+// patience bounds every wait of a test. Only a hang lasts as long.
+const patience = time.Minute
+
+// giveUp waits in vain: it ends the wait when the pool shows it, and lets the wait last
+// for 2 ms at least, which makes it worth a span.
+func giveUp(t testing.TB, ctx context.Context, db *fxdb.DB, wait func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- wait(ctx) }()
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, patience, time.Millisecond)
+	<-time.After(2 * time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
 func newTracing(t testing.TB) *tracing {
 	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()

@@ -259,9 +259,8 @@ func TestAnAcquireThatWaitsIsASpan(t *testing.T) {
 			_, err := db.Exec(ctx, "select 1")
 			waiting <- err
 		}()
-		require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, time.Minute, 2*time.Millisecond)
-		began := time.Now()
-		require.Eventually(t, func() bool { return time.Since(began) > 2*time.Millisecond }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, patience, time.Millisecond)
+		<-time.After(2 * time.Millisecond) // worth a span
 		conn.Release()
 		require.NoError(t, <-waiting)
 	})
@@ -276,15 +275,12 @@ func TestAnAcquireThatFailsIsASpan(t *testing.T) {
 	conn, err := db.Acquire(t.Context())
 	require.NoError(t, err)
 	spans := tr.whole(as(t.Context(), "acme"), func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
-		defer cancel()
-		_, err := db.Exec(ctx, "select 1")
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		giveUp(t, ctx, db, func(ctx context.Context) error { _, err := db.Exec(ctx, "select 1"); return err })
 	})
 	conn.Release()
 	require.Equal(t, []string{"acquire connection"}, names(spans))
 	requireAttribute(t, spans[0], "onepool.tenant", "acme")
 	requireAttribute(t, spans[0], "onepool.client", "app")
 	require.Equal(t, codes.Error, spans[0].Status.Code)
-	require.GreaterOrEqual(t, spans[0].EndTime.Sub(spans[0].StartTime), time.Millisecond)
+	require.GreaterOrEqual(t, spans[0].EndTime.Sub(spans[0].StartTime), 2*time.Millisecond)
 }

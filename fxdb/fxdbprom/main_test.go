@@ -1,6 +1,7 @@
 package fxdbprom_test
 
 import (
+	"context"
 	"sort"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/agentagency/onepool/fxdb"
 )
 
 // The test kit's server connection lives as long as the process.
@@ -20,8 +23,24 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/fxdb/devdb.(*supervisor).watch"))
 }
 
+// patience bounds every wait of a test. Only a hang lasts as long.
+const patience = time.Minute
+
+// giveUp waits in vain: it ends the wait when the pool shows it.
+func giveUp(t testing.TB, db *fxdb.DB, wait func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- wait(ctx) }()
+	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, patience, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
 // figures are onepool's series of one pool, by name{labels} without the label
-// pool; a histogram is its _count, and its _sum in nanoseconds.
+// pool; a histogram is its _count, and its _sum in nanoseconds, as are seconds that are
+// counted.
 type figures map[string]int
 
 // gather returns the figures of each pool, by its name.
@@ -58,7 +77,11 @@ func gather(t testing.TB, from prometheus.Gatherer) map[string]figures {
 			case dto.MetricType_GAUGE:
 				pools[pool][key("")] = int(m.GetGauge().GetValue())
 			case dto.MetricType_COUNTER:
-				pools[pool][key("")] = int(m.GetCounter().GetValue())
+				unit := 1.0
+				if strings.HasSuffix(f.GetName(), "_seconds_total") {
+					unit = float64(time.Second)
+				}
+				pools[pool][key("")] = int(m.GetCounter().GetValue() * unit)
 			case dto.MetricType_HISTOGRAM:
 				pools[pool][key("_count")] = int(m.GetHistogram().GetSampleCount())
 				pools[pool][key("_sum")] = int(m.GetHistogram().GetSampleSum() * float64(time.Second))
