@@ -9,9 +9,12 @@ import (
 // verdicts that a change without a meaning changes. Seeds lie in testdata too.
 func FuzzVerdict(f *testing.F) {
 	for _, sql := range []string{
-		"", "'", `"`, "$", "$$", "$a$ $a", "/*", "/* /* */", "--", "e'\\", `e'\'`, "do $$ do $x$ set role a $x$ $$", "set", "set session", "set local", "create temp", "explain", "explain (",
-		"é$é$", "select $1;", "u&\"a", "u&'", "with", "with a as (", "with a as (select 1) search", "select set_config('a'", "copy", "copy (", "declare", "prepare transaction", "create function begin atomic",
-		"create rule r (;", "select 'a'\n'b' -- x", "b'0''\\'", "1e'\\''", "1.e-", "((((", "))))", "update only (", "a.b.c(", "select ts_rewrite(1,2", "\r--\r", "e'a'\n'\\''", "select 1 as", "x'1' --\n--", "insert", "merge",
+		"", "'", `"`, "$", "$$", "$a$ $a", "/*", "/* /* */", "--", "e'\\", `e'\'`, "do $$ do $x$ set role a $x$ $$",
+		"set", "set session", "set local", "create temp", "explain", "explain (",
+		"é$é$", "select $1;", "u&\"a", "u&'", "with", "with a as (", "with a as (select 1) search",
+		"select set_config('a'", "copy", "copy (", "declare", "prepare transaction", "create function begin atomic",
+		"create rule r (;", "select 'a'\n'b' -- x", "b'0''\\'", "1e'\\''", "1.e-", "((((", "))))", "update only (",
+		"a.b.c(", "select ts_rewrite(1,2", "\r--\r", "e'a'\n'\\''", "select 1 as", "x'1' --\n--", "insert", "merge",
 	} {
 		f.Add(sql)
 	}

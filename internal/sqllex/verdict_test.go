@@ -25,42 +25,68 @@ var plainTexts = []string{
 	UPDATE river_job SET state = 'running', attempt = river_job.attempt + 1, attempted_by = array_append(river_job.attempted_by, $3)
 	FROM locked_jobs WHERE river_job.id = locked_jobs.id RETURNING river_job.*`,
 	"select pg_notify($1, $2)", "SELECT pg_advisory_xact_lock($1)", "select pg_try_advisory_xact_lock(1, 2)",
-	"begin", "BEGIN", "begin isolation level serializable read only deferrable", "begin read write", "commit", "rollback", "savepoint sp_1",
-	"release savepoint sp_1", "rollback to savepoint sp_1", "ROLLBACK WORK TO sp_1", "start transaction isolation level repeatable read", "abort", "end",
+	"begin", "BEGIN", "begin isolation level serializable read only deferrable", "begin read write", "commit",
+	"rollback", "savepoint sp_1",
+	"release savepoint sp_1", "rollback to savepoint sp_1", "ROLLBACK WORK TO sp_1",
+	"start transaction isolation level repeatable read", "abort", "end",
 	"prepare transaction 'x'", "commit prepared 'x'", "rollback prepared 'x'",
 	"select pg_catalog.set_config('app.current_tenant', $1, true), pg_catalog.set_config('role', $2, TRUE)",
-	"select set_config('app.current_tenant', coalesce('a, b', lower('x')), true)", `select "set_config"('a.b', (select 'false'), /* local */ true)`,
-	"select count(*) from pg_settings", "insert into notes select name from pg_settings", "update notes set a = s.setting from pg_settings s", "select 1 from t for update of pg_settings",
+	"select set_config('app.current_tenant', coalesce('a, b', lower('x')), true)",
+	`select "set_config"('a.b', (select 'false'), /* local */ true)`,
+	"select count(*) from pg_settings", "insert into notes select name from pg_settings",
+	"update notes set a = s.setting from pg_settings s", "select 1 from t for update of pg_settings",
 	"select current_user, current_setting('app.current_tenant', true)",
 	// what the list has beside these
-	"values (1), (2)", "table notes", "(select 1) union all (table notes) order by 1", "((select 1))", "( with x as (select 1) select * from x )",
+	"values (1), (2)", "table notes", "(select 1) union all (table notes) order by 1", "((select 1))",
+	"( with x as (select 1) select * from x )",
 	"merge into t using s on t.a = s.a when matched then update set b = s.b when not matched then insert (a, b) values (s.a, s.b)",
 	"with a as (insert into t (n) values (1) returning n), b (n) as not materialized (delete from t returning n) select * from a, b",
 	"with recursive r (n) as (select 1 union all select n + 1 from r where n < 9) search depth first by n set o cycle n set c to true default false using p select * from r",
-	"with recursive r as (select 1 as n) cycle n, m set c using p table r", "with recursive as (select 1) table recursive", "with a as materialized (values (1)) insert into t table a",
-	`with "insert" as (select 1), merge as (select 2) merge into t using merge on true when matched then do nothing`, "with a as (merge into t using s on true when matched then delete returning 1) table a",
-	"explain select 1", "explain (analyze, costs off) insert into t values (1)", "EXPLAIN ANALYZE VERBOSE with x as (select 1) table x", "explain (select 1) union select 2", "explain ((select 1))",
+	"with recursive r as (select 1 as n) cycle n, m set c using p table r",
+	"with recursive as (select 1) table recursive", "with a as materialized (values (1)) insert into t table a",
+	`with "insert" as (select 1), merge as (select 2) merge into t using merge on true when matched then do nothing`,
+	"with a as (merge into t using s on true when matched then delete returning 1) table a",
+	"explain select 1", "explain (analyze, costs off) insert into t values (1)",
+	"EXPLAIN ANALYZE VERBOSE with x as (select 1) table x", "explain (select 1) union select 2",
+	"explain ((select 1))",
 	"explain (format json) (select 1)", "explain declare c cursor for select 1", "explain (values (1))",
-	"truncate only a, b restart identity cascade", "copy t from stdin", "copy public.t (a, b) from stdin with (format csv) where a > 0", "COPY (select 1) TO STDOUT", "copy (insert into t values (1) returning a) to stdout csv",
-	`copy binary "a"."b" to stdout`, "declare c cursor for select 1", "declare c binary no scroll insensitive cursor without hold for with x as (select 1) table x", "declare cursor cursor for values (1)",
-	"fetch 5 from c", "fetch first in c", "move forward all in c", "close c", "close all", "show all", "show search_path", "lock table t in share mode nowait", "notify jobs, 'x'",
-	"set local search_path = a, public", "SET LOCAL TIME ZONE 'UTC'", "set local statement_timeout to default", "set local schema 'x'", "set local xml option document", "set local work_mem from current",
-	"set transaction read only", "set session transaction isolation level serializable", "set constraints all deferred", "set local transaction snapshot '1-2'", "set local app2.x = 1", "set local names2.x = 1",
-	"create temp table t (n int) on commit drop", "CREATE TEMPORARY TABLE if not exists t (n int default 1, s serial) with (fillfactor = 10) ON COMMIT\nDROP tablespace x",
-	"create local temp table t on commit drop as with x as (select 1 as n) select n from x", "explain analyze create temp table t (a) on commit drop as values (1) with no data",
+	"truncate only a, b restart identity cascade", "copy t from stdin",
+	"copy public.t (a, b) from stdin with (format csv) where a > 0", "COPY (select 1) TO STDOUT",
+	"copy (insert into t values (1) returning a) to stdout csv",
+	`copy binary "a"."b" to stdout`, "declare c cursor for select 1",
+	"declare c binary no scroll insensitive cursor without hold for with x as (select 1) table x",
+	"declare cursor cursor for values (1)",
+	"fetch 5 from c", "fetch first in c", "move forward all in c", "close c", "close all", "show all",
+	"show search_path", "lock table t in share mode nowait", "notify jobs, 'x'",
+	"set local search_path = a, public", "SET LOCAL TIME ZONE 'UTC'", "set local statement_timeout to default",
+	"set local schema 'x'", "set local xml option document", "set local work_mem from current",
+	"set transaction read only", "set session transaction isolation level serializable",
+	"set constraints all deferred", "set local transaction snapshot '1-2'", "set local app2.x = 1",
+	"set local names2.x = 1",
+	"create temp table t (n int) on commit drop",
+	"CREATE TEMPORARY TABLE if not exists t (n int default 1, s serial) with (fillfactor = 10) ON COMMIT\nDROP tablespace x",
+	"create local temp table t on commit drop as with x as (select 1 as n) select n from x",
+	"explain analyze create temp table t (a) on commit drop as values (1) with no data",
 	"create temp table t (like notes including all) on commit drop; insert into t table notes; select * from t",
 	// what only looks like something
 	"select 'x; listen secrets', $$; create temp table secrets ()$$ -- ; listen secrets",
 	`select 1 as "create temp table; listen", 'it''s; set role a' /* ; set role b /* nested */ ; set role c */`,
-	"select E'\\'; set role a; --', e'\\\\', U&'\\0041; set role' uescape '!', B'01', x'1F', n'; set role a'", "select $a$ $b$ ; set role a; $a $ $$ $a$, $_é1$;set role a$_é1$",
-	"select 'a' -- x\n  ';set role a'", "select e'a'\n'\\'; set role a'", "select a$$ + $1$$;listen x$$", "select 1 as into, t.into, 2 as insert", "select a.set, b.do, call, begin from t as execute",
-	"select body as temp from notes, (select 1 as role) set_role", "select pg_advisory_lock from t", "select setseed, 'set_config(1,2,false)' from dblink", "select pg_temperature, pg_temper_1 from t",
-	"select x -- comment\rfrom t", "select 1 + - 2, 3 -/* ; set role a */- 4, @-1, a <-> b, a->'b'->>'c', a #> '{a}', b @> $1, c ?| array['a']", "select 1e5, 1.e5, .5, 1..2, 0x1F, 1_000, 1e",
-	"select '\\\\', 'C:\\dir'", `select "a""b", "select", "--", "/*"`, "select ts_rewrite('a'::tsquery, 'b'::tsquery, 'c'::tsquery)",
+	"select E'\\'; set role a; --', e'\\\\', U&'\\0041; set role' uescape '!', B'01', x'1F', n'; set role a'",
+	"select $a$ $b$ ; set role a; $a $ $$ $a$, $_é1$;set role a$_é1$",
+	"select 'a' -- x\n  ';set role a'", "select e'a'\n'\\'; set role a'", "select a$$ + $1$$;listen x$$",
+	"select 1 as into, t.into, 2 as insert", "select a.set, b.do, call, begin from t as execute",
+	"select body as temp from notes, (select 1 as role) set_role", "select pg_advisory_lock from t",
+	"select setseed, 'set_config(1,2,false)' from dblink", "select pg_temperature, pg_temper_1 from t",
+	"select x -- comment\rfrom t",
+	"select 1 + - 2, 3 -/* ; set role a */- 4, @-1, a <-> b, a->'b'->>'c', a #> '{a}', b @> $1, c ?| array['a']",
+	"select 1e5, 1.e5, .5, 1..2, 0x1F, 1_000, 1e",
+	"select '\\\\', 'C:\\dir'", `select "a""b", "select", "--", "/*"`,
+	"select ts_rewrite('a'::tsquery, 'b'::tsquery, 'c'::tsquery)",
 	"select extract(epoch from now()), substring('a' from 1 for 2), overlay('a' placing 'b' from 1), trim(both from 'x'), position('a' in 'b')",
 	"select json_object('a': 1), xmlelement(name a, 1), case when a then b else c end as case from t group by rollup (a), cube (b)",
 	"select (select (select 1)), array(select 2), row(1, 2), a[1:2], f(variadic b) filter (where true) over (partition by c) from t, lateral (select 3) x, rows from (f(1), g(2)) tablesample system (1)",
-	"select * from t left join u using (a) join v on commit cross join w", "with set as (select 1) select 1", "select 1 from discard, listen, prepare",
+	"select * from t left join u using (a) join v on commit cross join w", "with set as (select 1) select 1",
+	"select 1 from discard, listen, prepare",
 }
 
 // taintingTexts leave something, or may.
@@ -258,8 +284,10 @@ func TestATextThatMayLeaveSomethingTaints(t *testing.T) {
 func TestATextSaysWhetherItEndsItsTransaction(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
-		"select 1; commit; insert into t values (1)", "begin", "start transaction", "end", "abort", "rollback", "ROLLBACK WORK", "commit and chain", "rollback and chain",
-		"prepare transaction 'x'", "commit prepared 'x'", "rollback prepared 'x'", "/* x */commit", "select 1;;end transaction", "select 'a", "x\x00", strings.Repeat("x", sqllex.MaxText+1),
+		"select 1; commit; insert into t values (1)", "begin", "start transaction", "end", "abort", "rollback",
+		"ROLLBACK WORK", "commit and chain", "rollback and chain",
+		"prepare transaction 'x'", "commit prepared 'x'", "rollback prepared 'x'", "/* x */commit",
+		"select 1;;end transaction", "select 'a", "x\x00", strings.Repeat("x", sqllex.MaxText+1),
 		"create function begin(a begin) returns int language sql as $$select 1$$; end",
 		"create function f(begin atomic) returns int language sql as $$select 1$$; end",
 		"create function f() returns int begin atomic select 1; end; end",
@@ -267,8 +295,10 @@ func TestATextSaysWhetherItEndsItsTransaction(t *testing.T) {
 		require.True(t, sqllex.Judge(sql).EndsScope, sql[:min(len(sql), 100)])
 	}
 	for _, sql := range []string{
-		"savepoint a", "release a", "rollback to a", "rollback to savepoint a", "rollback transaction to a", "set transaction read only", "set constraints all immediate",
-		"prepare transaction as select 1", "select 'commit'", "select 1 as commit", "call f()", "do $$ begin commit; end $$", "select 1; select begin from t", "create table commit (n int)",
+		"savepoint a", "release a", "rollback to a", "rollback to savepoint a", "rollback transaction to a",
+		"set transaction read only", "set constraints all immediate",
+		"prepare transaction as select 1", "select 'commit'", "select 1 as commit", "call f()",
+		"do $$ begin commit; end $$", "select 1; select begin from t", "create table commit (n int)",
 		"create function f() returns int begin atomic select 1; select 2 as begin; end",
 		"create or replace procedure f() begin atomic create function g() returns int begin atomic select case 1 when 1 then 2 end; end; select 1; end; select 1",
 		"create rule r as on insert to t do also (select 1; notify x)", `select 1 from t where a like $1 escape '\'`,
@@ -280,8 +310,11 @@ func TestATextSaysWhetherItEndsItsTransaction(t *testing.T) {
 func TestATextSaysWhatSetsItsOwnTransactionApart(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
-		"set local role a", "SET LOCAL App.Current_Tenant TO 'a'", `set local "app.current_user" = 'a'`, "set local session authorization a", "set local row_security = off", "set local names 'LATIN1'",
-		"set local client_encoding = 'LATIN1'", "set local standard_conforming_strings to off", "set local backslash_quote = on", `set local u&"rol\0065" = a`, "select 1; set local session_authorization = a",
+		"set local role a", "SET LOCAL App.Current_Tenant TO 'a'", `set local "app.current_user" = 'a'`,
+		"set local session authorization a", "set local row_security = off", "set local names 'LATIN1'",
+		"set local client_encoding = 'LATIN1'", "set local standard_conforming_strings to off",
+		"set local backslash_quote = on", `set local u&"rol\0065" = a`,
+		"select 1; set local session_authorization = a",
 	} {
 		v := sqllex.Judge(sql)
 		require.True(t, v.LocalGuard, sql)
@@ -291,7 +324,8 @@ func TestATextSaysWhatSetsItsOwnTransactionApart(t *testing.T) {
 		require.False(t, sqllex.Judge(sql).LocalGuard, sql)
 	}
 	for sql, want := range map[string]bool{
-		"select set_config('role', 'a', true)": true, "select set_config('App.Current_Tenant', $1, true)": true, "select set_config('search_path', 'a', true)": false, "select set_config($1, 'a', true)": false,
+		"select set_config('role', 'a', true)": true, "select set_config('App.Current_Tenant', $1, true)": true,
+		"select set_config('search_path', 'a', true)": false, "select set_config($1, 'a', true)": false,
 	} {
 		require.Equal(t, want, sqllex.Judge(sql).ConfigGuard, sql)
 	}
@@ -300,15 +334,23 @@ func TestATextSaysWhatSetsItsOwnTransactionApart(t *testing.T) {
 func TestATextSaysWhetherItMayRunInATransaction(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
-		"vacuum", "vacuum (full) t", "create database a", "drop database if exists a", "create tablespace a location 'x'", "drop tablespace a", "alter system set a = 1", "create subscription a connection 'x' publication b",
-		"create unique index concurrently on t (n)", "drop index concurrently i", "reindex (verbose) index concurrently i", "reindex (concurrently) table t", "reindex system", "reindex database a", "reindex schema a",
-		"alter table t detach partition p concurrently", "alter database a set tablespace b", "discard all", "cluster", "cluster verbose", "commit prepared 'x'", "select 1; vacuum",
+		"vacuum", "vacuum (full) t", "create database a", "drop database if exists a",
+		"create tablespace a location 'x'", "drop tablespace a", "alter system set a = 1",
+		"create subscription a connection 'x' publication b",
+		"create unique index concurrently on t (n)", "drop index concurrently i",
+		"reindex (verbose) index concurrently i", "reindex (concurrently) table t", "reindex system",
+		"reindex database a", "reindex schema a",
+		"alter table t detach partition p concurrently", "alter database a set tablespace b", "discard all",
+		"cluster", "cluster verbose", "commit prepared 'x'", "select 1; vacuum",
 	} {
 		require.True(t, sqllex.Judge(sql).Alone, sql)
 	}
 	for _, sql := range []string{
-		"select 1", "analyze", "create index on t (n)", "drop index i", "reindex table t", "refresh materialized view concurrently v", "alter database a set work_mem = '1MB'", "alter table t set tablespace a",
-		"discard temp", "cluster t", "call f()", "do 'x'", "create table concurrently_ (n int)", "commit", "alter table t add column concurrently int",
+		"select 1", "analyze", "create index on t (n)", "drop index i", "reindex table t",
+		"refresh materialized view concurrently v", "alter database a set work_mem = '1MB'",
+		"alter table t set tablespace a",
+		"discard temp", "cluster t", "call f()", "do 'x'", "create table concurrently_ (n int)", "commit",
+		"alter table t add column concurrently int",
 	} {
 		require.False(t, sqllex.Judge(sql).Alone, sql)
 	}
@@ -337,7 +379,8 @@ func TestAVerdictAllocatesNothing(t *testing.T) {
 func BenchmarkJudge(b *testing.B) {
 	for name, sql := range map[string]string{
 		"select": "select tenant_id, body, created_at from notes.notes where id = $1 and body like $2 order by created_at desc limit 10",
-		"1 MB":   "insert into t values ('" + strings.Repeat("x", 60) + "')" + strings.Repeat(", ($1, 'abc', now(), 12.5)", 1_000_000/26),
+		"1 MB": "insert into t values ('" + strings.Repeat("x",
+			60) + "')" + strings.Repeat(", ($1, 'abc', now(), 12.5)", 1_000_000/26),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -186,7 +186,8 @@ func (t *Texts) content() string {
 // splice is a piece of SQL that is something else in another place.
 func (t *Texts) splice() string {
 	return pick(t, "; set work_mem = '2MB'; --", "' ; listen jobs --", `" ; set role sqllex_other --`, "$$ ; listen jobs; $$", "*/ ; listen jobs /*", "\n; listen jobs; --",
-		"$a$", "$a$ ' $a$", "E'\\'", `e'\\\''`, "U&'", "/* /* */", "--\n", "-- '\r", "'\n'", "' -- x\n '", "B'0''1'", "1e'\\''", "x'1'", "n'a'", "$1$$ ' $$", "a$$b$$", "()", ") (", ";", "\\", `\'`, "commit")
+		"$a$", "$a$ ' $a$", "E'\\'", `e'\\\''`, "U&'", "/* /* */", "--\n", "-- '\r", "'\n'", "' -- x\n '", "B'0''1'",
+		"1e'\\''", "x'1'", "n'a'", "$1$$ ' $$", "a$$b$$", "()", ") (", ";", "\\", `\'`, "commit")
 }
 
 // string writes a string in one of its forms.
