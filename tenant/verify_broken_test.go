@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -21,6 +22,7 @@ var broken = []struct {
 	opts  []tenant.VerifyOption
 
 	direction tenant.Direction // empty: not asked for
+	login     bool             // only a new session of the role shows the finding
 }{
 	// The role.
 	{name: "a superuser", ddl: "reset role; alter role $APP superuser", code: "role-superuser", level: "error"},
@@ -50,7 +52,7 @@ var broken = []struct {
 	// The session.
 	{name: "a tenant preset for the role", ddl: "reset role; alter role $APP set app.current_tenant = 'acme'", code: "setting-preset", level: "error"},
 	{name: "a tenant preset for the database", ddl: "reset role; alter database $DB set app.current_tenant = 'acme'", code: "setting-preset", level: "error"},
-	{name: "row_security off", ddl: "reset role; alter role $APP set row_security = off", code: "row-security-off", level: "warn"},
+	{name: "row_security off", ddl: "reset role; alter role $APP set row_security = off", code: "row-security-off", level: "warn", login: true},
 
 	// The tables.
 	{name: "row-level security off", ddl: "create table shop.new (tenant_id text not null primary key); grant select on shop.new to $APP", code: "table-rls-off", level: "error"},
@@ -323,13 +325,19 @@ func table(columns string) string {
 
 func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
 	seen := make(map[string]bool)
 	for _, c := range broken {
+		if size.Of(seen[c.code], false, false) {
+			continue // the short size has one case of each code
+		}
 		seen[c.code] = true
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := s.place(t, shop, c.ddl)
+			p := newGround(t)
+			if c.login {
+				p = newPlace(t, shop)
+			}
+			p.exec(t, c.ddl)
 			r := p.verify(t, c.opts...)
 			require.Contains(t, codes(r), c.code, r.String())
 			f := codes(r)[c.code]

@@ -22,7 +22,9 @@ type key struct {
 }
 
 // keysSQL finds the functions of an index's expressions in its node tree: built-in
-// ones leave no trace elsewhere in the catalogs.
+// ones leave no trace elsewhere in the catalogs. "offset 0" makes the planner look up the
+// operator classes of the index's columns first, instead of going through all classes of
+// the server for each index.
 const keysSQL = `
 select i.indrelid as table, c.relname::text as name, i.indisunique as unique, i.indisprimary as primary,
 	i.indisexclusion as exclusion, array(select (i.indkey::int2[])[k - 1] from pg_constraint e, generate_subscripts(e.conexclop, 1) k
@@ -31,7 +33,7 @@ select i.indrelid as table, c.relname::text as name, i.indisunique as unique, i.
 	(i.indkey::int2[])[0:i.indnkeyatts - 1] as columns, x.leaks as expressions,
 	array(select pg_get_indexdef(i.indexrelid, k + 1, true) || case when (i.indkey::int2[])[k] = 0 and x.leaks then '' else ' (' || o.names || ')' end
 		from generate_series(0, i.indnkeyatts - 1) k
-		join pg_opclass oc on oc.oid = (i.indclass::oid[])[k]
+		cross join lateral (select a.opcfamily, a.opcintype from pg_opclass a where a.oid = (i.indclass::oid[])[k] offset 0) oc
 		cross join lateral (select string_agg(distinct op.oprname, ', ') as names
 			from pg_amop ao join pg_operator op on op.oid = ao.amopopr join pg_proc f on f.oid = op.oprcode
 			where ao.amopfamily = oc.opcfamily and ao.amoplefttype = oc.opcintype and ao.amoppurpose = 's' and not f.proleakproof

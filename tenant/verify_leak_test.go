@@ -16,7 +16,6 @@ import (
 // with one, when the server has gone over to a generic plan.
 func TestAnImmutableHelperReadsForeignRowsAndVerifyFindsIt(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
 	for _, c := range []struct {
 		name       string
 		volatility string
@@ -31,7 +30,7 @@ func TestAnImmutableHelperReadsForeignRowsAndVerifyFindsIt(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := s.place(t, shop, `create function shop.tenant() returns text language sql `+c.volatility+`
+			p := newPlace(t, shop, `create function shop.tenant() returns text language sql `+c.volatility+`
 				as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
 				alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`)
 			conn := p.connect(t, p.app) // pgx's defaults: statements are prepared and cached

@@ -3,15 +3,18 @@ package tenant_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -34,64 +37,110 @@ insert into shop.orders (tenant_id, id) values ('acme', 1), ('globex', 1);
 insert into shop.lines (tenant_id, order_id) values ('acme', 1);
 ` + tenant.Enable(tenant.Table{Name: "shop.orders", Column: "tenant_id"}, tenant.Table{Name: "shop.lines", Column: "tenant_id"})
 
-// sandbox is a server whose roles a test may spoil.
-type sandbox struct {
-	*pgfault.Server
-	cases atomic.Int64
+// ground is what one case breaks: a database with roles that the case may spoil.
+type ground interface {
+	// exec runs statements as the owner, unless they reset the role. $APP, $OWNER and
+	// $DB are names.
+	exec(t *testing.T, ddl ...string)
+	// verify verifies as the case's role.
+	verify(t *testing.T, opts ...tenant.VerifyOption) tenant.Report
 }
 
-// place is a database and a role of one case's own.
-type place struct {
-	s             *sandbox
-	database, app string
-}
-
-func newSandbox(t *testing.T) *sandbox { return &sandbox{Server: pgfault.Start(t)} }
-
-// place makes both. The statements run as the owner, unless they reset the role.
-func (s *sandbox) place(t *testing.T, ddl ...string) *place {
+// newGround returns a transaction of the case's own. The soak size has a database and
+// connections of the case's own instead.
+func newGround(t *testing.T) ground {
 	t.Helper()
-	n := s.cases.Add(1)
-	p := &place{s: s, database: fmt.Sprintf("case_%d", n), app: fmt.Sprintf("app_%d", n)}
-	s.Admin(t, func(c *pgx.Conn) {
-		for _, sql := range []string{
-			"create role " + p.app + " login",
-			"create database " + p.database + " owner " + devdb.Owner,
-		} {
-			_, err := c.Exec(t.Context(), sql)
-			require.NoError(t, err)
-		}
-	})
+	return size.Of(newTrial, newTrial, func(t *testing.T) ground { return newPlace(t, shop) })(t)
+}
+
+// patience bounds every wait; a test fails by it only if something hangs.
+const patience = time.Minute
+
+// stopSandbox stops the server of sandbox.
+var stopSandbox = func(context.Context) error { return nil }
+
+// sandbox is a server for the whole package. testkit's server is shared with others,
+// whose roles no test may spoil.
+var sandbox = sync.OnceValues(func() (*devdb.Server, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := devdb.Start(ctx)
+	if err == nil {
+		stopSandbox = s.Stop
+	}
+	return s, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := stopSandbox(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// place is a database and a role of one test's own.
+type place struct {
+	server        *devdb.Server
+	database, app string
+	names         *strings.Replacer
+}
+
+var places atomic.Int64
+
+// newPlace makes both.
+func newPlace(t *testing.T, ddl ...string) *place {
+	t.Helper()
+	s, err := sandbox()
+	require.NoError(t, err)
+	n := places.Add(1)
+	p := &place{server: s, database: fmt.Sprintf("case_%d", n), app: fmt.Sprintf("app_%d", n)}
+	p.names = strings.NewReplacer("$APP", p.app, "$OWNER", devdb.Owner, "$DB", p.database)
+	admin, err := pgx.Connect(t.Context(), s.URL())
+	require.NoError(t, err)
+	defer admin.Close(context.Background())
+	for _, sql := range []string{"create role $APP login", "create database $DB owner $OWNER"} {
+		_, err := admin.Exec(t.Context(), p.names.Replace(sql))
+		require.NoError(t, err)
+	}
 	p.exec(t, ddl...)
 	return p
 }
 
-// exec runs statements as the owner. $APP, $OWNER and $DB are names.
 func (p *place) exec(t *testing.T, ddl ...string) {
 	t.Helper()
 	c := p.connect(t, "postgres")
 	defer c.Close(context.Background())
 	for _, sql := range ddl {
-		sql = strings.NewReplacer("$APP", p.app, "$OWNER", devdb.Owner, "$DB", p.database).Replace(sql)
-		_, err := c.Exec(t.Context(), "set role "+devdb.Owner+";\n"+sql)
+		sql = p.names.Replace("set role $OWNER;\n" + sql)
+		_, err := c.Exec(t.Context(), sql)
 		require.NoError(t, err, sql)
 	}
 }
 
-func (p *place) connect(t *testing.T, role string) *pgx.Conn {
+// dial returns a connection that outlives the test.
+func (p *place) dial(t *testing.T, role string) *pgx.Conn {
 	t.Helper()
-	cfg, err := pgx.ParseConfig(p.s.DatabaseURL(role, p.database))
+	cfg, err := pgx.ParseConfig(p.server.DatabaseURL(role, p.database))
 	require.NoError(t, err)
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
 		cfg.RuntimeParams[name] = "60s"
 	}
 	c, err := pgx.ConnectConfig(t.Context(), cfg)
 	require.NoError(t, err)
+	return c
+}
+
+func (p *place) connect(t *testing.T, role string) *pgx.Conn {
+	t.Helper()
+	c := p.dial(t, role)
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c
 }
 
-// verify verifies as the case's role.
 func (p *place) verify(t *testing.T, opts ...tenant.VerifyOption) tenant.Report {
 	t.Helper()
 	r, err := tenant.Verify(t.Context(), p.connect(t, p.app), opts...)

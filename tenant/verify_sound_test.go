@@ -5,18 +5,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 )
 
 func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
 	typed := func(kind string) string {
 		return `create table shop.typed (tenant_id ` + kind + ` not null, id bigint not null, primary key (tenant_id, id));
 			grant select, insert, update, delete on shop.typed to $APP;
 			` + tenant.Enable(tenant.Table{Name: "shop.typed", Column: "tenant_id", Type: kind})
 	}
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name string
 		ddl  string
 		opts []tenant.VerifyOption
@@ -162,9 +162,13 @@ func TestVerifyIsQuietOnSoundDatabases(t *testing.T) {
 			grant usage on schema shop to sound_clerk; grant select on shop.orders to sound_clerk`,
 			opts: []tenant.VerifyOption{tenant.Role("sound_clerk")}},
 	} {
+		if i%size.Of(6, 1, 1) > 0 {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := s.place(t, shop, c.ddl)
+			p := newGround(t)
+			p.exec(t, c.ddl)
 			r := p.verify(t, c.opts...)
 			require.Empty(t, r.Findings, r.String())
 			require.NotEmpty(t, r.Tables)

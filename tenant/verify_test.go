@@ -59,8 +59,7 @@ func TestVerifyOverEveryKindOfConnection(t *testing.T) {
 
 func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
-	p := s.place(t, shop)
+	p := newPlace(t, shop)
 
 	t.Run("a tenant of the session", func(t *testing.T) {
 		t.Parallel()
@@ -80,7 +79,7 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 	})
 	t.Run("no timeouts", func(t *testing.T) {
 		t.Parallel()
-		conn, err := pgx.Connect(t.Context(), s.DatabaseURL(p.app, p.database))
+		conn, err := pgx.Connect(t.Context(), p.server.DatabaseURL(p.app, p.database))
 		require.NoError(t, err)
 		defer conn.Close(context.Background())
 		r, err := tenant.Verify(t.Context(), conn)
@@ -101,7 +100,8 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 	})
 	t.Run("a table too long to read", func(t *testing.T) {
 		t.Parallel()
-		p := s.place(t, shop, `create function shop.slow() returns text language plpgsql stable as $$ begin
+		p := newGround(t)
+		p.exec(t, `create function shop.slow() returns text language plpgsql stable as $$ begin
 				perform pg_sleep(60); return nullif(current_setting('app.current_tenant', true), ''); end $$;
 			alter policy tenant_select on shop.lines using (tenant_id = (select shop.slow()))`)
 		r := p.verify(t, tenant.ProbeTimeout("100ms"))
@@ -112,11 +112,10 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 
 func TestVerifySeesThatSomethingStandsBetween(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
-	p := s.place(t, shop)
+	p := newPlace(t, shop)
 	t.Run("a pooler", func(t *testing.T) {
 		t.Parallel()
-		cfg, err := pgx.ParseConfig(pgbouncer.Start(t, s.DatabaseURL(p.app, p.database)).URL())
+		cfg, err := pgx.ParseConfig(pgbouncer.Start(t, p.server.DatabaseURL(p.app, p.database)).URL())
 		require.NoError(t, err)
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 		cfg.RuntimeParams["application_name"] = "shop"
@@ -162,7 +161,6 @@ func TestVerifySeesThatSomethingStandsBetween(t *testing.T) {
 
 func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
 	for name, c := range map[string]struct{ using, code string }{
 		"rows without a tenant":         {"nullif((select current_setting('app.current_tenant', true)), '') is null", "rows-without-tenant"},
 		"rows of others":                {"nullif((select current_setting('app.current_tenant', true)), '') is not null", "rows-of-others"},
@@ -170,7 +168,8 @@ func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := s.place(t, shop, "reset role; update shop.orders set total = 11")
+			p := newGround(t)
+			p.exec(t, "reset role; update shop.orders set total = 11")
 			require.Empty(t, p.verify(t).Findings)
 			p.exec(t, "alter policy tenant_select on shop.orders using ("+mine+" or "+c.using+")")
 			r := p.verify(t)
@@ -190,7 +189,8 @@ func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 
 func TestVerifyFindsATenantPresetForAllRoles(t *testing.T) {
 	t.Parallel()
-	p := newSandbox(t).place(t, shop, "reset role; alter role all set app.current_tenant = 'acme'")
+	p := newTrial(t) // other tests' connections must not have the setting
+	p.exec(t, "reset role; alter role all set app.current_tenant = 'acme'")
 	r := p.verify(t)
 	require.False(t, r.OK())
 	f := codes(r)["setting-preset"]
@@ -211,8 +211,8 @@ func (f *forgetful) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 
 func TestAllowedFindingsStayInTheReport(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
-	p := s.place(t, shop, "grant truncate on shop.orders, shop.lines to $APP")
+	p := newGround(t)
+	p.exec(t, "grant truncate on shop.orders, shop.lines to $APP")
 
 	r := p.verify(t, tenant.Allow("privilege-truncate", "shop.orders", "the nightly reset"))
 	require.Equal(t, 1, r.Count(tenant.LevelError), r.String())
