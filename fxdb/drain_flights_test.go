@@ -13,12 +13,13 @@ import (
 
 // drainFlight is one way to have a connection of the pool's when a stop comes.
 type drainFlight struct {
-	name   string
-	raw    bool   // a use of the pool itself
-	nobody bool   // without a tenant
-	waits  string // for the server, in pg_stat_activity's words: it notices when that is gone
-	writes bool   // a row that is there afterwards only if it finished
-	idles  bool   // it waits for notifications, which a stop ends at once
+	name    string
+	raw     bool   // a use of the pool itself
+	nobody  bool   // without a tenant
+	listens bool   // the drain ends it at once
+	waits   string // for the server, in pg_stat_activity's words: it notices when that is gone
+	writes  bool   // a row that is there afterwards only if it finished
+	idles   bool   // it waits for notifications, which a stop ends at once
 
 	// fly gets to where it stands still, says so, and finishes when its cell lets it. It
 	// fails when its connection was taken from under it.
@@ -67,7 +68,7 @@ var drainFlights = []drainFlight{
 			return err
 		})
 	}},
-	{name: "a listener", nobody: true, waits: "ClientRead", fly: func(f *drainCell) error {
+	{name: "a listener", nobody: true, listens: true, waits: "ClientRead", fly: func(f *drainCell) error {
 		conn, err := f.db.Acquire(f.bare)
 		if err != nil {
 			return err

@@ -81,7 +81,7 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.callers = true
+	o.callers, o.sources = true, nil // the test's database has the migrations already
 	ctx, cancel := context.WithTimeout(context.Background(), swapTimeout)
 	defer cancel()
 	db, err := newDB(cfg, o, "testkit.Swap")

@@ -158,15 +158,23 @@ func stopInFlight(t *testing.T, s *server, w world, cells []*cell) {
 func land(t *testing.T, all []*flying, finished bool) {
 	for _, f := range all {
 		receive(t, f.landed)
-		require.Equal(t, finished, f.err == nil, "%s: %v", f.name, f.err)
+		require.Equal(t, finished && !f.listens, f.err == nil, "%s: %v", f.name, f.err)
+		if finished && f.listens {
+			require.ErrorIs(t, f.err, lifecycle.ErrDraining)
+		}
 	}
 }
 
 // stop drains, and holds what the drain says against who was in flight.
 func (c *cell) stop(t *testing.T, w world) {
 	var cut, notice []*flying // what goes on until it is cut off, and what sees that its server is gone
+	inUse := 0
 	for _, f := range c.flights {
+		if !f.listens { // the drain ends a wait for notifications at once
+			inUse++
+		}
 		switch {
+		case f.listens && !w.lost:
 		case w.lost && f.waits != "":
 			notice = append(notice, f)
 		case !w.finishes:
@@ -201,7 +209,7 @@ func (c *cell) stop(t *testing.T, w world) {
 	t.Logf("drain ended %s after its deadline or the work", elapsed.Round(time.Millisecond))
 	requireReport(t, report, err, cut)
 	if !w.lost {
-		require.Equal(t, len(c.flights), report.InUse)
+		require.Equal(t, inUse, report.InUse)
 	}
 }
 

@@ -15,10 +15,11 @@ import (
 
 // flight is one kind of work that can be under way when a stop comes.
 type flight struct {
-	name   string
-	raw    bool   // on a connection of the pool itself
-	waits  string // for the server, in pg_stat_activity's words; it notices when that is gone
-	writes bool   // a row that is there afterwards only if it finished
+	name    string
+	raw     bool   // on a connection of the pool itself
+	waits   string // for the server, in pg_stat_activity's words; it notices when that is gone
+	listens bool   // the drain ends it at once
+	writes  bool   // a row that is there afterwards only if it finished
 
 	// fly gets to where it stands still, says so, and finishes when its cell lets it.
 	// It fails when its connection was taken from under it.
@@ -116,7 +117,7 @@ var flights = []flight{
 		}
 		return tx.Commit(background)
 	}},
-	{name: "a listener", waits: "ClientRead", fly: func(f *flying) error {
+	{name: "a listener", waits: "ClientRead", listens: true, fly: func(f *flying) error {
 		f.query = fmt.Sprintf("listen gate_%d", gateKey)
 		if _, err := f.Exec(background, f.query); err != nil {
 			return err

@@ -15,10 +15,10 @@ import (
 	"github.com/agentagency/onepool/internal/pgbouncer"
 )
 
-// TestAKilledTest is run by another test, in a process of its own.
+// TestAKilledTest does its work in a process that another test starts and kills.
 func TestAKilledTest(t *testing.T) {
 	if os.Getenv("ONEPOOL_PGBOUNCER_TO_BE_KILLED") == "" {
-		t.Skip("it is run by another test")
+		return
 	}
 	fmt.Println(pgbouncer.Start(t, "host=/nowhere user=nobody").Socket())
 	select {}
@@ -43,7 +43,7 @@ func TestNothingIsLeftOfAPoolerWhoseTestWasKilled(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Dir(socket))
 		return os.IsNotExist(err)
-	}, 10*time.Second, time.Millisecond, "its folder")
+	}, time.Minute, time.Millisecond, "its folder")
 	_, err = conn.Read(make([]byte, 1))
 	require.Error(t, err, "its process, which would have kept the connection")
 }
