@@ -104,7 +104,7 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 func TestNoisyNeighbour(t *testing.T) {
 	t.Parallel()
 	short := []time.Duration{50 * time.Millisecond}
-	both := append(short, 500*time.Millisecond)
+	both := slices.Concat(short, []time.Duration{500 * time.Millisecond})
 	for _, long := range size.Of(short, both, both) {
 		t.Run(long.String(), func(t *testing.T) {
 			t.Parallel()

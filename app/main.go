@@ -44,7 +44,7 @@ func perform(args []string) int {
 	var work fx.Option
 	switch {
 	case slices.ContainsFunc(args, isHelp):
-		fmt.Fprint(os.Stdout, usage)
+		_, _ = fmt.Fprint(os.Stdout, usage)
 		return 0
 	case len(args) == 0:
 		ln, err := listen(os.Getenv("ADDR"))
@@ -52,7 +52,7 @@ func perform(args []string) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer ln.Close() // for a start that fails
+		defer func() { _ = ln.Close() }() // for a start that fails
 		token := operatorToken(strings.TrimSpace(os.Getenv("OPERATOR_TOKEN")))
 		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token), fx.Invoke(serve, stopWithGoRun))
 	case len(args) == 1 && args[0] == "verify":

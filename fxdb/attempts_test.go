@@ -59,7 +59,7 @@ func TestWhatTheServerEndedForTheCallersDoingRunsOnce(t *testing.T) {
 			"with its commit":  func(pgx.Tx) error { return nil },
 			"with an error of its own": func(tx pgx.Tx) error {
 				_, err := tx.Exec(t.Context(), "select 1")
-				return fmt.Errorf("the report failed: %v", err)
+				return fmt.Errorf("the report failed: %w", err)
 			},
 		} {
 			t.Run(name+" "+ending, func(t *testing.T) {

@@ -41,7 +41,7 @@ func TestAClientWithoutANameIsRefused(t *testing.T) {
 
 func TestAClientThatTakesNoDatabaseIsWarnedOf(t *testing.T) {
 	t.Parallel()
-	type made struct{ string }
+	type made struct{}
 	type in struct {
 		fx.In
 		DB *fxdb.DB

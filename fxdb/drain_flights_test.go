@@ -19,7 +19,6 @@ type drainFlight struct {
 	listens bool   // the drain ends it at once
 	waits   string // for the server, in pg_stat_activity's words: it notices when that is gone
 	writes  bool   // a row that is there afterwards only if it finished
-	idles   bool   // it waits for notifications, which a stop ends at once
 
 	// fly gets to where it stands still, says so, and finishes when its cell lets it. It
 	// fails when its connection was taken from under it.

@@ -22,7 +22,7 @@ import (
 func TestModulesThatStopAfterThePoolGetTheirTime(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
-	stopTimeout := size.Of[time.Duration](6, 6, 20) * time.Second
+	stopTimeout := size.Of(6*time.Second, 6*time.Second, 20*time.Second)
 	for _, w := range []struct {
 		name  string
 		usual bool // the table of drains has the others

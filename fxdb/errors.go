@@ -29,14 +29,14 @@ var (
 	ErrQueueFull = lifecycle.ErrQueueFull
 )
 
-// errBlankReason is an ErrTenantRequired with another way out.
-type errBlankReason struct{}
+// blankReasonError is an ErrTenantRequired with another way out.
+type blankReasonError struct{}
 
-func (errBlankReason) Error() string {
+func (blankReasonError) Error() string {
 	return "tenant required: the reason given to tenant.System is blank: say in it why the work belongs to no tenant"
 }
 
-func (errBlankReason) Is(target error) bool { return target == ErrTenantRequired }
+func (blankReasonError) Is(target error) bool { return target == ErrTenantRequired }
 
 // AcquireError says why no connection could be had, and who has them.
 type AcquireError = lifecycle.AcquireError

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -194,7 +195,7 @@ func TestDefaultsDoNotOverrideLibpqsVariables(t *testing.T) {
 			require.Equal(t, c.application, cc.RuntimeParams["application_name"])
 			require.Equal(t, c.lock, cc.RuntimeParams["lock_timeout"])
 			require.Equal(t, c.statement, cc.RuntimeParams["statement_timeout"])
-			require.EqualValues(t, c.connect, cc.ConnectTimeout.Seconds())
+			require.Equal(t, time.Duration(c.connect)*time.Second, cc.ConnectTimeout)
 		})
 	}
 }

@@ -123,7 +123,7 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		}
 	} else if db.client.requireTenant.Load() {
 		if reason != "" {
-			return scope{}, errBlankReason{}
+			return scope{}, blankReasonError{}
 		}
 		return scope{}, ErrTenantRequired
 	}

@@ -193,7 +193,7 @@ func TestAWarningLeavesTimeToStart(t *testing.T) {
 	cfg := fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "warn"}
 	app := fx.New(fxdb.Module, fx.Replace(cfg), fx.Supply(zap.New(core)), fx.NopLogger)
 	// The look takes two fifths of this time, and leaves two fifths to the start.
-	ctx, cancel := context.WithTimeout(t.Context(), size.Of[time.Duration](8, 8, 30)*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), size.Of(8*time.Second, 8*time.Second, 30*time.Second))
 	defer cancel()
 	require.NoError(t, app.Start(ctx))
 	require.NoError(t, app.Stop(t.Context()))

@@ -88,7 +88,11 @@ func TestADrainIsTheLastChange(t *testing.T) {
 	require.False(t, h.Ready)
 	close(stop)
 	looks.Wait()
-	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(told) > 0 && told[len(told)-1].Error == lifecycle.ErrDraining.Error() })
+	eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told) > 0 && told[len(told)-1].Error == lifecycle.ErrDraining.Error()
+	})
 	m.Health(bounded(t))
 	mu.Lock()
 	defer mu.Unlock()

@@ -90,7 +90,9 @@ func TestADrainEndsAListenerAtOnce(t *testing.T) {
 			drained := make(chan lifecycle.Report, 1)
 			go func() {
 				report, err := lifecycle.Drain(context.Background(), m, time.Hour)
-				require.NoError(t, err)
+				if err != nil {
+					t.Error(err)
+				}
 				drained <- report
 			}()
 			require.ErrorIs(t, <-waits, lifecycle.ErrDraining)

@@ -74,11 +74,11 @@ var sandbox = sync.OnceValues(func() (*devdb.Server, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	if err := stopSandbox(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
+	cancel()
 	os.Exit(code)
 }
 

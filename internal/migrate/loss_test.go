@@ -2,7 +2,6 @@ package migrate_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -132,7 +131,7 @@ func TestAWaitForAnotherProcessEndsWithItsContext(t *testing.T) {
 	err = <-waits
 	require.ErrorContains(t, err, "wait for another process's migrations")
 	var failed *migrate.Error
-	require.False(t, errors.As(err, &failed), "no migration failed")
+	require.NotErrorAs(t, err, &failed, "no migration failed")
 
 	o.openGate()
 	require.NoError(t, <-done)

@@ -173,12 +173,12 @@ func (l *lexer) word() token {
 // number reads the digits, point and exponent that PostgreSQL 14 reads.
 func (l *lexer) number() token {
 	start := l.at
-	digits := func() (any bool) {
+	digits := func() (found bool) {
 		for l.at < len(l.sql) && classes[l.sql[l.at]]&isDigit != 0 {
 			l.at++
-			any = true
+			found = true
 		}
-		return any
+		return found
 	}
 	digits()
 	if l.follows(0, '.') && !l.follows(1, '.') {

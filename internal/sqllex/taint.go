@@ -11,42 +11,42 @@ import (
 type Taint uint32
 
 const (
-	// Settings: SET, RESET, UPDATE of pg_settings, or set_config beyond the transaction.
+	// Settings is the taint of: SET, RESET, UPDATE of pg_settings, or set_config beyond the transaction.
 	Settings Taint = 1 << iota
-	// Role: SET ROLE or SET SESSION AUTHORIZATION, by any of their forms.
+	// Role is the taint of: SET ROLE or SET SESSION AUTHORIZATION, by any of their forms.
 	Role
-	// Seed: the random numbers of the session, which DISCARD ALL leaves as they are.
+	// Seed is the taint of: the random numbers of the session, which DISCARD ALL leaves as they are.
 	Seed
-	// Listen: LISTEN or UNLISTEN.
+	// Listen is the taint of: LISTEN or UNLISTEN.
 	Listen
-	// Prepared: PREPARE, EXECUTE or DEALLOCATE.
+	// Prepared is the taint of: PREPARE, EXECUTE or DEALLOCATE.
 	Prepared
-	// Temp: a relation or function in the temporary schema, or SELECT INTO.
+	// Temp is the taint of: a relation or function in the temporary schema, or SELECT INTO.
 	Temp
-	// AdvisoryLock: an advisory lock of the session, taken or given back.
+	// AdvisoryLock is the taint of: an advisory lock of the session, taken or given back.
 	AdvisoryLock
-	// Cursor: DECLARE ... WITH HOLD.
+	// Cursor is the taint of: DECLARE ... WITH HOLD.
 	Cursor
-	// Procedure: CALL or DO, whose statements nobody reads and which can commit.
+	// Procedure is the taint of: CALL or DO, whose statements nobody reads and which can commit.
 	Procedure
-	// Definition: DDL, privileges and maintenance.
+	// Definition is the taint of: DDL, privileges and maintenance.
 	Definition
-	// Function: a built-in function, or one of a known extension, that changes the
+	// Function is the taint of: a built-in function, or one of a known extension, that changes the
 	// session or runs a text.
 	Function
-	// Discard: DISCARD, which drops what pgx believes to be prepared.
+	// Discard is the taint of: DISCARD, which drops what pgx believes to be prepared.
 	Discard
-	// File: COPY with a file of the server's or a program.
+	// File is the taint of: COPY with a file of the server's or a program.
 	File
-	// Library: LOAD.
+	// Library is the taint of: LOAD.
 	Library
-	// Unreadable: the text is longer than [MaxText], has a string, name or comment
+	// Unreadable is the taint of: the text is longer than [MaxText], has a string, name or comment
 	// without an end, or has a name in the form U&"...".
 	Unreadable
-	// Ambiguous: a backslash before a quote, which has another meaning if
+	// Ambiguous is the taint of: a backslash before a quote, which has another meaning if
 	// standard_conforming_strings is off.
 	Ambiguous
-	// Unknown: a statement that is on no list.
+	// Unknown is the taint of: a statement that is on no list.
 	Unknown
 )
 

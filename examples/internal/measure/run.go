@@ -30,7 +30,7 @@ func run(ctx context.Context, program func(context.Context, []string, io.Writer,
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	default:
-		fmt.Fprintln(progress, err)
+		_, _ = fmt.Fprintln(progress, err)
 		return 1
 	}
 }
