@@ -49,7 +49,7 @@ func startWatch(ctx context.Context, db *fxdb.DB) *watch {
 		var before int64
 		tick := time.NewTicker(watchEvery)
 		defer tick.Stop()
-		for looking.Err() == nil {
+		for more := true; more; more = looking.Err() == nil {
 			var pool, all int
 			var ever int64
 			// Not looking: a look that has begun comes to its end.
