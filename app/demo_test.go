@@ -20,12 +20,14 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestTheDemoEndsWithZeroOnAServerOf25Connections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server := pgfault.StartRestartable(t)
 	server.Restart(t, "fast", 0, "max_connections=25")
 	server.Admin(t, func(c *pgx.Conn) {
@@ -49,6 +51,7 @@ func TestTheDemoEndsWithZeroOnAServerOf25Connections(t *testing.T) {
 
 func TestTheDemoFailsWhereItsDatabaseIsNotMigrated(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestTheDemoEndsWithZeroOnAServerOf25Connections")
 	code, out, errs := runApp(t, []string{"DATABASE_URL=" + testkit.DB(t).Pool().Config().ConnString()}, "demo")
 	require.Equal(t, 1, code, out)
 	require.Contains(t, errs, "DB_MIGRATE=true")
@@ -56,6 +59,7 @@ func TestTheDemoFailsWhereItsDatabaseIsNotMigrated(t *testing.T) {
 
 func TestTheReportFindsWrongFigures(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var c clients
 	var db *fxdb.DB
 	app := fxtest.New(t, agency, testkit.Swap(t), fx.NopLogger, fx.Supply(zap.NewNop()), fx.Populate(&db), fx.Invoke(func(got clients) { c = got }))
@@ -89,6 +93,7 @@ func TestTheReportFindsWrongFigures(t *testing.T) {
 
 func TestTheWatcherCountsOnlyThePoolsConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server := pgfault.Start(t)
 	cfg := fxdb.Config{URL: server.AppURL(), PoolMin: 3, PoolMax: 3, ApplicationName: fmt.Sprint("watched-", t.Name()[:8]), Dedicated: []string{watcher + "=1"}}
 	db, err := fxdb.Open(t.Context(), cfg)
@@ -120,6 +125,7 @@ func TestTheWatcherCountsOnlyThePoolsConnections(t *testing.T) {
 
 func TestAnInterruptedDemoSaysSo(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestTheDemoEndsWithZeroOnAServerOf25Connections")
 	cmd := command(nil, "demo")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

@@ -17,6 +17,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -46,6 +47,7 @@ func small(n int) testkit.Option {
 // beside probes of its health, no more sessions than the pool opened.
 func TestInvariantI1AllFiveClientsShareOnePoolAsTheServerSeesIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server, config := ownServer(t, nil)
 	h := newHouse(t, config)
 	watched, stop := make(chan error, 1), make(chan struct{})
@@ -162,6 +164,7 @@ func waitForLocks(t testing.TB, owner *pgxpool.Pool, want int) {
 
 func TestInvariantI5WhatIsBorrowedComesBackWhateverHappens(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t, small(2)))
 	h.hurt(t)
 	h.requireAllBack(t)
@@ -200,6 +203,7 @@ select array(select name || '=' || setting || ' by ' || source from pg_settings
 
 func TestInvariantI6AConnectionThatCameBackCarriesNothing(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "fxdb's TestNothingOfASessionReachesTheNext")
 	h := newHouse(t, testkit.Swap(t, small(3)))
 	look := func(conn *pgxpool.Conn) (settings, scope []string) {
 		require.Equal(t, byte('I'), conn.Conn().PgConn().TxStatus(), "in a transaction")
@@ -233,6 +237,7 @@ func TestInvariantI6AConnectionThatCameBackCarriesNothing(t *testing.T) {
 // that is not given does so in DB_LOCK_TIMEOUT_MS.
 func TestEveryWaitOfAllFiveClientsIsBounded(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t, small(1), testkit.Config(func(c *fxdb.Config) {
 		c.ConnectionTimeout, c.LockTimeout = 150*time.Millisecond, 100*time.Millisecond
 	})))
@@ -254,6 +259,7 @@ func TestEveryWaitOfAllFiveClientsIsBounded(t *testing.T) {
 // Three callers of each client write until they are refused.
 func TestInvariantI9AStopWithAllFiveClientsAtWorkLeavesNothing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server, config := ownServer(t, func(c *fxdb.Config) { c.DrainTimeout = 2 * time.Second })
 	h := newHouse(t, config)
 	acme, ended := asAcme(context.Background()), make(chan error, 3*len(roots))

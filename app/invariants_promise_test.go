@@ -17,6 +17,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -24,6 +25,7 @@ import (
 // The commit of every write fails: what the statement said is no success then.
 func TestInvariantI7SuccessMeansCommitted(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t))
 	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
 	rows := func(table string) (n int) {
@@ -60,6 +62,7 @@ create function late.refuse() returns trigger language plpgsql as $$ begin raise
 // server, which repeats the values in its message.
 func TestInvariantI8NoLogAndNoErrorTellsAValueOrThePassword(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const value, password = "walrus-4711", "swordfish-0815"
 	server, config := ownServer(t, func(c *fxdb.Config) {
 		c.Password, c.SlowQuery = password, time.Nanosecond
@@ -102,6 +105,7 @@ create function talk.refuse() returns trigger language plpgsql as $$ begin raise
 // once and in order. A process whose migrations are newer than the database refuses.
 func TestInvariantI10MigrationsRunOnceInOrderAndAnOlderSchemaIsRefused(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "fxdb's TestMigrationsRunOnceForManyStarts")
 	server, config := ownServer(t, nil)
 	var both sync.WaitGroup
 	houses := make([]*house, 2)

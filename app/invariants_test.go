@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/modules/orchestrator"
@@ -156,6 +157,7 @@ func (a actor) finishFilling(t testing.TB, c clients) {
 // then no statement of any client can have been without one.
 func TestInvariantI2EveryStatementOfEveryClientHasItsTenantSet(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t))
 	owner := testkit.Owner(t, h.db)
 	_, err := owner.Exec(t.Context(), `
@@ -195,6 +197,7 @@ end $$`)
 
 func TestInvariantI3WithoutATenantNothingIsReadOrWritten(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t))
 	h.fill(t)
 	for _, all := range []calls{h.reads(), h.writes("nobody's")} {
@@ -226,6 +229,7 @@ func TestInvariantI3WithoutATenantNothingIsReadOrWritten(t *testing.T) {
 // other's, or nobody any.
 func TestInvariantI4TheDatabaseKeepsTenantsApart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t))
 	h.fill(t)
 	// One of each client's, so that none is missing from the catalog unnoticed.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/knowledge"
 )
 
@@ -19,6 +20,7 @@ const unknown = "00000000-0000-0000-0000-000000000000"
 
 func TestKnowledgeOverHTTP(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var c *knowledge.Client
 	acme, globex := newCallers(t, fx.Populate(&c))
 

@@ -22,6 +22,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -152,6 +153,7 @@ func TestAPI(t *testing.T) {
 
 func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestInvariantI1AllFiveClientsShareOnePoolAsTheServerSeesIt")
 	server := pgfault.Start(t)
 	server.Admin(t, func(c *pgx.Conn) {
 		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)

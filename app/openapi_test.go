@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -191,6 +192,7 @@ func TestNoRouteOfATenantAnswersWithoutOne(t *testing.T) {
 
 func TestTheRoutesOfThePoolAndAStop(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var db *fxdb.DB
 	s := newServer(t, testkit.Swap(t), fx.Populate(&db))
 	for _, path := range []string{"/livez", "/readyz", "/stats"} {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -93,6 +94,7 @@ func TestASignalStopsTheServerCleanly(t *testing.T) {
 
 func TestAKilledServerLeavesNoDatabaseBehind(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "fxdb/devdb's TestServerOfKilledProcessIsGone")
 	p := startProcess(t)
 	require.NotEmpty(t, p.url, p.stderr())
 	pid, err := os.ReadFile(filepath.Join(p.data, "data", "postmaster.pid"))
@@ -132,6 +134,7 @@ func TestAnAddressInUseIsFoundFirst(t *testing.T) {
 
 func TestDatabaseURLIsUsedAndABadOneFailsTheStart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := testkit.DB(t).Pool().Config().ConnString()
 	p := startProcess(t, "DATABASE_URL="+url)
 	require.Empty(t, p.url)

@@ -8,10 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestTasksOverHTTP(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	acme, globex := newCallers(t)
 
 	const task = `{"id": "t1", "type": "research", "description": "Read the manual.", "priority": 5, "timeout_ns": 60000000000, "budget": {"max_files": 1}, "required_capabilities": {"language": "Go"}}`

@@ -2,10 +2,13 @@ package main
 
 import (
 	"testing"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestVerificationOverHTTP(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	acme, globex := newCallers(t)
 
 	const request = `{"id": "r1", "content": "A pool drains.", "source": "manual", "priority": "high", "timeout_ns": 1000000000, "types": ["fact_checking"], "metadata": {"task": "t1"}}`

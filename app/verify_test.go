@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/modules/orchestrator"
@@ -36,6 +37,7 @@ func runApp(t *testing.T, env []string, args ...string) (code int, stdout, stder
 
 func TestVerifyOnAThrowawayServer(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "fxdb/cmd/onepool's TestVerify")
 	code, out, errs := runApp(t, []string{"DB_VERIFY_TENANCY=require"}, "verify")
 	require.Zero(t, code, "%s\n%s", out, errs)
 	require.Contains(t, out, "role onepool_app, database app")
@@ -45,6 +47,7 @@ func TestVerifyOnAThrowawayServer(t *testing.T) {
 
 func TestVerifyEndsWithOneOnAHole(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "fxdb/cmd/onepool's TestVerify")
 	db := testkit.DB(t, testkit.Migrations("agentregistry", agentregistry.Migrations()))
 	_, err := testkit.Owner(t, db).Exec(t.Context(), "alter table registry.agents disable row level security")
 	require.NoError(t, err)
@@ -64,6 +67,7 @@ func TestVerifyEndsWithOneOnAHole(t *testing.T) {
 
 func TestUnknownArgumentsEndWithTwo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for _, args := range [][]string{{"verfiy"}, {"verify", "all"}, {"demo", "verify"}} {
 		code, out, errs := runApp(t, nil, args...)
 		require.Equal(t, 2, code)
@@ -74,6 +78,7 @@ func TestUnknownArgumentsEndWithTwo(t *testing.T) {
 
 func TestHelpStartsNothing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for _, args := range [][]string{{"-h"}, {"-help"}, {"--help"}, {"help"}, {"verify", "--help"}, {"demo", "-h"}, {"help", "verify"}} {
 		code, out, errs := runApp(t, []string{"DB_POOL_MAX=bad: nobody reads it"}, args...)
 		require.Zero(t, code, args)

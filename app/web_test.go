@@ -2,10 +2,13 @@ package main
 
 import (
 	"testing"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	acme, globex := newCallers(t)
 
 	const page = `{"url": "https://example.com/", "title": "Example", "text": "An example.", "html": "<p>An example.</p>",

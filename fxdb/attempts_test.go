@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // openBy opens a pool by a server's socket, which tells the client less of an end than
@@ -102,6 +103,7 @@ const crash = "copy (select 1) to program 'kill -9 $PPID'"
 
 func TestAStatementThatCrashesItsBackendIsSentTwiceAtMost(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestWhatTheServerEndedForTheCallersDoingRunsOnce")
 	s := pgfault.StartRestartable(t)
 	all := 0
 	for name, db := range openBy(t, s.Server, "postgres", nil) {

@@ -13,6 +13,7 @@ import (
 	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestAClientWithoutANameIsRefused(t *testing.T) {
@@ -41,6 +42,7 @@ func TestAClientWithoutANameIsRefused(t *testing.T) {
 
 func TestAClientThatTakesNoDatabaseIsWarnedOf(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	type made struct{}
 	type in struct {
 		fx.In

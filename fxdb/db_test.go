@@ -325,6 +325,7 @@ func TestAFailedStartLeavesNothingOpen(t *testing.T) {
 
 func TestMigrationsRunOnceForManyStarts(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	empty := testkit.DB(t)
 	cfg := fxdb.Config{
 		URL: empty.Pool().Config().ConnString(), MigrateURL: testkit.Owner(t, empty).Config().ConnString(), Migrate: true, PoolMin: 1, PoolMax: 2,

@@ -109,7 +109,7 @@ func TestADedicatedPoolHasFiguresOfItsOwn(t *testing.T) {
 }
 
 func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "lifecycle's TestAPoolIsAsReadyAsThoseBesideIt")
 	t.Parallel()
 	s := pgfault.Start(t)
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: s.AppURL(), PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1"}})
@@ -142,6 +142,7 @@ func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
 // Without fx clients are named after the start, and nobody has named one when it starts.
 func TestDedicatedWithoutFxIsWarnedOfOnlyAtTheEnd(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestAMemberOfDedicatedThatIsNoClientIsWarnedOf")
 	core, logs := observer.New(zap.WarnLevel)
 	cfg := fxdb.Config{URL: pgfault.Start(t).AppURL(), PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=1", "lfet=1"}}
 	db, err := fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
@@ -157,6 +158,7 @@ func TestDedicatedWithoutFxIsWarnedOfOnlyAtTheEnd(t *testing.T) {
 
 func TestAThirdPoolOnTheDatabaseIsWarnedOfBesideDedicatedOnes(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestDedicatedPoolsCountInTheCheckOfTheSize")
 	url := pgfault.Start(t).AppURL()
 	core, logs := observer.New(zap.WarnLevel)
 	type left struct{}

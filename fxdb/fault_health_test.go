@@ -18,7 +18,7 @@ import (
 // TestFaultAFrozenServerIsNotReady freezes the server under load. The pool promises to
 // notice within a second, which the test prints.
 func TestFaultAFrozenServerIsNotReady(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "lifecycle's TestASilentServerIsNoticedAndItsReturnToo")
 	t.Parallel()
 	s := pgfault.Start(t)
 	l := startLoad(t, s)
@@ -53,7 +53,7 @@ func TestFaultAFrozenServerIsNotReady(t *testing.T) {
 // TestFaultAFullPoolIsNotAnUnreachableServer fills pools, each of which is looked at, and
 // waited for.
 func TestFaultAFullPoolIsNotAnUnreachableServer(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "lifecycle's TestASaturatedPoolIsReady")
 	t.Parallel()
 	pools, looks, waiters := size.Of(1, 1, 4), size.Of(2, 3, 10), size.Of(5, 20, 50)
 	url := pgfault.Start(t).AppURL()

@@ -42,7 +42,7 @@ func TestFaultOfTheNetwork(t *testing.T) {
 }
 
 func TestFaultTheNetworkIsDead(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestFaultOfTheNetwork")
 	t.Parallel()
 	p := pgfault.Start(t).Proxy(t)
 	db, err := fxdb.Open(within(t), fxdb.Config{
@@ -129,7 +129,7 @@ func TestFaultTheNetworkIsDead(t *testing.T) {
 }
 
 func TestFaultTheFirstOfTwoHostsIsDead(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestFaultOfTheNetwork")
 	t.Parallel()
 	s := pgfault.Start(t)
 	first, second := s.Proxy(t), s.Proxy(t)

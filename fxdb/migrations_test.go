@@ -18,6 +18,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -34,6 +35,7 @@ func ownerURL(t *testing.T) (string, *fxdb.DB) {
 
 func TestASourceIsAppliedAfterThoseItNames(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	owner, kept := ownerURL(t)
 	users := migration("create table users (id int primary key);\n")
 	orders := migration("create table orders (of int references users);\n")
@@ -134,6 +136,7 @@ func TestAMigrationThatEndsItsSessionIsTriedTwice(t *testing.T) {
 
 func TestMigrationsInATransactionHaveALockTimeout(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "internal/migrate's TestLockTimeoutHoldsInTransactionsOnly")
 	owner, kept := ownerURL(t)
 	pool := testkit.Owner(t, kept)
 	const lock = "select current_setting('lock_timeout') as lock;\n"

@@ -51,6 +51,7 @@ func countNotes(t *testing.T, db *fxdb.DB, ctx context.Context, body string) (n 
 
 func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestAConnectionLostBeforeTheStatementIsMadeUpForAlways")
 	uses := maps.Clone(lostUses)
 	uses["Exec without parameters"] = func(ctx context.Context, db *fxdb.DB, marker string) error {
 		_, err := db.Exec(ctx, "insert into notes.notes (body) values ('"+marker+"')")

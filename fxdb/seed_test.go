@@ -148,7 +148,7 @@ func TestSeed08StatsCarryEveryFigure(t *testing.T) {
 }
 
 func TestSeed09StatusFollowsUtilisation(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "lifecycle's TestABurstDoesNotChangeTheVerdict")
 	t.Parallel()
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 20, 20 }))
 	held := 0

@@ -19,6 +19,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -174,6 +175,7 @@ func TestWorkGoesOnUntilTheDrainsShareOfTheStopIsLeft(t *testing.T) {
 
 func TestAStartThatRunsOutOfTimeLeavesNoConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestAFailedStartLeavesNothingOpen")
 	s := pgfault.Start(t)
 	returned := make(chan struct{})
 	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: s.AppURL(), ApplicationName: "late"}),

@@ -180,7 +180,7 @@ func TestTheVerificationAsksForThePassword(t *testing.T) {
 }
 
 func TestAWarningLeavesTimeToStart(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestVerifyTenancyWarnLogsEachFindingAndStarts")
 	t.Parallel()
 	db := notesDB(t)
 	tx, err := testkit.Owner(t, db).Begin(t.Context())

@@ -40,7 +40,7 @@ func TestADrainIsTold(t *testing.T) {
 
 func TestADrainIsToldOfWhereTheServerWasAway(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestADrainIsTold")
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)

@@ -13,7 +13,7 @@ import (
 
 func TestAHoldThatEndsInADrainIsTimedToItsEnd(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestADrainIsTold")
 	turns, err := admission.New(admission.Config{Capacity: 5})
 	require.NoError(t, err)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Admission = turns })

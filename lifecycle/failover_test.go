@@ -116,6 +116,7 @@ func acquireAll(t *testing.T, m *lifecycle.Monitor, n int) []uint32 {
 
 func TestOneEndedBackendLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	terminate := func(t *testing.T, conn *pgxpool.Conn) error {
 		s.Admin(t, func(c *pgx.Conn) {

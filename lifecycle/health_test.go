@@ -43,6 +43,7 @@ func TestReadyFollowsThePoolAndLiveDoesNot(t *testing.T) {
 
 func TestASaturatedPoolIsReady(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestABurstDoesNotChangeTheVerdict")
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 2 })
 	for range 2 {
 		t.Cleanup(acquire(t, m, "holder").Release)
@@ -138,6 +139,7 @@ func TestALookSendsNothingAndWaitsForNoProbe(t *testing.T) {
 
 func TestAChangeIsToldWhereNobodyAsks(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)
@@ -157,6 +159,7 @@ func TestAChangeIsToldWhereNobodyAsks(t *testing.T) {
 
 func TestASilentServerIsNoticedAndItsReturnToo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)
@@ -186,7 +189,7 @@ func TestNewRefusesWhatItCannotUse(t *testing.T) {
 
 func TestAPoolThatFillsItsRolesLimitIsReady(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestABurstDoesNotChangeTheVerdict")
 	db := newDatabase(t)
 	role := db.newRole(t)
 	m := newMonitor(t, db.server.DatabaseURL(role, db.name), func(c *lifecycle.Config) { c.Pool.MaxConns = 2 })

@@ -36,7 +36,7 @@ func TestAHijackedConnectionThatIsClosedIsForgotten(t *testing.T) {
 
 func TestAHijackedConnectionIsForgottenWhereNobodyLooksForLeaks(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestAHijackedConnectionThatIsClosedIsForgotten")
 	var a *admission.Controller
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		var err error
@@ -55,7 +55,7 @@ func TestAHijackedConnectionIsForgottenWhereNobodyLooksForLeaks(t *testing.T) {
 // and the holders change.
 func TestABrokenConnectionStaysItsHoldersWhileOthersComeAndGo(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestAConnectionThatBrokeIsStillItsHolders")
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 20 })
 	conn := acquire(t, m, "broken")
 	defer conn.Release()

@@ -55,6 +55,7 @@ func lowest(t *testing.T, total func() int32, replaced func() bool) int32 {
 
 func TestTheMinimumIsKeptWhileConnectionsRetire(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	for _, c := range []struct {
 		name     string
@@ -110,6 +111,7 @@ func TestTheMinimumIsKeptWhileConnectionsRetire(t *testing.T) {
 
 func TestTheMinimumComesBackAfterALoss(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestTheMinimumIsOpenedAtOnce")
 	s := pgfault.Start(t)
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 3 })
 	require.NoError(t, m.Start(t.Context()))

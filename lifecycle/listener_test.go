@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -40,6 +41,7 @@ func listen(t *testing.T, m *lifecycle.Monitor, client string, handle func(*pgx.
 
 func TestAListenerIsNoLeak(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestADrainEndsAListenerAtOnce")
 	s := pgfault.Start(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.LeakThreshold = 50 * time.Millisecond; c.Logger = zap.New(core) })

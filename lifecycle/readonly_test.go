@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -95,6 +96,7 @@ func TestAPrimaryThatIsReadOnlyForAWhileIsToldOfAndUsedAgain(t *testing.T) {
 
 func TestAPoolThatIsMeantToBeReadOnlyIsReady(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestReadinessFollowsWhatTheServerSaysItIs")
 	s := pgfault.Start(t)
 	for _, how := range []url.Values{
 		{"default_transaction_read_only": {"on"}},

@@ -87,6 +87,7 @@ func TestAStatementLastsUntilItsRowsAreClosed(t *testing.T) {
 
 func TestASlowFailureIsLoggedWithItsReasonButNoValue(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	conn, db, lines := slowLines(t, time.Nanosecond) // everything is slow
 	for name, c := range map[string]struct {
 		field, reason string

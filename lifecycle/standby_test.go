@@ -27,7 +27,7 @@ func use(t *testing.T, m *lifecycle.Monitor, sql string) error {
 
 func TestAStandbyIsNotReadyForWhoeverWrites(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestReadinessFollowsWhatTheServerSaysItIs")
 	s := pgfault.StartRestartable(t)
 	core, logs := observer.New(zap.WarnLevel)
 	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
@@ -104,6 +104,7 @@ func TestAStandbyIsNotReadyForWhoeverWrites(t *testing.T) {
 // comes before the server's, say that the server is a standby.
 func TestReadinessFollowsWhatTheServerSaysItIs(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	says := func(standby bool) {
 		_, err := db.Admin(t).Exec(bounded(t), fmt.Sprintf("create or replace function says.pg_is_in_recovery() returns bool language sql return %t", standby))

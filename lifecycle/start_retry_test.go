@@ -20,6 +20,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -39,6 +40,7 @@ func saw(logs *observer.ObservedLogs, text string) func() bool {
 // A failing migration would fail again, with its side effects again, at each attempt.
 func TestAFinalFailureEndsTheStartInEveryMode(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := newDatabase(t)
 	// An error of the kind that is tried again, were it not final.
 	boom := finalError{fmt.Errorf("migrations: %w", &pgconn.PgError{Code: "57P01", Message: "boom"})}

@@ -140,6 +140,7 @@ func TestStartWaitDoesNotTryAgainWhatCannotGetBetter(t *testing.T) {
 
 func TestStartDegradeConnectsInTheBackground(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
 	require.NoError(t, m.Start(bounded(t)))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -152,6 +153,7 @@ func TestTheEndOfThePoolIsAnError(t *testing.T) {
 
 func TestProbeDoesNotWaitForLong(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, err := modules.NewDB("test", testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 })), "", 0)
 	require.NoError(t, err)
 	took, err := db.Probe(t.Context())

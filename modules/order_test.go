@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/modules/orchestrator"
@@ -74,6 +75,7 @@ func orders(modules []module) [][]module {
 
 func TestModulesStartInAnyOrder(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestModulesMigrateInAnyOrder")
 	var migrations []testkit.Option
 	for _, m := range all {
 		migrations = append(migrations, testkit.Migrations(m.name, m.migrations))
@@ -89,6 +91,7 @@ func TestModulesStartInAnyOrder(t *testing.T) {
 
 func TestModulesMigrateInAnyOrder(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	backwards := slices.Clone(all)
 	slices.Reverse(backwards)
 	for _, modules := range [][]module{all, backwards} {

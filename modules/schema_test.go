@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -20,6 +21,7 @@ var files = fstest.MapFS{
 
 func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	raw := testkit.DB(t, testkit.Migrations("test", files))
 	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
@@ -74,6 +76,7 @@ func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 
 func TestSchemaCheckGoesOnWithMore(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, err := modules.NewDB("test", testkit.DB(t, testkit.Migrations("test", files)).Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
 	var missing error

@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
@@ -50,6 +51,7 @@ func house(t *testing.T) *fxdb.DB {
 
 func TestAClientsStatementTimeoutEndsItsStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestStatementTimeoutsOfTheClientsAlone")
 	db := house(t)
 	reads := bounded(t, db, 500*time.Millisecond)
 	ctx := clienttest.As(t, "acme")
@@ -75,6 +77,7 @@ func TestAClientsStatementTimeoutEndsItsStatements(t *testing.T) {
 
 func TestStatementTimeoutsOfTheClientsAlone(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := house(t)
 	timeout := func(db *fxdb.DB) (v string) {
 		clienttest.Scan(t, clienttest.As(t, "acme"), db, "select current_setting('statement_timeout')", &v)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgbouncer"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -26,6 +27,7 @@ var (
 
 func TestVerifyOverEveryKindOfConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	_, err := testkit.Owner(t, db).Exec(t.Context(), `create schema shop;
 		create table shop.orders (tenant_id text not null, id bigint not null, primary key (tenant_id, id));
@@ -211,6 +213,7 @@ func (f *forgetful) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 
 func TestAllowedFindingsStayInTheReport(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	p := newGround(t)
 	p.exec(t, "grant truncate on shop.orders, shop.lines to $APP")
 

@@ -86,33 +86,6 @@ func Pool(t testing.TB, opts ...Option) *pgxpool.Pool {
 	return DB(t, opts...).Pool()
 }
 
-// Owner returns a pool on the same database as db, which DB, Pool or Swap made,
-// connected as its owner: for fixtures, DDL and looks at the catalog. Where row-
-// level security is forced it binds the owner too. It is closed with the test.
-func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
-	t.Helper()
-	name, ok := databases.Load(db.Pool())
-	if !ok {
-		t.Fatalf("testkit: Owner: this *fxdb.DB was not made by testkit")
-	}
-	s, err := connect()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	pc, err := pgxpool.ParseConfig(s.url(devdb.Owner, name.(string)))
-	if err != nil {
-		t.Fatalf("testkit: Owner: %v", err)
-	}
-	pc.MaxConns = 4
-	pc.ConnConfig.RuntimeParams["application_name"] = "testkit owner"
-	pool, err := pgxpool.NewWithConfig(context.Background(), pc)
-	if err != nil {
-		t.Fatalf("testkit: Owner: %v", err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
-
 func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	d, err := newDatabase(t, opts)
 	if err != nil {

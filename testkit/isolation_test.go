@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -69,6 +70,7 @@ func TestRequireIsolationFindsWhatATableLetsStrangersDo(t *testing.T) {
 
 func TestRequireIsolationLetsSharedTablesBeRead(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("s", fstest.MapFS{"00001_t.sql": {Data: []byte(`-- +goose Up
 create schema s;
 create table s.t (tenant_id text);

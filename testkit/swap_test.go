@@ -8,12 +8,14 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 // A decorator reaches its own fx.Module only, so a Swap of decorators was without effect
 // there, and the test wrote to the database that DATABASE_URL names.
 func TestSwapWorksWhereverItStands(t *testing.T) {
+	size.SkipShort(t)
 	client := func(name string) fx.Option {
 		return fxdb.Client(name, fx.Annotate(func(db *fxdb.DB) *noter { return &noter{db} }, fx.ResultTags(`name:"`+name+`"`)))
 	}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -188,6 +189,7 @@ func TestAFailedTestKeepsItsDatabaseAndLogsItsURL(t *testing.T) {
 
 func TestWhatFailsATestSaysWhy(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, want := range map[string][]string{
 		"leak":          {"did not give back all connections", "leaky", "testkit_test.go"},
 		"bad migration": {`migrations "bad"`, "division by zero"},
@@ -236,6 +238,7 @@ func TestPool(t *testing.T) {
 
 func TestTheAdministratorCreatesAnExtensionBeforeTheMigrations(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	// One of the server's own that an owner may not create.
 	needs := testkit.Migrations("needs", fstest.MapFS{"00001_needs.sql": {Data: []byte("-- +goose Up\ncreate table marks as select * from pg_extension where extname = 'pageinspect';\n")}})
 	count := func(db *fxdb.DB) (n int) {

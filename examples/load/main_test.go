@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -125,6 +126,7 @@ func TestTheCrowdTellsWhatFails(t *testing.T) {
 
 func TestARestartKeepsWhatWasCommittedAndBreaksConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestTheAgencyServerHoldsUnderLoad")
 	ctx := t.Context()
 	s, err := startServer(ctx)
 	require.NoError(t, err)
@@ -151,6 +153,7 @@ func TestARestartKeepsWhatWasCommittedAndBreaksConnections(t *testing.T) {
 // A short run of everything.
 func TestTheAgencyServerHoldsUnderLoad(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-duration", "2s", "-clients", "5,20", "-pool", "4"}, &out, io.Discard))
 	require.Regexp(t, `requests answered +\| +\d+ \| +\d+ \|`, out.String())
@@ -160,6 +163,7 @@ func TestTheAgencyServerHoldsUnderLoad(t *testing.T) {
 
 func TestAnApplicationThatDoesNotStartSaysWhy(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "app's TestDatabaseURLIsUsedAndABadOneFailsTheStart")
 	_, err := startApplication(t.Context(), t.TempDir(), &server{dir: t.TempDir()}, -1)
 	require.ErrorContains(t, err, "did not start")
 	require.ErrorContains(t, err, "DB_POOL_MAX", "the end of its log")

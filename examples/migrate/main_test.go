@@ -6,12 +6,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTheConnectionsGoFrom65To20(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	counts, err := migrate(t.Context())
 	require.NoError(t, err)
 	// The 66th is the one that the shared pool opens at its start.

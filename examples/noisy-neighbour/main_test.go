@@ -92,6 +92,7 @@ func waitForQuery(t *testing.T, server *measure.Server, query string) {
 
 func TestTenantsOfOneClientHaveAnIdentity(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	sys, err := openShared(t.Context(), start(t).URL(), scenario{pool: 2, tenants: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, sys.close(context.Background())) }()

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/agentagency/onepool/examples/internal/measure"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -91,6 +92,7 @@ func TestTheClientsShareTheStatementsOrSplitThem(t *testing.T) {
 // A short run of everything: loads, a burst, sizes, a network.
 func TestBothWorldsDoTheWork(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, args := range map[string]string{
 		"loads": "-goroutines 16,8+30",
 		"sizes": "-goroutines 16 -sizes 2,4 -plain -own -rtt 1ms",
@@ -129,6 +131,7 @@ func start(t *testing.T, more string) (*measure.Server, work) {
 
 func TestOnePoolHoldsFewerConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestBothWorldsDoTheWork")
 	server, w := start(t, "")
 	l := load{steady: 40}
 	many, err := measureOnce(t.Context(), server, w.plainPools(clients, connsEach), l, 200*time.Millisecond)
@@ -146,6 +149,7 @@ func TestOnePoolHoldsFewerConnections(t *testing.T) {
 // What the warm measurement claims: no connection prepares anything in it.
 func TestWarmMeansEveryStatementOnEveryConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestBothWorldsDoTheWork")
 	_, w := start(t, "")
 	for _, own := range []bool{false, true} {
 		w.own = own
@@ -174,6 +178,7 @@ func TestWarmMeansEveryStatementOnEveryConnection(t *testing.T) {
 
 func TestARowThatIsMissingFailsTheRun(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server, w := start(t, "delete from items_03;")
 	_, err := measureOnce(t.Context(), server, w.onePool(4), load{steady: 30}, time.Second)
 	require.ErrorContains(t, err, "one pool of 4, 30 goroutines:")
@@ -182,6 +187,7 @@ func TestARowThatIsMissingFailsTheRun(t *testing.T) {
 
 func TestTheNetworkHoldsEveryRoundTrip(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestBothWorldsDoTheWork")
 	const rtt = 20 * time.Millisecond
 	_, w := start(t, "")
 	cfg, err := pgx.ParseConfig(w.url)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func requireNoProcesses(t *testing.T, text string) {
@@ -20,6 +22,7 @@ func requireNoProcesses(t *testing.T, text string) {
 }
 
 func TestServerOfKilledProcessIsGone(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	c := startChild(t, "own", base)
 	require.True(t, serves(t.Context(), c.facts.Pid, filepath.Join(c.facts.Dir, "data")))
@@ -30,6 +33,7 @@ func TestServerOfKilledProcessIsGone(t *testing.T) {
 }
 
 func TestServerOfProcessThatExitsWithoutStopIsGone(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	c := startChild(t, "own", base)
 	require.NoError(t, c.stdin.Close())
@@ -40,6 +44,7 @@ func TestServerOfProcessThatExitsWithoutStopIsGone(t *testing.T) {
 
 // A starter may be killed at any moment of Start.
 func TestServerOfStarterKilledWhileStarting(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestServerOfKilledProcessIsGone")
 	base := newBase(t)
 	_ = start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
 	for after := 10 * time.Millisecond; after < 150*time.Millisecond; after += 20 * time.Millisecond {
@@ -56,6 +61,7 @@ func TestServerOfStarterKilledWhileStarting(t *testing.T) {
 }
 
 func TestServerThatDiesTakesItsFolderAlong(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	s := start(t, inDirs(base, testCache))
 	require.NoError(t, syscall.Kill(mustFacts(t, s).Pid, syscall.SIGINT))
@@ -65,6 +71,7 @@ func TestServerThatDiesTakesItsFolderAlong(t *testing.T) {
 }
 
 func TestSupervisorThatIsToldToEndStopsTheServer(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestServerOfKilledProcessIsGone")
 	base := newBase(t)
 	s := start(t, inDirs(base, testCache))
 	require.NoError(t, syscall.Kill(supervisorOf(t, s.dir), syscall.SIGTERM))
@@ -73,6 +80,7 @@ func TestSupervisorThatIsToldToEndStopsTheServer(t *testing.T) {
 }
 
 func TestNextStartSweepsUpAfterKilledSupervisor(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestServerOfKilledProcessIsGone")
 	base := newBase(t)
 	left := start(t, inDirs(base, testCache), Shared(), lingering(50*time.Millisecond))
 	pid := mustFacts(t, left).Pid
@@ -103,6 +111,7 @@ func TestNextStartSweepsUpAfterKilledSupervisor(t *testing.T) {
 // While the last users of a lingering server are served under the pipe's
 // second name, a sweep must not take it for abandoned.
 func TestServerThatLetsNobodyInAnyMoreIsNotSwept(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestSharedServerIsOneForAll")
 	base := newBase(t)
 	s := start(t, inDirs(base, testCache))
 	require.NoError(t, os.Rename(filepath.Join(s.dir, usersName), filepath.Join(s.dir, leavingName)))

@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestOwnServerStartsAndStopLeavesNothing(t *testing.T) {
@@ -37,6 +39,7 @@ func TestOwnServerStartsAndStopLeavesNothing(t *testing.T) {
 }
 
 func TestStopWithEndedContextIsGivenASecond(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	s := start(t, inDirs(base, testCache))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -46,6 +49,7 @@ func TestStopWithEndedContextIsGivenASecond(t *testing.T) {
 }
 
 func TestStopKillsWhatDoesNotStop(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	s, err := Start(t.Context(), inDirs(base, testCache))
 	require.NoError(t, err)
@@ -62,6 +66,7 @@ func TestStopKillsWhatDoesNotStop(t *testing.T) {
 }
 
 func TestServerIsReachableUnderOddNames(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t) + ` +&%"é`
 	s := start(t, inDirs(base, testCache))
 	admin := connect(t, s.URL())
@@ -85,6 +90,7 @@ func TestPathThatNoClientCouldUseIsRefused(t *testing.T) {
 }
 
 func TestClientSettingsDoNotReachTheServer(t *testing.T) {
+	size.SkipShort(t)
 	t.Setenv("PGPORT", "6543")
 	t.Setenv("PGSSLMODE", "verify-full")
 	t.Setenv("TZ", "America/New_York")
@@ -95,6 +101,7 @@ func TestClientSettingsDoNotReachTheServer(t *testing.T) {
 }
 
 func TestRolesOfAnApplication(t *testing.T) {
+	size.SkipShort(t)
 	s := start(t, inDirs(newBase(t), testCache))
 	admin := connect(t, s.URL())
 	rows, err := admin.Query(t.Context(), `select rolname from pg_roles
@@ -144,6 +151,7 @@ func TestStartHonoursContext(t *testing.T) {
 }
 
 func TestStartInterruptedAnywhereLeavesNothing(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestStartInterruptedDuringInitdbLeavesNothing")
 	base := newBase(t)
 	_ = start(t, inDirs(base, testCache)).Stop(t.Context()) // so that the template is there
 	for limit := 2 * time.Millisecond; ; limit += 15 * time.Millisecond {
@@ -160,6 +168,7 @@ func TestStartInterruptedAnywhereLeavesNothing(t *testing.T) {
 }
 
 func TestStartInterruptedDuringInitdbLeavesNothing(t *testing.T) {
+	size.SkipShort(t)
 	base, cache := newBase(t), t.TempDir()
 	for _, limit := range []time.Duration{60 * time.Millisecond, 120 * time.Millisecond, 240 * time.Millisecond} {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -174,6 +183,7 @@ func TestStartInterruptedDuringInitdbLeavesNothing(t *testing.T) {
 }
 
 func TestWaitForAnotherStarterHonoursContext(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	require.NoError(t, start(t, inDirs(base, testCache)).Stop(t.Context()))
 	unlock, err := lock(t.Context(), filepath.Join(base, "start.lock"))
@@ -187,6 +197,7 @@ func TestWaitForAnotherStarterHonoursContext(t *testing.T) {
 }
 
 func TestServerThatCannotStartShowsItsLog(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	saved := serverSettings
 	defer func() { serverSettings = saved }()

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestSharedServerIsOneForAll(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	const linger = 300 * time.Millisecond
 	first := start(t, inDirs(base, testCache), Shared(), lingering(linger))
@@ -31,6 +34,7 @@ func TestSharedServerIsOneForAll(t *testing.T) {
 }
 
 func TestSharedServerEndsAfterItsLastUser(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	child := startChild(t, "shared", base) // would linger for a minute
 	s := start(t, inDirs(base, testCache), Shared())
@@ -54,6 +58,7 @@ func TestSharedServerEndsAfterItsLastUser(t *testing.T) {
 }
 
 func TestSharedServersOfManyStartersAreOne(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestSharedServerIsOneForAll")
 	base := newBase(t)
 	var wg sync.WaitGroup
 	servers := make([]*Server, 8)
@@ -80,6 +85,7 @@ func TestSharedServersOfManyStartersAreOne(t *testing.T) {
 }
 
 func TestSharedServerIsKeptByWhoComesDuringTheLinger(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestSharedServerIsOneForAll")
 	base := newBase(t)
 	opts := []Option{inDirs(base, testCache), Shared(), lingering(500 * time.Millisecond)}
 	first := start(t, opts...)
@@ -96,6 +102,7 @@ func TestSharedServerIsKeptByWhoComesDuringTheLinger(t *testing.T) {
 }
 
 func TestDeadSharedServerIsReplaced(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestSharedServerIsOneForAll")
 	base := newBase(t)
 	opts := []Option{inDirs(base, testCache), Shared(), lingering(50 * time.Millisecond)}
 	first := start(t, opts...)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // templateIn returns the one template of a cache folder.
@@ -24,6 +26,7 @@ func templateIn(t *testing.T, cache string) (path string, fi fs.FileInfo) {
 }
 
 func TestTemplateIsBuiltOnce(t *testing.T) {
+	size.SkipShort(t)
 	base, cache := newBase(t), t.TempDir()
 	first := mustFacts(t, start(t, inDirs(base, cache)))
 	_, before := templateIn(t, cache)
@@ -58,6 +61,7 @@ func TestUnpackedFolderIsLikeTheOneThatWasPacked(t *testing.T) {
 }
 
 func TestDamagedTemplateIsRebuilt(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestTemplateIsBuiltOnce")
 	base, cache := newBase(t), t.TempDir()
 	first := mustFacts(t, start(t, inDirs(base, cache)))
 	path, fi := templateIn(t, cache)
@@ -79,6 +83,7 @@ func TestDamagedTemplateIsRebuilt(t *testing.T) {
 }
 
 func TestCacheFallsBackToRunDirectory(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestTemplateIsBuiltOnce")
 	base := newBase(t)
 	t.Setenv("HOME", "") // what os.UserCacheDir asks for, on either system
 	t.Setenv("XDG_CACHE_HOME", "")
@@ -87,6 +92,7 @@ func TestCacheFallsBackToRunDirectory(t *testing.T) {
 }
 
 func TestCacheThatCannotBeWrittenIsNoObstacle(t *testing.T) {
+	size.SkipUnlessSoak(t, "TestTemplateIsBuiltOnce")
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	t.Setenv("HOME", file) // no folder can be made in it, not even by root

@@ -123,6 +123,7 @@ type stoppedWork struct {
 //
 // Not parallel: goroutines are counted.
 func TestDrainIsBounded(t *testing.T) {
+	size.SkipUnlessSoak(t, "fxdb's TestDrainTable")
 	lasting := pgfault.Start(t)
 	for _, fate := range []fate{
 		{name: "finishes in time", inTime: true},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -17,6 +18,7 @@ import (
 // migrations, and runs one outside any transaction.
 func TestGooseMigratesThroughThePool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	kept := testkit.DB(t)
 	pool, err := fxdb.Open(t.Context(), fxdb.Config{URL: testkit.Owner(t, kept).Config().ConnString(), PoolMax: 3, NestedAcquire: "off"})
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -18,6 +19,7 @@ import (
 // words, not as a bad connection.
 func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, db := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 2, 2 }))
 	other, err := pgx.Connect(t.Context(), pool.Pool().Config().ConnString())
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -21,6 +22,7 @@ var (
 // newClient returns a registry on a database of this test's own.
 func newClient(t testing.TB) (*agentregistry.Client, *fxdb.DB) {
 	t.Helper()
+	size.SkipShort(t) // the promises of the README have tests in other packages
 	db := testkit.DB(t, testkit.Migrations("agentregistry", agentregistry.Migrations()))
 	c, err := agentregistry.New(agentregistry.Params{DB: db.Named("agentregistry", fxdb.RequireTenant())})
 	require.NoError(t, err)

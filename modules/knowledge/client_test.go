@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -26,6 +27,7 @@ var (
 // newClient returns a client on a database of this test's own.
 func newClient(t testing.TB, opts ...testkit.Option) (*knowledge.Client, *fxdb.DB) {
 	t.Helper()
+	size.SkipShort(t) // the promises of the README have tests in other packages
 	db := testkit.DB(t, append(opts, testkit.Migrations("knowledge", knowledge.Migrations()))...)
 	c, err := knowledge.New(knowledge.Params{DB: db.Named("knowledge", fxdb.RequireTenant())})
 	require.NoError(t, err)

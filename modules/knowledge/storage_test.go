@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/testkit"
@@ -39,6 +40,7 @@ func onEachStorage(t *testing.T, test func(t *testing.T, c *knowledge.Client, db
 // where CI is set.
 func newClientOn(t testing.TB, kind string, opts ...testkit.Option) (*knowledge.Client, *fxdb.DB) {
 	t.Helper()
+	size.SkipShort(t) // the promises of the README have tests in other packages
 	lacking := t.Skip
 	if os.Getenv("CI") != "" {
 		lacking = t.Fatal

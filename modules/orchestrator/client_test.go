@@ -12,6 +12,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -26,6 +27,7 @@ var (
 // newClient returns a client on a database of this test's own.
 func newClient(t testing.TB) (*orchestrator.Client, *fxdb.DB) {
 	t.Helper()
+	size.SkipShort(t) // the promises of the README have tests in other packages
 	db := testkit.DB(t, testkit.Migrations("orchestrator", orchestrator.Migrations()))
 	c, err := orchestrator.New(orchestrator.Params{DB: db.Named("orchestrator", fxdb.RequireTenant())})
 	require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/testkit"
@@ -79,6 +80,7 @@ func TestHealth(t *testing.T) {
 // A ping that gets no connection is not waited for.
 func TestHealthIsBounded(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "modules' TestRowsAreCounted")
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.NestedAcquire = 1, 1, "off" }))
 	c, err := orchestrator.New(orchestrator.Params{DB: db})
 	require.NoError(t, err)

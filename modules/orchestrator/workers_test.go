@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
@@ -57,6 +58,7 @@ func (r *runs) requireOnce(t *testing.T, n int) {
 
 func TestTwoHundredWorkersNeverRunATaskTwice(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	c, db := newClient(t)
 	ctx := as(t, "acme")
 	enqueueWork(t, ctx, c)
@@ -90,6 +92,7 @@ func TestTwoHundredWorkersNeverRunATaskTwice(t *testing.T) {
 // nothing is completed twice, not even when the dead come back.
 func TestTasksSurviveTheDeathOfTheirWorkers(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	c, db := newClient(t)
 	ctx := as(t, "acme")
 	enqueueWork(t, ctx, c)
@@ -155,6 +158,7 @@ func TestTasksSurviveTheDeathOfTheirWorkers(t *testing.T) {
 // all or nothing, and what a worker does not know about comes back in time.
 func TestTasksSurviveLostConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "fxdb's TestAConnectionLostBeforeTheStatementIsMadeUpForAlways")
 	c, db := newClient(t)
 	ctx := as(t, "acme")
 	enqueueWork(t, ctx, c)

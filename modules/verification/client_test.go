@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -25,6 +26,7 @@ var (
 // newClient returns a client on a database of this test's own.
 func newClient(t testing.TB) (*verification.Client, *fxdb.DB) {
 	t.Helper()
+	size.SkipShort(t) // the promises of the README have tests in other packages
 	db := testkit.DB(t, testkit.Migrations("verification", verification.Migrations()))
 	c, err := verification.New(verification.Params{DB: db.Named("verification", fxdb.RequireTenant())})
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -25,6 +26,7 @@ var (
 // newClient returns a client on a database of this test's own.
 func newClient(t testing.TB) (*webnavigator.Client, *fxdb.DB) {
 	t.Helper()
+	size.SkipShort(t) // the promises of the README have tests in other packages
 	db := testkit.DB(t, testkit.Migrations("webnavigator", webnavigator.Migrations()))
 	c, err := webnavigator.New(webnavigator.Params{DB: db.Named("webnavigator", fxdb.RequireTenant())})
 	require.NoError(t, err)

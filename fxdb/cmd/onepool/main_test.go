@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -51,6 +52,7 @@ func onepoolWith(t *testing.T, env []string, url string, args ...string) result 
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	url := db.Pool().Config().ConnString()
 	owner := testkit.Owner(t, db)

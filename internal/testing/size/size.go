@@ -37,7 +37,7 @@ func SkipShort(t testing.TB) {
 func SkipUnlessSoak(t testing.TB, usual string) {
 	t.Helper()
 	if !Soak() {
-		t.Skip(SoakReason + ": " + usual + " checks the same in less time")
+		t.Skip(SoakReason + ": " + usual + " checks a part of it in less time")
 	}
 }
 

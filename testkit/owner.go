@@ -1,0 +1,74 @@
+package testkit
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/devdb"
+)
+
+// ownerPool is the owner's pool of one database, and how many tests use the pool.
+type ownerPool struct {
+	*pgxpool.Pool
+	users int
+}
+
+var (
+	ownersMu sync.Mutex
+	owners   = make(map[string]*ownerPool) // by database
+)
+
+// Owner returns a pool on the same database as db, which DB, Pool or Swap made,
+// connected as its owner: for fixtures, DDL and reads of the catalog. Forced row-level
+// security binds the owner too. All calls for one database return the same pool, which
+// testkit closes after the last test that asked for the pool.
+func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
+	t.Helper()
+	name, ok := databases.Load(db.Pool())
+	if !ok {
+		t.Fatalf("testkit: Owner: this *fxdb.DB was not made by testkit")
+	}
+	ownersMu.Lock()
+	defer ownersMu.Unlock()
+	owner := owners[name.(string)]
+	if owner == nil {
+		pool, err := openOwner(name.(string))
+		if err != nil {
+			t.Fatalf("testkit: Owner: %v", err)
+		}
+		owner = &ownerPool{Pool: pool}
+		owners[name.(string)] = owner
+	}
+	owner.users++
+	t.Cleanup(func() {
+		ownersMu.Lock()
+		owner.users--
+		unused := owner.users == 0
+		if unused {
+			delete(owners, name.(string))
+		}
+		ownersMu.Unlock()
+		if unused {
+			owner.Close() // waits for connections that the test still holds
+		}
+	})
+	return owner.Pool
+}
+
+func openOwner(database string) (*pgxpool.Pool, error) {
+	s, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	pc, err := pgxpool.ParseConfig(s.url(devdb.Owner, database))
+	if err != nil {
+		return nil, err
+	}
+	pc.MaxConns = 4
+	pc.ConnConfig.RuntimeParams["application_name"] = "testkit owner"
+	return pgxpool.NewWithConfig(context.Background(), pc)
+}
