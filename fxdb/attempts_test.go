@@ -50,6 +50,7 @@ var readOnly = pgx.TxOptions{AccessMode: pgx.ReadOnly}
 
 func TestWhatTheServerEndedForTheCallersDoingRunsOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	gone := func(t *testing.T, pid uint32) {
 		s.WaitFor(t, "select not exists (select from pg_stat_activity where pid = $1)", int32(pid))

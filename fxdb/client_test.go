@@ -18,6 +18,7 @@ import (
 
 func TestAClientWithoutANameIsRefused(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	type notes struct{ db *fxdb.DB }
 	newNotes := func(db *fxdb.DB) *notes { return &notes{db} }
 	url := urlOf(t)
@@ -96,6 +97,7 @@ func TestAClientThatTakesNoDatabaseIsWarnedOf(t *testing.T) {
 
 func TestAClientsWarningNeedsNoLogger(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	type made struct{}
 	startApp(t, fxdb.Config{URL: urlOf(t)}, fxdb.Client("notes", func() made { return made{} }))
 	for _, wrong := range []any{nil, 42, made{}} {

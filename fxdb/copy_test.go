@@ -17,6 +17,7 @@ import (
 
 func TestATransactionCopiesUnderItsTenantsPolicies(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	acme := as(t, "acme")
 	count := func(tx pgx.Tx) (n int) {

@@ -26,6 +26,7 @@ import (
 
 func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { one(c); c.ConnectionTimeout, c.NestedAcquire = 500*time.Millisecond, "off" }))
 	tx, err := db.Named("hoarder").Begin(as(t, "acme"))
 	require.NoError(t, err)
@@ -203,6 +204,7 @@ func TestInTxRunsAgainWhenTheServerGivesUp(t *testing.T) {
 
 func TestServerSideLimitsAreSet(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) {
 		c.StatementTimeout, c.LockTimeout, c.IdleInTransactionTimeout = 1500*time.Millisecond, -1, 0
 		c.ApplicationName = "limits"
@@ -309,6 +311,7 @@ func TestConfigIsChangedByDecorating(t *testing.T) {
 
 func TestAFailedStartLeavesNothingOpen(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	empty := testkit.DB(t)
 	url, owner := empty.Pool().Config().ConnString(), testkit.Owner(t, empty).Config().ConnString()
 	bad := fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1/0;\n")}}

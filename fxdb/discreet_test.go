@@ -40,6 +40,7 @@ func (g *gossip) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData
 
 func TestTheIdentityIsNoTracersAndAlwaysAParameter(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const secret = "the session's token"
 	w := newWire(t, 0)
 	var asText atomic.Bool

@@ -37,10 +37,10 @@ func (w drainWorld) cuts(f drainFlight) bool {
 
 func drainWorlds() []drainWorld {
 	return []drainWorld{
-		{name: "finishes", finishes: true, every: size.Of(7, 3, 1)},
-		{name: "does not finish", every: size.Of(5, 1, 1)},
-		{name: "server frozen", frozen: true, every: size.Of(10, 3, 1)},
-		{name: "server gone", gone: true, every: size.Of(10, 3, 1)},
+		{name: "finishes", finishes: true, every: size.Of(12, 6, 1)},
+		{name: "does not finish", every: size.Of(8, 4, 1)},
+		{name: "server frozen", frozen: true, every: size.Of(20, 8, 1)},
+		{name: "server gone", gone: true, every: size.Of(20, 8, 1)},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // A file with a secret often ends in a line break, and whoever mounts it as a variable
@@ -86,6 +87,7 @@ func TestALineBreakElsewhereIsRefusedByName(t *testing.T) {
 }
 
 func TestALineBreakBehindAPasswordIsDropped(t *testing.T) {
+	size.SkipShort(t)
 	_, host := passwordServer(t, "clerk_of_line_breaks")
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(secret+"\r\n\n"), 0o600))

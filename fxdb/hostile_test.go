@@ -62,6 +62,7 @@ var identityDoors = map[string]func(ctx context.Context, db *fxdb.DB) (string, e
 
 func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	allModes := []string{"cache_statement", "cache_describe", "exec", "simple_protocol"}
 	hostile := []string{
 		"'; drop table notes.plain; --", `\'; drop table notes.plain; --`, `\`, `a\\`, `'`, `''`, `"`, "$1", "$$", "$1$", "a\nb", "/*", "--", "é😀", "\u2019; select 1",

@@ -17,6 +17,7 @@ import (
 
 func TestAnIdentitySetForASessionReachesNobodyElse(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const (
 		set    = "set app.current_tenant = 'acme'"
 		config = "select set_config('app.current_tenant', 'acme', false)"

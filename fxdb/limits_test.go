@@ -16,6 +16,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -32,6 +33,7 @@ func limits(t testing.TB, db *fxdb.DB) (all [3]string) {
 // the role or the database.
 func TestLimitsOfTheRoleAndTheDatabaseComeBeforeDefaults(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	for name, c := range map[string]struct {
 		sql     string
@@ -93,6 +95,7 @@ func newLogin(t testing.TB, s *pgfault.Server, sql string) (name string) {
 
 func TestLimitsOfAllRolesComeBeforeDefaults(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	s.Admin(t, func(c *pgx.Conn) {
 		_, err := c.Exec(t.Context(), "alter role all set lock_timeout = '7s'")
@@ -106,6 +109,7 @@ func TestLimitsOfAllRolesComeBeforeDefaults(t *testing.T) {
 
 // In the environment a value that is the default too is a setting all the same.
 func TestALimitThatSomebodySetIsNoDefault(t *testing.T) {
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	who := newLogin(t, s, "alter role %s set statement_timeout = '7s'")
 	for value, want := range map[string]string{"": "7s", "30000": "30s", "0": "0", "server": "7s"} {
@@ -121,6 +125,7 @@ func TestALimitThatSomebodySetIsNoDefault(t *testing.T) {
 
 func TestMigrationsHaveNoDefaultInPlaceOfTheRolesLimit(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	who := newLogin(t, s, "alter role %s set lock_timeout = '7s'")
 	source := fstest.MapFS{"00001_limits.sql": {Data: []byte(`-- +goose Up
@@ -157,6 +162,7 @@ func TestLimitsOfTheRoleComeBeforeDefaultsBehindAPooler(t *testing.T) {
 // The rule costs nothing where connections are opened: the start asks once.
 func TestOpeningAConnectionTakesAsManyRoundTripsAsPgxpools(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	opened := func(acquire func() (*pgxpool.Conn, error)) int64 {
 		return w.during(t, func() error {

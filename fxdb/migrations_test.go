@@ -90,6 +90,7 @@ func (l late) open(t *testing.T) {
 // A failing migration has side effects, and would have them again at each attempt.
 func TestAFailingMigrationRunsOnceUnderDegrade(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := newLate(t)
 	core, logs := observer.New(zap.InfoLevel)
 	s.Admin(t, func(c *pgx.Conn) {
@@ -118,6 +119,7 @@ func TestAFailingMigrationRunsOnceUnderDegrade(t *testing.T) {
 // migration's own doing.
 func TestAMigrationThatEndsItsSessionIsTriedTwice(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	owner, kept := ownerURL(t)
 	_, err := testkit.Owner(t, kept).Exec(t.Context(), "create sequence attempts")
 	require.NoError(t, err)

@@ -9,10 +9,12 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestAnApplicationThatIsStartedAgainIsToldThatItsPoolIsClosed(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	nowhere := (&url.URL{Scheme: "postgres", Path: "/none", RawQuery: "host=" + url.QueryEscape(filepath.Join(t.TempDir(), "gone"))}).String()
 	for name, c := range map[string]struct{ url, says string }{
 		"after its stop":         {urlOf(t), "the application has stopped"},

@@ -59,6 +59,7 @@ func TestSeed03StartsFromTheEnvironment(t *testing.T) {
 
 func TestSeed04StartsFromAConfigAndNeedsAServer(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	require.True(t, startApp(t, fxdb.Config{URL: urlOf(t)}).Monitor().Started())
 
 	_, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://u@127.0.0.1:1/d"})
@@ -81,6 +82,7 @@ func TestSeed05ASecondStartIsANoOpWithAWarning(t *testing.T) {
 
 func TestSeed06EveryUseBeforeTheStartFails(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := urlOf(t)
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, fx.Replace(fxdb.Config{URL: url}), fx.Populate(&db))
@@ -331,6 +333,7 @@ func TestSeed16AFewSequentialQueriesUseFewConnections(t *testing.T) {
 
 func TestSeed20AfterAStopThePoolIsNotStarted(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t)}), fx.Populate(&db))
 	app.RequireStart()

@@ -140,6 +140,7 @@ func TestStatsCountTheWaitsForAShare(t *testing.T) {
 
 func TestAReservedConnectionStaysReachable(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, poolOf(3))
 	kept, greedy := db.Named("kept", fxdb.Reserve(1)), db.Named("greedy")
 	release := holding(t, greedy, 2)

@@ -219,6 +219,7 @@ func nothing()                            {}
 
 func TestHooksKeepTheirNames(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	hooks := fx.Invoke(func(lc fx.Lifecycle) {
 		lc.Append(fx.Hook{OnStart: named{}.open, OnStop: named{}.close})
 		lc.Append(fx.Hook{OnStart: named{}.open})

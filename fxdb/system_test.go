@@ -46,6 +46,7 @@ func TestWorkOutsideAnyTenantIsCountedAndLoggedOnce(t *testing.T) {
 
 func TestABlankReasonIsToldOfAsSuch(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t).Named("strict", fxdb.RequireTenant())
 	for _, blank := range []string{"", " ", " \t\n"} {
 		ctx := tenant.System(as(t, "acme"), blank)

@@ -26,6 +26,7 @@ func TestTimeoutsOfTwoPlacesAddUp(t *testing.T) {
 
 func TestAClientsLimitIsNotLeftToTheServer(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	client := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Lock: fxdb.LeftToServer}))
 	var invalid *admission.InvalidError

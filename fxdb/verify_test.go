@@ -58,6 +58,7 @@ func findings(logs *observer.ObservedLogs) []string {
 
 func TestVerifyTenancyRequireStartsOnASoundDatabase(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	logs, err := start(t, fxdb.Config{URL: urlOf(t), VerifyTenancy: "require"})
 	require.NoError(t, err)
 	require.Empty(t, findings(logs))
@@ -69,6 +70,7 @@ func TestVerifyTenancyRequireStartsOnASoundDatabase(t *testing.T) {
 
 func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := verifiable(t, open+"; grant truncate on notes.notes to "+devdb.App)
 	logs, err := start(t, fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "require", ApplicationName: "holes"})
 	var unsound *fxdb.TenancyError

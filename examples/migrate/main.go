@@ -64,16 +64,16 @@ func (s step) dedicated(clients []client) (members []string, most int) {
 }
 
 func main() {
-	counts, err := migrate(context.Background())
+	counts, err := migrate(context.Background(), steps)
 	if err == nil {
-		err = show(os.Stdout, counts)
+		err = show(os.Stdout, steps, counts)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func show(out io.Writer, counts []int) error {
+func show(out io.Writer, steps []step, counts []int) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "connections\tstep\tDB_DEDICATED\n")
 	for i, s := range steps {
@@ -85,7 +85,7 @@ func show(out io.Writer, counts []int) error {
 
 // migrate goes through the steps on one database, and returns how many connections
 // the server had at each.
-func migrate(ctx context.Context) (counts []int, err error) {
+func migrate(ctx context.Context, steps []step) (counts []int, err error) {
 	server, err := devdb.Start(ctx)
 	if err != nil {
 		return nil, err

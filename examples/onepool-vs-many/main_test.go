@@ -99,6 +99,9 @@ func TestBothWorldsDoTheWork(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "loads" {
+				size.SkipUnlessSoak(t, "sizes")
+			}
 			svg := filepath.Join(t.TempDir(), "result.svg")
 			var out bytes.Buffer
 			args := append(strings.Fields(args), "-rounds", "1", "-window", "200ms", "-svg", svg)
