@@ -136,6 +136,7 @@ func (c *contract) requireAllOf(tag string) {
 
 func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	doc := readDescription(t)
 	registered := slices.Collect(maps.Keys(clients{}.routes()))
 	registered = slices.AppendSeq(registered, maps.Keys(openRoutes(testkit.DB(t))))
@@ -179,6 +180,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 
 func TestNoRouteOfATenantAnswersWithoutOne(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := newServer(t, testkit.Swap(t))
 	for pattern := range (clients{}).routes() {
 		method, path, _ := strings.Cut(pattern, " ")

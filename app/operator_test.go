@@ -11,11 +11,13 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestATenantChangesNothingForAllTenants(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
 	t.Cleanup(s.Close)
 	for _, op := range []struct{ method, path, body string }{
@@ -35,6 +37,7 @@ func TestATenantChangesNothingForAllTenants(t *testing.T) {
 
 func TestStatsNameNoTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := newServer(t, testkit.Swap(t))
 	for _, name := range []string{"acme-secret", "globex-secret"} {
 		status, _ := call(t, http.MethodGet, s.URL+"/agents/stats", name, "")
@@ -74,6 +77,7 @@ func statsFor(t *testing.T, url, header, value string) string {
 
 func TestStatsNameTenantsToWhoHasTheToken(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := newServer(t, testkit.Swap(t), fx.Supply(operatorToken("open sesame")))
 	status, _ := call(t, http.MethodGet, s.URL+"/agents/stats", "acme-secret", "")
 	require.Equal(t, http.StatusOK, status)

@@ -6,12 +6,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // TestATenantsBatchWhoseAnswerIsLostIsNotSafeToRetry cuts the connection when the server
 // has run the batch. Whoever asks pgconn.SafeToRetry must not send the batch again.
 func TestATenantsBatchWhoseAnswerIsLostIsNotSafeToRetry(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db, acme := w.open(t), as(t, "acme")
 	batch := func(body string) *pgx.Batch {

@@ -30,6 +30,7 @@ func openNested(t *testing.T, mode string, change ...func(*fxdb.Config)) (*fxdb.
 
 func TestANestedAcquireFailsWhereThatIsStrict(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, _ := openNested(t, "strict")
 	ctx := t.Context()
 	other, cancel := context.WithTimeout(context.Background(), time.Hour)

@@ -31,6 +31,7 @@ func requireClean(t *testing.T, db *fxdb.DB) {
 
 func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for name, use := range map[string]func(t *testing.T, ctx context.Context, db *fxdb.DB){
 		"Exec": func(t *testing.T, ctx context.Context, db *fxdb.DB) {
@@ -224,6 +225,7 @@ func TestScopedCommitErrorIsTheStatementsError(t *testing.T) {
 
 func TestCopyFromIsAllOrNothing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	for name, c := range map[string]struct {
 		ctx  context.Context
@@ -309,6 +311,7 @@ func TestABareConnectionRefusesATenant(t *testing.T) {
 
 func TestTheRawPoolOfAClientThatRequiresATenantSeesNoTenantsRows(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one)).Named("strict", fxdb.RequireTenant())
 	_, err := db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('secret')")
 	require.NoError(t, err)
@@ -357,6 +360,7 @@ func TestTheRawPoolOfALoginThatNoPolicyHoldsIsNotHeldByTheTenantsRole(t *testing
 
 func TestTenantRoleIsTakenForTheTransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	// The login may not take this role: the refusal shows that it was tried.
 	plain := notesDB(t)
 	owner := testkit.Owner(t, plain).Config().ConnString()

@@ -29,6 +29,7 @@ import (
 
 func TestSeed01EveryConsumerGetsTheSamePool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	type one struct{ db *fxdb.DB }
 	type two struct{ db *fxdb.DB }
 	var a *one
@@ -184,6 +185,7 @@ func TestSeed09StatusFollowsUtilisation(t *testing.T) {
 
 func TestSeed10ATransactionSeesItsTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	tx, err := db.Begin(as(t, "acme"))
 	require.NoError(t, err)
@@ -204,6 +206,7 @@ func TestSeed11UserAndSessionAreSetToo(t *testing.T) {
 
 func TestSeed12AOneShotStatementSeesItsTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	require.Equal(t, "acme", settingOf(t, notesDB(t), as(t, "acme"), "app.current_tenant"))
 }
 
@@ -345,6 +348,7 @@ func TestSeed20AfterAStopThePoolIsNotStarted(t *testing.T) {
 
 func TestSeed21AStopClosesEveryConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, fx.Replace(fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "seed21"}), fx.Populate(&db))
@@ -463,6 +467,7 @@ func TestSeed28InTxRunsWithTheTenantAndCommits(t *testing.T) {
 
 func TestSeed29InTxGivesTheConnectionBackOnEveryPath(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	boom := errors.New("boom")
 	cancelled, cancel := context.WithCancel(t.Context())

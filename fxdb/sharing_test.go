@@ -269,6 +269,7 @@ func TestADryRunOnlyCounts(t *testing.T) {
 
 func TestPermitsSurviveWhateverHappens(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, poolOf(2))
 	boom := errors.New("boom")
 	for name, use := range map[string]func(){

@@ -15,6 +15,7 @@ import (
 
 func TestADrainIsTold(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
 	told, asked := make(chan lifecycle.Health, 10), make(chan lifecycle.Health, 10)

@@ -9,11 +9,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 func TestDrainLetsWorkInFlightFinish(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, db := startPool(t, nil)
 	conn := acquire(t, m, "worker")
 	tx, err := conn.Begin(bounded(t))
@@ -63,6 +65,7 @@ func TestDrainKeepsWhatWasCommittedAndRollsBackTheRest(t *testing.T) {
 
 func TestDrainWakesWaiters(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 1; c.AcquireTimeout = time.Hour })
 	conn := acquire(t, m, "holder")
 
@@ -84,6 +87,7 @@ func TestDrainWakesWaiters(t *testing.T) {
 
 func TestDrainTwiceAndWithoutStart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	t.Run("a second drain is a no-op", func(t *testing.T) {
 		m, _ := startPool(t, nil)
 		conn := acquire(t, m, "holder")
@@ -104,6 +108,7 @@ func TestDrainTwiceAndWithoutStart(t *testing.T) {
 
 func TestDrainLeavesAShareOfItsContextsTime(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Logger = zap.New(core) })
 	ctx := bounded(t)

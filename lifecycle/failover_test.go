@@ -47,6 +47,7 @@ func startEmpty(t *testing.T, late *lateServer) *lifecycle.Monitor {
 
 func TestAcquireOutlastsAServerThatIsAway(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	late := newLateServer(t)
 	m := startEmpty(t, late)
 	late.close(t)
@@ -71,6 +72,7 @@ func TestAcquireOutlastsAServerThatIsAway(t *testing.T) {
 
 func TestAcquireSaysWhyNoConnectionCouldBeOpened(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	late := newLateServer(t)
 	m := startVia(t, late, nil)
 	defer acquire(t, m, "holder").Release()

@@ -73,6 +73,7 @@ func TestAListenerIsNoLeak(t *testing.T) {
 
 func TestADrainEndsAListenerAtOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	for name, url := range map[string]string{"by the socket": s.URL(), "by TCP": s.Proxy(t).DatabaseURL("postgres", "postgres")} {
 		t.Run(name, func(t *testing.T) {

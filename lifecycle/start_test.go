@@ -125,6 +125,7 @@ func TestStartWaitGivesUpAtItsShareOfTheDeadline(t *testing.T) {
 
 func TestStartWaitDoesNotTryAgainWhatCannotGetBetter(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	boom := errors.New("a migration failed")
 	calls := 0
 	m, db := buildPool(t, func(c *lifecycle.Config) {
@@ -223,6 +224,7 @@ func TestStartIsNotBoundByTheAcquireTimeout(t *testing.T) {
 // test has ended.
 func TestAStartThatFailsLeavesNothing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	boom := errors.New("boom")
 	for name, change := range map[string]func(*lifecycle.Config){

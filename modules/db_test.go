@@ -122,6 +122,7 @@ func TestRowsAreCounted(t *testing.T) {
 
 func TestAfterIsOneTransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDB(t, "acme")
 	type row struct{ Value string }
 	rows, err := modules.After[row](t.Context(), db, "select set_config('test.value', @v, true)",
@@ -137,6 +138,7 @@ func TestAfterIsOneTransaction(t *testing.T) {
 
 func TestTheEndOfThePoolIsAnError(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDB(t, "acme")
 	require.True(t, db.Available(t.Context()))
 	require.NoError(t, db.Close(t.Context()))

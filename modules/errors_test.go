@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -88,6 +89,7 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 
 func TestClassifyWhatARealServerDoes(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	cc := db.Pool().Config().ConnConfig
 	cc.Database = "nowhere"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/modules/knowledge"
@@ -51,6 +52,7 @@ func rows(t *testing.T, ctx context.Context, db *fxdb.DB) (n int) {
 // The pool has one connection: who asked for a second one would wait for ever.
 func TestClientsJoinATransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := house(t)
 	hire := hires(t, db)
 	ctx := clienttest.As(t, "acme")
@@ -73,6 +75,7 @@ func TestClientsJoinATransaction(t *testing.T) {
 
 func TestWhoJoinsHasTheTransactionsTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := house(t)
 	hire := hires(t, db)
 	acme := clienttest.As(t, "acme")
@@ -120,6 +123,7 @@ func TestEveryKindOfCallJoins(t *testing.T) {
 
 func TestEveryWayToTheDatabaseJoins(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	raw := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 }))
 	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
@@ -150,6 +154,7 @@ func TestEveryWayToTheDatabaseJoins(t *testing.T) {
 
 func TestATransactionThatWasJoinedIsTriedAgainAsAWhole(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	raw := testkit.DB(t)
 	db, err := modules.NewDB("test", raw, "", 0)
 	require.NoError(t, err)

@@ -100,6 +100,7 @@ func TestSchemaCheckGoesOnWithMore(t *testing.T) {
 
 func TestASchemaHasMigrations(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDB(t, "")
 	require.ErrorContains(t, modules.Schema{Source: "test", Migrations: fstest.MapFS{}}.Check(t.Context(), db), "no migrations are embedded")
 	odd := fstest.MapFS{"migrations/first.sql": {}}

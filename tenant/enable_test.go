@@ -134,6 +134,7 @@ func TestAPointReadUsesTheTenantsIndex(t *testing.T) {
 
 func TestSharingShowsRowsToTheReaderAlone(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, _ := owned(t, `
 		create table orders (tenant_id text not null, id int not null, body text, primary key (tenant_id, id));
 		create table shares (owner_tenant_id text, reader_tenant_id text, module text, primary key (owner_tenant_id, reader_tenant_id, module));
@@ -167,6 +168,7 @@ func TestSharingShowsRowsToTheReaderAlone(t *testing.T) {
 
 func TestBadArgumentsMakeDDLThatFails(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, owner := owned(t, "create table orders (tenant_id text)")
 	good := tenant.Table{Name: "orders", Column: "tenant_id"}
 	long := strings.Repeat("x", 64)
@@ -206,6 +208,7 @@ func TestBadArgumentsMakeDDLThatFails(t *testing.T) {
 
 func TestMigrationGoesUpAndDown(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	table := tenant.Table{Name: "shop.orders", Column: "tenant_id", Index: true}
 	files := fstest.MapFS{
 		"00001_orders.sql":  {Data: []byte("-- +goose Up\ncreate schema shop;\ncreate table shop.orders (tenant_id text not null);\n-- +goose Down\ndrop schema shop cascade;\n")},

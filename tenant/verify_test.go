@@ -114,6 +114,7 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 
 func TestVerifySeesThatSomethingStandsBetween(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	p := newPlace(t, shop)
 	t.Run("a pooler", func(t *testing.T) {
 		t.Parallel()
@@ -191,6 +192,7 @@ func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 
 func TestVerifyFindsATenantPresetForAllRoles(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	p := newTrial(t) // other tests' connections must not have the setting
 	p.exec(t, "reset role; alter role all set app.current_tenant = 'acme'")
 	r := p.verify(t)

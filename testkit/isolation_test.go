@@ -93,6 +93,7 @@ create policy w on s.t for update using (tenant_id = nullif((select current_sett
 
 func TestRequireIsolationWantsSomethingToLookAt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	got := &complaints{TB: t}
 	require.Empty(t, testkit.RequireIsolation(got, testkit.DB(t)))
 	require.Len(t, got.all, 1)

@@ -67,6 +67,7 @@ func TestSwapWorksWhereverItStands(t *testing.T) {
 
 func TestSwapFailsIfThePoolIsNotTheModules(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := testkit.DB(t)
 	foreign, err := fxdb.Open(t.Context(), fxdb.Config{URL: own.Pool().Config().ConnString(), PoolMin: 1})
 	require.NoError(t, err)

@@ -107,6 +107,7 @@ func (s *seen) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) 
 
 func TestSwapKeepsTheGraphsLoggerTracersAndVerification(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	var statements seen
 	var db *fxdb.DB
@@ -174,6 +175,7 @@ func runFailing(t *testing.T, name string) string {
 
 func TestAFailedTestKeepsItsDatabaseAndLogsItsURL(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	testkit.DB(t) // the shared server lives as long as this test, too
 	out := runFailing(t, "failure")
 	url := regexp.MustCompile(`database kept: (\S+)`).FindStringSubmatch(out)
@@ -206,6 +208,7 @@ func TestWhatFailsATestSaysWhy(t *testing.T) {
 
 func TestAPassedTestLeavesNoDatabase(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	watch := testkit.DB(t)
 	var name string
 	t.Run("passes", func(t *testing.T) {
@@ -218,6 +221,7 @@ func TestAPassedTestLeavesNoDatabase(t *testing.T) {
 
 func TestOwnerSeesTheSameDatabase(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMax = 3 }))
 	require.Equal(t, 3, db.Stats().Max)
 	_, err := testkit.Owner(t, db.Named("other handle")).Exec(t.Context(), "create schema s; create table s.t (n int); insert into s.t values (1)")
@@ -233,6 +237,7 @@ func TestOwnerSeesTheSameDatabase(t *testing.T) {
 
 func TestPool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	require.NoError(t, testkit.Pool(t).Ping(t.Context()))
 }
 

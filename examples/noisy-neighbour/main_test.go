@@ -49,6 +49,7 @@ func start(t *testing.T) *measure.Server {
 // connection is busy.
 func TestTheWaitIsForTheConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server := start(t)
 	for name, open := range map[string]func(context.Context, string, scenario) (*system, error){"plain": openPlain, "onepool": openShared} {
 		for _, tenants := range []bool{false, true} {
@@ -144,6 +145,7 @@ func TestTheWholeProgram(t *testing.T) {
 
 func TestAFailureEndsTheRun(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server := start(t)
 	for _, alone := range []bool{false, true} {
 		c := comparison{scenario: scenario{sql: "nonsense", pool: 2, flood: 3, alone: alone}}

@@ -8,12 +8,14 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestNotesAreCountedPerTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var notes *Notes
 	app := fxtest.New(t, Module, testkit.Swap(t), fx.Populate(&notes)) // swap
 	app.RequireStart()

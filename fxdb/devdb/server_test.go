@@ -19,6 +19,7 @@ import (
 )
 
 func TestOwnServerStartsAndStopLeavesNothing(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	s, err := Start(t.Context(), inDirs(base, testCache))
 	require.NoError(t, err)
@@ -81,6 +82,7 @@ func TestServerIsReachableUnderOddNames(t *testing.T) {
 }
 
 func TestPathThatNoClientCouldUseIsRefused(t *testing.T) {
+	size.SkipShort(t)
 	for _, odd := range []string{strings.Repeat("x", 80), "a,b"} {
 		base := newBase(t) + odd
 		_, err := Start(t.Context(), inDirs(base, testCache))

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -58,6 +59,7 @@ func (e *events) Connected(string, time.Duration, error) {}
 
 func TestConnectionsAreTheClients(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, _ := open(t, testkit.Config(func(c *fxdb.Config) { c.ApplicationName = "shop" }))
 	db := over(t, pool.Named("orders"))
 	var seen events
@@ -116,6 +118,7 @@ func TestConnectionsAreTheClients(t *testing.T) {
 
 func TestAFullPoolSaysWhoHoldsIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, _ := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.ConnectionTimeout = 1, 1, time.Second }))
 	db := over(t, pool.Named("orders"))
 	holder, err := over(t, pool.Named("hoarder")).BeginTx(as(t, "acme"), nil)
@@ -145,6 +148,7 @@ func TestAFullPoolSaysWhoHoldsIt(t *testing.T) {
 
 func TestAClientsShareBindsItHereToo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, others := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMax, c.ConnectionTimeout = 4, time.Hour }))
 	db := over(t, pool.Named("orders", fxdb.MaxShare(1)))
 	tx, err := db.Begin()
@@ -163,6 +167,7 @@ func TestAClientsShareBindsItHereToo(t *testing.T) {
 
 func TestANestedAcquireIsFound(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t, testkit.Config(func(c *fxdb.Config) { c.NestedAcquire = "strict" }))
 	tx, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -173,6 +178,7 @@ func TestANestedAcquireIsFound(t *testing.T) {
 
 func TestAStoppedPoolIsNamed(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	kept, _ := open(t)
 	pool, err := fxdb.Open(t.Context(), fxdb.Config{URL: kept.Pool().Config().ConnString(), PoolMax: 2})
 	require.NoError(t, err)
@@ -193,6 +199,7 @@ func TestAStoppedPoolIsNamed(t *testing.T) {
 // A cancelled context is no bad connection: database/sql would hide it.
 func TestACancelledContextIsSaid(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, db := open(t)
 	ctx, cancel := context.WithCancel(as(t, "acme"))
 	rows, err := db.QueryContext(ctx, "select generate_series(1, 1000000)")
@@ -212,6 +219,7 @@ func TestACancelledContextIsSaid(t *testing.T) {
 
 func TestNobodyOpensAnotherPoolThroughTheDriver(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t)
 	_, err := db.Driver().Open("postgres://localhost/postgres")
 	require.ErrorContains(t, err, "fxdbsql.Open")

@@ -7,10 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestErrorsOfTheCommitAreTheStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t)
 	ctx := as(t, "acme")
 	const duplicate = "insert into notes.late values (1), (1) returning id"
@@ -57,6 +60,7 @@ func TestErrorsOfTheCommitAreTheStatements(t *testing.T) {
 
 func TestARefusedRowIsTheStatementsError(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t)
 	_, err := db.ExecContext(as(t, "acme"), "insert into notes.notes (tenant_id, body) values ('globex', 'x')")
 	var pgErr *pgconn.PgError

@@ -13,11 +13,13 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestModuleGivesEachPlaceItsClientsDB(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, _ := open(t)
 	type orders struct{ db *sql.DB }
 	var (
@@ -54,6 +56,7 @@ func TestModuleGivesEachPlaceItsClientsDB(t *testing.T) {
 // A client that is declared with fxdb.Client may be given the root's, or open its own.
 func TestModuleAtTheRootIsEverybodys(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var same, root *sql.DB
 	app := fxtest.New(t, fxdb.Module, fxdbsql.Module, testkit.Swap(t),
 		fx.Module("inner", fx.Invoke(func(db *sql.DB) { same = db })), fx.Populate(&root))
@@ -65,6 +68,7 @@ func TestModuleAtTheRootIsEverybodys(t *testing.T) {
 
 // Work that the application's own hooks still do at stop finds its *sql.DB open.
 func TestModuleIsClosedAfterItsUsersAndBeforeThePool(t *testing.T) {
+	size.SkipShort(t)
 	pool, _ := open(t)
 	ignore := goleak.IgnoreCurrent()
 	var tx *sql.Tx

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // columns are of every kind that a query may give.
@@ -37,6 +39,7 @@ var columns = []string{
 // with a tenant, without and in a transaction.
 func TestValuesAreThoseOfStdlib(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, db := open(t)
 	std := stdlib.OpenDBFromPool(pool.Pool())
 	defer std.Close()
@@ -93,6 +96,7 @@ func TestValuesAreThoseOfStdlib(t *testing.T) {
 
 func TestArgumentsArePgxs(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t)
 	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 		var text string

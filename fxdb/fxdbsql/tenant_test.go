@@ -12,12 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestEveryStatementHasItsContextsTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 })) // all on one connection
 	for _, name := range []string{"acme", "globex", ""} {
 		ctx := t.Context()
@@ -95,6 +97,7 @@ func TestTenantsDoNotMixUnderLoad(t *testing.T) {
 
 func TestATransactionHasTheTenantItBeganWith(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t)
 	tx, err := db.BeginTx(as(t, "acme"), &sql.TxOptions{Isolation: sql.LevelSerializable, ReadOnly: true})
 	require.NoError(t, err)
@@ -129,6 +132,7 @@ func TestATransactionHasTheTenantItBeganWith(t *testing.T) {
 
 func TestIdentitiesAreCheckedBeforeAnythingIsTaken(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, _ := open(t)
 	db := over(t, pool.Named("strict", fxdb.RequireTenant()))
 	system := tenant.System(t.Context(), "a test")
@@ -181,6 +185,7 @@ func TestIdentitiesAreCheckedBeforeAnythingIsTaken(t *testing.T) {
 
 func TestASessionKeepsItsConnectionAndNoTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool, db := open(t)
 	session, err := db.Conn(as(t, "acme"))
 	require.NoError(t, err)
@@ -217,6 +222,7 @@ func TestASessionKeepsItsConnectionAndNoTenant(t *testing.T) {
 
 func TestATransactionBegunByTextCarriesNoTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, db := open(t)
 	session, err := db.Conn(t.Context())
 	require.NoError(t, err)
@@ -243,6 +249,7 @@ func TestATransactionBegunByTextCarriesNoTenant(t *testing.T) {
 
 func TestATenantsRoleIsTakenForTheStatement(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pool := testkit.DB(t)
 	url := pool.Pool().Config().ConnString()
 	owner := testkit.Owner(t, pool)

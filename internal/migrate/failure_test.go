@@ -9,12 +9,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // An interrupted CREATE INDEX CONCURRENTLY leaves an index that every later start finds
 // in its way. The error names the index, and following it ends the trouble.
 func TestTheErrorSaysHowAHalfDoneMigrationIsGotOutOf(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	writer := observe(t, cc)
 	fsys := tree(map[string]string{
@@ -48,6 +50,7 @@ func TestTheErrorSaysHowAHalfDoneMigrationIsGotOutOf(t *testing.T) {
 
 func TestTheErrorOfAHalfDoneMigrationSaysHowToRecordIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	fsys := one("-- +goose NO TRANSACTION\ncreate table made (n int);\nselect 1/0;\n")
 	err := up(t, cc, fsys)
@@ -61,6 +64,7 @@ func TestTheErrorOfAHalfDoneMigrationSaysHowToRecordIt(t *testing.T) {
 // A statement that failed alone has left nothing: advice would only hide the cause.
 func TestNoAdviceWhereNothingIsHalfDone(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	err := up(t, cc, one("-- +goose NO TRANSACTION\ncreate index concurrently i on public.nowhere (n);\n"))
 	require.ErrorContains(t, err, "nowhere")
@@ -70,6 +74,7 @@ func TestNoAdviceWhereNothingIsHalfDone(t *testing.T) {
 
 func TestTheErrorNamesSourceFileAndLine(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	for name, c := range map[string]struct{ text, want string }{
 		"a position": {
@@ -103,6 +108,7 @@ func TestTheErrorNamesSourceFileAndLine(t *testing.T) {
 
 func TestTheErrorOfADownNamesTheLineOfItsPart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	fsys := one("select 1;\n-- +goose Down\nselect 1;\nselect 1/0;\n")
 	require.NoError(t, up(t, cc, fsys))
@@ -113,6 +119,7 @@ func TestTheErrorOfADownNamesTheLineOfItsPart(t *testing.T) {
 // What may get better by itself is no final failure: the transaction was rolled back.
 func TestWhichFailuresAreFinal(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	raise := func(state string) string {
 		return "-- +goose StatementBegin\n" +

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // migrator applies one source's migrations, as one replica of an application does.
@@ -185,6 +186,7 @@ func TestAReplicaThatWaitsDoesNotHoldUpAnIndexBuild(t *testing.T) {
 // replica.
 func TestTheWaitForAnotherReplicaKnowsNoLockTimeout(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	limited := cc.Copy()
 	limited.RuntimeParams["lock_timeout"] = "50"

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // The locks of a run, as pg_locks shows the lower halves of their keys.
@@ -71,6 +72,7 @@ func TestTheLossOfTheSessionEndsTheMigration(t *testing.T) {
 // long migration with it.
 func TestTheLossOfTheSecondSessionDoesNotEndTheMigration(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	done := background(t, cc, passGate+hundredfold)
 	o.waitAtGate(1, nil)
@@ -84,6 +86,7 @@ func TestTheLossOfTheSecondSessionDoesNotEndTheMigration(t *testing.T) {
 // The two losses together: the session gave the lock up, and the second one is killed.
 func TestAMigrationThatLetAnotherProcessInEnds(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	done := background(t, cc, "-- +goose NO TRANSACTION\n-- +goose StatementBegin\n"+
 		"do $$ begin perform pg_advisory_unlock_all(); perform pg_advisory_xact_lock_shared(7); end $$;\n-- +goose StatementEnd\n"+hundredfold)
@@ -99,6 +102,7 @@ func TestAMigrationThatLetAnotherProcessInEnds(t *testing.T) {
 
 func TestAWaitForAnotherProcessEndsWithItsContext(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	cc.RuntimeParams["application_name"] = "the first"
 	done := background(t, cc, passGate+hundredfold)
@@ -142,6 +146,7 @@ func TestAWaitForAnotherProcessEndsWithItsContext(t *testing.T) {
 // built would be there at the next start, and not recorded.
 func TestACancelledMigrationEndsOnTheServer(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc, o := account(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -54,6 +55,7 @@ func exec(t *testing.T, cc *pgx.ConnConfig, sql string) {
 
 func TestUpRefusesAMigrationThatChangedAfterItWasApplied(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first)))
 	require.NoError(t, up(t, cc, files(first)), "nothing to do")
@@ -71,6 +73,7 @@ func TestUpRefusesAMigrationThatChangedAfterItWasApplied(t *testing.T) {
 
 func TestLineEndsAreNoChange(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first)))
 	require.NoError(t, up(t, cc, files(strings.ReplaceAll(first, "\n", "\r\n"))))
@@ -78,6 +81,7 @@ func TestLineEndsAreNoChange(t *testing.T) {
 
 func TestADatabaseWithoutSumsAdoptsWhatIsThere(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first)))
 	exec(t, cc, "drop table onepool.shop_sums")
@@ -90,6 +94,7 @@ func TestADatabaseWithoutSumsAdoptsWhatIsThere(t *testing.T) {
 // What a failed Up has applied is known.
 func TestAPartOfUpIsRemembered(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.Error(t, up(t, cc, files(first, broken)))
 	require.ErrorIs(t, up(t, cc, files("-- words\n"+first, second)), migrate.ErrChanged)
@@ -98,6 +103,7 @@ func TestAPartOfUpIsRemembered(t *testing.T) {
 
 func TestDownForgets(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first, second)))
 	require.NoError(t, migrate.Down(t.Context(), cc, source(files(first, second))))
@@ -107,6 +113,7 @@ func TestDownForgets(t *testing.T) {
 // Who takes a migration back by other means may change it.
 func TestWhatIsNotAppliedAnyMoreIsForgotten(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first, second)))
 	exec(t, cc, "drop table b; delete from onepool.shop_versions where version_id = 2")
@@ -117,6 +124,7 @@ func TestWhatIsNotAppliedAnyMoreIsForgotten(t *testing.T) {
 // A role that may do no more than was needed before there were sums still starts.
 func TestWithoutTheRightToKeepSumsItStarts(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first)))
 	exec(t, cc, "drop table onepool.shop_sums; revoke create on schema onepool from current_user")
@@ -134,6 +142,7 @@ func TestWithoutTheRightToKeepSumsItStarts(t *testing.T) {
 // An older program, which lacks the newest file, starts as before.
 func TestAFileThatIsGoneIsNoChange(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	require.NoError(t, up(t, cc, files(first, second)))
 	require.NoError(t, up(t, cc, files(first)))
@@ -142,6 +151,7 @@ func TestAFileThatIsGoneIsNoChange(t *testing.T) {
 
 func TestSourcesHaveSumsOfTheirOwn(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	two := func(shop, stock string) error {
 		return migrate.Up(t.Context(), cc, zap.NewNop(), []migrate.Source{{Name: "shop", FS: files(shop)}, {Name: "stock", FS: files(stock)}})

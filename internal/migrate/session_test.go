@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // tree is a file system of migrations, each with its text below "-- +goose Up".
@@ -81,6 +82,7 @@ const limits = "insert into public.limits" +
 // INDEX CONCURRENTLY leaves an invalid index.
 func TestLockTimeoutHoldsInTransactionsOnly(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	o := observe(t, cc)
 	o.exec("create table limits (lock text, statement text, idle text, idle_in_transaction text)")
@@ -134,6 +136,7 @@ func TestLockTimeoutHoldsInTransactionsOnly(t *testing.T) {
 // A migration may say what its transaction is before its first query, as with goose alone.
 func TestAMigrationMayBeginWithSetTransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	fsys := one("set transaction isolation level serializable;\n" +
 		"create table level as select current_setting('transaction_isolation') as level;\n")
@@ -144,6 +147,7 @@ func TestAMigrationMayBeginWithSetTransaction(t *testing.T) {
 // Prepared statements that goose relies on would be gone, and the lock.
 func TestAMigrationMayDiscardAll(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	fsys := tree(map[string]string{
 		"00001_a.sql": "create table a (n int);\n",

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // declared is a list of sources such as "b after a, a".
@@ -62,6 +63,7 @@ func TestAnOrderThatCannotBeNamesItself(t *testing.T) {
 // A migration that needs another source's tables fails in a way that tells of the order.
 func TestTheErrorNamesTheOrder(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	sources := func(after ...string) []migrate.Source {
 		sorted, err := migrate.Check([]migrate.Source{

@@ -171,6 +171,7 @@ func (o *oracle) clear(changed bool) {
 
 func TestNothingThatIsPlainChangesItsSession(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	o := newOracle(t)
 	for _, sql := range plainTexts {
 		if strings.Contains(strings.ToLower(sql), "stdin") || strings.Contains(sql, "prepare transaction") {
@@ -186,6 +187,7 @@ func TestNothingThatIsPlainChangesItsSession(t *testing.T) {
 // the variable is set, and one of the clock's else.
 func TestRandomTextsLeaveNoMoreThanTheirVerdictsSay(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	o := newOracle(t)
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv("ONEPOOL_SEED"); given != "" {

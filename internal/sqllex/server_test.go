@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/sqllex"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // The shared server's connection lives as long as the process.
@@ -59,6 +60,7 @@ func namesOf(t testing.TB, conn *pgx.Conn, sql string, args ...any) []string {
 // session, or run a text? Then it belongs in functions.go, and else in judged_test.go.
 func TestEveryBuiltInFunctionIsJudged(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	conn := connect(t)
 	judged := make(map[string]string)
 	for _, name := range judgedHarmless {
@@ -85,6 +87,7 @@ func TestEveryBuiltInFunctionIsJudged(t *testing.T) {
 // A tainting function must not be called but by its name in front of a parenthesis.
 func TestNoTaintingFunctionHasAnotherName(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	conn := connect(t)
 	require.Empty(t, namesOf(t, conn, `select p.proname || ' is behind ' || r.what from pg_proc p join (
 		select oprcode::oid as oid, 'operator ' || oprname as what from pg_operator union all

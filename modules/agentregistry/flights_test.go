@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
 
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, w := clienttest.Wired(t, "agentregistry", agentregistry.Migrations())
 	c, err := agentregistry.New(agentregistry.Params{DB: db})
 	require.NoError(t, err)

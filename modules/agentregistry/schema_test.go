@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/agentregistry"
 	"github.com/agentagency/onepool/testkit"
@@ -84,6 +85,7 @@ func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 
 func TestModuleChecksTheSchemaAtStart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var c *agentregistry.Client
 	app := fxtest.New(t, fxdb.Module, agentregistry.Module, testkit.Swap(t), fx.Populate(&c))
 	app.RequireStart()

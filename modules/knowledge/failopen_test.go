@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/testkit"
@@ -65,6 +66,7 @@ func TestFailOpenGoesOnWithoutTheDatabase(t *testing.T) {
 
 func TestStartAnyway(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := testkit.DB(t).Pool().Config().ConnString()
 	start := func(cfg knowledge.Config) (*fx.App, *knowledge.Client, error) {
 		var c *knowledge.Client

@@ -9,11 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/knowledge"
 )
 
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, w := clienttest.Wired(t, "knowledge", knowledge.Migrations())
 	c, err := knowledge.New(knowledge.Params{DB: db})
 	require.NoError(t, err)

@@ -7,11 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
 
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, w := clienttest.Wired(t, "orchestrator", orchestrator.Migrations())
 	c, err := orchestrator.New(orchestrator.Params{DB: db})
 	require.NoError(t, err)

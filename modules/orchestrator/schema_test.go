@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/testkit"
@@ -142,6 +143,7 @@ func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 // stop nothing is sent any more.
 func TestModuleStartsAndStops(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var c *orchestrator.Client
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, orchestrator.Module, testkit.Swap(t), fx.Populate(&c, &db))

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/testkit"
@@ -35,6 +36,7 @@ func settings(t testing.TB, c *orchestrator.Client) map[string]string {
 // A start adds the settings that are missing, and leaves an operator's as they are.
 func TestTheStartAddsWhatIsMissing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var c *orchestrator.Client
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, orchestrator.Module, testkit.Swap(t), fx.Populate(&c, &db))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/testkit"
@@ -135,6 +136,7 @@ func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 
 func TestModuleChecksTheSchemaAtStart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := testkit.DB(t).Pool().Config().ConnString()
 	bare := fx.New(fx.NopLogger, fxdb.Module, verification.Module, fx.Replace(fxdb.Config{URL: url}), fx.Invoke(func(*verification.Client) {}))
 	require.ErrorIs(t, bare.Start(t.Context()), modules.ErrSchema)

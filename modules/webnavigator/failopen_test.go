@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/testkit"
@@ -75,6 +76,7 @@ func TestFailOpenGoesOnWithoutTheDatabase(t *testing.T) {
 
 func TestStartAnyway(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := testkit.DB(t).Pool().Config().ConnString()
 	start := func(cfg webnavigator.Config) (*fx.App, *webnavigator.Client, error) {
 		var c *webnavigator.Client

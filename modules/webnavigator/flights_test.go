@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
 func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, w := clienttest.Wired(t, "webnavigator", webnavigator.Migrations())
 	c, err := webnavigator.New(webnavigator.Params{DB: db})
 	require.NoError(t, err)

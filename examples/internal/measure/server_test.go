@@ -8,12 +8,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTheServersOwnView(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctx := t.Context()
 	s, err := StartServer(ctx)
 	require.NoError(t, err)

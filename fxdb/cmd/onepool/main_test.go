@@ -96,6 +96,7 @@ func TestVerify(t *testing.T) {
 
 func TestWrongUseEndsWithTwo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -156,6 +157,7 @@ func TestEnable(t *testing.T) {
 // The server's first superuser can't lose its rights on some servers, and must not on any.
 func TestVerifyLeavesTheFirstSuperuserItsRights(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	s.Admin(t, func(c *pgx.Conn) {
 		for _, sql := range []string{"create role boss superuser login", "create role clerk", "grant clerk to boss"} {
@@ -197,6 +199,7 @@ func TestVerifyWithoutSettingsNamesSettings(t *testing.T) {
 
 func TestHelpIsPrintedToStandardOutput(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for _, args := range [][]string{
 		{"-h"}, {"--help"}, {"-help"}, {"help"}, {"verify", "-h"}, {"verify", "--help"}, {"verify", "help"}, {"enable", "-help"}, {"enable", "help"},
 		{"help", "verify"}, {"help", "enable"}, {"verify", "-format", "json", "-h"},
