@@ -195,7 +195,7 @@ func TestRandomTextsLeaveNoMoreThanTheirVerdictsSay(t *testing.T) {
 		seed, err = strconv.ParseUint(given, 10, 64)
 		require.NoError(t, err)
 	}
-	until := time.Now().Add(size.Of(2*time.Second, 4*time.Second, 10*time.Minute))
+	until := time.Now().Add(size.Of(2*time.Second, 4*time.Second, 20*time.Second))
 	if d, err := time.ParseDuration(os.Getenv("ONEPOOL_ORACLE")); err == nil { // a longer search, by hand
 		until = time.Now().Add(d)
 	}

@@ -61,7 +61,7 @@ func TestPostgreSQLsParserReadsTheSame(t *testing.T) {
 		}
 	}
 	read("select 1") // compiles the parser, which takes seconds
-	until := time.Now().Add(size.Of(2*time.Second, 5*time.Second, 10*time.Minute))
+	until := time.Now().Add(size.Of(2*time.Second, 5*time.Second, 20*time.Second))
 	if d, err := time.ParseDuration(os.Getenv("ONEPOOL_ORACLE")); err == nil { // a longer search, by hand
 		until = time.Now().Add(d)
 	}
