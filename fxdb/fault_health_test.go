@@ -102,7 +102,8 @@ func awaitInVain(t *testing.T, db *fxdb.DB) {
 	if acquireErr.Waited < time.Second {
 		t.Errorf("waited for %v, not a second", acquireErr.Waited)
 	}
-	if acquireErr.Connect != nil || len(acquireErr.Holders) == 0 {
+	// On a starved machine a probe may get no answer in its half second.
+	if acquireErr.Connect != nil && !errors.Is(acquireErr.Connect, context.DeadlineExceeded) || len(acquireErr.Holders) == 0 {
 		t.Errorf("does not say who has the connections: %v", err)
 	}
 }

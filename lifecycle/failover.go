@@ -68,6 +68,7 @@ func (m *Monitor) lose(conn *pgx.Conn) {
 		m.reset(s.generation, code)
 	case "57P01", "57P03", "":
 		if s.generation == m.generation.Load() {
+			m.lossOf.Store(s.generation)
 			select {
 			case m.lossTold <- struct{}{}:
 			default:
@@ -93,9 +94,10 @@ func (m *Monitor) doubted(conn *pgx.Conn) bool {
 }
 
 // lookAfterLoss resets the pool where the server that ended a connection is going away,
-// has gone, or is another than before. No answer in time says neither.
+// has gone, or is another than before. No answer in time says neither. The look resets the
+// generation that had the loss: a pool that was reset since has new connections already.
 func (m *Monitor) lookAfterLoss(ctx context.Context) {
-	generation, was := m.generation.Load(), m.server.Load()
+	generation, was := m.lossOf.Load(), m.server.Load()
 	err := m.ask(ctx)
 	var pgErr *pgconn.PgError
 	switch {

@@ -160,6 +160,7 @@ type Monitor struct {
 	generation atomic.Int64  // how often the pool was reset
 	losses     atomic.Int64  // connections that the other side has ended, and servers met anew
 	lossTold   chan struct{} // buffered 1: the server is to be looked at
+	lossOf     atomic.Int64  // the generation of the connection that was lost last
 	server     atomic.Pointer[meeting]
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
 	clock      atomic.Int64  // unix ns, kept by watch
