@@ -33,6 +33,7 @@ type lexer struct {
 	at        int
 	broken    bool // a string, name or comment has no end
 	ambiguous bool // a backslash stands before a quote of a plain string
+	escape    bool // what is read may be UESCAPE and its string
 }
 
 // class tells bytes apart by their part in a token.
@@ -153,13 +154,13 @@ func (l *lexer) word() token {
 		case next == '\'' && (c == 'b' || c == 'x'):
 			return l.string(start, start+2, bitString)
 		case next == '&' && c == 'u' && l.follows(2, '\''):
-			return l.string(start, start+3, unicodeString)
+			return l.withEscape(l.string(start, start+3, unicodeString))
 		case next == '&' && c == 'u' && l.follows(2, '"'):
 			t := l.quoted(start, start+3)
 			if t.kind == quoted {
 				t.kind, t.name = escaped, ""
 			}
-			return t
+			return l.withEscape(t)
 		}
 	}
 	i := start + 1

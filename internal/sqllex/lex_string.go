@@ -1,5 +1,7 @@
 package sqllex
 
+import "strings"
+
 // form is what a string's first letters say of its inside.
 type form uint8
 
@@ -44,6 +46,25 @@ func (l *lexer) string(start, i int, f form) token {
 		backslashes = 0
 	}
 	return l.stop()
+}
+
+// withEscape takes UESCAPE and its string along with the name or string before: the
+// server makes one token of them.
+func (l *lexer) withEscape(t token) token {
+	if l.escape || t.kind == end {
+		return t
+	}
+	at, broken, ambiguous := l.at, l.broken, l.ambiguous
+	l.escape = true
+	defer func() { l.escape = false }()
+	if next := l.next(); next.kind == word && strings.EqualFold(l.sql[next.start:next.end], "uescape") {
+		if next = l.next(); next.kind == text && l.sql[next.start]|0x20 != 'u' {
+			t.end = next.end
+			return t
+		}
+	}
+	l.at, l.broken, l.ambiguous = at, broken, ambiguous
+	return t
 }
 
 // continued returns the place of the quote with which a string that ended before at

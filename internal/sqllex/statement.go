@@ -71,7 +71,7 @@ var verbs = map[string]struct {
 	"deallocate": {Deallocate, Prepared},
 	"discard":    {DiscardAll, Discard},
 	"call":       {Call, Procedure},
-	"do":         {Do, Procedure},
+	"do":         {Do, Block},
 	"load":       {Load, Library},
 
 	"create":     {Define, 0}, // see create

@@ -27,8 +27,10 @@ const (
 	AdvisoryLock
 	// Cursor is the taint of: DECLARE ... WITH HOLD.
 	Cursor
-	// Procedure is the taint of: CALL or DO, whose statements nobody reads and which can commit.
+	// Procedure is the taint of: CALL, whose statements nobody reads and which can commit.
 	Procedure
+	// Block is the taint of: DO, the same of a body that the text brings along.
+	Block
 	// Definition is the taint of: DDL, privileges and maintenance.
 	Definition
 	// Function is the taint of: a built-in function, or one of a known extension, that changes the
@@ -51,7 +53,7 @@ const (
 )
 
 var taintNames = [...]string{
-	"settings", "role", "seed", "listen", "prepared", "temp", "advisory lock", "cursor", "procedure", "definition",
+	"settings", "role", "seed", "listen", "prepared", "temp", "advisory lock", "cursor", "procedure", "block", "definition",
 	"function", "discard", "file", "library", "unreadable", "ambiguous", "unknown",
 }
 

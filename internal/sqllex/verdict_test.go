@@ -209,9 +209,23 @@ var taintingTexts = []struct {
 	{"discard temp", sqllex.Discard},
 	{"load 'x'", sqllex.Library},
 	// texts that are run unseen
-	{"do $$ begin execute 'set …'; end $$", sqllex.Procedure},
-	{"do language plpgsql 'begin set role a; end'", sqllex.Procedure},
+	{"do $$ begin execute 'set …'; end $$", sqllex.Block},
+	{"do language plpgsql 'begin set role a; end'", sqllex.Block},
 	{"CALL work(1)", sqllex.Procedure},
+	{"call work(); do 'begin end'", sqllex.Procedure | sqllex.Block},
+	// a name of another escape is one token
+	{`with u&"d!0061t" uescape '!' as (select 1) select 1`, sqllex.Unreadable},
+	{`with u&"a" /* x */ UESCAPE -- y
+		'!' (n), b as (select 1) select 1`, sqllex.Unreadable | sqllex.Unknown},
+	{`select u&"a" 'x' ; set role a`, sqllex.Unreadable | sqllex.Role},
+	{`select u&'a' uescape u&'!' ; set role a`, sqllex.Role},
+	{`with a as (select 1), u&"b" uescape '!' (n) as (select 1) insert into t select 1`, sqllex.Unreadable},
+	{`copy u&"t" uescape '!' (a) from stdin`, sqllex.Unreadable},
+	{`declare u&"c" uescape '!' cursor for select 1`, sqllex.Unreadable},
+	{`set local u&"rol!0065" uescape '!' = a`, sqllex.Unreadable},
+	{`select u&"a" uescape; set role a`, sqllex.Unreadable | sqllex.Role},
+	{`select U&'a' uescape '!' ; set role a`, sqllex.Role},
+	{`select U&'a' uescape 'x; set role a`, sqllex.Unreadable},
 	{"select query_to_xml('select 1', true, true, '')", sqllex.Function},
 	{"select table_to_xml('t', true, true, '')", sqllex.Function},
 	{"select * from ts_stat('select 1')", sqllex.Function},
@@ -365,6 +379,13 @@ func TestStatementsAreCountedAndNamed(t *testing.T) {
 		{Kind: sqllex.Define, Taint: sqllex.Definition, Text: "create function f() returns int begin atomic select 1; select 2; end"},
 		{Kind: sqllex.Select, Text: "(values (1))"},
 	}, all)
+	for sql, kind := range map[string]sqllex.Kind{
+		`with u&"d!0061t" uescape '!' as (select 1) delete from t`:                           sqllex.Delete,
+		`with a as (select 1) cycle u&"n" uescape '!' set c using u&"p" uescape '!' table a`: sqllex.Select,
+		`with u&"d\0061t" as (select 1) insert into t select 1`:                              sqllex.Insert,
+	} {
+		require.Equal(t, []sqllex.Statement{{Kind: kind, Taint: sqllex.Unreadable, Text: sql}}, sqllex.Statements(sql))
+	}
 	require.Equal(t, 4, sqllex.Judge("a;b;c;d").Statements)
 	require.True(t, sqllex.Judge("a;b").Several())
 	require.False(t, sqllex.Judge("a;").Several())

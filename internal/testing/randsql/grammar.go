@@ -27,6 +27,7 @@ cte: <ctename> as ( <query> ) | <ctename> ( n ) as materialized ( select 1 )
 	| <ctename> as not materialized ( <query> ) | <ctename> as ( <change> returning 1 )
 	| <ctename> as ( with <cte> <query> )
 ctename: a | b | insert | set | merge | "select" | update | x1 | search | commit | temp | prepare
+	| u&"d!0061t" uescape '!'
 targets: <target> | <target> | <target> , <target>
 target: <expr> | <expr> | <expr> as <label> | <expr> as <label>
 label: a | into | insert | select | "into" | set | commit | drop | case | end | temp
