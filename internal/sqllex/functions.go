@@ -117,3 +117,7 @@ var guardedSettings = map[string]Taint{
 	"client_encoding":             Settings,
 	"names":                       Settings, // SET NAMES is client_encoding
 }
+
+// readingSettings say how the server reads a text. set_config of them is not plain
+// even for the transaction only.
+var readingSettings = map[string]bool{"standard_conforming_strings": true, "backslash_quote": true, "client_encoding": true}

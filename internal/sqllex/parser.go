@@ -185,6 +185,9 @@ func (p *parser) config(tokens [4]int, first, third token) {
 	switch {
 	case fold(name) == "seed":
 		p.taint |= Seed
+	case local && readingSettings[fold(name)]:
+		p.taint |= Settings // the batch's next text would be read in another way
+		p.verdict.ConfigGuard = true
 	case local:
 		p.verdict.ConfigGuard = p.verdict.ConfigGuard || isGuarded
 	case isGuarded:

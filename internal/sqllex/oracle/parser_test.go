@@ -178,7 +178,8 @@ func (r *reading) calls(f node) {
 	case name == "ts_rewrite" && len(args) != 3:
 		r.because("ts_rewrite over a text")
 	case name == "set_config":
-		if len(args) != 3 || constant(2, "boolval") != true || constant(0, "sval") == nil || constant(0, "sval") == "seed" {
+		if len(args) != 3 || constant(2, "boolval") != true || constant(0, "sval") == nil || constant(0, "sval") == "seed" ||
+			strings.EqualFold(fmt.Sprint(constant(0, "sval")), "client_encoding") {
 			r.because("set_config")
 		}
 	}

@@ -52,7 +52,7 @@ call: lower ( <string> ) | now ( ) | count ( * ) | coalesce ( <expr> , <expr> ) 
 schema: pg_catalog . | "pg_catalog" .
 config: <lit:work_mem> , <lit:2MB> | <lit:search_path> , <lit:other> | <lit:app.current_tenant> , <lit:acme>
 	| <lit:role> , <lit:sqllex_other> | <lit:DateStyle> , <lit:sql> | <lit:statement_timeout> , <lit:9999>
-	| <lit:work> || <lit:_mem> , <lit:3MB>
+	| <lit:work> || <lit:_mem> , <lit:3MB> | <lit:client_encoding> , <lit:UTF8>
 local: true | true | TRUE | true | false | <lit:t> | ( true ) | true and true | not true | 'false' | true = false
 	| 1 = 1 | $$on$$
 run: <lit:select 1> | <lit:select set_config('work_mem', '5MB', false)> | <lit:select pg_advisory_lock(9)>
