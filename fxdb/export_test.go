@@ -6,8 +6,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Spoils reports whether nobody else may have the connection after a statement.
-func Spoils(sql string) bool { return spoils(sql) }
+// Spoils reports whether nobody else may have the connection after a text.
+func Spoils(sql string) bool { return !verdictOf(sql, false).Plain() }
 
 // ConnConfig is what the pool would be built from.
 func ConnConfig(t testing.TB, c Config) *pgxpool.Config {

@@ -101,7 +101,7 @@ func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode
 }
 
 func (f *flight) sendQuery(db *DB, s scope, q query) error {
-	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql)) {
+	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql, nil)) {
 		return ErrPooler
 	}
 	named := db.core.mode == pgx.QueryExecModeCacheStatement

@@ -204,11 +204,11 @@ func TestScopedExecTakesSeveralStatements(t *testing.T) {
 	require.Equal(t, 3, n)
 	_, err = db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('c'); select 1/0")
 	require.Error(t, err)
+	requireClean(t, db)
 	_, err = db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('c'); selec")
 	require.Error(t, err)
 	require.NoError(t, db.QueryRow(as(t, "acme"), "select count(*) from notes.notes").Scan(&n))
 	require.Equal(t, 3, n)
-	requireClean(t, db)
 }
 
 func TestTransactionRefusesAnotherTenant(t *testing.T) {

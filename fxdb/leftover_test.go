@@ -1,6 +1,7 @@
 package fxdb_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"testing"
@@ -97,10 +98,9 @@ var keptConnections = []string{
 	"update notes.plain set body = current_setting('app.current_user', true)",
 	"select set_config('app.current_tenant', 'acme', true)",
 	"select set_config('app.current_tenant', coalesce('a, b', lower('x')), true), pg_catalog.set_config('app.current_user', '', true)",
-	"select set_config('work_mem', '4MB', false)",
-	"set local app.current_tenant = 'acme'",
+	"select set_config('work_mem', '4MB', true)",
 	"select count(*) from pg_settings",
-	"set work_mem = '4MB'",
+	"set local work_mem = '4MB'",
 }
 
 func TestWhatOnlyReadsAnIdentityKeepsItsConnection(t *testing.T) {
@@ -122,7 +122,8 @@ func TestWhatOnlyReadsAnIdentityKeepsItsConnection(t *testing.T) {
 const sessionState = `select concat_ws(' ', (select string_agg(relname, ',') from pg_class where relnamespace = pg_my_temp_schema() and relkind <> 'i'),
 	(select string_agg(name, ',') from pg_cursors where is_holdable), current_setting('role'), session_user, current_setting('search_path'), current_setting('row_security'),
 	(select string_agg(c, ',') from pg_listening_channels() c),
-	(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), current_setting('default_transaction_read_only'))`
+	(select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), current_setting('default_transaction_read_only'),
+	current_setting('work_mem'), current_setting('datestyle'), current_setting('client_encoding'), (select string_agg(name, ',') from pg_prepared_statements where from_sql))`
 
 // leftToNext are texts that leave something which the session's next user would find or be.
 var leftToNext = map[string]string{
@@ -152,6 +153,16 @@ var leftToNext = map[string]string{
 	"SET SCHEMA":              "set schema 'notes'",
 	"row_security":            "select 1; set row_security to off",
 	"CHARACTERISTICS":         "set session characteristics as transaction read only",
+	"another setting":         "set work_mem = '3MB'",
+	"another, set_config":     "select set_config('work_mem', '3MB', false)",
+	"another, pg_settings":    "update pg_settings set setting = 'SQL, MDY' where name = 'DateStyle'",
+	"another, written in DO":  "do $$ begin execute 'set work' || '_mem = ''3MB'''; end $$",
+	"another, U&":             `set u&"work\005fmem" = '3MB'`,
+	"encoding":                "set client_encoding = 'LATIN1'",
+	"PREPARE":                 "prepare secrets as select 'acme'",
+	"INTO pg_temp":            "select 'acme' as whose into pg_temp.secrets",
+	"a local search_path":     "select set_config('search_path', 'pg_temp', true); create table secrets (whose text)",
+	"a text that is run":      "select query_to_xml($$select set_config('work_mem', '3MB', false)$$, true, true, '')",
 	"LISTEN":                  "listen secrets",
 	"lock":                    "select pg_advisory_lock(1)",
 	"upper-case lock":         "SELECT PG_ADVISORY_LOCK_SHARED(1)",
@@ -195,6 +206,90 @@ func TestNothingOfASessionReachesTheNext(t *testing.T) {
 	}
 }
 
+// A rewriter writes a text that was not there when pgx was given the first one.
+type rewriter string
+
+func (r rewriter) RewriteQuery(_ context.Context, _ *pgx.Conn, _ string, args []any) (string, []any, error) {
+	return string(r), args, nil
+}
+
+func TestATextIsJudgedAsItIsSent(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	opened := db.Stats().Opened
+	type way = func(ctx context.Context, sql string, args ...any) error
+	ways := map[string]way{
+		"Exec": func(ctx context.Context, sql string, args ...any) error {
+			_, err := db.Exec(ctx, sql, args...)
+			return err
+		},
+		"Query": func(ctx context.Context, sql string, args ...any) error {
+			rows, err := db.Query(ctx, sql, args...)
+			rows.Close()
+			return cmp.Or(err, rows.Err())
+		},
+		"QueryRow": func(ctx context.Context, sql string, args ...any) error {
+			return db.QueryRow(ctx, sql, args...).Scan(nil)
+		},
+		"SendBatch": func(ctx context.Context, sql string, args ...any) error {
+			b := &pgx.Batch{}
+			b.Queue("select 1")
+			b.Queue(sql, args...)
+			return db.SendBatch(ctx, b).Close()
+		},
+		"InTx": func(ctx context.Context, sql string, args ...any) error {
+			return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, sql, args...); return err })
+		},
+		"a transaction's batch": func(ctx context.Context, sql string, args ...any) error {
+			return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+				b := &pgx.Batch{}
+				b.Queue(sql, args...)
+				return tx.SendBatch(ctx, b).Close()
+			})
+		},
+	}
+	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
+		for name, way := range ways {
+			require.NoError(t, way(ctx, "set work_mem = '3MB'", rewriter("select 'x'")), name)
+			require.NoError(t, way(ctx, "select @a::text", pgx.NamedArgs{"a": "x"}), name)
+			require.NoError(t, db.Ping(t.Context()))
+			require.Equal(t, opened, db.Stats().Opened, "%s: what was sent was plain", name)
+			for sql, r := range map[string]pgx.QueryRewriter{
+				"select 1": rewriter("select set_config('work_mem', '3MB', false)"), "select set_config(@a, '3MB', false)": pgx.NamedArgs{"a": "work_mem"},
+			} {
+				require.NoError(t, way(ctx, sql, r), name)
+				require.NotEqual(t, "3MB", settingOf(t, db, t.Context(), "work_mem"), name)
+				opened++
+				require.Equal(t, opened, db.Stats().Opened, "%s: %s", name, sql)
+			}
+		}
+	}
+}
+
+func TestATypoCostsNoConnection(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	opened := db.Stats().Opened
+	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
+		for _, args := range [][]any{nil, {pgx.QueryExecModeExec}, {1}} {
+			_, err := db.Exec(ctx, "selec set_config('work_mem', '3MB', false)", args...)
+			require.Error(t, err)
+			require.NoError(t, db.Ping(t.Context()))
+			require.Equal(t, opened, db.Stats().Opened)
+		}
+	}
+}
+
+func TestNothingIsPlainOnASessionThatReadsTextsOtherwise(t *testing.T) {
+	t.Parallel()
+	odd := another(t, notesDB(t, testkit.Config(one)), "&standard_conforming_strings=off")
+	opened := odd.Stats().Opened
+	_, err := odd.Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+	require.NoError(t, odd.Ping(t.Context()))
+	require.Equal(t, opened+1, odd.Stats().Opened)
+}
+
 // TestTextsAreJudgedByWhatTheyLeave needs no server.
 func TestTextsAreJudgedByWhatTheyLeave(t *testing.T) {
 	t.Parallel()
@@ -212,7 +307,7 @@ var endedWithTransaction = []string{
 	"CREATE TEMPORARY TABLE scratch (n int) ON COMMIT\nDROP",
 	"declare c cursor for select 1",
 	"declare c no scroll cursor without hold for select 1",
-	"set local role onepool_app",
+	"set local datestyle = 'SQL'",
 	"set local search_path = notes",
 	"select set_config('search_path', 'notes', true)",
 	"select pg_advisory_xact_lock(1)",

@@ -13,9 +13,9 @@ import (
 
 // ErrPooler is returned where DB_POOLER is transaction for what needs a session on
 // the server that lasts: DB.Acquire, a second use of a *sql.Conn, statements prepared
-// by name, and statements that LISTEN, SET and their like, take advisory locks of the
+// by name, and statements that LISTEN, DO, SET and their like, take advisory locks of the
 // session, make temporary tables that outlive their transaction or declare cursors WITH
-// HOLD. Use a transaction, or a connection to the server itself.
+// HOLD, and texts of more than 1 MB. Use a transaction, or a connection to the server itself.
 var ErrPooler = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
 
 // pooled reports whether a pooler gives each transaction another session on the
@@ -65,7 +65,7 @@ func takeFences(params map[string]string) (taken []setting) {
 // refuseBatch returns ErrPooler for a batch with a statement about the session.
 func refuseBatch(b *pgx.Batch) error {
 	for _, q := range b.QueuedQueries {
-		if leavesSession(q.SQL) {
+		if leavesSession(q.SQL, q.Arguments) {
 			return ErrPooler
 		}
 	}

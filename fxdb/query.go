@@ -14,10 +14,11 @@ import (
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
 // tenant.System. Behind a transaction pooler it fails with ErrPooler.
 //
-// As after a statement of Exec's and the like, nobody else gets the connection after one
-// that leaves on the session what the next user would find or be: an identity, a role or
-// search path, a temporary table, a cursor WITH HOLD, a channel, an advisory lock. It is
-// closed instead. What goes past pgx, by PgConn, or is hidden in a function is not seen.
+// As after a statement of Exec's and the like, nobody else gets the connection after a
+// text that is not plain: SET of any setting, PREPARE, DDL, CALL, DO, LISTEN, an advisory
+// lock, a temporary table without ON COMMIT DROP. The pool closes the connection instead.
+// A rewriter that is not pgx's own costs the connection too. What goes past pgx, by
+// PgConn, or is hidden in a function is not seen.
 //
 // A connection that a stop has cut off fails its holder's statements; releasing it is
 // as safe and as needed as before.
@@ -53,6 +54,7 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
+	args = watch(args, nil)
 	tag, again, err := db.exec(ctx, s, 0, sql, args)
 	if again {
 		return db.resendExec(ctx, err, s, sql, args)
@@ -122,6 +124,7 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if err != nil {
 		return errRows{err}, err
 	}
+	args = watch(args, nil)
 	r, again, err := db.query(ctx, s, 0, sql, args)
 	if again {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
@@ -182,7 +185,7 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err != nil {
 		return errRow{err}
 	}
-	r := db.newRow(ctx, s, sql, args)
+	r := db.newRow(ctx, s, sql, watch(args, nil))
 	if err := r.send(0); err != nil {
 		return errRow{err}
 	}
@@ -212,7 +215,7 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 			conn.Release()
 		}
 	}()
-	results := db.sendAll(ctx, conn, s, b)
+	results := db.sendAll(ctx, conn, s, watchBatch(b, nil))
 	sent = true
 	return results
 }

@@ -86,6 +86,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 	if err != nil {
 		return tag, err
 	}
+	args = watch(args, nil)
 	err = s.use(ctx, sc, forCall, isIdempotent(ctx), func() (err error) {
 		if sc.isZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
@@ -105,6 +106,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 	if err != nil {
 		return nil, err
 	}
+	args = watch(args, nil)
 	var r *sessionRows
 	err = s.use(ctx, sc, forHolding, isIdempotent(ctx), func() (err error) {
 		r = &sessionRows{}

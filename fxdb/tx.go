@@ -46,31 +46,39 @@ func (t *transaction) refuse(ctx context.Context) error {
 }
 
 func (t *transaction) refuseStatement(ctx context.Context, sql string, args []any) error {
-	if t.pooled && (namesStatement(args) || leavesSession(sql)) {
+	if t.pooled && (namesStatement(args) || leavesSession(sql, args)) {
 		return ErrPooler
 	}
 	return t.refuse(ctx)
+}
+
+// check refuses what a rewriter wrote.
+func (t *transaction) check(sql string) error {
+	if t.pooled && leavesSession(sql, nil) {
+		return ErrPooler
+	}
+	return nil
 }
 
 func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	return t.Tx.Exec(ctx, sql, args...)
+	return t.Tx.Exec(ctx, sql, watch(args, t.check)...)
 }
 
 func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRows{err}, err
 	}
-	return t.Tx.Query(ctx, sql, args...)
+	return t.Tx.Query(ctx, sql, watch(args, t.check)...)
 }
 
 func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRow{err}
 	}
-	return t.Tx.QueryRow(ctx, sql, args...)
+	return t.Tx.QueryRow(ctx, sql, watch(args, t.check)...)
 }
 
 func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
@@ -81,7 +89,7 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
-	return t.Tx.SendBatch(ctx, b)
+	return t.Tx.SendBatch(ctx, watchBatch(b, t.check))
 }
 
 // Prepare prepares a statement by name, which a pooler can't keep.

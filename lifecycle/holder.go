@@ -73,7 +73,7 @@ type slot struct {
 	expires    int64 // unix ns
 	retired    atomic.Bool
 	unprepared atomic.Bool // it broke while a statement was being prepared
-	spoiled    bool        // by a statement; the holder's, then the pool's
+	spoilt     spoilt      // by a statement; the holder's, then the pool's
 	lost       bool        // the monitor knows that the other side ended it; the holder's, then the pool's
 	trusted    int64       // the count of losses when it was last asked whether it lives; the same
 

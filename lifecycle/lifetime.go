@@ -84,7 +84,7 @@ func (m *Monitor) stock() (old, spoiled bool, missing int) {
 	for _, s := range m.slots {
 		s.mu.Lock()
 		switch idle := !s.held; {
-		case idle && s.spoiled:
+		case idle && s.spoilt != unspoilt:
 			spoiled = true
 		case now >= s.expires:
 			old = old || idle

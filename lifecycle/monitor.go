@@ -65,9 +65,10 @@ type Config struct {
 	// error fails the acquire, and nothing is sent.
 	RawAcquire func(ctx context.Context) error
 
-	// Spoils, if set, is asked about every statement that pgx sends. A connection
-	// that one has spoiled is closed instead of being given to the next holder.
-	Spoils func(sql string) bool
+	// Spoils, if set, is asked about every text before pgx sends it. A connection that a
+	// text has spoiled is closed instead of being given to the next holder. single says
+	// that the text is one statement: it spoils nothing if the server could not parse it.
+	Spoils func(conn *pgx.Conn, text Text) (yes, single bool)
 
 	// Nested says what becomes of an acquire by a goroutine whose transaction or rows
 	// hold a connection already. Default NestedWarn.
@@ -318,7 +319,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
 		}
-		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoiled || m.stuck(conn) {
+		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoilt != unspoilt || m.stuck(conn) {
 			return false, nil // pgxpool closes it and goes on with another
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -17,10 +18,21 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 	const spoils = "set app.secret = 'left behind'"
 	m, db := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
-		c.Spoils = func(sql string) bool { return strings.HasPrefix(sql, "set ") }
+		c.Spoils = func(_ *pgx.Conn, text lifecycle.Text) (yes, single bool) {
+			sql := text.SQL
+			return strings.HasPrefix(sql, "set ") || strings.HasPrefix(sql, "select pg_advisory"), !strings.Contains(sql, ";")
+		}
 	})
 	ask := func(ctx context.Context) (*pgxpool.Conn, error) {
 		return m.Acquire(ctx, lifecycle.Request{Client: "user"})
+	}
+	refused := func(err error) error {
+		var pgErr *pgconn.PgError
+		require.ErrorAs(t, err, &pgErr)
+		return nil
+	}
+	failing := func(sql string, args ...any) func(*pgx.Conn) error {
+		return func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), sql, args...); return refused(err) }
 	}
 	statement := func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), spoils); return err }
 	for _, c := range []struct {
@@ -31,7 +43,7 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 	}{
 		{"a statement", ask, statement, true},
 		{"a statement on a connection of the pool's own", m.Pool().Acquire, statement, true},
-		{"a statement that fails", ask, func(c *pgx.Conn) error { _, _ = c.Exec(bounded(t), "set nothing"); return nil }, true},
+		{"a statement that fails", ask, func(c *pgx.Conn) error { _, _ = c.Exec(bounded(t), "set nothing = 1"); return nil }, true},
 		{"a batch", ask, func(c *pgx.Conn) error {
 			b := &pgx.Batch{}
 			b.Queue(spoils)
@@ -44,6 +56,33 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 			}
 			_, err := c.Exec(bounded(t), "by its name")
 			return err
+		}, true},
+		{"a rewriter's statement", ask, func(c *pgx.Conn) error {
+			lifecycle.Spoil(c, spoils)
+			return nil
+		}, true},
+		{"a statement that the server can't parse", ask, failing("set nothing at all"), false},
+		{"a statement that the server can't parse, prepared", ask, func(c *pgx.Conn) error {
+			_, err := c.Prepare(bounded(t), "", "set nothing at all")
+			return refused(err)
+		}, false},
+		{"a statement that can't be analysed, prepared", ask, failing("select pg_advisory_lock($1) from nowhere", 1), false},
+		{"a statement that can't be analysed, sent at once", ask, failing("select pg_advisory_lock($1) from nowhere", pgx.QueryExecModeExec, 1), true},
+		{"several, of which one can't be parsed", ask, failing(spoils + "; set nothing at all"), true},
+		{"a batch of which a statement can't be parsed", ask, func(c *pgx.Conn) error {
+			b := &pgx.Batch{}
+			b.Queue("select pg_advisory_lock(1)")
+			b.Queue("set nothing at all")
+			return refused(c.SendBatch(bounded(t), b).Close())
+		}, true},
+		// These took the lock before something else was parsed.
+		{"a type's name that can't be parsed", ask, failing("select pg_advisory_lock(1), body::regtype from (values ('a b (')) as v (body)"), true},
+		{"a function's text that can't be parsed", ask, failing("select pg_advisory_lock(1), query_to_xml(body, true, true, '') from (values ('selec 1')) as v (body)"), true},
+		{"a typo behind what was prepared", ask, func(c *pgx.Conn) error {
+			if _, err := c.Prepare(bounded(t), "again by its name", spoils); err != nil {
+				return err
+			}
+			return failing("set nothing at all")(c)
 		}, true},
 		{"a statement that leaves nothing", ask, func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), "select 1"); return err }, false},
 	} {

@@ -114,16 +114,8 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 	}
 }
 
-// spoil is called before a statement is sent, since its answer may be lost.
-func (t tracer) spoil(conn *pgx.Conn, sql string) {
-	if t.m.cfg.Spoils != nil && t.m.cfg.Spoils(sql) {
-		if s := slotOf(conn); s != nil {
-			s.spoiled = true
-		}
-	}
-}
-
 func (t tracer) ended(conn *pgx.Conn, err error) {
+	settleSpoil(conn, err, false)
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.running = false
@@ -142,7 +134,7 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 }
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	t.spoil(conn, data.SQL)
+	t.spoil(conn, Text{SQL: data.SQL, Args: data.Args})
 	t.began(conn, data.SQL)
 	return ctx
 }
@@ -152,11 +144,12 @@ func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQ
 }
 
 func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
-	t.spoil(conn, data.SQL) // it is run by its name
+	t.spoil(conn, Text{SQL: data.SQL, Prepared: true})
 	return ctx
 }
 
 func (t tracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
+	settleSpoil(conn, data.Err, true)
 	if s := slotOf(conn); s != nil && data.Err != nil && conn.IsClosed() {
 		s.unprepared.Store(true)
 	}
@@ -179,7 +172,10 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 			sql = first
 		}
 		for _, q := range data.Batch.QueuedQueries {
-			t.spoil(conn, q.SQL)
+			t.spoil(conn, Text{SQL: q.SQL, Args: q.Arguments})
+		}
+		if s := slotOf(conn); s != nil && s.spoilt == spoiltIfParsed {
+			s.spoilt = spoiltInAnyCase // the error may be of another statement
 		}
 	}
 	t.began(conn, sql)

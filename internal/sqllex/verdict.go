@@ -29,6 +29,10 @@ type Verdict struct {
 	// also set for a text that can't be read.
 	EndsScope bool
 
+	// Broken: a string, name or comment has no end, or the text has a byte 0. The server
+	// refuses such a text as a whole.
+	Broken bool
+
 	// Alone: the text has a statement that the server refuses in a transaction block,
 	// such as VACUUM. Each statement that it is not set for may run in one.
 	Alone bool
@@ -52,6 +56,14 @@ func (v Verdict) Several() bool { return v.Statements > 1 }
 
 // Judge reads a text. It allocates nothing.
 func Judge(sql string) (v Verdict) {
+	if len(sql) > MaxText {
+		return Verdict{Taint: Unreadable, Statements: 1, EndsScope: true}
+	}
+	return JudgeWhole(sql)
+}
+
+// JudgeWhole is Judge for a text of any length.
+func JudgeWhole(sql string) (v Verdict) {
 	read(sql, &v, nil)
 	return v
 }
@@ -66,13 +78,15 @@ type Statement struct {
 // Statements reads a text's statements, but for empty ones. Of a text that is too long
 // or has no end it returns what could be read.
 func Statements(sql string) (all []Statement) {
-	read(sql, new(Verdict), func(s Statement) { all = append(all, s) })
+	if len(sql) <= MaxText {
+		read(sql, new(Verdict), func(s Statement) { all = append(all, s) })
+	}
 	return all
 }
 
 func read(sql string, v *Verdict, each func(Statement)) {
-	if len(sql) > MaxText || strings.IndexByte(sql, 0) >= 0 { // a byte 0 ends a text in the protocol
-		v.Taint, v.Statements, v.EndsScope = Unreadable, 1, true
+	if strings.IndexByte(sql, 0) >= 0 { // a byte 0 ends a text in the protocol
+		v.Taint, v.Statements, v.EndsScope, v.Broken = Unreadable, 1, true, true
 		return
 	}
 	p := parser{lexer: lexer{sql: sql}, verdict: v}
@@ -99,6 +113,6 @@ func read(sql string, v *Verdict, each func(Statement)) {
 	}
 	if p.broken {
 		v.Taint |= Unreadable
-		v.EndsScope = true
+		v.EndsScope, v.Broken = true, true
 	}
 }

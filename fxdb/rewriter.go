@@ -1,0 +1,87 @@
+package fxdb
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// rewriting is what pgx does to a text before sending it.
+type rewriting uint8
+
+const (
+	asItIs  rewriting = iota
+	byNames           // pgx.NamedArgs or StrictNamedArgs: the same text each time
+	watched           // by another rewriter, whose text is judged when it is there
+	unseen            // by another rewriter
+)
+
+// rewritingOf reads pgx's options in front of a text's arguments.
+func rewritingOf(args []any) (r rewriting) {
+	for _, arg := range args {
+		switch arg.(type) {
+		case pgx.QueryResultFormats, pgx.QueryResultFormatsByOID, pgx.QueryExecMode:
+		case pgx.NamedArgs, pgx.StrictNamedArgs:
+			r = byNames
+		case watchedRewriter:
+			r = watched
+		case pgx.QueryRewriter:
+			r = unseen
+		default:
+			return r
+		}
+	}
+	return r
+}
+
+// watch makes args judge what a rewriter among them writes. check, if not nil, may
+// refuse the text. The arguments stay as they are if there is no such rewriter.
+func watch(args []any, check func(sql string) error) []any {
+	if rewritingOf(args) != unseen {
+		return args
+	}
+	args = slices.Clone(args)
+	for i, arg := range args {
+		switch r := arg.(type) {
+		case pgx.NamedArgs, pgx.StrictNamedArgs:
+		case pgx.QueryRewriter:
+			args[i] = watchedRewriter{r, check}
+		}
+	}
+	return args
+}
+
+// watchBatch is watch for the statements of a batch, whose caller's is not changed.
+func watchBatch(b *pgx.Batch, check func(sql string) error) *pgx.Batch {
+	if !slices.ContainsFunc(b.QueuedQueries, func(q *pgx.QueuedQuery) bool { return rewritingOf(q.Arguments) == unseen }) {
+		return b
+	}
+	c := *b
+	c.QueuedQueries = slices.Clone(b.QueuedQueries)
+	for i, q := range c.QueuedQueries {
+		own := *q
+		own.Arguments = watch(own.Arguments, check)
+		c.QueuedQueries[i] = &own
+	}
+	return &c
+}
+
+// watchedRewriter judges what another rewriter writes.
+type watchedRewriter struct {
+	pgx.QueryRewriter
+	check func(sql string) error
+}
+
+func (r watchedRewriter) RewriteQuery(ctx context.Context, conn *pgx.Conn, sql string, args []any) (string, []any, error) {
+	sql, args, err := r.QueryRewriter.RewriteQuery(ctx, conn, sql, args)
+	if err == nil && r.check != nil {
+		err = r.check(sql)
+	}
+	if err == nil {
+		lifecycle.Spoil(conn, sql)
+	}
+	return sql, args, err
+}

@@ -1,0 +1,35 @@
+package fxdb
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/sqllex"
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// spoils reports whether nobody else may have the connection after a text: one that is
+// not plain may leave there what the next user would find or be.
+func spoils(conn *pgx.Conn, text lifecycle.Text) (yes, single bool) {
+	rewriting := rewritingOf(text.Args)
+	switch rewriting {
+	case watched:
+		return false, false // its text is asked about when it is written
+	case unseen:
+		return true, false
+	}
+	v := verdictOf(text.SQL, rewriting == byNames)
+	if text.Prepared && v.EndsScope {
+		return true, false // its name would say nothing of that in a scope
+	}
+	return !v.Plain() || !isReadAsJudged(conn), v.Statements == 1
+}
+
+// needsSession are the taints of what a session on the server has to outlive its
+// transaction for, or what would be left on one that others use.
+const needsSession = sqllex.Settings | sqllex.Role | sqllex.Listen | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock |
+	sqllex.Cursor | sqllex.Block | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
+
+// leavesSession reports whether a text can't go through a transaction pooler.
+func leavesSession(sql string, args []any) bool {
+	return verdictOf(sql, rewritingOf(args) == byNames).Taint&needsSession != 0
+}

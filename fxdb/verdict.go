@@ -1,0 +1,65 @@
+package fxdb
+
+import (
+	"context"
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/sqllex"
+)
+
+// verdicts are those on the texts that were last asked about: every statement is, and
+// most are the same again.
+var (
+	verdicts    [1024]atomic.Pointer[verdict]
+	verdictSeed = maphash.MakeSeed()
+)
+
+type verdict struct {
+	sqllex.Verdict
+	sql   string
+	named bool // it is on what pgx.NamedArgs makes of sql
+}
+
+// longestVerdict is the longest text that is kept.
+const longestVerdict = 4 << 10
+
+// verdictOf judges a text as it is sent. named says that pgx.NamedArgs rewrites it.
+func verdictOf(sql string, named bool) sqllex.Verdict {
+	at := &verdicts[maphash.String(verdictSeed, sql)%uint64(len(verdicts))]
+	if v := at.Load(); v != nil && v.named == named && v.sql == sql {
+		return v.Verdict
+	}
+	v := judge(sql, named)
+	if len(sql) <= longestVerdict {
+		at.Store(&verdict{v, sql, named})
+	}
+	return v
+}
+
+func judge(sql string, named bool) sqllex.Verdict {
+	if named {
+		// The new text depends on the old one alone, not on the values.
+		sql, _, _ = pgx.NamedArgs{}.RewriteQuery(context.Background(), nil, sql, nil)
+	}
+	v := sqllex.Judge(sql)
+	if v.Taint == sqllex.Unknown && isOneWord(sql) {
+		v.Taint = 0 // no statement is: pgx runs what was prepared, and judged, by that name
+	}
+	return v
+}
+
+func isOneWord(sql string) bool {
+	return strings.IndexFunc(sql, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0
+}
+
+// isReadAsJudged reports whether the session reads texts as a verdict says.
+func isReadAsJudged(conn *pgx.Conn) bool {
+	pc := conn.PgConn()
+	return pc.ParameterStatus("standard_conforming_strings") == "on" && pc.ParameterStatus("client_encoding") == "UTF8"
+}
