@@ -88,6 +88,9 @@ func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx
 		f.err = err
 		return f
 	}
+	if f.err = f.block.begun(f.results); f.err != nil {
+		return f
+	}
 	if !f.results.NextResult() {
 		f.err = f.results.Close()
 	} else if _, err := f.results.ResultReader().Close(); err != nil {
@@ -106,6 +109,7 @@ type batchFlight struct {
 	batch   *pgx.Batch
 	mode    pgx.QueryExecMode // of its statements
 	results *pgconn.MultiResultReader
+	block   block
 	read    int        // how many results were begun
 	open    *batchRows // the last
 	err     error
@@ -130,6 +134,11 @@ func (f *batchFlight) send(s scope) error {
 			}
 		}
 		queries[i] = q
+		v := verdictOf(q.sql, false)
+		if err := refuseInScope(conn, q.sql, v); err != nil {
+			return err
+		}
+		f.block = f.block || block(needsBegin(conn, v))
 		if q.mode == pgx.QueryExecModeDescribeExec {
 			f.st.forget(q.key())
 		}
@@ -141,6 +150,7 @@ func (f *batchFlight) send(s scope) error {
 		return err
 	}
 	b := &pgconn.Batch{}
+	f.block.begin(b)
 	f.st.addScope(b, s, named)
 	for _, q := range queries {
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
@@ -148,6 +158,7 @@ func (f *batchFlight) send(s scope) error {
 			return err
 		}
 	}
+	f.block.commit(b)
 	f.results = conn.PgConn().ExecBatch(f.ctx, b)
 	return nil
 }
@@ -170,7 +181,7 @@ func (f *batchFlight) next() (*batchRows, error) {
 		r.query = f.batch.QueuedQueries[f.read]
 		f.read++
 	}
-	if !f.results.NextResult() {
+	if r.query == nil || !f.results.NextResult() {
 		err := f.results.Close()
 		if err == nil {
 			err = errors.New("no more results in batch")
@@ -229,6 +240,7 @@ func (f *batchFlight) Close() (err error) {
 			if err := f.results.Close(); f.err == nil {
 				f.err = err
 			}
+			f.block.end(f.ctx, f.conn.Conn())
 		}
 		if f.err != nil {
 			f.st.failed(f.err, f.used...)

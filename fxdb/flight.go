@@ -21,6 +21,7 @@ type flight struct {
 	keys    [2]statementKey
 	used    []statementKey // of keys
 	results *pgconn.MultiResultReader
+	block   block
 }
 
 // query is a statement as pgx.Conn.Query takes it, its options read.
@@ -104,6 +105,11 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql, nil)) {
 		return ErrPooler
 	}
+	v := verdictOf(q.sql, false)
+	if err := refuseInScope(f.conn, q.sql, v); err != nil {
+		return err
+	}
+	f.block = block(needsBegin(f.conn, v))
 	named := db.core.mode == pgx.QueryExecModeCacheStatement
 	if q.mode == pgx.QueryExecModeDescribeExec {
 		f.st.forget(q.key())
@@ -123,10 +129,12 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 		return err
 	}
 	b := &pgconn.Batch{}
+	f.block.begin(b)
 	f.st.addScope(b, s, named)
 	if err := f.st.add(b, f.conn, q); err != nil {
 		return err
 	}
+	f.block.commit(b)
 	f.results = f.conn.PgConn().ExecBatch(f.ctx, b)
 	return nil
 }
@@ -134,6 +142,9 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 // receive reads the scope's result and goes to the statement's. It is nil without
 // an error where the statement was empty.
 func (f *flight) receive() (*pgconn.ResultReader, error) {
+	if err := f.block.begun(f.results); err != nil {
+		return nil, err
+	}
 	if !f.results.NextResult() {
 		return nil, f.results.Close()
 	}
@@ -153,6 +164,7 @@ func (f *flight) end(tag pgconn.CommandTag, err error) error {
 		if closeErr := f.results.Close(); err == nil {
 			err = closeErr
 		}
+		f.block.end(f.ctx, f.conn)
 	}
 	if err != nil {
 		f.st.failed(err, f.used...)

@@ -215,7 +215,7 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 			conn.Release()
 		}
 	}()
-	results := db.sendAll(ctx, conn, s, watchBatch(b, nil))
+	results := db.sendAll(ctx, conn, s, b)
 	sent = true
 	return results
 }
@@ -223,10 +223,15 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
 	switch {
 	case s.isZero() || b.Len() == 0:
-		return db.batchResults(conn, s, conn.SendBatch(ctx, b), -1)
+		return db.batchResults(conn, s, conn.SendBatch(ctx, watchBatch(b, nil)), -1)
 	case !begins(b):
-		return db.sendBatch(ctx, conn, s, b)
+		return db.sendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
+		if err := refuseBatchInScope(conn.Conn(), b); err != nil {
+			conn.Release()
+			return pgx.FailedBatchResults(b, err)
+		}
+		b = watchBatch(b, func(sql string) error { return refuseInScope(conn.Conn(), sql, verdictOf(sql, false)) })
 		scoped, at := s.before(b)
 		return db.batchResults(conn, s, conn.SendBatch(ctx, scoped), at)
 	}

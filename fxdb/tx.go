@@ -24,12 +24,13 @@ type transaction struct {
 	identity tenant.Identity
 	inserts  bool   // its CopyFrom
 	pooled   bool   // its session on the server is not ours
+	scoped   bool   // it was told something that lasts as long as it does
 	lost     bool   // the connection broke
 	endCode  string // with which the server ended it, if it did
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled()}
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: !s.isZero()}
 }
 
 // ErrOtherTenant is returned for a statement in a transaction whose context has
@@ -49,13 +50,19 @@ func (t *transaction) refuseStatement(ctx context.Context, sql string, args []an
 	if t.pooled && (namesStatement(args) || leavesSession(sql, args)) {
 		return ErrPooler
 	}
-	return t.refuse(ctx)
+	if err := t.refuse(ctx); err != nil || !t.scoped {
+		return err
+	}
+	return refuseTextInScope(t.Tx.Conn(), sql, args)
 }
 
 // check refuses what a rewriter wrote.
 func (t *transaction) check(sql string) error {
 	if t.pooled && leavesSession(sql, nil) {
 		return ErrPooler
+	}
+	if t.scoped {
+		return refuseInScope(t.Tx.Conn(), sql, verdictOf(sql, false))
 	}
 	return nil
 }
@@ -86,6 +93,9 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err == nil && t.pooled {
 		err = refuseBatch(b)
 	}
+	if err == nil && t.scoped {
+		err = refuseBatchInScope(t.Tx.Conn(), b)
+	}
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
@@ -96,6 +106,9 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
 	if t.pooled {
 		return nil, ErrPooler
+	}
+	if err := t.check(sql); err != nil {
+		return nil, err
 	}
 	return t.Tx.Prepare(ctx, name, sql)
 }
@@ -109,7 +122,7 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled}, nil
+	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped}, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
