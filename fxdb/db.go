@@ -59,6 +59,7 @@ type client struct {
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
+	tainted       atomic.Uint64 // connections that a text of its cost
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
 }

@@ -46,12 +46,14 @@ func TestAcquireTimeoutNamesTheHolders(t *testing.T) {
 	require.Equal(t, "hoarder", acquireErr.Holders[0].Client)
 	require.Equal(t, "acme", acquireErr.Holders[0].Tenant)
 	require.Equal(t, "select 42", acquireErr.Holders[0].Query)
-	for _, part := range []string{"victim", "hoarder (tenant acme)", "TestAcquireTimeoutNamesTheHolders", "DB_POOL_MAX", "1 of 1 in use"} {
+	for _, part := range []string{"victim", "hoarder for", "TestAcquireTimeoutNamesTheHolders", "DB_POOL_MAX", "1 of 1 in use"} {
 		require.ErrorContains(t, err, part)
 	}
 
 	_, err = db.Pool().Exec(t.Context(), "select 1")
 	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout, "the raw pool is bounded too")
+	require.NotContains(t, err.Error(), "acme", "the error may reach another tenant")
+	require.Contains(t, acquireErr.Holders[0].String(), `hoarder (tenant "acme")`)
 
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 	defer cancel()

@@ -181,8 +181,7 @@ func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 				require.NoError(t, db.QueryRow(ctx, fingerprint).Scan(&found))
 				return found
 			}
-			globex := as(t, "globex")
-			his, nobodys := find(globex), find(t.Context())
+			his, nobodys := find(as(t, "globex")), find(t.Context())
 			cells, sent := 0, 0
 			for at := half; at < len(inOrder); at += 2 {
 				door := inOrder[at]
@@ -198,7 +197,7 @@ func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 						if err := byDoor[door](ctx, texts[name]); err == nil {
 							sent++
 						}
-						require.Equal(t, his, find(globex), "%s, by %s of %s", name, door, who)
+						require.Equal(t, his, find(as(t, "globex")), "%s, by %s of %s", name, door, who)
 						require.Equal(t, nobodys, find(t.Context()), "%s, by %s of %s", name, door, who)
 						require.Zero(t, db.Stats().Active, "%s, by %s of %s", name, door, who)
 					}

@@ -65,8 +65,8 @@ func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 	size.SkipShort(t)
 	allModes := []string{"cache_statement", "cache_describe", "exec", "simple_protocol"}
 	hostile := []string{
-		"'; drop table notes.plain; --", `\'; drop table notes.plain; --`, `\`, `a\\`, `'`, `''`, `"`, "$1", "$$", "$1$", "a\nb", "/*", "--", "é😀", "\u2019; select 1",
-		"?", "{acme,globex}", "%s", "a\x01", " spaced ",
+		"'; drop table notes.plain; --", `\'; drop table notes.plain; --`, `\`, `a\\`, `'`, `''`, `"`, "$1", "$$", "$1$", "/*", "--", "é😀", "\u2019; select 1",
+		"?", "{acme,globex}", "%s", " spaced ",
 	}
 	own := notesDB(t, testkit.Config(one))
 	_, err := testkit.Owner(t, own).Exec(t.Context(), "grant truncate on notes.plain to public")

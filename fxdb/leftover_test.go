@@ -266,6 +266,24 @@ func TestATextIsJudgedAsItIsSent(t *testing.T) {
 	}
 }
 
+func TestAClientsTaintsAreCounted(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	for _, sql := range []string{"set work_mem = '3MB'", "select 1", "listen jobs", "selec", "set local work_mem = '3MB'"} {
+		_, _ = db.Named("setter").Exec(t.Context(), sql)
+		_, _ = db.Named("reader").Exec(as(t, "acme"), "select 1")
+	}
+	_, err := db.Pool().Exec(t.Context(), "set work_mem = '3MB'")
+	require.NoError(t, err)
+	stats := db.Stats()
+	tainted := make(map[string]uint64)
+	for _, c := range stats.Clients {
+		tainted[c.Name] = c.Tainted
+	}
+	require.EqualValues(t, 3, stats.TaintClosed)
+	require.Equal(t, map[string]uint64{"app": 0, "setter": 2, "reader": 0, "raw pool": 1}, tainted)
+}
+
 func TestATypoCostsNoConnection(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))

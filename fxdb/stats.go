@@ -45,6 +45,7 @@ type PoolStats struct {
 	Opened           int64         `json:"opened"`             // connections opened
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
 	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
+	TaintClosed      uint64        `json:"taint_closed"`       // closed after a text that is not plain
 	Clients          []ClientStats `json:"clients,omitempty"`  // and the raw pool once it was used
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
 }
@@ -57,6 +58,7 @@ type ClientStats struct {
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since the pool was made
 	System   uint64 `json:"system"`   // uses outside any tenant, by tenant.System, since then
+	Tainted  uint64 `json:"tainted"`  // connections closed after a text of its that is not plain, since then
 
 	MaxShare int `json:"max_share,omitempty"` // 0: no limit
 	Reserve  int `json:"reserve,omitempty"`
@@ -168,7 +170,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		Waiting: m.Waiting(), Max: int(st.MaxConns()),
 		CreatedAt: m.CreatedAt(), LastCheck: m.LastCheck(), Status: m.Status(),
 		AcquireCount: st.AcquireCount(), AcquireWait: st.AcquireDuration(), CanceledAcquires: st.CanceledAcquireCount(),
-		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: m.Retired(),
+		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: m.Retired(), TaintClosed: m.Spoiled(),
 		Draining: m.Draining(),
 	}
 	held, shares := make(map[string]int), make(map[string]admission.ClientStats)
@@ -190,19 +192,22 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 			}
 		}
 	}
+	rest := s.TaintClosed // the raw pool's
 	for _, c := range clients {
 		if c.monitor != m {
 			continue
 		}
+		tainted := c.tainted.Load()
+		rest -= min(rest, tainted)
 		share := shares[c.name]
 		delete(shares, c.name)
 		s.Clients = append(s.Clients, ClientStats{
-			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(),
+			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(), Tainted: tainted,
 			MaxShare: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
 		})
 	}
 	if raw := shares[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name
-		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Sharing: sharingOf(raw.Usage)})
+		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Tainted: rest, Sharing: sharingOf(raw.Usage)})
 	}
 	return s, tenants
 }

@@ -37,7 +37,8 @@ type AcquireError struct {
 	Limit                             string // which limit kept the caller out, and what to do, where it was not the size of the pool
 }
 
-// Error returns one line with figures, holders and what to do.
+// Error returns one line with figures, holders and what to do. The line does not name the
+// holders' tenants: see Holders.
 func (e *AcquireError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v: client %q waited %s for a connection: %d of %d in use, %d waiting",
@@ -47,6 +48,7 @@ func (e *AcquireError) Error() string {
 		if i == 0 {
 			sep = "; longest held: "
 		}
+		h.Tenant = "" // the error may reach another tenant
 		b.WriteString(sep + h.String())
 	}
 	switch {
@@ -107,6 +109,10 @@ type Request struct {
 
 	// Waiting, if set, is counted up while the request waits.
 	Waiting *atomic.Int64
+
+	// Spoiled, if set, is counted up if the connection comes back spoiled. See
+	// Config.Spoils.
+	Spoiled *atomic.Uint64
 }
 
 // Acquire takes a connection. It waits at most the acquire timeout, then fails

@@ -51,6 +51,8 @@ func TestAnAcquireInVainNamesTheHolders(t *testing.T) {
 			require.Equal(t, holders[i].Conn().PgConn().PID(), h.PID, "the longest first")
 			require.Equal(t, []string{"reports", "acme", "select 'the last one'"}, []string{h.Client, h.Tenant, h.Query})
 			require.Contains(t, h.Caller, "TestAnAcquireInVainNamesTheHolders")
+			require.Contains(t, h.String(), `reports (tenant "acme") for`)
+			h.Tenant = "" // the error may reach another tenant
 			require.ErrorContains(t, err, h.String())
 		}
 	}

@@ -32,7 +32,7 @@ func (h Holder) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", h.Client)
 	if h.Tenant != "" {
-		fmt.Fprintf(&b, " (tenant %s)", h.Tenant)
+		fmt.Fprintf(&b, " (tenant %q)", h.Tenant)
 	}
 	seen := h.seen
 	if seen.IsZero() {
@@ -84,6 +84,7 @@ type slot struct {
 	tenant   string
 	pcs      [8]uintptr
 	share    *admission.Client // whose permit it took
+	spoiled  *atomic.Uint64    // counts it if it comes back spoiled; nil: nobody asked
 	since    int64             // by the monitor's clock
 	exactly  time.Time         // the same while somebody observes, else zero
 	query    string
@@ -140,7 +141,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	s.mu.Lock()
 	s.held = true
 	s.uses++
-	s.client, s.tenant = a.request.Client, a.request.Tenant
+	s.client, s.tenant, s.spoiled = a.request.Client, a.request.Tenant, a.request.Spoiled
 	if a.permit {
 		s.share, a.permit = a.request.Share, false
 	}
@@ -174,7 +175,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	m.lose(conn)
 	s.mu.Lock()
 	was, reported := s.held, s.reported
-	client, exactly := s.client, s.exactly
+	client, exactly, spoiled := s.client, s.exactly, s.spoiled
 	held := time.Duration(m.clock.Load() - s.since) // by a tick too long or too short, but right in the sum
 	share, tenant := s.share, s.tenant
 	s.share = nil
@@ -189,6 +190,12 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	}
 	if remembered {
 		m.forget(s)
+	}
+	if s.spoilt != unspoilt {
+		m.spoiled.Add(1)
+		if spoiled != nil {
+			spoiled.Add(1)
+		}
 	}
 	if !exactly.IsZero() {
 		held = time.Since(exactly)

@@ -154,6 +154,7 @@ type Monitor struct {
 	asking   atomic.Int64 // inside the pool's Acquire, where the queue has a limit
 	held     atomic.Int64
 	opened   atomic.Int64
+	spoiled  atomic.Uint64 // connections that came back so
 	connects chan struct{} // a place for each connection that is being opened
 
 	own atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
@@ -405,6 +406,10 @@ func (m *Monitor) Draining() bool { return m.state.Load() >= stateDraining }
 // Opened returns how many connections the pool has opened since it was built.
 // pgxpool's own count has attempts in it that never got to the network.
 func (m *Monitor) Opened() int64 { return m.opened.Load() }
+
+// Spoiled returns how many connections came back spoiled, and were closed, since the pool
+// was built. See Config.Spoils.
+func (m *Monitor) Spoiled() uint64 { return m.spoiled.Load() }
 
 // Waiting returns how many callers wait for a connection now.
 func (m *Monitor) Waiting() int { return int(m.waiting.Load()) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -42,7 +43,9 @@ type Identity struct {
 
 // Validate returns an *InvalidError when Tenant is blank, or when a field is
 // longer than MaxLength bytes, is not UTF-8 or holds a NUL byte, which
-// PostgreSQL's text can't.
+// PostgreSQL's text can't, or another character that nobody sees: a control character, a
+// line separator or one without a width. Two tenants whose names differ by such a
+// character would read the same.
 func (id Identity) Validate() error {
 	if strings.TrimSpace(id.Tenant) == "" {
 		return &InvalidError{"tenant", "is blank"}
@@ -55,9 +58,15 @@ func (id Identity) Validate() error {
 			return &InvalidError{f.name, "holds a NUL byte"}
 		case !utf8.ValidString(f.value):
 			return &InvalidError{f.name, "is not valid UTF-8"}
+		case strings.ContainsFunc(f.value, isInvisible):
+			return &InvalidError{f.name, "holds a control character, a line separator or a character without a width"}
 		}
 	}
 	return nil
+}
+
+func isInvisible(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // scopeKey holds an Identity or a systemReason: the innermost of the two counts.

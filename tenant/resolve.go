@@ -8,7 +8,8 @@ import (
 
 // Header returns a resolver for Middleware that takes the tenant from the
 // named header. A request without it fails with ErrNoIdentity, one with several
-// with an *InvalidError: which of them a proxy has set can't be told.
+// with an *InvalidError: which of them a proxy has set can't be told. So does a value
+// with a comma, which a proxy puts between two headers that it folds into one.
 func Header(name string) func(*http.Request) (Identity, error) {
 	return func(r *http.Request) (Identity, error) {
 		v := r.Header.Values(name)
@@ -16,6 +17,9 @@ func Header(name string) func(*http.Request) (Identity, error) {
 		case 0:
 			return Identity{}, fmt.Errorf("%w: set the header %s", ErrNoIdentity, name)
 		case 1:
+			if strings.Contains(v[0], ",") {
+				return Identity{}, &InvalidError{"tenant", "has a comma in the header " + name + ": a proxy may have folded two headers into one"}
+			}
 			return Identity{Tenant: v[0]}, nil
 		}
 		return Identity{}, &InvalidError{"tenant", "is given by more than one " + name + " header"}

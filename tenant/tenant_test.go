@@ -32,6 +32,19 @@ func TestValidateNamesTheFieldAndNotItsValue(t *testing.T) {
 		{"a long user", tenant.Identity{Tenant: "a", User: long}, "user is longer"},
 		{"a long session", tenant.Identity{Tenant: "a", Session: long}, "session is longer"},
 		{"a NUL", tenant.Identity{Tenant: "a\x00b"}, "tenant holds a NUL"},
+		{"what is seen", tenant.Identity{Tenant: " ä, 部門 '😀' ", User: `\"`, Session: "\ufffd\ue000"}, ""},
+		{"a line end", tenant.Identity{Tenant: "a\nlevel=error"}, "tenant holds a control character"},
+		{"an escape", tenant.Identity{Tenant: "a", User: "\x1b[2J"}, "user holds a control character"},
+		{"a C1 control", tenant.Identity{Tenant: "a", Session: "\u0085"}, "session holds a control character"},
+		{"DEL", tenant.Identity{Tenant: "a\x7f"}, "tenant holds"},
+		{"a line separator", tenant.Identity{Tenant: "a\u2028"}, "tenant holds"},
+		{"a zero-width space", tenant.Identity{Tenant: "ac\u200bme"}, "tenant holds"},
+		{"a joiner", tenant.Identity{Tenant: "acme\u200d"}, "tenant holds"},
+		{"a byte order mark", tenant.Identity{Tenant: "\ufeffacme"}, "tenant holds"},
+		{"another direction", tenant.Identity{Tenant: "\u202eemca"}, "tenant holds"},
+		{"a filler", tenant.Identity{Tenant: "acme\u3164"}, "tenant holds"},
+		{"a soft hyphen", tenant.Identity{Tenant: "ac\u00adme"}, "tenant holds"},
+		{"a variation", tenant.Identity{Tenant: "acme\ufe0f"}, "tenant holds"},
 		{"not UTF-8", tenant.Identity{Tenant: "a", User: "\xff"}, "user is not valid UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -80,6 +93,7 @@ func TestMiddlewareAnswersWhatItCannotResolve(t *testing.T) {
 		{"no header", tenant.Header("X-Tenant-ID"), nil, "tenant_required"},
 		{"an empty header", tenant.Header("X-Tenant-ID"), []string{""}, "tenant_invalid"},
 		{"two headers", tenant.Header("X-Tenant-ID"), []string{"acme", "globex"}, "tenant_invalid"},
+		{"two that a proxy folded", tenant.Header("X-Tenant-ID"), []string{"acme, globex"}, "tenant_invalid"},
 		{"an over-long one", tenant.Header("X-Tenant-ID"), []string{strings.Repeat("x", 300)}, "tenant_invalid"},
 		{"a resolver that fails", func(*http.Request) (tenant.Identity, error) { return tenant.Identity{}, errors.New("bad token") }, []string{"acme"}, "tenant_invalid"},
 		{"a forged token", func(*http.Request) (tenant.Identity, error) {

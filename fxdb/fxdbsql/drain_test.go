@@ -226,7 +226,7 @@ func (w *stoppedWork) judge(t *testing.T, fate fate) {
 		require.Equal(t, "acme", h.Tenant)
 		require.Contains(t, h.Caller, "fxdbsql_test.")
 		require.NotEmpty(t, h.Query)
-		require.ErrorContains(t, err, "worker (tenant acme)")
+		require.ErrorContains(t, err, `worker (tenant "acme")`)
 	}
 	if !fate.inTime {
 		w.work.afterwards(t)
