@@ -188,6 +188,9 @@ end $$`)
 	for _, e := range h.logs.All() {
 		require.NotContains(t, e.ContextMap(), "trapped", e.Message)
 	}
+	for _, c := range h.db.Stats().Clients {
+		require.Zero(t, c.Tainted, "%s: its own texts cost connections", c.Name)
+	}
 	// The trap is at every table of tenants, and it works.
 	for _, table := range h.tenantTables(t) {
 		_, err := h.db.Exec(t.Context(), "select from "+table)

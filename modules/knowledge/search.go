@@ -84,7 +84,8 @@ func (c *Client) search(ctx context.Context, settings []setting, sql string, arg
 	var rows []hitRow
 	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
 		for _, s := range settings {
-			b.Queue("select set_config($1, $2, true)", s.name, s.value)
+			// The name is no parameter: the pool closes a connection on which any setting may be set.
+			b.Queue("select set_config('"+s.name+"', $1, true)", s.value)
 		}
 		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
 			rows, err = pgx.CollectRows(r, pgx.RowToStructByName[hitRow])
@@ -109,6 +110,7 @@ func (c *Client) search(ctx context.Context, settings []setting, sql string, arg
 }
 
 // setting holds for the transaction of a search.
+// setting has a name of this package's own.
 type setting struct{ name, value string }
 
 // textSQL finds the entries with the words of @text.
