@@ -30,7 +30,10 @@ type param struct {
 
 // params are those that c sets.
 func (c Config) params() []param {
-	all := []param{{"application_name", c.ApplicationName, c.ApplicationName == c.filled.application}}
+	all := []param{
+		{"application_name", c.ApplicationName, c.ApplicationName == c.filled.application},
+		{"client_encoding", "UTF8", true}, // on a session with another, no text is plain
+	}
 	for i, limit := range []struct{ value, mark time.Duration }{
 		{c.StatementTimeout, c.filled.statement},
 		{c.LockTimeout, c.filled.lock},
@@ -69,7 +72,7 @@ func (c Config) setParams(read map[string]string) (yields []string) {
 func lowerNames(params map[string]string) {
 	for name, value := range params {
 		lower := strings.ToLower(name)
-		if known := lower == "application_name" || slices.Contains(fences, lower); known && lower != name {
+		if known := lower == "application_name" || lower == "client_encoding" || slices.Contains(fences, lower); known && lower != name {
 			delete(params, name)
 			params[lower] = value
 		}
