@@ -50,7 +50,7 @@ func doors(t *testing.T, db *fxdb.DB) map[string]func(ctx context.Context, text 
 	}
 	bare := func(use func(ctx context.Context, conn *pgxpool.Conn, text string) error) func(context.Context, string) error {
 		return func(_ context.Context, text string) error {
-			ctx := tenant.System(context.Background(), "a door")
+			ctx := tenant.System(t.Context(), "a door")
 			conn, err := db.Acquire(ctx)
 			if err != nil {
 				return err
@@ -78,7 +78,7 @@ func doors(t *testing.T, db *fxdb.DB) map[string]func(ctx context.Context, text 
 		return err
 	})
 	all["the raw pool"] = func(_ context.Context, text string) error {
-		_, err := db.Pool().Exec(tenant.System(context.Background(), "a door"), text)
+		_, err := db.Pool().Exec(tenant.System(t.Context(), "a door"), text)
 		return err
 	}
 	over := fxdbsql.Open(db)

@@ -10,7 +10,7 @@ import (
 
 // ScopeError refuses a text with a tenant, DB_TENANT_ROLE or limits: it would end the
 // transaction that these were set for, or set them to something else. Nothing was sent. A
-// ScopeError is an ErrUnscoped.
+// ScopeError is an ErrUnscoped. Texts on a transaction's Conn are not refused.
 type ScopeError struct{ Reason string }
 
 func (e *ScopeError) Error() string {

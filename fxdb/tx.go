@@ -153,7 +153,8 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 // travel with BEGIN in one round trip (two where opts.BeginQuery is set
 // or the mode is simple_protocol). Its
 // statements need no identity in their contexts; with another tenant's or user's
-// they fail with ErrOtherTenant.
+// they fail with ErrOtherTenant. A text that would end the transaction fails with a
+// *ScopeError.
 //
 // Where the connection is lost before the transaction has begun, it begins on
 // another one, within DB_CONNECTION_TIMEOUT_MS.
