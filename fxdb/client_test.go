@@ -59,28 +59,35 @@ func TestAClientThatTakesNoDatabaseIsWarnedOf(t *testing.T) {
 		Log *zap.Logger
 	}
 	type plain struct{ DB *fxdb.DB } // a parameter of its own, that somebody else fills
+	type ofPool struct {
+		fx.In
+		DB *fxdb.DB `name:"reporting"`
+	}
 	url := urlOf(t)
 	for name, c := range map[string]struct {
 		constructor any
 		warned      bool
 	}{
-		"nothing":           {func() *made { return &made{} }, true},
-		"a logger":          {func(*zap.Logger) *made { return &made{} }, true},
-		"fx.In without one": {func(bare) *made { return &made{} }, true},
-		"another struct":    {func(plain) *made { return &made{} }, true},
-		"annotated":         {fx.Annotate(func(*zap.Logger) *made { return &made{} }, fx.ParamTags(`optional:"true"`)), true},
-		"*DB":               {func(*fxdb.DB) *made { return &made{} }, false},
-		"*DB, annotated":    {fx.Annotate(func(*fxdb.DB) *made { return &made{} }, fx.ResultTags(`name:"made"`)), false},
-		"*DB, fx.Annotated": {fx.Annotated{Name: "made", Target: func(*fxdb.DB) *made { return &made{} }}, false},
-		"*sql.DB":           {func(*sql.DB) *made { return &made{} }, false},
-		"*pgxpool.Pool":     {func(*pgxpool.Pool) *made { return &made{} }, false},
-		"fx.In":             {func(in) *made { return &made{} }, false},
-		"fx.In in fx.In":    {func(outer) *made { return &made{} }, false},
+		"nothing":                   {func() *made { return &made{} }, true},
+		"a logger":                  {func(*zap.Logger) *made { return &made{} }, true},
+		"fx.In without one":         {func(bare) *made { return &made{} }, true},
+		"another struct":            {func(plain) *made { return &made{} }, true},
+		"annotated":                 {fx.Annotate(func(*zap.Logger) *made { return &made{} }, fx.ParamTags(`optional:"true"`)), true},
+		"*DB of ModuleNamed":        {fx.Annotate(func(*fxdb.DB) *made { return &made{} }, fx.ParamTags(`name:"reporting"`)), true},
+		"*DB of ModuleNamed, fx.In": {func(ofPool) *made { return &made{} }, true},
+		"*DB":                       {func(*fxdb.DB) *made { return &made{} }, false},
+		"*DB, annotated":            {fx.Annotate(func(*fxdb.DB) *made { return &made{} }, fx.ResultTags(`name:"made"`)), false},
+		"*DB, fx.Annotated":         {fx.Annotated{Name: "made", Target: func(*fxdb.DB) *made { return &made{} }}, false},
+		"*sql.DB":                   {func(*sql.DB) *made { return &made{} }, false},
+		"*pgxpool.Pool":             {func(*pgxpool.Pool) *made { return &made{} }, false},
+		"fx.In":                     {func(in) *made { return &made{} }, false},
+		"fx.In in fx.In":            {func(outer) *made { return &made{} }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zap.WarnLevel)
 			app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: url, PoolMin: 1, PoolMax: 2}), fxdbsql.Module,
-				fx.Supply(zap.New(core), plain{}), fxdb.Client("notes", c.constructor))
+				fx.Supply(zap.New(core), plain{}), fxdb.Client("notes", c.constructor),
+				fxdb.ModuleNamed("reporting", fx.Replace(fxdb.Config{URL: urlOf(t), PoolMin: 1, PoolMax: 2})))
 			require.NoError(t, app.Err())
 			require.Zero(t, logs.Len(), "a graph that is only built, or checked, starts nothing")
 			require.NoError(t, app.Start(t.Context()))

@@ -98,6 +98,7 @@ type Config struct {
 	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 
+	pool     string        // the name that ModuleNamed gave the pool, empty for Module's
 	misspelt []misspelling // variables that are no settings, for the log
 	filled   filled        // fields that nobody set
 	fences   []setting     // limits that a pooler would refuse at connect, and that travel with each transaction
@@ -113,13 +114,13 @@ type filled struct {
 
 // NamesDatabase reports whether any setting, libpq's own PGHOST, PGPORT, PGDATABASE
 // and PGSERVICE included, says which database is meant. If none does, a throwaway
-// server may be used.
+// server may be used. libpq's variables name no database of ModuleNamed's.
 func (c Config) NamesDatabase() bool {
 	if c.URL != "" || c.Name != "" || c.User != "" || c.Host != c.filled.host || c.Port != c.filled.port {
 		return true
 	}
 	for _, v := range []string{"PGHOST", "PGPORT", "PGDATABASE", "PGSERVICE"} {
-		if os.Getenv(v) != "" {
+		if c.pool == "" && os.Getenv(v) != "" {
 			return true
 		}
 	}
@@ -144,7 +145,11 @@ func (c Config) withDefaults() Config {
 	set(&c.DrainTimeout, DefaultDrainTimeout)
 	set(&c.LeakThreshold, DefaultLeakThreshold)
 	set(&c.SlowQuery, DefaultSlowQuery)
-	fill(&c.ApplicationName, &c.filled.application, filepath.Base(os.Args[0]))
+	application := filepath.Base(os.Args[0])
+	if c.pool != "" {
+		application += "." + c.pool
+	}
+	fill(&c.ApplicationName, &c.filled.application, application)
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
 	set(&c.NestedAcquire, string(lifecycle.NestedWarn))

@@ -27,21 +27,26 @@ func checkName(name string) error {
 var databases = []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*sql.DB](), reflect.TypeFor[*pgxpool.Pool]()}
 
 // takesDatabase reports whether a constructor takes one of databases: as a parameter,
-// or as a field of one that embeds fx.In. What is no function is fx's to refuse.
+// or as a field of one that embeds fx.In. One with a name tag does not count: that is a
+// database of ModuleNamed, and has no client's name. What is no function is fx's to refuse.
 func takesDatabase(constructor any) bool {
+	var tags []string
 	if annotated := reflect.ValueOf(constructor); annotated.Kind() == reflect.Struct {
 		target := annotated.FieldByName("Target") // of fx.Annotated, and of what fx.Annotate returns
 		if !target.IsValid() || target.Kind() != reflect.Interface || target.IsNil() {
 			return true
 		}
 		constructor = target.Interface()
+		if of := annotated.FieldByName("ParamTags"); of.IsValid() && of.CanInterface() {
+			tags, _ = of.Interface().([]string)
+		}
 	}
 	t := reflect.TypeOf(constructor)
 	if t == nil || t.Kind() != reflect.Func {
 		return true
 	}
 	for i := range t.NumIn() {
-		if isDatabase(t.In(i)) {
+		if isDatabase(t.In(i)) && (i >= len(tags) || !nameTag(tags[i])) {
 			return true
 		}
 	}
@@ -56,12 +61,14 @@ func isDatabase(t reflect.Type) bool {
 		return false
 	}
 	for i := range t.NumField() {
-		if f := t.Field(i); isDatabase(f.Type) {
+		if f := t.Field(i); isDatabase(f.Type) && !nameTag(string(f.Tag)) {
 			return true
 		}
 	}
 	return false
 }
+
+func nameTag(tag string) bool { return reflect.StructTag(tag).Get("name") != "" }
 
 // warnOfConstructor tells at start, for a graph may be built to be checked only.
 func warnOfConstructor(client string) fx.Option {
@@ -74,7 +81,7 @@ func warnOfConstructor(client string) fx.Option {
 			return
 		}
 		p.Lifecycle.Append(fx.StartHook(func() {
-			p.Log.Warn("the constructor given to fxdb.Client takes neither *fxdb.DB, *sql.DB nor *pgxpool.Pool: the client's name and options do not reach what the constructor uses",
+			p.Log.Warn("the constructor given to fxdb.Client takes neither *fxdb.DB, *sql.DB nor *pgxpool.Pool: the client's name and options do not reach what the constructor uses (a database with a name tag is none of the client's: put the client inside fxdb.ModuleNamed)",
 				zap.String("client", client))
 		}))
 	})

@@ -67,7 +67,16 @@ type client struct {
 // newDB checks the configuration and builds the pool, and those of DB_DEDICATED. It
 // opens no connection.
 func newDB(cfg Config, o options, origin string) (*DB, error) {
+	db, err := build(cfg, o, origin)
+	return db, prefixed(settingsPrefix(cfg.pool), err)
+}
+
+func build(cfg Config, o options, origin string) (*DB, error) {
 	cfg = cfg.withDefaults()
+	if cfg.pool != "" && !cfg.NamesDatabase() {
+		return nil, &ConfigError{"DATABASE_URL", "is not set, and no other setting names the database of the pool " + cfg.pool +
+			": set it, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD"}
+	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -88,7 +97,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 			return nil, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
 		}
 		if !given(cfg.URL, "password") {
-			password = passwordFile(cfg.PasswordFile)
+			password = passwordFile(cfg.PasswordFile).of(cfg.pool)
 			if _, err := password(context.Background()); err != nil {
 				return nil, err
 			}

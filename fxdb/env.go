@@ -142,10 +142,15 @@ func (v *boolean) UnmarshalText(b []byte) error {
 //
 // PGAPPNAME, PGCONNECT_TIMEOUT, PGOPTIONS, PGTZ, PGTARGETSESSIONATTRS, PGPASSFILE, and
 // those of a client's certificate count in every case; a DB_* setting comes before them.
-func ConfigFromEnv() (Config, error) {
+func ConfigFromEnv() (Config, error) { return configFromEnv("") }
+
+// configFromEnv reads the settings of the pool that ModuleNamed gave this name.
+func configFromEnv(pool string) (_ Config, err error) {
+	prefix := settingsPrefix(pool)
+	defer func() { err = prefixed(prefix, err) }()
 	var e environ
 	var bad problems
-	if err := env.ParseWithOptions(&e, env.Options{Environment: environment()}); err != nil {
+	if err := env.ParseWithOptions(&e, env.Options{Environment: environment(prefix)}); err != nil {
 		envProblems(err, &bad)
 	}
 	c := Config{
@@ -154,7 +159,7 @@ func ConfigFromEnv() (Config, error) {
 		Sharing: e.Sharing, TenantMaxShare: float64(e.TenantMaxShare),
 		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
-		misspelt: misspelt(os.Environ()),
+		pool: pool, misspelt: misspelt(prefix, os.Environ()),
 	}
 	if e.Port.set && e.Port.n == 0 {
 		bad.add("DB_PORT", "0 is no port: must be 1 to 65535")
@@ -228,12 +233,13 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// environment is that of the process, as far as it is read here. Line breaks at the
-// end of a value are dropped.
-func environment() map[string]string {
+// environment holds the variables of the process with this prefix, without the prefix.
+// Line breaks at the end of a value are dropped.
+func environment(prefix string) map[string]string {
 	all := make(map[string]string)
 	for _, kv := range os.Environ() {
-		if name, value, ok := strings.Cut(kv, "="); ok {
+		name, value, ok := strings.Cut(kv, "=")
+		if name, has := strings.CutPrefix(name, prefix); ok && has {
 			all[name] = strings.TrimRight(value, "\r\n")
 		}
 	}

@@ -58,11 +58,13 @@ func (c Config) connString() (string, error) {
 	if s == "" {
 		named := c.PasswordFile != "" || slices.ContainsFunc(parts, func(p part) bool { return p.value != "" })
 		theirs := slices.ContainsFunc(parts, func(p part) bool { return os.Getenv(p.variable) != "" })
-		if !named && (theirs || os.Getenv("PGSERVICE") != "") {
+		if !named && c.pool == "" && (theirs || os.Getenv("PGSERVICE") != "") {
 			return "", nil
 		}
-		if err := c.unmixed(parts); err != nil {
-			return "", err
+		if named || c.pool == "" { // else the build refuses
+			if err := c.unmixed(parts); err != nil {
+				return "", err
+			}
 		}
 		s = "postgres://"
 		for i := range parts {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/internal/graph"
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
@@ -41,8 +42,14 @@ func After(sources ...string) MigrationOption {
 // migrations set (search_path, role) ends with it. Replicas that start together take
 // turns. A migration in a transaction runs under DB_MIGRATE_LOCK_TIMEOUT_MS; one with
 // "-- +goose NO TRANSACTION" waits for locks without limit. The start's time bounds both.
+//
+// Inside ModuleNamed the migrations are that pool's, else Module's.
 func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
-	return fx.Supply(fx.Annotate(newSource(source, fsys, opts), fx.ResultTags(migrate.Group)))
+	s := newSource(source, fsys, opts)
+	return fx.Provide(fx.Annotate(func(of graph.Pool) migrate.Source {
+		s.Pool = string(of)
+		return s
+	}, fx.ParamTags(`optional:"true"`), fx.ResultTags(migrate.Group)))
 }
 
 // WithMigrations is Migrations for Open. They are applied when Config.Migrate is set.

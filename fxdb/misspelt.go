@@ -17,12 +17,17 @@ func settingNames() (names []string) {
 // misspelling is a variable that is no setting, and the one that may be meant.
 type misspelling struct{ variable, setting string }
 
-// misspelt finds the variables of an environment that are no settings, though their
-// names are nearly those of some. No setting has a digit: those belong to others.
-func misspelt(environ []string) (found []misspelling) {
+// misspelt finds the variables of an environment that are no settings of the pool with
+// this prefix, though their names are nearly those of some. No setting has a digit: those
+// belong to others.
+func misspelt(prefix string, environ []string) (found []misspelling) {
 	known := settingNames()
 	for _, kv := range environ {
-		name, _, _ := strings.Cut(kv, "=")
+		variable, _, _ := strings.Cut(kv, "=")
+		name, has := strings.CutPrefix(variable, prefix)
+		if !has {
+			continue
+		}
 		upper := strings.ToUpper(name)
 		mayBe := strings.HasPrefix(upper, "DB_") || strings.HasPrefix(upper, "DATA")
 		if !mayBe || slices.Contains(known, name) || strings.ContainsAny(name, "0123456789") {
@@ -35,7 +40,7 @@ func misspelt(environ []string) (found []misspelling) {
 			}
 		}
 		if meant != "" {
-			found = append(found, misspelling{name, meant})
+			found = append(found, misspelling{variable, prefix + meant})
 		}
 	}
 	slices.SortFunc(found, func(a, b misspelling) int { return strings.Compare(a.variable, b.variable) })

@@ -2,8 +2,10 @@ package fxdb
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -19,30 +21,44 @@ import (
 // Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool
 // starts even where nothing takes it: an application that names a database wants
 // to know that it is there.
+//
+// An application has one Module. Further databases, and the only database of an
+// application that still provides a *pgxpool.Pool of its own, come from [ModuleNamed].
 var Module = fx.Options(
 	fx.Module("fxdb",
-		fx.Provide(configure, provide, (*DB).Pool, (*DB).Monitor),
+		fx.Provide(configOfModuleUseModuleNamedForAnother, provide, poolOfModuleTagYourOwnOrUseModuleNamed, (*DB).Monitor),
 		fx.Provide(func() *stopping { return &stopping{} }),
 		fx.Invoke(func(*DB) {}),
 	),
 	fx.Decorate(watchLifecycle),
 )
 
-// configure reads the environment. If the environment names no database, a fallback in
-// the graph, such as devdb.Module's, may. A swapped pool reads no setting.
-func configure(p struct {
+// If two functions provide one type, fx refuses the graph, and the names of these
+// functions are all that its error says of the reason. So the names say what to do.
+
+func configOfModuleUseModuleNamedForAnother(s configSources) (Config, error) { return configure(s) }
+
+func poolOfModuleTagYourOwnOrUseModuleNamed(db *DB) *pgxpool.Pool { return db.Pool() }
+
+type configSources struct {
 	fx.In
+
+	Pool     graph.Pool              `optional:"true"`
 	Fallback graph.Fallback[Config]  `optional:"true"`
 	Swap     graph.Swap[Config, *DB] `optional:"true"`
-}) (Config, error) {
-	if p.Swap.Config != nil {
+}
+
+// configure reads the environment. If the environment names no database, a fallback in
+// the graph, such as devdb.Module's, may. A swapped pool reads no setting.
+func configure(s configSources) (Config, error) {
+	if s.Swap.Database != nil {
 		return Config{}, nil
 	}
-	cfg, err := ConfigFromEnv()
-	if err != nil || p.Fallback == nil || cfg.NamesDatabase() {
+	cfg, err := configFromEnv(string(s.Pool))
+	if err != nil || s.Fallback == nil || cfg.NamesDatabase() {
 		return cfg, err
 	}
-	return p.Fallback(cfg)
+	return s.Fallback(s.Pool, cfg)
 }
 
 type params struct {
@@ -57,10 +73,18 @@ type params struct {
 }
 
 func provide(p params) (*DB, error) {
-	if p.Swap.Config != nil {
+	if p.Contributions.Pool != "" {
+		return nil, fmt.Errorf("fxdb.Module stands inside of fxdb.ModuleNamed(%q): put it beside", p.Contributions.Pool)
+	}
+	return p.open("fxdb.Module")
+}
+
+// open builds the pool of a module, and has fx start and stop the pool.
+func (p params) open(origin string) (*DB, error) {
+	if p.Swap.Database != nil {
 		return swapped(p.Swap, contributed(p.Contributions, nil))
 	}
-	db, err := newDB(p.Config, contributed(p.Contributions, p.Password), "fxdb.Module, application "+p.Config.ApplicationName)
+	db, err := newDB(p.Config, contributed(p.Contributions, p.Password), origin+", application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}
@@ -68,16 +92,32 @@ func provide(p params) (*DB, error) {
 	return db, nil
 }
 
+// contributed are the contributions of the graph to one pool. Loggers and tracers are
+// every pool's.
 func contributed(c graph.Contributions, password PasswordSource) options {
-	if c.Log == nil {
-		c.Log = zap.NewNop()
+	o := options{fx: true, log: c.Log, password: password, tracers: c.Tracers}
+	if o.log == nil {
+		o.log = zap.NewNop()
 	}
-	return options{fx: true, log: c.Log, sources: c.Sources, password: password, tracers: c.Tracers, verify: c.Verify}
+	if c.Pool != "" {
+		o.log = o.log.With(zap.String("pool", string(c.Pool)))
+	}
+	for _, s := range c.Sources {
+		if s.Pool == string(c.Pool) {
+			o.sources = append(o.sources, s)
+		}
+	}
+	for _, v := range c.Verify {
+		if v.Pool == c.Pool {
+			o.verify = append(o.verify, v.Options...)
+		}
+	}
+	return o
 }
 
 // swapped opens a test's pool at once: the application's hooks are not the test's.
 func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
-	cfg, err := swap.Config(o.sources)
+	cfg, opened, err := swap.Database(o.sources)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +131,7 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	if err := db.start(ctx); err != nil {
 		return nil, err
 	}
-	swap.Opened(db)
+	opened(db)
 	return db, nil
 }
 

@@ -32,6 +32,14 @@ func passwordFile(name string) PasswordSource {
 	}
 }
 
+// of names the settings in the source's errors as those of a pool.
+func (source PasswordSource) of(pool string) PasswordSource {
+	return func(ctx context.Context) (string, error) {
+		password, err := source(ctx)
+		return password, prefixed(settingsPrefix(pool), err)
+	}
+}
+
 // beforeConnect asks the source. Connections that are opened at the same time
 // share one answer.
 func (source PasswordSource) beforeConnect() func(context.Context, *pgx.ConnConfig) error {

@@ -93,6 +93,9 @@ type watchedLifecycle struct {
 }
 
 func watchLifecycle(lc fx.Lifecycle, stop *stopping) fx.Lifecycle {
+	if w, ok := lc.(*watchedLifecycle); ok && w.stop == stop {
+		return lc // by Module, outside of a ModuleNamed
+	}
 	return &watchedLifecycle{lc, stop}
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/agentagency/onepool/internal/graph"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -38,9 +39,11 @@ func (e *TenancyError) Unwrap() error { return e.Report.Err() }
 // VerifyOptions contributes options to the verification that DB_VERIFY_TENANCY
 // asks for: tenant.Allow for a finding that is meant, tenant.Column or
 // tenant.Tables where the tenant column is not tenant_id. The role is that of
-// DB_TENANT_ROLE, else the pool's own.
+// DB_TENANT_ROLE, else the pool's own. Inside ModuleNamed the options are that pool's,
+// else Module's.
 func VerifyOptions(opts ...tenant.VerifyOption) fx.Option {
-	return fx.Provide(fx.Annotate(func() []tenant.VerifyOption { return opts }, fx.ResultTags(`group:"onepool.verify,flatten"`)))
+	return fx.Provide(fx.Annotate(func(of graph.Pool) graph.Verify { return graph.Verify{Pool: of, Options: opts} },
+		fx.ParamTags(`optional:"true"`), fx.ResultTags(`group:"onepool.verify"`)))
 }
 
 // WithVerifyOptions is VerifyOptions for Open.

@@ -17,6 +17,7 @@ import (
 // database: it fills in fxdb.Config's URL with the role [App], its MigrateURL
 // with the role [Owner], and switches migrations on. The server is gone when
 // the application has stopped. Where a setting names a database it does nothing.
+// Pools of fxdb.ModuleNamed get databases of their own on the same server.
 //
 // One line at info level says which server was taken.
 var Module = fx.Module("devdb", fx.Provide(provide))
@@ -29,23 +30,31 @@ func provide(p struct {
 	Lifecycle fx.Lifecycle
 	Log       *zap.Logger `optional:"true"`
 }) graph.Fallback[fxdb.Config] {
-	return func(cfg fxdb.Config) (fxdb.Config, error) {
+	var server *Server // of all pools
+	return func(pool graph.Pool, cfg fxdb.Config) (fxdb.Config, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
-		server, err := Start(ctx)
-		if err != nil {
-			return cfg, fmt.Errorf("devdb: no setting names a database, and no throwaway server can be had: %w", err)
+		if server == nil {
+			started, err := Start(ctx)
+			if err != nil {
+				return cfg, fmt.Errorf("devdb: no setting names a database, and no throwaway server can be had: %w", err)
+			}
+			server = started
+			p.Lifecycle.Append(fx.Hook{OnStop: server.Stop})
 		}
-		p.Lifecycle.Append(fx.Hook{OnStop: server.Stop})
-		if err := createDatabase(ctx, server, "app"); err != nil {
+		database := "app"
+		if pool != "" {
+			database += "_" + string(pool)
+		}
+		if err := createDatabase(ctx, server, database); err != nil {
 			_ = server.Stop(ctx)
 			return cfg, err
 		}
 		if p.Log != nil {
-			p.Log.Info("throwaway database: no setting names one", zap.Stringer("server", server))
+			p.Log.Info("throwaway database: no setting names one", zap.Stringer("server", server), zap.String("database", database))
 		}
-		cfg.URL = server.DatabaseURL(App, "app")
-		cfg.MigrateURL = server.DatabaseURL(Owner, "app")
+		cfg.URL = server.DatabaseURL(App, database)
+		cfg.MigrateURL = server.DatabaseURL(Owner, database)
 		cfg.Migrate = true
 		return cfg, nil
 	}

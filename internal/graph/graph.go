@@ -15,21 +15,33 @@ import (
 type Contributions struct {
 	fx.In
 
-	Log     *zap.Logger           `optional:"true"`
-	Sources []migrate.Source      `group:"onepool.migrations"`
-	Tracers []pgx.QueryTracer     `group:"onepool.tracers"`
-	Verify  []tenant.VerifyOption `group:"onepool.verify"`
+	Pool    Pool              `optional:"true"`
+	Log     *zap.Logger       `optional:"true"`
+	Sources []migrate.Source  `group:"onepool.migrations"`
+	Tracers []pgx.QueryTracer `group:"onepool.tracers"`
+	Verify  []Verify          `group:"onepool.verify"`
 }
 
-// Fallback fills in a configuration that names no database. devdb.Module provides one.
-type Fallback[Config any] func(Config) (Config, error)
+// Pool is the name that fxdb.ModuleNamed gave a pool, empty for fxdb.Module's. An fx module
+// that holds a pool has the name of the pool as a private value, so what is contributed
+// inside can say for which pool it is.
+type Pool string
 
-// Swap names the database that takes the place of the production database, and receives
-// the pool that fxdb.Module opens there with all contributions of the graph. testkit.Swap
+// Verify are options for the verification of one pool's database.
+type Verify struct {
+	Pool    Pool
+	Options []tenant.VerifyOption
+}
+
+// Fallback fills in a configuration of a pool that names no database. devdb.Module
+// provides one.
+type Fallback[Config any] func(Pool, Config) (Config, error)
+
+// Swap names the database that takes the place of a pool's production database, and
+// receives the pool that fxdb opens there with the graph's contributions to the pool. testkit.Swap
 // provides one. An fx module exports the values that it provides, so a Swap in any module
 // of an application reaches the constructor of the pool. A decorator reaches its own
 // module only.
 type Swap[Config, DB any] struct {
-	Config func([]migrate.Source) (Config, error)
-	Opened func(DB)
+	Database func([]migrate.Source) (_ Config, opened func(DB), _ error)
 }

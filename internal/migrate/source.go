@@ -17,6 +17,7 @@ type Source struct {
 	Name  string
 	FS    fs.FS
 	After []string // sources that are applied before this one
+	Pool  string   // that the source is for, by the name of fxdb.ModuleNamed
 }
 
 // Group is the fx value group of Sources.
