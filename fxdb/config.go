@@ -94,12 +94,13 @@ type Config struct {
 	MigrateLockTimeout time.Duration // DB_MIGRATE_LOCK_TIMEOUT_MS: lock_timeout of migrations in a transaction; default what DB_MIGRATE_URL, its role or its database says, else LockTimeout; negative: none
 
 	TenantRole    string   // DB_TENANT_ROLE: role taken for each transaction or statement, with a tenant or none
-	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off
+	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off, and warn on the databases of devdb.Module and testkit.Swap
 	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 
 	pool     string        // the name that ModuleNamed gave the pool, empty for Module's
 	misspelt []misspelling // variables that are no settings, for the log
+	unasked  bool          // VerifyTenancy is warn because the database is a throwaway one
 	filled   filled        // fields that nobody set
 	fences   []setting     // limits that a pooler would refuse at connect, and that travel with each transaction
 }
@@ -107,9 +108,9 @@ type Config struct {
 // filled holds the defaults that withDefaults has filled in. A field that is equal to
 // its mark is one that nobody set.
 type filled struct {
-	host, sslmode, application string
-	port                       int
-	statement, lock, idleInTxn time.Duration
+	host, sslmode, application, verify string
+	port                               int
+	statement, lock, idleInTxn         time.Duration
 }
 
 // NamesDatabase reports whether any setting, libpq's own PGHOST, PGPORT, PGDATABASE
@@ -153,7 +154,7 @@ func (c Config) withDefaults() Config {
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
 	set(&c.NestedAcquire, string(lifecycle.NestedWarn))
-	set(&c.VerifyTenancy, verifyOff)
+	fill(&c.VerifyTenancy, &c.filled.verify, verifyOff)
 	set(&c.Pooler, "none")
 	set(&c.Sharing, sharingOn)
 	return c

@@ -141,7 +141,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 					return err
 				}
 			}
-			return verifyTenancy(ctx, cfg, pc, o)
+			return c.verifyTenancy(ctx, pc, o)
 		},
 	}
 	all := int(pc.MaxConns)

@@ -58,7 +58,10 @@ func configure(s configSources) (Config, error) {
 	if err != nil || s.Fallback == nil || cfg.NamesDatabase() {
 		return cfg, err
 	}
-	return s.Fallback(s.Pool, cfg)
+	if cfg, err = s.Fallback(s.Pool, cfg); err == nil {
+		cfg.verifyByDefault()
+	}
+	return cfg, err
 }
 
 type params struct {
@@ -95,8 +98,8 @@ func (p params) open(origin string) (*DB, error) {
 // contributed are the contributions of the graph to one pool. Loggers and tracers are
 // every pool's.
 func contributed(c graph.Contributions, password PasswordSource) options {
-	o := options{fx: true, log: c.Log, password: password, tracers: c.Tracers}
-	if o.log == nil {
+	o := options{fx: true, log: c.Log, logged: c.Log != nil, password: password, tracers: c.Tracers}
+	if !o.logged {
 		o.log = zap.NewNop()
 	}
 	if c.Pool != "" {
@@ -117,11 +120,18 @@ func contributed(c graph.Contributions, password PasswordSource) options {
 
 // swapped opens a test's pool at once: the application's hooks are not the test's.
 func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
-	cfg, opened, err := swap.Database(o.sources)
+	test, err := swap.Database(o.sources)
 	if err != nil {
 		return nil, err
 	}
+	cfg := test.Config
+	if test.Verify {
+		cfg.verifyByDefault()
+	}
 	o.callers, o.sources = true, nil // the test's database has the migrations already
+	if !o.logged {
+		o.verifyLog = test.Log
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), swapTimeout)
 	defer cancel()
 	db, err := newDB(cfg, o, "testkit.Swap")
@@ -131,7 +141,7 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	if err := db.start(ctx); err != nil {
 		return nil, err
 	}
-	opened(db)
+	test.Opened(db)
 	return db, nil
 }
 

@@ -17,12 +17,15 @@ type Option interface{ apply(*options) }
 
 type options struct {
 	log      *zap.Logger
+	logged   bool // log goes somewhere
 	sources  []migrate.Source
 	password PasswordSource
 	callers  bool
 	fx       bool // fx starts and stops the pool
 	tracers  []pgx.QueryTracer
 	verify   []tenant.VerifyOption
+
+	verifyLog *zap.Logger // takes what the verification finds, in place of log
 }
 
 type option func(*options)

@@ -1,8 +1,10 @@
 package fxdb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,10 +53,26 @@ func WithVerifyOptions(opts ...tenant.VerifyOption) Option {
 	return option(func(o *options) { o.verify = append(o.verify, opts...) })
 }
 
+// verifyByDefault has the start warn if no setting says otherwise: a database that is
+// thrown away has tables that somebody has just written.
+func (c *Config) verifyByDefault() {
+	if c.VerifyTenancy == c.filled.verify {
+		c.VerifyTenancy, c.unasked = verifyWarn, true
+	}
+}
+
+// requiresTenant reports whether a client refuses work without a tenant.
+func (c *core) requiresTenant() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.clients, func(cl *client) bool { return cl.requireTenant.Load() })
+}
+
 // verifyTenancy does what DB_VERIFY_TENANCY says: it logs what tenant.Verify
 // finds, and fails with a *TenancyError or because the database can't be asked
 // where that is require.
-func verifyTenancy(ctx context.Context, cfg Config, pc *pgxpool.Config, o options) error {
+func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options) error {
+	cfg, log := c.cfg, cmp.Or(o.verifyLog, o.log)
 	if cfg.VerifyTenancy == verifyOff {
 		return nil
 	}
@@ -75,18 +93,21 @@ func verifyTenancy(ctx context.Context, cfg Config, pc *pgxpool.Config, o option
 		if cfg.VerifyTenancy == verifyRequire {
 			return err
 		}
-		o.log.Warn("tenant isolation could not be verified", zap.Error(err))
+		log.Warn("tenant isolation could not be verified", zap.Error(err))
 		return nil
 	}
 	for _, f := range report.Findings {
+		if f.Code == "tables-none" && cfg.unasked && !c.requiresTenant() {
+			continue // the application has no tenants
+		}
 		level := zapcore.WarnLevel
 		if f.Level == tenant.LevelNote || f.Allowed != "" {
 			level = zapcore.InfoLevel
 		}
-		o.log.Log(level, "tenant isolation", zap.String("code", f.Code), zap.String("level", string(f.Level)), zap.String("object", f.Object),
+		log.Log(level, "tenant isolation", zap.String("code", f.Code), zap.String("level", string(f.Level)), zap.String("object", f.Object),
 			zap.String("consequence", f.Consequence), zap.String("fix", f.Fix), zap.String("allowed", f.Allowed))
 	}
-	o.log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),
+	log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),
 		zap.Int("errors", report.Count(tenant.LevelError)), zap.Int("warnings", report.Count(tenant.LevelWarn)), zap.Duration("elapsed", time.Since(began)))
 	if cfg.VerifyTenancy == verifyRequire && !report.OK() {
 		return &TenancyError{report}

@@ -97,6 +97,37 @@ func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
 	require.Contains(t, fields["fix"], `alter table "notes"."open" enable row level security`)
 }
 
+// A database that nobody named is one of a developer, who has just written a table.
+func TestVerifyTenancyWarnsOnAThrowawayServer(t *testing.T) {
+	type made struct{}
+	forgotten := fxdb.Migrations("notes", migration("create table forgotten (tenant_id text primary key);\n"))
+	plain := fxdb.Migrations("notes", migration("create table plain (id int);\n"))
+	requires := fxdb.Client("notes", func(*fxdb.DB) made { return made{} }, fxdb.RequireTenant())
+	for name, c := range map[string]struct {
+		setting string
+		opts    fx.Option
+		want    []string
+	}{
+		"a table without a policy":                         {"", forgotten, []string{"table-rls-off public.forgotten"}},
+		"nobody asked for tenants":                         {"", plain, nil},
+		"a client asks for tenants, and no table has them": {"", fx.Options(plain, requires, fx.Invoke(func(made) {})), []string{"tables-none app"}},
+		"off": {"off", forgotten, nil},
+		"off, by a decorator": {"", fx.Options(forgotten, fx.Decorate(func(c fxdb.Config) fxdb.Config {
+			c.VerifyTenancy = "off"
+			return c
+		})), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("DB_VERIFY_TENANCY", c.setting)
+			core, logs := observer.New(zapcore.InfoLevel)
+			app := fx.New(fx.NopLogger, fxdb.Module, devdb.Module, fx.Supply(zap.New(core)), c.opts)
+			require.NoError(t, app.Start(t.Context()))
+			require.NoError(t, app.Stop(t.Context()))
+			require.Equal(t, c.want, findings(logs))
+		})
+	}
+}
+
 func TestVerifyTenancyIsOffUnlessAskedFor(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()

@@ -60,12 +60,20 @@ func (a *attempts) findHoles(ctx context.Context) []string {
 	return a.holes
 }
 
-// whose names the tenant, or nobody.
+// whose names the session that makes an attempt.
 func whose(own string) string {
 	if own == "" {
-		return "nobody"
+		return "a session without a tenant"
 	}
-	return fmt.Sprintf("tenant %q", own)
+	return fmt.Sprintf("a session of tenant %q", own)
+}
+
+// strangers are whose rows a session must not reach.
+func strangers(own string) string {
+	if own == "" {
+		return "tenants"
+	}
+	return "other tenants"
 }
 
 func (a *attempts) read(ctx context.Context, own string) {
@@ -79,15 +87,15 @@ func (a *attempts) read(ctx context.Context, own string) {
 	}
 	switch {
 	case err != nil:
-		a.hole("%s can't read: %v", whose(own), err)
+		a.hole("%s could not read: %v", whose(own), err)
 	case own == "" && len(seen) > 0:
-		a.hole("without a tenant the rows of %d tenants are seen", len(seen))
+		a.hole("%s could read the rows of %d tenants", whose(own), len(seen))
 	case own != "" && seen[own] != a.table.rows[own]:
-		a.hole("%s sees %d of its %d rows", whose(own), seen[own], a.table.rows[own])
+		a.hole("%s could read only %d of its %d rows", whose(own), seen[own], a.table.rows[own])
 	}
 	delete(seen, own)
 	if own != "" && len(seen) > 0 && !a.shared {
-		a.hole("%s sees rows of %d others", whose(own), len(seen))
+		a.hole("%s could read rows of %d other tenants", whose(own), len(seen))
 	}
 }
 
@@ -99,15 +107,15 @@ func (a *attempts) write(ctx context.Context, own, other string) {
 	}
 	a.change(ctx, own, name)
 	reached, _, err := a.exec(ctx, "delete from "+a.table.quoted)
-	a.reached(own, "deletes", reached, err)
+	a.reached(own, "delete", reached, err)
 	if own != "" {
 		// The parameter takes the column's type, whatever it is.
 		_, n, err := a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, tenantColumn), other)
 		switch {
 		case err == nil && n > 0:
-			a.hole("%s gives %d of its rows to another tenant", whose(own), n)
+			a.hole("%s could give %d of its rows to another tenant", whose(own), n)
 		case isConstraint(err):
-			a.hole("%s may give its rows to another tenant: no policy refused it, only a constraint", whose(own))
+			a.hole("%s could give its rows to another tenant: no policy refused it, only a constraint did", whose(own))
 		}
 	}
 	a.insert(ctx, own, other)
@@ -119,7 +127,7 @@ func (a *attempts) write(ctx context.Context, own, other string) {
 func (a *attempts) change(ctx context.Context, own, name string) {
 	columns, err := a.columns(ctx, "UPDATE")
 	if err != nil || len(columns) == 0 {
-		a.reached(own, "changes", nil, err)
+		a.reached(own, "change", nil, err)
 		return
 	}
 	var reached map[string]int64
@@ -127,7 +135,7 @@ func (a *attempts) change(ctx context.Context, own, name string) {
 		reached, _, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, tenantColumn), name)
 		// Own rows keep what they have, so they can't break a constraint.
 		if isConstraint(err) && len(reached) == 0 {
-			a.hole("%s may change rows of a stranger: no policy refused it, only a constraint", whose(own))
+			a.hole("%s could change rows of %s: no policy refused it, only a constraint did", whose(own), strangers(own))
 		}
 	} else {
 		column := pgx.Identifier{columns[0]}.Sanitize()
@@ -137,7 +145,7 @@ func (a *attempts) change(ctx context.Context, own, name string) {
 				a.table.quoted, column), row)
 		}
 	}
-	a.reached(own, "changes", reached, err)
+	a.reached(own, "change", reached, err)
 }
 
 // reached reports the rows of others among those that a statement reached. One that
@@ -150,9 +158,9 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 	}
 	switch {
 	case n > 0:
-		a.hole("%s %s %d rows of a stranger", whose(own), what, n)
+		a.hole("%s could %s %d rows of %s", whose(own), what, n, strangers(own))
 	case err != nil && !isDenied(err) && !isConstraint(err):
-		a.hole("%s: what it %s can't be tried: %v", whose(own), what, err)
+		a.hole("it can't be tried whether %s could %s rows of %s: %v", whose(own), what, strangers(own), err)
 	}
 }
 
@@ -161,7 +169,7 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 func (a *attempts) insert(ctx context.Context, own, other string) {
 	columns, err := a.columns(ctx, "INSERT")
 	if err != nil {
-		a.hole("%s: what it inserts can't be tried: %v", whose(own), err)
+		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), strangers(own), err)
 		return
 	}
 	if !slices.Contains(columns, tenantColumn) {
@@ -169,7 +177,7 @@ func (a *attempts) insert(ctx context.Context, own, other string) {
 	}
 	row, err := a.rowOf(ctx, other)
 	if err != nil {
-		a.hole("%s: what it inserts can't be tried: %v", whose(own), err)
+		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), strangers(own), err)
 		return
 	}
 	for i, column := range columns {
@@ -191,11 +199,11 @@ func (a *attempts) insert(ctx context.Context, own, other string) {
 	})
 	switch {
 	case isConstraint(err):
-		a.hole("%s may insert in the name of another tenant: no policy refused it, only a constraint", whose(own))
+		a.hole("%s could insert a row in the name of another tenant: no policy refused it, only a constraint did", whose(own))
 	case err != nil && !isDenied(err):
-		a.hole("%s: what it inserts can't be tried: %v", whose(own), err)
+		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), strangers(own), err)
 	case n > 0:
-		a.hole("%s inserts in the name of another tenant", whose(own))
+		a.hole("%s could insert a row in the name of another tenant", whose(own))
 	}
 }
 

@@ -103,8 +103,8 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 
 // database is a database of a test's own.
 type database struct {
-	name   string
-	config fxdb.Config // of a pool on it
+	name, template string
+	config         fxdb.Config // of a pool on it
 }
 
 // newDatabase clones the migrated template. The database is dropped with the test.
@@ -142,7 +142,7 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	cfg.URL = s.url(devdb.App, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
-	return database{name, cfg}, nil
+	return database{name, template, cfg}, nil
 }
 
 // keep closes the pool with the test.

@@ -1,11 +1,15 @@
 package testkit
 
 import (
+	"bytes"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/graph"
@@ -26,6 +30,10 @@ import (
 //
 // Each pool of fxdb.ModuleNamed gets a database of its own too, with the migrations that
 // the graph contributes to the pool. opts, testkit.Migrations among them, are for all.
+//
+// If Config sets no VerifyTenancy, the first Swap of a process for a set of migrations
+// verifies the isolation of tenants. It logs what it finds, in the graph's logger or as
+// lines of the test, and fails nothing.
 //
 // The application fails with [ErrNotSwapped] if something else than fxdb.Module provides
 // its *fxdb.DB: Swap can't replace such a pool.
@@ -56,18 +64,45 @@ type swap struct {
 	pools int
 }
 
-func (s *swap) database(sources []migrate.Source) (fxdb.Config, func(*fxdb.DB), error) {
+// swapped is what fxdb makes a pool of.
+type swapped = graph.Swapped[fxdb.Config, *fxdb.DB]
+
+func (s *swap) database(sources []migrate.Source) (swapped, error) {
 	s.pools++
 	opts := slices.Clone(s.opts)
 	for _, source := range sources {
 		opts = append(opts, contributed(source))
 	}
 	d, err := newDatabase(s.t, opts)
-	return d.config, func(db *fxdb.DB) { d.keep(s.t, db) }, err
+	if err != nil {
+		return swapped{}, err
+	}
+	_, known := verified.LoadOrStore(d.template, true)
+	return swapped{
+		Config: d.config, Opened: func(db *fxdb.DB) { d.keep(s.t, db) },
+		Verify: !known && d.config.VerifyTenancy == "", Log: logger(s.t),
+	}, nil
 }
 
-func notSwapped(swapped bool) error {
-	if swapped {
+// verified are the templates whose isolation of tenants this process has verified: what
+// one test tells of the migrations, the next need not repeat.
+var verified sync.Map
+
+// logger logs warnings as the test's own lines.
+func logger(t testing.TB) *zap.Logger {
+	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "message"})
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(lines{t}), zap.WarnLevel))
+}
+
+type lines struct{ t testing.TB }
+
+func (l lines) Write(p []byte) (int, error) {
+	l.t.Logf("testkit: %s", bytes.TrimRight(p, "\n"))
+	return len(p), nil
+}
+
+func notSwapped(ours bool) error {
+	if ours {
 		return nil
 	}
 	return ErrNotSwapped

@@ -1,14 +1,19 @@
 package testkit_test
 
 import (
+	"fmt"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -74,4 +79,52 @@ func TestSwapFailsIfThePoolIsNotTheModules(t *testing.T) {
 	defer func() { require.NoError(t, foreign.Close(t.Context())) }()
 	app := fx.New(fx.NopLogger, fx.Supply(foreign), testkit.Swap(t))
 	require.ErrorIs(t, app.Err(), testkit.ErrNotSwapped)
+}
+
+// openTable has no policy, so what RequireTenant promises does not hold.
+var openTable = fstest.MapFS{"00001_open.sql": {Data: []byte("-- +goose Up\ncreate table forgotten (tenant_id text primary key);\n")}}
+
+// told takes what a test logs.
+type told struct {
+	testing.TB
+	lines []string
+}
+
+func (l *told) Logf(format string, args ...any) {
+	l.lines = append(l.lines, fmt.Sprintf(format, args...))
+}
+func (l *told) Log(args ...any) { l.lines = append(l.lines, fmt.Sprint(args...)) }
+
+func TestSwapTellsOfATableWithoutAPolicyOnce(t *testing.T) {
+	t.Parallel()
+	swapped := func(opts ...fx.Option) told {
+		to := told{TB: t}
+		app := fx.New(fx.NopLogger, fxdb.Module, testkit.Swap(&to), fx.Options(opts...),
+			fxdb.Client("notes", func(db *fxdb.DB) *noter { return &noter{db} }, fxdb.RequireTenant()))
+		require.NoError(t, app.Err())
+		return to
+	}
+	first := swapped(fxdb.Migrations("swap_a", openTable))
+	require.Len(t, first.lines, 1)
+	require.Contains(t, first.lines[0], "table-rls-off")
+	require.Contains(t, first.lines[0], "public.forgotten")
+	again := swapped(fxdb.Migrations("swap_a", openTable))
+	require.Empty(t, again.lines, "the same migrations")
+
+	core, logs := observer.New(zap.WarnLevel)
+	other := swapped(fxdb.Migrations("swap_b", openTable), fx.Supply(zap.New(core)))
+	require.Empty(t, other.lines, "the graph has a logger")
+	require.Equal(t, 1, logs.FilterMessage("tenant isolation").Len())
+
+	for source, opt := range map[string]fx.Option{
+		"swap_c": testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.VerifyTenancy = "off" })),
+		"swap_d": fx.Options(testkit.Swap(t), fxdb.VerifyOptions(tenant.Allow("table-rls-off", "public.forgotten", "for all"))),
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		app := fx.New(fx.NopLogger, fxdb.Module, opt, fx.Supply(zap.New(core)), fxdb.Migrations(source, openTable))
+		require.NoError(t, app.Err())
+		require.Zero(t, logs.FilterMessage("tenant isolation").Len())
+	}
+	none := swapped(fxdb.Migrations("swap_e", fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\ncreate table plain (id int);\n")}}))
+	require.Empty(t, none.lines, "an application without tenants")
 }

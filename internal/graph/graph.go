@@ -43,5 +43,13 @@ type Fallback[Config any] func(Pool, Config) (Config, error)
 // of an application reaches the constructor of the pool. A decorator reaches its own
 // module only.
 type Swap[Config, DB any] struct {
-	Database func([]migrate.Source) (_ Config, opened func(DB), _ error)
+	Database func([]migrate.Source) (Swapped[Config, DB], error)
+}
+
+// Swapped is the database of one pool.
+type Swapped[Config, DB any] struct {
+	Config Config
+	Opened func(DB)
+	Verify bool        // nobody has verified the isolation of tenants under these migrations
+	Log    *zap.Logger // takes what the verification finds, if the graph has no logger
 }
