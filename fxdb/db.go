@@ -117,6 +117,10 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	rawAcquire, err := o.rawPool.acquire()
+	if err != nil {
+		return nil, err
+	}
 	c := &core{cfg: cfg, fx: o.fx, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
 	lc := lifecycle.Config{
 		Pool:           pc,
@@ -128,7 +132,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		LeakThreshold:  cfg.LeakThreshold,
 		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
-		RawAcquire:     refuseUnscoped,
+		RawAcquire:     rawAcquire,
 		Spoils:         spoils,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
@@ -318,7 +322,7 @@ func (c *core) newClient(full, own string, outer *client) *client {
 
 // Pool returns the pool itself, for libraries that want one. Its uses are
 // bounded, tracked and drained like all others, but they carry no tenant: with
-// an identity in the context they fail with ErrUnscoped. RequireTenant does not reach
+// an identity in the context they fail with ErrUnscoped, unless [RawPool] says otherwise. RequireTenant does not reach
 // them: without an identity they run as the login, of whom policies show no tenant's
 // rows. A login that no policy holds sees all of them here, as by Acquire, for
 // DB_TENANT_ROLE is not taken either: tenant.Verify tells of one. Do not call its AcquireAllIdle:

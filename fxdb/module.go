@@ -84,10 +84,15 @@ func provide(p params) (*DB, error) {
 
 // open builds the pool of a module, and has fx start and stop the pool.
 func (p params) open(origin string) (*DB, error) {
-	if p.Swap.Database != nil {
-		return swapped(p.Swap, contributed(p.Contributions, nil))
+	o, err := contributed(p.Contributions)
+	if err != nil {
+		return nil, err
 	}
-	db, err := newDB(p.Config, contributed(p.Contributions, p.Password), origin+", application "+p.Config.ApplicationName)
+	if p.Swap.Database != nil {
+		return swapped(p.Swap, o)
+	}
+	o.password = p.Password
+	db, err := newDB(p.Config, o, origin+", application "+p.Config.ApplicationName)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +102,8 @@ func (p params) open(origin string) (*DB, error) {
 
 // contributed are the contributions of the graph to one pool. Loggers and tracers are
 // every pool's.
-func contributed(c graph.Contributions, password PasswordSource) options {
-	o := options{fx: true, log: c.Log, logged: c.Log != nil, password: password, tracers: c.Tracers}
+func contributed(c graph.Contributions) (o options, err error) {
+	o = options{fx: true, log: c.Log, logged: c.Log != nil, tracers: c.Tracers}
 	if !o.logged {
 		o.log = zap.NewNop()
 	}
@@ -115,7 +120,8 @@ func contributed(c graph.Contributions, password PasswordSource) options {
 			o.verify = append(o.verify, v.Options...)
 		}
 	}
-	return o
+	o.rawPool, err = rawPoolMode(c.RawPool, c.Pool)
+	return o, err
 }
 
 // swapped opens a test's pool at once: the application's hooks are not the test's.

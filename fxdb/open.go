@@ -25,6 +25,7 @@ type options struct {
 	tracers  []pgx.QueryTracer
 	verify   []tenant.VerifyOption
 
+	rawPool   RawPoolMode
 	verifyLog *zap.Logger // takes what the verification finds, in place of log
 }
 

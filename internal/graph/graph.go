@@ -20,6 +20,7 @@ type Contributions struct {
 	Sources []migrate.Source  `group:"onepool.migrations"`
 	Tracers []pgx.QueryTracer `group:"onepool.tracers"`
 	Verify  []Verify          `group:"onepool.verify"`
+	RawPool []RawPool         `group:"onepool.rawpool"`
 }
 
 // Pool is the name that fxdb.ModuleNamed gave a pool, empty for fxdb.Module's. An fx module
@@ -31,6 +32,12 @@ type Pool string
 type Verify struct {
 	Pool    Pool
 	Options []tenant.VerifyOption
+}
+
+// RawPool is the mode of one pool's raw pool.
+type RawPool struct {
+	Pool Pool
+	Mode string
 }
 
 // Fallback fills in a configuration of a pool that names no database. devdb.Module
