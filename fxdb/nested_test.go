@@ -179,3 +179,32 @@ func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
 	require.Equal(t, 1, logs.FilterMessageSnippet("nested acquire").Len())
 	requirePermitsBack(t, db)
 }
+
+// One transaction in 16 is remembered. The others that wait in the same deadlock must
+// not be told that the pool is too small.
+func TestATimeoutBesideANestedAcquireDoesNotAdviseALargerPool(t *testing.T) {
+	t.Parallel()
+	db, _ := openNested(t, "warn", func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.ConnectionTimeout = 2, 2, time.Hour })
+	ctx, cancel := context.WithCancel(within(t))
+	begun, full, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- db.Named("remembered").InTx(ctx, pgx.TxOptions{}, func(pgx.Tx) error { // the first is in the sample
+			close(begun)
+			<-full
+			return db.Ping(ctx)
+		})
+	}()
+	<-begun
+	err := db.Named("other").InTx(within(t), pgx.TxOptions{}, func(pgx.Tx) error {
+		close(full)
+		require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, time.Minute, time.Millisecond)
+		soon, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		return db.Named("other").Ping(soon)
+	})
+	cancel()
+	require.ErrorIs(t, <-ended, fxdb.ErrNestedAcquire)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NotContains(t, err.Error(), "raise DB_POOL_MAX")
+	require.ErrorContains(t, err, "a larger pool does not mend")
+}

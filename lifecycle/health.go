@@ -28,7 +28,7 @@ type Health struct {
 	Status    Status        `json:"status"`
 	Ready     bool          `json:"ready"`           // started, not draining, and the server answers and takes writes
 	Error     string        `json:"error,omitempty"` // why it is not ready
-	Latency   time.Duration `json:"latency_ns"`      // of the last probe
+	Latency   time.Duration `json:"latency_ns"`      // of the last probe: connect and ask; of the start's where none was needed since
 	CheckedAt time.Time     `json:"checked_at"`      // when the server last answered or failed to
 	Max       int           `json:"max"`
 	Total     int           `json:"total"`
@@ -50,6 +50,13 @@ type health struct {
 	checkedAt time.Time
 
 	watchers watchers
+}
+
+// measured keeps what the start has measured.
+func (h *health) measured(latency time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.latency = latency
 }
 
 // Health judges the pool: its utilisation over the last second, its waits over the

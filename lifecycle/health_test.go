@@ -235,3 +235,16 @@ func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
 	require.Zero(t, h.Active)
 	require.Equal(t, lifecycle.Healthy, m.Status(), "which is its own")
 }
+
+// A pool whose own traffic proves that the server answers sends no probe.
+func TestReadyShowsALatencyThatWasMeasured(t *testing.T) {
+	t.Parallel()
+	m, _ := startPool(t, func(c *lifecycle.Config) {})
+	conn := acquire(t, m, "busy")
+	defer conn.Release()
+	_, err := conn.Exec(bounded(t), "select 1")
+	require.NoError(t, err)
+	h := m.Health(bounded(t))
+	require.True(t, h.Ready)
+	require.Positive(t, h.Latency)
+}

@@ -167,6 +167,7 @@ type Monitor struct {
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
 	clock      atomic.Int64  // unix ns, kept by watch
 	acquires   atomic.Int64  // since ever
+	callers    atomic.Int64  // call sites that may yet be taken in this tick of the clock
 	released   chan struct{} // buffered 1: a connection was given back
 
 	mu    sync.Mutex
@@ -188,6 +189,8 @@ type Monitor struct {
 	remembered      atomic.Int64  // transactions and rows out whose goroutine is known
 	rememberedMu    sync.RWMutex  // taken before a slot's mutex
 	rememberedSlots []*slot       // those
+	nestedAsk       atomic.Int64  // nested acquires that are under way
+	nestedFailed    atomic.Int64  // unix ns of the last one that failed
 	nestedTold      sync.Map      // clients that a nested acquire was logged of
 
 	observersMu sync.Mutex

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
@@ -132,10 +133,17 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 		return
 	}
 	a.nested = true
+	m.nestedAsk.Add(1)
 	if _, told := m.nestedTold.LoadOrStore(a.request.Client, true); !told {
 		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction, or the rows that it reads, hold one; a full pool deadlocks by this",
 			append([]zap.Field{zap.String("asked_by", a.request.Client)}, holderFields(s.holder())...)...)
 	}
+}
+
+// amongNested reports whether a nested acquire waited while a did. Both may wait in one
+// deadlock, of which a's own transaction is a part that nobody has remembered.
+func (m *Monitor) amongNested(a *acquisition) bool {
+	return m.nestedAsk.Load() > 0 || m.nestedFailed.Load() >= time.Now().Add(-a.waited()).UnixNano()
 }
 
 // refuseHopeless fails a nested acquire that would wait for a permit which only its own

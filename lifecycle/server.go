@@ -36,6 +36,7 @@ type limit struct {
 // checkServer refuses servers that can't work and warns of those that will hurt.
 func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	var s server
+	began := time.Now()
 	conn, err := m.connect(ctx)
 	if refusesParameter(err) {
 		err = fmt.Errorf("%w: behind a transaction pooler set DB_POOLER=transaction", err)
@@ -60,6 +61,7 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
+	m.health.measured(time.Since(began))
 	m.meet(conn, started)
 	if err := s.supported(); err != nil {
 		return s, err

@@ -139,6 +139,7 @@ func (m *Monitor) start(ctx context.Context) error {
 		return fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
 	}
 	m.clock.Store(time.Now().UnixNano())
+	m.callers.Store(callersPerTick)
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
 		return m.over()
 	}

@@ -35,6 +35,7 @@ func (m *Monitor) watch(ctx context.Context) {
 			m.clock.Store(now)
 			if now-sampled >= int64(clockTick)*9/10 {
 				sampled = now
+				m.callers.Store(callersPerTick)
 				m.pressure.sample(int(m.held.Load()))
 			}
 			if now-swept >= int64(sweepEvery) {

@@ -41,3 +41,21 @@ func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 	require.Len(t, back, 2)
 	require.Equal(t, "leaky", back[0].ContextMap()["client"])
 }
+
+func TestALeaksReportNamesItsCallSiteUnasked(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.InfoLevel)
+	m, _ := startPool(t, func(c *lifecycle.Config) {
+		c.LeakThreshold, c.Logger, c.Callers, c.Pool.MaxConns = time.Hour, zap.New(core), false, 4
+	})
+	for range 3 { // the first acquire is known in any case
+		acquire(t, m, "other").Release()
+	}
+	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "leaky"})
+	require.NoError(t, err)
+	defer conn.Release()
+	lifecycle.Age(conn, time.Hour)
+	held := func() *observer.ObservedLogs { return logs.FilterMessageSnippet("held too long: ") }
+	eventually(t, func() bool { return held().Len() == 1 })
+	require.Contains(t, held().All()[0].ContextMap()["caller"], "TestALeaksReportNamesItsCallSiteUnasked")
+}
