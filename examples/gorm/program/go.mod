@@ -1,4 +1,4 @@
-module github.com/agentagency/onepool/examples/gorm
+module github.com/agentagency/onepool/examples/gorm/program
 
 go 1.26.0
 
@@ -31,4 +31,4 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 )
 
-replace github.com/agentagency/onepool => ../..
+replace github.com/agentagency/onepool => ../../..

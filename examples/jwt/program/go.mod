@@ -1,4 +1,4 @@
-module github.com/agentagency/onepool/examples/jwt
+module github.com/agentagency/onepool/examples/jwt/program
 
 go 1.26.0
 
@@ -28,4 +28,4 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 )
 
-replace github.com/agentagency/onepool => ../..
+replace github.com/agentagency/onepool => ../../..
