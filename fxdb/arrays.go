@@ -58,7 +58,7 @@ func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, s scope, ask string) (
 	if !s.isZero() && db.core.mode == pgx.QueryExecModeCacheStatement {
 		a.used = append(a.used, s.key())
 	}
-	if err := st.prepare(ctx, conn, db.core.tracer, a.used...); err != nil {
+	if err := st.prepare(ctx, conn, db.core.tracer, s, a.used...); err != nil {
 		return nil, err
 	}
 	for _, f := range st.get(key).Fields {
@@ -164,10 +164,7 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 	}
 	if err != nil {
 		a.st.failed(err, append(a.used, key)...)
-		if conn.IsClosed() {
-			err = &sentError{err}
-		}
-		return err
+		return lostAfter(conn, err)
 	}
 	a.reset()
 	return nil

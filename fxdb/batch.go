@@ -92,9 +92,9 @@ func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx
 		return f
 	}
 	if !f.results.NextResult() {
-		f.err = f.results.Close()
+		f.err = lostAfter(conn.Conn(), f.results.Close())
 	} else if _, err := f.results.ResultReader().Close(); err != nil {
-		f.err = err
+		f.err = lostAfter(conn.Conn(), err)
 	}
 	return f
 }
@@ -133,6 +133,10 @@ func (f *batchFlight) send(s scope) error {
 				}
 			}
 		}
+		var err error
+		if q.own, err = byName(f.ctx, conn, q.sql); err != nil {
+			return err
+		}
 		queries[i] = q
 		v := verdictOf(q.sql, false)
 		if err := refuseInScope(conn, q.sql, v); err != nil {
@@ -146,7 +150,11 @@ func (f *batchFlight) send(s scope) error {
 			f.used = append(f.used, q.key())
 		}
 	}
-	if err := f.st.prepare(f.ctx, conn, nil, f.used...); err != nil {
+	f.st.refused = ""
+	if err := f.st.prepare(f.ctx, conn, nil, s, f.used...); err != nil {
+		if f.st.refused != "" {
+			err = preprocessing("prepare", f.st.refused, err)
+		}
 		return err
 	}
 	b := &pgconn.Batch{}
@@ -154,8 +162,10 @@ func (f *batchFlight) send(s scope) error {
 	f.st.addScope(b, s, named)
 	for _, q := range queries {
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
-		if err := f.st.add(b, conn, q); err != nil {
+		if err := f.st.add(b, conn, q); errors.Is(err, errTooManyParams) {
 			return err
+		} else if err != nil {
+			return preprocessing("build", q.sql, err)
 		}
 	}
 	f.block.commit(b)
@@ -244,8 +254,8 @@ func (f *batchFlight) Close() (err error) {
 		}
 		if f.err != nil {
 			f.st.failed(f.err, f.used...)
-			if f.results != nil && f.conn.Conn().IsClosed() {
-				f.err = &sentError{f.err}
+			if f.results != nil {
+				f.err = lostAfter(f.conn.Conn(), f.err)
 			}
 		}
 		if f.tracer != nil {
@@ -277,6 +287,8 @@ type batchRows struct {
 }
 
 func (r *batchRows) Conn() *pgx.Conn { return r.conn }
+
+func (r *batchRows) Err() error { return lostAfter(r.conn, r.Rows.Err()) }
 
 func (r *batchRows) Close() {
 	r.Rows.Close()

@@ -71,7 +71,8 @@ type ServerTimeouts struct {
 // Timeouts gives this client other limits on the server than the pool's
 // DB_STATEMENT_TIMEOUT_MS and its like. They travel with each statement, in the
 // same round trip; so each runs in a transaction, tenant or not, and what can't
-// (VACUUM, CREATE DATABASE) needs Acquire. Bare connections have the pool's limits.
+// (VACUUM, CREATE DATABASE) needs Acquire, whose connection has the limits too until its
+// release. Connections of the raw pool have the pool's.
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
 		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer {

@@ -68,7 +68,7 @@ func (db *DB) inserts(s scope) bool { return s.tenant || db.core.cfg.TenantRole 
 
 // insertAll sends what fits in one chunk with the scope, as one flight, and begins a
 // transaction for more.
-func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
 	c, err := newCopying(db, table, columns, src)
 	if err != nil {
 		return 0, err
@@ -84,6 +84,8 @@ func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, colu
 		return 0, err
 	}
 	defer conn.Release()
+	defer func() { c.told(n, err) }()
+	ctx = c.ctx
 	more, err := c.fill()
 	if err != nil {
 		return 0, err
@@ -113,10 +115,11 @@ func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, colu
 
 // CopyFrom is DB.CopyFrom in the transaction. What fails undoes all of it: a tenant's
 // transaction can go on after an error of the source.
-func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
 	if err := t.refuse(ctx); err != nil {
 		return 0, err
 	}
+	t.opening.over = true
 	if !t.inserts {
 		return t.Tx.CopyFrom(ctx, table, columns, src)
 	}
@@ -124,6 +127,8 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	if err != nil {
 		return 0, err
 	}
+	ctx, told := t.db.core.traced.copies(ctx, t.Tx.Conn(), c.data)
+	defer func() { told(n, err) }()
 	var more bool
 	known := statementsOf(t.Conn(), t.db.core.statements).has(statementKey{sql: c.ask})
 	if known {
@@ -156,6 +161,9 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 type copying struct {
 	db      *DB
 	src     pgx.CopyFromSource
+	data    pgx.TraceCopyFromStartData
+	ctx     context.Context        // as the tracers made it
+	told    func(n int64, _ error) // tells the tracers of the end
 	columns int
 	ask     string // what the types are asked with
 	insert  string
@@ -177,6 +185,7 @@ func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFrom
 	of, into := strings.Join(names, ", "), table.Sanitize()
 	return &copying{
 		db: db, src: src, columns: len(columns),
+		data:   pgx.TraceCopyFromStartData{TableName: table, ColumnNames: columns},
 		ask:    "select " + of + " from " + into + " limit 0",
 		insert: "insert into " + into + " (" + of + ") overriding system value ", // as COPY does
 		values: "(" + strings.Join(params, ", ") + ")",
@@ -189,8 +198,10 @@ func (c *copying) begin(ctx context.Context, s scope, within time.Duration) (con
 	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
 		return nil, false, err
 	}
-	if err = c.describe(ctx, conn.Conn(), s); err != nil {
+	c.ctx, c.told = c.db.core.traced.copies(ctx, conn.Conn(), c.data)
+	if err = c.describe(c.ctx, conn.Conn(), s); err != nil {
 		defer conn.Release()
+		c.told(0, err)
 		return nil, mayResend(ctx, conn.Conn(), err, true), err
 	}
 	return conn, false, nil

@@ -37,6 +37,7 @@ type core struct {
 	monitor     *lifecycle.Monitor
 	dedicated   map[string]*lifecycle.Monitor // by client
 	tracer      pgx.QueryTracer               // all of the pool's in one
+	traced      *discreet                     // the application's; nil: it has none
 	mode        pgx.QueryExecMode             // of statements that do not say
 	statements  int                           // how many a connection keeps prepared, or described
 
@@ -62,6 +63,7 @@ type client struct {
 	tainted       atomic.Uint64 // connections that a text of its cost
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
+	lockTold      atomic.Bool   // see warnOfLock
 }
 
 // newDB checks the configuration and builds the pool, and those of DB_DEDICATED. It
@@ -106,8 +108,10 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if password != nil {
 		pc.BeforeConnect = password.beforeConnect()
 	}
+	var traced *discreet
 	if len(o.tracers) > 0 {
-		pc.ConnConfig.Tracer = discreet{multitracer.New(o.tracers...)}
+		traced = &discreet{multitracer.New(o.tracers...)}
+		pc.ConnConfig.Tracer = traced
 	}
 	sources, err := migrate.Check(o.sources)
 	if err != nil {
@@ -121,7 +125,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{cfg: cfg, fx: o.fx, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
+	c := &core{cfg: cfg, fx: o.fx, traced: traced, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
 	lc := lifecycle.Config{
 		Pool:           pc,
 		Yields:         yields,
@@ -134,6 +138,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     rawAcquire,
 		Spoils:         spoils,
+		Advice:         advice,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
 		Logger:         log,

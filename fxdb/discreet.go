@@ -2,15 +2,18 @@ package fxdb
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// discreet keeps the identity in scopes that go through pgx from the application's
-// tracers: its session is often a token.
+// discreet tells the application's tracers what pgx would have told them without a
+// scope. The identity is kept from them: its session is often a token. A nil discreet is
+// of an application that has no tracers.
 type discreet struct{ *multitracer.Tracer }
 
 // holdsIdentity reports whether sql is a scope with an identity in its parameters.
@@ -18,14 +21,79 @@ func holdsIdentity(sql string) bool {
 	return strings.HasPrefix(sql, "select pg_catalog.set_config('app.current_tenant', $1, true)")
 }
 
-func (d discreet) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+// instead is what a context's statements stand for.
+type instead struct {
+	begin string // a BEGIN's text; empty: the tracers know of it already
+	ended bool   // pgx 5.13 tells twice of the end of a batch that could not be sent
+}
+
+type insteadKey struct{}
+
+func standsFor(ctx context.Context) (_ *instead, ok bool) {
+	i, ok := ctx.Value(insteadKey{}).(*instead)
+	return i, ok
+}
+
+// begins returns the context of a BEGIN that travels with a scope.
+func (d *discreet) begins(ctx context.Context, b *pgx.Batch) context.Context {
+	if _, other := standsFor(ctx); other || d == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, insteadKey{}, &instead{begin: b.QueuedQueries[0].SQL})
+}
+
+// copies tells of a COPY, and returns the context of the statements that stand for it.
+// end is due after them.
+func (d *discreet) copies(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) (_ context.Context, end func(n int64, err error)) {
+	if d == nil {
+		return ctx, func(int64, error) {}
+	}
+	ctx = d.TraceCopyFromStart(ctx, conn, data)
+	return context.WithValue(ctx, insteadKey{}, &instead{}), func(n int64, err error) {
+		data := pgx.TraceCopyFromEndData{Err: err}
+		if err == nil {
+			data.CommandTag = pgconn.NewCommandTag(fmt.Sprintf("COPY %d", n))
+		}
+		d.TraceCopyFromEnd(ctx, conn, data)
+	}
+}
+
+func (d *discreet) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if _, other := standsFor(ctx); other {
+		return ctx
+	}
 	if holdsIdentity(data.SQL) {
 		data.Args = nil
 	}
 	return d.Tracer.TraceQueryStart(ctx, conn, data)
 }
 
-func (d discreet) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+func (d *discreet) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	if _, other := standsFor(ctx); !other {
+		d.Tracer.TraceQueryEnd(ctx, conn, data)
+	}
+}
+
+func (d *discreet) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
+	if _, other := standsFor(ctx); other {
+		return ctx
+	}
+	return d.Tracer.TracePrepareStart(ctx, conn, data)
+}
+
+func (d *discreet) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
+	if _, other := standsFor(ctx); !other {
+		d.Tracer.TracePrepareEnd(ctx, conn, data)
+	}
+}
+
+func (d *discreet) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	if i, other := standsFor(ctx); other {
+		if i.begin == "" {
+			return ctx
+		}
+		return d.Tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: i.begin})
+	}
 	if data.Batch != nil {
 		for i, q := range data.Batch.QueuedQueries {
 			if holdsIdentity(q.SQL) {
@@ -39,9 +107,27 @@ func (d discreet) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.
 	return d.Tracer.TraceBatchStart(ctx, conn, data)
 }
 
-func (d discreet) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
+func (d *discreet) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
+	if _, other := standsFor(ctx); other {
+		return
+	}
 	if holdsIdentity(data.SQL) {
 		data.Args = nil
 	}
 	d.Tracer.TraceBatchQuery(ctx, conn, data)
+}
+
+func (d *discreet) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
+	i, other := standsFor(ctx)
+	switch {
+	case !other:
+		d.Tracer.TraceBatchEnd(ctx, conn, data)
+	case i.begin != "" && !i.ended:
+		i.ended = true
+		end := pgx.TraceQueryEndData{Err: data.Err}
+		if data.Err == nil {
+			end.CommandTag = pgconn.NewCommandTag("BEGIN")
+		}
+		d.Tracer.TraceQueryEnd(ctx, conn, end)
+	}
 }

@@ -21,6 +21,8 @@ type flight struct {
 	keys    [2]statementKey
 	used    []statementKey // of keys
 	results *pgconn.MultiResultReader
+	exec    bool // the statement's rows are not wanted
+	simple  bool // pgx would send the statement as a simple query
 	block   block
 }
 
@@ -29,6 +31,7 @@ type query struct {
 	sql          string
 	args         []any
 	mode         pgx.QueryExecMode
+	own          *pgconn.StatementDescription // the caller prepared it by name
 	formats      pgx.QueryResultFormats
 	formatsByOID pgx.QueryResultFormatsByOID
 }
@@ -67,6 +70,9 @@ func (q query) rewrite(ctx context.Context, conn *pgx.Conn, rewriter pgx.QueryRe
 
 // prepared reports whether the statement's types are asked for before it is sent.
 func (q query) prepared() bool {
+	if q.own != nil {
+		return false
+	}
 	switch q.mode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec:
 		return true
@@ -105,6 +111,15 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql, nil)) {
 		return ErrPooler
 	}
+	var err error
+	if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {
+		return err
+	}
+	if f.exec && len(q.args) == 0 && q.mode != pgx.QueryExecModeSimpleProtocol {
+		// As pgx does: what has no parameters is not worth a preparation.
+		q.mode, f.simple = pgx.QueryExecModeExec, true
+	}
+	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
 	v := verdictOf(q.sql, false)
 	if err := refuseInScope(f.conn, q.sql, v); err != nil {
 		return err
@@ -125,8 +140,13 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if q.prepared() {
 		f.used = append(f.used, q.key())
 	}
-	if err := f.st.prepare(f.ctx, f.conn, f.tracer, f.used...); err != nil {
+	if err := f.st.prepare(f.ctx, f.conn, f.tracer, s, f.used...); err != nil {
 		return err
+	}
+	if q.prepared() && !f.exec { // pgx has other words for Exec
+		if want := len(f.st.get(q.key()).ParamOIDs); want != len(q.args) {
+			return fmt.Errorf("expected %d arguments, got %d", want, len(q.args))
+		}
 	}
 	b := &pgconn.Batch{}
 	f.block.begin(b)
@@ -161,23 +181,23 @@ func (f *flight) receive() (*pgconn.ResultReader, error) {
 // tracers. It returns err, or why the commit failed.
 func (f *flight) end(tag pgconn.CommandTag, err error) error {
 	if f.results != nil {
-		if closeErr := f.results.Close(); err == nil {
+		if closeErr := f.results.Close(); closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
 			err = closeErr
 		}
 		f.block.end(f.ctx, f.conn)
 	}
 	if err != nil {
 		f.st.failed(err, f.used...)
-		if f.results != nil && f.conn.IsClosed() {
-			err = &sentError{err}
+		if f.results != nil {
+			err = lostAfter(f.conn, err)
 		}
 	}
 	f.tracer.TraceQueryEnd(f.ctx, f.conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	return err
 }
 
-// exec runs the statement to its end.
-func (f *flight) exec() (pgconn.CommandTag, error) {
+// run runs the statement to its end.
+func (f *flight) run() (pgconn.CommandTag, error) {
 	r, err := f.receive()
 	var tag pgconn.CommandTag
 	if r != nil {
@@ -189,16 +209,34 @@ func (f *flight) exec() (pgconn.CommandTag, error) {
 	return tag, nil
 }
 
-// query goes to the statement's rows. end is due after them, unless it failed.
+// query goes to the statement's rows. end is due after them, unless it failed: then the
+// error is of the statement's run.
 func (f *flight) query() (pgx.Rows, error) {
 	r, err := f.receive()
 	if err != nil {
-		return nil, f.end(pgconn.CommandTag{}, err)
+		return nil, &ranError{f.end(pgconn.CommandTag{}, err)}
 	}
 	if r == nil {
 		return errRows{}, nil // an empty statement
 	}
 	return pgx.RowsFromResultReader(f.conn.TypeMap(), r), nil
+}
+
+// ranError is the error of a statement that was sent. pgx tells of it in Rows.Err.
+type ranError struct{ error }
+
+func (e *ranError) Unwrap() error { return e.error }
+
+// ranWith returns what a ranError holds.
+func ranWith(err error) (error, bool) {
+	var ran *ranError
+	if !errors.As(err, &ran) {
+		return err, false
+	}
+	if err == error(ran) { //nolint:errorlint // only the outermost is taken off
+		err = ran.error
+	}
+	return err, true
 }
 
 // isSeveral reports whether err says that a text is several statements, which the

@@ -22,6 +22,12 @@ import (
 // there can't be known.
 const LeftToServer time.Duration = math.MinInt64
 
+// advice says which setting a transaction met that the server ended.
+var advice = map[string]string{
+	"25P03": "the transaction was idle for longer than DB_IDLE_IN_TX_TIMEOUT_MS, or the client's fxdb.Timeouts: " +
+		"shorten what it waits for, or give the client fxdb.Timeouts with a longer IdleInTransaction",
+}
+
 // param is a setting of the server that a connection begins with.
 type param struct {
 	name, value string

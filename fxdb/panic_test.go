@@ -98,21 +98,17 @@ type panickingTracer struct {
 }
 
 func (p *panickingTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
-	if p.at == "query" && d.SQL == "begin" {
+	if d.SQL != "begin" {
+		return ctx
+	}
+	if p.at == "query" || p.at == "start" {
 		panic("tracer")
 	}
-	return ctx
+	return context.WithValue(ctx, preparedKey{}, d.SQL)
 }
 
-func (p *panickingTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	if p.at == "start" {
-		panic("tracer")
-	}
-	return ctx
-}
-
-func (p *panickingTracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {
-	if p.at == "end" {
+func (p *panickingTracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+	if p.at == "end" && ctx.Value(preparedKey{}) == "begin" {
 		panic("tracer")
 	}
 }

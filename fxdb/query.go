@@ -2,17 +2,24 @@ package fxdb
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/lifecycle"
 )
 
 // Acquire takes a bare connection, for what needs one: LISTEN, session locks.
 // Release it. A bare connection carries no tenant: with an identity in ctx it
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
 // tenant.System. Behind a transaction pooler it fails with ErrPooler.
+//
+// The connection has the client's Timeouts, which take a round trip. What its next holder
+// finds is the pool's limits, whatever was set.
 //
 // As after a statement of Exec's and the like, nobody else gets the connection after a
 // text that is not plain: SET of any setting, PREPARE, DDL, CALL, DO, LISTEN, an advisory
@@ -33,8 +40,33 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if db.core.cfg.pooled() {
 		return nil, ErrPooler
 	}
-	return db.acquire(ctx, scope{}, forCall, 0)
+	conn, again, err := db.acquireLimited(ctx, 0)
+	if again {
+		err = db.resend(ctx, err, func(within time.Duration) (again bool, err error) {
+			conn, again, err = db.acquireLimited(ctx, within)
+			return again, err
+		})
+	}
+	return conn, err
 }
+
+// acquireLimited takes a connection and gives it the client's limits.
+func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, again bool, err error) {
+	conn, err := db.acquireFor(ctx, scope{}, forCall, within, 2)
+	text := db.client.scope.Load()
+	if err != nil || text.held == "" {
+		return conn, false, err
+	}
+	lifecycle.Undo(conn.Conn(), undoLimits)
+	if _, err = conn.Conn().PgConn().ExecParams(ctx, text.held, text.limits, nil, nil, nil).Close(); err != nil {
+		defer conn.Release()
+		return nil, mayResend(ctx, conn.Conn(), err, true), fmt.Errorf("set the client's limits: %w", err)
+	}
+	return conn, false, nil
+}
+
+// undoLimits makes a connection's limits again what the connection began with.
+var undoLimits = "reset " + strings.Join(fences, "; reset ")
 
 // Ping sends an empty statement. It needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
@@ -71,6 +103,7 @@ func (db *DB) resendExec(ctx context.Context, lost error, s scope, sql string, a
 }
 
 func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, again bool, err error) {
+	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s, forCall, within)
 	if err != nil {
 		return tag, false, err
@@ -78,6 +111,7 @@ func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql strin
 	defer conn.Release()
 	if s.isZero() {
 		tag, err = conn.Exec(ctx, sql, args...)
+		err = withCause(conn.Conn(), err)
 	} else {
 		tag, err = db.execScoped(ctx, conn.Conn(), s, sql, args)
 	}
@@ -88,25 +122,22 @@ func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql strin
 }
 
 func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql string, args []any) (pgconn.CommandTag, error) {
-	mode := db.core.mode
-	if len(args) == 0 {
-		// As pgx does: what has no parameters is not worth a preparation.
-		mode = pgx.QueryExecModeExec
-	}
-	var f flight
-	if err := f.send(ctx, db, conn, s, mode, sql, args); err != nil {
+	f := flight{exec: true}
+	if err := f.send(ctx, db, conn, s, db.core.mode, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	tag, err := f.exec()
-	if len(args) > 0 || !isSeveral(err) {
+	tag, err := f.run()
+	if !f.simple || !isSeveral(err) {
 		return tag, err
 	}
 	// Nothing ran. Several statements can go with no other in one flight.
-	tx, err := db.begin(ctx, conn, s, pgx.TxOptions{})
+	opts := pgx.TxOptions{}
+	begun, err := db.begin(ctx, conn, s, opts)
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	if tag, err = tx.Exec(ctx, sql); err == nil {
+	tx := db.fresh(nil, s, begun, opts)
+	if tag, err = tx.Exec(ctx, sql, args...); err == nil {
 		err = tx.Commit(ctx)
 	}
 	if err != nil {
@@ -129,6 +160,9 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if again {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
 	}
+	if err, ran := ranWith(err); ran {
+		return errRows{err}, nil
+	}
 	if err != nil {
 		return errRows{err}, err
 	}
@@ -144,6 +178,7 @@ func (db *DB) resendQuery(ctx context.Context, lost error, s scope, sql string, 
 }
 
 func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql string, args []any) (_ *rows, again bool, err error) {
+	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s, forHolding, within)
 	if err != nil {
 		return nil, false, err
@@ -157,6 +192,7 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 	r := &rows{conn: conn}
 	if s.isZero() {
 		r.Rows, err = conn.Query(ctx, sql, args...)
+		err = withCause(conn.Conn(), err)
 	} else if err = r.flight.send(ctx, db, conn.Conn(), s, db.core.mode, sql, args); err == nil {
 		r.Rows, err = r.flight.query()
 	}
@@ -204,6 +240,9 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 		if err := refuseBatch(b); err != nil {
 			return pgx.FailedBatchResults(b, err)
 		}
+	}
+	for _, q := range b.QueuedQueries {
+		db.warnOfLock(q.SQL)
 	}
 	conn, err := db.acquire(ctx, s, forHolding, 0)
 	if err != nil {

@@ -39,24 +39,9 @@ func isIdempotent(ctx context.Context) bool {
 	return marked
 }
 
-// unsentError is a connection that broke before the statement was sent.
-type unsentError struct{ error }
-
-func (e *unsentError) Unwrap() error     { return e.error }
-func (e *unsentError) SafeToRetry() bool { return true }
-
-// sentError is a connection that broke after it. pgconn says "conn closed" then,
-// which it counts as safe to retry, because its MultiResultReader asks once more
-// after the failure (pgx v5.12).
-type sentError struct{ error }
-
-func (e *sentError) Error() string     { return "connection lost: " + e.error.Error() }
-func (e *sentError) Unwrap() error     { return e.error }
-func (e *sentError) SafeToRetry() bool { return false }
-
 // mayResend reports whether what failed with err may be sent again: its connection,
 // conn, is lost, and it did not run or may run twice. pgconn.SafeToRetry is not
-// asked, see sentError.
+// asked: it says nothing of what was being prepared.
 func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) bool {
 	if err == nil || !conn.IsClosed() || ctx.Err() != nil ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -66,8 +51,7 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 	if !endedByOthers(code) {
 		return false
 	}
-	var unsent *unsentError
-	return idempotent || code == idleTooLong || errors.As(err, &unsent) || lifecycle.LostInPreparation(conn)
+	return idempotent || code == idleTooLong || lostInPreparation(conn) || lifecycle.LostInPreparation(conn)
 }
 
 // endCode is the SQLSTATE with which the server ended a connection; it is empty where

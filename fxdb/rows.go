@@ -19,7 +19,7 @@ type rows struct {
 	pgx.Rows
 	conn       *pgxpool.Conn
 	flight     flight // where a scope stands before the statement
-	err        error  // of the commit
+	err        error  // of the statement, or of the commit
 	ahead, has bool   // the next row was asked for, and is there
 	reading    bool   // somebody does
 }
@@ -35,6 +35,8 @@ func (r *rows) Close() {
 	}()
 	if r.flight.results != nil {
 		r.err = r.flight.end(r.CommandTag(), r.Rows.Err())
+	} else {
+		r.err = withCause(r.conn.Conn(), r.Rows.Err())
 	}
 }
 
@@ -47,10 +49,10 @@ func (r *rows) Conn() *pgx.Conn {
 }
 
 func (r *rows) Err() error {
-	if err := r.Rows.Err(); err != nil {
-		return err
+	if r.err != nil {
+		return r.err
 	}
-	return r.err
+	return r.Rows.Err()
 }
 
 func (r *rows) Next() bool {
@@ -121,6 +123,7 @@ func (r *row) send(within time.Duration) (err error) {
 	if r.scoped != nil {
 		s = r.scoped.scope
 	}
+	r.db.warnOfLock(r.sql)
 	if r.conn, err = r.db.acquire(r.ctx, s, forCall, within); err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (r *row) scan(dest []any) (again bool, err error) {
 		r.conn = nil
 	}()
 	if r.scoped == nil {
-		err = r.row.Scan(dest...)
+		err = withCause(r.conn.Conn(), r.row.Scan(dest...))
 	} else {
 		err = r.scoped.scanFlight(dest)
 	}
@@ -182,6 +185,7 @@ func (r *scopedRow) scanFlight(dest []any) error {
 		if _, ok := dest[0].(pgx.RowScanner); ok { // it wants rows
 			rows, err := r.flight.query()
 			if err != nil {
+				err, _ = ranWith(err)
 				return err
 			}
 			ended := false

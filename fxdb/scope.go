@@ -32,6 +32,9 @@ type scopeText struct {
 	behind [][]byte
 	alone  string // sets rest; empty where only a tenant needs a scope
 	rest   [][]byte
+	ahead  []string // set rest too, without a snapshot
+	held   string   // sets limits for a connection that is held; empty: the client has none
+	limits [][]byte
 }
 
 // setting is one that a scope sets to a constant.
@@ -50,17 +53,19 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 	if cfg.TenantRole != "" { // without a tenant too: the login may be one that no policy holds
 		rest = append(rest, setting{"role", cfg.TenantRole})
 	}
+	var own []setting
 	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
 		if limit != 0 {
+			own = append(own, setting{fences[i], milliseconds(limit)})
 			rest = append(rest, setting{fences[i], milliseconds(limit)})
 		} else if at := slices.IndexFunc(cfg.fences, func(f setting) bool { return f.name == fences[i] }); at >= 0 {
 			rest = append(rest, cfg.fences[at])
 		}
 	}
-	text := func(settings []setting) string {
+	text := func(settings []setting, local bool) string {
 		calls := make([]string, len(settings))
 		for i, s := range settings {
-			calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', $%d, true)", s.name, i+1)
+			calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', $%d, %t)", s.name, i+1, local)
 		}
 		return "select " + strings.Join(calls, ", ")
 	}
@@ -71,16 +76,22 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *
 		return all
 	}
 	t := &scopeText{}
+	for _, s := range rest {
+		t.ahead = append(t.ahead, setLocal(s))
+	}
 	switch {
 	case cfg.pooled():
 		// The session is not ours: whoever had it may have left an identity there.
 		alone := slices.Concat(identity, rest)
-		t.alone, t.rest = text(alone), values(alone)
+		t.alone, t.rest = text(alone, true), values(alone)
 	case limits != (ServerTimeouts{}) || cfg.TenantRole != "":
-		t.alone, t.rest = text(rest), values(rest)
+		t.alone, t.rest = text(rest, true), values(rest)
 	}
 	all := slices.Concat(identity, rest)
-	t.tenant, t.behind = text(all), values(all[3:])
+	t.tenant, t.behind = text(all, true), values(all[3:])
+	if len(own) > 0 {
+		t.held, t.limits = text(own, false), values(own)
+	}
 	return t
 }
 
@@ -165,12 +176,15 @@ func (t *scopeText) values(tenant bool) [][]byte {
 }
 
 // before returns a copy of b with the scope in front of its first statement:
-// after the BEGIN of Batch.BeginTx, which must come first. at is the place of
-// the scope's result among b's.
+// after the BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is
+// the place of the scope's result among b's.
 func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 	c := *b
 	if begins(b) {
 		at = 1
+		for at < b.Len() && setsTransaction(b.QueuedQueries[at]) { // the scope is a query
+			at++
+		}
 	}
 	first := &pgx.QueuedQuery{SQL: s.sql(), Arguments: s.args()}
 	c.QueuedQueries = slices.Insert(slices.Clone(b.QueuedQueries), at, first)

@@ -90,7 +90,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 	err = s.use(ctx, sc, forCall, isIdempotent(ctx), func() (err error) {
 		if sc.isZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
-			return err
+			return withCause(s.conn, err)
 		}
 		tag, err = s.db.execScoped(ctx, s.conn, sc, sql, args)
 		if err == nil {
@@ -112,6 +112,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		r = &sessionRows{}
 		if sc.isZero() {
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
+			err = withCause(s.conn, err)
 		} else if err = r.flight.send(ctx, s.db, s.conn, sc, s.db.core.mode, sql, args); err == nil {
 			r.Rows, err = r.flight.query()
 		}
@@ -121,6 +122,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		return r.readAhead()
 	})
 	if err != nil {
+		err, _ = ranWith(err)
 		return nil, err
 	}
 	return r, nil
@@ -189,7 +191,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.db.transaction(nil, sc, tx), nil
+	return s.db.fresh(nil, sc, tx, opts), nil
 }
 
 // Ping sends an empty statement. It needs no tenant.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -25,6 +26,8 @@ type statements struct {
 	recent   list.List
 	gone     []string // names on the server that nothing uses any more
 	named    int      // how many names were given
+	refused  string   // the text that could not be prepared
+	unsent   bool     // the connection broke before a statement was sent
 
 	params pgx.ExtendedQueryBuilder // reused: a connection runs one flight at a time
 	values [][]byte                 // of the scope, the same
@@ -107,10 +110,17 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	}
 }
 
-// prepare makes all of keys known, in one flight, and none where they are. Nothing
+// lostInPreparation reports whether the connection broke while a flight's statements
+// were prepared on it.
+func lostInPreparation(conn *pgx.Conn) bool {
+	st, ok := conn.PgConn().CustomData()[statementsKey].(*statements)
+	return ok && st.unsent
+}
+
+// prepare makes all of keys known, in one flight, and none where they are. Only s
 // runs before that, so a connection that is lost here may be replaced. tracer, if not
 // nil, is told what pgx would have told it: of each statement, but not of the scope.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, keys ...statementKey) error {
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, keys ...statementKey) error {
 	var missing []statementKey
 	for _, k := range keys {
 		if e, ok := st.known[k]; ok {
@@ -123,10 +133,15 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 		return nil
 	}
 	st.makeRoom(len(missing), len(keys))
-	return st.prepareMissing(ctx, conn, tracer, missing)
+	return st.prepareMissing(ctx, conn, tracer, s, missing)
 }
 
-func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, missing []statementKey) (err error) {
+// prepareMissing sends s too: the server may have to wait for a lock to parse a
+// statement, and looks up names as the session's role.
+func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, missing []statementKey) (err error) {
+	if i := slices.IndexFunc(missing, func(k statementKey) bool { return k.scope }); i > 0 {
+		missing[0], missing[i] = missing[i], missing[0]
+	}
 	names := make([]string, len(missing))
 	for i, k := range missing {
 		if k.named {
@@ -145,7 +160,12 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	for _, name := range st.gone {
 		p.SendDeallocate(name)
 	}
+	scopeAt := len(missing) // in front of which preparation
 	for i, k := range missing {
+		if !k.scope && !s.isZero() && scopeAt > i {
+			scopeAt = i
+			st.sendScope(p, s, names[:i])
+		}
 		p.SendPrepare(names[i], k.sql, nil)
 	}
 	err = p.Sync()
@@ -158,20 +178,48 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 		if err != nil {
 			break
 		}
+		if i == scopeAt {
+			if err = readScope(p); err != nil {
+				break
+			}
+		}
 		var result any
 		if result, err = p.GetResults(); err == nil {
 			sd := result.(*pgconn.StatementDescription)
 			sd.Name, sd.SQL = names[i], k.sql
 			st.put(k, sd)
+		} else if !k.scope {
+			st.refused = k.sql
 		}
 	}
 	if closeErr := p.Close(); err == nil {
 		err = closeErr
 	}
 	if conn.IsClosed() {
-		return &unsentError{err}
+		return lostBefore(conn, st, err)
 	}
 	st.gone = st.gone[:0]
+	return err
+}
+
+// sendScope sends s behind its own preparation, whose name is given if that is in the
+// same flight.
+func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name []string) {
+	switch values := st.scopeValues(s); {
+	case len(name) > 0:
+		p.SendQueryPrepared(name[0], values, nil, nil)
+	case st.has(s.key()):
+		p.SendQueryStatement(st.get(s.key()), values, nil, nil)
+	default:
+		p.SendQueryParams(s.sql(), values, nil, nil, nil)
+	}
+}
+
+func readScope(p *pgconn.Pipeline) error {
+	result, err := p.GetResults()
+	if err == nil {
+		_, err = result.(*pgconn.ResultReader).Close()
+	}
 	return err
 }
 
@@ -213,20 +261,23 @@ func (st *statements) scopeValues(s scope) [][]byte {
 	return st.values
 }
 
+// errTooManyParams has pgx's words.
+var errTooManyParams = fmt.Errorf("extended protocol limited to %d parameters", math.MaxUint16)
+
 // add puts a statement behind.
 func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
 	var sd *pgconn.StatementDescription
-	if q.prepared() {
+	if sd = q.own; q.prepared() {
 		sd = st.get(q.key())
-		if len(sd.ParamOIDs) != len(q.args) {
-			return fmt.Errorf("expected %d arguments, got %d", len(sd.ParamOIDs), len(q.args))
-		}
 	}
 	if err := st.params.Build(conn.TypeMap(), sd, q.args); err != nil {
 		st.forget(q.key()) // the table may have other types now
 		return err
 	}
 	p := &st.params
+	if len(p.ParamValues) > math.MaxUint16 { // pgconn's batch would complain of the formats
+		return errTooManyParams
+	}
 	formats := p.ResultFormats
 	switch {
 	case q.formats != nil:
@@ -240,7 +291,7 @@ func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
 	switch {
 	case sd == nil:
 		b.ExecParams(q.sql, p.ParamValues, nil, p.ParamFormats, formats)
-	case q.mode == pgx.QueryExecModeCacheStatement:
+	case q.own != nil || q.mode == pgx.QueryExecModeCacheStatement:
 		b.ExecStatement(sd, p.ParamValues, p.ParamFormats, formats)
 	default:
 		b.ExecParams(q.sql, p.ParamValues, sd.ParamOIDs, p.ParamFormats, formats)

@@ -117,3 +117,77 @@ func (r *recorder) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBa
 func (r *recorder) TraceBatchEnd(_ context.Context, _ *pgx.Conn, d pgx.TraceBatchEndData) {
 	r.add("batch end %s", codeOf(d.Err))
 }
+
+// everything writes down all that a pgx tracer is told, but for the pool's own doing.
+type everything struct{ recorder }
+
+type ownKey struct{}
+
+func (e *everything) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	if ctx.Value(ownKey{}) == nil {
+		return ctx
+	}
+	e.add("start %s %v", d.SQL, d.Args)
+	return context.WithValue(ctx, preparedKey{}, d.SQL)
+}
+
+func (e *everything) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryEndData) {
+	if ctx.Value(ownKey{}) != nil {
+		e.add("end of %v %s %s", ctx.Value(preparedKey{}), d.CommandTag, codeOf(d.Err))
+	}
+}
+
+func (e *everything) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceCopyFromStartData) context.Context {
+	e.add("copy %s %v", d.TableName.Sanitize(), d.ColumnNames)
+	return context.WithValue(ctx, preparedKey{}, "copy")
+}
+
+func (e *everything) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, d pgx.TraceCopyFromEndData) {
+	e.add("end of %v %s %s %v", ctx.Value(preparedKey{}), d.CommandTag, codeOf(d.Err), conn != nil)
+}
+
+func TestTracersSeeACopyAndABeginWithATenantAsWithout(t *testing.T) {
+	t.Parallel()
+	lines := make(map[string][]string)
+	for _, mode := range []string{"cache_statement", "simple_protocol", "exec"} {
+		for who, ctx := range map[string]context.Context{"nobody": tenant.System(within(t), "test"), "a tenant": as(t, "acme")} {
+			seen := &everything{}
+			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t) + "&default_query_exec_mode=" + mode, PoolMax: 1}, fxdb.WithTracer(seen))
+			require.NoError(t, err)
+			defer db.Close(context.WithoutCancel(t.Context()))
+			ctx = context.WithValue(ctx, ownKey{}, true)
+			_, err = db.Exec(ctx, "select") // of the start, and of preparing the scope
+			require.NoError(t, err)
+			seen.lines = nil
+			table, columns := pgx.Identifier{"notes", "plain"}, []string{"id", "body"}
+			copyTo := func(db interface {
+				CopyFrom(context.Context, pgx.Identifier, []string, pgx.CopyFromSource) (int64, error)
+			}, id any) error {
+				_, err := db.CopyFrom(ctx, table, columns, pgx.CopyFromRows([][]any{{id, fmt.Sprint(id)}}))
+				return err
+			}
+			require.NoError(t, copyTo(db, 1))
+			require.Error(t, copyTo(db, 1))
+			rows := make([][]any, 10_001) // more than one round trip's
+			for i := range rows {
+				rows[i] = []any{i + 10, fmt.Sprint(i + 10)}
+			}
+			_, err = db.CopyFrom(ctx, table, columns, pgx.CopyFromRows(rows))
+			require.NoError(t, err)
+			require.NoError(t, db.InTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable}, func(tx pgx.Tx) error {
+				if _, err := tx.Exec(ctx, "select 1"); err != nil {
+					return err
+				}
+				return copyTo(tx, 2)
+			}))
+			tx, err := db.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin"})
+			require.NoError(t, err)
+			require.NoError(t, tx.Rollback(ctx))
+			_, err = db.BeginTx(ctx, pgx.TxOptions{IsoLevel: "no such level"})
+			require.Error(t, err)
+			lines[who] = seen.lines
+		}
+		require.Contains(t, lines["nobody"], "start begin isolation level serializable []")
+		require.Equal(t, lines["nobody"], lines["a tenant"], mode)
+	}
+}

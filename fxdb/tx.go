@@ -27,10 +27,18 @@ type transaction struct {
 	scoped   bool   // it was told something that lasts as long as it does
 	lost     bool   // the connection broke
 	endCode  string // with which the server ended it, if it did
+	opening  opening
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: !s.isZero()}
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: !s.isZero(), opening: opening{over: true}}
+}
+
+// fresh is the transaction that has just begun, and done nothing else.
+func (db *DB) fresh(conn *pgxpool.Conn, s scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
+	t := db.transaction(conn, s, tx)
+	t.opening = opening{scope: s, beginQuery: opts.BeginQuery, over: s.isZero()}
+	return t
 }
 
 // ErrOtherTenant is returned for a statement in a transaction whose context has
@@ -38,8 +46,14 @@ func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
 // transaction began with none. Begin another transaction for it.
 var ErrOtherTenant = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
 
+// errBeganWithNone is an ErrOtherTenant whose transaction carries no tenant at all.
+var errBeganWithNone = fmt.Errorf("%w (this transaction began with none: give the tenant's context to Begin)", ErrOtherTenant)
+
 func (t *transaction) refuse(ctx context.Context) error {
 	id, ok := tenant.FromContext(ctx)
+	if ok && t.identity.Tenant == "" {
+		return errBeganWithNone
+	}
 	if ok && (id.Tenant != t.identity.Tenant || id.User != t.identity.User) {
 		return ErrOtherTenant
 	}
@@ -71,21 +85,47 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	return t.Tx.Exec(ctx, sql, watch(args, t.check)...)
+	switch tag, rest, ran, err := t.open(ctx, sql, watch(args, t.check)); {
+	case !ran:
+		tag, err := t.Tx.Exec(ctx, sql, watch(args, t.check)...)
+		return tag, withCause(t.Tx.Conn(), err)
+	case err != nil || rest == "":
+		return tag, err
+	default:
+		return t.Tx.Exec(ctx, rest)
+	}
 }
 
 func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRows{err}, err
 	}
-	return t.Tx.Query(ctx, sql, watch(args, t.check)...)
+	switch tag, rest, ran, err := t.open(ctx, sql, watch(args, t.check)); {
+	case !ran:
+		return t.Tx.Query(ctx, sql, watch(args, t.check)...)
+	case err != nil:
+		return errRows{err}, err
+	case rest == "":
+		return noRows{tag: tag}, nil
+	default:
+		return t.Tx.Query(ctx, rest)
+	}
 }
 
 func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRow{err}
 	}
-	return t.Tx.QueryRow(ctx, sql, watch(args, t.check)...)
+	switch _, rest, ran, err := t.open(ctx, sql, watch(args, t.check)); {
+	case !ran:
+		return t.Tx.QueryRow(ctx, sql, watch(args, t.check)...)
+	case err != nil:
+		return errRow{err}
+	case rest == "":
+		return errRow{pgx.ErrNoRows}
+	default:
+		return t.Tx.QueryRow(ctx, rest)
+	}
 }
 
 func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
@@ -99,6 +139,7 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
+	t.opening.over = true
 	return t.Tx.SendBatch(ctx, watchBatch(b, t.check))
 }
 
@@ -110,6 +151,7 @@ func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.St
 	if err := t.check(sql); err != nil {
 		return nil, err
 	}
+	t.opening.over = true
 	return t.Tx.Prepare(ctx, name, sql)
 }
 
@@ -118,15 +160,16 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err := t.refuse(ctx); err != nil {
 		return nil, err
 	}
+	t.opening.over = true
 	inner, err := t.Tx.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped}, nil
+	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped, opening: opening{over: true}}, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
-	err := t.Tx.Commit(ctx)
+	err := withCause(t.Tx.Conn(), t.Tx.Commit(ctx))
 	t.release()
 	return err
 }
@@ -155,6 +198,10 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 // statements need no identity in their contexts; with another tenant's or user's
 // they fail with ErrOtherTenant. A text that would end the transaction fails with a
 // *ScopeError.
+//
+// The transaction may begin with SET TRANSACTION and LOCK, which must come before any
+// query: with a tenant or Timeouts the transaction then begins anew, in the flight of
+// that statement. An earlier LOCK is given up for a moment by the next such statement.
 //
 // Where the connection is lost before the transaction has begun, it begins on
 // another one, within DB_CONNECTION_TIMEOUT_MS.
@@ -201,7 +248,7 @@ func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts p
 		return nil, again, err
 	}
 	begun = true
-	return db.transaction(conn, s, tx), false, nil
+	return db.fresh(conn, s, tx, opts), false, nil
 }
 
 func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
@@ -221,7 +268,7 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOpt
 		b := &pgx.Batch{}
 		b.BeginTx(opts)
 		b.Queue(s.sql(), s.args()...)
-		br := conn.SendBatch(ctx, b)
+		br := conn.SendBatch(db.core.traced.begins(ctx, b), b)
 		err, tx = br.Close(), br.Tx()
 	}
 	if err != nil {

@@ -39,11 +39,12 @@ func EndedBy(conn *pgx.Conn) string {
 
 // hearEnds keeps what the server says when it ends a connection. A crash and an
 // immediate stop come as a notice, which pgconn's error does not have.
-func hearEnds(cc *pgx.ConnConfig) {
+func hearEnds(cc *pgx.ConnConfig, advice map[string]string) {
 	onError, onNotice := cc.OnPgError, cc.OnNotice
 	cc.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 		keep := onError == nil || onError(conn, err)
 		if !keep {
+			advise(err, advice)
 			hear(conn, err)
 		}
 		return keep
@@ -55,6 +56,14 @@ func hearEnds(cc *pgx.ConnConfig) {
 		if onNotice != nil {
 			onNotice(conn, n)
 		}
+	}
+}
+
+// advise adds to the server's message what to do. The error stays the server's, with
+// nothing around it.
+func advise(said *pgconn.PgError, advice map[string]string) {
+	if text := advice[said.Code]; text != "" && !strings.HasSuffix(said.Message, text) {
+		said.Message += ": " + text
 	}
 }
 
@@ -83,9 +92,22 @@ func (c *socket) told(err error) error {
 		c.owner.silent.Store(time.Now().UnixNano())
 	}
 	if said := c.said.Load(); said != nil {
-		return &endedError{err, said}
+		err = &endedError{err, said}
 	}
+	c.broke.CompareAndSwap(nil, &err)
 	return err
+}
+
+// BrokenBy returns what the connection's network failed with, and what the server had
+// said: pgconn says no more than "conn closed" if it asks once more. It is nil for a
+// connection that lives, or that this side has closed.
+func BrokenBy(conn *pgx.Conn) error {
+	if s := slotOf(conn); s != nil && s.socket != nil {
+		if err := s.socket.broke.Load(); err != nil {
+			return *err
+		}
+	}
+	return nil
 }
 
 // lastWordsWait is how long the last words of a server that has closed a connection
@@ -108,6 +130,7 @@ func (c *socket) hearLastWords() {
 		}
 	}
 	if said := lastWords(buf); said != nil {
+		advise(said, c.owner.advice)
 		c.said.Store(said)
 	}
 }

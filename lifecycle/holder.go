@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -72,10 +73,12 @@ type slot struct {
 	generation int64 // of the pool when it was opened
 	expires    int64 // unix ns
 	retired    atomic.Bool
-	unprepared atomic.Bool // it broke while a statement was being prepared
-	spoilt     spoilt      // by a statement; the holder's, then the pool's
-	lost       bool        // the monitor knows that the other side ended it; the holder's, then the pool's
-	trusted    int64       // the count of losses when it was last asked whether it lives; the same
+	undo       string            // to be run before the next holder gets the connection; the pool's
+	byName     map[string]string // texts of what a holder has prepared by name; the holder's, then the pool's
+	unprepared atomic.Bool       // it broke while a statement was being prepared
+	spoilt     spoilt            // by a statement; the holder's, then the pool's
+	lost       bool              // the monitor knows that the other side ended it; the holder's, then the pool's
+	trusted    int64             // the count of losses when it was last asked whether it lives; the same
 
 	mu       sync.Mutex // guards what follows: a drain and Holders read it from outside
 	held     bool
@@ -131,6 +134,25 @@ func (m *Monitor) slotCount() int {
 func slotOf(conn *pgx.Conn) *slot {
 	s, _ := conn.PgConn().CustomData()[slotKey].(*slot)
 	return s
+}
+
+// Undo has the text run before somebody else gets the connection. A connection on which
+// the text fails is closed.
+func Undo(conn *pgx.Conn, sql string) {
+	if s := slotOf(conn); s != nil {
+		s.undo = sql
+	}
+}
+
+// undone runs what the last holder left to undo.
+func (s *slot) undone(ctx context.Context, conn *pgx.Conn) bool {
+	if s == nil || s.undo == "" {
+		return true
+	}
+	sql := s.undo
+	s.undo = ""
+	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err == nil
 }
 
 func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {

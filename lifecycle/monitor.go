@@ -65,6 +65,10 @@ type Config struct {
 	// error fails the acquire, and nothing is sent.
 	RawAcquire func(ctx context.Context) error
 
+	// Advice is what to do about an end of a connection, by the SQLSTATE with which the
+	// server ended the connection. The server's own message gets it behind.
+	Advice map[string]string
+
 	// Spoils, if set, is asked about every text before pgx sends it. A connection that a
 	// text has spoiled is closed instead of being given to the next holder. single says
 	// that the text is one statement: it spoils nothing if the server could not parse it.
@@ -264,7 +268,8 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.lifetime = lifetime{pc.MaxConnLifetime, pc.MaxConnLifetimeJitter}
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = 0, 0
 	chainHooks(pc, m)
-	hearEnds(pc.ConnConfig)
+	hearEnds(pc.ConnConfig, cfg.Advice)
+	m.sockets.advice = cfg.Advice
 	if pc.ConnConfig.Tracer == nil {
 		pc.ConnConfig.Tracer = tracer{m}
 	} else {
@@ -325,6 +330,9 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		}
 		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoilt != unspoilt || m.stuck(conn) {
 			return false, nil // pgxpool closes it and goes on with another
+		}
+		if !slotOf(conn).undone(ctx, conn) {
+			return false, nil
 		}
 		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
 			if err := m.cfg.RawAcquire(ctx); err != nil {

@@ -17,7 +17,8 @@ import (
 // goroutines of up to 15 s behind for connections that do not answer
 // (pgconn's asyncClose), and they end when their socket does.
 type sockets struct {
-	base pgconn.DialFunc
+	base   pgconn.DialFunc
+	advice map[string]string // see Config
 
 	silent atomic.Int64 // unix ns of the last loss to a network that said nothing
 
@@ -54,6 +55,7 @@ type socket struct {
 	stopped atomic.Bool                    // by a drain, in a wait for notifications
 	ended   atomic.Bool                    // by the other side
 	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
+	broke   atomic.Pointer[error]          // what a read or write failed with, first
 	reading atomic.Int32                   // reads that wait
 }
 

@@ -145,7 +145,27 @@ func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQ
 
 func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
 	t.spoil(conn, Text{SQL: data.SQL, Prepared: true})
+	if s := slotOf(conn); s != nil && data.Name != "" && data.Name != data.SQL && !isCached(data.Name) {
+		if s.byName == nil {
+			s.byName = make(map[string]string)
+		}
+		s.byName[data.Name] = data.SQL
+	}
 	return ctx
+}
+
+// isCached reports whether a name is one that pgx or fxdb gives to a statement of their caches.
+func isCached(name string) bool {
+	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "onepool_")
+}
+
+// PreparedAs returns the text of a statement that somebody has asked to be prepared on
+// the connection by this name. The holder of the connection alone may ask.
+func PreparedAs(conn *pgx.Conn, name string) (sql string, ok bool) {
+	if s := slotOf(conn); s != nil {
+		sql, ok = s.byName[name]
+	}
+	return sql, ok
 }
 
 func (t tracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {

@@ -1,0 +1,65 @@
+package fxdb_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+)
+
+func limitsOf(t testing.TB, conn *pgxpool.Conn) (all [3]string) {
+	t.Helper()
+	require.NoError(t, conn.QueryRow(within(t), "select current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')").
+		Scan(&all[0], &all[1], &all[2]))
+	return all
+}
+
+// What can't run in a transaction needs a bare connection, and its client's limits there.
+func TestAnAcquiredConnectionHasItsClientsLimitsAndTheNextHolderHasNot(t *testing.T) {
+	t.Parallel()
+	own := notesDB(t)
+	db := another(t, own, "")
+	pools := limits(t, db)
+	migrations := db.Named("migrations", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: -1, Lock: 90 * time.Second}))
+	for range 2 {
+		conn, err := migrations.Acquire(within(t))
+		require.NoError(t, err)
+		require.Equal(t, [3]string{"0", "90s", pools[2]}, limitsOf(t, conn))
+		_, err = conn.Exec(within(t), "set idle_in_transaction_session_timeout = '3s'")
+		require.NoError(t, err)
+		_, err = conn.Exec(within(t), "vacuum notes.plain")
+		require.NoError(t, err, "it can't run in a transaction")
+		conn.Release()
+
+		require.Equal(t, pools, limits(t, db), "the next client has the limits of the last one")
+		conn, err = db.Acquire(within(t))
+		require.NoError(t, err)
+		require.Equal(t, pools, limitsOf(t, conn))
+		conn.Release()
+	}
+	conn, err := migrations.Acquire(within(t))
+	require.NoError(t, err)
+	conn.Release()
+	raw, err := db.Pool().Acquire(within(t))
+	require.NoError(t, err)
+	require.Equal(t, pools, limitsOf(t, raw), "the raw pool's holder has another client's limits")
+	raw.Release()
+	require.EqualValues(t, 1, db.Stats().Opened, "the connection was thrown away")
+}
+
+// A connection that died while it was idle is made up for, as in every other use.
+func TestAnAcquireWithLimitsMakesUpForALostConnection(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db := w.open(t)
+	client := db.Named("migrations", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Hour}))
+	w.cutAt("set_config", false)
+	conn, err := client.Acquire(within(t))
+	require.NoError(t, err)
+	require.Equal(t, "1h", limitsOf(t, conn)[0])
+	conn.Release()
+	require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond)
+}

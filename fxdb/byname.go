@@ -1,0 +1,25 @@
+package fxdb
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// byName returns the statement that the caller has prepared on the connection under the
+// name that is given instead of a text, or nil. pgx knows the statement, and sends
+// nothing to tell of it.
+func byName(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.StatementDescription, error) {
+	if len(name) >= 64 || strings.ContainsAny(name, " \t\n") { // most texts
+		return nil, nil
+	}
+	sql, ok := lifecycle.PreparedAs(conn, name)
+	if !ok {
+		return nil, nil
+	}
+	return conn.Prepare(context.WithValue(ctx, insteadKey{}, &instead{}), name, sql)
+}

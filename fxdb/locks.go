@@ -1,0 +1,23 @@
+package fxdb
+
+import (
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/sqllex"
+)
+
+// warnOfLock tells a client, once, of an advisory lock of the session that a statement
+// of the pool takes or gives back: the lock ends with the statement, for nobody else gets
+// the connection, and a later unlock meets another session.
+func (db *DB) warnOfLock(sql string) {
+	if !strings.Contains(sql, "advisory") && !strings.Contains(sql, "ADVISORY") || db.client.lockTold.Load() {
+		return
+	}
+	if sqllex.Judge(sql).Taint&sqllex.AdvisoryLock == 0 || db.client.lockTold.Swap(true) {
+		return
+	}
+	db.core.log.Warn("an advisory lock of the session does not outlive its statement: the pool closes the connection that holds the lock. "+
+		"Take the lock with pg_advisory_xact_lock in InTx, or on a connection that Acquire gave", zap.String("client", db.client.name))
+}

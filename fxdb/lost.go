@@ -1,0 +1,71 @@
+package fxdb
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// unsentError is a connection that broke before the statement was sent.
+type unsentError struct{ error }
+
+func (e *unsentError) Unwrap() error     { return e.error }
+func (e *unsentError) SafeToRetry() bool { return true }
+
+// sentError is a connection that broke after it, whatever pgconn says of the error:
+// whoever asks pgconn.SafeToRetry must not send the statement again.
+type sentError struct{ error }
+
+func (e *sentError) Error() string     { return "connection lost: " + e.error.Error() }
+func (e *sentError) Unwrap() error     { return e.error }
+func (e *sentError) SafeToRetry() bool { return false }
+
+// causeError is pgconn's "conn closed" with what had closed the connection.
+type causeError struct{ error, cause error }
+
+func (e *causeError) Error() string   { return e.error.Error() + ": " + e.cause.Error() }
+func (e *causeError) Unwrap() []error { return []error{e.error, e.cause} }
+
+// withCause adds the cause to an error that says no more than that the connection is closed.
+func withCause(conn *pgx.Conn, err error) error {
+	if err == nil || conn == nil || !conn.IsClosed() || !errors.Is(err, pgconn.ErrConnClosed) {
+		return err
+	}
+	cause := lifecycle.BrokenBy(conn)
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return &causeError{err, cause}
+}
+
+// lostAfter is err of what was sent over conn. What the server said stays bare, as pgx
+// returns it.
+func lostAfter(conn *pgx.Conn, err error) error {
+	var sent *sentError
+	if err == nil || !conn.IsClosed() || isBare(err) || errors.As(err, &sent) {
+		return err
+	}
+	return &sentError{withCause(conn, err)}
+}
+
+// lostBefore is err of what came before a statement. A bare error can't say so of
+// itself: mayResend asks the connection.
+func lostBefore(conn *pgx.Conn, st *statements, err error) error {
+	if err == nil || !conn.IsClosed() {
+		return err
+	}
+	st.unsent = true
+	if isBare(err) {
+		return err
+	}
+	return &unsentError{withCause(conn, err)}
+}
+
+// isBare reports whether an error is the server's, with nothing around it.
+func isBare(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && err == error(pgErr) //nolint:errorlint // a wrapper is what is asked about
+}

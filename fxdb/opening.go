@@ -1,0 +1,181 @@
+package fxdb
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/sqllex"
+)
+
+// opening is a transaction's until its first statement that needs a snapshot. The scope
+// is a query, and the server refuses SET TRANSACTION after one; a LOCK after one comes
+// too late for REPEATABLE READ. So the transaction begins anew for them: nothing was
+// done in it that would be lost.
+type opening struct {
+	scope      scope
+	beginQuery string   // of pgx.TxOptions
+	ran        []string // they go again when the transaction begins anew
+	over       bool
+}
+
+// opens splits a text into the statements that need no snapshot and begin it, and the
+// rest. anew says that one of the former must come before any query.
+func opens(sql string) (first []string, rest string, anew bool) {
+	if !mayOpen(sql) {
+		return nil, sql, false
+	}
+	if v := sqllex.Judge(sql); v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0 {
+		return nil, sql, false
+	}
+	all := sqllex.Statements(sql)
+	for len(all) > 0 {
+		s := all[0]
+		sets := s.SetsTransaction()
+		switch {
+		case s.Kind == sqllex.LockTable, sets:
+			anew = true
+		case s.Kind == sqllex.Set && s.Taint == 0, s.Kind == sqllex.SetConstraints, s.Kind == sqllex.Show:
+		default:
+			for i, s := range all {
+				if i > 0 {
+					rest += "; "
+				}
+				rest += s.Text
+			}
+			return first, rest, anew
+		}
+		first, all = append(first, s.Text), all[1:]
+	}
+	return first, "", anew
+}
+
+// mayOpen tells most other statements at once.
+func mayOpen(sql string) bool {
+	sql = strings.TrimLeft(sql, " \t\r\n\f\v;")
+	for _, word := range [...]string{"set", "lock", "show", "--", "/*"} {
+		if beginsWith(sql, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// open runs what sql opens the transaction with, if that must come before any query.
+// rest is what then is left of sql. A statement that is none of the opening's ends it.
+func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, rest string, ran bool, err error) {
+	o := &t.opening
+	if o.over {
+		return tag, sql, false, nil
+	}
+	conn := t.Tx.Conn()
+	o.over = true // unless it goes on
+	if len(args) > 0 {
+		if !mayOpen(sql) {
+			return tag, sql, false, nil
+		}
+		q, err := readQuery(ctx, conn, t.db.core.mode, sql, args)
+		if err != nil || len(q.args) > 0 {
+			return tag, sql, false, nil // pgx says what is wrong
+		}
+		sql = q.sql
+	}
+	first, rest, anew := opens(sql)
+	if len(first) == 0 || conn.PgConn().TxStatus() != 'T' {
+		return tag, sql, false, nil
+	}
+	o.over = rest != ""
+	o.ran = append(o.ran, first...)
+	if !anew {
+		return tag, sql, false, nil
+	}
+	if tag, err = t.beginAnew(ctx, conn, sql); err != nil {
+		o.over = true
+	}
+	return tag, rest, true, err
+}
+
+// beginAnew sends, in one flight, what the transaction begins with and its scope. Only
+// the role and limits, which are constants, stand before the caller's statements.
+func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string) (tag pgconn.CommandTag, err error) {
+	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.tracer
+	ctx = tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
+	defer func() {
+		if err != nil && !conn.IsClosed() && pc.TxStatus() == 'I' {
+			_ = conn.Close(ctx) // the next statement would run without the transaction
+		}
+		tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
+	}()
+	b := &pgconn.Batch{}
+	if o.beginQuery != "" { // only it knows what it sets
+		if _, err = pc.Exec(ctx, "rollback; "+o.beginQuery).ReadAll(); err != nil {
+			return tag, err
+		}
+	} else {
+		b.ExecParams("rollback and chain", nil, nil, nil, nil)
+	}
+	for _, set := range o.scope.text.ahead {
+		b.ExecParams(set, nil, nil, nil, nil)
+	}
+	for _, sql := range o.ran {
+		b.ExecParams(sql, nil, nil, nil, nil)
+	}
+	statementsOf(conn, t.db.core.statements).addScope(b, o.scope, false)
+	results := pc.ExecBatch(ctx, b)
+	for results.NextResult() {
+		got, _ := results.ResultReader().Close() // its error is the batch's
+		if got.String() != "" && !got.Select() { // the scope's comes last
+			tag = got
+		}
+	}
+	if err = results.Close(); err != nil {
+		return pgconn.CommandTag{}, lostAfter(conn, err)
+	}
+	return tag, nil
+}
+
+// noRows are the rows of a statement that has none.
+type noRows struct {
+	errRows
+	tag pgconn.CommandTag
+}
+
+func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
+
+// Conn ends the opening: what is done with the connection itself is not known here.
+func (t *transaction) Conn() *pgx.Conn {
+	t.opening.over = true
+	return t.Tx.Conn()
+}
+
+// LargeObjects ends the opening, as Conn does.
+func (t *transaction) LargeObjects() pgx.LargeObjects {
+	t.opening.over = true
+	return t.Tx.LargeObjects()
+}
+
+// setLocal is a setting's statement, which needs no snapshot. A value is of the
+// configuration, never of an identity.
+func setLocal(s setting) string {
+	value := "'" + strings.ReplaceAll(s.value, "'", "''") + "'"
+	if strings.Contains(value, `\`) { // it means itself in no other form under every setting
+		value = " E" + strings.ReplaceAll(value, `\`, `\\`)
+	}
+	return "set local " + s.name + " = " + value
+}
+
+// setsTransaction reports whether a batch's statement must come before any query, and
+// needs no right and no limit.
+func setsTransaction(q *pgx.QueuedQuery) bool {
+	if len(q.Arguments) > 0 || !mayOpen(q.SQL) {
+		return false
+	}
+	all := sqllex.Statements(q.SQL)
+	return len(all) == 1 && all[0].SetsTransaction()
+}
+
+func beginsWith(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
