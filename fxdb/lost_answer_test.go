@@ -80,16 +80,6 @@ var answered = map[string]struct {
 		_ = br.Close()
 		return err
 	}},
-	"SendBatch that begins and commits": {"", func(ctx context.Context, db *fxdb.DB, marker string) error {
-		b := &pgx.Batch{}
-		b.BeginTx(pgx.TxOptions{})
-		b.Queue("insert into notes.lost values ($1)", marker)
-		b.Queue("commit")
-		br := db.SendBatch(ctx, b)
-		err := br.Close()
-		_ = br.Tx().Rollback(ctx)
-		return err
-	}},
 	"CopyFrom": {"", func(ctx context.Context, db *fxdb.DB, marker string) error {
 		_, err := db.CopyFrom(ctx, pgx.Identifier{"notes", "lost"}, []string{"body"}, pgx.CopyFromRows([][]any{{marker}}))
 		return err
@@ -114,20 +104,6 @@ var answered = map[string]struct {
 		return db.InTx(ctx, pgx.TxOptions{CommitQuery: "commit and no chain"}, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "insert into notes.lost values ($1)", marker)
 			return err
-		})
-	}},
-	"a transaction's Exec that commits": {"", func(ctx context.Context, db *fxdb.DB, marker string) error {
-		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "insert into notes.lost values ('"+marker+"'); commit")
-			return err
-		})
-	}},
-	"a transaction's batch that commits": {"", func(ctx context.Context, db *fxdb.DB, marker string) error {
-		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-			b := &pgx.Batch{}
-			b.Queue("insert into notes.lost values ($1)", marker)
-			b.Queue("commit")
-			return tx.SendBatch(ctx, b).Close()
 		})
 	}},
 	"the raw pool": {"", func(ctx context.Context, db *fxdb.DB, marker string) error {

@@ -75,7 +75,6 @@ func TestATransactionMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 		"a lock that is too late":  {begin, []string{"insert into notes.plain values (7, 'kept')", "lock table notes.plain"}, "select body from notes.plain where id = 7", "kept"},
 		"after a mistake":          {begin, []string{"lock table notes.missing", "set transaction read only"}, txState, ""},
 		"after a savepoint's work": {begin, []string{"savepoint s", "insert into notes.plain values (7, 'kept')", "release s", "lock table notes.plain"}, "select body from notes.plain where id = 7", "kept"},
-		"after its end":            {begin, []string{"rollback", "set transaction read only"}, "show transaction_read_only", "off"},
 	} {
 		run := func(ctx context.Context, db beginner) (got string, err error) {
 			tx, err := db.BeginTx(ctx, c.opts)

@@ -80,5 +80,5 @@ func TestSeveralStatementsMaySetTheirTransaction(t *testing.T) {
 	require.NoError(t, err)
 	_, err = db.Exec(as(t, "acme"), sql)
 	require.NoError(t, err)
-	requireClean(t, db)
+	require.Zero(t, db.Stats().Active)
 }
