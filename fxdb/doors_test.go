@@ -152,7 +152,7 @@ func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 	require.GreaterOrEqual(t, len(names), 25)
 	byDoor := doors(t, own)
 	require.GreaterOrEqual(t, len(byDoor), 15)
-	chosen := func(door, text int) bool { return (door+text)%size.Of(20, 8, 3) == 0 }
+	chosen := func(door, text int) bool { return (door+text)%size.Of(20, 16, 3) == 0 }
 	t.Run("control", func(t *testing.T) { // without a pool each text leaves something
 		t.Parallel()
 		for i, name := range names {

@@ -13,7 +13,7 @@ import (
 // TestFaultOfTheServer breaks a server under load. The usual size has one fault of each
 // kind: the connections end, the server goes and comes back, the server stands still.
 func TestFaultOfTheServer(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestFaultOfTheNetwork")
 	t.Parallel()
 	s := pgfault.StartRestartable(t)
 	l := startLoad(t, s)

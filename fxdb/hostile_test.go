@@ -71,7 +71,7 @@ func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 	own := notesDB(t, testkit.Config(one))
 	_, err := testkit.Owner(t, own).Exec(t.Context(), "grant truncate on notes.plain to public")
 	require.NoError(t, err)
-	for _, mode := range size.Of([]string{"cache_statement", "simple_protocol"}, allModes, allModes) {
+	for _, mode := range size.Of(allModes[:1], []string{"cache_statement", "simple_protocol"}, allModes) {
 		for _, conforming := range []string{"on", "off"} {
 			t.Run(mode+"/standard_conforming_strings="+conforming, func(t *testing.T) {
 				params := "&default_query_exec_mode=" + mode + "&standard_conforming_strings=" + conforming
@@ -81,6 +81,10 @@ func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 					return
 				}
 				db := another(t, own, params)
+				hostile := hostile
+				if conforming == "off" { // each text costs its connection
+					hostile = size.Of(hostile[:1], hostile[:4], hostile)
+				}
 				for door, ask := range identityDoors {
 					for _, name := range hostile {
 						ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: name, User: name})

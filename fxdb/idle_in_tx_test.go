@@ -11,11 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // A queue that holds a transaction for the whole job must learn which limit cuts it.
 func TestATransactionThatIdlesTooLongSaysWhichSettingEndedIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	impatient := db.Named("jobs", fxdb.Timeouts(fxdb.ServerTimeouts{IdleInTransaction: 20 * time.Millisecond}))
 	for name, use := range map[string]func(ctx context.Context, tx pgx.Tx) error{

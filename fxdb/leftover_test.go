@@ -18,7 +18,7 @@ import (
 
 func TestAnIdentitySetForASessionReachesNobodyElse(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestNothingOfASessionReachesTheNext")
 	const (
 		set    = "set app.current_tenant = 'acme'"
 		config = "select set_config('app.current_tenant', 'acme', false)"
@@ -215,6 +215,7 @@ func (r rewriter) RewriteQuery(_ context.Context, _ *pgx.Conn, _ string, args []
 
 func TestATextIsJudgedAsItIsSent(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	opened := db.Stats().Opened
 	type way = func(ctx context.Context, sql string, args ...any) error

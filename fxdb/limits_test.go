@@ -95,7 +95,7 @@ func newLogin(t testing.TB, s *pgfault.Server, sql string) (name string) {
 
 func TestLimitsOfAllRolesComeBeforeDefaults(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestLimitsOfTheRoleAndTheDatabaseComeBeforeDefaults")
 	s := pgfault.Start(t)
 	s.Admin(t, func(c *pgx.Conn) {
 		_, err := c.Exec(t.Context(), "alter role all set lock_timeout = '7s'")
@@ -125,7 +125,7 @@ func TestALimitThatSomebodySetIsNoDefault(t *testing.T) {
 
 func TestMigrationsHaveNoDefaultInPlaceOfTheRolesLimit(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestLimitsOfTheRoleAndTheDatabaseComeBeforeDefaults")
 	s := pgfault.Start(t)
 	who := newLogin(t, s, "alter role %s set lock_timeout = '7s'")
 	source := fstest.MapFS{"00001_limits.sql": {Data: []byte(`-- +goose Up

@@ -10,10 +10,12 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestAnAdvisoryLockOfThePoolsIsWarnedOfOnceAClient(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	db, err := fxdb.Open(within(t), fxdb.Config{URL: urlOf(t), PoolMin: 1, PoolMax: 2}, fxdb.WithLogger(zap.New(core)))
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -116,6 +117,7 @@ var answered = map[string]struct {
 // statement. Whoever asks pgconn.SafeToRetry must not send it again.
 func TestALostAnswerIsNeverSafeToRetry(t *testing.T) {
 	t.Parallel()
+	size.SkipUnlessSoak(t, "TestATenantsBatchWhoseAnswerIsLostIsNotSafeToRetry")
 	w := newWire(t, 0)
 	_, err := w.db.Exec(t.Context(), "select")
 	require.NoError(t, err)

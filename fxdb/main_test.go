@@ -13,12 +13,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
 // The test kit's server connection lives as long as the process.
 func TestMain(m *testing.M) {
+	size.Parallel(4)
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/testkit.init.OnceValues[...].func1"),
 		goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"),

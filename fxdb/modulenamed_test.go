@@ -3,6 +3,8 @@ package fxdb_test
 import (
 	"context"
 	"database/sql"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
 	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -53,6 +56,7 @@ func database(t testing.TB, q interface {
 }
 
 func TestThreeDatabasesInOneApplication(t *testing.T) {
+	size.SkipShort(t)
 	databases := make(map[string]string)
 	for variable, pool := range map[string]string{"": "app", "REPORTING_": "reports", "ARCHIVE_": "archived"} {
 		db := testkit.DB(t)
@@ -138,7 +142,7 @@ func TestANamedPoolStandsAlone(t *testing.T) {
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.ModuleNamed("reporting", fx.Replace(fxdb.Config{URL: urlOf(t)})), populated("reporting", &db))
 	app.RequireStart()
-	require.Equal(t, "fxdb.test.reporting", db.Pool().Config().ConnConfig.RuntimeParams["application_name"])
+	require.Equal(t, filepath.Base(os.Args[0])+".reporting", db.Pool().Config().ConnConfig.RuntimeParams["application_name"])
 	app.RequireStop()
 }
 
@@ -277,6 +281,7 @@ func TestAStopThatHangsDrainsANamedPoolToo(t *testing.T) {
 }
 
 func TestDevdbGivesEachPoolADatabase(t *testing.T) {
+	size.SkipShort(t)
 	var app, reporting *fxdb.DB
 	a := fxtest.New(t, fxdb.Module, devdb.Module, fx.Populate(&app), fxdb.ModuleNamed("reporting",
 		fxdb.Migrations("reports", migration("create table reports (id int);\n"))), populated("reporting", &reporting))
@@ -287,6 +292,7 @@ func TestDevdbGivesEachPoolADatabase(t *testing.T) {
 }
 
 func TestSwapSwapsNamedPoolsToo(t *testing.T) {
+	size.SkipShort(t)
 	production := testkit.DB(t)
 	t.Setenv("DATABASE_URL", production.Pool().Config().ConnString())
 	t.Setenv("REPORTING_DATABASE_URL", production.Pool().Config().ConnString())

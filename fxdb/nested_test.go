@@ -169,7 +169,7 @@ func TestAnAcquireAmidRowsIsNested(t *testing.T) {
 }
 
 func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestADeadlockOfTransactionsSaysWhatItIs")
 	t.Parallel()
 	db, logs := openNested(t, "warn", one, func(c *fxdb.Config) { c.ConnectionTimeout = 500 * time.Millisecond })
 	err := readsAnd(t, db, t.Context(), func() error { return db.Ping(t.Context()) }) // the first one is in the sample

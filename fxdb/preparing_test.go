@@ -56,8 +56,9 @@ var preparers = map[string]func(ctx context.Context, db *fxdb.DB, sql string, ar
 // A statement that is prepared waits for the locks of its tables.
 func TestAClientsLimitsHoldWhileItsStatementIsPrepared(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	modes := []string{"cache_statement", "cache_describe", "exec", "simple_protocol"}
-	for _, mode := range modes[:size.Of(1, 2, len(modes))] {
+	for _, mode := range modes[:size.Of(1, 1, len(modes))] {
 		own := notesDB(t)
 		db := another(t, own, "&default_query_exec_mode="+mode)
 		holder, err := own.Begin(within(t))

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -40,6 +41,7 @@ func alsoBare(pgx, tenant string) bool {
 
 func TestATenantsErrorsComeWhereAndAsPgxsDo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	plain := plainPool(t, db)
 	_, err := plain.Exec(within(t), "insert into notes.plain values (1, 'one')")

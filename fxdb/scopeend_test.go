@@ -96,6 +96,7 @@ func scopedDoors(db *fxdb.DB) map[string]func(ctx context.Context, sql string) e
 
 func TestNoTextEndsItsScope(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	db := privileged(t, own)
 	texts := []string{
@@ -151,6 +152,7 @@ func TestNoTextEndsItsScope(t *testing.T) {
 
 func TestNothingCommitsInsideAScope(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	owner := testkit.Owner(t, own)
 	_, err := owner.Exec(t.Context(), `
@@ -169,7 +171,8 @@ func TestNothingCommitsInsideAScope(t *testing.T) {
 		if strings.Contains(name, "Prepare") {
 			continue
 		}
-		for _, sql := range []string{"call notes.work()", "do $$ begin call notes.work(); end $$", "do $$ begin commit; end $$"} {
+		texts := []string{"call notes.work()", "do $$ begin call notes.work(); end $$", "do $$ begin commit; end $$"}
+		for _, sql := range size.Of(texts, texts[:1], texts) {
 			for who, ctx := range map[string]context.Context{"a tenant": as(t, "acme"), "nobody, as DB_TENANT_ROLE": within(t)} {
 				err := door(ctx, sql)
 				require.Equal(t, "2D000", codeOf(err), "%s, %s: %s: %v", name, who, sql, err)

@@ -148,6 +148,7 @@ func (e *everything) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, d pgx
 
 func TestTracersSeeACopyAndABeginWithATenantAsWithout(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	lines := make(map[string][]string)
 	for _, mode := range []string{"cache_statement", "simple_protocol", "exec"} {
 		for who, ctx := range map[string]context.Context{"nobody": tenant.System(within(t), "test"), "a tenant": as(t, "acme")} {

@@ -3,7 +3,6 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -20,15 +20,10 @@ const applicationName = "lifecycle-test"
 
 // atOnce is how many tests run at a time, on a machine of any size: they wait more than
 // they work, and the connections of all their pools come from one server.
-const atOnce = "8"
+const atOnce = 8
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		_ = flag.Set("test.parallel", atOnce)
-	}
+	size.Parallel(atOnce)
 	code := m.Run()
 	if err := errors.Join(stopSharedServer(), leaked()); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

@@ -97,6 +97,7 @@ func (l *told) Log(args ...any) { l.lines = append(l.lines, fmt.Sprint(args...))
 
 func TestSwapTellsOfATableWithoutAPolicyOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	swapped := func(opts ...fx.Option) told {
 		to := told{TB: t}
 		app := fx.New(fx.NopLogger, fxdb.Module, testkit.Swap(&to), fx.Options(opts...),

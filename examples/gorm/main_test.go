@@ -6,11 +6,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // The go command's own words for an example in another module don't say what to do.
 func TestRunFromTheRootSaysWhatToDo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for _, example := range []string{"gorm", "jwt"} {
 		out, err := exec.CommandContext(t.Context(), "go", "run", "../"+example).CombinedOutput()
 		require.Error(t, err)
