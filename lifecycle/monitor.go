@@ -264,11 +264,8 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.tracing, _ = cfg.Pool.ConnConfig.Tracer.(pgxpool.AcquireTracer)
 
 	pc := cfg.Pool.Copy()
-	pc.ConnConfig.DialFunc = m.sockets.dial
 	m.lifetime = lifetime{pc.MaxConnLifetime, pc.MaxConnLifetimeJitter}
-	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = 0, 0
 	chainHooks(pc, m)
-	hearEnds(pc.ConnConfig, cfg.Advice)
 	m.sockets.advice = cfg.Advice
 	if pc.ConnConfig.Tracer == nil {
 		pc.ConnConfig.Tracer = tracer{m}
@@ -284,16 +281,28 @@ func New(cfg Config) (_ *Monitor, err error) {
 			err = fmt.Errorf("lifecycle: Config.Pool: %v", r)
 		}
 	}()
-	m.pool, err = pgxpool.NewWithConfig(context.Background(), pc)
+	own := pc.Copy()
+	own.MaxConnLifetime, own.MaxConnLifetimeJitter = 0, 0
+	m.pool, err = pgxpool.NewWithConfig(context.Background(), own)
 	if err != nil {
 		m.close()
 		return nil, fmt.Errorf("lifecycle: build the pool: %w", err)
 	}
+	giveBack(own, cfg.Pool)
 	for _, o := range cfg.Beside {
 		o.beside = true
 		o.OnChange(func(Health) { m.Health(context.Background()) })
 	}
 	return m, nil
+}
+
+// giveBack makes what [pgxpool.Pool.Config] returns the caller's again: a pool that is
+// built from it has none of the monitor's hooks. The new pool has copied the hooks and
+// the lifetimes, and reads those fields of its configuration no more.
+func giveBack(pc, given *pgxpool.Config) {
+	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = given.BeforeConnect, given.AfterConnect, given.PrepareConn
+	pc.ShouldPing, pc.BeforeClose = given.ShouldPing, given.BeforeClose
+	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = given.MaxConnLifetime, given.MaxConnLifetimeJitter
 }
 
 // chainHooks puts the gate and the bookkeeping around the hooks that are set.
@@ -307,6 +316,9 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayConnect(ctx); err != nil {
 			return err
 		}
+		// cc is this connection's: the pool's configuration keeps the caller's dialer.
+		cc.DialFunc = m.sockets.dial
+		hearEnds(cc, m.cfg.Advice)
 		m.yield(cc)
 		if beforeConnect != nil {
 			return beforeConnect(ctx, cc)

@@ -15,8 +15,8 @@ type tracer struct{ m *Monitor }
 
 // TraceAcquireStart bounds acquires that come straight from the pool as
 // Monitor.Acquire bounds its own.
-func (t tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	if acquisitionOf(ctx) != nil {
+func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
+	if acquisitionOf(ctx) != nil || pool != t.m.pool { // of a pool that was built from this pool's Config
 		return ctx
 	}
 	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Share: t.m.rawShare}, raw: true}
@@ -61,7 +61,11 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 	}
 }
 
-func (t tracer) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) { t.m.release(data.Conn) }
+func (t tracer) TraceRelease(pool *pgxpool.Pool, data pgxpool.TraceReleaseData) {
+	if pool == t.m.pool {
+		t.m.release(data.Conn)
+	}
+}
 
 // connectsAtOnce is how many connections are being opened at a time at most: a
 // burst must not become a storm on a server that is coming back.
