@@ -107,7 +107,7 @@ func doors(t *testing.T, db *fxdb.DB) map[string]func(ctx context.Context, text 
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // it was committed
+		defer tx.Rollback()
 		if _, err = tx.ExecContext(ctx, text); err != nil {
 			return err
 		}

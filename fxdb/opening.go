@@ -78,7 +78,7 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 		}
 		q, err := readQuery(ctx, conn, t.db.core.mode, sql, args)
 		if err != nil || len(q.args) > 0 {
-			return tag, sql, false, nil // pgx says what is wrong
+			return tag, sql, false, nil //nolint:nilerr // pgx, which sends the text, returns its own error
 		}
 		sql = q.sql
 	}

@@ -26,13 +26,16 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 	ask := func(ctx context.Context) (*pgxpool.Conn, error) {
 		return m.Acquire(ctx, lifecycle.Request{Client: "user"})
 	}
-	refused := func(err error) error {
+	requireRefused := func(err error) {
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr)
-		return nil
 	}
 	failing := func(sql string, args ...any) func(*pgx.Conn) error {
-		return func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), sql, args...); return refused(err) }
+		return func(c *pgx.Conn) error {
+			_, err := c.Exec(bounded(t), sql, args...)
+			requireRefused(err)
+			return nil
+		}
 	}
 	statement := func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), spoils); return err }
 	for _, c := range []struct {
@@ -64,7 +67,8 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 		{"a statement that the server can't parse", ask, failing("set nothing at all"), false},
 		{"a statement that the server can't parse, prepared", ask, func(c *pgx.Conn) error {
 			_, err := c.Prepare(bounded(t), "", "set nothing at all")
-			return refused(err)
+			requireRefused(err)
+			return nil
 		}, false},
 		{"a statement that can't be analysed, prepared", ask, failing("select pg_advisory_lock($1) from nowhere", 1), false},
 		{"a statement that can't be analysed, sent at once", ask, failing("select pg_advisory_lock($1) from nowhere", pgx.QueryExecModeExec, 1), true},
@@ -73,7 +77,8 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 			b := &pgx.Batch{}
 			b.Queue("select pg_advisory_lock(1)")
 			b.Queue("set nothing at all")
-			return refused(c.SendBatch(bounded(t), b).Close())
+			requireRefused(c.SendBatch(bounded(t), b).Close())
+			return nil
 		}, true},
 		// These took the lock before something else was parsed.
 		{"a type's name that can't be parsed", ask, failing("select pg_advisory_lock(1), body::regtype from (values ('a b (')) as v (body)"), true},
