@@ -83,7 +83,6 @@ func TestNoRowReachesAnotherTenant(t *testing.T) {
 // FuzzNoRowReachesAnotherTenant hunts with the fuzzer's choices, each time on a pool
 // whose connections nobody has had before.
 func FuzzNoRowReachesAnotherTenant(f *testing.F) {
-	size.SkipUnlessSoak(f, "TestNoRowReachesAnotherTenant")
 	for seed := range uint64(size.Of(0, 1, 4)) {
 		f.Add(seed, uint16(500))
 	}
