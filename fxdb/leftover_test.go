@@ -177,14 +177,15 @@ func TestNothingOfASessionReachesTheNext(t *testing.T) {
 		return s
 	}
 	clean := state(t.Context())
-	nobody, acme := t.Context(), as(t, "acme")
+	nobody := func() context.Context { return t.Context() }
+	acme := func() context.Context { return as(t, "acme") } // with a deadline of its own each time
 	exec := func(ctx context.Context, sql string) error { _, err := db.Exec(ctx, sql); return err }
 	inTx := func(ctx context.Context, sql string) error {
 		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), sql); return err })
 	}
 	ways := []struct {
 		name  string
-		ctx   context.Context
+		ctx   func() context.Context
 		leave func(ctx context.Context, sql string) error
 	}{
 		{"nobody, Exec", nobody, exec}, {"a tenant, InTx", acme, inTx}, {"nobody, InTx", nobody, inTx}, {"a tenant, Exec", acme, exec},
@@ -197,9 +198,9 @@ func TestNothingOfASessionReachesTheNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			turn++
 			for _, way := range size.Of(ways[turn%2:turn%2+1], ways[turn%2:turn%2+1], ways) {
-				require.NoError(t, way.leave(way.ctx, sql), way.name)
+				require.NoError(t, way.leave(way.ctx(), sql), way.name)
 				require.Equal(t, clean, state(as(t, "globex")), way.name)
-				require.NoError(t, way.leave(way.ctx, sql), way.name)
+				require.NoError(t, way.leave(way.ctx(), sql), way.name)
 				require.Equal(t, clean, state(t.Context()), way.name)
 			}
 		})

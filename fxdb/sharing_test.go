@@ -213,7 +213,8 @@ func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
 			require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
 			require.ErrorContains(t, err, c.want)
 			require.NotContains(t, err.Error(), "DB_POOL_MAX")
-			require.Equal(t, lifecycle.Healthy, db.Monitor().Health(t.Context()).Status)
+			// A probe may get no answer in its half second on a starved machine; the next does.
+			require.Eventually(t, func() bool { return db.Monitor().Health(t.Context()).Status == lifecycle.Healthy }, patience, time.Millisecond)
 		})
 	}
 	t.Run("the pool itself", func(t *testing.T) {

@@ -44,7 +44,7 @@ func TestAListenerIsNoLeak(t *testing.T) {
 	size.SkipUnlessSoak(t, "TestADrainEndsAListenerAtOnce")
 	s := pgfault.Start(t)
 	core, logs := observer.New(zap.InfoLevel)
-	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.LeakThreshold = 50 * time.Millisecond; c.Logger = zap.New(core) })
+	m := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.LeakThreshold = time.Second; c.Logger = zap.New(core) })
 	require.NoError(t, m.Start(t.Context()))
 	heard := make(chan struct{})
 	ended := listen(t, m, "listener", func(*pgx.Conn) { heard <- struct{}{} })
