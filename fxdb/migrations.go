@@ -45,8 +45,9 @@ func After(sources ...string) MigrationOption {
 //
 // Inside ModuleNamed the migrations are that pool's, else Module's.
 func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
-	s := newSource(source, fsys, opts)
+	shared := newSource(source, fsys, opts)
 	return fx.Provide(fx.Annotate(func(of graph.Pool) migrate.Source {
+		s := shared // several applications may take this option at once
 		s.Pool = string(of)
 		return s
 	}, fx.ParamTags(`optional:"true"`), fx.ResultTags(migrate.Group)))

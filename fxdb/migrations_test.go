@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -189,4 +190,19 @@ func TestTheLockTimeoutOfMigrationsIsASetting(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, cfg.MigrateLockTimeout, value)
 	}
+}
+
+func TestOneOptionOfMigrationsServesManyApplications(t *testing.T) {
+	t.Parallel()
+	shared := fx.Options(fxdb.Migrations("notes", notes))
+	var all sync.WaitGroup
+	for range 32 { // the race detector watches
+		all.Go(func() {
+			cfg := fxdb.Config{URL: "postgres://nobody@localhost:1/none"}
+			if err := fx.New(fx.NopLogger, fxdb.Module, shared, fx.Replace(cfg), fx.Invoke(func(*fxdb.DB) {})).Err(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }

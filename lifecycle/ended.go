@@ -111,8 +111,9 @@ func BrokenBy(conn *pgx.Conn) error {
 }
 
 // lastWordsWait is how long the last words of a server that has closed a connection
-// may take to be read: they lie here already.
-const lastWordsWait = 10 * time.Millisecond
+// may take to be read. They lie here already and end with the stream, so only a starved
+// process takes longer than a moment.
+const lastWordsWait = time.Second
 
 // hearLastWords reads what the server said before it closed a connection that can't be
 // written to any more. Through a Unix socket the write fails at once, and pgconn does
@@ -129,9 +130,21 @@ func (c *socket) hearLastWords() {
 			break
 		}
 	}
-	if said := lastWords(buf); said != nil {
+	said := lastWords(buf)
+	if said == nil {
+		said = c.overheard.Load()
+	}
+	if said != nil {
 		advise(said, c.owner.advice)
 		c.said.Store(said)
+	}
+}
+
+// overhear remembers the server's last words for a write that fails. pgconn reads in the
+// background while a write is slow, and drops what it has read if the write fails.
+func (c *socket) overhear(b []byte) {
+	if said := lastWords(b); said != nil && said.SeverityUnlocalized == "FATAL" {
+		c.overheard.Store(said)
 	}
 }
 

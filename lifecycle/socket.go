@@ -57,12 +57,17 @@ type socket struct {
 	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
 	broke   atomic.Pointer[error]          // what a read or write failed with, first
 	reading atomic.Int32                   // reads that wait
+
+	overheard atomic.Pointer[pgconn.PgError] // a FATAL error that a read has passed on
 }
 
 func (c *socket) Read(b []byte) (int, error) {
 	c.reading.Add(1)
 	n, err := c.Conn.Read(b)
 	c.reading.Add(-1)
+	if n > 0 && b[0] == 'E' {
+		c.overhear(b[:n])
+	}
 	return n, c.told(err)
 }
 
