@@ -195,15 +195,18 @@ func TestATimeoutBesideANestedAcquireDoesNotAdviseALargerPool(t *testing.T) {
 		})
 	}()
 	<-begun
+	var nested error
 	err := db.Named("other").InTx(within(t), pgx.TxOptions{}, func(pgx.Tx) error {
 		close(full)
 		require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, time.Minute, time.Millisecond)
-		soon, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		defer cancel()
-		return db.Named("other").Ping(soon)
+		soon, stop := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer stop()
+		err := db.Named("other").Ping(soon)
+		cancel() // before this transaction's connection serves the other's acquire
+		nested = <-ended
+		return err
 	})
-	cancel()
-	require.ErrorIs(t, <-ended, fxdb.ErrNestedAcquire)
+	require.ErrorIs(t, nested, fxdb.ErrNestedAcquire)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotContains(t, err.Error(), "raise DB_POOL_MAX")
 	require.ErrorContains(t, err, "a larger pool does not mend")
