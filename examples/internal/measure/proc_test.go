@@ -2,10 +2,7 @@ package measure
 
 import (
 	"math"
-	"os"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -26,23 +23,5 @@ func TestKilobytesAreAddedUp(t *testing.T) {
 	require.InDelta(t, 21, sumKilobytes([]byte("Rss:  9 kB\nPrivate_Clean:   1 kB\nPrivate_Dirty:  20 kB\n"), "Private_"), 0)
 	for _, bad := range []string{"", "Rss: 1 kB\n", "Private_Clean: 1 MB\n", "Private_Clean: x kB\n"} {
 		require.True(t, math.IsNaN(sumKilobytes([]byte(bad), "Private_")), bad)
-	}
-}
-
-func TestThisProcess(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS != "linux" {
-		t.Skip("/proc is Linux's")
-	}
-	pid := os.Getpid()
-	before := CPU(pid)
-	require.Eventually(t, func() bool { return CPU(pid) > before }, time.Minute, time.Microsecond, "this test itself uses some")
-	require.GreaterOrEqual(t, FamilyCPU(pid), before)
-	private, resident := PrivateMemory([]int{pid}), ResidentMemory(pid)
-	require.Greater(t, private, 1.0)
-	require.Greater(t, resident, private/2)
-
-	for _, unknown := range []float64{CPU(-1), FamilyCPU(-1), PrivateMemory([]int{pid, -1}), ResidentMemory(-1)} {
-		require.True(t, math.IsNaN(unknown))
 	}
 }
