@@ -21,7 +21,7 @@ func holdsIdentity(sql string) bool {
 	return strings.HasPrefix(sql, "select pg_catalog.set_config('app.current_tenant', $1, true)")
 }
 
-// instead is what a context's statements stand for.
+// instead is the COPY that the statements of a context stand for.
 type instead struct {
 	begin string // a BEGIN's text; empty: the tracers know of it already
 	ended bool   // pgx 5.13 tells twice of the end of a batch that could not be sent
@@ -42,8 +42,8 @@ func (d *discreet) begins(ctx context.Context, b *pgx.Batch) context.Context {
 	return context.WithValue(ctx, insteadKey{}, &instead{begin: b.QueuedQueries[0].SQL})
 }
 
-// copies tells of a COPY, and returns the context of the statements that stand for it.
-// end is due after them.
+// copies starts the trace of a COPY, and returns the context of the statements that
+// replace the COPY. Call end after the statements.
 func (d *discreet) copies(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) (_ context.Context, end func(n int64, err error)) {
 	if d == nil {
 		return ctx, func(int64, error) {}

@@ -9,27 +9,27 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// unsentError is a connection that broke before the statement was sent.
+// unsentError is the error of a connection that broke before pgx sent the statement.
 type unsentError struct{ error }
 
 func (e *unsentError) Unwrap() error     { return e.error }
 func (e *unsentError) SafeToRetry() bool { return true }
 
-// sentError is a connection that broke after it, whatever pgconn says of the error:
-// whoever asks pgconn.SafeToRetry must not send the statement again.
+// sentError is the error of a connection that broke after pgx sent the statement.
+// pgconn.SafeToRetry is false for a sentError: the statement may have run.
 type sentError struct{ error }
 
 func (e *sentError) Error() string     { return "connection lost: " + e.error.Error() }
 func (e *sentError) Unwrap() error     { return e.error }
 func (e *sentError) SafeToRetry() bool { return false }
 
-// causeError is pgconn's "conn closed" with what had closed the connection.
+// causeError is pgconn's "conn closed" with the cause of the closed connection.
 type causeError struct{ error, cause error }
 
 func (e *causeError) Error() string   { return e.error.Error() + ": " + e.cause.Error() }
 func (e *causeError) Unwrap() []error { return []error{e.error, e.cause} }
 
-// withCause adds the cause to an error that says no more than that the connection is closed.
+// withCause adds the cause to an error that reports only a closed connection.
 func withCause(conn *pgx.Conn, err error) error {
 	if err == nil || conn == nil || !conn.IsClosed() || !errors.Is(err, pgconn.ErrConnClosed) {
 		return err
@@ -64,7 +64,7 @@ func lostBefore(conn *pgx.Conn, st *statements, err error) error {
 	return &unsentError{withCause(conn, err)}
 }
 
-// isBare reports whether an error is the server's, with nothing around it.
+// isBare reports whether err is a *pgconn.PgError that no other error wraps.
 func isBare(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && err == error(pgErr) //nolint:errorlint // a wrapper is what is asked about

@@ -13,16 +13,17 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// ModuleNamed provides the pool of a further database to an fx application. Its
-// settings are those of [ConfigFromEnv] with the name in front: the pool "reporting" reads
+// ModuleNamed provides the pool of a further database to an fx application. The pool
+// reads the settings of [ConfigFromEnv] with the name in front: the pool "reporting" reads
 // REPORTING_DATABASE_URL, REPORTING_DB_POOL_MAX and so on, and no variable without the
-// prefix. Two pools share no setting. One of the settings must name the database,
-// for libpq's variables alone do not: they mean Module's.
+// prefix. Two pools share no setting. A setting must name the database: libpq's variables
+// name the database of Module only.
 //
-// opts are what belongs to the pool. Inside them *DB, *pgxpool.Pool, *lifecycle.Monitor
-// and Config are this pool's, so clients, fxdbsql.Module and the modules of others need
-// no change to use it, and Migrations and VerifyOptions are for its database. A *sql.DB
-// from outside is an error there, for it is on another database:
+// opts belong to the named pool. Inside opts, *DB, *pgxpool.Pool, *lifecycle.Monitor and
+// Config are the named pool's. Clients, fxdbsql.Module and foreign modules use the named
+// pool without a change. Migrations and VerifyOptions apply to the named pool's database.
+// A *sql.DB from outside opts is an error inside opts, because the *sql.DB uses another
+// database:
 //
 //	fx.New(
 //		fxdb.Module,
@@ -33,17 +34,17 @@ import (
 //		),
 //	)
 //
-// Outside of opts the four have the name tag `name:"reporting"`; such a *DB is
-// nobody's client yet, so call [DB.Named] on it. Change the configuration with fx.Decorate or
-// fx.Replace(Config{...}) in opts. The pool asks the [PasswordSource] with the name tag,
-// and not that of Module. Loggers and tracers are those of all pools.
+// Outside opts the four types carry the tag `name:"reporting"`. The tagged *DB has no
+// client's name: call [DB.Named] first. Change the configuration with fx.Decorate or
+// fx.Replace(Config{...}) in opts. The pool asks the tagged [PasswordSource] and ignores
+// Module's. All pools share the loggers and the tracers.
 //
-// An application without Module may hold pools of ModuleNamed, beside a *pgxpool.Pool of
-// its own for example. Only hooks that were appended inside opts are watched then,
-// so that a stop that hangs in another hook does not take the drain's time.
+// An application may use ModuleNamed without Module, for example beside a *pgxpool.Pool
+// that the application provides. Without Module, only hooks from inside opts yield the
+// drain's share of the stop: a hook outside opts that hangs may use the whole stop.
 //
-// The name is up to 30 lower-case letters, digits and underscores, and starts with a
-// letter. Another fails the application with a *PoolNameError.
+// The name has up to 30 lower-case letters, digits and underscores, and starts with a
+// letter. A name of another form fails the application with a *PoolNameError.
 func ModuleNamed(name string, opts ...fx.Option) fx.Option {
 	if err := checkPoolName(name); err != nil {
 		return fx.Error(fmt.Errorf("fxdb.ModuleNamed: %w", err))
@@ -75,8 +76,9 @@ func ModuleNamed(name string, opts ...fx.Option) fx.Option {
 	)
 }
 
-// untagged gives a module the tagged T as its untagged one. The decorator comes before
-// those outside of the module: dig would else take what a decorator made of Module's T.
+// untagged provides the tagged T without the tag inside a module. The decorator shadows
+// decorators outside the module: without the decorator, dig hands Module's decorated T to
+// the named pool.
 func untagged[T any](tag fx.Annotation) fx.Option {
 	same := fx.Annotate(func(v T) T { return v }, tag)
 	return fx.Options(fx.Provide(same, fx.Private), fx.Decorate(same))
@@ -89,7 +91,8 @@ type (
 	namedDB       struct{ *DB }
 )
 
-// namedStoppingOf is what all pools of an application share, if Module is there to share it.
+// namedStoppingOf returns the stop of the application that Module shares with all pools.
+// Without Module each named pool has its own.
 func namedStoppingOf(p struct {
 	fx.In
 	Shared *stopping `optional:"true"`
@@ -110,16 +113,17 @@ func provideNamed(p struct {
 	Contributions graph.Contributions
 }) (namedDB, error) {
 	name := string(p.Contributions.Pool)
-	p.Config.pool = name // opts may have replaced it
+	p.Config.pool = name // opts may have replaced the Config
 	db, err := params{Lifecycle: p.Lifecycle, Stopping: p.Stopping.stopping, Config: p.Config,
 		Password: p.Password.PasswordSource, Swap: p.Swap, Contributions: p.Contributions}.
 		open(fmt.Sprintf("fxdb.ModuleNamed(%q)", name))
 	return namedDB{db}, err
 }
 
-// ConfigFromEnvNamed is [ConfigFromEnv] for the pool of [ModuleNamed] with this name: it
-// reads the variables whose names begin with the pool's, as in REPORTING_DATABASE_URL. It
-// fails with a *PoolNameError for a name that ModuleNamed refuses.
+// ConfigFromEnvNamed is [ConfigFromEnv] for a pool of [ModuleNamed]. ConfigFromEnvNamed
+// reads the variables whose names begin with the pool's name, such as
+// REPORTING_DATABASE_URL, and fails with a *PoolNameError for a name that ModuleNamed
+// refuses.
 func ConfigFromEnvNamed(name string) (Config, error) {
 	if err := checkPoolName(name); err != nil {
 		return Config{}, fmt.Errorf("fxdb.ConfigFromEnvNamed: %w", err)
@@ -127,10 +131,10 @@ func ConfigFromEnvNamed(name string) (Config, error) {
 	return configFromEnv(name)
 }
 
-// PoolNameError refuses a name that variables can't begin with.
+// PoolNameError refuses a pool name that no environment variable can begin with.
 type PoolNameError struct{ Name string }
 
-// Error says what a name looks like.
+// Error quotes the name and lists the allowed characters.
 func (e *PoolNameError) Error() string {
 	return fmt.Sprintf("%q can't be the name of a pool: use up to 30 lower-case letters, digits and underscores, starting with a letter", e.Name)
 }
@@ -144,7 +148,7 @@ func checkPoolName(name string) error {
 	return &PoolNameError{name}
 }
 
-// settingsPrefix is what the variables of a pool begin with.
+// settingsPrefix returns the prefix of the pool's environment variables.
 func settingsPrefix(pool string) string {
 	if pool == "" {
 		return ""
@@ -154,7 +158,7 @@ func settingsPrefix(pool string) string {
 
 var settingName = regexp.MustCompile(`\b(DB_[A-Z_]+|DATABASE_URL)\b`)
 
-// prefixed names the settings in the *ConfigErrors that err holds as those of one pool.
+// prefixed puts the pool's prefix before each setting in the *ConfigErrors of err.
 func prefixed(prefix string, err error) error {
 	if prefix == "" || err == nil {
 		return err

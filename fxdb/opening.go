@@ -10,10 +10,10 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// opening is a transaction's until its first statement that needs a snapshot. The scope
-// is a query, and the server refuses SET TRANSACTION after one; a LOCK after one comes
-// too late for REPEATABLE READ. So the transaction begins anew for them: nothing was
-// done in it that would be lost.
+// opening is the state of a transaction before the first statement that needs a snapshot.
+// The scope is a query. The server refuses SET TRANSACTION after a query, and a LOCK after
+// a query comes too late for REPEATABLE READ. So the transaction begins anew for SET
+// TRANSACTION and LOCK: an opening has no work to lose.
 type opening struct {
 	scope      scope
 	beginQuery string   // of pgx.TxOptions
@@ -21,8 +21,8 @@ type opening struct {
 	over       bool
 }
 
-// opens splits a text into the statements that need no snapshot and begin it, and the
-// rest. anew says that one of the former must come before any query.
+// opens splits a text into the first statements, which need no snapshot, and the rest.
+// anew reports whether one of the first statements must come before any query.
 func opens(sql string) (first []string, rest string, anew bool) {
 	if !mayOpen(sql) {
 		return nil, sql, false
@@ -52,7 +52,7 @@ func opens(sql string) (first []string, rest string, anew bool) {
 	return first, "", anew
 }
 
-// mayOpen tells most other statements at once.
+// mayOpen rules out most statements without the lexer.
 func mayOpen(sql string) bool {
 	sql = strings.TrimLeft(sql, " \t\r\n\f\v;")
 	for _, word := range [...]string{"set", "lock", "show", "--", "/*"} {
@@ -63,8 +63,8 @@ func mayOpen(sql string) bool {
 	return false
 }
 
-// open runs what sql opens the transaction with, if that must come before any query.
-// rest is what then is left of sql. A statement that is none of the opening's ends it.
+// open runs the first statements of sql if they must come before any query, and returns
+// the rest of sql. A statement that needs a snapshot ends the opening.
 func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, rest string, ran bool, err error) {
 	o := &t.opening
 	if o.over {
@@ -97,8 +97,9 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 	return tag, rest, true, err
 }
 
-// beginAnew sends, in one flight, what the transaction begins with and its scope. Only
-// the role and limits, which are constants, stand before the caller's statements.
+// beginAnew sends ROLLBACK AND CHAIN, the caller's first statements and the scope in one
+// round trip. Only the role and the limits, which are constants, stand before the caller's
+// statements.
 func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string) (tag pgconn.CommandTag, err error) {
 	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.tracer
 	ctx = tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
@@ -136,7 +137,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	return tag, nil
 }
 
-// noRows are the rows of a statement that has none.
+// noRows are the rows of a statement that returns no rows.
 type noRows struct {
 	errRows
 	tag pgconn.CommandTag
@@ -144,7 +145,7 @@ type noRows struct {
 
 func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
 
-// Conn ends the opening: what is done with the connection itself is not known here.
+// Conn ends the opening: fxdb does not see the caller's work on the connection.
 func (t *transaction) Conn() *pgx.Conn {
 	t.opening.over = true
 	return t.Tx.Conn()
@@ -156,8 +157,8 @@ func (t *transaction) LargeObjects() pgx.LargeObjects {
 	return t.Tx.LargeObjects()
 }
 
-// setLocal is a setting's statement, which needs no snapshot. A value is of the
-// configuration, never of an identity.
+// setLocal returns a SET LOCAL statement, which needs no snapshot. The value comes from
+// the configuration, never from an identity.
 func setLocal(s setting) string {
 	value := "'" + strings.ReplaceAll(s.value, "'", "''") + "'"
 	if strings.Contains(value, `\`) { // it means itself in no other form under every setting

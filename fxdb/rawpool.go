@@ -10,27 +10,27 @@ import (
 	"github.com/agentagency/onepool/internal/graph"
 )
 
-// RawPoolMode says what a use of the raw pool does if its context has an identity, which
-// a connection of the raw pool can't carry.
+// RawPoolMode chooses how the raw pool treats a context with an identity. A connection of
+// the raw pool can't carry an identity.
 type RawPoolMode string
 
 const (
-	// RawPoolRefuses fails the use with ErrUnscoped, before anything is sent. It is the
-	// default: a statement that was meant for a tenant is found.
+	// RawPoolRefuses, the default, fails the call with ErrUnscoped before the pool sends
+	// a statement. A statement meant for a tenant can't run without the tenant.
 	RawPoolRefuses RawPoolMode = "refuse"
-	// RawPoolWithoutTenant runs the use as if the context had no identity: as the pool's
-	// login, of whom policies show no tenant's rows. It is for a library that keeps
-	// tables of its own and is called with the context of a request, such as a job queue.
+	// RawPoolWithoutTenant runs the call as if the context had no identity: as the pool's
+	// login, to which policies show no tenant's rows. Use RawPoolWithoutTenant for a library
+	// with its own tables that receives a request's context, such as a job queue.
 	RawPoolWithoutTenant RawPoolMode = "without tenant"
 )
 
-// RawPool sets the mode of [DB.Pool] and *pgxpool.Pool in an fx application; inside
-// ModuleNamed that of its pool. DB.Acquire refuses in each mode. Two that
-// differ fail the application, as a mode that is none of the constants does, with a
-// *RawPoolModeError.
+// RawPool sets the mode of [DB.Pool] and *pgxpool.Pool in an fx application. Inside
+// ModuleNamed, RawPool sets the mode of the named pool. [DB.Acquire] refuses an identity in
+// every mode. Two different modes fail the application. An unknown mode fails the
+// application with a *RawPoolModeError.
 //
-// Most libraries need no mode: give tenant.System's context to work on a library's own
-// tables, and a transaction of [DB.InTx] to what belongs to the tenant's, as examples/river does.
+// Most libraries need no mode. Pass a context of [tenant.System] to work on a library's
+// tables, and a transaction of [DB.InTx] to work on a tenant's rows: see examples/river.
 func RawPool(mode RawPoolMode) fx.Option {
 	return fx.Provide(fx.Annotate(func(of graph.Pool) graph.RawPool { return graph.RawPool{Pool: of, Mode: string(mode)} },
 		fx.ParamTags(`optional:"true"`), fx.ResultTags(`group:"onepool.rawpool"`)))
@@ -39,15 +39,15 @@ func RawPool(mode RawPoolMode) fx.Option {
 // WithRawPool is RawPool for Open.
 func WithRawPool(mode RawPoolMode) Option { return option(func(o *options) { o.rawPool = mode }) }
 
-// RawPoolModeError refuses a mode that is none of the constants.
+// RawPoolModeError refuses an unknown RawPoolMode.
 type RawPoolModeError struct{ Mode RawPoolMode }
 
-// Error names the constants.
+// Error lists the known modes.
 func (e *RawPoolModeError) Error() string {
 	return fmt.Sprintf("fxdb.RawPool: %q is no mode: use RawPoolRefuses or RawPoolWithoutTenant", string(e.Mode))
 }
 
-// rawPoolMode is what the graph says of one pool.
+// rawPoolMode returns the mode that the graph sets for one pool.
 func rawPoolMode(all []graph.RawPool, pool graph.Pool) (mode RawPoolMode, err error) {
 	for _, r := range all {
 		switch own := RawPoolMode(r.Mode); {
@@ -61,7 +61,7 @@ func rawPoolMode(all []graph.RawPool, pool graph.Pool) (mode RawPoolMode, err er
 	return mode, nil
 }
 
-// acquire is what an acquire from the raw pool is asked with.
+// acquire returns the check that an acquire from the raw pool runs.
 func (m RawPoolMode) acquire() (func(context.Context) error, error) {
 	switch m {
 	case RawPoolRefuses, "":

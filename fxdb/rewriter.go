@@ -9,7 +9,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// rewriting is what pgx does to a text before sending it.
+// rewriting is the way in which pgx rewrites a text before pgx sends the text.
 type rewriting uint8
 
 const (
@@ -37,8 +37,8 @@ func rewritingOf(args []any) (r rewriting) {
 	return r
 }
 
-// watch makes args judge what a rewriter among them writes. check, if not nil, may
-// refuse the text. The arguments stay as they are if there is no such rewriter.
+// watch wraps a foreign rewriter in args, so that fxdb judges the rewriter's text. check,
+// if not nil, may refuse the text. Without a foreign rewriter, watch returns args.
 func watch(args []any, check func(sql string) error) []any {
 	if rewritingOf(args) != unseen {
 		return args
@@ -69,7 +69,7 @@ func watchBatch(b *pgx.Batch, check func(sql string) error) *pgx.Batch {
 	return &c
 }
 
-// watchedRewriter judges what another rewriter writes.
+// watchedRewriter judges the text of a foreign rewriter.
 type watchedRewriter struct {
 	pgx.QueryRewriter
 	check func(sql string) error

@@ -8,9 +8,10 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// ScopeError refuses a text with a tenant, DB_TENANT_ROLE or limits: it would end the
-// transaction that these were set for, or set them to something else. Nothing was sent. A
-// ScopeError is an ErrUnscoped. Texts on a transaction's Conn are not refused.
+// ScopeError refuses a text that runs with a tenant, DB_TENANT_ROLE or limits. The text
+// would end the transaction that holds these settings, or change the settings. The pool
+// sent no part of the text. errors.Is finds ErrUnscoped in a ScopeError. fxdb does not
+// refuse texts on a transaction's Conn.
 type ScopeError struct{ Reason string }
 
 func (e *ScopeError) Error() string {
@@ -20,8 +21,8 @@ func (e *ScopeError) Error() string {
 // Is makes errors.Is find ErrUnscoped.
 func (e *ScopeError) Is(target error) bool { return target == ErrUnscoped }
 
-// refuseInScope refuses what a scope can't stand before. v is the verdict on sql, which is
-// the text as it is sent.
+// refuseInScope returns a ScopeError if sql would end or change a scope. sql is the text
+// as pgx sends the text, and v is the verdict on sql.
 func refuseInScope(conn *pgx.Conn, sql string, v sqllex.Verdict) error {
 	if len(sql) > sqllex.MaxText {
 		v = sqllex.JudgeWhole(sql)
@@ -37,8 +38,8 @@ func refuseInScope(conn *pgx.Conn, sql string, v sqllex.Verdict) error {
 	return nil
 }
 
-// refuseTextInScope is refuseInScope for a text that pgx rewrites. What a rewriter that is
-// not pgx's own writes is refused when it is there: see watch.
+// refuseTextInScope is refuseInScope for a text before pgx rewrites the text. watch refuses
+// the text of a rewriter that is not pgx's own.
 func refuseTextInScope(conn *pgx.Conn, sql string, args []any) error {
 	switch r := rewritingOf(args); r {
 	case asItIs, byNames:

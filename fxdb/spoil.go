@@ -7,8 +7,8 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// spoils reports whether nobody else may have the connection after a text: one that is
-// not plain may leave there what the next user would find or be.
+// spoils reports whether the pool must close the connection after a text. A text that is
+// not plain may leave session state for the connection's next user.
 func spoils(conn *pgx.Conn, text lifecycle.Text) (yes, single bool) {
 	rewriting := rewritingOf(text.Args)
 	switch rewriting {
@@ -24,8 +24,8 @@ func spoils(conn *pgx.Conn, text lifecycle.Text) (yes, single bool) {
 	return !v.Plain() || !isReadAsJudged(conn), v.Statements == 1
 }
 
-// needsSession are the taints of what a session on the server has to outlive its
-// transaction for, or what would be left on one that others use.
+// needsSession are the taints of texts that need a server session beyond the transaction,
+// or that leave state on a session that a pooler shares.
 const needsSession = sqllex.Settings | sqllex.Role | sqllex.Listen | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock |
 	sqllex.Cursor | sqllex.Block | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
 

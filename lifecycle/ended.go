@@ -59,8 +59,7 @@ func hearEnds(cc *pgx.ConnConfig, advice map[string]string) {
 	}
 }
 
-// advise adds to the server's message what to do. The error stays the server's, with
-// nothing around it.
+// advise appends advice to the server's message. The error stays a bare *pgconn.PgError.
 func advise(said *pgconn.PgError, advice map[string]string) {
 	if text := advice[said.Code]; text != "" && !strings.HasSuffix(said.Message, text) {
 		said.Message += ": " + text
@@ -98,9 +97,9 @@ func (c *socket) told(err error) error {
 	return err
 }
 
-// BrokenBy returns what the connection's network failed with, and what the server had
-// said: pgconn says no more than "conn closed" if it asks once more. It is nil for a
-// connection that lives, or that this side has closed.
+// BrokenBy returns the network error that broke the connection, with the server's last
+// message: pgconn reports only "conn closed" for a later statement. BrokenBy returns nil
+// for a connection that lives, or that this process has closed.
 func BrokenBy(conn *pgx.Conn) error {
 	if s := slotOf(conn); s != nil && s.socket != nil {
 		if err := s.socket.broke.Load(); err != nil {
@@ -110,9 +109,9 @@ func BrokenBy(conn *pgx.Conn) error {
 	return nil
 }
 
-// lastWordsWait is how long the last words of a server that has closed a connection
-// may take to be read. They lie here already and end with the stream, so only a starved
-// process takes longer than a moment.
+// lastWordsWait bounds the read of the server's last message after the server has closed
+// a connection. The kernel holds the message already, so only a starved process needs more
+// than a moment.
 const lastWordsWait = time.Second
 
 // hearLastWords reads what the server said before it closed a connection that can't be
@@ -140,8 +139,8 @@ func (c *socket) hearLastWords() {
 	}
 }
 
-// overhear remembers the server's last words for a write that fails. pgconn reads in the
-// background while a write is slow, and drops what it has read if the write fails.
+// overhear keeps a FATAL error for a later write that fails. pgconn reads in the
+// background during a slow write, and drops the bytes of the read if the write fails.
 func (c *socket) overhear(b []byte) {
 	if said := lastWords(b); said != nil && said.SeverityUnlocalized == "FATAL" {
 		c.overheard.Store(said)

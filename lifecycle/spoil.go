@@ -7,7 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// spoilt says whether nobody else may have a connection, because of what was sent on it.
+// spoilt reports whether the pool must close a connection because of a text that the
+// connection carried.
 type spoilt uint8
 
 const (
@@ -16,14 +17,14 @@ const (
 	spoiltInAnyCase        // by one that ended before, or by several
 )
 
-// Text is what pgx is about to send.
+// Text is a text that pgx is about to send.
 type Text struct {
 	SQL      string
 	Args     []any // a pgx.QueryRewriter among them writes another text: see [Spoil]
 	Prepared bool  // to be run later, by a name
 }
 
-// spoil is called before a text is sent, since its answer may be lost.
+// spoil runs before pgx sends a text, because the answer may be lost.
 func (t tracer) spoil(conn *pgx.Conn, text Text) {
 	s := slotOf(conn)
 	if t.m.cfg.Spoils == nil || s == nil || s.spoilt == spoiltInAnyCase {
@@ -37,9 +38,9 @@ func (t tracer) spoil(conn *pgx.Conn, text Text) {
 	}
 }
 
-// Spoil asks Config.Spoils about a text that the tracers don't see, such as one that a
-// pgx.QueryRewriter wrote. It is called before the text is sent, between the start and
-// the end of the query that the tracers see.
+// Spoil asks Config.Spoils about a text that no tracer sees, such as the text of a
+// pgx.QueryRewriter. Call Spoil before pgx sends the text, between the start and the end of
+// the query that tracers see.
 func Spoil(conn *pgx.Conn, sql string) {
 	s := slotOf(conn)
 	if s == nil || s.m.cfg.Spoils == nil {
@@ -50,8 +51,8 @@ func Spoil(conn *pgx.Conn, sql string) {
 	}
 }
 
-// settleSpoil is called with the result of the statement that runs. prepared says that
-// the statement was only prepared.
+// settleSpoil takes the result of the running statement. prepared reports whether pgx only
+// prepared the statement.
 func settleSpoil(conn *pgx.Conn, err error, prepared bool) {
 	s := slotOf(conn)
 	if s == nil || s.spoilt != spoiltIfParsed {
@@ -64,9 +65,9 @@ func settleSpoil(conn *pgx.Conn, err error, prepared bool) {
 	}
 }
 
-// isUnparsed reports whether the server's raw parser refused the text that was sent, so
-// that nothing of it ran. The same parser reads what a function runs, an internal query,
-// and a type's name in a value: each error of these has a context.
+// isUnparsed reports whether the server's raw parser refused the text, so that no
+// statement of the text ran. The same parser reads internal queries of functions and type
+// names in values: errors of internal queries and type names have a context.
 func isUnparsed(err *pgconn.PgError) bool {
 	return err.Code == "42601" && err.Routine == "scanner_yyerror" && err.InternalQuery == "" && err.Where == ""
 }

@@ -8,7 +8,7 @@ import (
 
 // Header returns a resolver for Middleware that takes the tenant from the
 // named header. A request without it fails with ErrNoIdentity, one with several
-// with an *InvalidError: which of them a proxy has set can't be told. So does a value
+// with an *InvalidError: the server can't know which header a proxy has set. So does a value
 // with a comma, which a proxy puts between two headers that it folds into one.
 func Header(name string) func(*http.Request) (Identity, error) {
 	return func(r *http.Request) (Identity, error) {

@@ -28,8 +28,8 @@ import (
 // *lifecycle.Monitor watches the test's pool. The pool is ready before the application
 // starts and is closed with the test, so stop the application before the test ends.
 //
-// Each pool of fxdb.ModuleNamed gets a database of its own too, with the migrations that
-// the graph contributes to the pool. opts, testkit.Migrations among them, are for all.
+// Each pool of fxdb.ModuleNamed gets its own database too, with the migrations that the
+// graph contributes to the pool. opts, with testkit.Migrations, apply to every pool.
 //
 // If Config sets no VerifyTenancy, the first Swap of a process for a set of migrations
 // verifies the isolation of tenants. It logs what it finds, in the graph's logger or as
@@ -64,7 +64,7 @@ type swap struct {
 	pools int
 }
 
-// swapped is what fxdb makes a pool of.
+// swapped holds the configuration and the database of one swapped pool.
 type swapped = graph.Swapped[fxdb.Config, *fxdb.DB]
 
 func (s *swap) database(sources []migrate.Source) (swapped, error) {
@@ -84,8 +84,8 @@ func (s *swap) database(sources []migrate.Source) (swapped, error) {
 	}, nil
 }
 
-// verified are the templates whose isolation of tenants this process has verified: what
-// one test tells of the migrations, the next need not repeat.
+// verified are the templates whose isolation of tenants this process has verified: a
+// second test does not repeat the findings of the first.
 var verified sync.Map
 
 // logger logs warnings as the test's own lines.

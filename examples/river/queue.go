@@ -2,10 +2,11 @@
 //
 //	go test .
 //
-// River's tables belong to no tenant, and its client works on the raw pool, which carries
-// none and refuses a request's context with fxdb.ErrUnscoped. So a job is enqueued in one
-// of two ways, and names its tenant in its arguments. If calls of River's that can't be
-// changed get a request's context, fxdb.RawPool(fxdb.RawPoolWithoutTenant) lets them pass.
+// River's tables belong to no tenant. River's client works on the raw pool, which carries
+// no tenant and refuses a request's context with fxdb.ErrUnscoped. So the example enqueues
+// a job in one of two ways, and the job's arguments name the tenant. If River receives a
+// request's context in a call that you can't change, fxdb.RawPool(fxdb.RawPoolWithoutTenant)
+// lets the call run.
 package queue
 
 import (

@@ -24,8 +24,8 @@ type Contributions struct {
 }
 
 // Pool is the name that fxdb.ModuleNamed gave a pool, empty for fxdb.Module's. An fx module
-// that holds a pool has the name of the pool as a private value, so what is contributed
-// inside can say for which pool it is.
+// that holds a pool has the pool's name as a private value, so that a contribution inside
+// the module carries the pool's name.
 type Pool string
 
 // Verify are options for the verification of one pool's database.
