@@ -98,7 +98,7 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 }
 
 // beginAnew sends ROLLBACK AND CHAIN, the caller's first statements and the scope in one
-// round trip. Only the role and the limits, which are constants, stand before the caller's
+// round trip, or in two if TxOptions has a BeginQuery. Only the role and the limits, which are constants, stand before the caller's
 // statements.
 func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string) (tag pgconn.CommandTag, err error) {
 	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.tracer
@@ -110,7 +110,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 		tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}()
 	b := &pgconn.Batch{}
-	if o.beginQuery != "" { // only it knows what it sets
+	if o.beginQuery != "" { // the chain would lose the options that the caller's text sets
 		if _, err = pc.Exec(ctx, "rollback; "+o.beginQuery).ReadAll(); err != nil {
 			return tag, err
 		}
