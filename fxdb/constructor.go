@@ -27,8 +27,8 @@ func checkName(name string) error {
 var databases = []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*sql.DB](), reflect.TypeFor[*pgxpool.Pool]()}
 
 // takesDatabase reports whether a constructor takes one of databases: as a parameter,
-// or as a field of one that embeds fx.In. One with a name tag does not count: that is a
-// database of ModuleNamed, and has no client's name. What is no function is fx's to refuse.
+// or as a field of a struct that embeds fx.In. A database with a name tag does not count: a
+// pool of ModuleNamed has no client's name. fx refuses a constructor that is no function.
 func takesDatabase(constructor any) bool {
 	var tags []string
 	if annotated := reflect.ValueOf(constructor); annotated.Kind() == reflect.Struct {

@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// discreet tells the application's tracers what pgx would have told them without a
-// scope. The identity is kept from them: its session is often a token. A nil discreet is
-// of an application that has no tracers.
+// discreet calls the application's tracers as pgx calls tracers without a scope. discreet
+// hides the identity from the tracers: an identity's session is often a token. An
+// application without tracers has a nil discreet.
 type discreet struct{ *multitracer.Tracer }
 
 // holdsIdentity reports whether sql is a scope with an identity in its parameters.

@@ -142,8 +142,8 @@ const fingerprint = `select (` + sessionState + `) || coalesce(current_setting('
 	md5(string_agg(name || '=' || setting || source, ' ' order by name) filter (where name not like 'transaction\_%')) ||
 	(select coalesce(string_agg(proname, ','), '') from pg_proc where pronamespace = pg_my_temp_schema()) from pg_settings`
 
-// Whatever a text leaves, by whichever door it came, the session's next user finds what he
-// would find on a new one.
+// A session's next user finds the state of a new session, after every text and through
+// every door.
 func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
@@ -170,7 +170,7 @@ func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 			require.NoError(t, conn.Close(t.Context()))
 		}
 	})
-	// Two pools of one connection are all that the doors need.
+	// The doors need only two pools of one connection.
 	inOrder := slices.Sorted(maps.Keys(byDoor))
 	for half := range 2 {
 		t.Run([]string{"one half", "the other half"}[half], func(t *testing.T) {

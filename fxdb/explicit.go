@@ -10,9 +10,9 @@ import (
 )
 
 // needsBegin reports whether a text could commit inside itself, as CALL and DO can, and
-// go on without its scope. In a transaction block the server refuses that (2D000). What
-// is not plain may be such a text under another name. Alone are those that the server
-// refuses in a block, and that can't commit so.
+// go on without its scope. In a transaction block the server refuses the COMMIT (2D000). A
+// text that is not plain may contain CALL or DO in another form. Verdict.Alone marks texts
+// that the server refuses in a block, and that can't contain a COMMIT.
 func needsBegin(conn *pgx.Conn, v sqllex.Verdict) bool {
 	return !v.Alone && (!v.Plain() || !isReadAsJudged(conn))
 }
@@ -33,7 +33,7 @@ func (b block) commit(batch *pgconn.Batch) {
 	}
 }
 
-// begun reads the result of BEGIN, which an error of the scope's may follow.
+// begun reads the result of BEGIN. An error of the scope may follow.
 func (b block) begun(results *pgconn.MultiResultReader) error {
 	if !bool(b) || !results.NextResult() {
 		return nil
@@ -42,8 +42,8 @@ func (b block) begun(results *pgconn.MultiResultReader) error {
 	return err
 }
 
-// end rolls back after an error, which has left the block open. A connection that can't
-// be rolled back is closed.
+// end rolls back after an error, because the error has left the block open. end closes the
+// connection if the rollback fails.
 func (b block) end(ctx context.Context, conn *pgx.Conn) {
 	if !bool(b) || conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return

@@ -116,7 +116,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 		return err
 	}
 	if f.exec && len(q.args) == 0 && q.mode != pgx.QueryExecModeSimpleProtocol {
-		// As pgx does: what has no parameters is not worth a preparation.
+		// As in pgx, a statement without parameters is not prepared.
 		q.mode, f.simple = pgx.QueryExecModeExec, true
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
@@ -209,8 +209,8 @@ func (f *flight) run() (pgconn.CommandTag, error) {
 	return tag, nil
 }
 
-// query goes to the statement's rows. end is due after them, unless it failed: then the
-// error is of the statement's run.
+// query returns the statement's rows. Call end after the rows, unless query failed: then
+// the error comes from the running statement.
 func (f *flight) query() (pgx.Rows, error) {
 	r, err := f.receive()
 	if err != nil {
@@ -222,12 +222,12 @@ func (f *flight) query() (pgx.Rows, error) {
 	return pgx.RowsFromResultReader(f.conn.TypeMap(), r), nil
 }
 
-// ranError is the error of a statement that was sent. pgx tells of it in Rows.Err.
+// ranError is the error of a sent statement. pgx returns such an error from Rows.Err.
 type ranError struct{ error }
 
 func (e *ranError) Unwrap() error { return e.error }
 
-// ranWith returns what a ranError holds.
+// ranWith returns the error inside a ranError.
 func ranWith(err error) (error, bool) {
 	var ran *ranError
 	if !errors.As(err, &ran) {

@@ -41,8 +41,8 @@ func withCause(conn *pgx.Conn, err error) error {
 	return &causeError{err, cause}
 }
 
-// lostAfter is err of what was sent over conn. What the server said stays bare, as pgx
-// returns it.
+// lostAfter marks err as the error of a sent statement. An error of the server stays bare,
+// as in pgx.
 func lostAfter(conn *pgx.Conn, err error) error {
 	var sent *sentError
 	if err == nil || !conn.IsClosed() || isBare(err) || errors.As(err, &sent) {
@@ -51,8 +51,8 @@ func lostAfter(conn *pgx.Conn, err error) error {
 	return &sentError{withCause(conn, err)}
 }
 
-// lostBefore is err of what came before a statement. A bare error can't say so of
-// itself: mayResend asks the connection.
+// lostBefore marks err as an error from before the statement. A bare error can't carry
+// the mark: mayResend asks the connection.
 func lostBefore(conn *pgx.Conn, st *statements, err error) error {
 	if err == nil || !conn.IsClosed() {
 		return err

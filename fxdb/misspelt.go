@@ -17,9 +17,9 @@ func settingNames() (names []string) {
 // misspelling is a variable that is no setting, and the one that may be meant.
 type misspelling struct{ variable, setting string }
 
-// misspelt finds the variables of an environment that are no settings of the pool with
-// this prefix, though their names are nearly those of some. No setting has a digit: those
-// belong to others.
+// misspelt returns the variables with the pool's prefix whose names are close to a
+// setting's name but name no setting. No setting has a digit in the name: a variable with a
+// digit belongs to another program.
 func misspelt(prefix string, environ []string) (found []misspelling) {
 	known := settingNames()
 	for _, kv := range environ {

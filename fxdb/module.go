@@ -33,8 +33,8 @@ var Module = fx.Options(
 	fx.Decorate(watchLifecycle),
 )
 
-// If two functions provide one type, fx refuses the graph, and the names of these
-// functions are all that its error says of the reason. So the names say what to do.
+// If two functions provide one type, fx refuses the graph, and the error names the two
+// functions. So the functions' names say what to do.
 
 func configOfModuleUseModuleNamedForAnother(s configSources) (Config, error) { return configure(s) }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// plainPool is pgxpool itself on db's database, as the same login: the measure of what
+// plainPool is pgxpool itself on db's database, as the same login: the control for what
 // pgx does.
 func plainPool(t testing.TB, db *fxdb.DB, change ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
@@ -41,7 +41,7 @@ func TestATransactionMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t)
 	plain := plainPool(t, db)
-	// Whoever exports the snapshot sees no note that is written later.
+	// The exporter of the snapshot sees no later note.
 	exporter, err := plain.BeginTx(within(t), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 	require.NoError(t, err)
 	defer func() { _ = exporter.Rollback(context.WithoutCancel(t.Context())) }()
@@ -107,7 +107,7 @@ func TestATransactionMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 	}
 }
 
-// A transaction that began anew has all that its first beginning gave it.
+// A transaction that began anew keeps its options, scope and limits.
 func TestATransactionThatBeginsWithALockHasItsScope(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one)).Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))
@@ -205,7 +205,7 @@ func TestALockBeforeAnyQueryIsTakenByTheTenantsRoleWithinTheLimits(t *testing.T)
 	require.Equal(t, "55P03", codeOf(lock(limited, "lock table notes.plain")))
 }
 
-// What ran past the transaction's methods must not be undone.
+// The new beginning must not undo statements that ran past the transaction's methods.
 func TestALockAfterTheConnectionWasUsedDoesNotBeginAnew(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))

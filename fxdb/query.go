@@ -18,14 +18,13 @@ import (
 // fails with ErrUnscoped, and for a client that requires a tenant it needs
 // tenant.System. Behind a transaction pooler it fails with ErrPooler.
 //
-// The connection has the client's Timeouts, which take a round trip. What its next holder
-// finds is the pool's limits, whatever was set.
+// The connection has the client's Timeouts, which take a round trip. The pool restores its
+// limits before the next holder gets the connection.
 //
-// As after a statement of Exec's and the like, nobody else gets the connection after a
-// text that is not plain: SET of any setting, PREPARE, DDL, CALL, DO, LISTEN, an advisory
-// lock, a temporary table without ON COMMIT DROP. The pool closes the connection instead.
-// A rewriter that is not pgx's own costs the connection too. What goes past pgx, by
-// PgConn, or is hidden in a function is not seen.
+// The pool closes the connection after a text that is not plain: SET of any setting,
+// PREPARE, DDL, CALL, DO, LISTEN, an advisory lock, a temporary table without ON COMMIT
+// DROP. A rewriter that is not pgx's own costs the connection too. The pool does not see
+// texts sent by PgConn, nor the statements inside a function.
 //
 // A connection that a stop has cut off fails its holder's statements; releasing it is
 // as safe and as needed as before.
@@ -65,7 +64,7 @@ func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxp
 	return conn, false, nil
 }
 
-// undoLimits makes a connection's limits again what the connection began with.
+// undoLimits restores the limits with which the connection began.
 var undoLimits = "reset " + strings.Join(fences, "; reset ")
 
 // Ping sends an empty statement. It needs no tenant.

@@ -70,7 +70,7 @@ func (t *transaction) refuseStatement(ctx context.Context, sql string, args []an
 	return refuseTextInScope(t.Tx.Conn(), sql, args)
 }
 
-// check refuses what a rewriter wrote.
+// check refuses the text of a rewriter.
 func (t *transaction) check(sql string) error {
 	if t.pooled && leavesSession(sql, nil) {
 		return ErrPooler
@@ -201,7 +201,8 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 //
 // The transaction may begin with SET TRANSACTION and LOCK, which must come before any
 // query: with a tenant or Timeouts the transaction then begins anew, in the flight of
-// that statement. An earlier LOCK is given up for a moment by the next such statement.
+// that statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK for a
+// moment.
 //
 // Where the connection is lost before the transaction has begun, it begins on
 // another one, within DB_CONNECTION_TIMEOUT_MS.

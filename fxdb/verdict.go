@@ -11,8 +11,8 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// verdicts are those on the texts that were last asked about: every statement is, and
-// most are the same again.
+// verdicts caches the verdicts on recent texts: fxdb judges every statement, and most
+// texts repeat.
 var (
 	verdicts    [1024]atomic.Pointer[verdict]
 	verdictSeed = maphash.MakeSeed()
@@ -21,13 +21,14 @@ var (
 type verdict struct {
 	sqllex.Verdict
 	sql   string
-	named bool // it is on what pgx.NamedArgs makes of sql
+	named bool // the verdict is on the text after pgx.NamedArgs
 }
 
-// longestVerdict is the longest text that is kept.
+// longestVerdict is the longest text in the cache, in bytes.
 const longestVerdict = 4 << 10
 
-// verdictOf judges a text as it is sent. named says that pgx.NamedArgs rewrites it.
+// verdictOf judges a text as pgx sends the text. named reports that pgx.NamedArgs rewrites
+// the text.
 func verdictOf(sql string, named bool) sqllex.Verdict {
 	at := &verdicts[maphash.String(verdictSeed, sql)%uint64(len(verdicts))]
 	if v := at.Load(); v != nil && v.named == named && v.sql == sql {

@@ -95,7 +95,7 @@ func (m *Monitor) doubted(conn *pgx.Conn) bool {
 
 // lookAfterLoss resets the pool where the server that ended a connection is going away,
 // has gone, or is another than before. No answer in time says neither. The look resets the
-// generation that had the loss: a pool that was reset since has new connections already.
+// generation of the lost connection: after an earlier reset the pool has new connections already.
 func (m *Monitor) lookAfterLoss(ctx context.Context) {
 	generation, was := m.lossOf.Load(), m.server.Load()
 	err := m.ask(ctx)

@@ -65,13 +65,13 @@ type Config struct {
 	// error fails the acquire, and nothing is sent.
 	RawAcquire func(ctx context.Context) error
 
-	// Advice is what to do about an end of a connection, by the SQLSTATE with which the
-	// server ended the connection. The server's own message gets it behind.
+	// Advice maps the SQLSTATE of a connection's end to a sentence for the operator. The
+	// pool appends the sentence to the server's message.
 	Advice map[string]string
 
-	// Spoils, if set, is asked about every text before pgx sends it. A connection that a
-	// text has spoiled is closed instead of being given to the next holder. single says
-	// that the text is one statement: it spoils nothing if the server could not parse it.
+	// Spoils, if set, judges every text before pgx sends the text. The pool closes a
+	// connection after a text for which Spoils returned yes. single reports that the text
+	// is one statement: such a text costs no connection if the server could not parse it.
 	Spoils func(conn *pgx.Conn, text Text) (yes, single bool)
 
 	// Nested says what becomes of an acquire by a goroutine whose transaction or rows
@@ -296,9 +296,9 @@ func New(cfg Config) (_ *Monitor, err error) {
 	return m, nil
 }
 
-// giveBack makes what [pgxpool.Pool.Config] returns the caller's again: a pool that is
-// built from it has none of the monitor's hooks. The new pool has copied the hooks and
-// the lifetimes, and reads those fields of its configuration no more.
+// giveBack restores the caller's hooks and lifetimes in pc, which [pgxpool.Pool.Config]
+// returns: a second pool built from pc has no hook of the monitor. pgxpool has copied the
+// hooks, and connections opened before Start do not read the lifetimes.
 func giveBack(pc, given *pgxpool.Config) {
 	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = given.BeforeConnect, given.AfterConnect, given.PrepareConn
 	pc.ShouldPing, pc.BeforeClose = given.ShouldPing, given.BeforeClose
@@ -316,7 +316,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayConnect(ctx); err != nil {
 			return err
 		}
-		// cc is this connection's: the pool's configuration keeps the caller's dialer.
+		// cc belongs to one connection: the pool's configuration keeps the caller's dialer.
 		cc.DialFunc = m.sockets.dial
 		hearEnds(cc, m.cfg.Advice)
 		m.yield(cc)

@@ -141,7 +141,7 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 }
 
 // amongNested reports whether a nested acquire waited while a did. Both may wait in one
-// deadlock, of which a's own transaction is a part that nobody has remembered.
+// deadlock, in which the pool did not remember a's transaction.
 func (m *Monitor) amongNested(a *acquisition) bool {
 	return m.nestedAsk.Load() > 0 || m.nestedFailed.Load() >= time.Now().Add(-a.waited()).UnixNano()
 }

@@ -158,7 +158,7 @@ func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.
 	return ctx
 }
 
-// isCached reports whether a name is one that pgx or fxdb gives to a statement of their caches.
+// isCached reports whether pgx or fxdb chose the name for a cached statement.
 func isCached(name string) bool {
 	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "onepool_")
 }

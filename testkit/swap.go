@@ -32,8 +32,8 @@ import (
 // graph contributes to the pool. opts, with testkit.Migrations, apply to every pool.
 //
 // If Config sets no VerifyTenancy, the first Swap of a process for a set of migrations
-// verifies the isolation of tenants. It logs what it finds, in the graph's logger or as
-// lines of the test, and fails nothing.
+// verifies the isolation of tenants. Swap logs the findings, in the graph's logger or as
+// lines of the test, and fails no test.
 //
 // The application fails with [ErrNotSwapped] if something else than fxdb.Module provides
 // its *fxdb.DB: Swap can't replace such a pool.
@@ -50,7 +50,8 @@ func Swap(t testing.TB, opts ...Option) fx.Option {
 				_, ours := databases.Load(p.DB.Pool())
 				return notSwapped(ours)
 			}
-			// Pools of fxdb.ModuleNamed alone: this runs before those that come later are built.
+			// The application has pools of fxdb.ModuleNamed only, and fx may build more pools
+			// after this function.
 			p.Lifecycle.Append(fx.StartHook(func() error { return notSwapped(s.pools > 0) }))
 			return nil
 		}),

@@ -20,9 +20,9 @@ import (
 // SetMaxIdleConns says, and needs no limit of its own.
 func Open(db *fxdb.DB) *sql.DB { return sql.OpenDB(connector{db}) } //nolint:forbidigo // it opens no pool: the connector takes from the one
 
-// Connector returns what Open opens, for libraries that wrap a driver.Connector before
-// sql.OpenDB, as tracers of database/sql do (otelsql.OpenDB, for one). The same holds for
-// the *sql.DB as for that of Open: one that wraps the connection must pass on
+// Connector returns the connector of Open, for libraries that wrap a driver.Connector before
+// sql.OpenDB, such as otelsql. The *sql.DB of the wrapped connector behaves as the *sql.DB
+// of Open. A library that wraps the connection must pass on
 // driver.Validator, or database/sql keeps connections of the pool.
 func Connector(db *fxdb.DB) driver.Connector { return connector{db} }
 
