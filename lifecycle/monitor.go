@@ -298,7 +298,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 
 // giveBack restores the caller's hooks and lifetimes in pc, which [pgxpool.Pool.Config]
 // returns: a second pool built from pc has no hook of the monitor. pgxpool has copied the
-// hooks, and connections opened before Start do not read the lifetimes.
+// hooks, and opens no connection, which would read the lifetimes, before Start.
 func giveBack(pc, given *pgxpool.Config) {
 	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = given.BeforeConnect, given.AfterConnect, given.PrepareConn
 	pc.ShouldPing, pc.BeforeClose = given.ShouldPing, given.BeforeClose
