@@ -21,7 +21,7 @@ func holdsIdentity(sql string) bool {
 	return strings.HasPrefix(sql, "select pg_catalog.set_config('app.current_tenant', $1, true)")
 }
 
-// instead is the COPY that the statements of a context stand for.
+// instead marks a context whose statements replace a COPY, or whose batch carries a BEGIN.
 type instead struct {
 	begin string // a BEGIN's text; empty: the tracers know of it already
 	ended bool   // pgx 5.13 tells twice of the end of a batch that could not be sent

@@ -98,8 +98,8 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 }
 
 // beginAnew sends ROLLBACK AND CHAIN, the caller's first statements and the scope in one
-// round trip, or in two if TxOptions has a BeginQuery. Only the role and the limits, which are constants, stand before the caller's
-// statements.
+// round trip, or in two if TxOptions has a BeginQuery. Only the role and the limits, which
+// are constants, stand before the caller's statements.
 func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string) (tag pgconn.CommandTag, err error) {
 	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.tracer
 	ctx = tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})

@@ -85,9 +85,10 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	switch tag, rest, ran, err := t.open(ctx, sql, watch(args, t.check)); {
+	args = watch(args, t.check)
+	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
-		tag, err := t.Tx.Exec(ctx, sql, watch(args, t.check)...)
+		tag, err := t.Tx.Exec(ctx, sql, args...)
 		return tag, withCause(t.Tx.Conn(), err)
 	case err != nil || rest == "":
 		return tag, err
@@ -100,9 +101,10 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRows{err}, err
 	}
-	switch tag, rest, ran, err := t.open(ctx, sql, watch(args, t.check)); {
+	args = watch(args, t.check)
+	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
-		return t.Tx.Query(ctx, sql, watch(args, t.check)...)
+		return t.Tx.Query(ctx, sql, args...)
 	case err != nil:
 		return errRows{err}, err
 	case rest == "":
@@ -116,9 +118,10 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return errRow{err}
 	}
-	switch _, rest, ran, err := t.open(ctx, sql, watch(args, t.check)); {
+	args = watch(args, t.check)
+	switch _, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
-		return t.Tx.QueryRow(ctx, sql, watch(args, t.check)...)
+		return t.Tx.QueryRow(ctx, sql, args...)
 	case err != nil:
 		return errRow{err}
 	case rest == "":
@@ -201,8 +204,8 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 //
 // The transaction may begin with SET TRANSACTION and LOCK, which must come before any
 // query: with a tenant or Timeouts the transaction then begins anew, in the flight of
-// that statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK for a
-// moment.
+// that statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK
+// for a moment.
 //
 // Where the connection is lost before the transaction has begun, it begins on
 // another one, within DB_CONNECTION_TIMEOUT_MS.

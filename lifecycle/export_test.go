@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,6 +15,9 @@ func (m *Monitor) ForgetAnswers() {
 	defer m.health.mu.Unlock()
 	m.health.checkedAt = time.Time{}
 }
+
+// OverSocket puts the monitor's socket over a network connection.
+func OverSocket(conn net.Conn) net.Conn { return &socket{Conn: conn, owner: newSockets(nil)} }
 
 // ProbeTimeout is how long a probe of the server takes at most.
 const ProbeTimeout = probeTimeout

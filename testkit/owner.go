@@ -25,7 +25,7 @@ var (
 // Owner returns a pool on the same database as db, which DB, Pool or Swap made,
 // connected as its owner: for fixtures, DDL and reads of the catalog. Forced row-level
 // security binds the owner too. All calls for one database return the same pool, which
-// testkit closes after the last test that asked for the pool.
+// testkit closes after the last test that asked for the pool. Do not close the pool.
 func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()
 	name, ok := databases.Load(db.Pool())

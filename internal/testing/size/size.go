@@ -32,8 +32,8 @@ func SkipShort(t testing.TB) {
 	}
 }
 
-// SkipUnlessSoak skips a test that only repeats, for longer, what a test of the usual
-// size checks. The caller names that test.
+// SkipUnlessSoak skips a test that costs seconds. The caller names a test of the usual size
+// that checks a part of the same.
 func SkipUnlessSoak(t testing.TB, usual string) {
 	t.Helper()
 	if !Soak() {
