@@ -15,8 +15,8 @@ import (
 type RawPoolMode string
 
 const (
-	// RawPoolRefuses, the default, fails the call with ErrUnscoped before the pool sends
-	// a statement. A statement meant for a tenant can't run without the tenant.
+	// RawPoolRefuses is the default. The mode fails the call with ErrUnscoped before the pool
+	// sends a statement: a statement meant for a tenant can't run without the tenant.
 	RawPoolRefuses RawPoolMode = "refuse"
 	// RawPoolWithoutTenant runs the call as if the context had no identity: as the pool's
 	// login, to which policies show no tenant's rows. Use RawPoolWithoutTenant for a library
