@@ -1,7 +1,6 @@
 package testkit
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"sync"
@@ -9,7 +8,7 @@ import (
 
 	"go.uber.org/fx"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/graph"
@@ -81,26 +80,13 @@ func (s *swap) database(sources []migrate.Source) (swapped, error) {
 	_, known := verified.LoadOrStore(d.template, true)
 	return swapped{
 		Config: d.config, Opened: func(db *fxdb.DB) { d.keep(s.t, db) },
-		Verify: !known && d.config.VerifyTenancy == "", Log: logger(s.t),
+		Verify: !known && d.config.VerifyTenancy == "", Log: zaptest.NewLogger(s.t, zaptest.Level(zap.WarnLevel)),
 	}, nil
 }
 
 // verified are the templates whose isolation of tenants this process has verified: a
 // second test does not repeat the findings of the first.
 var verified sync.Map
-
-// logger logs warnings as the test's own lines.
-func logger(t testing.TB) *zap.Logger {
-	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "message"})
-	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(lines{t}), zap.WarnLevel))
-}
-
-type lines struct{ t testing.TB }
-
-func (l lines) Write(p []byte) (int, error) {
-	l.t.Logf("testkit: %s", bytes.TrimRight(p, "\n"))
-	return len(p), nil
-}
 
 func notSwapped(ours bool) error {
 	if ours {
