@@ -17,7 +17,7 @@ func needsBegin(conn *pgx.Conn, v sqllex.Verdict) bool {
 	return !v.Alone && (!v.Plain() || !isReadAsJudged(conn))
 }
 
-// block is a transaction block that travels with a flight: BEGIN in front of the scope,
+// block is a transaction block in a flight: BEGIN in front of the scope,
 // and COMMIT behind the last statement.
 type block bool
 

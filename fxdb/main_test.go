@@ -51,8 +51,8 @@ func notesDB(t testing.TB, opts ...testkit.Option) *fxdb.DB {
 	return testkit.DB(t, append(opts, testkit.Migrations("notes", notes))...)
 }
 
-// another opens a pool of one connection on the same database, with more parameters in
-// its connection string.
+// another opens a pool of one connection on own's database, with params appended to the
+// connection string.
 func another(t testing.TB, own *fxdb.DB, params string) *fxdb.DB {
 	t.Helper()
 	db, err := fxdb.Open(within(t), fxdb.Config{URL: own.Pool().Config().ConnString() + params, PoolMin: 1, PoolMax: 1})

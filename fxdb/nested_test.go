@@ -180,8 +180,8 @@ func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
 	requirePermitsBack(t, db)
 }
 
-// One transaction in 16 is remembered. The others that wait in the same deadlock must
-// not be told that the pool is too small.
+// The pool remembers one transaction in 16. The errors of the other waiters in the same
+// deadlock must not advise a larger pool.
 func TestATimeoutBesideANestedAcquireDoesNotAdviseALargerPool(t *testing.T) {
 	t.Parallel()
 	db, _ := openNested(t, "warn", func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.ConnectionTimeout = 2, 2, time.Hour })

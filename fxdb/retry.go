@@ -39,9 +39,9 @@ func isIdempotent(ctx context.Context) bool {
 	return marked
 }
 
-// mayResend reports whether what failed with err may be sent again: its connection,
-// conn, is lost, and it did not run or may run twice. pgconn.SafeToRetry is not
-// asked: it says nothing of what was being prepared.
+// mayResend reports whether fxdb may send a statement again that failed with err: conn is
+// lost, and the statement did not run or may run twice. mayResend does not ask
+// pgconn.SafeToRetry, which ignores preparations.
 func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) bool {
 	if err == nil || !conn.IsClosed() || ctx.Err() != nil ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -117,8 +117,8 @@ func lostInPreparation(conn *pgx.Conn) bool {
 	return ok && st.unsent
 }
 
-// prepare makes all of keys known, in one flight, and none where they are. Only s
-// runs before that, so a connection that is lost here may be replaced. tracer, if not
+// prepare prepares the missing keys in one round trip. Only s runs before the
+// preparation, so the caller may replace a connection that is lost here. tracer, if not
 // nil, is told what pgx would have told it: of each statement, but not of the scope.
 func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, keys ...statementKey) error {
 	var missing []statementKey
@@ -202,8 +202,8 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	return err
 }
 
-// sendScope sends s behind its own preparation, whose name is given if that is in the
-// same flight.
+// sendScope sends s. name holds the name of the scope's statement if the same flight
+// prepares the statement.
 func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name []string) {
 	switch values := st.scopeValues(s); {
 	case len(name) > 0:

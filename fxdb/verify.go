@@ -53,8 +53,8 @@ func WithVerifyOptions(opts ...tenant.VerifyOption) Option {
 	return option(func(o *options) { o.verify = append(o.verify, opts...) })
 }
 
-// verifyByDefault has the start warn if no setting says otherwise: a database that is
-// thrown away has tables that somebody has just written.
+// verifyByDefault lets the start warn if no setting chooses a mode: a throwaway database
+// has new tables.
 func (c *Config) verifyByDefault() {
 	if c.VerifyTenancy == c.filled.verify {
 		c.VerifyTenancy, c.unasked = verifyWarn, true

@@ -8,8 +8,8 @@ import (
 
 // Header returns a resolver for Middleware that takes the tenant from the
 // named header. A request without it fails with ErrNoIdentity, one with several
-// with an *InvalidError: the server can't know which header a proxy has set. So does a value
-// with a comma, which a proxy puts between two headers that it folds into one.
+// with an *InvalidError: the server can't know which header a proxy has set. A value with
+// a comma fails too: a proxy folds two headers into one with a comma.
 func Header(name string) func(*http.Request) (Identity, error) {
 	return func(r *http.Request) (Identity, error) {
 		v := r.Header.Values(name)

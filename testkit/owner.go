@@ -22,10 +22,10 @@ var (
 	owners   = make(map[string]*ownerPool) // by database
 )
 
-// Owner returns a pool on the same database as db, which DB, Pool or Swap made,
-// connected as its owner: for fixtures, DDL and reads of the catalog. Forced row-level
-// security binds the owner too. All calls for one database return the same pool, which
-// testkit closes after the last test that asked for the pool. Do not close the pool.
+// Owner returns a pool on the database of db, connected as the database's owner: for
+// fixtures, DDL and reads of the catalog. DB, Pool or Swap must have made db. Forced
+// row-level security binds the owner too. All calls for one database return the same pool.
+// Do not close the pool: testkit closes the pool after the last test that called Owner.
 func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()
 	name, ok := databases.Load(db.Pool())

@@ -1,6 +1,6 @@
-// The example is in program, a module of its own: its dependencies stay out of the go.sum
-// of those who import onepool. Without this package the go command would only say that
-// the main module does not contain the example.
+// The folder program holds the example as a separate module: the dependencies of the
+// example stay out of an importer's go.sum. Without this package the go command would only
+// report that the main module does not contain the example.
 package main
 
 import (

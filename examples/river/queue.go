@@ -1,4 +1,4 @@
-// Package queue is the recipe for River, and for its like, on the shared pool.
+// Package queue is the recipe for River and similar job queues on the shared pool.
 //
 //	go test .
 //

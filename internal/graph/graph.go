@@ -44,8 +44,8 @@ type RawPool struct {
 // provides one.
 type Fallback[Config any] func(Pool, Config) (Config, error)
 
-// Swap names the database that takes the place of a pool's production database, and
-// receives the pool that fxdb opens there with the graph's contributions to the pool. testkit.Swap
+// Swap replaces a pool's production database by a test's database, and receives the pool
+// that fxdb opens on the test's database with the graph's contributions. testkit.Swap
 // provides one. An fx module exports the values that it provides, so a Swap in any module
 // of an application reaches the constructor of the pool. A decorator reaches its own
 // module only.

@@ -1,5 +1,5 @@
-// gorm on the application's one pool: two tenants on one table, kept apart by
-// row-level security and not by a WHERE that somebody may forget.
+// gorm on the application's one pool. Row-level security keeps two tenants of one table
+// apart, without a WHERE clause.
 //
 //	go -C examples/gorm/program run .
 package main
@@ -28,8 +28,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Note is a row. It has no tenant: the column's default and the policies are
-// the server's.
+// Note is a row. Note has no tenant: the server fills in and checks the tenant.
 type Note struct {
 	ID   int64 `gorm:"primaryKey"`
 	Body string
@@ -38,8 +37,8 @@ type Note struct {
 // TableName is for gorm.
 func (Note) TableName() string { return "notes.notes" }
 
-// NewGorm takes the client's *sql.DB. The pool is not started yet, so gorm must
-// not ping it.
+// NewGorm takes the client's *sql.DB. The pool has not started, so gorm must
+// not ping the pool.
 func NewGorm(db *sql.DB) (*gorm.DB, error) {
 	return gorm.Open(postgres.New(postgres.Config{Conn: db}), &gorm.Config{
 		DisableAutomaticPing: true,
@@ -48,7 +47,7 @@ func NewGorm(db *sql.DB) (*gorm.DB, error) {
 	})
 }
 
-// Module is the application: the pool, and one client of it that speaks gorm.
+// Module is the application: the pool and one client, which uses gorm.
 var Module = fx.Options(
 	fxdb.Module,
 	fxdb.Migrations("notes", migrations),
@@ -59,7 +58,7 @@ var Module = fx.Options(
 	),
 )
 
-// Show works as two tenants and writes what each of them sees.
+// Show works as two tenants and prints the rows of each tenant.
 func Show(ctx context.Context, out io.Writer, db *gorm.DB) error {
 	acme := db.WithContext(tenant.NewContext(ctx, tenant.Identity{Tenant: "acme"}))
 	globex := db.WithContext(tenant.NewContext(ctx, tenant.Identity{Tenant: "globex"}))
@@ -82,7 +81,7 @@ func Show(ctx context.Context, out io.Writer, db *gorm.DB) error {
 		}
 		fmt.Fprintf(out, "%s has %d, the last is %q\n", who.name, len(notes), notes[len(notes)-1].Body)
 	}
-	// No WHERE names the tenant; what is another's is not there.
+	// No WHERE names the tenant: the policies hide the other tenant's rows.
 	changed := globex.Model(&Note{}).Where("id = ?", first.ID).Update("body", "stolen")
 	if changed.Error != nil {
 		return changed.Error

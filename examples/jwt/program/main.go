@@ -2,8 +2,8 @@
 //
 //	go -C examples/jwt/program run .
 //
-// It starts on a throwaway server, calls itself with the tokens of two tenants
-// and with some that it must not believe, and ends.
+// The program starts a throwaway server and the service, calls the service with valid and
+// with forged tokens of two tenants, and ends.
 package main
 
 import (
@@ -43,17 +43,16 @@ var Module = fx.Options(
 	fx.Provide(newHandler),
 )
 
-// newHandler lets a request through when its token is the issuer's.
+// newHandler accepts a request if the issuer has signed the token.
 func newHandler(notes *Notes, issuerKey ed25519.PublicKey) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /notes", tenant.Middleware(fromToken(issuerKey))(notes))
 	return mux
 }
 
-// demonstrate runs the application and calls it. It fails where an answer is not
-// the one that there should be.
+// demonstrate runs and calls the application, and fails if an answer is wrong.
 func demonstrate(ctx context.Context, out io.Writer) (err error) {
-	// The service has the public key alone: it can check tokens and make none.
+	// The service has only the public key: the service checks tokens and signs none.
 	issuerKey, sign, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return err
@@ -94,7 +93,7 @@ func demonstrate(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// token is what an identity provider would give to the user, signed with its key.
+// token returns a signed token, as an identity provider issues tokens to users.
 func token(key ed25519.PrivateKey, tenantID, user string, lifetime time.Duration) string {
 	c := claims{Tenant: tenantID, RegisteredClaims: jwt.RegisteredClaims{
 		Issuer: issuer, Audience: jwt.ClaimStrings{audience}, Subject: user, ExpiresAt: jwt.NewNumericDate(time.Now().Add(lifetime)),
@@ -112,7 +111,7 @@ func post(ctx context.Context, to, token, note string) (status int, body string,
 		return 0, "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("X-Tenant-ID", "acme") // nobody believes it
+	r.Header.Set("X-Tenant-ID", "acme") // the service ignores the header
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -143,8 +142,8 @@ func serve(lc fx.Lifecycle, h http.Handler, address *string) {
 			return nil
 		},
 		OnStop: func(ctx context.Context) error {
-			// Requests in flight get half of the time: one that hangs would take all, and fx
-			// would skip the hooks behind.
+			// Requests in flight get half of the time: a request that hangs would take all the
+			// time, and fx would skip the later hooks.
 			if deadline, ok := ctx.Deadline(); ok {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
