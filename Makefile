@@ -22,7 +22,7 @@ stress: ## the tests that touch time, on a machine that is kept busy
 	.ci/stress
 
 bench: ## the benchmarks of the hot paths, in ratios to bare pgxpool
-	go test -run=NONE -bench=. -benchmem ./fxdb ./admission
+	go test -run=NONE -bench=. -benchmem ./fxdb ./internal/admission
 
 lint: ## tidy modules, vet, gofmt, golangci-lint, dependency weight
 	.ci/lint

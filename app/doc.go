@@ -11,7 +11,7 @@
 // migrates that one too. OPERATOR_TOKEN is for who may see tenants' names in /stats.
 // The address is taken first, before anything is started or migrated. SIGTERM and Ctrl-C stop it cleanly.
 //
-// With verify it prints what tenant.Verify says of that same database, and ends:
+// With verify it prints what rls.Verify says of that same database, and ends:
 // with exit code 1 where it does not keep tenants apart.
 //
 // With demo it plays a small agency on that database: three tenants, whose workers

@@ -17,7 +17,7 @@ import (
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -112,7 +112,7 @@ func TestEveryModulesSchemaVerifiesClean(t *testing.T) {
 			app := fxtest.New(t, c.module, testkit.Swap(t, strict), fx.Populate(&db))
 			app.RequireStart()
 			defer app.RequireStop()
-			report, err := tenant.Verify(t.Context(), db)
+			report, err := rls.Verify(t.Context(), db)
 			require.NoError(t, err)
 			require.Empty(t, report.Findings, report.String())
 			require.Subset(t, report.Tables, c.tables)

@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 

@@ -94,7 +94,7 @@ type Config struct {
 	MigrateLockTimeout time.Duration // DB_MIGRATE_LOCK_TIMEOUT_MS: lock_timeout of migrations in a transaction; default what DB_MIGRATE_URL, its role or its database says, else LockTimeout; negative: none
 
 	TenantRole    string   // DB_TENANT_ROLE: role taken for each transaction or statement, with a tenant or none
-	VerifyTenancy string   // DB_VERIFY_TENANCY: run tenant.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off, and warn on the databases of devdb.Module and testkit.Swap
+	VerifyTenancy string   // DB_VERIFY_TENANCY: run rls.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off, and warn on the databases of devdb.Module and testkit.Swap
 	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
 	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
 

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/lifecycle"
 )
@@ -330,7 +330,7 @@ func (c *core) newClient(full, own string, outer *client) *client {
 // an identity in the context they fail with ErrUnscoped, unless [RawPool] says otherwise. RequireTenant does not reach
 // them: without an identity they run as the login, of whom policies show no tenant's
 // rows. A login that no policy holds sees all of them here, as by Acquire, for
-// DB_TENANT_ROLE is not taken either: tenant.Verify tells of one. Do not call its AcquireAllIdle:
+// DB_TENANT_ROLE is not taken either: rls.Verify tells of one. Do not call its AcquireAllIdle:
 // what that takes has no permit and no holder, so limits and Holders know nothing of it.
 func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 

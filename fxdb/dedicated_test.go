@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/testkit"

@@ -12,7 +12,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 )

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 )
 
 // Option changes what Open builds.
@@ -23,7 +23,7 @@ type options struct {
 	callers  bool
 	fx       bool // fx starts and stops the pool
 	tracers  []pgx.QueryTracer
-	verify   []tenant.VerifyOption
+	verify   []rls.VerifyOption
 
 	rawPool   RawPoolMode
 	verifyLog *zap.Logger // takes what the verification finds, in place of log

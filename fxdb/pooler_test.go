@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/pgbouncer"
+	"github.com/agentagency/onepool/internal/testing/pgbouncer"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"

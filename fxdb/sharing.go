@@ -3,7 +3,7 @@ package fxdb
 import (
 	"fmt"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 )
 
 // The values of DB_SHARING.

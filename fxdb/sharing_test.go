@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"

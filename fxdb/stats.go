@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/lifecycle"
 )
 

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/agentagency/onepool/internal/graph"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 )
 
 // The values of Config.VerifyTenancy.
@@ -25,9 +25,9 @@ const (
 )
 
 // TenancyError fails the start where DB_VERIFY_TENANCY is require and
-// tenant.Verify found something of level error. errors.Is finds tenant.ErrUnsound.
+// rls.Verify found something of level error. errors.Is finds rls.ErrUnsound.
 type TenancyError struct {
-	Report tenant.Report
+	Report rls.Report
 }
 
 // Error names the setting, the role and what was found.
@@ -39,17 +39,17 @@ func (e *TenancyError) Error() string {
 func (e *TenancyError) Unwrap() error { return e.Report.Err() }
 
 // VerifyOptions contributes options to the verification that DB_VERIFY_TENANCY
-// asks for: tenant.Allow for a finding that is meant, tenant.Column or
-// tenant.Tables where the tenant column is not tenant_id. The role is that of
+// asks for: rls.Allow for a finding that is meant, rls.Column or
+// rls.Tables where the tenant column is not tenant_id. The role is that of
 // DB_TENANT_ROLE, else the pool's own. Inside ModuleNamed the options are that pool's,
 // else Module's.
-func VerifyOptions(opts ...tenant.VerifyOption) fx.Option {
+func VerifyOptions(opts ...rls.VerifyOption) fx.Option {
 	return fx.Provide(fx.Annotate(func(of graph.Pool) graph.Verify { return graph.Verify{Pool: of, Options: opts} },
 		fx.ParamTags(`optional:"true"`), fx.ResultTags(`group:"onepool.verify"`)))
 }
 
 // WithVerifyOptions is VerifyOptions for Open.
-func WithVerifyOptions(opts ...tenant.VerifyOption) Option {
+func WithVerifyOptions(opts ...rls.VerifyOption) Option {
 	return option(func(o *options) { o.verify = append(o.verify, opts...) })
 }
 
@@ -68,7 +68,7 @@ func (c *core) requiresTenant() bool {
 	return slices.ContainsFunc(c.clients, func(cl *client) bool { return cl.requireTenant.Load() })
 }
 
-// verifyTenancy does what DB_VERIFY_TENANCY says: it logs what tenant.Verify
+// verifyTenancy does what DB_VERIFY_TENANCY says: it logs what rls.Verify
 // finds, and fails with a *TenancyError or because the database can't be asked
 // where that is require.
 func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options) error {
@@ -85,7 +85,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 	}
 	opts := o.verify
 	if cfg.TenantRole != "" {
-		opts = append(opts[:len(opts):len(opts)], tenant.Role(cfg.TenantRole))
+		opts = append(opts[:len(opts):len(opts)], rls.Role(cfg.TenantRole))
 	}
 	report, err := askTenancy(ctx, pc, opts)
 	if err != nil {
@@ -101,14 +101,14 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 			continue // the application has no tenants
 		}
 		level := zapcore.WarnLevel
-		if f.Level == tenant.LevelNote || f.Allowed != "" {
+		if f.Level == rls.LevelNote || f.Allowed != "" {
 			level = zapcore.InfoLevel
 		}
 		log.Log(level, "tenant isolation", zap.String("code", f.Code), zap.String("level", string(f.Level)), zap.String("object", f.Object),
 			zap.String("consequence", f.Consequence), zap.String("fix", f.Fix), zap.String("allowed", f.Allowed))
 	}
 	log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),
-		zap.Int("errors", report.Count(tenant.LevelError)), zap.Int("warnings", report.Count(tenant.LevelWarn)), zap.Duration("elapsed", time.Since(began)))
+		zap.Int("errors", report.Count(rls.LevelError)), zap.Int("warnings", report.Count(rls.LevelWarn)), zap.Duration("elapsed", time.Since(began)))
 	if cfg.VerifyTenancy == verifyRequire && !report.OK() {
 		return &TenancyError{report}
 	}
@@ -116,22 +116,22 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 }
 
 // askTenancy verifies over a connection like the pool's, which is not open yet.
-func askTenancy(ctx context.Context, pc *pgxpool.Config, opts []tenant.VerifyOption) (tenant.Report, error) {
+func askTenancy(ctx context.Context, pc *pgxpool.Config, opts []rls.VerifyOption) (rls.Report, error) {
 	cc := pc.ConnConfig.Copy()
 	cc.Tracer = nil
 	if pc.BeforeConnect != nil {
 		if err := pc.BeforeConnect(ctx, cc); err != nil {
-			return tenant.Report{}, err
+			return rls.Report{}, err
 		}
 	}
 	conn, err := pgx.ConnectConfig(ctx, cc) //nolint:forbidigo // closed before the pool opens
 	if err != nil {
-		return tenant.Report{}, err
+		return rls.Report{}, err
 	}
 	defer func() {
 		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = conn.Close(closeCtx)
 	}()
-	return tenant.Verify(ctx, conn, opts...)
+	return rls.Verify(ctx, conn, opts...)
 }

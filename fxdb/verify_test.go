@@ -17,7 +17,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/internal/testing/size"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -75,11 +75,11 @@ func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
 	logs, err := start(t, fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "require", ApplicationName: "holes"})
 	var unsound *fxdb.TenancyError
 	require.ErrorAs(t, err, &unsound)
-	require.ErrorIs(t, err, tenant.ErrUnsound)
+	require.ErrorIs(t, err, rls.ErrUnsound)
 	require.ErrorContains(t, err, "DB_VERIFY_TENANCY=require")
 	require.ErrorContains(t, err, "table-rls-off notes.open")
 	require.ErrorContains(t, err, "privilege-truncate notes.notes")
-	require.Equal(t, 2, unsound.Report.Count(tenant.LevelError))
+	require.Equal(t, 2, unsound.Report.Count(rls.LevelError))
 	require.ElementsMatch(t, []string{"table-rls-off notes.open", "privilege-truncate notes.notes"}, findings(logs), "the log says how to mend it")
 
 	requireNoBackends(t, db, "holes")
@@ -142,14 +142,14 @@ func TestVerifyTenancyTakesAllowances(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	cfg := fxdb.Config{URL: verifiable(t, open).Pool().Config().ConnString(), VerifyTenancy: "require"}
-	allow := tenant.Allow("table-rls-off", "notes.open", "the same for all tenants")
+	allow := rls.Allow("table-rls-off", "notes.open", "the same for all tenants")
 
 	logs, err := start(t, cfg, fxdb.WithVerifyOptions(allow))
 	require.NoError(t, err)
 	require.Empty(t, findings(logs))
 	require.Equal(t, "the same for all tenants", logs.FilterMessage("tenant isolation").All()[0].ContextMap()["allowed"])
 
-	startApp(t, cfg, fxdb.VerifyOptions(allow), fxdb.VerifyOptions(tenant.Column("tenant_id")))
+	startApp(t, cfg, fxdb.VerifyOptions(allow), fxdb.VerifyOptions(rls.Column("tenant_id")))
 
 	app := fx.New(fxdb.Module, fx.Replace(cfg), fx.NopLogger)
 	err = app.Start(t.Context())

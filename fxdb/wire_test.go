@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
-	onwire "github.com/agentagency/onepool/internal/wire"
+	onwire "github.com/agentagency/onepool/internal/testing/wire"
 	"github.com/agentagency/onepool/testkit"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/sethvargo/go-retry"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 )
 
 // ErrAcquireTimeout is what an AcquireError is when no connection came free

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 )
 
 // server is a PostgreSQL server with any number of databases.

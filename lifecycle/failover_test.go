@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )

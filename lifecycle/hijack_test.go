@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )

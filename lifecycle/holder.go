@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 )
 
 // Holder says who holds a connection.

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/admission"
+	"github.com/agentagency/onepool/internal/admission"
 )
 
 // ErrNotStarted is returned by every use of a pool whose Start has not

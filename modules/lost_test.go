@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"

@@ -1,6 +1,6 @@
-// Package tenant says who is asking. An Identity travels in a context; package
-// fxdb turns it into settings of the server's transaction, and row-level
-// security policies on the server read them.
+// Package tenant says who is asking. An [Identity] travels in a context. Package fxdb
+// sends the identity as settings of the server's transaction, and the row-level security
+// policies that package tenant/rls writes read those settings.
 //
 // The package knows neither pools nor fx.
 package tenant

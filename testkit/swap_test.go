@@ -13,7 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -119,7 +119,7 @@ func TestSwapTellsOfATableWithoutAPolicyOnce(t *testing.T) {
 
 	for source, opt := range map[string]fx.Option{
 		"swap_c": testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.VerifyTenancy = "off" })),
-		"swap_d": fx.Options(testkit.Swap(t), fxdb.VerifyOptions(tenant.Allow("table-rls-off", "public.forgotten", "for all"))),
+		"swap_d": fx.Options(testkit.Swap(t), fxdb.VerifyOptions(rls.Allow("table-rls-off", "public.forgotten", "for all"))),
 	} {
 		core, logs := observer.New(zap.WarnLevel)
 		app := fx.New(fx.NopLogger, fxdb.Module, opt, fx.Supply(zap.New(core)), fxdb.Migrations(source, openTable))

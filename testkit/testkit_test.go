@@ -19,6 +19,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -114,7 +115,7 @@ func TestSwapKeepsTheGraphsLoggerTracersAndVerification(t *testing.T) {
 	app := fxtest.New(t,
 		fxdb.Module,
 		fxdb.Migrations("notes", fstest.MapFS{"00001_open.sql": {Data: []byte("-- +goose Up\ncreate table open (tenant_id text);\n")}}),
-		fxdb.VerifyOptions(tenant.Allow("table-rls-off", "public.open", "the same for all tenants")),
+		fxdb.VerifyOptions(rls.Allow("table-rls-off", "public.open", "the same for all tenants")),
 		fx.Supply(zap.New(core)),
 		fx.Provide(fx.Annotate(func() pgx.QueryTracer { return &statements }, fx.ResultTags(`group:"onepool.tracers"`))),
 		testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.VerifyTenancy = "require" })),

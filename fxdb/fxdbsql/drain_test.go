@@ -13,7 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )

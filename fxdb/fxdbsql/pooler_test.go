@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/pgbouncer"
+	"github.com/agentagency/onepool/internal/testing/pgbouncer"
 )
 
 func TestBehindAPoolerASessionIsUsedOnce(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 )
 
 // Contributions are what an application adds to its pool.
@@ -31,7 +31,7 @@ type Pool string
 // Verify are options for the verification of one pool's database.
 type Verify struct {
 	Pool    Pool
-	Options []tenant.VerifyOption
+	Options []rls.VerifyOption
 }
 
 // RawPool is the mode of one pool's raw pool.

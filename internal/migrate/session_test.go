@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 

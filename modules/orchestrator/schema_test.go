@@ -10,7 +10,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/verification"
 )

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/clienttest"
+	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/verification"

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 )
 
 func enable(args []string, stdout, stderr io.Writer) int {
@@ -39,16 +39,16 @@ func enable(args []string, stdout, stderr io.Writer) int {
 	for i := range tables {
 		tables[i].Index = *index
 		if *share != "" {
-			tables[i].Sharing = &tenant.Sharing{Name: *share, Owner: *owner, Reader: *reader, Module: *module}
+			tables[i].Sharing = &rls.Sharing{Name: *share, Owner: *owner, Reader: *reader, Module: *module}
 		}
 	}
-	if err := tenant.CheckTables(tables...); err != nil {
+	if err := rls.CheckTables(tables...); err != nil {
 		fmt.Fprintf(stderr, "onepool enable: %v\n", err)
 		return misused
 	}
-	ddl := tenant.Enable(tables...)
+	ddl := rls.Enable(tables...)
 	if *goose {
-		ddl = tenant.Migration(tables...)
+		ddl = rls.Migration(tables...)
 	}
 	if _, err := io.WriteString(stdout, ddl); err != nil {
 		fmt.Fprintf(stderr, "onepool enable: %v\n", err)
@@ -58,8 +58,8 @@ func enable(args []string, stdout, stderr io.Writer) int {
 }
 
 // parseTables reads name:column:type. Parts may be in double quotes.
-func parseTables(args []string, columnRequired bool) ([]tenant.Table, error) {
-	var tables []tenant.Table
+func parseTables(args []string, columnRequired bool) ([]rls.Table, error) {
+	var tables []rls.Table
 	for _, arg := range args {
 		parts := split(arg, ':')
 		switch {
@@ -68,7 +68,7 @@ func parseTables(args []string, columnRequired bool) ([]tenant.Table, error) {
 		case len(parts) == 1 && columnRequired:
 			return nil, fmt.Errorf("table %q names no column: must be schema.table:column[:type]", arg)
 		}
-		t := tenant.Table{Name: parts[0]}
+		t := rls.Table{Name: parts[0]}
 		if len(parts) > 1 {
 			t.Column = parts[1]
 		}

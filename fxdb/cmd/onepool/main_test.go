@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/internal/pgfault"
+	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -68,7 +68,7 @@ func TestVerify(t *testing.T) {
 	require.Equal(t, unsound, r.status, r)
 	var report struct {
 		OK       bool
-		Findings []tenant.Finding
+		Findings []rls.Finding
 	}
 	require.NoError(t, json.Unmarshal([]byte(r.out), &report))
 	require.False(t, report.OK)
@@ -144,13 +144,13 @@ func TestEnable(t *testing.T) {
 	t.Parallel()
 	r := onepool(t, "", "enable", "-goose", "-index", "-share", "shop.shares", `"odd:name".orders:org:uuid`)
 	require.Equal(t, sound, r.status, r)
-	require.Equal(t, tenant.Migration(tenant.Table{
-		Name: `"odd:name".orders`, Column: "org", Type: "uuid", Index: true, Sharing: &tenant.Sharing{Name: "shop.shares"},
+	require.Equal(t, rls.Migration(rls.Table{
+		Name: `"odd:name".orders`, Column: "org", Type: "uuid", Index: true, Sharing: &rls.Sharing{Name: "shop.shares"},
 	}), r.out)
 	r = onepool(t, "", "enable", "-share", "shop.shares", "-share-owner", "giver", "-share-reader", "taker", "-share-module", "crm", "shop.orders:org")
 	require.Equal(t, sound, r.status, r)
-	require.Equal(t, tenant.Enable(tenant.Table{
-		Name: "shop.orders", Column: "org", Sharing: &tenant.Sharing{Name: "shop.shares", Owner: "giver", Reader: "taker", Module: "crm"},
+	require.Equal(t, rls.Enable(rls.Table{
+		Name: "shop.orders", Column: "org", Sharing: &rls.Sharing{Name: "shop.shares", Owner: "giver", Reader: "taker", Module: "crm"},
 	}), r.out)
 }
 

@@ -9,17 +9,17 @@ import (
 	"strings"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/tenant"
+	"github.com/agentagency/onepool/tenant/rls"
 )
 
 func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("onepool verify", flag.ContinueOnError)
-	var opts []tenant.VerifyOption
+	var opts []rls.VerifyOption
 	format := flags.String("format", "text", "what to print: text, json or sarif")
 	column := flags.String("column", "tenant_id", "the tenant `column`, where -tables names none")
 	flags.Func("tables", "check these `tables` alone: schema.table[:column],...", func(s string) error {
 		tables, err := parseTables(split(s, ','), false)
-		opts = append(opts, tenant.Tables(tables...))
+		opts = append(opts, rls.Tables(tables...))
 		return err
 	})
 	flags.Func("allow", "keep a finding from counting: `code:object:reason`; object may be *; may be repeated", func(s string) error {
@@ -27,16 +27,16 @@ func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if len(parts) < 3 {
 			return errors.New("must be code:object:reason")
 		}
-		opts = append(opts, tenant.Allow(parts[0], parts[1], parts[2]))
+		opts = append(opts, rls.Allow(parts[0], parts[1], parts[2]))
 		return nil
 	})
 	if status, ok := parse(flags, args, "", stdout, stderr); !ok {
 		return status
 	}
-	write, known := map[string]func(tenant.Report) error{
-		"text":  func(r tenant.Report) error { _, err := io.WriteString(stdout, r.String()); return err },
-		"json":  func(r tenant.Report) error { return r.WriteJSON(stdout) },
-		"sarif": func(r tenant.Report) error { return r.WriteSARIF(stdout) },
+	write, known := map[string]func(rls.Report) error{
+		"text":  func(r rls.Report) error { _, err := io.WriteString(stdout, r.String()); return err },
+		"json":  func(r rls.Report) error { return r.WriteJSON(stdout) },
+		"sarif": func(r rls.Report) error { return r.WriteSARIF(stdout) },
 	}[*format]
 	if !known {
 		fmt.Fprintf(stderr, "onepool verify: -format %q is unknown: must be text, json or sarif\n", *format)
@@ -57,7 +57,7 @@ func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg.Migrate, cfg.MigrateURL = false, ""
 	cfg.Start, cfg.VerifyTenancy = fxdb.StartRequire, "off"
 	if cfg.TenantRole != "" {
-		opts = append(opts, tenant.Role(cfg.TenantRole))
+		opts = append(opts, rls.Role(cfg.TenantRole))
 	}
 	db, err := fxdb.Open(ctx, cfg)
 	if err != nil {
@@ -65,9 +65,9 @@ func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return failed
 	}
 	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
-	report, err := tenant.Verify(ctx, db, append(opts, tenant.Column(*column))...)
+	report, err := rls.Verify(ctx, db, append(opts, rls.Column(*column))...)
 	switch {
-	case errors.Is(err, tenant.ErrOption):
+	case errors.Is(err, rls.ErrOption):
 		fmt.Fprintf(stderr, "onepool verify: %v\n", err)
 		return misused
 	case err != nil:
