@@ -31,11 +31,11 @@ func TestTheDemoEndsWithZeroOnAServerOf25Connections(t *testing.T) {
 	server := pgfault.StartRestartable(t)
 	server.Restart(t, "fast", 0, "max_connections=25")
 	server.Admin(t, func(c *pgx.Conn) {
-		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
+		_, err := c.Exec(t.Context(), "create database app owner "+devdb.RoleOwner)
 		require.NoError(t, err)
 	})
 	code, out, errs := runApp(t, []string{
-		"DATABASE_URL=" + server.DatabaseURL(devdb.App, "app"), "DB_MIGRATE_URL=" + server.DatabaseURL(devdb.Owner, "app"), "DB_MIGRATE=true",
+		"DATABASE_URL=" + server.DatabaseURL(devdb.RoleApp, "app"), "DB_MIGRATE_URL=" + server.DatabaseURL(devdb.RoleOwner, "app"), "DB_MIGRATE=true",
 	}, "demo")
 	t.Log(out)
 	require.Zero(t, code, errs)
@@ -84,7 +84,7 @@ func TestTheReportFindsWrongFigures(t *testing.T) {
 	require.Contains(t, out.String(), "11, not 10")
 
 	// A hole is seen from both tenants, and from none.
-	_, err = testkit.Owner(t, db).Exec(t.Context(), "alter table knowledge.entries disable row level security")
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "alter table knowledge.entries disable row level security")
 	require.NoError(t, err)
 	require.Greater(t, wrong(), 3)
 	require.Regexp(t, `of others +2, not 0 +3, not 0`, out.String())

@@ -26,11 +26,11 @@ func ownServer(t testing.TB, change func(*fxdb.Config)) (*pgfault.Server, fx.Opt
 	t.Helper()
 	server := pgfault.Start(t)
 	server.Admin(t, func(c *pgx.Conn) {
-		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
+		_, err := c.Exec(t.Context(), "create database app owner "+devdb.RoleOwner)
 		require.NoError(t, err)
 	})
 	cfg := fxdb.Config{
-		URL: server.DatabaseURL(devdb.App, "app"), MigrateURL: server.DatabaseURL(devdb.Owner, "app"),
+		URL: server.DatabaseURL(devdb.RoleApp, "app"), MigrateURL: server.DatabaseURL(devdb.RoleOwner, "app"),
 		Migrate: true, PoolMax: 4, ApplicationName: "agency",
 	}
 	if change != nil {
@@ -113,7 +113,7 @@ func (h *house) requireAllBack(t testing.TB) {
 // transaction.
 func (h *house) hurt(t testing.TB) {
 	t.Helper()
-	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
+	owner, acme := testkit.OwnerPool(t, h.db), asAcme(t.Context())
 	for name, write := range h.writes("hurt") {
 		unlock := lockTable(t, owner, roots[name])
 		ctx, cancel := context.WithCancel(acme)
@@ -241,7 +241,7 @@ func TestEveryWaitOfAllFiveClientsIsBounded(t *testing.T) {
 	h := newHouse(t, testkit.Swap(t, small(1), testkit.Config(func(c *fxdb.Config) {
 		c.ConnectionTimeout, c.LockTimeout = 150*time.Millisecond, 100*time.Millisecond
 	})))
-	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
+	owner, acme := testkit.OwnerPool(t, h.db), asAcme(t.Context())
 	for name, write := range h.writes("late") {
 		unlock := lockTable(t, owner, roots[name])
 		require.ErrorContains(t, write(acme), "55P03", name)

@@ -27,7 +27,7 @@ func TestInvariantI7SuccessMeansCommitted(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t))
-	owner, acme := testkit.Owner(t, h.db), asAcme(t.Context())
+	owner, acme := testkit.OwnerPool(t, h.db), asAcme(t.Context())
 	rows := func(table string) (n int) {
 		require.NoError(t, h.db.QueryRow(acme, "select count(*) from "+table).Scan(&n))
 		return n
@@ -74,7 +74,7 @@ func TestInvariantI8NoLogAndNoErrorTellsAValueOrThePassword(t *testing.T) {
 	for name, write := range h.writes(value) {
 		require.NoError(t, write(acme), name)
 	}
-	owner, err := pgx.Connect(t.Context(), server.DatabaseURL(devdb.Owner, "app"))
+	owner, err := pgx.Connect(t.Context(), server.DatabaseURL(devdb.RoleOwner, "app"))
 	require.NoError(t, err)
 	defer owner.Close(context.WithoutCancel(t.Context()))
 	_, err = owner.Exec(t.Context(), `
@@ -113,10 +113,10 @@ func TestInvariantI10MigrationsRunOnceInOrderAndAnOlderSchemaIsRefused(t *testin
 		both.Go(func() { houses[i] = newHouse(t, config) })
 	}
 	both.Wait()
-	owner, err := pgx.Connect(t.Context(), server.DatabaseURL(devdb.Owner, "app"))
+	owner, err := pgx.Connect(t.Context(), server.DatabaseURL(devdb.RoleOwner, "app"))
 	require.NoError(t, err)
 	defer owner.Close(context.WithoutCancel(t.Context()))
-	cfg := fxdb.Config{URL: server.DatabaseURL(devdb.App, "app"), PoolMax: 4}
+	cfg := fxdb.Config{URL: server.DatabaseURL(devdb.RoleApp, "app"), PoolMax: 4}
 	for name := range roots {
 		require.NotNil(t, houses[0].db, name)
 		versions := "onepool." + name + "_versions"

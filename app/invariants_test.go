@@ -65,7 +65,7 @@ func (h *house) fill(t testing.TB) {
 // tenantTables are the tables that have tenants' rows, as the catalog knows them.
 func (h *house) tenantTables(t testing.TB) []string {
 	t.Helper()
-	rows, err := testkit.Owner(t, h.db).Query(t.Context(), `
+	rows, err := testkit.OwnerPool(t, h.db).Query(t.Context(), `
 		select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
 		where c.relkind = 'r' and a.attname = 'tenant_id' order by 1`)
 	require.NoError(t, err)
@@ -159,7 +159,7 @@ func TestInvariantI2EveryStatementOfEveryClientHasItsTenantSet(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	h := newHouse(t, testkit.Swap(t))
-	owner := testkit.Owner(t, h.db)
+	owner := testkit.OwnerPool(t, h.db)
 	_, err := owner.Exec(t.Context(), `
 create schema trap;
 grant usage on schema trap to public;

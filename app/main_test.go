@@ -156,11 +156,11 @@ func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
 	size.SkipUnlessSoak(t, "TestInvariantI1AllFiveClientsShareOnePoolAsTheServerSeesIt")
 	server := pgfault.Start(t)
 	server.Admin(t, func(c *pgx.Conn) {
-		_, err := c.Exec(t.Context(), "create database app owner "+devdb.Owner)
+		_, err := c.Exec(t.Context(), "create database app owner "+devdb.RoleOwner)
 		require.NoError(t, err)
 	})
 	s := httptest.NewServer(newAPI(t, fx.Replace(fxdb.Config{
-		URL: server.DatabaseURL(devdb.App, "app"), MigrateURL: server.DatabaseURL(devdb.Owner, "app"),
+		URL: server.DatabaseURL(devdb.RoleApp, "app"), MigrateURL: server.DatabaseURL(devdb.RoleOwner, "app"),
 		Migrate: true, PoolMax: 5, ApplicationName: "agency",
 	})))
 	t.Cleanup(s.Close)

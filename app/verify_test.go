@@ -49,7 +49,7 @@ func TestVerifyEndsWithOneOnAHole(t *testing.T) {
 	t.Parallel()
 	size.SkipUnlessSoak(t, "fxdb/cmd/onepool's TestVerify")
 	db := testkit.DB(t, testkit.Migrations("agentregistry", agentregistry.Migrations()))
-	_, err := testkit.Owner(t, db).Exec(t.Context(), "alter table registry.agents disable row level security")
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "alter table registry.agents disable row level security")
 	require.NoError(t, err)
 	env := []string{"DATABASE_URL=" + db.Pool().Config().ConnString()}
 	for _, mode := range []string{"off", "require"} {

@@ -33,7 +33,7 @@ func BenchmarkTenant(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			w := newWire(b, c.delay)
-			_, err := testkit.Owner(b, w.db).Exec(b.Context(), `
+			_, err := testkit.OwnerPool(b, w.db).Exec(b.Context(), `
 				create table notes.open (tenant_id text, id bigint, body text, primary key (tenant_id, id));
 				insert into notes.open select 't' || n % 100, n, 'body ' || n from generate_series(1, 200000) n;
 				alter table notes.notes no force row level security;

@@ -65,8 +65,8 @@ func (c Config) check(bad *problems) {
 		{!oneOf(c.VerifyTenancy, verifyOff, verifyWarn, verifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
 		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
-		{!(c.TenantMaxShare >= 0 && c.TenantMaxShare <= 1), "DB_TENANT_MAX_SHARE", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxShare)},
-		{c.TenantMaxShare > 0 && c.Sharing == sharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_SHARE", "needs DB_SHARING on or dry-run"},
+		{!(c.TenantMaxFraction >= 0 && c.TenantMaxFraction <= 1), "DB_TENANT_MAX_FRACTION", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxFraction)},
+		{c.TenantMaxFraction > 0 && c.Sharing == sharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_FRACTION", "needs DB_SHARING on or dry-run"},
 		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed where DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, so they connect to the server itself"},
 	} {
 		if check.bad {

@@ -88,11 +88,11 @@ func Timeouts(t ServerTimeouts) ClientOption {
 	})
 }
 
-// MaxShare limits the connections that this client may hold at once: for one that
+// MaxConns limits the connections that this client may hold at once: for one that
 // is heavy on the server's processor, which no queue can share out. At least 1.
 // With DB_SHARING off it is ignored, as Reserve and Weight are, and the log warns of it.
-func MaxShare(conns int) ClientOption {
-	return limit("MaxShare", "Max", conns, func(l *admission.Limits) { l.Max = conns })
+func MaxConns(conns int) ClientOption {
+	return limit("MaxConns", "Max", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
 // Reserve keeps connections reachable for this client, whatever the others do. They

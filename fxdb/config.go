@@ -82,8 +82,8 @@ type Config struct {
 
 	NestedAcquire string // DB_NESTED_ACQUIRE: off, warn, strict; see lifecycle.NestedMode; default warn
 
-	Sharing        string  // DB_SHARING: on, dry-run, off; how clients share the pool, see package admission; default on
-	TenantMaxShare float64 // DB_TENANT_MAX_SHARE: part of the pool, from 0 to 1, that one tenant may hold at once; default 0: no limit
+	Sharing           string  // DB_SHARING: on, dry-run, off; how clients share the pool, see package admission; default on
+	TenantMaxFraction float64 // DB_TENANT_MAX_FRACTION: part of the pool, from 0 to 1, that one tenant may hold at once; default 0: no limit
 
 	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
 

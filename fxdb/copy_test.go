@@ -59,7 +59,7 @@ func TestCopyFromTakesEveryType(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
-	_, err := testkit.Owner(t, db).Exec(t.Context(), `create type notes.mood as enum ('good', 'bad'); create domain notes.short as text check (length(value) < 9);
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), `create type notes.mood as enum ('good', 'bad'); create domain notes.short as text check (length(value) < 9);
 		create table notes.types (id int primary key, n numeric(9,2), at timestamptz, doc jsonb, raw bytea, who uuid, short notes.short, tags text[], mood notes.mood);
 		grant insert, select on notes.types to public; grant usage on schema notes to public`)
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestCopyFromTakesEveryType(t *testing.T) {
 		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
 		require.Equal(t, []string{c.as, c.as, c.as}, got, name)
-		_, err = testkit.Owner(t, db).Exec(t.Context(), "delete from notes.types")
+		_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "delete from notes.types")
 		require.NoError(t, err)
 	}
 	_, err = db.CopyFrom(acme, table, []string{"id", "short"}, pgx.CopyFromRows([][]any{{1, "too long for it"}}))
@@ -271,7 +271,7 @@ func TestACopyOutlivesAChangeOfTheSchema(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
-	acme, owner := as(t, "acme"), testkit.Owner(t, db)
+	acme, owner := as(t, "acme"), testkit.OwnerPool(t, db)
 	copyOf := func(id any) error {
 		_, err := db.CopyFrom(acme, pgx.Identifier{"notes", "plain"}, []string{"id"}, pgx.CopyFromRows([][]any{{id}}))
 		return err
@@ -325,7 +325,7 @@ func BenchmarkCopyFrom(b *testing.B) {
 	}{{"10000 rows", 0, 10_000, 1}, {"100 rows", 0, 100, 5}, {"100 rows over 1ms", time.Millisecond, 100, 5}} {
 		b.Run(c.name, func(b *testing.B) {
 			w := newWire(b, c.delay)
-			_, err := testkit.Owner(b, w.db).Exec(b.Context(), "create table notes.open (tenant_id text, id bigint generated always as identity, body text, primary key (tenant_id, id)); grant insert on notes.open to public")
+			_, err := testkit.OwnerPool(b, w.db).Exec(b.Context(), "create table notes.open (tenant_id text, id bigint generated always as identity, body text, primary key (tenant_id, id)); grant insert on notes.open to public")
 			require.NoError(b, err)
 			cfg, err := pgxpool.ParseConfig(w.URL)
 			require.NoError(b, err)

@@ -137,12 +137,12 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     rawAcquire,
-		Spoils:         spoils,
+		TaintsSession:  spoils,
 		Advice:         advice,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
 		Logger:         log,
-		Origin:         origin,
+		OpenedBy:       origin,
 		BeforeReady: func(ctx context.Context) error {
 			pc := c.yielded(pc)
 			if cfg.Migrate {
@@ -157,19 +157,19 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	for _, d := range cfg.Dedicated {
 		all += int(dedicatedConns(d, pc.MaxConns))
 	}
-	lc.Others = all - int(pc.MaxConns)
+	lc.SiblingConns = all - int(pc.MaxConns)
 	own := lc
 	own.BeforeReady = nil // the shared pool does it
 	for _, d := range cfg.Dedicated {
 		name, _, _ := dedicated(d) // it was validated
 		conns := dedicatedConns(d, pc.MaxConns)
-		own.Pool, own.Origin, own.Others = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
+		own.Pool, own.OpenedBy, own.SiblingConns = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
 		own.Pool.MaxConns, own.Pool.MinConns = conns, min(conns, pc.MinConns)
 		if c.dedicated[name], err = newMonitor(cfg, own); err != nil {
 			c.abandon()
 			return nil, err
 		}
-		lc.Beside = append(lc.Beside, c.dedicated[name])
+		lc.SiblingPools = append(lc.SiblingPools, c.dedicated[name])
 	}
 	if c.monitor, err = newMonitor(cfg, lc); err != nil {
 		c.abandon()
@@ -257,7 +257,7 @@ func (db *DB) Close(ctx context.Context) error {
 //
 // Names join as zap's do: Named("reports") of the client "orders" is the client
 // "orders.reports". The inner client begins with the outer client's RequireTenant,
-// Timeouts, MaxShare and Weight, and its own options come on top. A Reserve is not
+// Timeouts, MaxConns and Weight, and its own options come on top. A Reserve is not
 // inherited. The two clients count their connections apart.
 //
 // A second call with one name returns another handle of the same client, with the
@@ -327,7 +327,7 @@ func (c *core) newClient(full, own string, outer *client) *client {
 
 // Pool returns the pool itself, for libraries that want one. Its uses are
 // bounded, tracked and drained like all others, but they carry no tenant: with
-// an identity in the context they fail with ErrUnscoped, unless [RawPool] says otherwise. RequireTenant does not reach
+// an identity in the context they fail with ErrTenantNotCarried, unless [RawPool] says otherwise. RequireTenant does not reach
 // them: without an identity they run as the login, of whom policies show no tenant's
 // rows. A login that no policy holds sees all of them here, as by Acquire, for
 // DB_TENANT_ROLE is not taken either: rls.Verify tells of one. Do not call its AcquireAllIdle:

@@ -315,7 +315,7 @@ func TestAFailedStartLeavesNothingOpen(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	empty := testkit.DB(t)
-	url, owner := empty.Pool().Config().ConnString(), testkit.Owner(t, empty).Config().ConnString()
+	url, owner := empty.Pool().Config().ConnString(), testkit.OwnerPool(t, empty).Config().ConnString()
 	bad := fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1/0;\n")}}
 	_, err := fxdb.Open(t.Context(), fxdb.Config{URL: url, MigrateURL: owner, Migrate: true, ApplicationName: "failed"},
 		fxdb.WithMigrations("bad", bad))
@@ -333,7 +333,7 @@ func TestMigrationsRunOnceForManyStarts(t *testing.T) {
 	size.SkipShort(t)
 	empty := testkit.DB(t)
 	cfg := fxdb.Config{
-		URL: empty.Pool().Config().ConnString(), MigrateURL: testkit.Owner(t, empty).Config().ConnString(), Migrate: true, PoolMin: 1, PoolMax: 2,
+		URL: empty.Pool().Config().ConnString(), MigrateURL: testkit.OwnerPool(t, empty).Config().ConnString(), Migrate: true, PoolMin: 1, PoolMax: 2,
 	}
 	other := fstest.MapFS{"sql/00001_other.sql": {Data: []byte("-- +goose Up\ncreate schema other;\ncreate table other.t (n int);\n-- +goose Down\ndrop schema other cascade;\n")}}
 

@@ -27,8 +27,8 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 	db := startApp(t, fxdb.Config{
 		URL: own.Pool().Config().ConnString(), ApplicationName: "migrating", PoolMin: 1, PoolMax: 2, Dedicated: []string{"left=3"},
 	},
-		fxdb.Client("moved", func(db *fxdb.DB) moved { return moved{db} }, fxdb.MaxShare(1)),
-		fxdb.Client("left", func(db *fxdb.DB) left { return left{db} }, fxdb.MaxShare(2)),
+		fxdb.Client("moved", func(db *fxdb.DB) moved { return moved{db} }, fxdb.MaxConns(1)),
+		fxdb.Client("left", func(db *fxdb.DB) left { return left{db} }, fxdb.MaxConns(2)),
 		fx.Populate(&m, &l))
 	require.NotSame(t, db.Pool(), l.db.Pool())
 	require.Same(t, db.Pool(), m.db.Pool())
@@ -38,7 +38,7 @@ func TestADedicatedClientHasAPoolOfItsOwn(t *testing.T) {
 	refused(t, l.db, l.db.Ping) // its limits hold in its own pool
 	require.Equal(t, 2, clientStats(t, db, "left").Held)
 	require.Equal(t, 2, clientStats(t, db, "app").Held)
-	require.Equal(t, 2, clientStats(t, db, "left").MaxShare)
+	require.Equal(t, 2, clientStats(t, db, "left").MaxConns)
 	require.EqualValues(t, 1, clientStats(t, db, "left").Refused)
 	require.Equal(t, 4, backends(t, own, "migrating"))
 	releaseLeft()

@@ -101,7 +101,7 @@ func stopAll(t *testing.T, s *pgfault.Server, w drainWorld, flights []drainFligh
 	admin, err := pgx.Connect(within(t), s.URL())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = admin.PgConn().Conn().Close() }) // a server that is gone takes no farewell
-	_, err = admin.Exec(within(t), "drop table if exists work; create table work (flight text, state text); grant select, insert on work to "+devdb.App)
+	_, err = admin.Exec(within(t), "drop table if exists work; create table work (flight text, state text); grant select, insert on work to "+devdb.RoleApp)
 	require.NoError(t, err)
 
 	var cells []*drainCell
@@ -147,7 +147,7 @@ func (f *drainCell) takeOff(t *testing.T, w drainWorld) {
 	db, err := fxdb.Open(within(t), fxdb.Config{
 		URL: f.s.AppURL(), PoolMin: 1, PoolMax: 1, ApplicationName: f.app, DrainTimeout: timeout,
 		ConnectionTimeout: time.Hour, StatementTimeout: time.Hour, LockTimeout: time.Hour, IdleInTransactionTimeout: time.Hour,
-	}, fxdb.WithCallers())
+	}, fxdb.WithCallSites())
 	require.NoError(t, err)
 	t.Cleanup(func() { // of a test that failed: nothing waits any more
 		f.open()

@@ -14,41 +14,41 @@ import (
 
 // environ is the environment as it stands; Config is what is made of it.
 type environ struct {
-	URL              string   `env:"DATABASE_URL"`
-	Host             string   `env:"DB_HOST"`
-	Port             whole    `env:"DB_PORT"`
-	Name             string   `env:"DB_NAME"`
-	User             string   `env:"DB_USER"`
-	Password         string   `env:"DB_PASSWORD"`
-	PasswordFile     string   `env:"DB_PASSWORD_FILE"`
-	SSLMode          string   `env:"DB_SSLMODE"`
-	SSL              boolean  `env:"DB_SSL"`
-	SSLRootCert      string   `env:"DB_SSLROOTCERT"`
-	PoolMin          whole    `env:"DB_POOL_MIN"`
-	PoolMax          whole    `env:"DB_POOL_MAX"`
-	Replicas         whole    `env:"DB_REPLICAS_OF_APP"`
-	IdleTimeout      whole    `env:"DB_IDLE_TIMEOUT_MS"`
-	ConnTimeout      whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
-	QueueMax         whole    `env:"DB_QUEUE_MAX"`
-	StatementTimeout timeout  `env:"DB_STATEMENT_TIMEOUT_MS"`
-	LockTimeout      timeout  `env:"DB_LOCK_TIMEOUT_MS"`
-	IdleInTxTimeout  timeout  `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
-	MaxLifetime      whole    `env:"DB_MAX_LIFETIME_MS"`
-	DrainTimeout     whole    `env:"DB_DRAIN_TIMEOUT_MS"`
-	LeakThreshold    whole    `env:"DB_LEAK_THRESHOLD_MS"`
-	SlowQuery        whole    `env:"DB_SLOW_QUERY_MS"`
-	NestedAcquire    string   `env:"DB_NESTED_ACQUIRE"`
-	Sharing          string   `env:"DB_SHARING"`
-	TenantMaxShare   share    `env:"DB_TENANT_MAX_SHARE"`
-	ApplicationName  string   `env:"DB_APPLICATION_NAME"`
-	Start            string   `env:"DB_START"`
-	Migrate          boolean  `env:"DB_MIGRATE"`
-	MigrateURL       string   `env:"DB_MIGRATE_URL"`
-	MigrateLock      whole    `env:"DB_MIGRATE_LOCK_TIMEOUT_MS"`
-	TenantRole       string   `env:"DB_TENANT_ROLE"`
-	VerifyTenancy    string   `env:"DB_VERIFY_TENANCY"`
-	Pooler           string   `env:"DB_POOLER"`
-	Dedicated        []string `env:"DB_DEDICATED"`
+	URL               string   `env:"DATABASE_URL"`
+	Host              string   `env:"DB_HOST"`
+	Port              whole    `env:"DB_PORT"`
+	Name              string   `env:"DB_NAME"`
+	User              string   `env:"DB_USER"`
+	Password          string   `env:"DB_PASSWORD"`
+	PasswordFile      string   `env:"DB_PASSWORD_FILE"`
+	SSLMode           string   `env:"DB_SSLMODE"`
+	SSL               boolean  `env:"DB_SSL"`
+	SSLRootCert       string   `env:"DB_SSLROOTCERT"`
+	PoolMin           whole    `env:"DB_POOL_MIN"`
+	PoolMax           whole    `env:"DB_POOL_MAX"`
+	Replicas          whole    `env:"DB_REPLICAS_OF_APP"`
+	IdleTimeout       whole    `env:"DB_IDLE_TIMEOUT_MS"`
+	ConnTimeout       whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
+	QueueMax          whole    `env:"DB_QUEUE_MAX"`
+	StatementTimeout  timeout  `env:"DB_STATEMENT_TIMEOUT_MS"`
+	LockTimeout       timeout  `env:"DB_LOCK_TIMEOUT_MS"`
+	IdleInTxTimeout   timeout  `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
+	MaxLifetime       whole    `env:"DB_MAX_LIFETIME_MS"`
+	DrainTimeout      whole    `env:"DB_DRAIN_TIMEOUT_MS"`
+	LeakThreshold     whole    `env:"DB_LEAK_THRESHOLD_MS"`
+	SlowQuery         whole    `env:"DB_SLOW_QUERY_MS"`
+	NestedAcquire     string   `env:"DB_NESTED_ACQUIRE"`
+	Sharing           string   `env:"DB_SHARING"`
+	TenantMaxFraction share    `env:"DB_TENANT_MAX_FRACTION"`
+	ApplicationName   string   `env:"DB_APPLICATION_NAME"`
+	Start             string   `env:"DB_START"`
+	Migrate           boolean  `env:"DB_MIGRATE"`
+	MigrateURL        string   `env:"DB_MIGRATE_URL"`
+	MigrateLock       whole    `env:"DB_MIGRATE_LOCK_TIMEOUT_MS"`
+	TenantRole        string   `env:"DB_TENANT_ROLE"`
+	VerifyTenancy     string   `env:"DB_VERIFY_TENANCY"`
+	Pooler            string   `env:"DB_POOLER"`
+	Dedicated         []string `env:"DB_DEDICATED"`
 }
 
 // whole is a whole number that knows whether it was set: 0 is not the default.
@@ -156,7 +156,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
-		Sharing: e.Sharing, TenantMaxShare: float64(e.TenantMaxShare),
+		Sharing: e.Sharing, TenantMaxFraction: float64(e.TenantMaxFraction),
 		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 		pool: pool, misspelt: misspelt(prefix, os.Environ()),

@@ -25,7 +25,7 @@ func TestALineBreakAtTheEndOfAValueIsDropped(t *testing.T) {
 		setenv(t, nil)
 		for name, value := range map[string]string{
 			"DB_HOST": "h", "DB_PORT": "5433", "DB_NAME": "d", "DB_USER": "u", "DB_PASSWORD": "p w ", "DB_SSLMODE": "disable", "DB_SSL": "true",
-			"DB_POOL_MAX": "3", "DB_TENANT_MAX_SHARE": "0.5", "DB_STATEMENT_TIMEOUT_MS": "server", "DB_APPLICATION_NAME": "a", "DB_START": "wait",
+			"DB_POOL_MAX": "3", "DB_TENANT_MAX_FRACTION": "0.5", "DB_STATEMENT_TIMEOUT_MS": "server", "DB_APPLICATION_NAME": "a", "DB_START": "wait",
 			"DB_TENANT_ROLE": "r", "DB_MIGRATE": "true", "DB_DEDICATED": "x,y=3", "DB_MIGRATE_URL": "postgres://o:p@h/d", "DB_NESTED_ACQUIRE": "off",
 		} {
 			t.Setenv(name, value+end)

@@ -15,10 +15,10 @@ var (
 	// ErrTenantRequired is returned by clients declared with RequireTenant for
 	// a context that has neither an identity nor tenant.System with a reason.
 	ErrTenantRequired = errors.New("tenant required: put an identity into the context with tenant.NewContext, or use tenant.System for work that belongs to no tenant")
-	// ErrUnscoped is returned where an identity is in the context of a use that
+	// ErrTenantNotCarried is returned where an identity is in the context of a use that
 	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx. For a library on the
 	// raw pool, such as a job queue, see [RawPool].
-	ErrUnscoped = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB; " +
+	ErrTenantNotCarried = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB; " +
 		"a library such as a job queue takes a transaction of InTx (InsertTx), or the context of tenant.System for its own tables, or see fxdb.RawPool")
 	// ErrNestedAcquire is returned where DB_NESTED_ACQUIRE is strict by an acquire
 	// whose own goroutine began a transaction, or began to read the rows of DB.Query,

@@ -7,7 +7,7 @@ import (
 )
 
 // Spoils reports whether nobody else may have the connection after a text.
-func Spoils(sql string) bool { return !verdictOf(sql, false).Plain() }
+func Taints(sql string) bool { return !verdictOf(sql, false).Plain() }
 
 // ConnConfig is what the pool would be built from.
 func ConnConfig(t testing.TB, c Config) *pgxpool.Config {

@@ -93,7 +93,7 @@ func startLoad(t *testing.T, s faultServer, change ...func(*fxdb.Config)) *load 
 	t.Helper()
 	s.Admin(t, func(c *pgx.Conn) {
 		for _, sql := range []string{
-			"create database faults owner " + devdb.Owner,
+			"create database faults owner " + devdb.RoleOwner,
 			// What was acknowledged must be there after a crash; devdb's servers trade that for speed.
 			"alter database faults set synchronous_commit = on",
 		} {
@@ -102,8 +102,8 @@ func startLoad(t *testing.T, s faultServer, change ...func(*fxdb.Config)) *load 
 		}
 	})
 	cfg := fxdb.Config{
-		URL: s.DatabaseURL(devdb.App, "faults"), PoolMin: faultPool, PoolMax: faultPool, ApplicationName: faultApp,
-		Migrate: true, MigrateURL: s.DatabaseURL(devdb.Owner, "faults"),
+		URL: s.DatabaseURL(devdb.RoleApp, "faults"), PoolMin: faultPool, PoolMax: faultPool, ApplicationName: faultApp,
+		Migrate: true, MigrateURL: s.DatabaseURL(devdb.RoleOwner, "faults"),
 	}
 	for _, c := range change {
 		c(&cfg)

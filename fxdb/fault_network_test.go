@@ -25,7 +25,7 @@ func TestFaultOfTheNetwork(t *testing.T) {
 	t.Parallel()
 	s := pgfault.Start(t)
 	p := s.Proxy(t)
-	l := startLoad(t, s, func(c *fxdb.Config) { c.URL = p.DatabaseURL(devdb.App, "faults") })
+	l := startLoad(t, s, func(c *fxdb.Config) { c.URL = p.DatabaseURL(devdb.RoleApp, "faults") })
 	l.serverLags = true
 	t.Run("reset", func(t *testing.T) {
 		l.during(t, "all connections are reset, new ones too for 0.3 s", size.Of(1, 1, 3), func() {
@@ -46,7 +46,7 @@ func TestFaultTheNetworkIsDead(t *testing.T) {
 	t.Parallel()
 	p := pgfault.Start(t).Proxy(t)
 	db, err := fxdb.Open(within(t), fxdb.Config{
-		URL: p.DatabaseURL(devdb.App, "postgres"), PoolMin: faultPool, PoolMax: faultPool, ConnectionTimeout: 4 * time.Second,
+		URL: p.DatabaseURL(devdb.RoleApp, "postgres"), PoolMin: faultPool, PoolMax: faultPool, ConnectionTimeout: 4 * time.Second,
 	})
 	require.NoError(t, err)
 	defer db.Close(context.Background())
@@ -134,7 +134,7 @@ func TestFaultTheFirstOfTwoHostsIsDead(t *testing.T) {
 	s := pgfault.Start(t)
 	first, second := s.Proxy(t), s.Proxy(t)
 	first.Blackhole(t, true)
-	u, err := url.Parse(second.DatabaseURL(devdb.App, "postgres"))
+	u, err := url.Parse(second.DatabaseURL(devdb.RoleApp, "postgres"))
 	require.NoError(t, err)
 	u.Host = first.Addr() + "," + u.Host
 	// The second host has its turn after half of this time, and the other half.

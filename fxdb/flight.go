@@ -109,7 +109,7 @@ func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode
 
 func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql, nil)) {
-		return ErrPooler
+		return ErrNeedsSession
 	}
 	var err error
 	if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {

@@ -232,7 +232,7 @@ func TestTransactionRefusesAnotherTenant(t *testing.T) {
 				check := func(err error) {
 					t.Helper()
 					if c.refused {
-						require.ErrorIs(t, err, fxdb.ErrOtherTenant)
+						require.ErrorIs(t, err, fxdb.ErrTenantMismatch)
 					} else {
 						require.NoError(t, err)
 					}

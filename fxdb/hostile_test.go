@@ -69,7 +69,7 @@ func TestAHostileIdentityIsAValueAndNothingElse(t *testing.T) {
 		"?", "{acme,globex}", "%s", " spaced ",
 	}
 	own := notesDB(t, testkit.Config(one))
-	_, err := testkit.Owner(t, own).Exec(t.Context(), "grant truncate on notes.plain to public")
+	_, err := testkit.OwnerPool(t, own).Exec(t.Context(), "grant truncate on notes.plain to public")
 	require.NoError(t, err)
 	for _, mode := range size.Of(allModes[:1], []string{"cache_statement", "simple_protocol"}, allModes) {
 		for _, conforming := range []string{"on", "off"} {

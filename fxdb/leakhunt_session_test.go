@@ -15,7 +15,7 @@ import (
 // pooler, whose sessions are not ours to close.
 func (h *hunter) setSession() error {
 	err := h.trySetSession()
-	if errors.Is(err, fxdb.ErrPooler) {
+	if errors.Is(err, fxdb.ErrNeedsSession) {
 		return nil
 	}
 	return err
@@ -47,7 +47,7 @@ func (h *hunter) leave() error {
 		}[h.rnd.IntN(3)])
 		return err
 	})
-	if errors.Is(err, fxdb.ErrPooler) {
+	if errors.Is(err, fxdb.ErrNeedsSession) {
 		return nil
 	}
 	return err

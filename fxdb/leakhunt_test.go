@@ -56,7 +56,7 @@ func TestNoRowReachesAnotherTenant(t *testing.T) {
 		{"cache_statement", "cache_statement", size.Of(400, 1000, 40_000), ""},
 		{"cache_describe", "cache_describe", size.Of(0, 0, 20_000), ""},
 		{"exec", "exec", size.Of(0, 400, 20_000), ""},
-		{"DB_TENANT_ROLE", "cache_statement", size.Of(0, 400, 20_000), devdb.App},
+		{"DB_TENANT_ROLE", "cache_statement", size.Of(0, 400, 20_000), devdb.RoleApp},
 	} {
 		if c.operations == 0 {
 			continue
@@ -102,7 +102,7 @@ func FuzzNoRowReachesAnotherTenant(f *testing.F) {
 func huntGround(t testing.TB) *fxdb.DB {
 	t.Helper()
 	db := notesDB(t, testkit.Config(one))
-	_, err := testkit.Owner(t, db).Exec(t.Context(), `
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), `
 		alter table notes.notes alter column id restart with 1000;
 		alter table notes.notes no force row level security;
 		insert into notes.notes (tenant_id, id, body) overriding system value

@@ -314,10 +314,10 @@ func TestNothingIsPlainOnASessionThatReadsTextsOtherwise(t *testing.T) {
 func TestTextsAreJudgedByWhatTheyLeave(t *testing.T) {
 	t.Parallel()
 	for name, sql := range leftToNext {
-		require.True(t, fxdb.Spoils(sql), "%s: %s", name, sql)
+		require.True(t, fxdb.Taints(sql), "%s: %s", name, sql)
 	}
 	for _, sql := range slices.Concat(keptConnections, endedWithTransaction) {
-		require.False(t, fxdb.Spoils(sql), sql)
+		require.False(t, fxdb.Taints(sql), sql)
 	}
 }
 

@@ -146,7 +146,7 @@ func TestLimitsOfTheRoleComeBeforeDefaultsBehindAPooler(t *testing.T) {
 	direct, pooler := behindPooler(t)
 	var role, database string
 	require.NoError(t, direct.QueryRow(t.Context(), "select session_user, current_database()").Scan(&role, &database))
-	_, err := testkit.Owner(t, direct).Exec(t.Context(), "alter database "+pgx.Identifier{database}.Sanitize()+" set lock_timeout = '7s'")
+	_, err := testkit.OwnerPool(t, direct).Exec(t.Context(), "alter database "+pgx.Identifier{database}.Sanitize()+" set lock_timeout = '7s'")
 	require.NoError(t, err)
 	pooler.Command(t, "RECONNECT")
 	for _, start := range []string{fxdb.StartRequire, fxdb.StartDegrade} {

@@ -156,6 +156,6 @@ func TestALostAnswerIsNeverSafeToRetry(t *testing.T) {
 
 func createLost(t *testing.T, db *fxdb.DB) {
 	t.Helper()
-	_, err := testkit.Owner(t, db).Exec(within(t), "create table notes.lost (body text)")
+	_, err := testkit.OwnerPool(t, db).Exec(within(t), "create table notes.lost (body text)")
 	require.NoError(t, err)
 }

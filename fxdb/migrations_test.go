@@ -31,7 +31,7 @@ func migration(text string) fs.FS {
 func ownerURL(t *testing.T) (string, *fxdb.DB) {
 	t.Helper()
 	db := testkit.DB(t)
-	return testkit.Owner(t, db).Config().ConnString(), db
+	return testkit.OwnerPool(t, db).Config().ConnString(), db
 }
 
 func TestASourceIsAppliedAfterThoseItNames(t *testing.T) {
@@ -122,7 +122,7 @@ func TestAMigrationThatEndsItsSessionIsTriedTwice(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	owner, kept := ownerURL(t)
-	_, err := testkit.Owner(t, kept).Exec(t.Context(), "create sequence attempts")
+	_, err := testkit.OwnerPool(t, kept).Exec(t.Context(), "create sequence attempts")
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -133,7 +133,7 @@ func TestAMigrationThatEndsItsSessionIsTriedTwice(t *testing.T) {
 	require.ErrorContains(t, err, `migrations "crash": 00001_a.sql`)
 	require.NoError(t, ctx.Err())
 	var n int
-	require.NoError(t, testkit.Owner(t, kept).QueryRow(t.Context(), "select last_value from attempts").Scan(&n))
+	require.NoError(t, testkit.OwnerPool(t, kept).QueryRow(t.Context(), "select last_value from attempts").Scan(&n))
 	require.Equal(t, 2, n)
 }
 
@@ -141,7 +141,7 @@ func TestMigrationsInATransactionHaveALockTimeout(t *testing.T) {
 	t.Parallel()
 	size.SkipUnlessSoak(t, "internal/migrate's TestLockTimeoutHoldsInTransactionsOnly")
 	owner, kept := ownerURL(t)
-	pool := testkit.Owner(t, kept)
+	pool := testkit.OwnerPool(t, kept)
 	const lock = "select current_setting('lock_timeout') as lock;\n"
 	for name, c := range map[string]struct {
 		change func(*fxdb.Config)

@@ -62,7 +62,7 @@ func TestThreeDatabasesInOneApplication(t *testing.T) {
 		db := testkit.DB(t)
 		databases[pool] = db.Pool().Config().ConnConfig.Database
 		t.Setenv(variable+"DATABASE_URL", db.Pool().Config().ConnString())
-		t.Setenv(variable+"DB_MIGRATE_URL", testkit.Owner(t, db).Config().ConnString())
+		t.Setenv(variable+"DB_MIGRATE_URL", testkit.OwnerPool(t, db).Config().ConnString())
 		t.Setenv(variable+"DB_MIGRATE", "true")
 	}
 	t.Setenv("DB_POOL_MAX", "3")
@@ -306,7 +306,7 @@ func TestSwapSwapsNamedPoolsToo(t *testing.T) {
 		require.Equal(t, database(t, reporting), database(t, reports.db))
 		_, err := reports.db.Exec(t.Context(), "insert into reports values (1)")
 		require.NoError(t, err)
-		require.Equal(t, database(t, reporting), database(t, testkit.Owner(t, reporting)))
+		require.Equal(t, database(t, reporting), database(t, testkit.OwnerPool(t, reporting)))
 		a.RequireStop()
 	}
 	require.ErrorIs(t, fxtest.New(t, testkit.Swap(t)).Start(t.Context()), testkit.ErrNotSwapped)

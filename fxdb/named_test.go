@@ -19,10 +19,10 @@ func TestAClientInAClientsModuleInheritsItsOptions(t *testing.T) {
 	var in *inner
 	app := fxtest.New(t, fxdb.Module, fxdb.Migrations("notes", notes), testkit.Swap(t),
 		fx.Module("orders",
-			fxdb.Named("orders", fxdb.RequireTenant(), fxdb.MaxShare(3), fxdb.Weight(2), fxdb.Reserve(1),
+			fxdb.Named("orders", fxdb.RequireTenant(), fxdb.MaxConns(3), fxdb.Weight(2), fxdb.Reserve(1),
 				fxdb.Timeouts(fxdb.ServerTimeouts{Statement: 7 * time.Second, Lock: 3 * time.Second})),
 			fxdb.Client("reports", func(db *fxdb.DB) *inner { return &inner{db} },
-				fxdb.MaxShare(2), fxdb.Timeouts(fxdb.ServerTimeouts{Lock: time.Second})),
+				fxdb.MaxConns(2), fxdb.Timeouts(fxdb.ServerTimeouts{Lock: time.Second})),
 		),
 		fx.Populate(&in))
 	app.RequireStart()
@@ -35,7 +35,7 @@ func TestAClientInAClientsModuleInheritsItsOptions(t *testing.T) {
 	require.Equal(t, "1s", settingOf(t, in.db, ctx, "lock_timeout"), "its own option comes on top")
 	require.Contains(t, settingOf(t, in.db, ctx, "application_name"), "/orders.reports")
 	got := clientStats(t, in.db, "orders.reports")
-	require.Equal(t, []int{2, 0, 2}, []int{got.MaxShare, got.Reserve, got.Weight})
+	require.Equal(t, []int{2, 0, 2}, []int{got.MaxConns, got.Reserve, got.Weight})
 }
 
 func TestNamesJoin(t *testing.T) {

@@ -101,7 +101,7 @@ func TestANestedAcquireThatCanNeverBeGrantedFailsAtOnce(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db, _ := openNested(t, "", func(c *fxdb.Config) { c.ConnectionTimeout = time.Hour })
-	alone := db.Named("alone", fxdb.MaxShare(1))
+	alone := db.Named("alone", fxdb.MaxConns(1))
 	ctx := within(t)
 	err := alone.InTx(ctx, pgx.TxOptions{}, func(pgx.Tx) error { return alone.Ping(ctx) }) // the first one is in the sample
 	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)

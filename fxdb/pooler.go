@@ -11,12 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrPooler is returned where DB_POOLER is transaction for what needs a session on
+// ErrNeedsSession is returned where DB_POOLER is transaction for what needs a session on
 // the server that lasts: DB.Acquire, a second use of a *sql.Conn, statements prepared
 // by name, and statements that LISTEN, DO, SET and their like, take advisory locks of the
 // session, make temporary tables that outlive their transaction or declare cursors WITH
 // HOLD, and texts of more than 1 MB. Use a transaction, or a connection to the server itself.
-var ErrPooler = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
+var ErrNeedsSession = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
 
 // pooled reports whether a pooler gives each transaction another session on the
 // server.
@@ -62,11 +62,11 @@ func takeFences(params map[string]string) (taken []setting) {
 	return taken
 }
 
-// refuseBatch returns ErrPooler for a batch with a statement about the session.
+// refuseBatch returns ErrNeedsSession for a batch with a statement about the session.
 func refuseBatch(b *pgx.Batch) error {
 	for _, q := range b.QueuedQueries {
 		if leavesSession(q.SQL, q.Arguments) {
-			return ErrPooler
+			return ErrNeedsSession
 		}
 	}
 	return nil

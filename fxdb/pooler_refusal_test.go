@@ -17,19 +17,19 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 	prepared := pgx.QueryExecModeCacheStatement
 	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 		_, err := db.Exec(ctx, "select $1::int", prepared, 1)
-		require.ErrorIs(t, err, fxdb.ErrPooler)
+		require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 		rows, err := db.Query(ctx, "select $1::int", prepared, 1)
-		require.ErrorIs(t, err, fxdb.ErrPooler)
+		require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 		rows.Close()
-		require.ErrorIs(t, db.QueryRow(ctx, "select $1::int", pgx.QueryResultFormats{0}, prepared, 1).Scan(new(int)), fxdb.ErrPooler)
+		require.ErrorIs(t, db.QueryRow(ctx, "select $1::int", pgx.QueryResultFormats{0}, prepared, 1).Scan(new(int)), fxdb.ErrNeedsSession)
 		require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 			sp, err := tx.Begin(ctx)
 			require.NoError(t, err)
 			for _, tx := range []pgx.Tx{tx, sp} {
 				_, err := tx.Prepare(ctx, "mine", "select 1")
-				require.ErrorIs(t, err, fxdb.ErrPooler)
+				require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 				_, err = tx.Exec(ctx, "select $1::int", prepared, 1)
-				require.ErrorIs(t, err, fxdb.ErrPooler)
+				require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 			}
 			return nil
 		}))
@@ -43,12 +43,12 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 	} {
 		for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 			_, err := db.Exec(ctx, sql)
-			require.ErrorIs(t, err, fxdb.ErrPooler, sql)
-			require.ErrorIs(t, batchOf(ctx, db, "select 1", sql), fxdb.ErrPooler, sql)
+			require.ErrorIs(t, err, fxdb.ErrNeedsSession, sql)
+			require.ErrorIs(t, batchOf(ctx, db, "select 1", sql), fxdb.ErrNeedsSession, sql)
 			require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 				_, err := tx.Exec(ctx, sql)
-				require.ErrorIs(t, err, fxdb.ErrPooler, sql)
-				require.ErrorIs(t, batchOf(ctx, tx, "select 1", sql), fxdb.ErrPooler, sql)
+				require.ErrorIs(t, err, fxdb.ErrNeedsSession, sql)
+				require.ErrorIs(t, batchOf(ctx, tx, "select 1", sql), fxdb.ErrNeedsSession, sql)
 				return nil
 			}))
 		}
@@ -63,10 +63,10 @@ func TestWhatNeedsASessionIsRefusedBehindAPooler(t *testing.T) {
 		return nil
 	}))
 	_, err := db.Acquire(t.Context())
-	require.ErrorIs(t, err, fxdb.ErrPooler)
+	require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 	require.ErrorContains(t, err, "DB_POOLER")
 	_, err = db.Acquire(as(t, "acme"))
-	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 	_, err = db.Pool().Exec(t.Context(), "select $1::int", prepared, 1)
 	require.ErrorContains(t, err, "disabled statement cache", "pgx's own refusal")
 	require.Zero(t, db.Stats().Active)

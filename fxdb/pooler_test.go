@@ -44,7 +44,7 @@ func TestEverythingWorksThroughATransactionPooler(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t, "default_pool_size = 1") // the second use of a client's meets another's session
-	_, err := testkit.Owner(t, direct).Exec(t.Context(), "create table notes.import (id int, body text); grant all on notes.import to public")
+	_, err := testkit.OwnerPool(t, direct).Exec(t.Context(), "create table notes.import (id int, body text); grant all on notes.import to public")
 	require.NoError(t, err)
 	one, two := openPooled(t, pooler.URL()), openPooled(t, pooler.URL())
 	acme := as(t, "acme")
@@ -85,7 +85,7 @@ func TestEverythingWorksThroughATransactionPooler(t *testing.T) {
 			require.True(t, db.Monitor().Health(t.Context()).Ready)
 		}
 	}
-	_, err = testkit.Owner(t, direct).Exec(t.Context(), "alter table notes.import add column more text")
+	_, err = testkit.OwnerPool(t, direct).Exec(t.Context(), "alter table notes.import add column more text")
 	require.NoError(t, err)
 	for _, db := range []*fxdb.DB{one, two} {
 		for range 2 {
@@ -245,7 +245,7 @@ func TestMigrationsGoAroundAPooler(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	direct, pooler := behindPooler(t)
-	owner := testkit.Owner(t, direct).Config().ConnString()
+	owner := testkit.OwnerPool(t, direct).Config().ConnString()
 	cfg := fxdb.Config{URL: pooler.URL(), Pooler: "transaction", Migrate: true, MigrateURL: owner, PoolMax: 1}
 	db, err := fxdb.Open(t.Context(), cfg, fxdb.WithMigrations("notes", notes))
 	require.NoError(t, err)
@@ -271,7 +271,7 @@ func TestDedicatedPoolsGoThroughThePoolerToo(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "30s", settingOf(t, db, t.Context(), "statement_timeout"))
 		_, err = db.Acquire(t.Context())
-		require.ErrorIs(t, err, fxdb.ErrPooler)
+		require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 	}
 	var n int
 	require.NoError(t, direct.QueryRow(as(t, "acme"), "select count(*) from notes.notes").Scan(&n))

@@ -94,7 +94,7 @@ func TestTheTenantsRoleHoldsWhileAStatementIsPrepared(t *testing.T) {
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
 	role := own.Pool().Config().ConnConfig.User
-	_, err := testkit.Owner(t, own).Exec(within(t), "create schema hidden; create table hidden.plans (id int); revoke all on schema hidden from public, "+pgx.Identifier{role}.Sanitize())
+	_, err := testkit.OwnerPool(t, own).Exec(within(t), "create schema hidden; create table hidden.plans (id int); revoke all on schema hidden from public, "+pgx.Identifier{role}.Sanitize())
 	require.NoError(t, err)
 	db, err := fxdb.Open(within(t), fxdb.Config{URL: asSuperuser(t, own).String(), TenantRole: role, PoolMin: 1, PoolMax: 1})
 	require.NoError(t, err)

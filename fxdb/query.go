@@ -15,8 +15,8 @@ import (
 
 // Acquire takes a bare connection, for what needs one: LISTEN, session locks.
 // Release it. A bare connection carries no tenant: with an identity in ctx it
-// fails with ErrUnscoped, and for a client that requires a tenant it needs
-// tenant.System. Behind a transaction pooler it fails with ErrPooler.
+// fails with ErrTenantNotCarried, and for a client that requires a tenant it needs
+// tenant.System. Behind a transaction pooler it fails with ErrNeedsSession.
 //
 // The connection has the client's Timeouts, which take a round trip. The pool restores its
 // limits before the next holder gets the connection.
@@ -34,10 +34,10 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, err
 	}
 	if s.tenant {
-		return nil, ErrUnscoped
+		return nil, ErrTenantNotCarried
 	}
 	if db.core.cfg.pooled() {
-		return nil, ErrPooler
+		return nil, ErrNeedsSession
 	}
 	conn, again, err := db.acquireLimited(ctx, 0)
 	if again {

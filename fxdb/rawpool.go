@@ -15,7 +15,7 @@ import (
 type RawPoolMode string
 
 const (
-	// RawPoolRefuses is the default. The mode fails the call with ErrUnscoped before the pool
+	// RawPoolRefuses is the default. The mode fails the call with ErrTenantNotCarried before the pool
 	// sends a statement: a statement meant for a tenant can't run without the tenant.
 	RawPoolRefuses RawPoolMode = "refuse"
 	// RawPoolWithoutTenant runs the call as if the context had no identity: as the pool's

@@ -14,10 +14,10 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-func TestErrUnscopedNamesTheWaysOut(t *testing.T) {
+func TestErrTenantNotCarriedNamesTheWaysOut(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{"InTx", "tenant.System", "InsertTx", "fxdb.RawPool"} {
-		require.ErrorContains(t, fxdb.ErrUnscoped, way)
+		require.ErrorContains(t, fxdb.ErrTenantNotCarried, way)
 	}
 }
 
@@ -38,7 +38,7 @@ func TestRawPoolInsideARequest(t *testing.T) {
 		db, err := fxdb.Open(t.Context(), cfg, opts...)
 		require.NoError(t, err)
 		_, err = seen(db, acme)
-		require.ErrorIs(t, err, fxdb.ErrUnscoped, name)
+		require.ErrorIs(t, err, fxdb.ErrTenantNotCarried, name)
 		_, err = seen(db, tenant.System(acme, "the library's own tables"))
 		require.NoError(t, err)
 		require.NoError(t, db.Close(t.Context()))
@@ -55,7 +55,7 @@ func TestRawPoolInsideARequest(t *testing.T) {
 	require.NoError(t, own.QueryRowContext(acme, "select count(*) from notes.notes").Scan(&n))
 	require.Zero(t, n)
 	_, err = db.Acquire(acme)
-	require.ErrorIs(t, err, fxdb.ErrUnscoped, "a bare connection of DB is no library's")
+	require.ErrorIs(t, err, fxdb.ErrTenantNotCarried, "a bare connection of DB is no library's")
 	require.NoError(t, db.QueryRow(acme, "select count(*) from notes.notes").Scan(&n))
 	require.Equal(t, 1, n)
 
@@ -72,7 +72,7 @@ func TestRawPoolInAGraph(t *testing.T) {
 	app.RequireStart()
 	defer app.RequireStop()
 	require.NoError(t, reporting.Pool().Ping(as(t, "acme")))
-	require.ErrorIs(t, main.Pool().Ping(as(t, "acme")), fxdb.ErrUnscoped)
+	require.ErrorIs(t, main.Pool().Ping(as(t, "acme")), fxdb.ErrTenantNotCarried)
 
 	err := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://h/d"}),
 		fxdb.RawPool(fxdb.RawPoolWithoutTenant), fxdb.RawPool(fxdb.RawPoolRefuses)).Err()

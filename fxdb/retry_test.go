@@ -65,7 +65,7 @@ func TestALostConnectionIsMadeUpForWhereTheStatementMayRunTwice(t *testing.T) {
 		w := newWire(t, 0)
 		db := w.open(t)
 		if scope == "owner" {
-			_, err := testkit.Owner(t, w.db).Exec(ctx, "alter table notes.notes disable row level security; alter table notes.notes alter tenant_id set default 'none'")
+			_, err := testkit.OwnerPool(t, w.db).Exec(ctx, "alter table notes.notes disable row level security; alter table notes.notes alter tenant_id set default 'none'")
 			require.NoError(t, err)
 		}
 		for name, use := range uses {

@@ -198,7 +198,7 @@ func begins(b *pgx.Batch) bool { return pgx.FailedBatchResults(b, nil).Tx() != n
 // identity: what would be sent on that connection carried none.
 func refuseUnscoped(ctx context.Context) error {
 	if _, ok := tenant.FromContext(ctx); ok {
-		return ErrUnscoped
+		return ErrTenantNotCarried
 	}
 	return nil
 }
@@ -225,7 +225,7 @@ func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Durati
 	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
 		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
-		Waiting: &db.client.waiting, Spoiled: &db.client.tainted, Timeout: within, Skip: skip, Share: db.client.share,
+		Waiting: &db.client.waiting, Spoiled: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
 	})
 	if err != nil {
 		return nil, err

@@ -120,7 +120,7 @@ func TestScopeOfEveryKindOfStatementEndsWithIt(t *testing.T) {
 			require.NoError(t, tx.QueryRow(ctx, tenantSetting).Scan(&got), "the transaction is this tenant's")
 			require.Equal(t, "acme", got)
 			_, err = tx.Exec(as(t, "globex"), "select 1")
-			require.ErrorIs(t, err, fxdb.ErrOtherTenant)
+			require.ErrorIs(t, err, fxdb.ErrTenantMismatch)
 			require.NoError(t, tx.Commit(t.Context()))
 		},
 		"Begin, savepoints, Rollback": func(t *testing.T, ctx context.Context, db *fxdb.DB) {
@@ -300,11 +300,11 @@ func TestABareConnectionRefusesATenant(t *testing.T) {
 	db := notesDB(t)
 	ctx := as(t, "acme")
 	_, err := db.Acquire(ctx)
-	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 	_, err = db.Pool().Exec(ctx, "select 1")
-	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 	_, err = db.Pool().Begin(ctx)
-	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 	require.NoError(t, db.Ping(ctx))
 	require.Zero(t, db.Stats().Active)
 }
@@ -338,7 +338,7 @@ func TestTheRawPoolOfAClientThatRequiresATenantSeesNoTenantsRows(t *testing.T) {
 		}))
 	}
 	_, err = db.Pool().Exec(as(t, "acme"), "select 1")
-	require.ErrorIs(t, err, fxdb.ErrUnscoped)
+	require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 	require.Zero(t, db.Stats().Active)
 }
 
@@ -348,7 +348,7 @@ func TestTheRawPoolOfALoginThatNoPolicyHoldsIsNotHeldByTheTenantsRole(t *testing
 	plain := notesDB(t)
 	_, err := plain.Exec(as(t, "acme"), "insert into notes.notes (body) values ('secret')")
 	require.NoError(t, err)
-	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: asSuperuser(t, plain).String(), TenantRole: devdb.App, PoolMax: 1})
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: asSuperuser(t, plain).String(), TenantRole: devdb.RoleApp, PoolMax: 1})
 	require.NoError(t, err)
 	defer db.Close(context.WithoutCancel(t.Context()))
 	var n int
@@ -363,7 +363,7 @@ func TestTenantRoleIsTakenForTheTransaction(t *testing.T) {
 	size.SkipShort(t)
 	// The login may not take this role: the refusal shows that it was tried.
 	plain := notesDB(t)
-	owner := testkit.Owner(t, plain).Config().ConnString()
+	owner := testkit.OwnerPool(t, plain).Config().ConnString()
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: owner, TenantRole: "pg_monitor", PoolMin: 1, PoolMax: 1})
 	require.NoError(t, err)
 	defer db.Close(t.Context())
@@ -381,7 +381,7 @@ func TestASearchPathCantHideTheTenant(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	plain := notesDB(t)
-	owner := testkit.Owner(t, plain)
+	owner := testkit.OwnerPool(t, plain)
 	_, err := owner.Exec(t.Context(), `create schema spoof;
 		create function spoof.set_config(text, text, boolean) returns text language sql return 'nothing';
 		grant usage on schema spoof to public`)

@@ -10,7 +10,7 @@ import (
 
 // ScopeError refuses a text that runs with a tenant, DB_TENANT_ROLE or limits. The text
 // would end the transaction that holds these settings, or change the settings. The pool
-// sent no part of the text. errors.Is finds ErrUnscoped in a ScopeError. fxdb does not
+// sent no part of the text. errors.Is finds ErrTenantNotCarried in a ScopeError. fxdb does not
 // refuse texts on a transaction's Conn.
 type ScopeError struct{ Reason string }
 
@@ -18,8 +18,8 @@ func (e *ScopeError) Error() string {
 	return "refused with a tenant, DB_TENANT_ROLE or limits: " + e.Reason
 }
 
-// Is makes errors.Is find ErrUnscoped.
-func (e *ScopeError) Is(target error) bool { return target == ErrUnscoped }
+// Is makes errors.Is find ErrTenantNotCarried.
+func (e *ScopeError) Is(target error) bool { return target == ErrTenantNotCarried }
 
 // refuseInScope returns a ScopeError if sql would end or change a scope. sql is the text
 // as pgx sends the text, and v is the verdict on sql.

@@ -18,7 +18,7 @@ import (
 // privileged opens a pool whose login no policy holds, with DB_TENANT_ROLE.
 func privileged(t *testing.T, own *fxdb.DB) *fxdb.DB {
 	t.Helper()
-	db, err := fxdb.Open(within(t), fxdb.Config{URL: asSuperuser(t, own).String(), TenantRole: devdb.App, PoolMin: 1, PoolMax: 1})
+	db, err := fxdb.Open(within(t), fxdb.Config{URL: asSuperuser(t, own).String(), TenantRole: devdb.RoleApp, PoolMin: 1, PoolMax: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) })
 	return db
@@ -114,7 +114,7 @@ func TestNoTextEndsItsScope(t *testing.T) {
 				var refused *fxdb.ScopeError
 				require.ErrorAs(t, err, &refused, "%s, %s: %s", name, who, sql)
 				require.NotEmpty(t, refused.Reason)
-				require.ErrorIs(t, err, fxdb.ErrUnscoped)
+				require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 			}
 		}
 	}
@@ -154,7 +154,7 @@ func TestNothingCommitsInsideAScope(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
-	owner := testkit.Owner(t, own)
+	owner := testkit.OwnerPool(t, own)
 	_, err := owner.Exec(t.Context(), `
 		create procedure notes.work() language plpgsql as $$ begin
 			commit;

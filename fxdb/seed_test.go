@@ -436,7 +436,7 @@ func TestSeed27TheMethodsOfThePoolWork(t *testing.T) {
 	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 		for name, use := range everyUse(ctx, db) {
 			if _, scoped := tenant.FromContext(ctx); scoped && (name == "Acquire" || name == "Pool") {
-				require.ErrorIs(t, use(), fxdb.ErrUnscoped, name)
+				require.ErrorIs(t, use(), fxdb.ErrTenantNotCarried, name)
 				continue
 			}
 			if name == "CopyFrom" || name == "Begin" || name == "BeginTx" || name == "Acquire" {

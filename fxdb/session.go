@@ -40,7 +40,7 @@ func (s *session) take(ctx context.Context, sc scope, u use, within time.Duratio
 func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, send func() error) error {
 	first := s.conn == nil
 	if !first && s.db.core.cfg.pooled() {
-		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrPooler)
+		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrNeedsSession)
 	}
 	attempt := func(within time.Duration) (again bool, err error) {
 		if s.conn == nil {
@@ -64,7 +64,7 @@ func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, sen
 	return err
 }
 
-var errBegunByText = fmt.Errorf("a transaction begun by the text BEGIN can't carry a tenant or limits: use BeginTx: %w", ErrUnscoped)
+var errBegunByText = fmt.Errorf("a transaction begun by the text BEGIN can't carry a tenant or limits: use BeginTx: %w", ErrTenantNotCarried)
 
 // endBegunByText ends what a BEGIN has left open, with the tenant in it. A connection
 // that can't be rolled back is closed.

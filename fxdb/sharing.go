@@ -20,7 +20,7 @@ func newAdmission(cfg Config, conns int) (*admission.Controller, error) {
 		return nil, nil
 	}
 	c, err := admission.New(admission.Config{
-		Capacity: conns, TenantMaxShare: cfg.TenantMaxShare, DryRun: cfg.Sharing == sharingDryRun,
+		Capacity: conns, TenantMaxFraction: cfg.TenantMaxFraction, DryRun: cfg.Sharing == sharingDryRun,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fxdb: %w", err)

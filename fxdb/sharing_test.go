@@ -71,7 +71,7 @@ func requirePermitsBack(t *testing.T, db *fxdb.DB) {
 func TestMaxShareHoldsForEveryWayToAConnection(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, poolOf(4))
-	small := db.Named("small", fxdb.MaxShare(1))
+	small := db.Named("small", fxdb.MaxConns(1))
 	release := holding(t, small, 1)
 	for name, use := range map[string]func(ctx context.Context) error{
 		"Ping":     small.Ping,
@@ -95,7 +95,7 @@ func TestMaxShareHoldsForEveryWayToAConnection(t *testing.T) {
 	requirePermitsBack(t, db)
 
 	stats := clientStats(t, db, "small")
-	require.Equal(t, 1, stats.MaxShare)
+	require.Equal(t, 1, stats.MaxConns)
 	require.EqualValues(t, 8, stats.Refused)
 	require.Positive(t, stats.WaitMax)
 	require.GreaterOrEqual(t, stats.WaitTotal, stats.WaitMax)
@@ -184,12 +184,12 @@ func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
 		cfg        func(*fxdb.Config)
 		use        func(t *testing.T, db *fxdb.DB) (func(), error)
 	}{
-		{"its own limit", `MaxShare of client "small"`, nil, func(t *testing.T, db *fxdb.DB) (func(), error) {
-			small := db.Named("small", fxdb.MaxShare(1))
+		{"its own limit", `MaxConns of client "small"`, nil, func(t *testing.T, db *fxdb.DB) (func(), error) {
+			small := db.Named("small", fxdb.MaxConns(1))
 			release := holding(t, small, 1)
 			return release, small.Ping(t.Context())
 		}},
-		{"its tenant's", `DB_TENANT_MAX_SHARE`, func(c *fxdb.Config) { c.TenantMaxShare = 0.25 }, func(t *testing.T, db *fxdb.DB) (func(), error) {
+		{"its tenant's", `DB_TENANT_MAX_FRACTION`, func(c *fxdb.Config) { c.TenantMaxFraction = 0.25 }, func(t *testing.T, db *fxdb.DB) (func(), error) {
 			tx, err := db.Begin(as(t, "acme"))
 			require.NoError(t, err)
 			_, err = db.Exec(as(t, "acme"), "select 1")
@@ -231,7 +231,7 @@ func TestAWaitThatALimitCausedNamesIt(t *testing.T) {
 
 func TestATenantHoldsNoMoreThanItsShare(t *testing.T) {
 	t.Parallel()
-	db := notesDB(t, poolOf(4, func(c *fxdb.Config) { c.TenantMaxShare = 0.5 }))
+	db := notesDB(t, poolOf(4, func(c *fxdb.Config) { c.TenantMaxFraction = 0.5 }))
 	a, b := db.Named("a"), db.Named("b")
 	hold := func(db *fxdb.DB, name string) pgx.Tx {
 		tx, err := db.Begin(as(t, name))
@@ -245,7 +245,7 @@ func TestATenantHoldsNoMoreThanItsShare(t *testing.T) {
 	})
 	_, err := a.Exec(as(t, "globex"), "select 1")
 	require.NoError(t, err)
-	require.NoError(t, db.Admission().SetTenantMaxShare(1), "limits can change while the pool runs")
+	require.NoError(t, db.Admission().SetTenantMaxFraction(1), "limits can change while the pool runs")
 	held = append(held, hold(a, "acme"))
 	for _, tx := range held {
 		require.NoError(t, tx.Rollback(t.Context()))
@@ -262,7 +262,7 @@ func TestADryRunOnlyCounts(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(3, func(c *fxdb.Config) { c.Sharing = "dry-run" }))
-	small := db.Named("small", fxdb.MaxShare(1))
+	small := db.Named("small", fxdb.MaxConns(1))
 	holding(t, small, 3)()
 	require.EqualValues(t, 2, clientStats(t, db, "small").WouldWait)
 	requirePermitsBack(t, db)
@@ -321,8 +321,8 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 		want string
 	}{
 		{"a reserve of all", fxdb.Config{PoolMax: 4}, []fxdb.ClientOption{fxdb.Reserve(4)}, "Reserve(4)"},
-		{"a reserve above the limit", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxShare(2), fxdb.Reserve(3)}, "Reserve(3)"},
-		{"no connection", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxShare(0)}, "MaxShare(0)"},
+		{"a reserve above the limit", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxConns(2), fxdb.Reserve(3)}, "Reserve(3)"},
+		{"no connection", fxdb.Config{}, []fxdb.ClientOption{fxdb.MaxConns(0)}, "MaxConns(0)"},
 		{"a negative reserve", fxdb.Config{}, []fxdb.ClientOption{fxdb.Reserve(-1)}, "Reserve(-1)"},
 		{"no weight", fxdb.Config{}, []fxdb.ClientOption{fxdb.Weight(0)}, "Weight(0)"},
 		{"no weight, and sharing is off", fxdb.Config{Sharing: "off"}, []fxdb.ClientOption{fxdb.Weight(0)}, "Weight(0)"},
@@ -344,10 +344,10 @@ func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
 	t.Parallel()
 	for option, opts := range map[string][]fxdb.ClientOption{
 		"Reserve(3)":                {fxdb.Reserve(3)}, // a has 3 of the 4
-		"MaxShare(0)":               {fxdb.Weight(2), fxdb.MaxShare(0)},
-		"MaxShare(1), Reserve(2)":   {fxdb.MaxShare(1), fxdb.Reserve(2)},
+		"MaxConns(0)":               {fxdb.Weight(2), fxdb.MaxConns(0)},
+		"MaxConns(1), Reserve(2)":   {fxdb.MaxConns(1), fxdb.Reserve(2)},
 		"Weight(-1)":                {fxdb.Weight(-1)},
-		"Weight(1048577), MaxShare": {fxdb.Weight(1<<20 + 1), fxdb.MaxShare(1)},
+		"Weight(1048577), MaxConns": {fxdb.Weight(1<<20 + 1), fxdb.MaxConns(1)},
 	} {
 		t.Run(option, func(t *testing.T) {
 			t.Parallel()
@@ -378,8 +378,8 @@ func TestOptionsOfOneCallAreAppliedTogether(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(8))
-	require.NoError(t, db.Named("a", fxdb.MaxShare(2)).Ping(t.Context()))
-	require.NoError(t, db.Named("a", fxdb.Reserve(5), fxdb.MaxShare(6)).Ping(t.Context()))
+	require.NoError(t, db.Named("a", fxdb.MaxConns(2)).Ping(t.Context()))
+	require.NoError(t, db.Named("a", fxdb.Reserve(5), fxdb.MaxConns(6)).Ping(t.Context()))
 	require.Equal(t, admission.Limits{Max: 6, Reserve: 5}, db.Admission().Client("a").Limits())
 	require.NoError(t, db.Named("a", fxdb.Weight(3)).Ping(t.Context()))
 	require.Equal(t, admission.Limits{Max: 6, Reserve: 5, Weight: 3}, db.Admission().Client("a").Limits())
@@ -404,17 +404,17 @@ func TestLimitsAreIgnoredWithAWarningWhereSharingIsOff(t *testing.T) {
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: urlOf(t), Sharing: "off"}, fxdb.WithLogger(zap.New(core)))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close(context.Background())) }()
-	require.NoError(t, db.Named("small", fxdb.MaxShare(1), fxdb.Reserve(1)).Ping(t.Context()))
+	require.NoError(t, db.Named("small", fxdb.MaxConns(1), fxdb.Reserve(1)).Ping(t.Context()))
 	ignored := logs.FilterMessageSnippet("DB_SHARING is off").All()
 	require.Len(t, ignored, 1)
 	require.Equal(t, "small", ignored[0].ContextMap()["client"])
-	require.Equal(t, []any{"MaxShare(1)", "Reserve(1)"}, ignored[0].ContextMap()["options"])
+	require.Equal(t, []any{"MaxConns(1)", "Reserve(1)"}, ignored[0].ContextMap()["options"])
 }
 
 func TestAStopFailsThoseWhoWaitForTheirShare(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, poolOf(4))
-	small := db.Named("small", fxdb.MaxShare(1))
+	small := db.Named("small", fxdb.MaxConns(1))
 	tx, err := small.Begin(t.Context())
 	require.NoError(t, err)
 	waited := make(chan error, 1)

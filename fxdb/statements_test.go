@@ -19,7 +19,7 @@ func TestScopedStatementsOutliveAChangeOfTheSchema(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
-	acme, owner := as(t, "acme"), testkit.Owner(t, db)
+	acme, owner := as(t, "acme"), testkit.OwnerPool(t, db)
 	read := func() (columns int, err error) {
 		rows, err := db.Query(acme, "select * from notes.plain where id > $1", 0)
 		if err != nil {
@@ -68,7 +68,7 @@ func TestAParameterOfAnotherTypeOutlivesAChangeOfTheSchema(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := notesDB(t, testkit.Config(one))
-			acme, owner := as(t, "acme"), testkit.Owner(t, db)
+			acme, owner := as(t, "acme"), testkit.OwnerPool(t, db)
 			require.NoError(t, insert(acme, db, 1))
 			for kind, id := range map[string]any{
 				"text": "no number", // the server can't make the old type of it, nor pgx of the other
@@ -92,7 +92,7 @@ func TestADescribedStatementOutlivesAChangeOfTheSchema(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	w := newWire(t, 0, func(v url.Values) { v.Set("default_query_exec_mode", "cache_describe") })
-	db, owner := w.open(t), testkit.Owner(t, w.db)
+	db, owner := w.open(t), testkit.OwnerPool(t, w.db)
 	acme := as(t, "acme")
 	const sql = "select * from notes.plain where id > $1"
 	uses := map[string]func() (columns int, err error){

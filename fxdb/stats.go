@@ -60,7 +60,7 @@ type ClientStats struct {
 	System   uint64 `json:"system"`   // uses outside any tenant, by tenant.System, since then
 	Tainted  uint64 `json:"tainted"`  // connections closed after a text of its that is not plain, since then
 
-	MaxShare int `json:"max_share,omitempty"` // 0: no limit
+	MaxConns int `json:"max_conns,omitempty"` // 0: no limit
 	Reserve  int `json:"reserve,omitempty"`
 	Weight   int `json:"weight,omitempty"` // 0: the default of 1
 	Sharing
@@ -92,7 +92,7 @@ type Sharing struct {
 
 func sharingOf(u admission.Usage) Sharing {
 	return Sharing{
-		Refused: u.GaveUp, WouldWait: u.WouldWait, Waits: u.Waited, WaitTotal: u.WaitTotal, WaitMax: u.WaitMax,
+		Refused: u.Abandoned, WouldWait: u.WouldWait, Waits: u.Waited, WaitTotal: u.WaitTotal, WaitMax: u.WaitMax,
 		HoldTotal: u.HoldTotal, HoldMax: u.HoldMax,
 	}
 }
@@ -182,7 +182,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		for _, c := range sharing.Clients {
 			s.AcquireWait += c.WaitTotal // callers wait there, and the pool sees but those who may have a connection
 			if c.Name != rawPool {       // whose refusals the pool has counted
-				s.CanceledAcquires += c.GaveUp
+				s.CanceledAcquires += c.Abandoned
 			}
 			shares[c.Name] = c
 		}
@@ -203,7 +203,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		delete(shares, c.name)
 		s.Clients = append(s.Clients, ClientStats{
 			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(), Tainted: tainted,
-			MaxShare: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
+			MaxConns: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
 		})
 	}
 	if raw := shares[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name

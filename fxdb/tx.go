@@ -41,13 +41,13 @@ func (db *DB) fresh(conn *pgxpool.Conn, s scope, tx pgx.Tx, opts pgx.TxOptions) 
 	return t
 }
 
-// ErrOtherTenant is returned for a statement in a transaction whose context has
+// ErrTenantMismatch is returned for a statement in a transaction whose context has
 // another tenant or user than the transaction began with, or has one where the
 // transaction began with none. Begin another transaction for it.
-var ErrOtherTenant = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
+var ErrTenantMismatch = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
 
-// errBeganWithNone is an ErrOtherTenant whose transaction carries no tenant at all.
-var errBeganWithNone = fmt.Errorf("%w (this transaction began with none: give the tenant's context to Begin)", ErrOtherTenant)
+// errBeganWithNone is an ErrTenantMismatch whose transaction carries no tenant at all.
+var errBeganWithNone = fmt.Errorf("%w (this transaction began with none: give the tenant's context to Begin)", ErrTenantMismatch)
 
 func (t *transaction) refuse(ctx context.Context) error {
 	id, ok := tenant.FromContext(ctx)
@@ -55,14 +55,14 @@ func (t *transaction) refuse(ctx context.Context) error {
 		return errBeganWithNone
 	}
 	if ok && (id.Tenant != t.identity.Tenant || id.User != t.identity.User) {
-		return ErrOtherTenant
+		return ErrTenantMismatch
 	}
 	return nil
 }
 
 func (t *transaction) refuseStatement(ctx context.Context, sql string, args []any) error {
 	if t.pooled && (namesStatement(args) || leavesSession(sql, args)) {
-		return ErrPooler
+		return ErrNeedsSession
 	}
 	if err := t.refuse(ctx); err != nil || !t.scoped {
 		return err
@@ -73,7 +73,7 @@ func (t *transaction) refuseStatement(ctx context.Context, sql string, args []an
 // check refuses the text of a rewriter.
 func (t *transaction) check(sql string) error {
 	if t.pooled && leavesSession(sql, nil) {
-		return ErrPooler
+		return ErrNeedsSession
 	}
 	if t.scoped {
 		return refuseInScope(t.Tx.Conn(), sql, verdictOf(sql, false))
@@ -149,7 +149,7 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 // Prepare prepares a statement by name, which a pooler can't keep.
 func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
 	if t.pooled {
-		return nil, ErrPooler
+		return nil, ErrNeedsSession
 	}
 	if err := t.check(sql); err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 // travel with BEGIN in one round trip (two where opts.BeginQuery is set
 // or the mode is simple_protocol). Its
 // statements need no identity in their contexts; with another tenant's or user's
-// they fail with ErrOtherTenant. A text that would end the transaction fails with a
+// they fail with ErrTenantMismatch. A text that would end the transaction fails with a
 // *ScopeError.
 //
 // The transaction may begin with SET TRANSACTION and LOCK, which must come before any

@@ -26,7 +26,7 @@ import (
 func verifiable(t testing.TB, ddl string) *fxdb.DB {
 	t.Helper()
 	db := notesDB(t)
-	_, err := testkit.Owner(t, db).Exec(t.Context(), ddl)
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), ddl)
 	require.NoError(t, err)
 	return db
 }
@@ -65,13 +65,13 @@ func TestVerifyTenancyRequireStartsOnASoundDatabase(t *testing.T) {
 	verified := logs.FilterMessage("tenant isolation verified").All()
 	require.Len(t, verified, 1)
 	require.EqualValues(t, 1, verified[0].ContextMap()["tables"])
-	require.Equal(t, devdb.App, verified[0].ContextMap()["role"])
+	require.Equal(t, devdb.RoleApp, verified[0].ContextMap()["role"])
 }
 
 func TestVerifyTenancyRequireFailsTheStartOnAHole(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	db := verifiable(t, open+"; grant truncate on notes.notes to "+devdb.App)
+	db := verifiable(t, open+"; grant truncate on notes.notes to "+devdb.RoleApp)
 	logs, err := start(t, fxdb.Config{URL: db.Pool().Config().ConnString(), VerifyTenancy: "require", ApplicationName: "holes"})
 	var unsound *fxdb.TenancyError
 	require.ErrorAs(t, err, &unsound)
@@ -164,17 +164,17 @@ func TestVerifyTenancySeesWhatTheStartHasMigratedInTheTenantsRole(t *testing.T) 
 	superuser := asSuperuser(t, empty)
 	login := superuser.User.Username()
 	cfg := fxdb.Config{
-		URL: superuser.String(), Migrate: true, MigrateURL: testkit.Owner(t, empty).Config().ConnString(), VerifyTenancy: "require",
+		URL: superuser.String(), Migrate: true, MigrateURL: testkit.OwnerPool(t, empty).Config().ConnString(), VerifyTenancy: "require",
 	}
 	_, err := start(t, cfg, fxdb.WithMigrations("notes", notes))
 	require.ErrorContains(t, err, "role-superuser "+login)
 
-	cfg.TenantRole = devdb.App
+	cfg.TenantRole = devdb.RoleApp
 	logs, err := start(t, cfg, fxdb.WithMigrations("notes", notes))
 	require.NoError(t, err)
 	require.Equal(t, []string{"login-bypasses " + login}, findings(logs))
 	verified := logs.FilterMessage("tenant isolation verified").All()[0].ContextMap()
-	require.Equal(t, devdb.App, verified["role"])
+	require.Equal(t, devdb.RoleApp, verified["role"])
 	require.EqualValues(t, 1, verified["tables"])
 }
 
@@ -217,7 +217,7 @@ func TestAWarningLeavesTimeToStart(t *testing.T) {
 	size.SkipUnlessSoak(t, "TestVerifyTenancyWarnLogsEachFindingAndStarts")
 	t.Parallel()
 	db := notesDB(t)
-	tx, err := testkit.Owner(t, db).Begin(t.Context())
+	tx, err := testkit.OwnerPool(t, db).Begin(t.Context())
 	require.NoError(t, err)
 	defer tx.Rollback(context.Background())
 	_, err = tx.Exec(t.Context(), "lock table notes.notes") // nobody can look into it

@@ -22,20 +22,31 @@ var ErrAcquireTimeout = errors.New("acquire timeout")
 // ErrQueueFull is what an AcquireError is when too many callers wait already.
 var ErrQueueFull = errors.New("acquire queue is full")
 
-// AcquireError says why no connection could be had, and who has them.
+// AcquireError says why an acquire got no connection, and who holds the connections.
 //
-// errors.Is finds ErrAcquireTimeout when the acquire timeout ran out, and the
-// context's error when the caller's own deadline came first.
+// errors.Is matches ErrAcquireTimeout if the acquire timeout ended the wait, and the
+// context's error if the caller's own deadline ended the wait.
 type AcquireError struct {
-	Client                            string
-	Waited                            time.Duration
+	// Client is the name of the client that asked.
+	Client string
+	// Waited is the time from the call to the failure.
+	Waited time.Duration
+	// Max, Total, Idle, Active and Waiting are the figures of the pool at the failure:
+	// connections at most, open, idle and in use, and waiters.
 	Max, Total, Idle, Active, Waiting int
-	Holders                           []Holder // the longest first, at most three
-	Err                               error
-	Connect                           error  // why the server can't be reached, where the last attempt to open a connection or the last probe failed
-	Nested                            bool   // the caller's own transaction is known to hold one of them
-	AmongNested                       bool   // a caller whose own transaction is known to hold one of them waited at the same time
-	Limit                             string // which limit kept the caller out, and what to do, where it was not the size of the pool
+	// Holders are the holders of the connections, longest first, at most three.
+	Holders []Holder
+	// Err is the reason: ErrAcquireTimeout, ErrQueueFull or the context's error.
+	Err error
+	// Connect is the error of the last attempt to reach the server, if that attempt failed.
+	Connect error
+	// Nested reports that the caller's own transaction holds a connection of the pool.
+	Nested bool
+	// AmongNested reports that another waiter's own transaction holds a connection.
+	AmongNested bool
+	// Hint names the limit that kept the caller waiting, and the remedy. Hint is empty if
+	// the pool itself was full.
+	Hint string
 }
 
 // Error returns one line with figures, holders and what to do. The line does not name the
@@ -57,8 +68,8 @@ func (e *AcquireError) Error() string {
 		fmt.Fprintf(&b, "; the server can't be reached: %v", e.Connect)
 	case e.Nested:
 		fmt.Fprintf(&b, "; %v", ErrNestedAcquire)
-	case e.Limit != "":
-		b.WriteString("; " + e.Limit)
+	case e.Hint != "":
+		b.WriteString("; " + e.Hint)
 	case e.AmongNested:
 		b.WriteString("; beside it somebody waited whose own transaction holds one of them, which a larger pool does not mend: " +
 			"DB_NESTED_ACQUIRE=strict names each such place")
@@ -97,10 +108,10 @@ type Request struct {
 	// every one that takes the last connection.
 	Caller bool
 
-	// Skip is how many frames, from the caller of Acquire on, can't be the call
+	// CallerSkip is how many frames, from the caller of Acquire on, can't be the call
 	// site: those of a library that acquires for somebody else. Eight are kept,
 	// which a deep library would fill.
-	Skip int
+	CallerSkip int
 
 	// Transaction says that the connection is for a transaction of the calling
 	// goroutine's. See NestedMode.
@@ -116,7 +127,7 @@ type Request struct {
 	Waiting *atomic.Int64
 
 	// Spoiled, if set, is counted up if the connection comes back spoiled. See
-	// Config.Spoils.
+	// Config.TaintsSession.
 	Spoiled *atomic.Uint64
 }
 
@@ -135,7 +146,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	a := acquisitions.Get().(*acquisition)
 	a.Context, a.m, a.request = ctx, m, r
 	if n := m.acquires.Add(1); r.Caller || m.takesCaller(n) {
-		runtime.Callers(2+r.Skip, a.pcs[:])
+		runtime.Callers(2+r.CallerSkip, a.pcs[:])
 	}
 	ended := false
 	defer func() {
@@ -227,7 +238,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(), Nested: a.nested,
 	}
 	if a.refused != nil {
-		e.Limit = a.kept
+		e.Hint = a.kept
 	}
 	if a.nested {
 		m.nestedFailed.Store(time.Now().UnixNano())

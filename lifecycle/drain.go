@@ -122,7 +122,7 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	}
 	m.sockets.cutAll()
 	m.state.Store(stateStopped)
-	forgetOrigin(m)
+	forgetDatabase(m)
 	r.Elapsed = time.Since(began)
 	if len(r.Cut) > 0 {
 		log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed),

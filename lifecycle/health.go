@@ -82,11 +82,11 @@ func (m *Monitor) judge(err error) Health {
 	}
 	h := m.figures()
 	h.Status = m.pressure.status(m.acquires.Load(), h.Max)
-	for _, o := range m.cfg.Beside {
+	for _, o := range m.cfg.SiblingPools {
 		status, reason := o.known()
 		h.Status = max(h.Status, status)
 		if err == nil && reason != nil {
-			err = fmt.Errorf("%s: %w", o.cfg.Origin, reason)
+			err = fmt.Errorf("%s: %w", o.cfg.OpenedBy, reason)
 		}
 	}
 	h.Ready = err == nil

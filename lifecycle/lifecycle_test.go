@@ -50,7 +50,7 @@ func newMonitor(t testing.TB, url string, change func(*lifecycle.Config)) *lifec
 	require.NoError(t, err)
 	pc.MinConns, pc.MaxConns = 1, 5
 	pc.ConnConfig.RuntimeParams["application_name"] = applicationName
-	cfg := lifecycle.Config{Pool: pc, Origin: t.Name(), Callers: true}
+	cfg := lifecycle.Config{Pool: pc, OpenedBy: t.Name(), Callers: true}
 	if change != nil {
 		change(&cfg)
 	}

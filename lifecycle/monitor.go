@@ -69,10 +69,10 @@ type Config struct {
 	// pool appends the sentence to the server's message.
 	Advice map[string]string
 
-	// Spoils, if set, judges every text before pgx sends the text. The pool closes a
-	// connection after a text for which Spoils returned yes. single reports that the text
+	// TaintsSession, if set, judges every text before pgx sends the text. The pool closes a
+	// connection after a text for which TaintsSession returned yes. single reports that the text
 	// is one statement: such a text costs no connection if the server could not parse it.
-	Spoils func(conn *pgx.Conn, text Text) (yes, single bool)
+	TaintsSession func(conn *pgx.Conn, text Text) (yes, single bool)
 
 	// Nested says what becomes of an acquire by a goroutine whose transaction or rows
 	// hold a connection already. Default NestedWarn.
@@ -97,23 +97,24 @@ type Config struct {
 	// all of them together could not open. Default 1.
 	Replicas int
 
-	// Others is how many connections the other pools of each process may take, for the
-	// same check.
-	Others int
+	// SiblingConns is how many connections the other pools of each process may open. Start
+	// adds SiblingConns to the connections of this pool in the same check.
+	SiblingConns int
 
-	// Beside are further pools of the process on the same server, which this one's Health
-	// and OnChange speak for too: it is ready when all are, and as healthy as the worst.
-	// Their figures stay their own. They are started after New, and none of them counts
-	// as a second pool on the database.
-	Beside []*Monitor
+	// SiblingPools are further pools of the process on the same server. Health and OnChange
+	// of this pool cover the siblings: the pool is ready if all of them are, and reports
+	// the worst status of all. The figures of a sibling stay apart. The caller starts the
+	// siblings after New; the start does not report a sibling as a second pool on the
+	// database.
+	SiblingPools []*Monitor
 
 	// Pooler says that a transaction pooler stands between the pool and its server:
 	// the server's limits on connections are the pooler's, not this pool's.
 	Pooler bool
 
-	// Origin says where the pool was asked for. It is reported when a second
-	// pool is opened on the same database in one process.
-	Origin string
+	// OpenedBy names the place that asked for the pool. A second pool on the same database
+	// in one process logs OpenedBy of both.
+	OpenedBy string
 
 	// BeforeReady runs in Start after the server was checked and before the
 	// pool is warmed and open to others: the place for migrations. An error
@@ -145,7 +146,7 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
-	beside bool // another monitor's Config has it in Beside
+	beside bool // another monitor's Config has it in SiblingPools
 	writes bool // expected: a standby won't do
 	// A connection whose session is read-only by default was seen.
 	readOnlySeen atomic.Bool
@@ -289,7 +290,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		return nil, fmt.Errorf("lifecycle: build the pool: %w", err)
 	}
 	giveBack(own, cfg.Pool)
-	for _, o := range cfg.Beside {
+	for _, o := range cfg.SiblingPools {
 		o.beside = true
 		o.OnChange(func(Health) { m.Health(context.Background()) })
 	}
@@ -431,7 +432,7 @@ func (m *Monitor) Draining() bool { return m.state.Load() >= stateDraining }
 func (m *Monitor) Opened() int64 { return m.opened.Load() }
 
 // Spoiled returns how many connections came back spoiled, and were closed, since the pool
-// was built. See Config.Spoils.
+// was built. See Config.TaintsSession.
 func (m *Monitor) Spoiled() uint64 { return m.spoiled.Load() }
 
 // Waiting returns how many callers wait for a connection now.

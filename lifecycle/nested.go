@@ -28,7 +28,7 @@ type NestedMode string
 // who read rows, for an acquire that has to wait.
 const (
 	NestedOff    NestedMode = "off"
-	NestedWarn   NestedMode = "warn"   // log it, once for each client, and fail it where MaxShare(1) means that it can't ever be served
+	NestedWarn   NestedMode = "warn"   // log it, once for each client, and fail it where MaxConns(1) means that it can't ever be served
 	NestedStrict NestedMode = "strict" // fail it with ErrNestedAcquire, every time: for tests
 )
 
@@ -162,7 +162,7 @@ func (a *acquisition) refuseHopeless() error {
 	if !own {
 		return nil
 	}
-	return fmt.Errorf("%w (it is held by %s, and its MaxShare is 1)", ErrNestedAcquire, s.holder())
+	return fmt.Errorf("%w (it is held by %s, and its MaxConns is 1)", ErrNestedAcquire, s.holder())
 }
 
 // goroutineID is the number in the first line of the goroutine's trace,

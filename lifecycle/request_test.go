@@ -37,7 +37,7 @@ type library struct {
 }
 
 func (l library) acquire(skip int) (*pgxpool.Conn, error) {
-	return l.m.Acquire(bounded(l.t), lifecycle.Request{Client: "library", Caller: true, Skip: skip})
+	return l.m.Acquire(bounded(l.t), lifecycle.Request{Client: "library", Caller: true, CallerSkip: skip})
 }
 
 func (l library) outer(skip int) (*pgxpool.Conn, error) { return l.acquire(skip) }

@@ -112,10 +112,10 @@ func (s server) supported() error {
 // its connects would be refused. Each process needs one more than its pools: a look
 // at the server's health has a connection of its own.
 func (m *Monitor) checkSize(limits []limit) error {
-	need := (int(m.cfg.Pool.MaxConns) + m.cfg.Others + 1) * m.cfg.Replicas
+	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
-	if m.cfg.Others > 0 {
-		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.Others)
+	if m.cfg.SiblingConns > 0 {
+		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.SiblingConns)
 	}
 	what += ", and one more looks after the server's health,"
 	if m.cfg.Replicas > 1 {

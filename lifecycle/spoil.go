@@ -27,10 +27,10 @@ type Text struct {
 // spoil runs before pgx sends a text, because the answer may be lost.
 func (t tracer) spoil(conn *pgx.Conn, text Text) {
 	s := slotOf(conn)
-	if t.m.cfg.Spoils == nil || s == nil || s.spoilt == spoiltInAnyCase {
+	if t.m.cfg.TaintsSession == nil || s == nil || s.spoilt == spoiltInAnyCase {
 		return
 	}
-	switch yes, single := t.m.cfg.Spoils(conn, text); {
+	switch yes, single := t.m.cfg.TaintsSession(conn, text); {
 	case yes && single:
 		s.spoilt = spoiltIfParsed
 	case yes:
@@ -38,15 +38,15 @@ func (t tracer) spoil(conn *pgx.Conn, text Text) {
 	}
 }
 
-// Spoil asks Config.Spoils about a text that no tracer sees, such as the text of a
+// Spoil asks Config.TaintsSession about a text that no tracer sees, such as the text of a
 // pgx.QueryRewriter. Call Spoil before pgx sends the text, between the start and the end of
 // the query that tracers see.
 func Spoil(conn *pgx.Conn, sql string) {
 	s := slotOf(conn)
-	if s == nil || s.m.cfg.Spoils == nil {
+	if s == nil || s.m.cfg.TaintsSession == nil {
 		return
 	}
-	if yes, _ := s.m.cfg.Spoils(conn, Text{SQL: sql}); yes {
+	if yes, _ := s.m.cfg.TaintsSession(conn, Text{SQL: sql}); yes {
 		s.spoilt = spoiltInAnyCase
 	}
 }

@@ -18,7 +18,7 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 	const spoils = "set app.secret = 'left behind'"
 	m, db := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
-		c.Spoils = func(_ *pgx.Conn, text lifecycle.Text) (yes, single bool) {
+		c.TaintsSession = func(_ *pgx.Conn, text lifecycle.Text) (yes, single bool) {
 			sql := text.SQL
 			return strings.HasPrefix(sql, "set ") || strings.HasPrefix(sql, "select pg_advisory"), !strings.Contains(sql, ";")
 		}

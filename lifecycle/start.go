@@ -145,9 +145,9 @@ func (m *Monitor) start(ctx context.Context) error {
 	}
 	m.background.Go(func() { m.watch(m.closing) })
 	m.background.Go(func() { m.lookout(m.closing) })
-	if other := claimOrigin(m); other != "" {
+	if other := claimDatabase(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: share one instead",
-			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.Origin))
+			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.OpenedBy))
 	}
 	m.log.Info("pool started", zap.String("database", m.Database()), zap.String("server", srv.version),
 		zap.Int32("min", m.cfg.Pool.MinConns), zap.Int32("max", m.cfg.Pool.MaxConns), zap.Duration("elapsed", time.Since(began)))

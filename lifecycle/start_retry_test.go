@@ -100,7 +100,7 @@ func TestWhatAnOperatorMendsEndsTheTrouble(t *testing.T) {
 		},
 		"the size": {
 			(*pgfault.Server).AppURL,
-			"alter role " + devdb.App + " connection limit 2", "alter role " + devdb.App + " connection limit -1",
+			"alter role " + devdb.RoleApp + " connection limit 2", "alter role " + devdb.RoleApp + " connection limit -1",
 			"larger than the server allows",
 		},
 	} {

@@ -72,7 +72,7 @@ func TestWhatWasInOthersWayIsSentAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := newDB(t, "acme")
-			_, err := testkit.Owner(t, db.DB).Exec(t.Context(), flakySQL)
+			_, err := testkit.OwnerPool(t, db.DB).Exec(t.Context(), flakySQL)
 			require.NoError(t, err)
 			written := 0
 			for _, code := range []string{"40P01", "40001", "55P03"} {

@@ -49,7 +49,7 @@ func (e *classified) Unwrap() []error { return []error{e.class, e.err} }
 // settled are the errors that Classify leaves as they are.
 var settled = []error{
 	fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull, fxdb.ErrTenantRequired,
-	fxdb.ErrUnscoped, fxdb.ErrNestedAcquire, tenant.ErrInvalid, ErrUnavailable, ErrTimeout, ErrNotFound,
+	fxdb.ErrTenantNotCarried, fxdb.ErrNestedAcquire, tenant.ErrInvalid, ErrUnavailable, ErrTimeout, ErrNotFound,
 	ErrConflict, ErrReference, ErrInvalid, ErrForbidden, ErrSchema, errServer, context.Canceled,
 }
 

@@ -40,7 +40,7 @@ func TestFailOpenReturnsEverythingElse(t *testing.T) {
 	require.NoError(t, f.Drop(t.Context(), "store", nil))
 	for _, err := range []error{
 		modules.ErrNotFound, modules.ErrConflict, modules.ErrReference, modules.ErrInvalid, modules.ErrForbidden,
-		fxdb.ErrTenantRequired, fxdb.ErrUnscoped, fxdb.ErrNestedAcquire, errElse, context.Canceled,
+		fxdb.ErrTenantRequired, fxdb.ErrTenantNotCarried, fxdb.ErrNestedAcquire, errElse, context.Canceled,
 	} {
 		require.False(t, f.Pass(t.Context(), "store", err), err)
 		require.Same(t, err, f.Drop(t.Context(), "store", err))

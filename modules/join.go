@@ -14,7 +14,7 @@ type joinKey struct{}
 // Join returns a context with which the clients' methods become part of a
 // transaction of fxdb.DB's InTx or Begin: what several clients do is kept or undone
 // together, on the one connection that the transaction has. ctx has the tenant that
-// the transaction began with, else they fail with fxdb.ErrOtherTenant; tenant.System
+// the transaction began with, else they fail with fxdb.ErrTenantMismatch; tenant.System
 // does not take it out of that.
 //
 // The client's own statement timeout is not that of the transaction. After an error

@@ -82,9 +82,9 @@ func TestWhoJoinsHasTheTransactionsTenant(t *testing.T) {
 	in := func(begun, joined context.Context) error {
 		return db.InTx(begun, pgx.TxOptions{}, func(tx pgx.Tx) error { return hire(modules.Join(joined, tx)) })
 	}
-	require.ErrorIs(t, in(acme, clienttest.As(t, "globex")), fxdb.ErrOtherTenant)
+	require.ErrorIs(t, in(acme, clienttest.As(t, "globex")), fxdb.ErrTenantMismatch)
 	require.ErrorIs(t, in(acme, t.Context()), fxdb.ErrTenantRequired)
-	require.ErrorIs(t, in(t.Context(), acme), fxdb.ErrOtherTenant, "it began with none")
+	require.ErrorIs(t, in(t.Context(), acme), fxdb.ErrTenantMismatch, "it began with none")
 	require.ErrorIs(t, in(t.Context(), t.Context()), fxdb.ErrTenantRequired)
 	require.Error(t, in(t.Context(), tenant.System(t.Context(), "test")), "there is no row of nobody's")
 	require.Zero(t, rows(t, acme, db))
@@ -158,7 +158,7 @@ func TestATransactionThatWasJoinedIsTriedAgainAsAWhole(t *testing.T) {
 	raw := testkit.DB(t)
 	db, err := modules.NewDB("test", raw, "", 0)
 	require.NoError(t, err)
-	_, err = testkit.Owner(t, raw).Exec(t.Context(), flakySQL)
+	_, err = testkit.OwnerPool(t, raw).Exec(t.Context(), flakySQL)
 	require.NoError(t, err)
 	ctx := clienttest.As(t, "acme")
 	tries := 0

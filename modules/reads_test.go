@@ -134,7 +134,7 @@ func TestReadsSurviveTheLossOfTheirConnection(t *testing.T) {
 			killer, err := pgx.ConnectConfig(t.Context(), db.Pool().Config().ConnConfig)
 			require.NoError(t, err)
 			defer killer.Close(context.Background())
-			owner := testkit.Owner(t, db)
+			owner := testkit.OwnerPool(t, db)
 			ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme"})
 			for read, do := range c.reads(t, db.Named(name, fxdb.RequireTenant())) {
 				missing(t, read, do(ctx)) // prepares it: what is lost in that is sent again anyway

@@ -25,7 +25,7 @@ func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 	raw := testkit.DB(t, testkit.Migrations("test", files))
 	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
-	owner := testkit.Owner(t, raw)
+	owner := testkit.OwnerPool(t, raw)
 	change := func(sql string) {
 		t.Helper()
 		_, err := owner.Exec(t.Context(), sql)

@@ -58,7 +58,7 @@ func TestAClientsStatementTimeoutEndsItsStatements(t *testing.T) {
 	for name, read := range reads {
 		require.NoError(t, read(ctx), name) // prepared: a wait in that would meet lock_timeout
 	}
-	tx, err := testkit.Owner(t, db).Begin(t.Context())
+	tx, err := testkit.OwnerPool(t, db).Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), lockSQL)
 	require.NoError(t, err)

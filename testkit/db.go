@@ -93,7 +93,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallers())
+	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallSites())
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", err)
 	}
@@ -139,7 +139,7 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 		change(&cfg)
 	}
 	// The URL wins over every other field, so it must come last and alone.
-	cfg.URL = s.url(devdb.App, name)
+	cfg.URL = s.url(devdb.RoleApp, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
 	return database{name, template, cfg}, nil
@@ -167,7 +167,7 @@ func closeDB(t testing.TB, db *fxdb.DB) {
 // dispose drops the database of a test that passed.
 func (s *server) dispose(t testing.TB, name string) {
 	if t.Failed() {
-		t.Logf("testkit: database kept: %s", s.url(devdb.Owner, name))
+		t.Logf("testkit: database kept: %s", s.url(devdb.RoleOwner, name))
 		if s.throwaway {
 			t.Logf("testkit: it lives as long as the throwaway server: a few seconds after the last test. Set TEST_DATABASE_URL to a server of your own to keep it")
 		}

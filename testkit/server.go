@@ -75,7 +75,7 @@ func (s *server) prepare(ctx context.Context) error {
 	if s.throwaway {
 		return nil
 	}
-	for _, role := range []string{devdb.Owner, devdb.App} {
+	for _, role := range []string{devdb.RoleOwner, devdb.RoleApp} {
 		_, err := s.admin.Exec(ctx, fmt.Sprintf(`do $$ begin
 			create role %s login nosuperuser nobypassrls;
 		exception when duplicate_object or unique_violation then null; end $$`, role))

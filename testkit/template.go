@@ -96,7 +96,7 @@ func (s *server) build(ctx context.Context, name string, extensions []string, so
 	building := name + "_building"
 	for _, sql := range []string{
 		"drop database if exists " + building + " with (force)",
-		"create database " + building + " owner " + devdb.Owner,
+		"create database " + building + " owner " + devdb.RoleOwner,
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("build the template: %w", err)
@@ -136,7 +136,7 @@ func (s *server) setUp(ctx context.Context, database string, extensions []string
 	if err = errors.Join(err, admin.Close(ctx)); err != nil {
 		return err
 	}
-	owner, err := pgx.ParseConfig(s.url(devdb.Owner, database))
+	owner, err := pgx.ParseConfig(s.url(devdb.RoleOwner, database))
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *server) setUp(ctx context.Context, database string, extensions []string
 
 // clone makes a database from the template.
 func (s *server) clone(ctx context.Context, name, template string) error {
-	sql := "create database " + name + " template " + template + " owner " + devdb.Owner
+	sql := "create database " + name + " template " + template + " owner " + devdb.RoleOwner
 	if s.fast {
 		sql += " strategy file_copy"
 	}

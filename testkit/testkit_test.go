@@ -161,7 +161,7 @@ var failing = map[string]func(*testing.T){
 		other, err := fxdb.Open(t.Context(), fxdb.Config{URL: db.Pool().Config().ConnString()})
 		require.NoError(t, err)
 		defer other.Close(t.Context())
-		testkit.Owner(t, other)
+		testkit.OwnerPool(t, other)
 	},
 }
 
@@ -225,9 +225,9 @@ func TestOwnerSeesTheSameDatabase(t *testing.T) {
 	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMax = 3 }))
 	require.Equal(t, 3, db.Stats().Max)
-	_, err := testkit.Owner(t, db.Named("other handle")).Exec(t.Context(), "create schema s; create table s.t (n int); insert into s.t values (1)")
+	_, err := testkit.OwnerPool(t, db.Named("other handle")).Exec(t.Context(), "create schema s; create table s.t (n int); insert into s.t values (1)")
 	require.NoError(t, err)
-	_, err = testkit.Owner(t, db).Exec(t.Context(), "select 1")
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "select 1")
 	require.NoError(t, err)
 	var n int
 	require.NoError(t, db.QueryRow(t.Context(), "update s.t set n = 2 returning n").Scan(&n))

@@ -47,8 +47,8 @@ func startApplication(ctx context.Context, dir string, s *server, pool int) (*ap
 			a.cmd.Env = append(a.cmd.Env, kv)
 		}
 	}
-	a.cmd.Env = append(a.cmd.Env, "ADDR=127.0.0.1:0", "DB_POOL_MAX="+strconv.Itoa(pool), "DATABASE_URL="+s.url(devdb.App, database),
-		"DB_MIGRATE=true", "DB_MIGRATE_URL="+s.url(devdb.Owner, database))
+	a.cmd.Env = append(a.cmd.Env, "ADDR=127.0.0.1:0", "DB_POOL_MAX="+strconv.Itoa(pool), "DATABASE_URL="+s.url(devdb.RoleApp, database),
+		"DB_MIGRATE=true", "DB_MIGRATE_URL="+s.url(devdb.RoleOwner, database))
 	if err := a.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the application: %w", err)
 	}

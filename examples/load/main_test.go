@@ -130,7 +130,7 @@ func TestARestartKeepsWhatWasCommittedAndBreaksConnections(t *testing.T) {
 	ctx := t.Context()
 	s, err := startServer(ctx)
 	require.NoError(t, err)
-	conn, err := pgx.Connect(ctx, s.url(devdb.Owner, database))
+	conn, err := pgx.Connect(ctx, s.url(devdb.RoleOwner, database))
 	require.NoError(t, err)
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, "create table kept (n int); insert into kept values (1)")
@@ -139,7 +139,7 @@ func TestARestartKeepsWhatWasCommittedAndBreaksConnections(t *testing.T) {
 	require.NoError(t, s.restart(ctx))
 	_, err = conn.Exec(ctx, "select 1")
 	require.Error(t, err)
-	again, err := pgx.Connect(ctx, s.url(devdb.Owner, database))
+	again, err := pgx.Connect(ctx, s.url(devdb.RoleOwner, database))
 	require.NoError(t, err)
 	defer again.Close(ctx)
 	var n int

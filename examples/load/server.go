@@ -58,7 +58,7 @@ func (s *server) copy(ctx context.Context) error {
 		return err
 	}
 	for _, sql := range []string{
-		"create database " + database + " owner " + devdb.Owner,
+		"create database " + database + " owner " + devdb.RoleOwner,
 		"alter database " + database + " set synchronous_commit = on", // as is the default: what is committed survives a crash
 		"checkpoint",
 	} {

@@ -96,7 +96,7 @@ func migrate(ctx context.Context, steps []step) (counts []int, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, admin.Close(ctx)) }()
-	if _, err := admin.Exec(ctx, "create database app owner "+devdb.Owner); err != nil {
+	if _, err := admin.Exec(ctx, "create database app owner "+devdb.RoleOwner); err != nil {
 		return nil, err
 	}
 	// What holds the calls and counts is none of the application's.
@@ -107,7 +107,7 @@ func migrate(ctx context.Context, steps []step) (counts []int, err error) {
 	defer func() { err = errors.Join(err, outside.Close(ctx)) }()
 
 	cfg := fxdb.Config{
-		URL: server.DatabaseURL(devdb.App, "app"), MigrateURL: server.DatabaseURL(devdb.Owner, "app"), Migrate: true,
+		URL: server.DatabaseURL(devdb.RoleApp, "app"), MigrateURL: server.DatabaseURL(devdb.RoleOwner, "app"), Migrate: true,
 		ApplicationName: application, PoolMax: sharedMax,
 	}
 	for _, s := range steps {

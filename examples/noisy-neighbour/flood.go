@@ -22,9 +22,9 @@ type scenario struct {
 	alone  bool // the victims do nothing
 	joined bool // the victims all ask at the same moments, else each at its own
 
-	tenants        bool    // the neighbours are tenants of one client, else clients
-	maxShare       int     // of the flooder; 0: no limit
-	tenantMaxShare float64 // part of the pool that one tenant may hold; 0: no limit
+	tenants           bool    // the neighbours are tenants of one client, else clients
+	maxConns          int     // of the flooder; 0: no limit
+	tenantMaxFraction float64 // part of the pool that one tenant may hold; 0: no limit
 }
 
 // The victims each run a short statement at a fixed rate, whether or not the last

@@ -46,10 +46,10 @@ func scenarios() []scenario {
 		{name: "50 ms, the others idle", sql: sleep(short), length: short, alone: true},
 		{name: "500 ms, the others idle", sql: sleep(long), length: long, alone: true},
 		{name: "busy processors", sql: busy, length: short},
-		{name: "busy processors, MaxShare(3)", sql: busy, length: short, maxShare: 3},
+		{name: "busy processors, MaxConns(3)", sql: busy, length: short, maxConns: 3},
 		{name: "tenants of one client, 50 ms", sql: sleep(short), length: short, tenants: true},
 		{name: "tenants of one client, 500 ms", sql: sleep(long), length: long, tenants: true},
-		{name: "tenants, 50 ms, DB_TENANT_MAX_SHARE=0.5", sql: sleep(short), length: short, tenants: true, tenantMaxShare: 0.5},
+		{name: "tenants, 50 ms, DB_TENANT_MAX_FRACTION=0.5", sql: sleep(short), length: short, tenants: true, tenantMaxFraction: 0.5},
 	}
 	for i := range all {
 		all[i].pool, all[i].flood = poolSize, floodSize

@@ -64,7 +64,7 @@ func openPlain(ctx context.Context, url string, s scenario) (*system, error) {
 // client.
 func openShared(ctx context.Context, url string, s scenario) (*system, error) {
 	db, err := fxdb.Open(ctx, fxdb.Config{
-		URL: url, PoolMin: min(fxdb.DefaultPoolMin, s.pool), PoolMax: s.pool, TenantMaxShare: s.tenantMaxShare,
+		URL: url, PoolMin: min(fxdb.DefaultPoolMin, s.pool), PoolMax: s.pool, TenantMaxFraction: s.tenantMaxFraction,
 	}, fxdb.WithTracer(stopwatch{}))
 	if err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func openShared(ctx context.Context, url string, s scenario) (*system, error) {
 		switch {
 		case s.tenants:
 			sys.neighbours[i] = neighbour{db.Named("application", fxdb.RequireTenant()), nameOf(i)}
-		case i == flooder && s.maxShare > 0:
-			sys.neighbours[i].db = db.Named(nameOf(i), fxdb.MaxShare(s.maxShare))
+		case i == flooder && s.maxConns > 0:
+			sys.neighbours[i].db = db.Named(nameOf(i), fxdb.MaxConns(s.maxConns))
 		default:
 			sys.neighbours[i].db = db.Named(nameOf(i))
 		}

@@ -3,7 +3,7 @@
 //	go test .
 //
 // River's tables belong to no tenant. River's client works on the raw pool, which carries
-// no tenant and refuses a request's context with fxdb.ErrUnscoped. So the example enqueues
+// no tenant and refuses a request's context with fxdb.ErrTenantNotCarried. So the example enqueues
 // a job in one of two ways, and the job's arguments name the tenant. If River receives a
 // request's context in a call that you can't change, fxdb.RawPool(fxdb.RawPoolWithoutTenant)
 // lets the call run.

@@ -22,7 +22,7 @@ func started(t *testing.T, opts ...fx.Option) (*fxdb.DB, *Orders, <-chan *river.
 	var db *fxdb.DB
 	var orders *Orders
 	app := fxtest.New(t, fx.NopLogger, fxdb.Module, Module, testkit.Swap(t), fx.Populate(&db, &orders), fx.Options(opts...))
-	require.NoError(t, Migrate(t.Context(), testkit.Owner(t, db)))
+	require.NoError(t, Migrate(t.Context(), testkit.OwnerPool(t, db)))
 	done, unsubscribe := orders.river.Subscribe(river.EventKindJobCompleted, river.EventKindJobFailed)
 	t.Cleanup(unsubscribe)
 	app.RequireStart()
@@ -77,7 +77,7 @@ func TestRiverWithTheContextOfARequest(t *testing.T) {
 		t.Parallel()
 		_, orders, _ := started(t)
 		_, err := orders.river.Insert(as(t, "acme"), Ship{Tenant: "acme", Order: "anvil"}, nil)
-		require.ErrorIs(t, err, fxdb.ErrUnscoped)
+		require.ErrorIs(t, err, fxdb.ErrTenantNotCarried)
 		require.ErrorContains(t, err, "tenant.System")
 	})
 	t.Run("passes where the raw pool runs without the tenant", func(t *testing.T) {

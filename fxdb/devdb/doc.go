@@ -12,7 +12,7 @@
 // processes that use it, however these end: Stop, os.Exit, a panic or SIGKILL.
 //
 // Every server has the two login roles of an application with row-level
-// security: [Owner], which owns the schema and runs the migrations, and [App],
-// which may read and write what Owner creates but is bound by its policies.
+// security: [RoleOwner], which owns the schema and runs the migrations, and [RoleApp],
+// which may read and write what RoleOwner creates but is bound by its policies.
 // The server's time zone is UTC and its locale is C, wherever it runs.
 package devdb

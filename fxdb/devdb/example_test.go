@@ -19,7 +19,7 @@ func ExampleStart() {
 		log.Fatal(err) // says what to install or to set
 	}
 
-	conn, err := pgx.Connect(ctx, server.DatabaseURL(devdb.App, "postgres"))
+	conn, err := pgx.Connect(ctx, server.DatabaseURL(devdb.RoleApp, "postgres"))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // Module gives an fx application a throwaway server when no setting names a
-// database: it fills in fxdb.Config's URL with the role [App], its MigrateURL
-// with the role [Owner], and switches migrations on. The server is gone when
+// database: it fills in fxdb.Config's URL with the role [RoleApp], its MigrateURL
+// with the role [RoleOwner], and switches migrations on. The server is gone when
 // the application has stopped. Where a setting names a database it does nothing.
 // Pools of fxdb.ModuleNamed get databases of their own on the same server.
 //
@@ -53,8 +53,8 @@ func provide(p struct {
 		if p.Log != nil {
 			p.Log.Info("throwaway database: no setting names one", zap.Stringer("server", server), zap.String("database", database))
 		}
-		cfg.URL = server.DatabaseURL(App, database)
-		cfg.MigrateURL = server.DatabaseURL(Owner, database)
+		cfg.URL = server.DatabaseURL(RoleApp, database)
+		cfg.MigrateURL = server.DatabaseURL(RoleOwner, database)
 		cfg.Migrate = true
 		return cfg, nil
 	}
@@ -66,7 +66,7 @@ func createDatabase(ctx context.Context, server *Server, name string) error {
 		return fmt.Errorf("devdb: create database %s: %w", name, err)
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+" owner "+Owner)
+	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+" owner "+RoleOwner)
 	if err != nil {
 		return fmt.Errorf("devdb: create database %s: %w", name, err)
 	}

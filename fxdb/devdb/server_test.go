@@ -108,15 +108,15 @@ func TestRolesOfAnApplication(t *testing.T) {
 	admin := connect(t, s.URL())
 	rows, err := admin.Query(t.Context(), `select rolname from pg_roles
 		where rolname = any($1) and rolcanlogin and not (rolsuper or rolbypassrls or rolcreatedb or rolcreaterole)
-		order by rolname`, []string{Owner, App})
+		order by rolname`, []string{RoleOwner, RoleApp})
 	require.NoError(t, err)
 	roles, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
-	require.Equal(t, []string{App, Owner}, roles)
+	require.Equal(t, []string{RoleApp, RoleOwner}, roles)
 
-	_, err = admin.Exec(t.Context(), "create database shop owner "+Owner)
+	_, err = admin.Exec(t.Context(), "create database shop owner "+RoleOwner)
 	require.NoError(t, err)
-	owner := connect(t, s.DatabaseURL(Owner, "shop"))
+	owner := connect(t, s.DatabaseURL(RoleOwner, "shop"))
 	for _, sql := range []string{
 		"create table item (id bigserial primary key, name text)",
 		"create schema inner_life",
@@ -126,7 +126,7 @@ func TestRolesOfAnApplication(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	app := connect(t, s.DatabaseURL(App, "shop"))
+	app := connect(t, s.DatabaseURL(RoleApp, "shop"))
 	for _, sql := range []string{
 		"insert into item (name) values ('tea'), ('milk')", // uses the sequence, too
 		"update item set name = 'coffee' where name = 'tea'",

@@ -269,7 +269,7 @@ func TestOperationsAreMeasuredByClient(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close(context.Background())
 	defer observe(t, provider, db)()
-	one, other := db.Named("one", fxdb.MaxShare(1)), db.Named("other")
+	one, other := db.Named("one", fxdb.MaxConns(1)), db.Named("other")
 
 	for range 3 {
 		_, err = one.Exec(as(t.Context(), "acme"), "select 1")

@@ -176,7 +176,7 @@ func TestConnectsThatFailAreCounted(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	defer register(t, reg, db)()
 	name := db.Pool().Config().ConnConfig.Database
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	_, err := owner.Exec(t.Context(), "alter database "+name+" with connection limit 0")
 	require.NoError(t, err)
 	defer func() {
@@ -387,7 +387,7 @@ func TestWhatADryRunWouldHoldUpAndSystemWorkAreCounted(t *testing.T) {
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.Sharing = 0, 2, "dry-run" }))
 	reg := prometheus.NewRegistry()
 	defer register(t, reg, db)()
-	one := db.Named("one", fxdb.MaxShare(1))
+	one := db.Named("one", fxdb.MaxConns(1))
 	first, second := acquire(t, one), acquire(t, one)
 	first.Release()
 	second.Release()

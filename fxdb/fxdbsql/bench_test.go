@@ -26,7 +26,7 @@ func BenchmarkQueryRow(b *testing.B) {
 	b.Cleanup(bare.Close)
 	std := stdlib.OpenDBFromPool(bare)
 	b.Cleanup(func() { std.Close() })
-	own, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMax: 4}) // as in production, without WithCallers
+	own, err := fxdb.Open(b.Context(), fxdb.Config{URL: url, PoolMax: 4}) // as in production, without WithCallSites
 	require.NoError(b, err)
 	b.Cleanup(func() { own.Close(context.Background()) })
 	db := over(b, own)

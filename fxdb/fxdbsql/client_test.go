@@ -99,7 +99,7 @@ func TestConnectionsAreTheClients(t *testing.T) {
 	}
 	// What they do now shows as the client's on the server too.
 	var backends, named int
-	require.NoError(t, testkit.Owner(t, pool).QueryRow(t.Context(), `select count(*), count(*) filter (where application_name = 'shop/orders')
+	require.NoError(t, testkit.OwnerPool(t, pool).QueryRow(t.Context(), `select count(*), count(*) filter (where application_name = 'shop/orders')
 		from pg_stat_activity where datname = current_database() and pid = any($1)`, held).Scan(&backends, &named))
 	require.Equal(t, 3, backends)
 	require.Equal(t, 2, named, "the transaction and the rows: the session does nothing")
@@ -150,7 +150,7 @@ func TestAClientsShareBindsItHereToo(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	pool, others := open(t, testkit.Config(func(c *fxdb.Config) { c.PoolMax, c.ConnectionTimeout = 4, time.Hour }))
-	db := over(t, pool.Named("orders", fxdb.MaxShare(1)))
+	db := over(t, pool.Named("orders", fxdb.MaxConns(1)))
 	tx, err := db.Begin()
 	require.NoError(t, err)
 	ctx, giveUp := context.WithTimeout(t.Context(), patience)

@@ -19,9 +19,9 @@
 // Each statement has the scope of its own context, in the same round trip, as with
 // *fxdb.DB: prepared statements and those of a *sql.Conn too. A transaction has
 // the scope of the context that began it; a statement in it whose context has
-// another tenant or user fails with fxdb.ErrOtherTenant.
+// another tenant or user fails with fxdb.ErrTenantMismatch.
 // A transaction begun by the text BEGIN can't carry a tenant: its statements fail
-// with fxdb.ErrUnscoped. An error of the commit of a single statement shows where
+// with fxdb.ErrTenantNotCarried. An error of the commit of a single statement shows where
 // its rows end: in Rows.Err, Rows.Close and Row.Scan.
 //
 // # What differs from other drivers

@@ -60,7 +60,7 @@ func ExampleOpen() {
 		return
 	}
 	defer func() { _ = server.Stop(ctx) }()
-	pool, err := fxdb.Open(ctx, fxdb.Config{URL: server.DatabaseURL(devdb.App, "postgres")})
+	pool, err := fxdb.Open(ctx, fxdb.Config{URL: server.DatabaseURL(devdb.RoleApp, "postgres")})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -20,7 +20,7 @@ func TestGooseMigratesThroughThePool(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	kept := testkit.DB(t)
-	pool, err := fxdb.Open(t.Context(), fxdb.Config{URL: testkit.Owner(t, kept).Config().ConnString(), PoolMax: 3, NestedAcquire: "off"})
+	pool, err := fxdb.Open(t.Context(), fxdb.Config{URL: testkit.OwnerPool(t, kept).Config().ConnString(), PoolMax: 3, NestedAcquire: "off"})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, pool.Close(t.Context())) }()
 	db := fxdbsql.Open(pool.Named("migrations"))

@@ -34,29 +34,29 @@ func TestBehindAPoolerASessionIsUsedOnce(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, name, tenantOf(t, tx, t.Context()))
 			_, err = tx.ExecContext(t.Context(), "set search_path = notes")
-			require.ErrorIs(t, err, fxdb.ErrPooler)
+			require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 			require.NoError(t, tx.Commit())
 		}
 		require.Empty(t, tenantOf(t, db, t.Context()))
 	}
 	_, err = db.ExecContext(t.Context(), "listen jobs")
-	require.ErrorIs(t, err, fxdb.ErrPooler)
+	require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 
 	session, err := db.Conn(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "acme", tenantOf(t, session, as(t, "acme")))
 	_, err = session.ExecContext(as(t, "acme"), "select 1")
-	require.ErrorIs(t, err, fxdb.ErrPooler)
+	require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 	require.ErrorContains(t, err, "*sql.Conn")
 	_, err = session.BeginTx(t.Context(), nil)
-	require.ErrorIs(t, err, fxdb.ErrPooler)
+	require.ErrorIs(t, err, fxdb.ErrNeedsSession)
 	require.NoError(t, session.Close())
 
 	locker, err := lock.NewPostgresSessionLocker() // goose's
 	require.NoError(t, err)
 	session, err = db.Conn(t.Context())
 	require.NoError(t, err)
-	require.ErrorIs(t, locker.SessionLock(t.Context(), session), fxdb.ErrPooler)
+	require.ErrorIs(t, locker.SessionLock(t.Context(), session), fxdb.ErrNeedsSession)
 	require.NoError(t, session.Close())
 	require.Zero(t, pool.Stats().Active)
 }

@@ -57,7 +57,7 @@ func TestAClientAloneHasEverything(t *testing.T) {
 
 func TestCloseFailsAllWaitersAtOnce(t *testing.T) {
 	t.Parallel()
-	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxShare: 0.5})
+	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxFraction: 0.5})
 	c := ctl.Client("a")
 	require.True(t, c.TryAcquire("acme"))
 	require.True(t, c.TryAcquire(""))
@@ -117,7 +117,7 @@ func TestALimitEndsTheWait(t *testing.T) {
 		}
 		s := ctl.Stats()
 		require.Zero(t, s.Waiting)
-		require.EqualValues(t, 3, s.Clients[0].GaveUp)
+		require.EqualValues(t, 3, s.Clients[0].Abandoned)
 		require.Equal(t, 3*limit, s.Clients[0].WaitTotal)
 		c.Release("", 0)
 		require.True(t, c.TryAcquire(""))
@@ -149,7 +149,7 @@ func TestAPanicTakesNoPermit(t *testing.T) {
 func TestNoPermitIsLostOrInvented(t *testing.T) {
 	t.Parallel()
 	const capacity, callers, rounds = 4, 16, 200
-	ctl := newController(t, admission.Config{Capacity: capacity, TenantMaxShare: 0.5})
+	ctl := newController(t, admission.Config{Capacity: capacity, TenantMaxFraction: 0.5})
 	limits := []admission.Limits{{}, {Max: 2}, {Reserve: 1}}
 	var wg sync.WaitGroup
 	var out atomic.Int64
@@ -213,7 +213,7 @@ func TestNoPermitIsLostOrInvented(t *testing.T) {
 // TestEveryWaiterIsWoken would wait for a minute if a grant were not told.
 func TestEveryWaiterIsWoken(t *testing.T) {
 	t.Parallel()
-	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxShare: 0.5})
+	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxFraction: 0.5})
 	ctx := patient(t)
 	var wg sync.WaitGroup
 	for i := range 32 {

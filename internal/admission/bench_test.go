@@ -11,7 +11,7 @@ import (
 )
 
 func BenchmarkAdmissionUncontended(b *testing.B) {
-	c := benchClient(b, admission.Config{Capacity: 20, TenantMaxShare: 0.5})
+	c := benchClient(b, admission.Config{Capacity: 20, TenantMaxFraction: 0.5})
 	b.ReportAllocs()
 	for b.Loop() {
 		if !c.TryAcquire("acme") {
@@ -33,7 +33,7 @@ func BenchmarkAdmissionUncontendedNoTenant(b *testing.B) {
 }
 
 func BenchmarkAdmissionUncontendedManyTenants(b *testing.B) {
-	c := benchClient(b, admission.Config{Capacity: 20, TenantMaxShare: 0.5})
+	c := benchClient(b, admission.Config{Capacity: 20, TenantMaxFraction: 0.5})
 	var names [1 << 12]string // more than are remembered
 	for i := range names {
 		names[i] = fmt.Sprintf("tenant-%d", i)

@@ -24,10 +24,10 @@ type Config struct {
 	// negative: none. Never more than a quarter of Capacity.
 	Headroom int
 
-	// TenantMaxShare is the part of Capacity, from 0 to 1, that one tenant may hold at
+	// TenantMaxFraction is the part of Capacity, from 0 to 1, that one tenant may hold at
 	// once over all clients, rounded down, but at least one permit. Default 0: no
 	// limit. Work without a tenant is not limited by it.
-	TenantMaxShare float64
+	TenantMaxFraction float64
 
 	// DryRun refuses nobody and lets nobody wait: it only counts who would have waited.
 	// Until Close; that fails every acquire as ever.
@@ -59,7 +59,7 @@ var ErrInvalid = errors.New("invalid admission setting")
 // InvalidError names the field of a Config or of a client's Limits that can't be used.
 type InvalidError struct {
 	Client string // empty for a field of Config
-	Field  string // "Capacity", "TenantMaxShare", "Max", "Reserve" or "Weight"
+	Field  string // "Capacity", "TenantMaxFraction", "Max", "Reserve" or "Weight"
 	Reason string
 }
 
@@ -89,7 +89,7 @@ func checkShare(share float64) error {
 	if share >= 0 && share <= 1 { // false for NaN
 		return nil
 	}
-	return &InvalidError{Field: "TenantMaxShare", Reason: fmt.Sprintf("is %v; it must be from 0 (no limit) to 1", share)}
+	return &InvalidError{Field: "TenantMaxFraction", Reason: fmt.Sprintf("is %v; it must be from 0 (no limit) to 1", share)}
 }
 
 // check looks at l alone; the sum of the reserves needs the other clients.

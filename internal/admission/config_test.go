@@ -23,9 +23,9 @@ func TestBadSettingsAreNamed(t *testing.T) {
 	}{
 		{config(admission.Config{}), "", "Capacity"},
 		{config(admission.Config{Capacity: -1}), "", "Capacity"},
-		{config(admission.Config{Capacity: 1, TenantMaxShare: -0.1}), "", "TenantMaxShare"},
-		{config(admission.Config{Capacity: 1, TenantMaxShare: 1.1}), "", "TenantMaxShare"},
-		{config(admission.Config{Capacity: 1, TenantMaxShare: math.NaN()}), "", "TenantMaxShare"},
+		{config(admission.Config{Capacity: 1, TenantMaxFraction: -0.1}), "", "TenantMaxFraction"},
+		{config(admission.Config{Capacity: 1, TenantMaxFraction: 1.1}), "", "TenantMaxFraction"},
+		{config(admission.Config{Capacity: 1, TenantMaxFraction: math.NaN()}), "", "TenantMaxFraction"},
 		{a.SetLimits(admission.Limits{Max: -1}), "a", "Max"},
 		{a.SetLimits(admission.Limits{Reserve: -1}), "a", "Reserve"},
 		{a.SetLimits(admission.Limits{Weight: -1}), "a", "Weight"},
@@ -35,7 +35,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		{b.SetLimits(admission.Limits{Reserve: 4}), "b", "Reserve"},
 		{ctl.SetCapacity(0), "", "Capacity"},
 		{ctl.SetCapacity(2), "", "Capacity"}, // all of it reserved
-		{ctl.SetTenantMaxShare(2), "", "TenantMaxShare"},
+		{ctl.SetTenantMaxFraction(2), "", "TenantMaxFraction"},
 	} {
 		var e *admission.InvalidError
 		require.ErrorAs(t, tt.err, &e)
@@ -59,7 +59,7 @@ func TestTenantShareIsRoundedDownButNotToNothing(t *testing.T) {
 		capacity int
 		want     int
 	}{{0.5, 20, 10}, {0.5, 5, 2}, {0.5, 1, 1}, {0.01, 20, 1}, {1, 20, 20}, {0.29, 100, 29}, {0.3, 10, 3}} {
-		ctl := newController(t, admission.Config{Capacity: tt.capacity, TenantMaxShare: tt.share})
+		ctl := newController(t, admission.Config{Capacity: tt.capacity, TenantMaxFraction: tt.share})
 		assert.Equal(t, tt.want, ctl.Stats().TenantMax, tt)
 		got := 0
 		for i := range tt.capacity { // over all clients
@@ -70,7 +70,7 @@ func TestTenantShareIsRoundedDownButNotToNothing(t *testing.T) {
 		assert.Equal(t, tt.want, got, tt)
 		assert.Equal(t, tt.want < tt.capacity, ctl.Client("x").TryAcquire("globex"), "others go on")
 	}
-	ctl := newController(t, admission.Config{Capacity: 3, TenantMaxShare: 0.1})
+	ctl := newController(t, admission.Config{Capacity: 3, TenantMaxFraction: 0.1})
 	for range 3 {
 		assert.True(t, ctl.Client("a").TryAcquire(""), "work without a tenant is not limited by it")
 	}

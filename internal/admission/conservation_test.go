@@ -10,7 +10,7 @@ import (
 
 func TestAClientWhoseTenantIsAtItsLimitKeepsNothingFromOthers(t *testing.T) {
 	t.Parallel()
-	ctl, err := admission.New(admission.Config{Capacity: 8, TenantMaxShare: 0.25})
+	ctl, err := admission.New(admission.Config{Capacity: 8, TenantMaxFraction: 0.25})
 	require.NoError(t, err)
 	defer ctl.Close()
 	holder, capped, x := ctl.Client("holder"), ctl.Client("capped"), ctl.Client("x")

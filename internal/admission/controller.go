@@ -58,7 +58,7 @@ func New(cfg Config) (*Controller, error) {
 	if err := checkCapacity(cfg.Capacity, 0); err != nil {
 		return nil, err
 	}
-	if err := checkShare(cfg.TenantMaxShare); err != nil {
+	if err := checkShare(cfg.TenantMaxFraction); err != nil {
 		return nil, err
 	}
 	a := &Controller{
@@ -110,14 +110,14 @@ func (a *Controller) SetCapacity(n int) error {
 	return nil
 }
 
-// SetTenantMaxShare changes Config.TenantMaxShare, or returns an *InvalidError.
-func (a *Controller) SetTenantMaxShare(share float64) error {
+// SetTenantMaxFraction changes Config.TenantMaxFraction, or returns an *InvalidError.
+func (a *Controller) SetTenantMaxFraction(share float64) error {
 	if err := checkShare(share); err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cfg.TenantMaxShare = share
+	a.cfg.TenantMaxFraction = share
 	a.review()
 	return nil
 }

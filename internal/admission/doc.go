@@ -19,7 +19,7 @@
 // Weight is served first, and of equal ones the one whose caller has waited longest. Who
 // gives a permit back counts as if it still held it when it is decided who has it next: it
 // would get it again and again before older callers of others that hold as much. A
-// tenant that has all it may have (Config.TenantMaxShare) waits without stopping the
+// tenant that has all it may have (Config.TenantMaxFraction) waits without stopping the
 // others of its client. It can be overtaken like that eight times when its turn has
 // come; then the tenant's next permit is kept for it until its client may have one
 // more. So nobody starves: the number of times that all permits that are out can come

@@ -10,7 +10,7 @@ import (
 )
 
 func Example() {
-	ctl, err := admission.New(admission.Config{Capacity: 4, TenantMaxShare: 0.5})
+	ctl, err := admission.New(admission.Config{Capacity: 4, TenantMaxFraction: 0.5})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func tenantName(t int) string {
 
 // newReal builds what the model drives.
 func (u setup) newReal() (*Controller, []*Client) {
-	a, err := New(Config{Capacity: u.capacity, TenantMaxShare: float64(u.tenantMax) / float64(u.capacity), Headroom: u.wantedHeadroom()})
+	a, err := New(Config{Capacity: u.capacity, TenantMaxFraction: float64(u.tenantMax) / float64(u.capacity), Headroom: u.wantedHeadroom()})
 	if err != nil {
 		panic(err)
 	}
@@ -196,7 +196,7 @@ func (m *model) real(o op) (granted int, err error) {
 	case opCapacity:
 		err = a.SetCapacity(o.n)
 	case opTenantMax:
-		err = a.SetTenantMaxShare(float64(o.n) / float64(a.cfg.Capacity))
+		err = a.SetTenantMaxFraction(float64(o.n) / float64(a.cfg.Capacity))
 	case opTold:
 		a.served(o.flag)
 	}

@@ -13,7 +13,7 @@ const raced = false
 
 // The race detector allocates, so that the test exists without the detector only.
 func TestNothingIsAllocated(t *testing.T) {
-	ctl, err := New(Config{Capacity: 8, TenantMaxShare: 0.5})
+	ctl, err := New(Config{Capacity: 8, TenantMaxFraction: 0.5})
 	require.NoError(t, err)
 	defer ctl.Close()
 	c := ctl.Client("a")

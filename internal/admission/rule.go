@@ -244,7 +244,7 @@ func (a *Controller) reopen(t *tenant) {
 // review looks again at everything after a limit has changed.
 func (a *Controller) review() {
 	a.headroom = headroom(a.cfg.Headroom, a.cfg.Capacity, a.part)
-	a.tenantMax = tenantMax(a.cfg.TenantMaxShare, a.cfg.Capacity)
+	a.tenantMax = tenantMax(a.cfg.TenantMaxFraction, a.cfg.Capacity)
 	a.unmet = 0
 	for _, c := range a.clients {
 		a.unmet += max(0, c.limits.Reserve-c.held)

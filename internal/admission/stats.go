@@ -39,7 +39,7 @@ type Usage struct {
 	Refused       int64 // times that TryAcquire returned false
 	WouldWait     int64 // grants of a dry run that the rules do not allow
 	Waited        int64 // waits that are over, with a permit or without
-	GaveUp        int64 // of these, without: the context had ended, or Close
+	Abandoned     int64 // of these, without: the context had ended, or Close
 	WaitTotal     time.Duration
 	WaitMax       time.Duration
 	HoldTotal     time.Duration // as Release was told
@@ -78,7 +78,7 @@ func (t *tally) usage() Usage {
 	return Usage{
 		Held: t.held, Waiting: t.waiting,
 		Granted: t.granted, Refused: t.refused, WouldWait: t.wouldWait,
-		Waited: t.waits.n.Load(), GaveUp: t.waits.gaveUp.Load(),
+		Waited: t.waits.n.Load(), Abandoned: t.waits.gaveUp.Load(),
 		WaitTotal: time.Duration(t.waits.total.Load()), WaitMax: time.Duration(t.waits.longest.Load()),
 		HoldTotal: t.holds.total, HoldMax: t.holds.longest,
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestADryRunCountsAndLetsPass(t *testing.T) {
 	t.Parallel()
-	ctl := newController(t, admission.Config{Capacity: 4, TenantMaxShare: 0.5, DryRun: true})
+	ctl := newController(t, admission.Config{Capacity: 4, TenantMaxFraction: 0.5, DryRun: true})
 	a, b := ctl.Client("a"), ctl.Client("b")
 	require.NoError(t, a.SetLimits(admission.Limits{Max: 3}))
 	for range 4 { // two more than the tenant may have
@@ -76,7 +76,7 @@ func statsTellWhoWaited(t *testing.T) {
 		assert.Equal(t, names[1], tn.Name)
 		assert.EqualValues(t, 1+i, c.Granted)
 		assert.EqualValues(t, 1, c.Waited)
-		assert.EqualValues(t, 1-i, c.GaveUp)
+		assert.EqualValues(t, 1-i, c.Abandoned)
 		assert.Equal(t, 7*time.Millisecond, c.WaitTotal)
 		assert.Equal(t, 7*time.Millisecond, c.WaitMax)
 		assert.Equal(t, 3*time.Second, c.HoldTotal)
@@ -87,7 +87,7 @@ func statsTellWhoWaited(t *testing.T) {
 
 func TestIdleTenantsAreForgotten(t *testing.T) {
 	t.Parallel()
-	ctl := newController(t, admission.Config{Capacity: 4, TenantMaxShare: 0.25})
+	ctl := newController(t, admission.Config{Capacity: 4, TenantMaxFraction: 0.25})
 	c := ctl.Client("a")
 	require.True(t, c.TryAcquire("held"))
 	for i := range 5000 {
@@ -109,7 +109,7 @@ func TestIdleTenantsAreForgotten(t *testing.T) {
 // TestAForgottenTenantKeepsItsLimit: clients remember the tenant they asked for last.
 func TestAForgottenTenantKeepsItsLimit(t *testing.T) {
 	t.Parallel()
-	ctl := newController(t, admission.Config{Capacity: 4, TenantMaxShare: 0.25})
+	ctl := newController(t, admission.Config{Capacity: 4, TenantMaxFraction: 0.25})
 	a, b := ctl.Client("a"), ctl.Client("b")
 	use := func(c *admission.Client, tenant string) {
 		require.True(t, c.TryAcquire(tenant))

@@ -36,7 +36,7 @@ func source(fsys fs.FS) []migrate.Source { return []migrate.Source{{Name: "shop"
 // database is a database of the test's own, as its owner.
 func database(t *testing.T) *pgx.ConnConfig {
 	t.Helper()
-	return testkit.Owner(t, testkit.DB(t)).Config().ConnConfig
+	return testkit.OwnerPool(t, testkit.DB(t)).Config().ConnConfig
 }
 
 func up(t *testing.T, cc *pgx.ConnConfig, fsys fs.FS) error {

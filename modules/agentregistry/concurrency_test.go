@@ -114,7 +114,7 @@ func TestWritersOfOneAgentDoNotDeadlock(t *testing.T) {
 // waits for them.
 func while(t *testing.T, ctx context.Context, db *fxdb.DB, changes []string, use func() error) {
 	t.Helper()
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	result := make(chan error, 1)
 	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		for _, sql := range changes {

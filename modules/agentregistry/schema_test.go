@@ -65,7 +65,7 @@ func TestAPointReadUsesTheIndexUnderThePolicies(t *testing.T) {
 	register(t, ctx, c, agent("ada"))
 	_, err := db.Exec(ctx, `insert into registry.agents (id, name, model_family) select 'a' || g, 'n' || g, 'x' from generate_series(1, 5000) g`)
 	require.NoError(t, err)
-	_, err = testkit.Owner(t, db).Exec(t.Context(), "analyze registry.agents")
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "analyze registry.agents")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{"select * from registry.agents where id = 'a77'": "Index Cond: ((tenant_id = "})
 }

@@ -187,7 +187,7 @@ func TestResultsInAnyOrderDoNotDeadlock(t *testing.T) {
 		return err
 	}
 	stored := make(chan error, 1)
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		if err := insert(tx, low); err != nil {
 			return err

@@ -78,7 +78,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 	exec(t, ctx, db, `insert into knowledge.cache (cache_key, content, expires_at, size_bytes) select 'k' || g, '1', now() + interval '1 hour', 1 from generate_series(1, 5000) g`)
 	exec(t, ctx, db, `insert into knowledge.entries (source, entity_id, kind, name, body, content_hash) select 's', g::text, 'k', '', '', repeat('0', 64) from generate_series(1, 5000) g`)
 	exec(t, ctx, db, `insert into knowledge.queries (id, query_text, query_type, requester_id) select g::text, '', 'trend', 'r' from generate_series(1, 5000) g`)
-	_, err := testkit.Owner(t, db).Exec(t.Context(), "analyze knowledge.cache, knowledge.entries, knowledge.queries")
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze knowledge.cache, knowledge.entries, knowledge.queries")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
 		"select content from knowledge.cache where cache_key = 'k77'":                                              "cache_pkey",
@@ -107,7 +107,7 @@ func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	onEachStorage(t, func(t *testing.T, c *knowledge.Client, db *fxdb.DB) {
 		for _, sql := range []string{"rename embedding to other", "rename other to embedding"} {
-			_, err := testkit.Owner(t, db).Exec(t.Context(), "alter table knowledge.entries "+sql)
+			_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "alter table knowledge.entries "+sql)
 			require.NoError(t, err)
 			if strings.HasPrefix(sql, "rename embedding") {
 				require.ErrorContains(t, c.CheckSchema(t.Context()), "knowledge.entries.embedding")

@@ -75,7 +75,7 @@ func TestVectorsAreFoundByTheIndex(t *testing.T) {
 		select 'many', g::text, 'many', '', '', repeat('0', 64),
 		       (select array_agg(case i when 1 then 1 else 0.004 * sin(g * i) end order by i)::real[] from generate_series(1, 768) i)
 		from generate_series(1, 150) g`)
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	// Acme's few entries would be sorted otherwise.
 	_, err := owner.Exec(t.Context(), "do $$ begin execute format('alter database %I set enable_sort = off', current_database()); end $$")
 	require.NoError(t, err)
@@ -132,7 +132,7 @@ func TestTheExtensionMayBeInAnySchema(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"pool", "drain"}, found(hits))
 
-	_, err = testkit.Owner(t, db).Exec(t.Context(), `revoke usage on schema "our ""Vectors" from public`)
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), `revoke usage on schema "our ""Vectors" from public`)
 	require.NoError(t, err)
 	err = c.CheckSchema(t.Context())
 	require.ErrorIs(t, err, modules.ErrSchema)

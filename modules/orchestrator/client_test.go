@@ -128,7 +128,7 @@ func requireAll(t testing.TB, errs []error) {
 // waits for them, and returns its error.
 func while(t *testing.T, ctx context.Context, db *fxdb.DB, use func() error, changes ...string) error {
 	t.Helper()
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	result := make(chan error, 1)
 	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		for _, sql := range changes {

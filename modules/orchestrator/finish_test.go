@@ -283,7 +283,7 @@ func TestCancelQueuedDoesNotDeadlock(t *testing.T) {
 	ctx := as(t, "acme")
 	enqueue(t, ctx, c, "z", "m", "a")
 	result := make(chan error, 1)
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select from orchestrator.tasks where id = 'a' for update"); err != nil {
 			return err

@@ -28,9 +28,9 @@ func TestDeleteFinishedDeletesWhatEndedLongAgo(t *testing.T) {
 	held(t, as(t, "globex"), c, "theirs")
 	require.NoError(t, c.Complete(as(t, "globex"), "theirs"))
 	backdate := func(days string) {
-		_, err := testkit.Owner(t, db).Exec(t.Context(), "alter table orchestrator.tasks no force row level security")
+		_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "alter table orchestrator.tasks no force row level security")
 		require.NoError(t, err)
-		_, err = testkit.Owner(t, db).Exec(t.Context(), "update orchestrator.tasks set completed_at = now() - interval '"+days+" days'")
+		_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "update orchestrator.tasks set completed_at = now() - interval '"+days+" days'")
 		require.NoError(t, err)
 	}
 	backdate("29")

@@ -108,7 +108,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 		select g::text, (g)::text, (g % 50)::text, 'a', 'a', now() + g * interval '1 second', 1, 'ucb' from generate_series(1, 3000) g`)
 	exec(t, ctx, db, `insert into orchestrator.executions (task_id, assignment_id, started_at, agent_id, agent_name, success)
 		select g::text, (g)::text, now(), 'a', 'a', true from generate_series(1, 3000) g`)
-	_, err := testkit.Owner(t, db).Exec(t.Context(), "analyze orchestrator.tasks, orchestrator.assignments, orchestrator.executions")
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze orchestrator.tasks, orchestrator.assignments, orchestrator.executions")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
 		"select 1 from orchestrator.tasks where id = '77'":                                                                      "tasks_pkey",

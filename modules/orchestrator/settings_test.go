@@ -44,7 +44,7 @@ func TestTheStartAddsWhatIsMissing(t *testing.T) {
 	require.Equal(t, defaults, settings(t, c))
 	app.RequireStop()
 
-	_, err := testkit.Owner(t, db).Exec(t.Context(), `delete from orchestrator.queue_config where config_key <> 'max_capacity';
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), `delete from orchestrator.queue_config where config_key <> 'max_capacity';
 		update orchestrator.queue_config set config_value = '7', description = 'mine', updated_by = 'me'`)
 	require.NoError(t, err)
 	next := fxtest.New(t, fxdb.Module, orchestrator.Module, fx.Replace(fxdb.Config{URL: db.Pool().Config().ConnString()}), fx.Populate(&c))

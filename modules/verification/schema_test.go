@@ -106,7 +106,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 		select lpad(g::text, 32, '0')::uuid, g::text, 0, 0, true from generate_series(1, 3000) g`)
 	exec(t, ctx, db, `insert into verification.cache (cache_key, result_data, result_hash, expires_at, size_bytes)
 		select lpad(g::text, 64, '0'), '1', repeat('0', 64), now() + interval '1 hour', 1 from generate_series(1, 3000) g`)
-	_, err := testkit.Owner(t, db).Exec(t.Context(), "analyze verification.requests, verification.results, verification.evidence, verification.cache")
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze verification.requests, verification.results, verification.evidence, verification.cache")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
 		"select 1 from verification.requests where id = '77'":                                                               "requests_pkey",

@@ -160,7 +160,7 @@ func TestPurgeLooksAgainOnceContentIsLocked(t *testing.T) {
 	id := storeContent(t, ctx, c, page, "text")
 	exec(t, ctx, db, "update web.contents set cached_until = now()")
 	// From here on whoever reads content waits for a lock that the test holds.
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	for _, sql := range []string{
 		"create function web.wait() returns boolean language sql volatile as 'select pg_advisory_xact_lock_shared(7); select true'",
 		"alter policy tenant_select on web.contents using (tenant_id = nullif((select current_setting('app.current_tenant', true)), '') and web.wait())",

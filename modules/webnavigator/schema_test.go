@@ -70,7 +70,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 		insert into web.cache (url, content_id, expires_at, cache_size_bytes) select url, id, now() + interval '1 hour', 0 from c`)
 	exec(t, ctx, db, `insert into web.traversals (session_id, start_url, strategy) select 's' || g, '', 'depth_first' from generate_series(1, 5000) g`)
 	exec(t, ctx, db, `insert into web.traversal_nodes (traversal_id, url, depth, content_id) select t.id, 'u', 0, null from web.traversals t where session_id <> 's'`)
-	_, err := testkit.Owner(t, db).Exec(t.Context(), "analyze web.contents, web.cache, web.traversals, web.traversal_nodes")
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze web.contents, web.cache, web.traversals, web.traversal_nodes")
 	require.NoError(t, err)
 	const id = "'" + nowhere + "'"
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{

@@ -27,7 +27,7 @@ func as(t testing.TB, name string) context.Context {
 func owned(t *testing.T, ddl ...string) (*fxdb.DB, *pgxpool.Pool) {
 	t.Helper()
 	db := testkit.DB(t)
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	for _, sql := range ddl {
 		_, err := owner.Exec(t.Context(), sql)
 		require.NoError(t, err, sql)
@@ -222,7 +222,7 @@ func TestMigrationGoesUpAndDown(t *testing.T) {
 	require.Equal(t, []string{"shop.orders"}, r.Tables)
 
 	_, down, _ := strings.Cut(rls.Migration(table), "-- +goose Down")
-	_, err = testkit.Owner(t, db).Exec(t.Context(), down)
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), down)
 	require.NoError(t, err)
 	r, err = rls.Verify(t.Context(), db)
 	require.NoError(t, err)

@@ -42,7 +42,7 @@ func ExampleVerify() {
 		return
 	}
 	defer admin.Close(ctx)
-	db, err := pgx.Connect(ctx, server.DatabaseURL(devdb.App, "postgres"))
+	db, err := pgx.Connect(ctx, server.DatabaseURL(devdb.RoleApp, "postgres"))
 	if err != nil {
 		fmt.Println(err)
 		return

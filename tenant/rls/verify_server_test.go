@@ -102,7 +102,7 @@ func newPlace(t *testing.T, ddl ...string) *place {
 	require.NoError(t, err)
 	n := places.Add(1)
 	p := &place{server: s, database: fmt.Sprintf("case_%d", n), app: fmt.Sprintf("app_%d", n)}
-	p.names = strings.NewReplacer("$APP", p.app, "$OWNER", devdb.Owner, "$DB", p.database)
+	p.names = strings.NewReplacer("$APP", p.app, "$OWNER", devdb.RoleOwner, "$DB", p.database)
 	admin, err := pgx.Connect(t.Context(), s.URL())
 	require.NoError(t, err)
 	defer admin.Close(context.Background())

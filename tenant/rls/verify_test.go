@@ -30,7 +30,7 @@ func TestVerifyOverEveryKindOfConnection(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	db := testkit.DB(t)
-	_, err := testkit.Owner(t, db).Exec(t.Context(), `create schema shop;
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), `create schema shop;
 		create table shop.orders (tenant_id text not null, id bigint not null, primary key (tenant_id, id));
 		create table shop.open (tenant_id text primary key)`+";"+
 		rls.Enable(rls.Table{Name: "shop.orders", Column: "tenant_id"}))

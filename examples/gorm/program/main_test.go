@@ -73,7 +73,7 @@ func TestGormsTransactionsAndErrors(t *testing.T) {
 			require.NoError(t, inner.Create(&Note{Body: "four"}).Error)
 			return context.Canceled
 		}))
-		require.ErrorIs(t, tx.WithContext(as(t, "globex")).Create(&Note{Body: "five"}).Error, fxdb.ErrOtherTenant)
+		require.ErrorIs(t, tx.WithContext(as(t, "globex")).Create(&Note{Body: "five"}).Error, fxdb.ErrTenantMismatch)
 		return nil
 	}))
 	var count int64

@@ -45,7 +45,7 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	for _, sql := range []string{
-		"create database " + Database + " owner " + devdb.Owner,
+		"create database " + Database + " owner " + devdb.RoleOwner,
 		"alter database " + Database + " set synchronous_commit = on",
 	} {
 		if _, err := s.admin.Exec(ctx, sql); err != nil {
@@ -74,11 +74,11 @@ func (s *Server) String() string { return s.dev.String() }
 
 // URL is the connection string of the application: a role that is bound by
 // row-level security.
-func (s *Server) URL() string { return s.dev.DatabaseURL(devdb.App, Database) }
+func (s *Server) URL() string { return s.dev.DatabaseURL(devdb.RoleApp, Database) }
 
 // Setup runs SQL as the owner of the database.
 func (s *Server) Setup(ctx context.Context, sql string) error {
-	conn, err := pgx.Connect(ctx, s.dev.DatabaseURL(devdb.Owner, Database)) //nolint:forbidigo // as a migration
+	conn, err := pgx.Connect(ctx, s.dev.DatabaseURL(devdb.RoleOwner, Database)) //nolint:forbidigo // as a migration
 	if err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}

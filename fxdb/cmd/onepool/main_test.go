@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 	size.SkipShort(t)
 	db := testkit.DB(t)
 	url := db.Pool().Config().ConnString()
-	owner := testkit.Owner(t, db)
+	owner := testkit.OwnerPool(t, db)
 	_, err := owner.Exec(t.Context(), `create schema shop; create table shop.orders (org text primary key); create table shop.tags (org text primary key)`)
 	require.NoError(t, err)
 

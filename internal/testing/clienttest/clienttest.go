@@ -38,7 +38,7 @@ func Exec(t testing.TB, ctx context.Context, db *fxdb.DB, sql string) {
 // Catalog reads a column of names as the database's owner.
 func Catalog(t testing.TB, db *fxdb.DB, sql string) []string {
 	t.Helper()
-	rows, err := testkit.Owner(t, db).Query(t.Context(), sql)
+	rows, err := testkit.OwnerPool(t, db).Query(t.Context(), sql)
 	require.NoError(t, err)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)

@@ -124,7 +124,7 @@ func (s Schema) IsForced(t testing.TB, db *fxdb.DB) {
 		var enabled, forced bool
 		var commands []string
 		var wrong int
-		require.NoError(t, testkit.Owner(t, db).QueryRow(t.Context(), `
+		require.NoError(t, testkit.OwnerPool(t, db).QueryRow(t.Context(), `
 			select relrowsecurity, relforcerowsecurity, array(select polcmd::text from pg_policy where polrelid = c.oid order by 1),
 			       (select count(*) from pg_policy where polrelid = c.oid
 			        and concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) not like '%NULLIF(( SELECT current_setting(%')
@@ -161,7 +161,7 @@ func UsesIndexes(t testing.TB, ctx context.Context, db *fxdb.DB, indexes map[str
 // taken back, and can be applied again. check is the client's CheckSchema.
 func (s Schema) GoesDownAndUp(t testing.TB, db *fxdb.DB, check func(context.Context) error) {
 	t.Helper()
-	owner := testkit.Owner(t, db).Config().ConnConfig
+	owner := testkit.OwnerPool(t, db).Config().ConnConfig
 	sources, err := migrate.Check([]migrate.Source{{Name: s.Source, FS: s.Migrations}})
 	require.NoError(t, err)
 	require.NoError(t, check(t.Context()))
@@ -181,7 +181,7 @@ func (s Schema) SaysWhatIsMissing(t testing.TB, db *fxdb.DB, check func(context.
 	t.Helper()
 	change := func(sql string) {
 		t.Helper()
-		_, err := testkit.Owner(t, db).Exec(t.Context(), sql)
+		_, err := testkit.OwnerPool(t, db).Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
 	lacks := func(what string) {

@@ -61,7 +61,7 @@ func Start(t testing.TB, connString string, settings ...string) *Pooler {
 	p := &Pooler{dir: dir, base: base}
 
 	var users strings.Builder
-	for _, name := range []string{devdb.App, devdb.Owner, base.User} {
+	for _, name := range []string{devdb.RoleApp, devdb.RoleOwner, base.User} {
 		fmt.Fprintf(&users, "%q \"\"\n", name)
 	}
 	ini := fmt.Sprintf(`[databases]

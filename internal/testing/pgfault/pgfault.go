@@ -65,7 +65,7 @@ func (s *Server) DatabaseURL(role, database string) string {
 func (s *Server) URL() string { return s.DatabaseURL("postgres", "postgres") }
 
 // AppURL is the restricted role's connection string.
-func (s *Server) AppURL() string { return s.DatabaseURL(devdb.App, "postgres") }
+func (s *Server) AppURL() string { return s.DatabaseURL(devdb.RoleApp, "postgres") }
 
 // Admin runs fn with a connection of the administrator's.
 func (s *Server) Admin(t testing.TB, fn func(*pgx.Conn)) {

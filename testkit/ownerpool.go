@@ -22,15 +22,15 @@ var (
 	owners   = make(map[string]*ownerPool) // by database
 )
 
-// Owner returns a pool on the database of db, connected as the database's owner: for
+// OwnerPool returns a pool on the database of db, connected as the database's owner: for
 // fixtures, DDL and reads of the catalog. DB, Pool or Swap must have made db. Forced
 // row-level security binds the owner too. All calls for one database return the same pool.
-// Do not close the pool: testkit closes the pool after the last test that called Owner.
-func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
+// Do not close the pool: testkit closes the pool after the last test that called OwnerPool.
+func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()
 	name, ok := databases.Load(db.Pool())
 	if !ok {
-		t.Fatalf("testkit: Owner: this *fxdb.DB was not made by testkit")
+		t.Fatalf("testkit: OwnerPool: this *fxdb.DB was not made by testkit")
 	}
 	ownersMu.Lock()
 	defer ownersMu.Unlock()
@@ -38,7 +38,7 @@ func Owner(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	if owner == nil {
 		pool, err := openOwner(name.(string))
 		if err != nil {
-			t.Fatalf("testkit: Owner: %v", err)
+			t.Fatalf("testkit: OwnerPool: %v", err)
 		}
 		owner = &ownerPool{Pool: pool}
 		owners[name.(string)] = owner
@@ -64,7 +64,7 @@ func openOwner(database string) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pc, err := pgxpool.ParseConfig(s.url(devdb.Owner, database))
+	pc, err := pgxpool.ParseConfig(s.url(devdb.RoleOwner, database))
 	if err != nil {
 		return nil, err
 	}

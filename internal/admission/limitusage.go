@@ -1,7 +1,7 @@
 package admission
 
-// Standing is how a client and one of its tenants stand to what limits them.
-type Standing struct {
+// LimitUsage is how a client and one of its tenants stand to what limits them.
+type LimitUsage struct {
 	Held       int
 	Limits     Limits
 	TenantHeld int
@@ -10,13 +10,13 @@ type Standing struct {
 	Capacity   int
 }
 
-// Standing tells why the client's next acquire for tenant would have to wait. It costs
+// LimitUsage tells why the client's next acquire for tenant would have to wait. It costs
 // much less than Stats.
-func (c *Client) Standing(tenant string) Standing {
+func (c *Client) LimitUsage(tenant string) LimitUsage {
 	a := c.ctl
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Standing{Held: c.held, Limits: c.limits, Free: a.free, Capacity: a.cfg.Capacity}
+	s := LimitUsage{Held: c.held, Limits: c.limits, Free: a.free, Capacity: a.cfg.Capacity}
 	if t := c.find(tenant); t != nil && tenant != "" {
 		s.TenantHeld, s.TenantMax = t.held, a.tenantMax
 	}

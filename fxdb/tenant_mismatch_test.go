@@ -12,7 +12,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-func TestErrOtherTenantSaysWhomTheTransactionBeganWith(t *testing.T) {
+func TestErrTenantMismatchSaysWhomTheTransactionBeganWith(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
 	for name, c := range map[string]struct {
@@ -28,7 +28,7 @@ func TestErrOtherTenantSaysWhomTheTransactionBeganWith(t *testing.T) {
 		require.NoError(t, err)
 		for _, tx := range []pgx.Tx{tx, savepoint} {
 			_, err = tx.Exec(as(t, "acme"), "select 1")
-			require.ErrorIs(t, err, fxdb.ErrOtherTenant, name)
+			require.ErrorIs(t, err, fxdb.ErrTenantMismatch, name)
 			require.ErrorContains(t, err, c.says, name)
 		}
 		require.NoError(t, tx.Rollback(within(t)))

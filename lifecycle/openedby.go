@@ -1,0 +1,44 @@
+package lifecycle
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Database names the database for people: host, port and name, no user and no
+// password.
+func (m *Monitor) Database() string {
+	cc := m.cfg.Pool.ConnConfig
+	return fmt.Sprintf("%s:%d/%s", cc.Host, cc.Port, cc.Database)
+}
+
+// opened knows the started pools of this process, to report a second one on
+// the same database: the fault that this library exists to end.
+var opened struct {
+	sync.Mutex
+	open map[string]*Monitor
+}
+
+func claimDatabase(m *Monitor) (other string) {
+	if m.beside {
+		return ""
+	}
+	opened.Lock()
+	defer opened.Unlock()
+	if first, ok := opened.open[m.Database()]; ok {
+		return first.cfg.OpenedBy
+	}
+	if opened.open == nil {
+		opened.open = make(map[string]*Monitor)
+	}
+	opened.open[m.Database()] = m
+	return ""
+}
+
+func forgetDatabase(m *Monitor) {
+	opened.Lock()
+	defer opened.Unlock()
+	if opened.open[m.Database()] == m {
+		delete(opened.open, m.Database())
+	}
+}
