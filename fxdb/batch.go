@@ -81,6 +81,10 @@ func (r *batchResults) Close() error {
 func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
 	f := &batchFlight{ctx: ctx, conn: conn, batch: b, mode: db.core.mode, st: statementsOf(conn.Conn(), db.core.statements)}
 	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
+	s = db.withDeadline(ctx, s, "", nil)
+	if f.deadline = s.deadline; !f.deadline.IsZero() {
+		serverHas(conn.Conn(), true)
+	}
 	if f.tracer != nil {
 		f.ctx = f.tracer.TraceBatchStart(ctx, conn.Conn(), pgx.TraceBatchStartData{Batch: b})
 	}
@@ -101,18 +105,19 @@ func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx
 
 // batchFlight is the scope and a batch on their way, and its results.
 type batchFlight struct {
-	ctx     context.Context // as the tracers made it
-	conn    *pgxpool.Conn   // nil when it was given back
-	tracer  pgx.BatchTracer
-	st      *statements
-	used    []statementKey
-	batch   *pgx.Batch
-	mode    pgx.QueryExecMode // of its statements
-	results *pgconn.MultiResultReader
-	block   block
-	read    int        // how many results were begun
-	open    *batchRows // the last
-	err     error
+	ctx      context.Context // as the tracers made it
+	conn     *pgxpool.Conn   // nil when it was given back
+	tracer   pgx.BatchTracer
+	st       *statements
+	used     []statementKey
+	batch    *pgx.Batch
+	mode     pgx.QueryExecMode // of its statements
+	results  *pgconn.MultiResultReader
+	block    block
+	deadline time.Time  // see flight
+	read     int        // how many results were begun
+	open     *batchRows // the last
+	err      error
 }
 
 func (f *batchFlight) send(s scope) error {
@@ -252,8 +257,12 @@ func (f *batchFlight) Close() (err error) {
 			}
 			f.block.end(f.ctx, f.conn.Conn())
 		}
+		if !f.deadline.IsZero() {
+			serverHas(f.conn.Conn(), false)
+		}
 		if f.err != nil {
 			f.st.failed(f.err, f.used...)
+			f.err = atDeadline(f.deadline, f.err)
 			if f.results != nil {
 				f.err = lostAfter(f.conn.Conn(), f.err)
 			}
@@ -288,7 +297,9 @@ type batchRows struct {
 
 func (r *batchRows) Conn() *pgx.Conn { return r.conn }
 
-func (r *batchRows) Err() error { return lostAfter(r.conn, r.Rows.Err()) }
+func (r *batchRows) Err() error {
+	return lostAfter(r.conn, atDeadline(r.flight.deadline, r.Rows.Err()))
+}
 
 func (r *batchRows) Close() {
 	r.Rows.Close()

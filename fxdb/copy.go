@@ -64,7 +64,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 
 // inserts reports whether policies may hold what s stands before, so that COPY
 // could be refused.
-func (db *DB) inserts(s scope) bool { return s.tenant || db.core.cfg.TenantRole != "" }
+func (db *DB) inserts(s scope) bool { return s.hasTenant() || db.core.cfg.TenantRole != "" }
 
 // insertAll sends what fits in one chunk with the scope, as one flight, and begins a
 // transaction for more.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
@@ -41,10 +42,11 @@ type core struct {
 	mode        pgx.QueryExecMode             // of statements that do not say
 	statements  int                           // how many a connection keeps prepared, or described
 
-	mu      sync.Mutex
-	clients []*client
-	own     []string // limits that the server has settings of its own for
-	misuse  error    // a client option that can't be met; fails the start
+	mu        sync.Mutex
+	clients   []*client
+	statement time.Duration // statement_timeout of the pool's connections; 0: none, or the server's own
+	own       []string      // limits that the server has settings of its own for
+	misuse    error         // a client option that can't be met; fails the start
 }
 
 // client is one user of the pool, by name.
@@ -90,9 +92,12 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		o.log.Warn("a variable is no setting, but has nearly the name of one: the variable has no effect",
 			zap.String("variable", m.variable), zap.String("setting", m.setting))
 	}
+	statement := knownTimeout(pc.ConnConfig.RuntimeParams)
 	if cfg.pooled() {
 		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)
 	}
+	c := &core{cfg: cfg, fx: o.fx, log: o.log, dedicated: make(map[string]*lifecycle.Monitor), statement: statement}
+	pc.ConnConfig.BuildContextWatcherHandler = newWatcher(c.grace)
 	password, log := o.password, o.log
 	if cfg.PasswordFile != "" {
 		if password != nil {
@@ -125,7 +130,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{cfg: cfg, fx: o.fx, traced: traced, log: log, dedicated: make(map[string]*lifecycle.Monitor)}
+	c.traced = traced
 	lc := lifecycle.Config{
 		Pool:           pc,
 		Yields:         yields,

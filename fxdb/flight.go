@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,6 +25,8 @@ type flight struct {
 	exec    bool // the statement's rows are not wanted
 	simple  bool // pgx would send the statement as a simple query
 	block   block
+	// deadline is the caller's, if the server has the deadline too.
+	deadline time.Time
 }
 
 // query is a statement as pgx.Conn.Query takes it, its options read.
@@ -88,6 +91,9 @@ func (q query) key() statementKey {
 // of what is new on this connection.
 func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode pgx.QueryExecMode, sql string, args []any) error {
 	f.conn, f.tracer, f.results, f.used = conn, db.core.tracer, nil, nil
+	if f.deadline = s.deadline; !f.deadline.IsZero() {
+		serverHas(conn, true)
+	}
 	f.st = statementsOf(conn, db.core.statements)
 	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
 	sent := false
@@ -186,8 +192,12 @@ func (f *flight) end(tag pgconn.CommandTag, err error) error {
 		}
 		f.block.end(f.ctx, f.conn)
 	}
+	if !f.deadline.IsZero() {
+		serverHas(f.conn, false)
+	}
 	if err != nil {
 		f.st.failed(err, f.used...)
+		err = atDeadline(f.deadline, err)
 		if f.results != nil {
 			err = lostAfter(f.conn, err)
 		}

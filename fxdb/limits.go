@@ -144,7 +144,11 @@ func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
 func (c *core) scope(cl *client) {
 	cfg := c.cfg
 	cfg.fences = slices.DeleteFunc(slices.Clone(cfg.fences), func(s setting) bool { return slices.Contains(c.own, s.name) })
-	cl.scope.Store(newScopeText(cfg, c.application, cl.name, cl.limits))
+	statement := c.statement
+	if slices.Contains(c.own, "statement_timeout") {
+		statement = 0
+	}
+	cl.scope.Store(newScopeText(cfg, c.application, cl.name, cl.limits, statement))
 }
 
 // milliseconds is a timeout as the server takes it: 0 is none.

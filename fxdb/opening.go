@@ -117,7 +117,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	} else {
 		b.ExecParams("rollback and chain", nil, nil, nil, nil)
 	}
-	for _, set := range o.scope.text.ahead {
+	for _, set := range o.scope.form.ahead {
 		b.ExecParams(set, nil, nil, nil, nil)
 	}
 	for _, sql := range o.ran {

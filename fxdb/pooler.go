@@ -55,7 +55,7 @@ func (c Config) forPooler(pc *pgxpool.Config) error {
 func takeFences(params map[string]string) (taken []setting) {
 	for _, name := range fences {
 		if value, ok := params[name]; ok {
-			taken = append(taken, setting{name, value})
+			taken = append(taken, setting{name: name, value: value})
 			delete(params, name)
 		}
 	}

@@ -33,7 +33,7 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.tenant {
+	if s.hasTenant() {
 		return nil, ErrTenantNotCarried
 	}
 	if db.core.cfg.pooled() {
@@ -86,6 +86,7 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 		return pgconn.CommandTag{}, err
 	}
 	args = watch(args, nil)
+	s = db.withDeadline(ctx, s, sql, args)
 	tag, again, err := db.exec(ctx, s, 0, sql, args)
 	if again {
 		return db.resendExec(ctx, err, s, sql, args)
@@ -155,6 +156,7 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 		return errRows{err}, err
 	}
 	args = watch(args, nil)
+	s = db.withDeadline(ctx, s, sql, args)
 	r, again, err := db.query(ctx, s, 0, sql, args)
 	if again {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
@@ -220,7 +222,8 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err != nil {
 		return errRow{err}
 	}
-	r := db.newRow(ctx, s, sql, watch(args, nil))
+	args = watch(args, nil)
+	r := db.newRow(ctx, db.withDeadline(ctx, s, sql, args), sql, args)
 	if err := r.send(0); err != nil {
 		return errRow{err}
 	}

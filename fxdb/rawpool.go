@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/internal/graph"
+	"github.com/agentagency/onepool/tenant"
 )
 
 // RawPoolMode chooses how the raw pool treats a context with an identity. A connection of
@@ -70,4 +71,13 @@ func (m RawPoolMode) acquire() (func(context.Context) error, error) {
 		return nil, nil
 	}
 	return nil, &RawPoolModeError{m}
+}
+
+// refuseUnscoped fails acquires from the pool itself if the context has an identity:
+// statements on such a connection carry no identity.
+func refuseUnscoped(ctx context.Context) error {
+	if _, ok := tenant.FromContext(ctx); ok {
+		return ErrTenantNotCarried
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package fxdb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,89 +11,122 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
 )
 
-// scope is the statement that stands before another, in the same transaction. It
-// sets what belongs to that transaction: the tenant, the client's name and limits.
-// The zero scope has nothing to set.
+// scope is the statement in front of another statement, in the same transaction. The
+// scope sets what belongs to that transaction: tenant, client's name, limits and deadline.
+// The zero scope sets nothing.
 type scope struct {
-	text     *scopeText
+	form     *scopeForm
 	identity tenant.Identity
-	tenant   bool // there is an identity
+	deadline time.Time // of form.timed
 }
 
-// scopeText is what a client's scopes have in common.
+// scopeForm is the text of a scope, and the values that are the same each time. The
+// parameters are the identity, then fixed, then the milliseconds until the deadline.
+type scopeForm struct {
+	sql    string
+	tenant bool // the identity comes first
+	fixed  [][]byte
+	timed  bool     // the deadline comes last
+	ahead  []string // set fixed too, without a snapshot
+}
+
+// scopeText has the forms of one client's scopes.
 type scopeText struct {
-	tenant string // sets $1, $2, $3 to the identity, then behind
-	behind [][]byte
-	alone  string // sets rest; empty where only a tenant needs a scope
-	rest   [][]byte
-	ahead  []string // set rest too, without a snapshot
-	held   string   // sets limits for a connection that is held; empty: the client has none
-	limits [][]byte
+	tenant, tenantTimed *scopeForm
+	alone, aloneTimed   *scopeForm    // alone is nil if only a tenant or a deadline needs a scope
+	statement           time.Duration // the client's statement_timeout; 0: none, or not known
+	held                string        // sets limits for a connection that is held; empty: the client has none
+	limits              [][]byte
 }
 
-// setting is one that a scope sets to a constant.
-type setting struct{ name, value string }
+// setting is a setting of the server. A scope sets the setting to $n, or to value if value
+// is not empty.
+type setting struct {
+	name, value string
+	call        string // the second argument of set_config; default "$%d"
+}
 
-// newScopeText writes a client's scope. All settings are local to the transaction
-// (third argument true) and always parameters. All three of the identity are set,
-// so that an empty user can't be inherited.
-func newScopeText(cfg Config, application, name string, limits ServerTimeouts) *scopeText {
+// newScopeText writes a client's scopes. All settings are local to the transaction
+// (third argument true) and always parameters. A scope sets all three parts of the
+// identity, so no statement inherits a user.
+// statement is the pool's own statement_timeout, or 0 if the pool does not know.
+func newScopeText(cfg Config, application, name string, limits ServerTimeouts, statement time.Duration) *scopeText {
 	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
 	var rest []setting
 	if name != rootClient && application != "" {
-		// The server shows it for as long as the transaction lasts.
-		rest = append(rest, setting{"application_name", application + "/" + name})
+		// The server shows the name for as long as the transaction lasts.
+		rest = append(rest, setting{name: "application_name", value: application + "/" + name})
 	}
-	if cfg.TenantRole != "" { // without a tenant too: the login may be one that no policy holds
-		rest = append(rest, setting{"role", cfg.TenantRole})
+	if cfg.TenantRole != "" { // without a tenant too: policies may not hold the login
+		rest = append(rest, setting{name: "role", value: cfg.TenantRole})
 	}
 	var own []setting
 	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
 		if limit != 0 {
-			own = append(own, setting{fences[i], milliseconds(limit)})
-			rest = append(rest, setting{fences[i], milliseconds(limit)})
+			own = append(own, setting{name: fences[i], value: milliseconds(limit)})
+			rest = append(rest, own[len(own)-1])
 		} else if at := slices.IndexFunc(cfg.fences, func(f setting) bool { return f.name == fences[i] }); at >= 0 {
 			rest = append(rest, cfg.fences[at])
 		}
 	}
-	text := func(settings []setting, local bool) string {
-		calls := make([]string, len(settings))
-		for i, s := range settings {
-			calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', $%d, %t)", s.name, i+1, local)
-		}
-		return "select " + strings.Join(calls, ", ")
+	t := &scopeText{statement: max(cmp.Or(limits.Statement, statement), 0)}
+	deadline := setting{name: "statement_timeout"}
+	if t.statement == 0 && limits.Statement == 0 {
+		deadline.call = leastTimeout
 	}
-	values := func(settings []setting) (all [][]byte) {
-		for _, s := range settings {
-			all = append(all, []byte(s.value))
-		}
-		return all
-	}
-	t := &scopeText{}
+	var ahead []string
 	for _, s := range rest {
-		t.ahead = append(t.ahead, setLocal(s))
+		ahead = append(ahead, setLocal(s))
 	}
+	form := func(tenant bool, settings []setting, timed bool) *scopeForm {
+		f := &scopeForm{tenant: tenant, fixed: fixedValues(settings), timed: timed, ahead: ahead}
+		if tenant {
+			settings = slices.Concat(identity, settings)
+		}
+		if timed {
+			settings = append(slices.Clone(settings), deadline)
+		}
+		f.sql = setConfigs(settings, true)
+		return f
+	}
+	var alone []setting
 	switch {
 	case cfg.pooled():
-		// The session is not ours: whoever had it may have left an identity there.
-		alone := slices.Concat(identity, rest)
-		t.alone, t.rest = text(alone, true), values(alone)
+		// Another client of the pooler may have left an identity on the session.
+		alone = slices.Concat(identity, rest)
 	case limits != (ServerTimeouts{}) || cfg.TenantRole != "":
-		t.alone, t.rest = text(rest, true), values(rest)
+		alone = rest
 	}
-	all := slices.Concat(identity, rest)
-	t.tenant, t.behind = text(all, true), values(all[3:])
+	if len(alone) > 0 {
+		t.alone = form(false, alone, false)
+	}
+	t.aloneTimed = form(false, alone, true)
+	t.tenant, t.tenantTimed = form(true, rest, false), form(true, rest, true)
 	if len(own) > 0 {
-		t.held, t.limits = text(own, false), values(own)
+		t.held, t.limits = setConfigs(own, false), fixedValues(own)
 	}
 	return t
+}
+
+func setConfigs(settings []setting, local bool) string {
+	calls := make([]string, len(settings))
+	for i, s := range settings {
+		value := fmt.Sprintf(cmp.Or(s.call, "$%d"), i+1)
+		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', %s, %t)", s.name, value, local)
+	}
+	return "select " + strings.Join(calls, ", ")
+}
+
+func fixedValues(settings []setting) (all [][]byte) {
+	for _, s := range settings {
+		all = append(all, []byte(s.value))
+	}
+	return all
 }
 
 // reasons are those that a client has given for statements outside any tenant, and
@@ -125,7 +159,7 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		if err := id.Validate(); err != nil {
 			return scope{}, err
 		}
-		return scope{text: text, identity: id, tenant: true}, nil
+		return scope{form: text.tenant, identity: id}, nil
 	}
 	if reason, system := tenant.SystemReason(ctx); system {
 		db.client.system.Add(1)
@@ -138,41 +172,30 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		}
 		return scope{}, ErrTenantRequired
 	}
-	if text.alone == "" {
-		return scope{}, nil
-	}
-	return scope{text: text}, nil
+	return scope{form: text.alone}, nil
 }
 
-func (s scope) isZero() bool { return s.text == nil }
+func (s scope) isZero() bool { return s.form == nil }
 
-func (s scope) sql() string {
-	if s.tenant {
-		return s.text.tenant
-	}
-	return s.text.alone
-}
+func (s scope) hasTenant() bool { return s.form != nil && s.form.tenant }
 
-func (s scope) key() statementKey { return statementKey{sql: s.sql(), named: true, scope: true} }
+func (s scope) sql() string { return s.form.sql }
+
+func (s scope) key() statementKey { return statementKey{sql: s.form.sql, named: true, scope: true} }
 
 // args are the scope's parameters, as pgx takes them.
 func (s scope) args() []any {
 	args := make([]any, 0, 8)
-	if s.tenant {
+	if s.form.tenant {
 		args = append(args, s.identity.Tenant, s.identity.User, s.identity.Session)
 	}
-	for _, v := range s.text.values(s.tenant) {
+	for _, v := range s.form.fixed {
 		args = append(args, string(v))
 	}
-	return args
-}
-
-// values are the parameters that do not depend on the identity.
-func (t *scopeText) values(tenant bool) [][]byte {
-	if tenant {
-		return t.behind
+	if s.form.timed {
+		args = append(args, s.remaining())
 	}
-	return t.rest
+	return args
 }
 
 // before returns a copy of b with the scope in front of its first statement:
@@ -193,43 +216,3 @@ func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 
 // begins reports whether b began with Batch.BeginTx, which shows only in results.
 func begins(b *pgx.Batch) bool { return pgx.FailedBatchResults(b, nil).Tx() != nil }
-
-// refuseUnscoped fails acquires from the pool itself when the context has an
-// identity: what would be sent on that connection carried none.
-func refuseUnscoped(ctx context.Context) error {
-	if _, ok := tenant.FromContext(ctx); ok {
-		return ErrTenantNotCarried
-	}
-	return nil
-}
-
-// use is what a connection is taken for.
-type use int
-
-const (
-	forCall        use = iota // given back before the call returns
-	forHolding                // held beyond this call, so that its caller should be known
-	forTransaction            // the same, for a transaction
-)
-
-// acquire takes a connection on behalf of this client, within the acquire timeout
-// or, where it is not zero, within a shorter time.
-func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration) (*pgxpool.Conn, error) {
-	return db.acquireFor(ctx, s, u, within, 1)
-}
-
-// acquireFor leaves skip frames out of the call site.
-func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
-	if err := db.client.misuse.Load(); err != nil {
-		return nil, *err
-	}
-	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
-		Waiting: &db.client.waiting, Spoiled: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
-	})
-	if err != nil {
-		return nil, err
-	}
-	db.client.acquired.Add(1)
-	return conn, nil
-}

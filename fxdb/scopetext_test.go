@@ -29,27 +29,31 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 			tenant: identity + " statement_timeout", behind: "0", alone: "statement_timeout", rest: "0",
 		},
 		"behind a pooler": {
-			cfg: Config{Pooler: "transaction", fences: []setting{{"lock_timeout", "5"}}}, client: rootClient,
+			cfg: Config{Pooler: "transaction", fences: []setting{{name: "lock_timeout", value: "5"}}}, client: rootClient,
 			tenant: identity + " lock_timeout", behind: "5", alone: identity + " lock_timeout", rest: "   5",
 		},
 	} {
-		text := newScopeText(c.cfg, "shop", c.client, c.limits)
-		require.Equal(t, setConfigs(t, c.tenant), text.tenant, name)
-		require.Equal(t, c.behind, joined(text.behind), name)
+		text := newScopeText(c.cfg, "shop", c.client, c.limits, 30*time.Second)
+		require.Equal(t, setsAll(t, c.tenant), text.tenant.sql, name)
+		require.Equal(t, setsAll(t, c.tenant+" statement_timeout"), text.tenantTimed.sql, name)
+		require.Equal(t, c.behind, joined(text.tenant.fixed), name)
+		require.Equal(t, setsAll(t, c.alone+" statement_timeout"), text.aloneTimed.sql, name)
+		require.Equal(t, c.rest, joined(text.aloneTimed.fixed), name)
 		if c.alone == "" {
-			require.Empty(t, text.alone, name)
-			continue
+			require.Nil(t, text.alone, name)
+		} else {
+			require.Equal(t, setsAll(t, c.alone), text.alone.sql, name)
 		}
-		require.Equal(t, setConfigs(t, c.alone), text.alone, name)
-		require.Equal(t, c.rest, joined(text.rest), name)
-		for _, sql := range []string{text.tenant, text.alone} {
-			require.True(t, verdictOf(sql, false).Plain(), "%s: a scope would cost the connection", name)
+		for _, form := range []*scopeForm{text.tenant, text.tenantTimed, text.aloneTimed} {
+			require.True(t, verdictOf(form.sql, false).Plain(), "%s: a scope would cost the connection", name)
 		}
 	}
+	unknown := newScopeText(Config{}, "shop", rootClient, ServerTimeouts{}, 0)
+	require.True(t, verdictOf(unknown.aloneTimed.sql, false).Plain(), "a scope would cost the connection: %s", unknown.aloneTimed.sql)
 }
 
-// setConfigs is the text that sets the settings to $1, $2 and so on, for the transaction.
-func setConfigs(t *testing.T, settings string) string {
+// setsAll is the text that sets the settings to $1, $2 and so on, for the transaction.
+func setsAll(t *testing.T, settings string) string {
 	t.Helper()
 	var calls []string
 	for i, name := range strings.Fields(settings) {

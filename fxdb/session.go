@@ -87,6 +87,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 		return tag, err
 	}
 	args = watch(args, nil)
+	sc = s.db.withDeadline(ctx, sc, sql, args)
 	err = s.use(ctx, sc, forCall, isIdempotent(ctx), func() (err error) {
 		if sc.isZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
@@ -107,6 +108,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		return nil, err
 	}
 	args = watch(args, nil)
+	sc = s.db.withDeadline(ctx, sc, sql, args)
 	var r *sessionRows
 	err = s.use(ctx, sc, forHolding, isIdempotent(ctx), func() (err error) {
 		r = &sessionRows{}

@@ -247,17 +247,23 @@ func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
 	b.ExecParams(s.sql(), values, nil, nil, nil)
 }
 
-// scopeValues are the scope's parameters, until the next ones.
+// scopeValues are the scope's parameters. The next call overwrites them.
 func (st *statements) scopeValues(s scope) [][]byte {
 	st.text, st.values = st.text[:0], st.values[:0]
-	for _, v := range [...]string{s.identity.Tenant, s.identity.User, s.identity.Session} {
-		if s.tenant {
-			from := len(st.text)
-			st.text = append(st.text, v...)
-			st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
-		}
+	add := func(v string) {
+		from := len(st.text)
+		st.text = append(st.text, v...)
+		st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
 	}
-	st.values = append(st.values, s.text.values(s.tenant)...)
+	if s.form.tenant {
+		add(s.identity.Tenant)
+		add(s.identity.User)
+		add(s.identity.Session)
+	}
+	st.values = append(st.values, s.form.fixed...)
+	if s.form.timed {
+		add(s.remaining())
+	}
 	return st.values
 }
 

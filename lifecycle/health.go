@@ -111,14 +111,18 @@ func (m *Monitor) known() (Status, error) {
 	return m.pressure.status(m.acquires.Load(), int(m.cfg.Pool.MaxConns)), nil
 }
 
+// Latency is the time that the last probe took, or the start if no probe was needed since.
+func (m *Monitor) Latency() time.Duration {
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
+	return m.health.latency
+}
+
 // figures is the part of a look that is no verdict.
 func (m *Monitor) figures() Health {
 	st := m.pool.Stat()
-	m.health.mu.Lock()
-	latency := m.health.latency
-	m.health.mu.Unlock()
 	return Health{
-		Latency: latency, CheckedAt: m.LastCheck(),
+		Latency: m.Latency(), CheckedAt: m.LastCheck(),
 		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(),
 	}

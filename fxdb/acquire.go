@@ -1,0 +1,41 @@
+package fxdb
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// use is the purpose of an acquire.
+type use int
+
+const (
+	forCall        use = iota // the call itself returns the connection
+	forHolding                // the caller holds the connection after the call, so the pool records the call site
+	forTransaction            // the same, for a transaction
+)
+
+// acquire takes a connection on behalf of this client, within the acquire timeout, or
+// within a shorter time if within is not zero.
+func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration) (*pgxpool.Conn, error) {
+	return db.acquireFor(ctx, s, u, within, 1)
+}
+
+// acquireFor is acquire that leaves skip frames out of the call site.
+func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
+	if err := db.client.misuse.Load(); err != nil {
+		return nil, *err
+	}
+	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
+		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
+		Waiting: &db.client.waiting, Spoiled: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
+	})
+	if err != nil {
+		return nil, err
+	}
+	db.client.acquired.Add(1)
+	return conn, nil
+}

@@ -1,0 +1,137 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+)
+
+// A statement whose context has a deadline carries the remaining time as its
+// statement_timeout. The server ends the statement, and the connection lives: pgx can only
+// close the connection of a context that has ended.
+
+// leastTimeout is the smaller one of the deadline and a statement_timeout that the pool
+// does not know: of the role, of the database or of options=.
+const leastTimeout = "least($%d::int, nullif((extract(epoch from " +
+	"pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int, 0))::text"
+
+// withDeadline gives s the deadline of ctx, if the deadline comes before the client's own
+// limit. A statement that has no scope gets a scope for the deadline only if the statement
+// can run with a scope.
+func (db *DB) withDeadline(ctx context.Context, s scope, sql string, args []any) scope {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return s
+	}
+	text := db.client.scope.Load()
+	if text.statement > 0 && time.Until(deadline) >= text.statement {
+		return s
+	}
+	switch {
+	case s.isZero() && !db.takesScope(sql, args):
+		return s
+	case s.hasTenant():
+		s.form = text.tenantTimed
+	default:
+		s.form = text.aloneTimed
+	}
+	s.deadline = deadline
+	return s
+}
+
+// takesScope reports whether a statement without a scope means the same with a scope.
+// VACUUM and several statements in one text, for example, can't run behind a scope.
+func (db *DB) takesScope(sql string, args []any) bool {
+	if db.core.mode == pgx.QueryExecModeSimpleProtocol {
+		return false
+	}
+	r := rewritingOf(args)
+	if r != asItIs && r != byNames {
+		return false
+	}
+	v := verdictOf(sql, r == byNames)
+	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.LocalGuard && !v.Broken
+}
+
+// remaining is the time until the deadline in milliseconds, rounded up: the server must not
+// end the statement before the deadline.
+func (s scope) remaining() string {
+	ms := (time.Until(s.deadline) + time.Millisecond - 1).Milliseconds()
+	return strconv.FormatInt(min(max(ms, 1), math.MaxInt32), 10)
+}
+
+// knownTimeout is the statement_timeout that a connection begins with; 0 if the connection
+// has none, or if the value is the server's own.
+func knownTimeout(params map[string]string) time.Duration {
+	ms, _ := strconv.ParseInt(params["statement_timeout"], 10, 32)
+	return time.Duration(max(ms, 0)) * time.Millisecond
+}
+
+// deadlineError is the error of a statement that the server ended at the caller's deadline.
+type deadlineError struct{ error }
+
+func (e *deadlineError) Error() string {
+	return fmt.Sprintf("%v: the server ended the statement: %v", context.DeadlineExceeded, e.error)
+}
+
+func (e *deadlineError) Unwrap() []error { return []error{context.DeadlineExceeded, e.error} }
+
+// atDeadline marks err if the server ended the statement because the deadline had passed. Without the mark, 57014 is a limit of the server or a cancel request.
+func atDeadline(deadline time.Time, err error) error {
+	if err == nil || deadline.IsZero() || codeOf(err) != "57014" || time.Now().Before(deadline) ||
+		errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &deadlineError{err}
+}
+
+// watcherKey finds a connection's watcher in pgconn's CustomData.
+const watcherKey = "onepool.watcher"
+
+// watcher ends the reads and writes of a connection when the context of the connection's
+// user ends. If the server knows the deadline, the watcher gives the server's answer time
+// to arrive.
+type watcher struct {
+	conn     *pgconn.PgConn
+	deadline bool // the server has the deadline of the statement that runs
+	grace    func() time.Duration
+}
+
+// newWatcher builds the watcher of a new connection.
+func newWatcher(grace func() time.Duration) func(*pgconn.PgConn) ctxwatch.Handler {
+	return func(conn *pgconn.PgConn) ctxwatch.Handler {
+		w := &watcher{conn: conn, grace: grace}
+		conn.CustomData()[watcherKey] = w
+		return w
+	}
+}
+
+func (w *watcher) HandleCancel(ctx context.Context) {
+	at := time.Now()
+	if w.deadline && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		at = at.Add(w.grace())
+	}
+	_ = w.conn.Conn().SetDeadline(at)
+}
+
+func (w *watcher) HandleUnwatchAfterCancel() { _ = w.conn.Conn().SetDeadline(time.Time{}) }
+
+// grace is how long after a deadline the watcher waits for the server's answer: two
+// round trips and some time for a busy machine, at most one second.
+func (c *core) grace() time.Duration {
+	return min(100*time.Millisecond+2*c.monitor.Latency(), time.Second)
+}
+
+// serverHas sets whether the server has the deadline of the statement that runs next.
+func serverHas(conn *pgx.Conn, deadline bool) {
+	if w, ok := conn.PgConn().CustomData()[watcherKey].(*watcher); ok {
+		w.deadline = deadline
+	}
+}
