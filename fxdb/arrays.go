@@ -58,7 +58,7 @@ func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, s scope, ask string) (
 	if !s.isZero() && db.core.mode == pgx.QueryExecModeCacheStatement {
 		a.used = append(a.used, s.key())
 	}
-	if err := st.prepare(ctx, conn, db.core.tracer, s, a.used...); err != nil {
+	if err := st.prepare(ctx, conn, db.core.tracer, s, block{}, a.used...); err != nil {
 		return nil, err
 	}
 	for _, f := range st.get(key).Fields {

@@ -147,7 +147,9 @@ func (f *batchFlight) send(s scope) error {
 		if err := refuseInScope(conn, q.sql, v); err != nil {
 			return err
 		}
-		f.block = f.block || block(needsBegin(conn, v))
+		if needsBegin(conn, v) {
+			f.block = ownBlock
+		}
 		if q.mode == pgx.QueryExecModeDescribeExec {
 			f.st.forget(q.key())
 		}
@@ -156,7 +158,7 @@ func (f *batchFlight) send(s scope) error {
 		}
 	}
 	f.st.refused = ""
-	if err := f.st.prepare(f.ctx, conn, nil, s, f.used...); err != nil {
+	if err := f.st.prepare(f.ctx, conn, nil, s, block{}, f.used...); err != nil {
 		if f.st.refused != "" {
 			err = preprocessing("prepare", f.st.refused, err)
 		}

@@ -119,6 +119,9 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	if err := t.refuse(ctx); err != nil {
 		return 0, err
 	}
+	if err := t.start(ctx); err != nil {
+		return 0, err
+	}
 	t.opening.over = true
 	if !t.inserts {
 		return t.Tx.CopyFrom(ctx, table, columns, src)

@@ -42,6 +42,22 @@ func (d *discreet) begins(ctx context.Context, b *pgx.Batch) context.Context {
 	return context.WithValue(ctx, insteadKey{}, &instead{begin: b.QueuedQueries[0].SQL})
 }
 
+// begin starts the trace of a BEGIN that travels with the first statement of a
+// transaction. The returned function ends the trace.
+func (d *discreet) begin(ctx context.Context, conn *pgx.Conn, sql string) func(error) {
+	if d == nil {
+		return nil
+	}
+	ctx = d.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
+	return func(err error) {
+		end := pgx.TraceQueryEndData{Err: err}
+		if err == nil {
+			end.CommandTag = pgconn.NewCommandTag("BEGIN")
+		}
+		d.TraceQueryEnd(ctx, conn, end)
+	}
+}
+
 // copies starts the trace of a COPY, and returns the context of the statements that
 // replace the COPY. Call end after the statements.
 func (d *discreet) copies(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) (_ context.Context, end func(n int64, err error)) {

@@ -17,26 +17,35 @@ func needsBegin(conn *pgx.Conn, v sqllex.Verdict) bool {
 	return !v.Alone && (!v.Plain() || !isReadAsJudged(conn))
 }
 
-// block is a transaction block in a flight: BEGIN in front of the scope,
-// and COMMIT behind the last statement.
-type block bool
+// block is a transaction block in a flight: BEGIN in front of the scope and, if commits is
+// set, COMMIT behind the last statement. The zero block is none.
+type block struct {
+	sql     string // of BEGIN
+	commits bool
+}
+
+// ownBlock is the block of a flight that needs one.
+var ownBlock = block{sql: "begin", commits: true}
 
 func (b block) begin(batch *pgconn.Batch) {
-	if b {
-		batch.ExecParams("begin", nil, nil, nil, nil)
+	if b.sql != "" {
+		batch.ExecParams(b.sql, nil, nil, nil, nil)
 	}
 }
 
 func (b block) commit(batch *pgconn.Batch) {
-	if b {
+	if b.commits {
 		batch.ExecParams("commit", nil, nil, nil, nil)
 	}
 }
 
-// begun reads the result of BEGIN. An error of the scope may follow.
+// begun reads the result of BEGIN.
 func (b block) begun(results *pgconn.MultiResultReader) error {
-	if !bool(b) || !results.NextResult() {
+	if b.sql == "" {
 		return nil
+	}
+	if !results.NextResult() {
+		return results.Close()
 	}
 	_, err := results.ResultReader().Close()
 	return err
@@ -45,7 +54,7 @@ func (b block) begun(results *pgconn.MultiResultReader) error {
 // end rolls back after an error, because the error has left the block open. end closes the
 // connection if the rollback fails.
 func (b block) end(ctx context.Context, conn *pgx.Conn) {
-	if !bool(b) || conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
+	if !b.commits || conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,9 @@ type flight struct {
 	exec    bool // the statement's rows are not wanted
 	simple  bool // pgx would send the statement as a simple query
 	block   block
+	scoped  bool        // a scope stands before the statement
+	began   bool        // the BEGIN of block was sent
+	begun   func(error) // if not nil, ends the trace of BEGIN
 	// deadline is the caller's, if the server has the deadline too.
 	deadline time.Time
 }
@@ -127,26 +131,26 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
 	v := verdictOf(q.sql, false)
-	if err := refuseInScope(f.conn, q.sql, v); err != nil {
-		return err
+	if f.scoped = !s.isZero(); f.scoped {
+		if err := refuseInScope(f.conn, q.sql, v); err != nil {
+			return err
+		}
 	}
-	f.block = block(needsBegin(f.conn, v))
+	if f.conn.PgConn().TxStatus() == 'I' && f.block.sql == "" && needsBegin(f.conn, v) {
+		f.block = ownBlock
+	}
 	named := db.core.mode == pgx.QueryExecModeCacheStatement
 	if q.mode == pgx.QueryExecModeDescribeExec {
 		f.st.forget(q.key())
 	}
 	f.used = f.keys[:0]
-	scopeKey := s.key()
-	if named && !q.prepared() && !f.st.has(scopeKey) {
-		named = false // not worth a flight of its own
-	}
-	if named {
-		f.used = append(f.used, scopeKey)
+	if named = named && f.scoped && (q.prepared() || f.st.has(s.key())); named { // else not worth a flight of its own
+		f.used = append(f.used, s.key())
 	}
 	if q.prepared() {
 		f.used = append(f.used, q.key())
 	}
-	if err := f.st.prepare(f.ctx, f.conn, f.tracer, s, f.used...); err != nil {
+	if err := f.prepare(s, q.key()); err != nil {
 		return err
 	}
 	if q.prepared() && !f.exec { // pgx has other words for Exec
@@ -156,26 +160,53 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	}
 	b := &pgconn.Batch{}
 	f.block.begin(b)
-	f.st.addScope(b, s, named)
+	if f.scoped {
+		f.st.addScope(b, s, named)
+	}
 	if err := f.st.add(b, f.conn, q); err != nil {
 		return err
 	}
 	f.block.commit(b)
+	f.began = f.began || f.block.sql != ""
 	f.results = f.conn.PgConn().ExecBatch(f.ctx, b)
 	return nil
+}
+
+// prepare prepares what is new on the connection. If the statement is new, the BEGIN of a
+// transaction goes along, and the scope: an error aborts the transaction, as in pgx.
+func (f *flight) prepare(s scope, statement statementKey) error {
+	if f.block.commits || f.block.sql == "" || !slices.Contains(f.used, statement) || f.st.has(statement) {
+		return f.st.prepare(f.ctx, f.conn, f.tracer, s, block{}, f.used...)
+	}
+	err := f.st.prepare(f.ctx, f.conn, f.tracer, s, f.block, f.used...)
+	f.began, f.block, f.scoped = true, block{}, false
+	f.hasBegun(err)
+	return err
+}
+
+// hasBegun ends the trace of BEGIN.
+func (f *flight) hasBegun(err error) {
+	if f.begun != nil {
+		f.begun(err)
+		f.begun = nil
+	}
 }
 
 // receive reads the scope's result and goes to the statement's. It is nil without
 // an error where the statement was empty.
 func (f *flight) receive() (*pgconn.ResultReader, error) {
-	if err := f.block.begun(f.results); err != nil {
+	err := f.block.begun(f.results)
+	f.hasBegun(err)
+	if err != nil {
 		return nil, err
 	}
-	if !f.results.NextResult() {
-		return nil, f.results.Close()
-	}
-	if _, err := f.results.ResultReader().Close(); err != nil {
-		return nil, err
+	if f.scoped {
+		if !f.results.NextResult() {
+			return nil, f.results.Close()
+		}
+		if _, err := f.results.ResultReader().Close(); err != nil {
+			return nil, err
+		}
 	}
 	if !f.results.NextResult() {
 		return nil, f.results.Close()

@@ -145,14 +145,17 @@ type noRows struct {
 
 func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
 
-// Conn ends the opening: fxdb does not see the caller's work on the connection.
+// Conn sends BEGIN if BEGIN is pending. Conn ends the opening: fxdb does not see the
+// caller's work on the connection.
 func (t *transaction) Conn() *pgx.Conn {
+	t.startNow()
 	t.opening.over = true
 	return t.Tx.Conn()
 }
 
-// LargeObjects ends the opening, as Conn does.
+// LargeObjects sends BEGIN and ends the opening, as Conn does.
 func (t *transaction) LargeObjects() pgx.LargeObjects {
+	t.startNow()
 	t.opening.over = true
 	return t.Tx.LargeObjects()
 }

@@ -125,7 +125,12 @@ func TestAPanicWhileATransactionBeginsGivesTheConnectionBack(t *testing.T) {
 		if at == "query" {
 			ctx = t.Context()
 		}
-		require.PanicsWithValue(t, "tracer", func() { _, _ = db.Begin(ctx) }, at)
+		require.PanicsWithValue(t, "tracer", func() {
+			tx, err := db.Begin(ctx)
+			require.NoError(t, err)
+			defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+			_, _ = tx.Exec(ctx, "select 1")
+		}, at)
 		require.Empty(t, db.Monitor().Holders(), at)
 		require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond, at) // it may be closed instead
 		tracer.at = ""

@@ -27,9 +27,9 @@ type idempotentKey struct{}
 // server ended for the caller's own doing is not sent again, a transaction that idled
 // too long for one.
 //
-// Without the mark only what surely did not run is sent again: nothing of it had
-// been sent, or it was being prepared, or it was a BEGIN. A transaction of InTx that
-// is read-only needs no mark. Results of SendBatch and a CopyFrom are never retried.
+// Without the mark only what surely left nothing behind is sent again: a statement of which
+// nothing had been sent, a preparation, and a BEGIN with its first statement, of which
+// nothing was committed. A transaction of InTx that is read-only needs no mark. Results of SendBatch and a CopyFrom are never retried.
 func Idempotent(ctx context.Context) context.Context {
 	return context.WithValue(ctx, idempotentKey{}, true)
 }

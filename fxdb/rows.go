@@ -169,7 +169,9 @@ func (r *row) scan(dest []any) (again bool, err error) {
 	if r.scoped == nil {
 		err = withCause(r.conn.Conn(), r.row.Scan(dest...))
 	} else {
-		err = r.scoped.scanFlight(dest)
+		if err = r.scoped.err; err == nil {
+			err = r.scoped.flight.scan(dest)
+		}
 	}
 	if err != nil {
 		return mayResend(r.ctx, r.conn.Conn(), err, isIdempotent(r.ctx)), err
@@ -177,13 +179,11 @@ func (r *row) scan(dest []any) (again bool, err error) {
 	return false, nil
 }
 
-func (r *scopedRow) scanFlight(dest []any) error {
-	if r.err != nil {
-		return r.err
-	}
+// scan reads the first row, and ends the flight.
+func (f *flight) scan(dest []any) error {
 	if len(dest) == 1 {
 		if _, ok := dest[0].(pgx.RowScanner); ok { // it wants rows
-			rows, err := r.flight.query()
+			rows, err := f.query()
 			if err != nil {
 				err, _ = ranWith(err)
 				return err
@@ -191,27 +191,27 @@ func (r *scopedRow) scanFlight(dest []any) error {
 			ended := false
 			defer func() {
 				if !ended { // a panic
-					_ = r.flight.end(rows.CommandTag(), nil)
+					_ = f.end(rows.CommandTag(), nil)
 				}
 			}()
 			err = scanOne(rows, dest)
 			ended = true
-			return r.flight.end(rows.CommandTag(), err)
+			return f.end(rows.CommandTag(), err)
 		}
 	}
-	result, err := r.flight.receive()
+	result, err := f.receive()
 	if err != nil {
-		return r.flight.end(pgconn.CommandTag{}, err)
+		return f.end(pgconn.CommandTag{}, err)
 	}
 	ended := false
 	defer func() {
 		if !ended { // a panic
-			_ = r.flight.end(pgconn.CommandTag{}, nil)
+			_ = f.end(pgconn.CommandTag{}, nil)
 		}
 	}()
-	tag, err := scanResult(r.flight.conn.TypeMap(), result, dest)
+	tag, err := scanResult(f.conn.TypeMap(), result, dest)
 	ended = true
-	return r.flight.end(tag, err)
+	return f.end(tag, err)
 }
 
 // scanResult reads the first row as pgx.Conn.QueryRow does, without what Rows need.

@@ -109,9 +109,9 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 	}
 	args = watch(args, nil)
 	sc = s.db.withDeadline(ctx, sc, sql, args)
-	var r *sessionRows
+	var r *flightRows
 	err = s.use(ctx, sc, forHolding, isIdempotent(ctx), func() (err error) {
-		r = &sessionRows{}
+		r = &flightRows{ended: func(f *flight) error { return endBegunByText(f.ctx, f.conn) }}
 		if sc.isZero() {
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
 			err = withCause(s.conn, err)
@@ -128,56 +128,6 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		return nil, err
 	}
 	return r, nil
-}
-
-// sessionRows leave the connection with the session.
-type sessionRows struct {
-	pgx.Rows
-	flight     flight // where a scope stands before the statement
-	closed     bool
-	err        error // of the commit
-	ahead, has bool  // the next row was asked for, and is there
-}
-
-// readAhead asks for the first row, so that an error of the statement is the
-// query's.
-func (r *sessionRows) readAhead() error {
-	r.has = r.Next()
-	r.ahead = true
-	if !r.has {
-		return r.Err()
-	}
-	return nil
-}
-
-func (r *sessionRows) Next() bool {
-	if r.ahead {
-		r.ahead = false
-		return r.has
-	}
-	if r.Rows.Next() {
-		return true
-	}
-	r.Close()
-	return false
-}
-
-func (r *sessionRows) Close() {
-	r.Rows.Close()
-	if r.flight.results != nil && !r.closed {
-		r.err = r.flight.end(r.CommandTag(), r.Rows.Err())
-		if r.err == nil {
-			r.err = endBegunByText(r.flight.ctx, r.flight.conn)
-		}
-	}
-	r.closed = true
-}
-
-func (r *sessionRows) Err() error {
-	if err := r.Rows.Err(); err != nil {
-		return err
-	}
-	return r.err
 }
 
 func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {

@@ -117,10 +117,10 @@ func lostInPreparation(conn *pgx.Conn) bool {
 	return ok && st.unsent
 }
 
-// prepare prepares the missing keys in one round trip. Only s runs before the
-// preparation, so the caller may replace a connection that is lost here. tracer, if not
-// nil, is told what pgx would have told it: of each statement, but not of the scope.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, keys ...statementKey) error {
+// prepare prepares the missing keys in one round trip. Only begin and s run before the
+// preparation, so the caller may replace a connection that is lost here. tracer, if not nil, learns of each statement, but not of the scope, as pgx
+// would report them.
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, begin block, keys ...statementKey) error {
 	var missing []statementKey
 	for _, k := range keys {
 		if e, ok := st.known[k]; ok {
@@ -133,12 +133,12 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 		return nil
 	}
 	st.makeRoom(len(missing), len(keys))
-	return st.prepareMissing(ctx, conn, tracer, s, missing)
+	return st.prepareMissing(ctx, conn, tracer, s, begin, missing)
 }
 
 // prepareMissing sends s too: the server may have to wait for a lock to parse a
 // statement, and looks up names as the session's role.
-func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, missing []statementKey) (err error) {
+func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, begin block, missing []statementKey) (err error) {
 	if i := slices.IndexFunc(missing, func(k statementKey) bool { return k.scope }); i > 0 {
 		missing[0], missing[i] = missing[i], missing[0]
 	}
@@ -160,6 +160,9 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	for _, name := range st.gone {
 		p.SendDeallocate(name)
 	}
+	if begin.sql != "" {
+		p.SendQueryParams(begin.sql, nil, nil, nil, nil)
+	}
 	scopeAt := len(missing) // in front of which preparation
 	for i, k := range missing {
 		if !k.scope && !s.isZero() && scopeAt > i {
@@ -174,12 +177,15 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 			_, err = p.GetResults()
 		}
 	}
+	if begin.sql != "" && err == nil {
+		err = readResult(p)
+	}
 	for i, k := range missing {
 		if err != nil {
 			break
 		}
 		if i == scopeAt {
-			if err = readScope(p); err != nil {
+			if err = readResult(p); err != nil {
 				break
 			}
 		}
@@ -215,7 +221,7 @@ func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name []string) {
 	}
 }
 
-func readScope(p *pgconn.Pipeline) error {
+func readResult(p *pgconn.Pipeline) error {
 	result, err := p.GetResults()
 	if err == nil {
 		_, err = result.(*pgconn.ResultReader).Close()

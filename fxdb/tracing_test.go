@@ -184,8 +184,10 @@ func TestTracersSeeACopyAndABeginWithATenantAsWithout(t *testing.T) {
 			tx, err := db.BeginTx(ctx, pgx.TxOptions{BeginQuery: "begin"})
 			require.NoError(t, err)
 			require.NoError(t, tx.Rollback(ctx))
-			_, err = db.BeginTx(ctx, pgx.TxOptions{IsoLevel: "no such level"})
-			require.Error(t, err)
+			require.Error(t, db.InTx(ctx, pgx.TxOptions{IsoLevel: "no such level"}, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, "select 1")
+				return err
+			}))
 			lines[who] = seen.lines
 		}
 		require.Contains(t, lines["nobody"], "start begin isolation level serializable []")

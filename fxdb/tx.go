@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/sethvargo/go-retry"
 
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
@@ -26,8 +24,10 @@ type transaction struct {
 	pooled   bool   // its session on the server is not ours
 	scoped   bool   // it was told something that lasts as long as it does
 	lost     bool   // the connection broke
+	gaveUp   bool   // the first statement was sent again, in vain
 	endCode  string // with which the server ended it, if it did
 	opening  opening
+	pending  *pending // not nil: the server does not have the transaction yet
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
@@ -86,6 +86,12 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 		return pgconn.CommandTag{}, err
 	}
 	args = watch(args, t.check)
+	switch flies, err := t.flies(ctx, sql, args); {
+	case err != nil:
+		return pgconn.CommandTag{}, err
+	case flies:
+		return t.execFirst(ctx, sql, args)
+	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		tag, err := t.Tx.Exec(ctx, sql, args...)
@@ -102,6 +108,12 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 		return errRows{err}, err
 	}
 	args = watch(args, t.check)
+	switch flies, err := t.flies(ctx, sql, args); {
+	case err != nil:
+		return errRows{err}, err
+	case flies:
+		return t.queryFirst(ctx, sql, args)
+	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		return t.Tx.Query(ctx, sql, args...)
@@ -119,6 +131,12 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 		return errRow{err}
 	}
 	args = watch(args, t.check)
+	switch flies, err := t.flies(ctx, sql, args); {
+	case err != nil:
+		return errRow{err}
+	case flies:
+		return t.queryRowFirst(ctx, sql, args)
+	}
 	switch _, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		return t.Tx.QueryRow(ctx, sql, args...)
@@ -139,6 +157,9 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err == nil && t.scoped {
 		err = refuseBatchInScope(t.Tx.Conn(), b)
 	}
+	if err == nil {
+		err = t.start(ctx)
+	}
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
@@ -154,6 +175,9 @@ func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.St
 	if err := t.check(sql); err != nil {
 		return nil, err
 	}
+	if err := t.start(ctx); err != nil {
+		return nil, err
+	}
 	t.opening.over = true
 	return t.Tx.Prepare(ctx, name, sql)
 }
@@ -161,6 +185,9 @@ func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.St
 // Begin sets a savepoint, whose statements are refused alike.
 func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err := t.refuse(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.start(ctx); err != nil {
 		return nil, err
 	}
 	t.opening.over = true
@@ -172,12 +199,18 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
+	if t.pending != nil {
+		return t.endUnsent()
+	}
 	err := withCause(t.Tx.Conn(), t.Tx.Commit(ctx))
 	t.release()
 	return err
 }
 
 func (t *transaction) Rollback(ctx context.Context) error {
+	if t.pending != nil {
+		return t.endUnsent()
+	}
 	err := t.Tx.Rollback(ctx)
 	t.release()
 	return err
@@ -189,197 +222,4 @@ func (t *transaction) release() {
 		t.conn.Release()
 		t.conn = nil
 	}
-}
-
-// Begin starts a transaction in the default mode. See BeginTx.
-func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx, pgx.TxOptions{}) }
-
-// BeginTx starts a transaction and holds a connection until its Commit or
-// Rollback. With an identity in ctx the tenant's settings hold for all of it and
-// travel with BEGIN in one round trip (two where opts.BeginQuery is set
-// or the mode is simple_protocol). Its
-// statements need no identity in their contexts; with another tenant's or user's
-// they fail with ErrTenantMismatch. A text that would end the transaction fails with a
-// *ScopeError.
-//
-// The transaction may begin with SET TRANSACTION and LOCK, which must come before any
-// query: with a tenant or Timeouts the transaction then begins anew, in the flight of
-// that statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK
-// for a moment.
-//
-// Where the connection is lost before the transaction has begun, it begins on
-// another one, within DB_CONNECTION_TIMEOUT_MS.
-//
-// The transaction must not be used by several goroutines at once.
-func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
-	s, err := db.scopeOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	tx, again, err := db.beginTx(ctx, s, 0, opts)
-	if again {
-		tx, err = db.resendBegin(ctx, err, s, opts)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return tx, nil
-}
-
-func (db *DB) resendBegin(ctx context.Context, lost error, s scope, opts pgx.TxOptions) (tx *transaction, err error) {
-	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
-		tx, again, err = db.beginTx(ctx, s, within, opts)
-		return again, err
-	})
-	return tx, err
-}
-
-func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, again bool, err error) {
-	conn, err := db.acquire(ctx, s, forTransaction, within)
-	if err != nil {
-		return nil, false, err
-	}
-	begun := false
-	defer func() {
-		if !begun { // it failed, or a tracer panics
-			conn.Release()
-		}
-	}()
-	tx, err := db.begin(ctx, conn.Conn(), s, opts)
-	if err != nil {
-		// A transaction that has only begun did nothing, but BeginQuery may be anything.
-		again = mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx))
-		return nil, again, err
-	}
-	begun = true
-	return db.fresh(conn, s, tx, opts), false, nil
-}
-
-func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
-	switch {
-	case s.isZero():
-		return conn.BeginTx(ctx, opts)
-	case opts.BeginQuery != "" || db.core.mode == pgx.QueryExecModeSimpleProtocol:
-		// It may be several statements, which a batch can't take; and pgx would write
-		// the identity into the text of a simple batch.
-		if tx, err = conn.BeginTx(ctx, opts); err != nil {
-			return nil, err
-		}
-		b := &pgconn.Batch{}
-		statementsOf(conn, db.core.statements).addScope(b, s, false)
-		err = conn.PgConn().ExecBatch(ctx, b).Close()
-	default:
-		b := &pgx.Batch{}
-		b.BeginTx(opts)
-		b.Queue(s.sql(), s.args()...)
-		br := conn.SendBatch(db.core.traced.begins(ctx, b), b)
-		err, tx = br.Close(), br.Tx()
-	}
-	if err != nil {
-		_ = rollback(ctx, tx)
-		return nil, err
-	}
-	return tx, nil
-}
-
-// rollbackTimeout bounds a rollback whose caller's context has ended.
-const rollbackTimeout = 5 * time.Second
-
-// rollback works after ctx has ended too: a connection that is rolled back can
-// be used again, one that is not must be closed.
-func rollback(ctx context.Context, tx pgx.Tx) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-	defer cancel()
-	err := tx.Rollback(ctx)
-	if errors.Is(err, pgx.ErrTxClosed) {
-		return nil
-	}
-	return err
-}
-
-// InTx's attempts at a transaction that the server aborted for another's sake:
-// waits of 5, 10, 20 and 40 ms, each up to half shorter or longer.
-const (
-	txRetries   = 4
-	txRetryWait = 5 * time.Millisecond
-)
-
-// InTx runs fn in a transaction: commit when it returns nil, rollback when it
-// returns an error or panics. The connection is given back in every case.
-//
-// When the server aborts the transaction with 40001 (serialization failure) or
-// 40P01 (deadlock), in fn or at commit, fn runs again in a new one, up to four
-// times. It runs again too, as often as Idempotent says, when the connection is lost and
-// the transaction is read-only or ctx is Idempotent. So fn must have no effects outside
-// tx that can't be repeated. The error of fn is returned as it is; a failed commit is
-// wrapped.
-func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
-	idempotent := opts.AccessMode == pgx.ReadOnly || isIdempotent(ctx)
-	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
-	lost := resendBackoff()
-	var silent silences
-	for {
-		again, code, err := db.inTx(ctx, opts, idempotent, fn)
-		backoff := aborted
-		switch {
-		case again && !silent.again(code):
-			return err
-		case again:
-			backoff = lost
-		case !isAborted(err):
-			return err
-		}
-		wait, stop := backoff.Next()
-		if stop {
-			return err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return err
-		}
-	}
-}
-
-// inTx makes one attempt. again says that the connection broke, and that another
-// may be made; code is what the server ended the connection with.
-func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
-	begun, err := db.BeginTx(ctx, opts)
-	if err != nil {
-		return false, "", err
-	}
-	tx := begun.(*transaction)
-	again, err = db.runTx(ctx, tx, idempotent, fn)
-	return again, tx.endCode, err
-}
-
-// runTx runs fn in a transaction and ends that.
-func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
-	committing := false
-	defer func() {
-		if !committing {
-			if rerr := rollback(ctx, tx); rerr != nil && err != nil && !tx.lost {
-				err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
-			}
-		}
-		again = err != nil && idempotent && tx.lost && endedByOthers(tx.endCode) && ctx.Err() == nil &&
-			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
-	}()
-	if err := fn(tx); err != nil {
-		return false, err
-	}
-	committing = true
-	if err := tx.Commit(ctx); err != nil {
-		return false, fmt.Errorf("commit: %w", err)
-	}
-	return false, nil
-}
-
-// isAborted reports whether the server gave the transaction up for another's
-// sake, so that nothing of it happened (PostgreSQL's documentation, 13.5).
-func isAborted(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")
 }

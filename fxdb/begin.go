@@ -1,0 +1,124 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Begin starts a transaction in the default mode. See BeginTx.
+func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx, pgx.TxOptions{}) }
+
+// BeginTx starts a transaction and holds a connection until Commit or Rollback.
+//
+// BEGIN and the scope travel with the first statement, in one round trip. The error of
+// BEGIN is the first statement's then. A transaction without a statement sends nothing. Conn,
+// LargeObjects, Prepare, CopyFrom, SendBatch and Begin (a savepoint) send BEGIN first, in a
+// round trip of its own; so does BeginTx itself if opts has a BeginQuery or CommitQuery, or
+// if the mode is simple_protocol.
+//
+// With an identity in ctx the tenant's settings hold for the whole transaction. The
+// statements need no identity in their contexts; with another tenant's or user's they fail
+// with ErrTenantMismatch. A text that would end the transaction fails with a *ScopeError.
+//
+// The transaction may begin with SET TRANSACTION and LOCK, which must come before any
+// query: with a tenant or Timeouts the transaction then begins anew, in the flight of
+// that statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK
+// for a moment.
+//
+// If the connection is lost before the first statement has its answer, BEGIN and the
+// statement go again on another connection, within DB_CONNECTION_TIMEOUT_MS and as often as
+// [Idempotent] says: the server has committed nothing.
+//
+// Several goroutines must not use a transaction at once.
+func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
+	s, err := db.scopeOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx, again, err := db.beginTx(ctx, s, 0, opts)
+	if again {
+		tx, err = db.resendBegin(ctx, err, s, opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+func (db *DB) resendBegin(ctx context.Context, lost error, s scope, opts pgx.TxOptions) (tx *transaction, err error) {
+	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
+		tx, again, err = db.beginTx(ctx, s, within, opts)
+		return again, err
+	})
+	return tx, err
+}
+
+func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, again bool, err error) {
+	conn, err := db.acquire(ctx, s, forTransaction, within)
+	if err != nil {
+		return nil, false, err
+	}
+	if db.delays(opts) {
+		return db.unsent(conn, s, opts), false, nil
+	}
+	begun := false
+	defer func() {
+		if !begun { // BEGIN failed, or a tracer panics
+			conn.Release()
+		}
+	}()
+	tx, err := db.begin(ctx, conn.Conn(), s, opts)
+	if err != nil {
+		// A transaction that has only begun did nothing, but BeginQuery may be anything.
+		again = mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx))
+		return nil, again, err
+	}
+	begun = true
+	return db.fresh(conn, s, tx, opts), false, nil
+}
+
+func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
+	switch {
+	case s.isZero():
+		return conn.BeginTx(ctx, opts)
+	case opts.BeginQuery != "" || db.core.mode == pgx.QueryExecModeSimpleProtocol:
+		// It may be several statements, which a batch can't take; and pgx would write
+		// the identity into the text of a simple batch.
+		if tx, err = conn.BeginTx(ctx, opts); err != nil {
+			return nil, err
+		}
+		b := &pgconn.Batch{}
+		statementsOf(conn, db.core.statements).addScope(b, s, false)
+		err = conn.PgConn().ExecBatch(ctx, b).Close()
+	default:
+		b := &pgx.Batch{}
+		b.BeginTx(opts)
+		b.Queue(s.sql(), s.args()...)
+		br := conn.SendBatch(db.core.traced.begins(ctx, b), b)
+		err, tx = br.Close(), br.Tx()
+	}
+	if err != nil {
+		_ = rollback(ctx, tx)
+		return nil, err
+	}
+	return tx, nil
+}
+
+// rollbackTimeout bounds a rollback whose caller's context has ended.
+const rollbackTimeout = 5 * time.Second
+
+// rollback works after ctx has ended too: a connection that is rolled back can
+// be used again, one that is not must be closed.
+func rollback(ctx context.Context, tx pgx.Tx) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	err := tx.Rollback(ctx)
+	if errors.Is(err, pgx.ErrTxClosed) {
+		return nil
+	}
+	return err
+}

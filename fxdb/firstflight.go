@@ -1,0 +1,223 @@
+package fxdb
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/sqllex"
+)
+
+// pending is a BEGIN that waits for the first statement of its transaction.
+type pending struct {
+	scope scope
+	opts  pgx.TxOptions
+}
+
+// delays reports whether BEGIN may wait for the first statement. A BeginQuery may be several
+// statements, and the simple protocol sends no flights.
+func (db *DB) delays(opts pgx.TxOptions) bool {
+	return opts.BeginQuery == "" && opts.CommitQuery == "" && db.core.mode != pgx.QueryExecModeSimpleProtocol
+}
+
+// unsent is a transaction that the server does not have yet.
+func (db *DB) unsent(conn *pgxpool.Conn, s scope, opts pgx.TxOptions) *transaction {
+	t := db.fresh(conn, s, &serverTx{conn: conn.Conn()}, opts)
+	t.pending = &pending{s, opts}
+	return t
+}
+
+// sql is the text of the BEGIN.
+func (p *pending) sql() string {
+	if p.opts == (pgx.TxOptions{}) {
+		return "begin"
+	}
+	b := &pgx.Batch{}
+	b.BeginTx(p.opts)
+	return b.QueuedQueries[0].SQL
+}
+
+// flies reports whether BEGIN travels with this statement. If BEGIN is pending and can't
+// travel with the statement, flies sends BEGIN.
+func (t *transaction) flies(ctx context.Context, sql string, args []any) (bool, error) {
+	if t.pending == nil {
+		return false, nil
+	}
+	if t.travels(sql, args) {
+		t.opening.over = true
+		return true, nil
+	}
+	return false, t.start(ctx)
+}
+
+// travels reports whether a statement means the same behind a BEGIN in one flight: one
+// statement, which neither ends the transaction nor must come before the scope.
+func (t *transaction) travels(sql string, args []any) bool {
+	if mayOpen(sql) || beginsWith(sql, "copy") {
+		return false
+	}
+	for _, arg := range args {
+		if mode, ok := arg.(pgx.QueryExecMode); ok && mode == pgx.QueryExecModeSimpleProtocol {
+			return false
+		}
+	}
+	v := verdictOf(sql, rewritingOf(args) == byNames)
+	return v.Statements == 1 && !v.EndsScope && !v.Broken && v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) == 0
+}
+
+// start sends BEGIN and the scope, if BEGIN is pending.
+func (t *transaction) start(ctx context.Context) error {
+	p := t.pending
+	if p == nil {
+		return nil
+	}
+	err := t.attempts(ctx, p, func() error {
+		tx, err := t.db.begin(ctx, t.conn.Conn(), p.scope, p.opts)
+		if err == nil {
+			t.Tx = tx
+		}
+		return err
+	})
+	return t.settle(p, true, err)
+}
+
+// startNow is start for a caller that has neither a context nor an error to return. After
+// an error the connection is closed: no statement may run outside of the transaction.
+func (t *transaction) startNow() {
+	if t.pending == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), t.db.core.cfg.ConnectionTimeout)
+	defer cancel()
+	if err := t.start(ctx); err != nil {
+		_ = t.Tx.Conn().Close(ctx) // the statements on the connection return an error
+	}
+}
+
+// attempts runs send, and runs send again on another connection if the connection was
+// lost: the server has committed nothing of the transaction.
+func (t *transaction) attempts(ctx context.Context, p *pending, send func() error) error {
+	err := send()
+	if !mayResend(ctx, t.conn.Conn(), err, true) {
+		return err
+	}
+	err = t.db.resend(ctx, err, func(within time.Duration) (bool, error) {
+		t.release()
+		conn, err := t.db.acquire(ctx, p.scope, forTransaction, within)
+		if err != nil {
+			return false, err
+		}
+		t.conn, t.Tx = conn, &serverTx{conn: conn.Conn()}
+		err = send()
+		return mayResend(ctx, conn.Conn(), err, true), err
+	})
+	t.gaveUp = err != nil
+	return err
+}
+
+// settle decides after an attempt with the result err if BEGIN is still pending: began
+// reports whether BEGIN was sent. If the server has no transaction, the transaction is
+// closed.
+func (t *transaction) settle(p *pending, began bool, err error) error {
+	conn := t.Tx.Conn()
+	if !began && !conn.IsClosed() {
+		t.pending = p
+		return err
+	}
+	t.pending = nil
+	if tx, ok := t.Tx.(*serverTx); ok {
+		tx.closed = conn.IsClosed() || conn.PgConn().TxStatus() == 'I'
+	}
+	return err
+}
+
+// endUnsent ends a transaction that the server never had.
+func (t *transaction) endUnsent() error {
+	t.pending = nil
+	t.Tx.(*serverTx).closed = true
+	t.release()
+	return nil
+}
+
+// send sends BEGIN, the scope and the statement.
+func (t *transaction) send(ctx context.Context, p *pending, f *flight, sql string, args []any) error {
+	begin := p.sql()
+	*f = flight{exec: f.exec, block: block{sql: begin}, begun: t.db.core.traced.begin(ctx, t.conn.Conn(), begin)}
+	err := f.send(ctx, t.db, t.conn.Conn(), p.scope, t.db.core.mode, sql, args)
+	if err != nil {
+		f.hasBegun(err)
+	}
+	return err
+}
+
+func (t *transaction) execFirst(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, err error) {
+	p, f := t.pending, flight{exec: true}
+	err = t.attempts(ctx, p, func() (err error) {
+		if err = t.send(ctx, p, &f, sql, args); err == nil {
+			tag, err = f.run()
+		}
+		return err
+	})
+	return tag, t.settle(p, f.began, err)
+}
+
+func (t *transaction) queryFirst(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
+	p, r := t.pending, &flightRows{}
+	err := t.attempts(ctx, p, func() (err error) {
+		if err = t.send(ctx, p, &r.flight, sql, args); err == nil {
+			r.Rows, err = r.flight.query()
+		}
+		return err
+	})
+	if err == nil {
+		t.pending = nil
+		return r, nil
+	}
+	err, ran := ranWith(t.settle(p, r.flight.began, err))
+	if ran {
+		return errRows{err}, nil
+	}
+	return errRows{err}, err
+}
+
+func (t *transaction) queryRowFirst(ctx context.Context, sql string, args []any) pgx.Row {
+	r := &firstRow{tx: t, pending: t.pending, ctx: ctx, sql: sql, args: args}
+	if err := t.attempts(ctx, r.pending, r.send); err != nil {
+		return errRow{t.settle(r.pending, r.flight.began, err)}
+	}
+	t.pending = nil
+	return r
+}
+
+// firstRow is the row of the statement that BEGIN travels with.
+type firstRow struct {
+	tx      *transaction
+	pending *pending
+	ctx     context.Context
+	sql     string
+	args    []any
+	flight  flight
+	read    bool
+}
+
+func (r *firstRow) send() error { return r.tx.send(r.ctx, r.pending, &r.flight, r.sql, r.args) }
+
+// Scan reads the answers to BEGIN and to the statement.
+func (r *firstRow) Scan(dest ...any) error {
+	if r.read {
+		return errScanned
+	}
+	err := r.tx.attempts(r.ctx, r.pending, func() error {
+		if r.read {
+			if err := r.send(); err != nil {
+				return err
+			}
+		}
+		r.read = true
+		return r.flight.scan(dest)
+	})
+	return r.tx.settle(r.pending, true, err)
+}

@@ -1,0 +1,99 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/sethvargo/go-retry"
+)
+
+// InTx's attempts at a transaction that the server aborted for another's sake:
+// waits of 5, 10, 20 and 40 ms, each up to half shorter or longer.
+const (
+	txRetries   = 4
+	txRetryWait = 5 * time.Millisecond
+)
+
+// InTx runs fn in a transaction: commit when it returns nil, rollback when it
+// returns an error or panics. The connection is given back in every case.
+//
+// When the server aborts the transaction with 40001 (serialization failure) or
+// 40P01 (deadlock), in fn or at commit, fn runs again in a new one, up to four
+// times. It runs again too, as often as Idempotent says, when the connection is lost and
+// the transaction is read-only or ctx is Idempotent. So fn must have no effects outside
+// tx that can't be repeated. The error of fn is returned as it is; a failed commit is
+// wrapped.
+func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
+	idempotent := opts.AccessMode == pgx.ReadOnly || isIdempotent(ctx)
+	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
+	lost := resendBackoff()
+	var silent silences
+	for {
+		again, code, err := db.inTx(ctx, opts, idempotent, fn)
+		backoff := aborted
+		switch {
+		case again && !silent.again(code):
+			return err
+		case again:
+			backoff = lost
+		case !isAborted(err):
+			return err
+		}
+		wait, stop := backoff.Next()
+		if stop {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// inTx makes one attempt. again says that the connection broke, and that another
+// may be made; code is what the server ended the connection with.
+func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
+	begun, err := db.BeginTx(ctx, opts)
+	if err != nil {
+		return false, "", err
+	}
+	tx := begun.(*transaction)
+	again, err = db.runTx(ctx, tx, idempotent, fn)
+	return again, tx.endCode, err
+}
+
+// runTx runs fn in a transaction and ends that.
+func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
+	committing := false
+	defer func() {
+		if !committing {
+			if rerr := rollback(ctx, tx); rerr != nil && err != nil && !tx.lost {
+				err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
+			}
+		}
+		again = err != nil && idempotent && tx.lost && !tx.gaveUp && endedByOthers(tx.endCode) && ctx.Err() == nil &&
+			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	}()
+	if err := fn(tx); err != nil {
+		return false, err
+	}
+	committing = true
+	if err := tx.Commit(ctx); err != nil {
+		return false, fmt.Errorf("commit: %w", err)
+	}
+	return false, nil
+}
+
+// isAborted reports whether the server gave the transaction up for another's
+// sake, so that nothing of it happened (PostgreSQL's documentation, 13.5).
+func isAborted(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")
+}
