@@ -312,6 +312,7 @@ func TestAPoolerThatIsAwayIsNoticedAndComeBackTo(t *testing.T) {
 	require.Equal(t, 2, attempts)
 
 	// A standby is the pooler's matter: new connections would meet the same sessions.
+	require.Eventually(t, func() bool { return db.Stats().Total == 2 }, patience, time.Millisecond)
 	opened := db.Stats().Opened
 	for range 3 {
 		err := db.InTx(as(t, "acme"), pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
