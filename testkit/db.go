@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentagency/onepool/fxdb"
@@ -22,6 +22,7 @@ import (
 type Option func(*options)
 
 type options struct {
+	server     string
 	extensions []string
 	sources    []migrate.Source
 	config     []func(*fxdb.Config)
@@ -61,16 +62,22 @@ const (
 	drainTimeout = 2 * time.Second
 )
 
-// databases knows which database a pool handed out belongs to.
-var databases sync.Map // *pgxpool.Pool -> database name
+// databases knows the database of each pool that testkit has made.
+var databases sync.Map // *pgxpool.Pool -> database
 
-var count atomic.Int64
+func databaseOf(db *fxdb.DB) (database, bool) {
+	d, ok := databases.Load(db.Pool())
+	if !ok {
+		return database{}, false
+	}
+	return d.(database), true
+}
 
 // DB returns a pool on a database of this test's own, migrated, connected as
-// the restricted role. It is closed and dropped when the test ends; connections
-// that the test did not give back fail it. A test that failed keeps its
-// database and logs its connection string. Where no server can be had the test
-// fails: it never skips.
+// the restricted role. DB closes the pool when the test ends, and testkit drops the
+// database in the background; connections that the test did not give back fail the test.
+// A test that failed keeps its database for a day and logs its connection string. If no
+// server can be had the test fails: DB never skips a test.
 func DB(t testing.TB, opts ...Option) *fxdb.DB {
 	t.Helper()
 	db, err := open(t, opts)
@@ -95,19 +102,28 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	defer cancel()
 	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallSites())
 	if err != nil {
-		return nil, fmt.Errorf("testkit: %w", err)
+		return nil, fmt.Errorf("testkit: %w", d.server.crowded(err))
 	}
 	d.keep(t, db)
 	return db, nil
 }
 
-// database is a database of a test's own.
-type database struct {
-	name, template string
-	config         fxdb.Config // of a pool on it
+// crowded says what to do if the server has no connection left.
+func (s *server) crowded(err error) error {
+	if !hasCode(err, tooManyConnections) {
+		return err
+	}
+	return fmt.Errorf("%w; the server's max_connections is %d and the tests that run at the same time take all: lower go test's -p or -parallel, or PoolMax by testkit.Config", err, s.limit)
 }
 
-// newDatabase clones the migrated template. The database is dropped with the test.
+// database is a database of a test's own.
+type database struct {
+	server         *server
+	name, template string
+	config         fxdb.Config // of a pool on the database
+}
+
+// newDatabase takes a clone of the migrated template. The database is dropped after the test.
 func newDatabase(t testing.TB, opts []Option) (database, error) {
 	var o options
 	for _, opt := range opts {
@@ -117,7 +133,7 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	if err != nil {
 		return database{}, fmt.Errorf("testkit: %w", err)
 	}
-	s, err := connect()
+	s, err := connectTo(o.server)
 	if err != nil {
 		return database{}, err
 	}
@@ -125,16 +141,17 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	defer cancel()
 	template, err := s.template(ctx, o.extensions, sources)
 	if err != nil {
-		return database{}, fmt.Errorf("testkit: %w", err)
+		return database{}, fmt.Errorf("testkit: %w", s.crowded(err))
 	}
-	name := fmt.Sprintf("onepool_test_%s_%d", s.run, count.Add(1))
-	if err := s.clone(ctx, name, template); err != nil {
-		return database{}, fmt.Errorf("testkit: make a database: %w", err)
+	name, err := s.ahead.take(ctx, template)
+	if err != nil {
+		return database{}, fmt.Errorf("testkit: make a database: %w", s.crowded(err))
 	}
 	// Cleanups run last in, first out: this one after the pool is closed.
 	t.Cleanup(func() { s.dispose(t, name) })
 
-	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout}
+	// If other tests hold all connections of the server, the pool waits for one of theirs.
+	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout, Start: "wait"}
 	for _, change := range o.config {
 		change(&cfg)
 	}
@@ -142,13 +159,13 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	cfg.URL = s.url(devdb.RoleApp, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
-	return database{name, template, cfg}, nil
+	return database{s, name, template, cfg}, nil
 }
 
 // keep closes the pool with the test.
 func (d database) keep(t testing.TB, db *fxdb.DB) {
 	pool := db.Pool()
-	databases.Store(pool, d.name)
+	databases.Store(pool, d)
 	t.Cleanup(func() {
 		databases.Delete(pool)
 		closeDB(t, db)
@@ -164,18 +181,22 @@ func closeDB(t testing.TB, db *fxdb.DB) {
 	}
 }
 
-// dispose drops the database of a test that passed.
+// dispose has the database of a test that passed dropped, and keeps the database of a test
+// that failed.
 func (s *server) dispose(t testing.TB, name string) {
-	if t.Failed() {
-		t.Logf("testkit: database kept: %s", s.url(devdb.RoleOwner, name))
-		if s.throwaway {
-			t.Logf("testkit: it lives as long as the throwaway server: a few seconds after the last test. Set TEST_DATABASE_URL to a server of your own to keep it")
-		}
+	if !t.Failed() {
+		s.ahead.done(name)
 		return
 	}
+	s.ahead.done("")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if _, err := s.admin.Exec(ctx, "drop database if exists "+name+" with (force)"); err != nil {
-		t.Logf("testkit: drop database %s: %v", name, err)
+	err := s.admin.do(ctx, func(conn *pgx.Conn) error { return markUsed(ctx, conn, name) })
+	if err != nil {
+		t.Logf("testkit: mark database %s as kept: %v", name, err)
+	}
+	t.Logf("testkit: database kept for a day: %s", s.url(devdb.RoleOwner, name))
+	if s.throwaway {
+		t.Logf("testkit: the throwaway server ends a few seconds after the last test, and the database with the server. Set %s to a server of your own to keep the database", envURL)
 	}
 }

@@ -25,17 +25,11 @@ const tenantColumn = "tenant_id"
 // db comes from DB or Swap. It returns the tables, by name with schema.
 func RequireIsolation(t testing.TB, db *fxdb.DB, shared ...string) []string {
 	t.Helper()
-	name, ok := databases.Load(db.Pool())
+	d, ok := databaseOf(db)
 	if !ok {
 		t.Fatalf("testkit: RequireIsolation: this *fxdb.DB was not made by testkit")
 	}
-	s, err := connect()
-	if err != nil {
-		t.Fatalf("testkit: RequireIsolation: %v", err)
-	}
-	cc := s.admin.Config().ConnConfig.Copy()
-	cc.Database = name.(string)
-	admin, err := pgx.ConnectConfig(t.Context(), cc)
+	admin, err := connectPatiently(t.Context(), d.server.admin.to(d.name))
 	if err != nil {
 		t.Fatalf("testkit: RequireIsolation: %v", err)
 	}

@@ -28,20 +28,20 @@ var (
 // Do not close the pool: testkit closes the pool after the last test that called OwnerPool.
 func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()
-	name, ok := databases.Load(db.Pool())
+	d, ok := databaseOf(db)
 	if !ok {
 		t.Fatalf("testkit: OwnerPool: this *fxdb.DB was not made by testkit")
 	}
 	ownersMu.Lock()
 	defer ownersMu.Unlock()
-	owner := owners[name.(string)]
+	owner := owners[d.name]
 	if owner == nil {
-		pool, err := openOwner(name.(string))
+		pool, err := openOwner(d)
 		if err != nil {
 			t.Fatalf("testkit: OwnerPool: %v", err)
 		}
 		owner = &ownerPool{Pool: pool}
-		owners[name.(string)] = owner
+		owners[d.name] = owner
 	}
 	owner.users++
 	t.Cleanup(func() {
@@ -49,7 +49,7 @@ func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 		owner.users--
 		unused := owner.users == 0
 		if unused {
-			delete(owners, name.(string))
+			delete(owners, d.name)
 		}
 		ownersMu.Unlock()
 		if unused {
@@ -59,12 +59,8 @@ func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	return owner.Pool
 }
 
-func openOwner(database string) (*pgxpool.Pool, error) {
-	s, err := connect()
-	if err != nil {
-		return nil, err
-	}
-	pc, err := pgxpool.ParseConfig(s.url(devdb.RoleOwner, database))
+func openOwner(d database) (*pgxpool.Pool, error) {
+	pc, err := pgxpool.ParseConfig(d.server.url(devdb.RoleOwner, d.name))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -10,80 +11,155 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/testkit/internal/fallback"
 )
 
 // startTimeout covers a first start on the machine, initdb included.
 const startTimeout = 60 * time.Second
 
-// server is what this process's tests run on. It lives as long as the process:
-// the throwaway server notices its end by itself.
+// pullTimeout covers the download of a container's image too.
+const pullTimeout = 10 * time.Minute
+
+const envURL = "TEST_DATABASE_URL"
+
+// server is what this process's tests run on. The server lives as long as the process: a
+// throwaway server notices the end of its users.
 type server struct {
-	admin     *pgxpool.Pool
+	admin     *admins
 	url       func(role, database string) string
 	run       string // tells this process's databases from those of others
 	throwaway bool
 	fast      bool // CREATE DATABASE by copying files is faster: nothing is synced to disk
+	limit     int  // max_connections
+	ahead     *ahead
 
 	mu        sync.Mutex
 	templates map[string]*template
 }
 
-var connect = sync.OnceValues(func() (*server, error) {
+// servers are the servers that this process's tests have asked for, by the superuser's
+// connection string. The empty string stands for the server of tests that name none.
+var servers sync.Map // string -> func() (*server, error)
+
+// Server puts the test's database on the server of url, a superuser's connection string,
+// instead of the server that the process's other tests use: another version of PostgreSQL,
+// or a container of testkit/container. Without Server, a test uses the server that
+// TEST_DATABASE_URL names, else a throwaway server.
+func Server(url string) Option { return func(o *options) { o.server = url } }
+
+// connect returns the server of tests that name none.
+func connect() (*server, error) { return connectTo("") }
+
+func connectTo(url string) (*server, error) {
+	once, _ := servers.LoadOrStore(url, sync.OnceValues(func() (*server, error) {
+		if url != "" {
+			return openServer(url, "testkit.Server")
+		}
+		return choose()
+	}))
+	return once.(func() (*server, error))()
+}
+
+// choose takes the server of TEST_DATABASE_URL, else local binaries, else a container if
+// the test binary imports testkit/container, else downloaded binaries if the environment
+// allows the download.
+func choose() (*server, error) {
+	if url := os.Getenv(envURL); url != "" {
+		return openServer(url, envURL)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	s := &server{run: strings.ToLower(rand.Text()[:8]), templates: make(map[string]*template)}
-	adminURL := os.Getenv("TEST_DATABASE_URL")
-	if adminURL != "" {
-		s.url = func(role, database string) string { return rewrite(adminURL, role, database) }
-	} else {
-		dev, err := devdb.Start(ctx, devdb.Shared())
-		if err != nil {
-			return nil, fmt.Errorf("testkit: no server: %w", err)
-		}
-		adminURL, s.url, s.throwaway = dev.URL(), dev.DatabaseURL, true
+	dev, err := devdb.Start(ctx, devdb.Shared())
+	start := fallback.Registered()
+	if err == nil {
+		s := newServer()
+		s.throwaway, s.url = true, dev.DatabaseURL
+		return s.prepared(ctx, dev.URL(), "the throwaway server")
 	}
-	pc, err := pgxpool.ParseConfig(adminURL)
+	if start == nil {
+		return nil, fmt.Errorf("testkit: no server: %w", err)
+	}
+	return openContainer(start, err)
+}
+
+func openContainer(start fallback.Start, noBinaries error) (*server, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout)
+	defer cancel()
+	url, err := start(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("testkit: TEST_DATABASE_URL can't be parsed: %w", err)
+		return nil, fmt.Errorf("testkit: no server: %w", errors.Join(noBinaries, err))
 	}
-	pc.MaxConns = 4
-	pc.ConnConfig.RuntimeParams["application_name"] = "testkit"
-	s.admin, err = pgxpool.NewWithConfig(ctx, pc)
+	return openServer(url, "the container")
+}
+
+// openServer connects to a server that something else than devdb started.
+func openServer(adminURL, name string) (*server, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	s := newServer()
+	s.url = func(role, database string) string { return rewrite(adminURL, role, database) }
+	s, err := s.prepared(ctx, adminURL, name)
 	if err != nil {
-		return nil, fmt.Errorf("testkit: %w", err)
+		return nil, err
 	}
-	if err := s.prepare(ctx); err != nil {
-		s.admin.Close()
+	if err := s.createRoles(ctx); err != nil {
+		s.admin.close(ctx)
 		return nil, fmt.Errorf("testkit: prepare the server: %w", err)
 	}
 	return s, nil
-})
+}
 
-// prepare makes the two roles where a server of the user's own lacks them.
-func (s *server) prepare(ctx context.Context) error {
+func newServer() *server {
+	s := &server{run: strings.ToLower(rand.Text()[:8]), templates: make(map[string]*template)}
+	s.ahead = newAhead(s)
+	return s
+}
+
+// prepared connects the administrator and asks how the server is set up.
+func (s *server) prepared(ctx context.Context, adminURL, name string) (*server, error) {
+	config, err := pgx.ParseConfig(adminURL)
+	if err != nil {
+		return nil, fmt.Errorf("testkit: %s can't be parsed: %w", name, err)
+	}
+	s.admin = newAdmins(config, s.run)
 	var version int
 	var fsync bool
-	err := s.admin.QueryRow(ctx,
-		"select current_setting('server_version_num')::int, current_setting('fsync')::bool").Scan(&version, &fsync)
+	err = s.admin.do(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `select current_setting('server_version_num')::int,
+			current_setting('fsync')::bool, current_setting('max_connections')::int`).Scan(&version, &fsync, &s.limit)
+	})
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("testkit: connect to %s: %w", name, err)
 	}
 	s.fast = version >= 150000 && !fsync
-	if s.throwaway {
-		return nil
-	}
-	for _, role := range []string{devdb.RoleOwner, devdb.RoleApp} {
-		_, err := s.admin.Exec(ctx, fmt.Sprintf(`do $$ begin
-			create role %s login nosuperuser nobypassrls;
-		exception when duplicate_object or unique_violation then null; end $$`, role))
-		if err != nil {
-			return fmt.Errorf("create role %s (TEST_DATABASE_URL must name a superuser): %w", role, err)
+	return s, nil
+}
+
+// createRoles makes the two roles if the server lacks them. The roles get the
+// administrator's password, so they can log in with the same connection string.
+func (s *server) createRoles(ctx context.Context) error {
+	return s.admin.do(ctx, func(conn *pgx.Conn) error {
+		var password string
+		if pw := s.admin.config.Password; pw != "" {
+			if err := conn.QueryRow(ctx, "select ' password ' || quote_literal($1::text)", pw).Scan(&password); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		for _, role := range []string{devdb.RoleOwner, devdb.RoleApp} {
+			var exists bool
+			err := conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", role).Scan(&exists)
+			if err == nil && !exists {
+				_, err = conn.Exec(ctx, "create role "+role+" login nosuperuser nobypassrls"+password)
+			}
+			if err != nil && !hasCode(err, "42710", "23505") { // another process was first
+				return fmt.Errorf("create role %s (%s must name a superuser): %w", role, envURL, err)
+			}
+		}
+		return nil
+	})
 }
 
 // rewrite puts another role and database into a connection string of the
@@ -100,5 +176,10 @@ func rewrite(connString, role, database string) string {
 		u.User = url.User(role)
 	}
 	u.Path = "/" + database
+	q := u.Query()
+	for _, other := range []string{"user", "dbname"} { // a parameter wins over its place before the question mark
+		q.Del(other)
+	}
+	u.RawQuery = q.Encode()
 	return u.String()
 }

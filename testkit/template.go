@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -35,7 +36,7 @@ func (s *server) template(ctx context.Context, extensions []string, sources []mi
 	s.mu.Lock()
 	t, ok := s.templates[key]
 	if !ok {
-		t = &template{name: "onepool_template_" + key}
+		t = &template{name: templatePrefix + key}
 		s.templates[key] = t
 	}
 	s.mu.Unlock()
@@ -65,51 +66,48 @@ func fingerprint(extensions []string, sources []migrate.Source) (string, error) 
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
-// build makes the template under a lock of its name. It gets that name only
-// when it is whole, so a killed process leaves no half-built one behind.
+// build makes the template under a lock of its name. The database gets the name only when
+// the database is whole. Until then the database is one of this run's, and the sweep of
+// another run drops the database if this process is killed.
 func (s *server) build(ctx context.Context, name string, extensions []string, sources []migrate.Source) error {
-	conn, err := s.admin.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	// The connection idles while others build; a server that ends it would let a second
-	// process drop what is being built.
-	if _, err := conn.Exec(ctx, "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'"); err != nil {
-		return err
-	}
-	var key int64
-	if err := conn.QueryRow(ctx, "select hashtextextended($1, 0)", name).Scan(&key); err != nil {
-		return err
-	}
-	if err := migrate.Lock(ctx, conn.Conn(), key, nil); err != nil {
-		return fmt.Errorf("wait for another process to build the template: %w", err)
-	}
-	defer func() {
-		_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", key)
-	}()
-
-	var exists bool
-	if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", name).Scan(&exists); err != nil || exists {
-		return err
-	}
-	building := name + "_building"
-	for _, sql := range []string{
-		"drop database if exists " + building + " with (force)",
-		"create database " + building + " owner " + devdb.RoleOwner,
-	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("build the template: %w", err)
+	return s.admin.do(ctx, func(conn *pgx.Conn) error {
+		var key int64
+		if err := conn.QueryRow(ctx, "select hashtextextended($1, 0)", name).Scan(&key); err != nil {
+			return err
 		}
+		if err := migrate.Lock(ctx, conn, key, nil); err != nil {
+			return fmt.Errorf("wait for another process to build the template: %w", err)
+		}
+		defer func() {
+			_, _ = conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", key)
+		}()
+		var exists bool
+		if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", name).Scan(&exists); err != nil {
+			return err
+		}
+		if exists {
+			return markUsed(ctx, conn, name)
+		}
+		return s.buildLocked(ctx, conn, name, extensions, sources)
+	})
+}
+
+func (s *server) buildLocked(ctx context.Context, conn *pgx.Conn, name string, extensions []string, sources []migrate.Source) error {
+	building := s.ahead.newName()
+	if _, err := conn.Exec(ctx, "create database "+building+" owner "+devdb.RoleOwner+s.strategy()); err != nil {
+		return fmt.Errorf("build the template: %w", err)
 	}
 	if err := s.setUp(ctx, building, extensions, sources); err != nil {
-		return err
+		return errors.Join(err, s.drop(ctx, building))
 	}
+	if err := markUsed(ctx, conn, building); err != nil {
+		return fmt.Errorf("build the template: %w", err)
+	}
+	awaitNoSession(ctx, conn, building)
 	for _, sql := range []string{
 		"alter database " + building + " with is_template true allow_connections false",
 		"alter database " + building + " rename to " + name,
 	} {
-		// A session that has just ended may still count for a moment.
 		if err := retryInUse(ctx, func() error { _, err := conn.Exec(ctx, sql); return err }); err != nil {
 			return fmt.Errorf("build the template: %w", err)
 		}
@@ -118,9 +116,7 @@ func (s *server) build(ctx context.Context, name string, extensions []string, so
 }
 
 func (s *server) setUp(ctx context.Context, database string, extensions []string, sources []migrate.Source) error {
-	adminConfig := s.admin.Config().ConnConfig
-	adminConfig.Database = database
-	admin, err := pgx.ConnectConfig(ctx, adminConfig)
+	admin, err := connectPatiently(ctx, s.admin.to(database))
 	if err != nil {
 		return err
 	}
@@ -141,18 +137,45 @@ func (s *server) setUp(ctx context.Context, database string, extensions []string
 		return err
 	}
 	if err := migrate.Up(ctx, owner, zap.NewNop(), sources); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", adviseExtension(err))
 	}
-	return nil
+	// The first session of a database writes a cache of the catalog into the database's
+	// folder. A copy of the folder has the cache too, so each test's first connection opens
+	// faster.
+	first, err := connectPatiently(ctx, s.admin.to(database))
+	if err != nil {
+		return err
+	}
+	return first.Close(ctx)
 }
+
+// adviseExtension names Extension if the server has refused the owner an extension.
+func adviseExtension(err error) error {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) || pgErr.Code != notPermitted || pgErr.File != "extension.c" {
+		return err
+	}
+	name := "name"
+	if m := quoted.FindStringSubmatch(pgErr.Message); m != nil {
+		name = m[1]
+	}
+	return fmt.Errorf("%w; the owner of a database may not create the extension: have the administrator create the extension first, with testkit.Extension(%q)", err, name)
+}
+
+var quoted = regexp.MustCompile(`"([^"]+)"`)
 
 // clone makes a database from the template.
 func (s *server) clone(ctx context.Context, name, template string) error {
-	sql := "create database " + name + " template " + template + " owner " + devdb.RoleOwner
+	sql := "create database " + name + " template " + template + " owner " + devdb.RoleOwner + s.strategy()
+	return retryInUse(ctx, func() error { return s.admin.exec(ctx, sql) })
+}
+
+// strategy is that of CREATE DATABASE.
+func (s *server) strategy() string {
 	if s.fast {
-		sql += " strategy file_copy"
+		return " strategy file_copy"
 	}
-	return retryInUse(ctx, func() error { _, err := s.admin.Exec(ctx, sql); return err })
+	return ""
 }
 
 // retryInUse tries again while the server says that a session is still in the
@@ -161,8 +184,7 @@ func (s *server) clone(ctx context.Context, name, template string) error {
 func retryInUse(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
-		var pgErr *pgconn.PgError
-		if err == nil || try == 3 || ctx.Err() != nil || !errors.As(err, &pgErr) || pgErr.Code != "55006" {
+		if err == nil || try == 3 || ctx.Err() != nil || !hasCode(err, objectInUse) {
 			return err
 		}
 	}

@@ -156,6 +156,14 @@ var failing = map[string]func(*testing.T){
 	"bad file name": func(t *testing.T) {
 		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"bad.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
 	},
+	"extension of the owner": func(t *testing.T) {
+		testkit.DB(t, testkit.Migrations("bad", fstest.MapFS{"00001_bad.sql": {Data: []byte("-- +goose Up\nselect 1;\ncreate extension pageinspect;\n")}}))
+	},
+	"leaking goroutine": func(t *testing.T) {
+		db := testkit.DB(t)
+		go db.Exec(context.WithoutCancel(t.Context()), "select pg_sleep(60)") //nolint:errcheck // the drain cuts the statement
+		eventually(t, "the statement runs", func() bool { return db.Stats().Active > 0 })
+	},
 	"foreign pool": func(t *testing.T) {
 		db := testkit.DB(t)
 		other, err := fxdb.Open(t.Context(), fxdb.Config{URL: db.Pool().Config().ConnString()})
@@ -179,7 +187,7 @@ func TestAFailedTestKeepsItsDatabaseAndLogsItsURL(t *testing.T) {
 	size.SkipShort(t)
 	testkit.DB(t) // the shared server lives as long as this test, too
 	out := runFailing(t, "failure")
-	url := regexp.MustCompile(`database kept: (\S+)`).FindStringSubmatch(out)
+	url := regexp.MustCompile(`database kept[^:]*: (\S+)`).FindStringSubmatch(out)
 	require.Len(t, url, 2, out)
 	conn, err := pgx.Connect(t.Context(), url[1])
 	require.NoError(t, err)
@@ -194,11 +202,13 @@ func TestWhatFailsATestSaysWhy(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	for name, want := range map[string][]string{
-		"leak":          {"did not give back all connections", "leaky", "testkit_test.go"},
-		"bad migration": {`migrations "bad"`, "division by zero"},
-		"bad file name": {"00001_name.sql"},
-		"no extension":  {`create extension "nowhere"`, "install it on the server"},
-		"foreign pool":  {"not made by testkit"},
+		"leak":                   {"did not give back all connections", "leaky", "testkit_test.go"},
+		"bad migration":          {`migrations "bad"`, "00001_bad.sql", "line 2", "division by zero"},
+		"bad file name":          {"00001_name.sql"},
+		"extension of the owner": {"00001_bad.sql", "line 3", `testkit.Extension("pageinspect")`},
+		"leaking goroutine":      {"did not give back all connections", "testkit_test.go"},
+		"no extension":           {`create extension "nowhere"`, "install it on the server"},
+		"foreign pool":           {"not made by testkit"},
 	} {
 		out := runFailing(t, name)
 		for _, part := range want {
@@ -215,9 +225,10 @@ func TestAPassedTestLeavesNoDatabase(t *testing.T) {
 	t.Run("passes", func(t *testing.T) {
 		require.NoError(t, testkit.DB(t).QueryRow(t.Context(), "select current_database()").Scan(&name))
 	})
-	var exists bool
-	require.NoError(t, watch.QueryRow(t.Context(), "select exists (select from pg_database where datname = $1)", name).Scan(&exists))
-	require.False(t, exists)
+	eventually(t, "the database is dropped", func() (exists bool) {
+		require.NoError(t, watch.QueryRow(t.Context(), "select exists (select from pg_database where datname = $1)", name).Scan(&exists))
+		return !exists
+	})
 }
 
 func TestOwnerSeesTheSameDatabase(t *testing.T) {

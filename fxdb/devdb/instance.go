@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/agentagency/onepool/internal/throwaway"
 )
 
 const (
@@ -101,13 +103,8 @@ func (i *instance) serverArgs() []string {
 	return args
 }
 
-// serverSettings trade safety against power failure for speed, and close every
-// way in but the socket of the user's own. Shared memory is in files of the
-// data folder, so that nothing else has to be cleaned up after a SIGKILL.
-var serverSettings = []string{
+// serverSettings close every way in but the socket of the user's own, and make the server
+// fast.
+var serverSettings = append([]string{
 	"listen_addresses=", "port=" + socketPort, "unix_socket_permissions=0700",
-	"fsync=off", "synchronous_commit=off", "full_page_writes=off",
-	"wal_level=minimal", "max_wal_senders=0",
-	"shared_buffers=128MB", "max_connections=200",
-	"dynamic_shared_memory_type=mmap", "autovacuum=off", "jit=off",
-}
+}, throwaway.Settings...)

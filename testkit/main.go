@@ -1,0 +1,43 @@
+package testkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Main runs the tests of a TestMain and drops what the test binary has left on a server of
+// the user's own: databases that were made ahead, and databases of the last tests. Main
+// keeps the databases of failed tests, and the templates. Main returns the exit code that
+// m.Run returned:
+//
+//	func TestMain(m *testing.M) { testkit.Main(m) }
+//
+// Without Main, the next test binary on the same server drops what this test binary leaves.
+// A throwaway server takes everything along at its own end.
+func Main(m interface{ Run() int }) int {
+	code := m.Run()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := closeServers(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "testkit: clean up: %v\n", err)
+	}
+	return code
+}
+
+func closeServers(ctx context.Context) error {
+	var errs []error
+	servers.Range(func(_, connect any) bool {
+		s, err := connect.(func() (*server, error))()
+		if err != nil {
+			return true // the tests have reported the error
+		}
+		if !s.throwaway {
+			errs = append(errs, s.ahead.close(ctx))
+		}
+		s.admin.close(ctx)
+		return true
+	})
+	return errors.Join(errs...)
+}
