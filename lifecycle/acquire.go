@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -146,7 +145,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	a := acquisitions.Get().(*acquisition)
 	a.Context, a.m, a.request = ctx, m, r
 	if n := m.acquires.Add(1); r.Caller || m.takesCaller(n) {
-		runtime.Callers(2+r.CallerSkip, a.pcs[:])
+		a.takeCallSite(2 + r.CallerSkip)
 	}
 	ended := false
 	defer func() {

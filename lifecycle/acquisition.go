@@ -23,10 +23,11 @@ type acquisition struct {
 	request         Request
 	raw             bool // straight from the pool
 	pcs             [8]uintptr
-	nested          bool  // this goroutine's transaction holds one already
-	refused         error // known before the pool was asked
-	permit          bool  // of the request's share, and not yet a slot's
-	panicked        any   // what the PrepareConn hook panicked with
+	goStatement     string // names the caller instead of pcs
+	nested          bool   // this goroutine's transaction holds one already
+	refused         error  // known before the pool was asked
+	permit          bool   // of the request's share, and not yet a slot's
+	panicked        any    // what the PrepareConn hook panicked with
 
 	inPool  bool          // it is counted among those who ask the pool
 	noPlace bool          // it came when the pool was full
@@ -241,7 +242,7 @@ func (a *acquisition) end() {
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
 	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
 	a.asked.Store(false)
-	a.pcs[0] = 0
+	a.pcs[0], a.goStatement = 0, ""
 	acquisitions.Put(a)
 }
 

@@ -86,6 +86,7 @@ type slot struct {
 	client   string
 	tenant   string
 	pcs      [8]uintptr
+	goSite   string            // names the caller instead of pcs
 	share    *admission.Client // whose permit it took
 	spoiled  *atomic.Uint64    // counts it if it comes back spoiled; nil: nobody asked
 	since    int64             // by the monitor's clock
@@ -167,7 +168,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	if a.permit {
 		s.share, a.permit = a.request.Share, false
 	}
-	s.pcs[0] = 0
+	s.pcs[0], s.goSite = 0, a.goStatement
 	if a.pcs[0] != 0 {
 		s.pcs = a.pcs
 	}
@@ -276,9 +277,11 @@ func (s *slot) inQuery() bool {
 func (s *slot) holder() Holder {
 	s.mu.Lock()
 	h := Holder{Client: s.client, Tenant: s.tenant, Since: time.Unix(0, s.since), Query: s.query, PID: s.pid, seen: time.Now()}
-	pcs := s.pcs
+	pcs, site := s.pcs, s.goSite
 	s.mu.Unlock()
-	h.Caller = callSite(pcs[:])
+	if h.Caller = site; site == "" {
+		h.Caller = callSite(pcs[:])
+	}
 	return h
 }
 

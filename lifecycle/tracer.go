@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"runtime"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgx
 	}
 	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Share: t.m.rawShare}, raw: true}
 	t.m.acquires.Add(1)
-	runtime.Callers(3, a.pcs[:])
+	a.takeCallSite(3)
 	a.refused = t.m.refuseRaw(a)
 	return a
 }

@@ -164,6 +164,11 @@ var failing = map[string]func(*testing.T){
 		go db.Exec(context.WithoutCancel(t.Context()), "select pg_sleep(60)") //nolint:errcheck // the drain cuts the statement
 		eventually(t, "the statement runs", func() bool { return db.Stats().Active > 0 })
 	},
+	"leaking goroutine of the raw pool": func(t *testing.T) {
+		pool := testkit.Pool(t)
+		go pool.Exec(context.WithoutCancel(t.Context()), "select pg_sleep(60)") //nolint:errcheck // the drain cuts the statement
+		eventually(t, "the statement runs", func() bool { return pool.Stat().AcquiredConns() > 0 })
+	},
 	"foreign pool": func(t *testing.T) {
 		db := testkit.DB(t)
 		other, err := fxdb.Open(t.Context(), fxdb.Config{URL: db.Pool().Config().ConnString()})
@@ -202,13 +207,14 @@ func TestWhatFailsATestSaysWhy(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	for name, want := range map[string][]string{
-		"leak":                   {"did not give back all connections", "leaky", "testkit_test.go"},
-		"bad migration":          {`migrations "bad"`, "00001_bad.sql", "line 2", "division by zero"},
-		"bad file name":          {"00001_name.sql"},
-		"extension of the owner": {"00001_bad.sql", "line 3", `testkit.Extension("pageinspect")`},
-		"leaking goroutine":      {"did not give back all connections", "testkit_test.go"},
-		"no extension":           {`create extension "nowhere"`, "install it on the server"},
-		"foreign pool":           {"not made by testkit"},
+		"leak":                              {"did not give back all connections", "leaky", "testkit_test.go"},
+		"bad migration":                     {`migrations "bad"`, "00001_bad.sql", "line 2", "division by zero"},
+		"bad file name":                     {"00001_name.sql"},
+		"extension of the owner":            {"00001_bad.sql", "line 3", `testkit.Extension("pageinspect")`},
+		"leaking goroutine":                 {"did not give back all connections", "testkit_test.go"},
+		"leaking goroutine of the raw pool": {"did not give back all connections", "testkit_test.go"},
+		"no extension":                      {`create extension "nowhere"`, "install it on the server"},
+		"foreign pool":                      {"not made by testkit"},
 	} {
 		out := runFailing(t, name)
 		for _, part := range want {
