@@ -26,6 +26,7 @@ import (
 var supervisorScript []byte
 
 const (
+	naps       = 10               // of supervisor.sh, that a linger is made of
 	readyLimit = 30 * time.Second // for a server to accept connections
 	readyEvery = 2 * time.Millisecond
 	stopGrace  = time.Second // granted to Stop even if its ctx has ended
@@ -55,8 +56,8 @@ func supervise(dir string, users *os.File, acct account, linger time.Duration, s
 	if err != nil {
 		return nil, fmt.Errorf("devdb: supervisor: %w", errors.Join(err, log.Close()))
 	}
-	seconds := strconv.FormatFloat(linger.Seconds(), 'f', -1, 64)
-	cmd := exec.Command("/bin/sh", append([]string{script, seconds}, server...)...)
+	nap := strconv.FormatFloat(linger.Seconds()/naps, 'f', -1, 64)
+	cmd := exec.Command("/bin/sh", append([]string{script, nap}, server...)...)
 	acct.detach(cmd)
 	// None of the caller's descriptors: go test waits for whoever has them.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = users, log, log, []*os.File{held}

@@ -1,11 +1,12 @@
 # The supervisor of one server. It is run from the server's folder, which goes
 # away with it, by /bin/sh with
-#   $1       seconds to stay on after the last user has gone; 0: stop at once
+#   $1       seconds of one nap: the server stays on for ten naps after the last
+#            user has gone; 0: stop at once
 #   $2...    the server's command line
 #   stdin    the pipe that counts the users: each holds it open for writing
 #   fd 3     a pipe nobody writes to; the starter sees it end once the
 #            supervisor and all of the server's processes have ended
-dir=${0%/*} linger=$1
+dir=${0%/*} nap=$1
 shift
 exec 4<&0 </dev/null
 
@@ -13,11 +14,18 @@ exec 4<&0 </dev/null
 # with the shell's own read, as killing it must not leave another process.
 watch() {
 	while read -r _; do :; done # ends when no process holds the pipe open
-	if [ "$linger" != 0 ]; then
-		# Who comes writes a line, so that the pipe tells of those, too, who
-		# came and went during the nap.
-		while nap && read -r _; do
-			while read -r _; do :; done
+	if [ "$nap" != 0 ]; then
+		# A user who comes writes a line, so the pipe tells of a user who came
+		# and went during a nap. The naps are short: the wait begins again after
+		# such a user, and the rest of the nap is what the wait is too long.
+		naps=10
+		while [ "$naps" -gt 0 ]; do
+			nap
+			naps=$((naps - 1))
+			if read -r _; then
+				while read -r _; do :; done
+				naps=10
+			fi
 		done
 		# From here on nobody finds the pipe by its name, but who got in
 		# before is still served. Renamed, not removed: it also tells the
@@ -29,7 +37,7 @@ watch() {
 }
 
 nap() {
-	sleep "$linger" &
+	sleep "$nap" &
 	sleeper=$!
 	trap 'kill "$sleeper"; exit' TERM
 	wait "$sleeper"
@@ -60,4 +68,4 @@ run() {
 
 # Only the starter of a server of its own waits for the supervisor. A shared
 # one must be nobody's child, or it would stay a zombie of its starter.
-if [ "$linger" = 0 ]; then run "$@"; else run "$@" & fi
+if [ "$nap" = 0 ]; then run "$@"; else run "$@" & fi
