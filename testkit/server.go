@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/throwaway"
 	"github.com/agentagency/onepool/testkit/internal/fallback"
 )
 
@@ -22,6 +23,8 @@ const startTimeout = 60 * time.Second
 
 // pullTimeout covers the download of a container's image too.
 const pullTimeout = 10 * time.Minute
+
+const containerPackage = "github.com/agentagency/onepool/testkit/container"
 
 const envURL = "TEST_DATABASE_URL"
 
@@ -58,7 +61,7 @@ func connectTo(url string) (*server, error) {
 		if url != "" {
 			return openServer(url, "testkit.Server")
 		}
-		return choose()
+		return choose(devdb.Start, fallback.Registered())
 	}))
 	return once.(func() (*server, error))()
 }
@@ -66,23 +69,26 @@ func connectTo(url string) (*server, error) {
 // choose takes the server of TEST_DATABASE_URL, else local binaries, else a container if
 // the test binary imports testkit/container, else downloaded binaries if the environment
 // allows the download.
-func choose() (*server, error) {
+func choose(binaries func(context.Context, ...devdb.Option) (*devdb.Server, error), container fallback.Start) (*server, error) {
 	if url := os.Getenv(envURL); url != "" {
 		return openServer(url, envURL)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	dev, err := devdb.Start(ctx, devdb.Shared())
-	start := fallback.Registered()
+	dev, err := binaries(ctx, devdb.Shared())
 	if err == nil {
 		s := newServer()
 		s.throwaway, s.url = true, dev.DatabaseURL
 		return s.prepared(ctx, dev.URL(), "the throwaway server")
 	}
-	if start == nil {
+	var notFound *devdb.NotFoundError
+	switch {
+	case !errors.As(err, &notFound) && !errors.Is(err, errors.ErrUnsupported):
 		return nil, fmt.Errorf("testkit: no server: %w", err)
+	case container == nil:
+		return nil, fmt.Errorf("testkit: no server: %w; or import _ %q for a server in a container, or set %s", err, containerPackage, envURL)
 	}
-	return openContainer(start, err)
+	return openContainer(container, err)
 }
 
 func openContainer(start fallback.Start, noBinaries error) (*server, error) {
@@ -126,14 +132,16 @@ func (s *server) prepared(ctx context.Context, adminURL, name string) (*server, 
 	}
 	s.admin = newAdmins(config, s.run)
 	var version int
-	var fsync bool
+	var fsync, marked bool
 	err = s.admin.do(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `select current_setting('server_version_num')::int,
-			current_setting('fsync')::bool, current_setting('max_connections')::int`).Scan(&version, &fsync, &s.limit)
+			current_setting('fsync')::bool, current_setting('max_connections')::int,
+			coalesce(nullif(current_setting('`+throwaway.Mark+`', true), '')::bool, false)`).Scan(&version, &fsync, &s.limit, &marked)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("testkit: connect to %s: %w", name, err)
 	}
+	s.throwaway = s.throwaway || marked
 	s.fast = version >= 150000 && !fsync
 	return s, nil
 }
