@@ -115,8 +115,13 @@ const rawPool = "raw pool"
 // StatsHandler answers with Stats as JSON, for a mux of the program's own.
 func (db *DB) StatsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		raw, err := json.Marshal(db.Stats())
+		if err != nil {
+			http.Error(w, "the figures can't be encoded", http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(db.Stats())
+		_, _ = w.Write(append(raw, '\n'))
 	})
 }
 

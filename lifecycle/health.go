@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -23,7 +24,8 @@ const (
 	silenceEvery = lookEvery / 10
 )
 
-// Health is one look at the pool. It holds no secret and can be shown as it is.
+// Health is one look at the pool. Error holds no password, but may name the login, the
+// database and the host: [Monitor.Ready] shows strangers none of these.
 type Health struct {
 	Status    Status        `json:"status"`
 	Ready     bool          `json:"ready"`           // started, not draining, and the server answers and takes writes
@@ -35,6 +37,8 @@ type Health struct {
 	Idle      int           `json:"idle"`
 	Active    int           `json:"active"`
 	Waiting   int           `json:"waiting"`
+
+	cause error // of Error
 }
 
 type health struct {
@@ -91,7 +95,7 @@ func (m *Monitor) judge(err error) Health {
 	}
 	h.Ready = err == nil
 	if err != nil {
-		h.Status, h.Error = Unhealthy, err.Error()
+		h.Status, h.Error, h.cause = Unhealthy, err.Error(), err
 	}
 	m.tell(h)
 	return h
@@ -248,20 +252,36 @@ func (m *Monitor) Live() http.Handler {
 
 // Ready answers 200 while the pool is started and its server answers, 503 else,
 // from the first moment of a drain on too, with a Health as its body. A busy
-// pool is ready.
+// pool is ready. The body's error names no login, database or host; the log does.
 func (m *Monitor) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := m.Health(r.Context())
 		code := http.StatusOK
 		if !h.Ready {
-			code = http.StatusServiceUnavailable
+			code, h.Error = http.StatusServiceUnavailable, publicReason(h.cause)
 		}
 		writeJSON(w, code, h)
 	})
 }
 
+// publicReason is why a pool is not ready, for strangers: the error of a connection names
+// the login, the database and the host.
+func publicReason(err error) string {
+	for _, known := range []error{ErrNotStarted, ErrDraining, errStandby, errReadOnly} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "the server can't be reached: the log says why"
+}
+
 func writeJSON(w http.ResponseWriter, code int, body any) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, "the answer can't be encoded", http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body)
+	_, _ = w.Write(append(raw, '\n'))
 }

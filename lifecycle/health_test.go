@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -247,4 +248,29 @@ func TestReadyShowsALatencyThatWasMeasured(t *testing.T) {
 	h := m.Health(bounded(t))
 	require.True(t, h.Ready)
 	require.Positive(t, h.Latency)
+}
+
+func TestReadyNamesNoLoginNoDatabaseAndNoHost(t *testing.T) {
+	t.Parallel()
+	db, late := newDatabase(t), newLateServer(t)
+	role := db.newRole(t)
+	running := newMonitor(t, db.server.DatabaseURL(role, db.name), nil)
+	require.NoError(t, running.Start(bounded(t)))
+	_, err := db.Admin(t).Exec(bounded(t), "alter role "+role+" nologin")
+	require.NoError(t, err)
+	degraded := newMonitor(t, db.URL(), func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
+	require.NoError(t, degraded.Start(bounded(t)))
+	for m, cause := range map[*lifecycle.Monitor]string{running: role, degraded: late.path} {
+		eventually(t, func() bool {
+			m.ForgetAnswers()
+			return strings.Contains(m.Health(bounded(t)).Error, cause) // for the log
+		})
+		w := httptest.NewRecorder()
+		m.Ready().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Regexp(t, `"error":"[^"]+"`, w.Body.String())
+		for _, private := range []string{cause, db.name, m.Pool().Config().ConnConfig.Host, "SQLSTATE"} {
+			require.NotContains(t, w.Body.String(), private)
+		}
+	}
 }

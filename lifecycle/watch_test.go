@@ -27,7 +27,7 @@ func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 	require.Equal(t, "leaky", fields["client"])
 	require.Equal(t, "acme", fields["tenant"])
 	require.Equal(t, "select 'the last one'", fields["statement"])
-	require.Contains(t, fields["caller"], "TestALeakIsReportedOnceAndItsReturnToo")
+	require.Contains(t, fields["call_site"], "TestALeakIsReportedOnceAndItsReturnToo")
 
 	// A second leak is seen by a later look: the first is not reported by it again.
 	other := acquire(t, m, "other")
@@ -57,5 +57,5 @@ func TestALeaksReportNamesItsCallSiteUnasked(t *testing.T) {
 	lifecycle.Age(conn, time.Hour)
 	held := func() *observer.ObservedLogs { return logs.FilterMessageSnippet("held too long: ") }
 	eventually(t, func() bool { return held().Len() == 1 })
-	require.Contains(t, held().All()[0].ContextMap()["caller"], "TestALeaksReportNamesItsCallSiteUnasked")
+	require.Contains(t, held().All()[0].ContextMap()["call_site"], "TestALeaksReportNamesItsCallSiteUnasked")
 }
