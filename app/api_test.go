@@ -41,8 +41,8 @@ func (c caller) call(op, body string, status int, parts ...string) map[string]an
 	var answer map[string]any
 	require.NoError(c.t, json.Unmarshal([]byte(text), &answer))
 	if status >= 400 {
-		require.NotEmpty(c.t, answer["code"])
-		require.NotEmpty(c.t, answer["message"])
+		require.NotEmpty(c.t, answer["title"])
+		require.NotEmpty(c.t, answer["detail"])
 	}
 	return answer
 }

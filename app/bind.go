@@ -46,7 +46,7 @@ func bind(w http.ResponseWriter, r *http.Request, in any) error {
 	if body < 0 {
 		return nil
 	}
-	return decode(w, r, v.Field(body).Addr().Interface())
+	return decode(w, r, v.Field(body).Addr().Interface(), v.Type().Field(body).Tag.Get("body") == "optional")
 }
 
 // told is what the body must say: left out it would count as a failure.

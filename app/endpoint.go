@@ -43,8 +43,7 @@ func makes[In, Out any](status int, at func(Out) string, fn func(context.Context
 		if at != nil {
 			w.Header().Set("Location", at(out))
 		}
-		respond(w, status, out)
-		return nil
+		return respond(w, status, out)
 	}
 	return endpoint{serve, status, reflect.TypeFor[In](), reflect.TypeFor[Out]()}
 }
@@ -75,6 +74,11 @@ type (
 	postedTo[T any] struct {
 		ID   string `path:"id"`
 		Body T
+	}
+	// calledOn is something that an id is enough for: the body may be left out.
+	calledOn[T any] struct {
+		ID   string `path:"id"`
+		Body T      `body:"optional"`
 	}
 	listed struct {
 		Limit int    `query:"limit"`

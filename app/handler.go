@@ -16,7 +16,6 @@ import (
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
-	"github.com/agentagency/onepool/tenant"
 )
 
 // tenantHeader names the tenant. This server believes it: put it behind a proxy
@@ -50,27 +49,28 @@ func (c clients) routes() routes {
 }
 
 // openRoutes are those that belong to no tenant.
-func openRoutes(db *fxdb.DB) map[string]http.Handler {
+func (h *handler) openRoutes(db *fxdb.DB) map[string]http.Handler {
 	return map[string]http.Handler{
-		"GET /livez":        db.Monitor().Live(),
-		"GET /readyz":       db.Monitor().Ready(),
-		"GET /stats":        statsHandler(db),
-		"GET /openapi.yaml": http.HandlerFunc(serveDescription),
+		"GET /livez":            db.Monitor().Live(),
+		"GET /readyz":           db.Monitor().Ready(),
+		"GET /stats":            h.answer(statsHandler(db)),
+		"GET /openapi.yaml":     http.HandlerFunc(serveDescription),
+		"GET /problems/{class}": h.answer(describeProblem),
 	}
 }
 
 // statsHandler is the pool's own. Anybody may ask, but who else is here is an
 // operator's business: others get the tenants' figures without their names.
-func statsHandler(db *fxdb.DB) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func statsHandler(db *fxdb.DB) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		stats := db.Stats()
 		for i := range stats.Tenants {
 			if !isOperator(r.Context()) {
 				stats.Tenants[i].Name = ""
 			}
 		}
-		respond(w, http.StatusOK, stats)
-	})
+		return respond(w, http.StatusOK, stats)
+	}
 }
 
 // description is this API, as OpenAPI 3.1.
@@ -83,9 +83,11 @@ func serveDescription(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(description)
 }
 
+// handler is the API.
 type handler struct {
-	log *zap.Logger
-	mux *http.ServeMux
+	log    *zap.Logger
+	outage *outageLog
+	mux    *http.ServeMux
 }
 
 // operators says who is one.
@@ -97,16 +99,15 @@ type operators struct {
 
 // newHandler builds the API.
 func newHandler(log *zap.Logger, db *fxdb.DB, c clients, o operators) http.Handler {
-	h := &handler{log: log, mux: http.NewServeMux()}
-	for pattern, open := range openRoutes(db) {
+	h := &handler{log: log, outage: newOutageLog(log), mux: http.NewServeMux()}
+	for pattern, open := range h.openRoutes(db) {
 		h.mux.Handle(pattern, o.Token.mark(open))
 	}
-	scoped := tenant.Middleware(tenant.Header(tenantHeader))
 	for pattern, e := range c.routes() {
-		h.mux.Handle(pattern, scoped(h.answer(e.serve)))
+		h.mux.Handle(pattern, h.scoped(h.answer(e.serve)))
 	}
 	h.mux.Handle("/", h.answer(h.noRoute))
-	return h.mux
+	return h
 }
 
 // noRoute answers what no other pattern took, in JSON like everything else.
@@ -121,7 +122,7 @@ func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		return &requestError{http.StatusMethodNotAllowed, apiError{"method_not_allowed", fmt.Sprintf("%s takes %s", r.URL.Path, strings.Join(allowed, ", "))}}
+		return &requestError{methodNotAllowed, fmt.Sprintf("%s takes %s", r.URL.Path, strings.Join(allowed, ", "))}
 	}
-	return &requestError{http.StatusNotFound, apiError{"not_found", "there is nothing at this path"}}
+	return &requestError{notFound, "there is nothing at this path"}
 }

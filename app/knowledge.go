@@ -183,7 +183,7 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			Key  string `path:"key"`
 			Body newCached
 		}) error {
-			return c.CachePut(ctx, in.Key, in.Body.Content, in.Body.TTL, in.Body.Type)
+			return renamed(c.CachePut(ctx, in.Key, in.Body.Content, in.Body.TTL, in.Body.Type), "kind", "type")
 		}),
 
 		// The health of providers is the same for all tenants, and an operator's to set.

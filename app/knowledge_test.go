@@ -27,7 +27,7 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	const query = `{"id": "q1", "text": "What drains a pool?", "type": "technical", "max_results": 5, "relevance_threshold": 0.5,
 		"timeout": 1000000000, "requester_id": "ada", "priority": 5, "tags": ["pool"], "pending": true}`
 	acme.call("POST /knowledge/queries", query, 201, `{"id":"q1"}`)
-	acme.call("POST /knowledge/queries", query, 409, `"code":"conflict"`)
+	acme.call("POST /knowledge/queries", query, 409, `"type":"/problems/conflict"`)
 	globex.call("POST /knowledge/queries", query, 201, `{"id":"q1"}`)
 	acme.call("POST /knowledge/queries", `{"text": "?", "type": "rumour"}`, 400, `type must be one of`)
 	acme.call("POST /knowledge/queries", `{"text": "?", "status": "completed"}`, 400, `unknown field`)
@@ -42,10 +42,10 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	acme.call("POST /knowledge/queries/q1/results", results, 200, `{"count":2}`)
 	acme.call("POST /knowledge/queries/q1/results", results, 200, `{"count":0}`)
 	acme.call("POST /knowledge/queries/q2/results", results, 400, `query_id is not the one in the path`)
-	acme.call("POST /knowledge/queries/q2/results", `{"results": [{"title": "x", "url": "https://example.com/x", "domain": "x", "source_type": "web", "provider": "x"}]}`, 422, `"code":"unknown_reference"`)
+	acme.call("POST /knowledge/queries/q2/results", `{"results": [{"title": "x", "url": "https://example.com/x", "domain": "x", "source_type": "web", "provider": "x"}]}`, 404, `"type":"/problems/unknown_reference"`)
 	acme.id("POST /knowledge/queries/q1/response", `{"summary": "Nothing.", "confidence": 0.8, "sources_used": ["local"], "complete_query": true}`, 201)
 	acme.call("POST /knowledge/queries/q1/response", `{"confidence": 2}`, 400, `confidence must be`)
-	acme.call("POST /knowledge/queries/q2/response", `{"confidence": 0.5}`, 422)
+	acme.call("POST /knowledge/queries/q2/response", `{"confidence": 0.5}`, 404)
 
 	const drain = "/knowledge/sources/manual/entities/drain"
 	const entry = `{"kind": "chapter", "name": "Draining", "body": "A stop waits for work in flight, and is bounded.", "confidence": 0.5, "embedding_model": "axes", "embedding": `
@@ -92,7 +92,7 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	globex.call("DELETE /knowledge/sources/manual", "", 200, `{"count":0}`)
 
 	acme.call("PUT /knowledge/cache/k%2F1", `{"content": {"a": [1, null]}, "ttl_ns": 60000000000, "type": "response"}`, 204)
-	acme.call("PUT /knowledge/cache/k", `{"content": 1}`, 400, `ttl must be more than 0`)
+	acme.call("PUT /knowledge/cache/k", `{"content": 1}`, 400, `ttl_ns must be more than 0`)
 	acme.call("GET /knowledge/cache/k%2F1", "", 200, `{"content":{"a":[1,null]}}`)
 	acme.call("GET /knowledge/cache/k2", "", 404)
 	globex.call("GET /knowledge/cache/k%2F1", "", 404)

@@ -59,13 +59,20 @@ func call(t testing.TB, method, url, tenant, body string) (int, string) {
 	if tenant != "" {
 		r.Header.Set("X-Tenant-ID", tenant)
 	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	if len(b) > 0 {
-		require.Equal(t, "application/json", resp.Header.Get("Content-Type"), "%s %s", method, url)
+		media := "application/json"
+		if resp.StatusCode >= http.StatusBadRequest && !strings.HasSuffix(url, "/readyz") {
+			media = problemMedia
+		}
+		require.Equal(t, media, resp.Header.Get("Content-Type"), "%s %s", method, url)
 	}
 	return resp.StatusCode, string(b)
 }
@@ -85,25 +92,25 @@ func TestAPI(t *testing.T) {
 		{"GET", "/readyz", "", "", 200, `"ready":true`},
 		{"GET", "/stats", "", "", 200, `"max":10`},
 
-		{"POST", "/agents", "", ada, 400, `"code":"tenant_required"`},
-		{"POST", "/agents", " ", ada, 400, `"code":"tenant_invalid"`},
+		{"POST", "/agents", "", ada, 400, `"type":"/problems/tenant_required"`},
+		{"POST", "/agents", " ", ada, 400, `"type":"/problems/tenant_invalid"`},
 		{"POST", "/agents", "acme", ada, 201, `"id":"ada"`},
-		{"POST", "/agents", "acme", ada, 409, `"message":"agent already exists (SQLSTATE 23505, constraint agents_pkey)"`},
+		{"POST", "/agents", "acme", ada, 409, `"detail":"the tenant has this id already"`},
 		{"POST", "/agents", "globex", ada, 201, `"id":"ada"`},
 		{"POST", "/agents", "acme", `{"name": "Bob", "model_family": "gpt-4"}`, 201, `"name":"Bob"`},
-		{"POST", "/agents", "acme", `{"name": "", "model_family": "gpt-4"}`, 400, `"message":"invalid: name must not be blank"`},
+		{"POST", "/agents", "acme", `{"name": "", "model_family": "gpt-4"}`, 400, `"detail":"name must not be blank"`},
 		{"POST", "/agents", "acme", `{"name": "Eve", "model_family": "x", "tenant_id": "globex"}`, 400, `unknown field`},
-		{"POST", "/agents", "acme", `{"name": "Eve"`, 400, `"code":"invalid"`},
-		{"POST", "/agents", "acme", ada + ada, 400, `behind the JSON value`},
+		{"POST", "/agents", "acme", `{"name": "Eve"`, 400, `"type":"/problems/invalid"`},
+		{"POST", "/agents", "acme", ada + ada, 400, `after top-level value`},
 		{"POST", "/agents", "acme", ``, 400, `the body is empty`},
-		{"POST", "/agents", "acme", `[]`, 400, `"code":"invalid"`},
-		{"POST", "/agents", "acme", `{"name": "` + strings.Repeat("x", maxBody) + `"}`, 413, `"code":"too_large"`},
+		{"POST", "/agents", "acme", `[]`, 400, `"type":"/problems/invalid"`},
+		{"POST", "/agents", "acme", `{"name": "` + strings.Repeat("x", maxBody) + `"}`, 413, `"type":"/problems/too_large"`},
 
 		{"GET", "/agents/ada", "acme", "", 200, `"languages":["Go"]`},
-		{"GET", "/agents/ada", "initech", "", 404, `"message":"agent not found"`},
+		{"GET", "/agents/ada", "initech", "", 404, `"detail":"agent not found"`},
 		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 0.9, "latency_ms": 1200}`, 200, `"task_count":1`},
 		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 2}`, 400, `quality_score must be from 0 to 1`},
-		{"POST", "/agents/none/performance", "acme", `{"success": true}`, 404, `"code":"not_found"`},
+		{"POST", "/agents/none/performance", "acme", `{"success": true}`, 404, `"type":"/problems/not_found"`},
 
 		{"GET", "/agents", "acme", "", 200, `"id":"ada"`},
 		{"GET", "/agents?task_type=research&language=Go&language=Rust&max_utilization=50&min_success_rate=0.5", "acme", "", 200, `"id":"ada"`},
@@ -119,7 +126,7 @@ func TestAPI(t *testing.T) {
 		{"GET", "/agents/stats", "globex", "", 200, `"total_agents":1`},
 
 		{"PATCH", "/agents/ada", "acme", `{"max_concurrent_tasks": 4}`, 204, ""},
-		{"PATCH", "/agents/ada", "acme", `{"name": "Bob"}`, 409, `agents_name_key`},
+		{"PATCH", "/agents/ada", "acme", `{"name": "Bob"}`, 409, `the tenant has this name already`},
 		{"PATCH", "/agents/none", "acme", `{}`, 404, `agent not found`},
 		{"POST", "/agents/ada/load", "acme", `{"active_delta": 2, "queued_delta": -1}`, 200, `{"active_tasks":2,"queued_tasks":0,"utilization_percent":50}`},
 		{"POST", "/agents/none/load", "acme", `{"active_delta": 1}`, 404, `agent not found`},
@@ -131,21 +138,22 @@ func TestAPI(t *testing.T) {
 		{"POST", "/agents/purge", "acme", `{}`, 400, `must be more than 0`},
 
 		{"DELETE", "/agents/ada", "acme", "", 204, ""},
-		{"DELETE", "/agents/ada", "acme", "", 404, `"code":"not_found"`},
+		{"DELETE", "/agents/ada", "acme", "", 404, `"type":"/problems/not_found"`},
 		{"GET", "/agents/ada", "globex", "", 200, `"id":"ada"`},
 
 		{"PUT", "/agents/ada", "acme", "", 405, `takes GET, PATCH, DELETE`},
 		{"DELETE", "/agents", "acme", "", 405, `takes GET, POST`},
-		{"GET", "/nothing", "acme", "", 404, `"code":"not_found"`},
+		{"GET", "/nothing", "acme", "", 404, `"type":"/problems/not_found"`},
 	} {
 		status, body := call(t, step.method, s.URL+step.path, step.tenant, step.body)
 		require.Equal(t, step.status, status, "%s %s as %q: %s", step.method, step.path, step.tenant, body)
 		require.Contains(t, body, step.want, "%s %s", step.method, step.path)
 		if status >= 400 {
-			var e apiError
-			require.NoError(t, json.Unmarshal([]byte(body), &e))
-			require.NotEmpty(t, e.Code)
-			require.NotEmpty(t, e.Message)
+			var p problem
+			require.NoError(t, json.Unmarshal([]byte(body), &p))
+			require.NotEmpty(t, p.Title)
+			require.NotEmpty(t, p.Detail)
+			require.Equal(t, status, p.Status)
 		}
 	}
 	s.Config.Handler.(*contract).requireAllOf("agents")
@@ -196,6 +204,7 @@ func TestAHundredRequestsAtOnceUseNoMoreBackendsThanThePool(t *testing.T) {
 				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+path, strings.NewReader(body))
 				if err == nil {
 					r.Header.Set("X-Tenant-ID", name)
+					r.Header.Set("Content-Type", "application/json")
 					var resp *http.Response
 					if resp, err = http.DefaultClient.Do(r); err == nil {
 						resp.Body.Close()

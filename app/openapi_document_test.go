@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -57,7 +58,7 @@ func (o operation) request() object {
 func (o operation) answer(d document31, status int) (object, bool) {
 	responses := o["responses"].(object)
 	answer, ok := responses[fmt.Sprint(status)].(object)
-	if !ok && (status >= 500 || status == 413) {
+	if !ok && (status >= 500 || slices.Contains([]int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}, status)) {
 		answer, ok = responses["default"].(object)
 	}
 	return d.resolve(answer), ok

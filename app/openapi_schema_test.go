@@ -7,9 +7,11 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // What follows checks JSON by the part of OpenAPI 3.1 and JSON Schema that
@@ -59,8 +61,28 @@ func (d document31) check(schema object, v any) error {
 				if err != nil {
 					err = fmt.Errorf("%q is no date-time", s)
 				}
-			} else if want != "date-time" {
+			} else if !slices.Contains([]any{"date-time", "int32", "int64", "uuid", "uri-reference"}, want) {
 				err = fmt.Errorf("the format %v is not known here", want)
+			}
+		case "pattern":
+			if s, ok := v.(string); ok && !regexp.MustCompile(want.(string)).MatchString(s) {
+				err = fmt.Errorf("%q does not match %v", s, want)
+			}
+		case "minLength":
+			if s, ok := v.(string); ok && utf8.RuneCountInString(s) < want.(int) {
+				err = fmt.Errorf("%q is shorter than %v", s, want)
+			}
+		case "maxLength":
+			if s, ok := v.(string); ok && utf8.RuneCountInString(s) > want.(int) {
+				err = fmt.Errorf("a text is longer than %v", want)
+			}
+		case "minItems":
+			if l, ok := v.([]any); ok && len(l) < want.(int) {
+				err = fmt.Errorf("a list has less than %v items", want)
+			}
+		case "maxItems":
+			if l, ok := v.([]any); ok && len(l) > want.(int) {
+				err = fmt.Errorf("a list has more than %v items", want)
 			}
 		case "minimum":
 			if n, ok := v.(float64); ok && n < float64(want.(int)) {

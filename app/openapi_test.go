@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -51,7 +52,7 @@ func (c *contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.api.ServeHTTP(rec, again)
 		return rec
 	}
-	_, pattern := c.api.(*http.ServeMux).Handler(r)
+	_, pattern := c.api.(*handler).mux.Handler(r)
 	op, known := c.doc.operations()[pattern]
 	if known {
 		for what, body := range c.doc.spoiled(op.request(), sent) {
@@ -85,7 +86,7 @@ func (c *contract) check(op operation, r *http.Request, sent []byte, rec *httpte
 				return fmt.Errorf("the parameter %s is not described", name)
 			}
 		}
-		if schema := op.request(); schema != nil {
+		if schema := op.request(); schema != nil && len(sent) > 0 {
 			if err := c.doc.checkJSON(schema, sent); err != nil {
 				return fmt.Errorf("request: %w", err)
 			}
@@ -94,6 +95,9 @@ func (c *contract) check(op operation, r *http.Request, sent []byte, rec *httpte
 	answer, ok := op.answer(c.doc, rec.Code)
 	if !ok {
 		return fmt.Errorf("this status is not described: %s", rec.Body)
+	}
+	if err := c.checkHeaders(answer, rec); err != nil {
+		return err
 	}
 	content, _ := answer["content"].(object)
 	if content == nil {
@@ -108,6 +112,20 @@ func (c *contract) check(op operation, r *http.Request, sent []byte, rec *httpte
 	}
 	if schema, ok := media["schema"].(object); ok {
 		return c.doc.checkJSON(schema, rec.Body.Bytes())
+	}
+	return nil
+}
+
+// checkHeaders holds the headers that callers act on against what is described.
+func (c *contract) checkHeaders(answer object, rec *httptest.ResponseRecorder) error {
+	described, _ := answer["headers"].(object)
+	for _, name := range []string{"Location", "Retry-After"} {
+		if _, ok := described[name]; !ok && rec.Header().Get(name) != "" {
+			return fmt.Errorf("the header %s is not described", name)
+		}
+	}
+	if _, ok := described["Location"]; ok && rec.Header().Get("Location") == "" {
+		return errors.New("the header Location is missing")
 	}
 	return nil
 }
@@ -139,7 +157,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 	size.SkipShort(t)
 	doc := readDescription(t)
 	registered := slices.Collect(maps.Keys(clients{}.routes()))
-	registered = slices.AppendSeq(registered, maps.Keys(openRoutes(testkit.DB(t))))
+	registered = slices.AppendSeq(registered, maps.Keys((&handler{}).openRoutes(testkit.DB(t))))
 	require.ElementsMatch(t, registered, slices.Collect(maps.Keys(doc.operations())))
 
 	for pattern, e := range (clients{}).routes() {
@@ -159,6 +177,8 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 		_, described := op["responses"].(object)[fmt.Sprint(e.status)]
 		require.True(t, described, "%s: %d", pattern, e.status)
 		if body, ok := e.in.FieldByName("Body"); ok {
+			required, _ := op["requestBody"].(object)["required"].(bool)
+			require.Equal(t, body.Tag.Get("body") != "optional", required, "%s, required body", pattern)
 			require.NoError(t, doc.describes(op.request(), body.Type), "%s, request", pattern)
 		} else {
 			require.Nil(t, op.request(), pattern)
@@ -168,13 +188,16 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 			require.NoError(t, doc.describes(schemaOf(answer), e.out), "%s, answer", pattern)
 		}
 	}
-	for pattern, body := range map[string]reflect.Type{"GET /stats": reflect.TypeFor[fxdb.Stats](), "GET /readyz": reflect.TypeFor[lifecycle.Health]()} {
+	for pattern, body := range map[string]reflect.Type{
+		"GET /stats": reflect.TypeFor[fxdb.Stats](), "GET /readyz": reflect.TypeFor[lifecycle.Health](), "GET /problems/{class}": reflect.TypeFor[problemClass](),
+	} {
 		answer, _ := doc.operations()[pattern].answer(doc, http.StatusOK)
 		require.NoError(t, doc.describes(schemaOf(answer), body), pattern)
 	}
-	codes := doc.resolve(object{"$ref": "#/components/schemas/Error"})["properties"].(object)["code"].(object)["enum"]
-	for _, c := range classes {
-		require.Contains(t, codes, c.code)
+	types := doc.resolve(object{"$ref": "#/components/schemas/Problem"})["properties"].(object)["type"].(object)["enum"]
+	require.Len(t, types, len(allClasses))
+	for _, c := range allClasses {
+		require.Contains(t, types, problemPath+c.name)
 	}
 }
 
@@ -187,7 +210,7 @@ func TestNoRouteOfATenantAnswersWithoutOne(t *testing.T) {
 		for _, tenant := range []string{"", " "} {
 			status, body := call(t, method, s.URL+strings.NewReplacer("{", "", "}", "").Replace(path), tenant, "{}")
 			require.Equal(t, http.StatusBadRequest, status, "%s: %s", pattern, body)
-			require.Contains(t, body, `"code":"tenant_`, pattern)
+			require.Contains(t, body, `"type":"/problems/tenant_`, pattern)
 		}
 	}
 }
@@ -210,10 +233,14 @@ func TestTheRoutesOfThePoolAndAStop(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, description, got)
 
+	acme := caller{t, s, "acme"}
+	acme.call("GET /problems/conflict", "", http.StatusOK, `"type":"/problems/conflict"`, `"status":409`)
+	acme.call("GET /problems/boredom", "", http.StatusNotFound, `"type":"/problems/not_found"`)
+
 	require.NoError(t, db.Close(t.Context()))
 	status, _ := call(t, http.MethodGet, s.URL+"/readyz", "", "")
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	caller{t, s, "acme"}.call("GET /agents", "", http.StatusServiceUnavailable, `"code":"stopping"`)
+	acme.call("GET /agents", "", http.StatusServiceUnavailable, `"type":"/problems/stopping"`)
 	s.Config.Handler.(*contract).requireAllOf("pool")
 }
 
@@ -236,7 +263,7 @@ func TestTheContractFindsDrift(t *testing.T) {
 	require.ErrorContains(t, doc.checkJSON(object{"enum": []any{"a"}}, []byte(`"b"`)), "is none of")
 	require.ErrorContains(t, doc.checkJSON(object{"type": "string", "format": "date-time"}, []byte(`"soon"`)), "date-time")
 	require.ErrorContains(t, doc.checkJSON(object{"oneOf": []any{object{"type": "string"}, object{"type": "null"}}}, []byte(`1`)), "is none of")
-	require.ErrorContains(t, doc.checkJSON(object{"minLength": 1}, []byte(`1`)), "minLength")
+	require.ErrorContains(t, doc.checkJSON(object{"multipleOf": 1}, []byte(`1`)), "multipleOf")
 	require.Error(t, doc.describes(load, reflect.TypeFor[affected]()))
 	require.Len(t, doc.spoiled(load, []byte(`{"active_tasks": 1}`)), 4, "three without one, and one with one more")
 }
@@ -244,7 +271,7 @@ func TestTheContractFindsDrift(t *testing.T) {
 func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for _, f := range reflect.VisibleFields(t) {
-			if !f.Anonymous && !yield(f) {
+			if !f.Anonymous && f.IsExported() && !yield(f) {
 				return
 			}
 		}

@@ -172,14 +172,14 @@ func taskRoutes(c *orchestrator.Client) routes {
 			executions, err := c.Executions(ctx, in.ID)
 			return executionList{list(executions)}, err
 		}),
-		"POST /tasks/{id}/complete": does(func(ctx context.Context, in postedTo[completion]) error {
+		"POST /tasks/{id}/complete": does(func(ctx context.Context, in calledOn[completion]) error {
 			return c.Complete(ctx, in.ID, in.Body.Held.claim()...)
 		}),
-		"POST /tasks/{id}/fail": gives(func(ctx context.Context, in postedTo[failure]) (requeued, error) {
+		"POST /tasks/{id}/fail": gives(func(ctx context.Context, in calledOn[failure]) (requeued, error) {
 			again, err := c.Fail(ctx, in.ID, in.Body.Error, in.Body.Retry, in.Body.Held.claim()...)
 			return requeued{again}, err
 		}),
-		"POST /tasks/{id}/retry": gives(func(ctx context.Context, in postedTo[completion]) (retried, error) {
+		"POST /tasks/{id}/retry": gives(func(ctx context.Context, in calledOn[completion]) (retried, error) {
 			attempts, err := c.Retry(ctx, in.ID, in.Body.Held.claim()...)
 			return retried{attempts}, err
 		}),
@@ -192,7 +192,9 @@ func taskRoutes(c *orchestrator.Client) routes {
 			n, err := c.CancelQueued(ctx)
 			return affected{n}, err
 		}),
-		"POST /queue/purge": gives(func(ctx context.Context, in posted[finished]) (affected, error) {
+		"POST /queue/purge": gives(func(ctx context.Context, in struct {
+			Body finished `body:"optional"`
+		}) (affected, error) {
 			n, err := c.DeleteFinished(ctx, in.Body.For)
 			return affected{n}, err
 		}),

@@ -51,7 +51,7 @@ func TestTasksOverHTTP(t *testing.T) {
 
 	const late = `{"attempts": 9, "dequeued_at": "2026-01-01T00:00:00Z"}`
 	const agent = `"agent_id": "ada", "agent_name": "Ada", "agent_model_family": "claude-3.5"`
-	acme.call("POST /tasks/t1/assignments", `{`+agent+`, "routing": {"strategy": "ucb"}, "held": `+late+`}`, 409, `"code":"not_held"`)
+	acme.call("POST /tasks/t1/assignments", `{`+agent+`, "routing": {"strategy": "ucb"}, "held": `+late+`}`, 409, `"type":"/problems/not_held"`)
 	assignment := acme.id("POST /tasks/t1/assignments", `{`+agent+`, "routing": {"strategy": "capability-match", "confidence": 0.8, "reason": "it knows Go"}, "held": `+held+`}`, 201)
 	acme.call("POST /tasks/t1/assignments", `{`+agent+`, "routing": {"strategy": "ucb"}}`, 409, `assigned already`)
 	acme.call("POST /tasks/t9/assignments", `{`+agent+`, "routing": {"strategy": "ucb"}}`, 404)
@@ -74,7 +74,7 @@ func TestTasksOverHTTP(t *testing.T) {
 	acme.call("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`", "completed_at": "2999-01-01T00:00:00Z", "success": true}`, 400, `ahead of the database's clock`)
 	run := acme.id("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`"}`, 201)
 	acme.call("POST /tasks/t1/executions", `{"id": "`+run+`", "assignment_id": "`+assignment+`", "completed_at": "`+soon+`", "success": true, "quality": 0.9, "tokens": 100, "violations": []}`, 201, run)
-	acme.call("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`"}`, 409, `"code":"not_held"`)
+	acme.call("POST /tasks/t1/executions", `{"assignment_id": "`+assignment+`"}`, 409, `"type":"/problems/not_held"`)
 	acme.call("POST /tasks/t9/executions", `{"agent_id": "ada", "agent_name": "Ada"}`, 404)
 	acme.call("POST /tasks/t1/executions", `{"task_id": "t2"}`, 400, `not the one in the path`)
 	acme.call("GET /tasks/t1/executions", "", 200, run, `"quality":0.9`)
@@ -84,7 +84,7 @@ func TestTasksOverHTTP(t *testing.T) {
 
 	second, held := claim(acme)
 	require.Equal(t, "t2", second)
-	acme.call("POST /tasks/t2/complete", `{"held": `+late+`}`, 409, `"code":"not_held"`)
+	acme.call("POST /tasks/t2/complete", `{"held": `+late+`}`, 409, `"type":"/problems/not_held"`)
 	acme.call("POST /tasks/t2/fail", `{"error": "the manual is torn", "retry": true, "held": `+held+`}`, 200, `{"requeued":true}`)
 	acme.call("POST /tasks/t2/fail", `{"error": "again"}`, 409, `task is queued`)
 	acme.call("POST /tasks/t9/fail", `{"error": "again"}`, 404)
@@ -114,7 +114,7 @@ func TestTasksOverHTTP(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprintf(`{"id": "m%d", "type": "general"}`, i)
 	}
-	acme.call("POST /tasks/batch", `{"tasks": [`+strings.Join(many, ",")+`]}`, 429, `"code":"queue_full"`)
+	acme.call("POST /tasks/batch", `{"tasks": [`+strings.Join(many, ",")+`]}`, 429, `"type":"/problems/queue_full"`)
 	acme.call("POST /tasks/batch", `{"tasks": [`+strings.Join(many[:1000], ",")+`]}`, 200, `{"count":1000}`)
 	acme.call("POST /tasks", `{"id": "m1000", "type": "general"}`, 429)
 	acme.call("POST /tasks/batch", `{"tasks": [{"id": "t1", "type": "general"}]}`, 409)

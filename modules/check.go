@@ -15,8 +15,17 @@ import (
 // What is checked here never reaches the server: its own refusal would name a
 // constraint, not the field, and some of its messages repeat the value.
 
-// Invalid returns an ErrInvalid that names the field and says what it must be.
-func Invalid(field, must string) error { return fmt.Errorf("%w: %s %s", ErrInvalid, field, must) }
+// FieldError is an ErrInvalid that names a field and says what the field must be, as in
+// "must not be blank".
+type FieldError struct{ Field, Must string }
+
+func (e *FieldError) Error() string { return ErrInvalid.Error() + ": " + e.Field + " " + e.Must }
+
+// Is reports whether target is ErrInvalid.
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
+
+// Invalid returns a *FieldError.
+func Invalid(field, must string) error { return &FieldError{field, must} }
 
 // FirstError returns the first error that is not nil.
 func FirstError(errs ...error) error {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"regexp"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+const requestIDHeader = "X-Request-Id"
+
+// ServeHTTP is what every request and every answer passes.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := requestID(r)
+	header := w.Header()
+	header.Set(requestIDHeader, id)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	if len(r.TransferEncoding) > 0 {
+		// net/http has removed a Content-Length that stood beside it, so every request
+		// of this kind counts as one that may hide a second request.
+		header.Set("Connection", "close")
+	}
+	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	if asked := r.URL.EscapedPath(); asked != path.Clean(asked) {
+		h.answer(h.noRoute).ServeHTTP(w, r) // the mux would send the caller elsewhere
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+type requestIDKey struct{}
+
+// requestIDOf is the id of the request that a context belongs to.
+func requestIDOf(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// traceparent is the header of W3C Trace Context, in its first version and later ones.
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-|$)`)
+
+// requestID is the trace's id if the caller traces, else a new id of the same form.
+func requestID(r *http.Request) string {
+	if found := traceparent.FindStringSubmatch(r.Header.Get("Traceparent")); found != nil && found[1] != noTrace {
+		return found[1]
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // it never fails
+	return hex.EncodeToString(id[:])
+}
+
+const noTrace = "00000000000000000000000000000000"
+
+// scoped gives a handler the tenant of the request.
+func (h *handler) scoped(next http.Handler) http.Handler {
+	resolve := tenant.Header(tenantHeader)
+	return h.answer(func(w http.ResponseWriter, r *http.Request) error {
+		id, err := resolve(r)
+		if err == nil {
+			err = id.Validate()
+		}
+		if err != nil {
+			return err
+		}
+		next.ServeHTTP(w, r.WithContext(tenant.NewContext(r.Context(), id)))
+		return nil
+	})
+}
