@@ -51,9 +51,11 @@ func (c clients) routes() routes {
 // openRoutes are those that belong to no tenant.
 func (h *handler) openRoutes(db *fxdb.DB) map[string]http.Handler {
 	return map[string]http.Handler{
+		"GET /{$}":              http.HandlerFunc(frontDoor),
 		"GET /livez":            db.Monitor().Live(),
 		"GET /readyz":           db.Monitor().Ready(),
 		"GET /stats":            h.answer(statsHandler(db)),
+		"GET /metrics":          serveMetrics(db),
 		"GET /openapi.yaml":     http.HandlerFunc(serveDescription),
 		"GET /problems/{class}": h.answer(describeProblem),
 	}
