@@ -25,7 +25,7 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	acme, globex := newCallers(t, fx.Populate(&c))
 
 	const query = `{"id": "q1", "text": "What drains a pool?", "type": "technical", "max_results": 5, "relevance_threshold": 0.5,
-		"timeout": 1000000000, "requester_id": "ada", "priority": 5, "tags": ["pool"], "pending": true}`
+		"timeout_ns": 1000000000, "requester_id": "ada", "priority": 5, "tags": ["pool"], "pending": true}`
 	acme.call("POST /knowledge/queries", query, 201, `{"id":"q1"}`)
 	acme.call("POST /knowledge/queries", query, 409, `"type":"/problems/conflict"`)
 	globex.call("POST /knowledge/queries", query, 201, `{"id":"q1"}`)

@@ -61,7 +61,7 @@ func (d document31) check(schema object, v any) error {
 				if err != nil {
 					err = fmt.Errorf("%q is no date-time", s)
 				}
-			} else if !slices.Contains([]any{"date-time", "int32", "int64", "uuid", "uri-reference"}, want) {
+			} else if !slices.Contains([]any{"date-time", "int64", "float", "double", "uuid", "uri-reference"}, want) {
 				err = fmt.Errorf("the format %v is not known here", want)
 			}
 		case "pattern":
@@ -207,10 +207,84 @@ func (d document31) spoiled(schema object, body []byte) map[string][]byte {
 				if inner, ok := at[name]; ok {
 					walk(of.(object), inner, path+"."+name)
 				}
+				for what, value := range beyond(d.resolve(of.(object))) {
+					spoil(" is beyond its "+what, name, func() { at[name] = value })
+				}
 			}
 		}
 	}
 	walk(schema, v, "body")
+	return all
+}
+
+// bounded returns which number or text of a request's schema may be anything.
+func (d document31) bounded(schema object, path string) error {
+	schema = d.resolve(schema)
+	has := func(keywords ...string) bool {
+		return !slices.ContainsFunc(keywords, func(k string) bool { _, ok := schema[k]; return !ok })
+	}
+	types := fmt.Sprint(schema["type"])
+	switch {
+	case strings.Contains(types, "integer") || strings.Contains(types, "number"):
+		if !has("minimum", "maximum") && !has("format") {
+			return fmt.Errorf("%s has no minimum and maximum", path)
+		}
+	case strings.Contains(types, "string"):
+		if !has("maxLength") && !has("enum") && !has("format") && !has("pattern") {
+			return fmt.Errorf("%s has no maxLength", path)
+		}
+	}
+	if items, ok := schema["items"].(object); ok && len(items) > 0 {
+		if err := d.bounded(items, path+"[]"); err != nil {
+			return err
+		}
+	}
+	for _, s := range asList(schema["oneOf"]) {
+		if err := d.bounded(s.(object), path); err != nil {
+			return err
+		}
+	}
+	properties, _ := schema["properties"].(object)
+	for name, of := range properties {
+		if err := d.bounded(of.(object), path+"."+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func asList(v any) []any {
+	list, _ := v.([]any)
+	return list
+}
+
+// beyond are values that a schema's bounds just don't allow, by what they break.
+func beyond(schema object) map[string]any {
+	all := map[string]any{}
+	if n, ok := schema["minimum"].(int); ok && n > math.MinInt64 {
+		all["minimum"] = n - 1
+	}
+	if n, ok := schema["maximum"].(int); ok && n < math.MaxInt64 {
+		all["maximum"] = n + 1
+	}
+	if n, ok := schema["minLength"].(int); ok && n == 1 {
+		all["minLength"] = ""
+	}
+	if n, ok := schema["maxLength"].(int); ok && n < 5000 {
+		all["maxLength"] = strings.Repeat("x", n+1)
+	}
+	if _, ok := schema["pattern"]; ok {
+		all["pattern"] = "no match"
+	}
+	if schema["format"] == "uuid" {
+		all["format"] = "no-uuid"
+	}
+	if schema["format"] == "date-time" {
+		all["format"] = "tomorrow"
+	}
+	if _, ok := schema["enum"]; ok {
+		all["enum"] = "none-of-these"
+	}
 	return all
 }
 
@@ -251,6 +325,10 @@ func (d document31) describes(schema object, t reflect.Type) error {
 			return fmt.Errorf("%v: %q is not described", t, name)
 		}
 		delete(left, name)
+		duration := f.Type == reflect.TypeFor[time.Duration]() || f.Type == reflect.TypeFor[*time.Duration]()
+		if duration != strings.HasSuffix(name, "_ns") {
+			return fmt.Errorf("%v: %q: nanoseconds end in _ns, and nothing else does", t, name)
+		}
 		if err := d.describes(of, f.Type); err != nil {
 			return err
 		}

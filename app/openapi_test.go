@@ -183,6 +183,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionIsARoute(t *testing.T) {
 			required, _ := op["requestBody"].(object)["required"].(bool)
 			require.Equal(t, body.Tag.Get("body") != "optional", required, "%s, required body", pattern)
 			require.NoError(t, doc.describes(op.request(), body.Type), "%s, request", pattern)
+			require.NoError(t, doc.bounded(op.request(), pattern))
 		} else {
 			require.Nil(t, op.request(), pattern)
 		}
@@ -272,7 +273,10 @@ func TestTheContractFindsDrift(t *testing.T) {
 	require.ErrorContains(t, doc.checkJSON(object{"oneOf": []any{object{"type": "string"}, object{"type": "null"}}}, []byte(`1`)), "is none of")
 	require.ErrorContains(t, doc.checkJSON(object{"multipleOf": 1}, []byte(`1`)), "multipleOf")
 	require.Error(t, doc.describes(load, reflect.TypeFor[affected]()))
-	require.Len(t, doc.spoiled(load, []byte(`{"active_tasks": 1}`)), 4, "three without one, and one with one more")
+	require.Len(t, doc.spoiled(object{
+		"type": "object", "additionalProperties": false, "required": []any{"n"},
+		"properties": object{"n": object{"type": "integer", "minimum": 1, "maximum": 3}},
+	}, []byte(`{"n": 1}`)), 4, "without n, with one more, and beyond both bounds")
 }
 
 func fields(t reflect.Type) func(func(reflect.StructField) bool) {

@@ -14,15 +14,15 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	const page = `{"url": "https://example.com/", "title": "Example", "text": "An example.", "html": "<p>An example.</p>",
 		"links": [{"url": "https://example.com/a", "text": "a", "type": "internal", "relevance": 0.5}],
 		"images": [{"url": "https://example.com/i.png", "alt": "i", "width": 1, "height": 2}],
-		"metadata": {"language": "en", "status_code": 200, "open_graph": {"type": "website"}}, "quality": "high", "quality_detail": {"words": 2}, "extraction_time": 5000000}`
+		"metadata": {"language": "en", "status_code": 200, "open_graph": {"type": "website"}}, "quality": "high", "quality_detail": {"words": 2}, "extraction_time_ns": 5000000}`
 	id := acme.id("POST /web/contents", page, 200)
 	acme.call("POST /web/contents", page, 200, id, `"inserted":false`)
 	acme.call("POST /web/contents", `{"id": "`+id+`", "url": "https://example.com/"}`, 400, `id is made by the server`)
 	acme.call("POST /web/contents", `{}`, 400, `url must`)
-	acme.call("POST /web/contents/"+id+"/metrics", `{"total": 9000000, "fetch": 5000000, "status_code": 200, "content_type": "text/html"}`, 204)
+	acme.call("POST /web/contents/"+id+"/metrics", `{"total_ns": 9000000, "fetch_ns": 5000000, "status_code": 200, "content_type": "text/html"}`, 204)
 	acme.call("POST /web/contents/"+unknown+"/metrics", `{"status_code": 200}`, 404)
 	globex.call("POST /web/contents/"+id+"/metrics", `{"status_code": 200}`, 404)
-	acme.call("POST /web/contents/"+id+"/metrics", `{"total": -1}`, 400)
+	acme.call("POST /web/contents/"+id+"/metrics", `{"total_ns": -1}`, 400)
 
 	acme.call("PUT /web/cache", `{"url": "https://example.com/", "content_id": "`+id+`", "ttl_ns": 60000000000}`, 204)
 	acme.call("PUT /web/cache", `{"url": "https://example.com/", "content_id": "`+unknown+`"}`, 404)
@@ -65,7 +65,7 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 
 	const site = "/web/rate-limits/example.com"
 	acme.call("GET "+site, "", 404)
-	acme.call("POST "+site+"/requests", `{"limit": 1, "window_ns": 3600000000000}`, 200, `"count":1,"allowed":true,"retry_after":0`)
+	acme.call("POST "+site+"/requests", `{"limit": 1, "window_ns": 3600000000000}`, 200, `"count":1,"allowed":true,"retry_after_ns":0`)
 	globex.call("POST "+site+"/requests", `{"limit": 1}`, 200, `"count":2,"allowed":false`)
 	acme.call("POST "+site+"/requests", `{}`, 400, `limit must`)
 	acme.call("GET /web/rate-limits", "", 200, `{"domains":[]}`)

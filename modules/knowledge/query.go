@@ -18,7 +18,7 @@ type Query struct {
 	PreferredSources   []SourceType   `json:"preferred_sources"`
 	MaxResults         int            `json:"max_results"`         // from 1
 	RelevanceThreshold float64        `json:"relevance_threshold"` // 0 to 1
-	Timeout            time.Duration  `json:"timeout"`             // from 1 ms, kept in ms
+	Timeout            time.Duration  `json:"timeout_ns"`          // from 1 ms, kept in ms
 	Context            map[string]any `json:"context"`
 	RequesterID        string         `json:"requester_id"` // 1 to 255 bytes
 	Priority           int            `json:"priority"`     // 1 to 10

@@ -18,7 +18,7 @@ type Response struct {
 	SourcesUsed       []string       `json:"sources_used"`
 	TotalResultsFound int            `json:"total_results_found"`
 	ResultsFiltered   int            `json:"results_filtered"`
-	ProcessingTime    time.Duration  `json:"processing_time"` // kept in ms
+	ProcessingTime    time.Duration  `json:"processing_time_ns"` // kept in ms
 	CacheUsed         bool           `json:"cache_used"`
 	ProvidersQueried  []string       `json:"providers_queried"`
 	Results           []SearchResult `json:"results"`      // not stored: the averages are of their scores and domains

@@ -29,13 +29,13 @@ type Content struct {
 	Links          []Link         `json:"links"`
 	Images         []Image        `json:"images"`
 	Metadata       PageMeta       `json:"metadata"`
-	Quality        Quality        `json:"quality"`         // default unknown
-	QualityDetail  QualityDetail  `json:"quality_detail"`  // nil: none
-	ContentHash    string         `json:"content_hash"`    // SHA-256 in hex; default: of Text
-	ExtractedAt    time.Time      `json:"extracted_at"`    // default now
-	ExtractionType ExtractionType `json:"extraction_type"` // default main_content
-	ExtractionTime time.Duration  `json:"extraction_time"` // kept in ms
-	TTL            time.Duration  `json:"ttl"`             // how long it is kept; default DefaultTTL, read as what is left
+	Quality        Quality        `json:"quality"`            // default unknown
+	QualityDetail  QualityDetail  `json:"quality_detail"`     // nil: none
+	ContentHash    string         `json:"content_hash"`       // SHA-256 in hex; default: of Text
+	ExtractedAt    time.Time      `json:"extracted_at"`       // default now
+	ExtractionType ExtractionType `json:"extraction_type"`    // default main_content
+	ExtractionTime time.Duration  `json:"extraction_time_ns"` // kept in ms
+	TTL            time.Duration  `json:"ttl_ns"`             // how long it is kept; default DefaultTTL, read as what is left
 }
 
 // Link is a link on a page.

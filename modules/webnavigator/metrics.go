@@ -12,10 +12,10 @@ import (
 // ExtractionMetrics are what the extraction of a page took and met. Times are
 // kept in ms.
 type ExtractionMetrics struct {
-	Total               time.Duration `json:"total"`
-	Fetch               time.Duration `json:"fetch"`
-	Parse               time.Duration `json:"parse"`
-	Sanitize            time.Duration `json:"sanitize"`
+	Total               time.Duration `json:"total_ns"`
+	Fetch               time.Duration `json:"fetch_ns"`
+	Parse               time.Duration `json:"parse_ns"`
+	Sanitize            time.Duration `json:"sanitize_ns"`
 	StatusCode          int           `json:"status_code"`    // of the response
 	ContentType         *string       `json:"content_type"`   // at most 100 bytes
 	ContentLength       *int64        `json:"content_length"` // bytes

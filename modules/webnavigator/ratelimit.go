@@ -117,7 +117,7 @@ func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 type Decision struct {
 	Count      int           `json:"count"` // requests in this window, this one included
 	Allowed    bool          `json:"allowed"`
-	RetryAfter time.Duration `json:"retry_after"` // when to ask again, 0 when allowed
+	RetryAfter time.Duration `json:"retry_after_ns"` // when to ask again, 0 when allowed
 }
 
 const countRequestSQL = `
@@ -163,7 +163,7 @@ func (c *Client) CountRequest(ctx context.Context, domain string, window time.Du
 type LimitedDomain struct {
 	Domain     string        `json:"domain"`
 	Status     RateStatus    `json:"status"`
-	RetryAfter time.Duration `json:"retry_after"` // 0: until it is set ok
+	RetryAfter time.Duration `json:"retry_after_ns"` // 0: until it is set ok
 }
 
 const limitedDomainsSQL = `
