@@ -1,0 +1,442 @@
+package onepoolcheck
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"strings"
+
+	"golang.org/x/tools/go/analysis"
+	"golang.org/x/tools/go/analysis/passes/inspect"
+	"golang.org/x/tools/go/ast/inspector"
+	"golang.org/x/tools/go/cfg"
+)
+
+// RowsOpen reports rows and batch results that a path leaves open.
+var RowsOpen = &analysis.Analyzer{
+	Name: "rowsopen",
+	Doc: `report rows or batch results that are not closed on a path
+
+Open rows hold a connection. pgx closes rows if Next returns false, if Scan or Values fails,
+and in pgx.CollectRows, pgx.ForEachRow and the like. A break or a return inside of the loop
+leaves the rows open. Batch results end with Close alone:
+
+	rows, err := db.Query(ctx, "…")
+	if err != nil {
+		return err
+	}
+	defer rows.Close() // the suggested fix
+	for rows.Next() {
+		if found { return nil }
+	}
+
+The analyzer knows pgx.Rows, pgx.BatchResults and *sql.Rows.`,
+	URL:      docURL,
+	Requires: []*analysis.Analyzer{inspect.Analyzer},
+	Run:      runRowsOpen,
+}
+
+// closables maps a type to the word for a message.
+var closables = map[string]string{
+	pgxPath + ".Rows": "rows", pgxPath + ".BatchResults": "batch results", "database/sql.Rows": "rows",
+}
+
+func runRowsOpen(pass *analysis.Pass) (any, error) {
+	r, err := newReporter(pass)
+	if err != nil {
+		return nil, err
+	}
+	in := pass.ResultOf[inspect.Analyzer].(*inspector.Inspector)
+	in.Preorder([]ast.Node{(*ast.FuncDecl)(nil), (*ast.FuncLit)(nil)}, func(n ast.Node) {
+		switch fn := n.(type) {
+		case *ast.FuncDecl:
+			if fn.Body != nil {
+				checkBody(r, fn.Body, fn.Type)
+			}
+		case *ast.FuncLit:
+			checkBody(r, fn.Body, fn.Type)
+		}
+	})
+	return nil, nil
+}
+
+// openRows is a variable from the statement on that fills it.
+type openRows struct {
+	info  *types.Info
+	stmt  ast.Node
+	call  *ast.CallExpr
+	kind  string // the type's name
+	v     types.Object
+	err   types.Object
+	exits []*ast.ReturnStmt
+	over  bool // the variable is filled again while the rows are open
+}
+
+// checkBody looks at one function's body, less the function literals inside.
+func checkBody(r *reporter, body *ast.BlockStmt, typ *ast.FuncType) {
+	var graph *cfg.CFG
+	ast.PreorderStack(body, nil, func(n ast.Node, stack []ast.Node) bool {
+		if _, ok := n.(*ast.FuncLit); ok {
+			return false
+		}
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		index, kind := opens(r.pass.TypesInfo, call)
+		if index < 0 {
+			return true
+		}
+		if graph == nil {
+			graph = cfg.New(body, func(c *ast.CallExpr) bool { return mayReturn(r.pass.TypesInfo, c) })
+		}
+		checkOpening(r, graph, call, index, kind, stack, body, typ)
+		return true
+	})
+}
+
+// opens returns which result of a call must be closed, -1 for none.
+func opens(info *types.Info, call *ast.CallExpr) (index int, kind string) {
+	fn := callee(info, call)
+	if fn == nil || !firstIsContext(fn) && !strings.HasPrefix(fn.Name(), "Query") {
+		return -1, "" // such a function makes a value, and asks no server
+	}
+	switch t := info.TypeOf(call).(type) {
+	case *types.Tuple:
+		for i := range t.Len() {
+			if name := typeName(t.At(i).Type()); closables[name] != "" {
+				return i, name
+			}
+		}
+	case types.Type:
+		if name := typeName(t); closables[name] != "" {
+			return 0, name
+		}
+	}
+	return -1, ""
+}
+
+// checkOpening decides by the statement around the call.
+func checkOpening(r *reporter, graph *cfg.CFG, call *ast.CallExpr, index int, kind string, stack []ast.Node, body *ast.BlockStmt, typ *ast.FuncType) {
+	word := closables[kind]
+	var lhs []ast.Expr
+	switch parent := stack[len(stack)-1].(type) {
+	case *ast.ExprStmt:
+		r.report(call, "the "+word+" are dropped and stay open: close the "+word+", or use Exec")
+		return
+	case *ast.SelectorExpr:
+		if kind == pgxPath+".BatchResults" && parent.Sel.Name != "Close" {
+			r.report(call, "nobody can close the batch results of this call: keep them in a variable and close them")
+		}
+		return
+	case *ast.AssignStmt:
+		lhs = parent.Lhs
+		if len(parent.Lhs) == len(parent.Rhs) {
+			for i, rhs := range parent.Rhs {
+				if ast.Unparen(rhs) == call {
+					lhs = parent.Lhs[i : i+1]
+				}
+			}
+		}
+	case *ast.ValueSpec:
+		for _, name := range parent.Names {
+			lhs = append(lhs, name)
+		}
+	default:
+		return
+	}
+	if index >= len(lhs) {
+		return
+	}
+	id, ok := lhs[index].(*ast.Ident)
+	if !ok {
+		return
+	}
+	if id.Name == "_" {
+		r.report(call, "the "+word+" are dropped and stay open: close the "+word+", or use Exec")
+		return
+	}
+	o := &openRows{info: r.pass.TypesInfo, stmt: stack[len(stack)-1], call: call, kind: kind, v: r.pass.TypesInfo.ObjectOf(id)}
+	for i, e := range lhs {
+		if errID, ok := e.(*ast.Ident); ok && i != index {
+			o.err = o.info.ObjectOf(errID)
+		}
+	}
+	if !o.isLocal(body, typ) {
+		return
+	}
+	o.follow(graph)
+	o.report(r, stack, word)
+}
+
+func (o *openRows) report(r *reporter, stack []ast.Node, word string) {
+	switch {
+	case o.over:
+		r.report(o.call, fmt.Sprintf("the %s of %s stay open if the loop fills %s again: close the %s before", word, o.v.Name(), o.v.Name(), word))
+	case len(o.exits) > 0:
+		line := r.line(o.exits[0].Pos())
+		r.report(o.call, fmt.Sprintf("the %s stay open on the path that ends in line %d: close the %s, for example by defer %s.Close()", word, line, word, o.v.Name()), o.fix(r, stack)...)
+	}
+}
+
+// isLocal reports whether this body alone can close the variable's rows.
+func (o *openRows) isLocal(body *ast.BlockStmt, typ *ast.FuncType) bool {
+	if o.v == nil || o.v.Pos() < body.Pos() || o.v.Pos() > body.End() {
+		return false
+	}
+	captured := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		lit, ok := n.(*ast.FuncLit)
+		if ok && uses(o.info, lit, o.v) {
+			captured = true
+		}
+		if u, ok := n.(*ast.UnaryExpr); ok && u.Op == token.AND && isObject(o.info, u.X, o.v) {
+			captured = true
+		}
+		return !ok && !captured
+	})
+	return !captured
+}
+
+func uses(info *types.Info, node ast.Node, obj types.Object) bool {
+	found := false
+	ast.Inspect(node, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		found = found || ok && info.ObjectOf(id) == obj
+		return !found
+	})
+	return found
+}
+
+// follow walks all paths from the statement on, until the rows are closed.
+func (o *openRows) follow(graph *cfg.CFG) {
+	type state struct {
+		block *cfg.Block
+		err   types.Object
+	}
+	seen := make(map[state]bool)
+	var walk func(b *cfg.Block, from int, err types.Object)
+	walk = func(b *cfg.Block, from int, err types.Object) {
+		for _, node := range b.Nodes[from:] {
+			if o.fills(node) {
+				o.over = true
+				return
+			}
+			if o.closes(node) {
+				return
+			}
+			if ret, ok := node.(*ast.ReturnStmt); ok {
+				o.exits = append(o.exits, ret)
+				return
+			}
+			err = o.errorAfter(node, err)
+		}
+		for i, next := range b.Succs {
+			if len(b.Succs) == 2 && len(b.Nodes) > 0 {
+				if cond, ok := b.Nodes[len(b.Nodes)-1].(ast.Expr); ok && o.closedIf(cond, i == 0, err) {
+					continue
+				}
+			}
+			if s := (state{next, err}); !seen[s] {
+				seen[s] = true
+				walk(next, 0, err)
+			}
+		}
+	}
+	for _, b := range graph.Blocks {
+		for i, node := range b.Nodes {
+			if node == o.stmt && b.Live {
+				walk(b, i+1, o.err)
+			}
+		}
+	}
+}
+
+// fills reports whether a node assigns the variable.
+func (o *openRows) fills(node ast.Node) bool {
+	if node == o.stmt {
+		return true
+	}
+	assign, ok := node.(*ast.AssignStmt)
+	if !ok || !assigns(o.info, node, o.v) {
+		return false
+	}
+	for _, rhs := range assign.Rhs {
+		if uses(o.info, rhs, o.v) {
+			return false
+		}
+	}
+	return true
+}
+
+// errorAfter returns the variable that holds an error only if the rows are closed.
+func (o *openRows) errorAfter(node ast.Node, err types.Object) types.Object {
+	assign, ok := node.(*ast.AssignStmt)
+	if !ok {
+		return err
+	}
+	if len(assign.Rhs) == 1 && o.kind == pgxPath+".Rows" {
+		if call, ok := ast.Unparen(assign.Rhs[0]).(*ast.CallExpr); ok {
+			if sel, ok := receiver(o.info, call); ok && isObject(o.info, sel.X, o.v) && closing[sel.Sel.Name] {
+				if id, ok := assign.Lhs[len(assign.Lhs)-1].(*ast.Ident); ok {
+					return o.info.ObjectOf(id)
+				}
+			}
+		}
+	}
+	if assigns(o.info, node, err) {
+		return nil
+	}
+	return err
+}
+
+// closing are the methods of pgx.Rows that close the rows if they return an error.
+var closing = set("Scan Values Err")
+
+// closedIf reports whether the rows are closed if the condition has the value.
+func (o *openRows) closedIf(cond ast.Expr, value bool, err types.Object) bool {
+	switch c := ast.Unparen(cond).(type) {
+	case *ast.UnaryExpr:
+		return c.Op == token.NOT && o.closedIf(c.X, !value, err)
+	case *ast.BinaryExpr:
+		switch c.Op {
+		case token.LAND, token.LOR:
+			x, y := o.closedIf(c.X, value, err), o.closedIf(c.Y, value, err)
+			if (c.Op == token.LAND) == value {
+				return x || y // both parts have the value
+			}
+			return x && y
+		case token.EQL, token.NEQ:
+			if !isNil(o.info, c.Y) {
+				return false
+			}
+			equal := (c.Op == token.EQL) == value
+			return isObject(o.info, c.X, err) && !equal || isObject(o.info, c.X, o.v) && equal || o.failedDirectly(c.X) && !equal
+		}
+	case *ast.CallExpr:
+		if sel, ok := receiver(o.info, c); ok && isObject(o.info, sel.X, o.v) {
+			return sel.Sel.Name == "Next" && !value
+		}
+		name := funcName(callee(o.info, c))
+		return value && (name == "errors.Is" || name == "errors.As") && isObject(o.info, c.Args[0], err)
+	}
+	return false
+}
+
+// failedDirectly reports whether an expression is rows.Scan(…) itself.
+func (o *openRows) failedDirectly(e ast.Expr) bool {
+	call, ok := ast.Unparen(e).(*ast.CallExpr)
+	if !ok || o.kind != pgxPath+".Rows" {
+		return false
+	}
+	sel, ok := receiver(o.info, call)
+	return ok && isObject(o.info, sel.X, o.v) && closing[sel.Sel.Name]
+}
+
+// closes reports whether a node closes the rows, or hands them to somebody who may.
+func (o *openRows) closes(node ast.Node) bool {
+	closed := false
+	ast.PreorderStack(node, nil, func(n ast.Node, stack []ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		if ok && o.info.Uses[id] == o.v && !o.keepsOpen(id, stack) {
+			closed = true
+		}
+		return !closed
+	})
+	return closed
+}
+
+// keepsOpen reports whether a use of the variable leaves the rows as they are.
+func (o *openRows) keepsOpen(id *ast.Ident, stack []ast.Node) bool {
+	if len(stack) == 0 {
+		return true
+	}
+	switch parent := stack[len(stack)-1].(type) {
+	case *ast.SelectorExpr:
+		if len(stack) < 2 || parent.X != id {
+			return false
+		}
+		call, ok := stack[len(stack)-2].(*ast.CallExpr)
+		return ok && call.Fun == parent && parent.Sel.Name != "Close"
+	case *ast.BinaryExpr:
+		return true
+	case *ast.AssignStmt:
+		return len(parent.Lhs) == 1 && isBlank(parent.Lhs[0])
+	case *ast.CallExpr:
+		return o.cannotClose(parent, id)
+	}
+	return false
+}
+
+func isBlank(e ast.Expr) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Name == "_"
+}
+
+// cannotClose reports whether the called function gets the rows by an interface that has
+// no Close.
+func (o *openRows) cannotClose(call *ast.CallExpr, id *ast.Ident) bool {
+	sig, ok := o.info.TypeOf(call.Fun).(*types.Signature)
+	if !ok {
+		return false
+	}
+	for i, arg := range call.Args {
+		if ast.Unparen(arg) != id || i >= sig.Params().Len() {
+			continue
+		}
+		iface, ok := sig.Params().At(i).Type().Underlying().(*types.Interface)
+		if !ok || iface.NumMethods() == 0 {
+			return false
+		}
+		for m := range iface.NumMethods() {
+			if iface.Method(m).Name() == "Close" {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// fix adds defer rows.Close() behind the check of the query's error, outside of loops.
+func (o *openRows) fix(r *reporter, stack []ast.Node) []analysis.SuggestedFix {
+	if o.kind == pgxPath+".BatchResults" { // the error of Close says whether the batch was committed
+		return nil
+	}
+	if len(stack) < 2 {
+		return nil
+	}
+	for _, n := range stack {
+		switch n.(type) {
+		case *ast.ForStmt, *ast.RangeStmt:
+			return nil
+		}
+	}
+	block, ok := stack[len(stack)-2].(*ast.BlockStmt)
+	if !ok {
+		return nil
+	}
+	for i, stmt := range block.List {
+		if stmt != o.stmt || i+1 >= len(block.List) {
+			continue
+		}
+		check, ok := block.List[i+1].(*ast.IfStmt)
+		if !ok || check.Init != nil || check.Else != nil || !o.closedIf(check.Cond, true, o.err) || !leaves(check.Body) {
+			return nil
+		}
+		indent := strings.Repeat("\t", r.pass.Fset.Position(stmt.Pos()).Column-1)
+		return []analysis.SuggestedFix{{Message: "Close the rows when the function ends", TextEdits: []analysis.TextEdit{{
+			Pos: check.End(), End: check.End(), NewText: []byte("\n" + indent + "defer " + o.v.Name() + ".Close()")}}}}
+	}
+	return nil
+}
+
+// leaves reports whether a block ends with a return.
+func leaves(block *ast.BlockStmt) bool {
+	if len(block.List) == 0 {
+		return false
+	}
+	_, ok := block.List[len(block.List)-1].(*ast.ReturnStmt)
+	return ok
+}
