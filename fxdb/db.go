@@ -88,6 +88,9 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.configurePool(cfg, pc); err != nil {
+		return nil, err
+	}
 	for _, m := range cfg.misspelt {
 		o.log.Warn("a variable is no setting, but has nearly the name of one: the variable has no effect",
 			zap.String("variable", m.variable), zap.String("setting", m.setting))
@@ -111,7 +114,10 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		}
 	}
 	if password != nil {
-		pc.BeforeConnect = password.beforeConnect()
+		pc.BeforeConnect = before(password.beforeConnect(), pc.BeforeConnect)
+	}
+	if err := onConnect(pc, o.hooks); err != nil {
+		return nil, err
 	}
 	var traced *discreet
 	if len(o.tracers) > 0 {

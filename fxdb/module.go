@@ -120,6 +120,16 @@ func contributed(c graph.Contributions) (o options, err error) {
 			o.verify = append(o.verify, v.Options...)
 		}
 	}
+	for _, h := range c.OnConnect {
+		if h.Pool == c.Pool {
+			o.hooks = append(o.hooks, h)
+		}
+	}
+	for _, p := range c.ConfigurePool {
+		if p.Pool == c.Pool {
+			o.changes = append(o.changes, p.Change)
+		}
+	}
 	o.rawPool, err = rawPoolMode(c.RawPool, c.Pool)
 	return o, err
 }
@@ -134,7 +144,7 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	if test.Verify {
 		cfg.verifyByDefault()
 	}
-	o.callers, o.sources = true, nil // the test's database has the migrations already
+	o.callers, o.swapped, o.sources = true, true, nil // the test's database has the migrations already
 	if !o.logged {
 		o.verifyLog = test.Log
 	}

@@ -6,8 +6,10 @@ import (
 	"runtime"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/internal/graph"
 	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/tenant/rls"
 )
@@ -24,6 +26,9 @@ type options struct {
 	fx       bool // fx starts and stops the pool
 	tracers  []pgx.QueryTracer
 	verify   []rls.VerifyOption
+	hooks    []graph.ConnectHook
+	changes  []func(*pgxpool.Config) error // of the pool's configuration
+	swapped  bool                          // the database is a test's, in place of the application's
 
 	rawPool   RawPoolMode
 	verifyLog *zap.Logger // takes what the verification finds, in place of log

@@ -37,12 +37,18 @@ func (c Config) forPooler(pc *pgxpool.Config) error {
 	if !given(c.URL, "default_query_exec_mode") {
 		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
+	cc.StatementCacheCapacity = 0 // pgx refuses to prepare by name then
+	return c.refuseForPooler(pc)
+}
+
+// refuseForPooler returns an error for what in pc can't pass a pooler.
+func (c Config) refuseForPooler(pc *pgxpool.Config) error {
+	cc := pc.ConnConfig
 	switch mode := cc.DefaultQueryExecMode; mode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
 		return &ConfigError{"DB_POOLER", "transaction can't work with default_query_exec_mode=" + strings.ReplaceAll(mode.String(), " ", "_") +
 			" in DATABASE_URL, whose statements need the session that prepared them: leave it out (cache_describe), or use exec or simple_protocol"}
 	}
-	cc.StatementCacheCapacity = 0 // pgx refuses to prepare by name then
 	for _, name := range slices.Sorted(maps.Keys(cc.RuntimeParams)) {
 		if lower := strings.ToLower(name); !slices.Contains(poolerKeeps, lower) && !slices.Contains(fences, lower) {
 			return &ConfigError{"DB_POOLER", fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set it on the server, with ALTER ROLE ... SET", name)}

@@ -261,7 +261,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 
 	m.writes = expectsWrites(cfg.Pool.ConnConfig)
-	m.foreign = cfg.Pool.ConnConfig.Tracer != nil || cfg.Pool.PrepareConn != nil
+	m.foreign = cfg.Pool.ConnConfig.Tracer != nil || givenPrepareConn(cfg.Pool) != nil
 	m.tracing, _ = cfg.Pool.ConnConfig.Tracer.(pgxpool.AcquireTracer)
 
 	pc := cfg.Pool.Copy()
@@ -309,7 +309,7 @@ func giveBack(pc, given *pgxpool.Config) {
 // chainHooks puts the gate and the bookkeeping around the hooks that are set.
 func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	beforeConnect, afterConnect := pc.BeforeConnect, pc.AfterConnect
-	prepareConn, beforeClose := pc.PrepareConn, pc.BeforeClose
+	prepareConn, beforeClose := givenPrepareConn(pc), pc.BeforeClose
 
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
 		// pgxpool keeps its minimum from the moment it exists; until Start is over
@@ -373,6 +373,16 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			beforeClose(conn)
 		}
 	}
+}
+
+// givenPrepareConn returns the caller's PrepareConn, or the older BeforeAcquire in its
+// place: pgxpool ignores BeforeAcquire beside the PrepareConn of the monitor.
+func givenPrepareConn(pc *pgxpool.Config) prepareConn {
+	beforeAcquire := pc.BeforeAcquire //nolint:staticcheck // callers may still set the older hook
+	if pc.PrepareConn != nil || beforeAcquire == nil {
+		return pc.PrepareConn
+	}
+	return func(ctx context.Context, conn *pgx.Conn) (bool, error) { return beforeAcquire(ctx, conn), nil }
 }
 
 func (m *Monitor) mayConnect(ctx context.Context) error {

@@ -3,7 +3,10 @@
 package graph
 
 import (
+	"context"
+
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -21,6 +24,9 @@ type Contributions struct {
 	Tracers []pgx.QueryTracer `group:"onepool.tracers"`
 	Verify  []Verify          `group:"onepool.verify"`
 	RawPool []RawPool         `group:"onepool.rawpool"`
+
+	OnConnect     []ConnectHook `group:"onepool.onconnect"`
+	ConfigurePool []PoolConfig  `group:"onepool.poolconfig"`
 }
 
 // Pool is the name that fxdb.ModuleNamed gave a pool, empty for fxdb.Module's. An fx module
@@ -38,6 +44,19 @@ type Verify struct {
 type RawPool struct {
 	Pool Pool
 	Mode string
+}
+
+// ConnectHook runs on every new connection of one pool.
+type ConnectHook struct {
+	Pool Pool
+	Name string
+	Run  func(context.Context, *pgx.Conn) error
+}
+
+// PoolConfig changes the configuration that one pool is built from.
+type PoolConfig struct {
+	Pool   Pool
+	Change func(*pgxpool.Config) error
 }
 
 // Fallback fills in a configuration of a pool that names no database. devdb.Module
