@@ -81,7 +81,6 @@ func (r *batchResults) Close() error {
 func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
 	f := &batchFlight{ctx: ctx, conn: conn, batch: b, mode: db.core.mode, st: statementsOf(conn.Conn(), db.core.statements)}
 	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
-	s = db.withDeadline(ctx, s, "", nil)
 	if f.deadline = s.deadline; !f.deadline.IsZero() {
 		serverHas(conn.Conn(), true)
 	}
@@ -144,8 +143,10 @@ func (f *batchFlight) send(s scope) error {
 		}
 		queries[i] = q
 		v := verdictOf(q.sql, false)
-		if err := refuseInScope(conn, q.sql, v); err != nil {
-			return err
+		if s.guards() {
+			if err := refuseInScope(conn, q.sql, v); err != nil {
+				return err
+			}
 		}
 		if needsBegin(conn, v) {
 			f.block = ownBlock

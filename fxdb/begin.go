@@ -35,7 +35,7 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 //
 // Several goroutines must not use a transaction at once.
 func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
-	s, err := db.scopeOf(ctx)
+	s, err := db.scopeForTx(ctx)
 	if err != nil {
 		return nil, err
 	}

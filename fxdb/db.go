@@ -42,6 +42,8 @@ type core struct {
 	mode        pgx.QueryExecMode             // of statements that do not say
 	statements  int                           // how many a connection keeps prepared, or described
 
+	tenants atomic.Bool // a client requires a tenant, or a statement has carried one
+
 	mu        sync.Mutex
 	clients   []*client
 	statement time.Duration // statement_timeout of the pool's connections; 0: none, or the server's own
@@ -305,6 +307,9 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	}
 	if err = cmp.Or(err, cl.configure(c.log, opts)); err != nil && c.misuse == nil {
 		c.misuse = err
+	}
+	if cl.requireTenant.Load() {
+		c.tenants.Store(true)
 	}
 	c.scope(cl)
 	return &DB{core: c, client: cl}

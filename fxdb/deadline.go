@@ -22,44 +22,6 @@ import (
 const leastTimeout = "least($%d::int, nullif((extract(epoch from " +
 	"pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int, 0))::text"
 
-// withDeadline gives s the deadline of ctx, if the deadline comes before the client's own
-// limit. A statement that has no scope gets a scope for the deadline only if the statement
-// can run with a scope.
-func (db *DB) withDeadline(ctx context.Context, s scope, sql string, args []any) scope {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return s
-	}
-	text := db.client.scope.Load()
-	if text.statement > 0 && time.Until(deadline) >= text.statement {
-		return s
-	}
-	switch {
-	case s.isZero() && !db.takesScope(sql, args):
-		return s
-	case s.hasTenant():
-		s.form = text.tenantTimed
-	default:
-		s.form = text.aloneTimed
-	}
-	s.deadline = deadline
-	return s
-}
-
-// takesScope reports whether a statement without a scope means the same with a scope.
-// VACUUM and several statements in one text, for example, can't run behind a scope.
-func (db *DB) takesScope(sql string, args []any) bool {
-	if db.core.mode == pgx.QueryExecModeSimpleProtocol {
-		return false
-	}
-	r := rewritingOf(args)
-	if r != asItIs && r != byNames {
-		return false
-	}
-	v := verdictOf(sql, r == byNames)
-	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.LocalGuard && !v.Broken
-}
-
 // remaining is the time until the deadline in milliseconds, rounded up: the server must not
 // end the statement before the deadline.
 func (s scope) remaining() string {

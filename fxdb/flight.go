@@ -131,7 +131,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
 	v := verdictOf(q.sql, false)
-	if f.scoped = !s.isZero(); f.scoped {
+	if f.scoped = !s.isZero(); s.guards() {
 		if err := refuseInScope(f.conn, q.sql, v); err != nil {
 			return err
 		}

@@ -81,12 +81,11 @@ func (db *DB) Ping(ctx context.Context) error {
 // Exec runs a statement. With an identity in ctx it and the tenant's settings are
 // one transaction in one round trip; several statements in one text take four.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	s, err := db.scopeOf(ctx)
+	args = watch(args, nil)
+	s, err := db.scopeFor(ctx, sql, args)
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	args = watch(args, nil)
-	s = db.withDeadline(ctx, s, sql, args)
 	tag, again, err := db.exec(ctx, s, 0, sql, args)
 	if again {
 		return db.resendExec(ctx, err, s, sql, args)
@@ -151,12 +150,11 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql strin
 // rows are closed or read to their end; check Err after that: with an identity
 // in ctx it is there that a failed commit shows.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	s, err := db.scopeOf(ctx)
+	args = watch(args, nil)
+	s, err := db.scopeFor(ctx, sql, args)
 	if err != nil {
 		return errRows{err}, err
 	}
-	args = watch(args, nil)
-	s = db.withDeadline(ctx, s, sql, args)
 	r, again, err := db.query(ctx, s, 0, sql, args)
 	if again {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
@@ -218,12 +216,12 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 // QueryRow runs a statement that returns at most one row. Call Scan: it gives
 // the connection back, and reports every error, pgx.ErrNoRows included.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	s, err := db.scopeOf(ctx)
+	args = watch(args, nil)
+	s, err := db.scopeFor(ctx, sql, args)
 	if err != nil {
 		return errRow{err}
 	}
-	args = watch(args, nil)
-	r := db.newRow(ctx, db.withDeadline(ctx, s, sql, args), sql, args)
+	r := db.newRow(ctx, s, sql, args)
 	if err := r.send(0); err != nil {
 		return errRow{err}
 	}
@@ -234,7 +232,7 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 // that gives the connection back. With an identity in ctx all of b is one
 // transaction with the tenant's settings; b itself is not changed.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	s, err := db.scopeOf(ctx)
+	s, err := db.scopeForBatch(ctx, b)
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
@@ -268,11 +266,18 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.B
 	case !begins(b):
 		return db.sendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
-		if err := refuseBatchInScope(conn.Conn(), b); err != nil {
-			conn.Release()
-			return pgx.FailedBatchResults(b, err)
+		if s.guards() {
+			if err := refuseBatchInScope(conn.Conn(), b); err != nil {
+				conn.Release()
+				return pgx.FailedBatchResults(b, err)
+			}
 		}
-		b = watchBatch(b, func(sql string) error { return refuseInScope(conn.Conn(), sql, verdictOf(sql, false)) })
+		b = watchBatch(b, func(sql string) error {
+			if !s.guards() {
+				return nil
+			}
+			return refuseInScope(conn.Conn(), sql, verdictOf(sql, false))
+		})
 		scoped, at := s.before(b)
 		return db.batchResults(conn, s, conn.SendBatch(ctx, scoped), at)
 	}

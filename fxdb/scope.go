@@ -32,6 +32,7 @@ type scopeForm struct {
 	tenant bool // the identity comes first
 	fixed  [][]byte
 	timed  bool     // the deadline comes last
+	guards bool     // texts that would end or change the scope are refused
 	ahead  []string // set fixed too, without a snapshot
 }
 
@@ -39,6 +40,7 @@ type scopeForm struct {
 type scopeText struct {
 	tenant, tenantTimed *scopeForm
 	alone, aloneTimed   *scopeForm    // alone is nil if only a tenant or a deadline needs a scope
+	nobody, nobodyTimed *scopeForm    // alone with an empty identity
 	statement           time.Duration // the client's statement_timeout; 0: none, or not known
 	held                string        // sets limits for a connection that is held; empty: the client has none
 	limits              [][]byte
@@ -83,8 +85,9 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts, s
 	for _, s := range rest {
 		ahead = append(ahead, setLocal(s))
 	}
+	guards := cfg.pooled() || limits != (ServerTimeouts{}) || cfg.TenantRole != ""
 	form := func(tenant bool, settings []setting, timed bool) *scopeForm {
-		f := &scopeForm{tenant: tenant, fixed: fixedValues(settings), timed: timed, ahead: ahead}
+		f := &scopeForm{tenant: tenant, fixed: fixedValues(settings), timed: timed, guards: tenant || guards, ahead: ahead}
 		if tenant {
 			settings = slices.Concat(identity, settings)
 		}
@@ -99,13 +102,18 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts, s
 	case cfg.pooled():
 		// Another client of the pooler may have left an identity on the session.
 		alone = slices.Concat(identity, rest)
-	case limits != (ServerTimeouts{}) || cfg.TenantRole != "":
+	case guards:
 		alone = rest
 	}
 	if len(alone) > 0 {
 		t.alone = form(false, alone, false)
 	}
 	t.aloneTimed = form(false, alone, true)
+	nobody := alone
+	if !cfg.pooled() {
+		nobody = slices.Concat(identity, alone)
+	}
+	t.nobody, t.nobodyTimed = form(false, nobody, false), form(false, nobody, true)
 	t.tenant, t.tenantTimed = form(true, rest, false), form(true, rest, true)
 	if len(own) > 0 {
 		t.held, t.limits = setConfigs(own, false), fixedValues(own)
@@ -159,6 +167,9 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		if err := id.Validate(); err != nil {
 			return scope{}, err
 		}
+		if !db.core.tenants.Load() {
+			db.core.tenants.Store(true)
+		}
 		return scope{form: text.tenant, identity: id}, nil
 	}
 	if reason, system := tenant.SystemReason(ctx); system {
@@ -175,7 +186,84 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 	return scope{form: text.alone}, nil
 }
 
+// scopeFor is scopeOf for one statement, see refine.
+func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scope, error) {
+	s, err := db.scopeOf(ctx)
+	if err != nil {
+		return s, err
+	}
+	return db.refine(ctx, s, func() bool { return db.takesScope(sql, args) }), nil
+}
+
+// scopeForBatch is scopeFor for the statements of b. A batch that begins a transaction
+// has no deadline: the transaction may outlive the caller.
+func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
+	if begins(b) {
+		return db.scopeForTx(ctx)
+	}
+	s, err := db.scopeOf(ctx)
+	if err != nil {
+		return s, err
+	}
+	return db.refine(ctx, s, func() bool {
+		return !slices.ContainsFunc(b.QueuedQueries, func(q *pgx.QueuedQuery) bool { return !db.takesScope(q.SQL, q.Arguments) })
+	}), nil
+}
+
+// scopeForTx is scopeOf for a transaction. Its statements may have other deadlines than ctx.
+func (db *DB) scopeForTx(ctx context.Context) (scope, error) {
+	s, err := db.scopeOf(ctx)
+	if err == nil && !s.hasTenant() && db.core.tenants.Load() {
+		s.form = db.client.scope.Load().nobody
+	}
+	return s, err
+}
+
+// refine gives s the deadline of ctx, if the deadline comes before the client's own limit.
+// Once the application has tenants, refine gives a scope without a tenant an empty identity:
+// a tenant that a function has left on the session reaches nobody. A zero scope stays zero
+// if takes returns false: the statement would not mean the same with a scope.
+func (db *DB) refine(ctx context.Context, s scope, takes func() bool) scope {
+	text := db.client.scope.Load()
+	deadline, timed := ctx.Deadline()
+	timed = timed && (text.statement == 0 || time.Until(deadline) < text.statement)
+	nobody := !s.hasTenant() && db.core.tenants.Load()
+	if !timed && !nobody || s.isZero() && !takes() {
+		return s
+	}
+	switch {
+	case !timed:
+		s.form = text.nobody
+	case s.hasTenant():
+		s.form = text.tenantTimed
+	case nobody:
+		s.form = text.nobodyTimed
+	default:
+		s.form = text.aloneTimed
+	}
+	if timed {
+		s.deadline = deadline
+	}
+	return s
+}
+
+// takesScope reports whether a statement without a scope means the same with a scope.
+// VACUUM and several statements in one text, for example, can't run behind a scope.
+func (db *DB) takesScope(sql string, args []any) bool {
+	if db.core.mode == pgx.QueryExecModeSimpleProtocol {
+		return false
+	}
+	r := rewritingOf(args)
+	if r != asItIs && r != byNames {
+		return false
+	}
+	v := verdictOf(sql, r == byNames)
+	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.LocalGuard && !v.Broken
+}
+
 func (s scope) isZero() bool { return s.form == nil }
+
+func (s scope) guards() bool { return s.form != nil && s.form.guards }
 
 func (s scope) hasTenant() bool { return s.form != nil && s.form.tenant }
 

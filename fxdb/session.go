@@ -82,12 +82,11 @@ func endBegunByText(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
-	sc, err := s.db.scopeOf(ctx)
+	args = watch(args, nil)
+	sc, err := s.db.scopeFor(ctx, sql, args)
 	if err != nil {
 		return tag, err
 	}
-	args = watch(args, nil)
-	sc = s.db.withDeadline(ctx, sc, sql, args)
 	err = s.use(ctx, sc, forCall, isIdempotent(ctx), func() (err error) {
 		if sc.isZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
@@ -103,12 +102,11 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 }
 
 func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	sc, err := s.db.scopeOf(ctx)
+	args = watch(args, nil)
+	sc, err := s.db.scopeFor(ctx, sql, args)
 	if err != nil {
 		return nil, err
 	}
-	args = watch(args, nil)
-	sc = s.db.withDeadline(ctx, sc, sql, args)
 	var r *flightRows
 	err = s.use(ctx, sc, forHolding, isIdempotent(ctx), func() (err error) {
 		r = &flightRows{ended: func(f *flight) error { return endBegunByText(f.ctx, f.conn) }}
@@ -131,7 +129,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 }
 
 func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
-	sc, err := s.db.scopeOf(ctx)
+	sc, err := s.db.scopeForTx(ctx)
 	if err != nil {
 		return nil, err
 	}

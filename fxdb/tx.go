@@ -31,7 +31,7 @@ type transaction struct {
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: !s.isZero(), opening: opening{over: true}}
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.guards(), opening: opening{over: true}}
 }
 
 // fresh is the transaction that has just begun, and done nothing else.

@@ -72,6 +72,7 @@ type slot struct {
 	pid        uint32
 	generation int64 // of the pool when it was opened
 	expires    int64 // unix ns
+	atConnect  reported
 	retired    atomic.Bool
 	undo       string            // to be run before the next holder gets the connection; the pool's
 	byName     map[string]string // texts of what a holder has prepared by name; the holder's, then the pool's
@@ -105,7 +106,7 @@ type slot struct {
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
-	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now()), trusted: m.losses.Load()}
+	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now()), atConnect: reportedBy(conn), trusted: m.losses.Load()}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s
@@ -196,6 +197,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		return
 	}
 	m.lose(conn)
+	s.compareReported(conn)
 	s.mu.Lock()
 	was, reported := s.held, s.reported
 	client, exactly, spoiled := s.client, s.exactly, s.spoiled

@@ -1,0 +1,31 @@
+package lifecycle
+
+import "github.com/jackc/pgx/v5"
+
+// reportedNames are parameters that the server reports to the client whenever they change
+// (PostgreSQL's documentation, 55.2.7 "Asynchronous Operations"), and that a session has for
+// itself. The server reports search_path since version 18.
+var reportedNames = [...]string{
+	"application_name", "client_encoding", "DateStyle", "default_transaction_read_only", "IntervalStyle", "is_superuser",
+	"search_path", "session_authorization", "standard_conforming_strings", "TimeZone",
+}
+
+type reported [len(reportedNames)]string
+
+// reportedBy returns the values that the server has reported last. Reading the values takes
+// no round trip.
+func reportedBy(conn *pgx.Conn) (r reported) {
+	for i, name := range reportedNames {
+		r[i] = conn.PgConn().ParameterStatus(name)
+	}
+	return r
+}
+
+// compareReported taints a connection whose reported parameters are not those that the
+// connection began with: a function, a trigger or an operator has changed the session, which
+// no text shows. A pooler reports the parameters of whatever session it uses.
+func (s *slot) compareReported(conn *pgx.Conn) {
+	if s.spoilt == unspoilt && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
+		s.spoilt = spoiltInAnyCase
+	}
+}
