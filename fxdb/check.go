@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // problems are the settings that can't be used, each once.
@@ -101,6 +102,8 @@ func (c Config) checkText(bad *problems) {
 			bad.add(text.setting, "ends in a line break: take the break off")
 		case text.inside && strings.ContainsAny(text.value, "\r\n"):
 			bad.add(text.setting, "holds a line break")
+		case text.inside && !utf8.ValidString(text.value):
+			bad.add(text.setting, "is no UTF-8")
 		}
 	}
 	for _, kv := range os.Environ() {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/dig"
@@ -16,11 +17,16 @@ import (
 
 // checkName returns an error for a client's name that nobody could tell from none.
 func checkName(name string) error {
-	if strings.TrimSpace(name) != "" {
+	var reason string
+	switch {
+	case strings.TrimSpace(name) == "":
+		reason = "is blank: errors, logs and statistics need a name to tell the client by"
+	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
+		reason = "is no UTF-8, or holds a NUL byte: labels of metrics and the server's application_name can't take the name"
+	default:
 		return nil
 	}
-	return &admission.InvalidError{Client: name, Field: "Name",
-		Reason: "is blank: errors, logs and statistics need a name to tell the client by"}
+	return &admission.InvalidError{Client: name, Field: "Name", Reason: reason}
 }
 
 // databases are the types that a client may take the database as.

@@ -15,7 +15,7 @@ import (
 // connections its own pool may have. conns is 0 if that is DB_POOL_MAX.
 func dedicated(member string) (name string, conns int32, err *ConfigError) {
 	name, number, sized := strings.Cut(member, "=")
-	if name == "" || name == rootClient {
+	if checkName(name) != nil || name == rootClient {
 		return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q names no client: must be a list of name or name=connections", member)}
 	}
 	if sized {
