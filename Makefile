@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PACKAGES ?= ./...
 
-.PHONY: help test short race soak stress bench lint vuln release docs mutation ci
+.PHONY: help test short race soak stress bench lint vuln container release docs mutation ci
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 
@@ -29,6 +29,9 @@ lint: ## tidy modules, vet, gofmt, golangci-lint, dependency weight
 
 vuln: ## known vulnerabilities in the dependencies
 	.ci/vuln
+
+container: ## testkit/container, and testkit on a container: starts a Docker engine if none answers
+	.ci/container
 
 release: ## a release in a clone, and a consumer of its modules, without replace lines
 	.ci/release-check

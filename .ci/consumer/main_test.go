@@ -8,6 +8,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/testkit"
+	_ "github.com/agentagency/onepool/testkit/container" // testkit takes a container if the machine has no server binaries
 )
 
 func TestTheReleaseWorks(t *testing.T) {

@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/testkit"
+)
+
+func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
+
+// run is one process: the whole time, and the median of what a test waits for its pool.
+type run struct{ whole, foreground float64 } // milliseconds
+
+func median(runs []run, of func(run) float64) float64 {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b run) int { return cmp.Compare(of(a), of(b)) })
+	return of(sorted[len(sorted)/2])
+}
+
+// TestCompare prints figures and asserts none.
+func TestCompare(t *testing.T) {
+	rounds, tests := 1, 4
+	if asked := os.Getenv("ONEPOOL_BENCH_ROUNDS"); asked != "" {
+		var err error
+		rounds, err = strconv.Atoi(asked)
+		require.NoError(t, err)
+		tests = 50
+	}
+	server, err := devdb.Start(t.Context(), devdb.Shared())
+	require.NoError(t, err)
+	defer server.Stop(context.Background()) //nolint:errcheck // a shared server is only let go
+	for _, c := range []struct {
+		parallel string
+		work     time.Duration
+		own      bool // the server outlives the tests: each kit drops what it made
+	}{
+		{"1", 0, false}, {"8", 0, false}, {"1", 20 * time.Millisecond, false}, {"8", 20 * time.Millisecond, false},
+		{"1", 0, true}, {"1", 20 * time.Millisecond, true}, {"8", 20 * time.Millisecond, true},
+	} {
+		results := map[string][]run{}
+		for range rounds + 1 { // the first warms up
+			for _, kit := range []string{"pgtestdb", "onepool"} {
+				env := []string{envKit + "=" + kit, envServer + "=" + server.URL(), envTests + "=" + strconv.Itoa(tests),
+					envParallel + "=" + c.parallel, envWork + "=" + c.work.String()}
+				if c.own {
+					env = append(env, "TEST_DATABASE_URL="+server.URL())
+				}
+				results[kit] = append(results[kit], suite(t, c.parallel, env))
+			}
+		}
+		ours, theirs := results["onepool"][1:], results["pgtestdb"][1:]
+		report(t, fmt.Sprintf("%s parallel, %v of work, own server %v", c.parallel, c.work, c.own), ours, theirs)
+	}
+}
+
+func report(t *testing.T, what string, ours, theirs []run) {
+	whole, foreground := func(r run) float64 { return r.whole }, func(r run) float64 { return r.foreground }
+	a, b := median(ours, whole), median(theirs, whole)
+	c, d := median(ours, foreground), median(theirs, foreground)
+	t.Logf("%s: process %.0f ms to %.0f ms, ratio %.2f; a test waits %.1f ms to %.1f ms, ratio %.2f", what, a, b, a/b, c, d, c/d)
+}
+
+var foregroundLine = regexp.MustCompile(`foreground (\d+)`)
+
+func suite(t *testing.T, parallel string, env []string) run {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSuite$", "-test.parallel="+parallel)
+	cmd.Env = append(os.Environ(), env...)
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	whole := time.Since(began)
+	require.NoError(t, err, "%s", out)
+	m := foregroundLine.FindSubmatch(out)
+	require.NotNil(t, m, "%s", out)
+	us, err := strconv.ParseFloat(string(m[1]), 64)
+	require.NoError(t, err)
+	return run{whole: float64(whole.Microseconds()) / 1000, foreground: us / 1000}
+}
