@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"go.uber.org/dig"
 	"go.uber.org/fx"
@@ -30,6 +32,8 @@ const usage = `usage: go run ./app            serve the agency's API
 
 Settings are variables of the environment:
   ADDR             address to serve on, 127.0.0.1:8080 without it
+  STOP_DELAY_MS    how long the server goes on serving after a signal to stop, with a
+                   /readyz of 503, before it takes no more connections; 0 without it
   OPERATOR_TOKEN   who sends it (Authorization: Bearer) sees tenants' names in /stats;
                    without it, who asks on this machine does
   DATABASE_URL     the database, with DB_HOST, DB_NAME and the other DB_* settings of
@@ -53,8 +57,13 @@ func perform(args []string) int {
 			return 1
 		}
 		defer func() { _ = ln.Close() }() // for a start that fails
+		delay, err := stopDelayOf(os.Getenv("STOP_DELAY_MS"))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		token := operatorToken(strings.TrimSpace(os.Getenv("OPERATOR_TOKEN")))
-		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token), fx.Invoke(serve, stopWithGoRun))
+		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token, delay), fx.Invoke(serve, stopWithGoRun))
 	case len(args) == 1 && args[0] == "verify":
 		work = verifying
 	case len(args) == 1 && args[0] == "demo":
@@ -83,28 +92,39 @@ var agency = fx.Options(
 	webnavigator.Module,
 	verification.Module,
 	orchestrator.Module,
-	fx.Provide(newHandler),
+	fx.Provide(newHandler, newLeaving),
 )
 
 // run is fx's own Run with one line for what failed instead of the graph's
-// trace. It returns the exit code.
+// trace. It returns the exit code. SIGHUP, the end of a terminal, stops the application as
+// SIGTERM does, unless whoever started the process has it ignored.
 func run(app *fx.App) int {
 	failed := func(what string, err error) int {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", what, dig.RootCause(err))
 		return 1
+	}
+	hangup := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
 	}
 	start, cancel := context.WithTimeout(context.Background(), app.StartTimeout())
 	defer cancel()
 	if err := app.Start(start); err != nil {
 		return failed("start", err)
 	}
-	signal := <-app.Wait()
+	code := 0
+	select {
+	case shutdown := <-app.Wait():
+		code = shutdown.ExitCode
+	case <-hangup:
+	}
 	stop, cancel := context.WithTimeout(context.Background(), app.StopTimeout())
 	defer cancel()
 	if err := app.Stop(stop); err != nil {
 		return failed("stop", err)
 	}
-	return signal.ExitCode
+	return code
 }
 
 func newLogger() *zap.Logger {

@@ -75,7 +75,7 @@ func (p *process) stderr() string {
 
 func TestASignalStopsTheServerCleanly(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			p := startProcess(t)
@@ -89,6 +89,36 @@ func TestASignalStopsTheServerCleanly(t *testing.T) {
 			require.NoError(t, p.cmd.Wait(), p.stderr())
 			require.NoDirExists(t, p.data, "the throwaway server is still there")
 		})
+	}
+}
+
+// A load balancer learns of a stop from /readyz before the server takes no more requests.
+func TestAStoppingServerIsNotReadyAndStillServes(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	p := startProcess(t, "STOP_DELAY_MS=60000") // a third of fx's time, five seconds, is what it comes to
+	require.NotEmpty(t, p.url, p.stderr())
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool {
+		resp, err := http.Get(p.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusServiceUnavailable
+	}, time.Minute, time.Millisecond)
+	status, body := call(t, http.MethodPost, p.url+"/agents", "acme", ada)
+	require.Equal(t, http.StatusCreated, status, body)
+	http.DefaultClient.CloseIdleConnections()
+	require.NoError(t, p.cmd.Wait(), p.stderr())
+}
+
+func TestABadStopDelayIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"-1", "5s", "99999999999"} {
+		code, _, errs := runApp(t, []string{"STOP_DELAY_MS=" + bad})
+		require.Equal(t, 1, code)
+		require.Contains(t, errs, "STOP_DELAY_MS")
 	}
 }
 
