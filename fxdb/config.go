@@ -40,69 +40,185 @@ const (
 	DefaultSlowQuery                = time.Second
 )
 
-// Config says which database and how. It is a value in the fx graph: change it
-// with fx.Decorate or fx.Replace. ConfigFromEnv fills it from the environment.
+// Config holds the settings of one pool. Config is a value in the fx graph: change Config
+// with fx.Decorate or fx.Replace. [ConfigFromEnv] fills a Config from the environment.
 //
-// A zero field takes its default, with one exception: where PoolMax is set, a
-// PoolMin of 0 is 0. A negative duration switches that limit off where it says
-// so. Printing a Config in any way shows no password.
+// A zero field takes its default, with one exception: if PoolMax is set, a PoolMin of 0
+// means 0. A negative duration switches a limit off if the field's comment allows a
+// negative value. In the environment a duration is a whole number of milliseconds, and 0
+// switches the limit off. String, GoString, MarshalJSON and LogValue show no password.
 type Config struct {
-	// URL is a connection string in any form that pgx takes (DATABASE_URL). What
-	// it says wins over the fields below; what it leaves out they fill in, and after
-	// them libpq's variables (PGHOST, PGSSLMODE), as pgx has it. Without a URL these
-	// variables count as a whole or not at all: see [ConfigFromEnv].
+	// URL is a connection string in any form that pgx reads. The parts of the URL win
+	// over Host, Port and the fields below. These fields fill in the parts that the URL
+	// leaves out, and libpq's variables (PGHOST, PGSSLMODE) fill in the rest. Without a
+	// URL, libpq's variables count as a whole or not at all: see [ConfigFromEnv].
+	// Default none. Variable DATABASE_URL.
 	URL string
 
-	Host         string // DB_HOST: name, address or folder of a Unix socket; default localhost
-	Port         int    // DB_PORT; default 5432
-	Name         string // DB_NAME: database
-	User         string // DB_USER
-	Password     string // DB_PASSWORD
-	PasswordFile string // DB_PASSWORD_FILE: file whose content, less line breaks at its end, is the password; read for every new connection
-	SSLMode      string // DB_SSLMODE: disable, allow, prefer, require, verify-ca, verify-full; default prefer
-	SSLRootCert  string // DB_SSLROOTCERT: file with the certificate authority
+	// Host is the server's name, its address, or the folder of its Unix socket.
+	// Default localhost. Variable DB_HOST.
+	Host string
 
-	PoolMin int // DB_POOL_MIN: connections kept open; default 2
-	PoolMax int // DB_POOL_MAX: connections at most; default 20
+	// Port is the server's port, from 1 to 65535. Default 5432. Variable DB_PORT.
+	Port int
 
-	ReplicasOfApp int // DB_REPLICAS_OF_APP: processes of this application, for the check at start that the server lets all pools be filled; default 1
+	// Name is the name of the database. Default none. Variable DB_NAME.
+	Name string
 
-	IdleTimeout              time.Duration // DB_IDLE_TIMEOUT_MS: idle connections above PoolMin close after this; default 30 s
-	ConnectionTimeout        time.Duration // DB_CONNECTION_TIMEOUT_MS: longest wait for a connection; default 10 s
-	QueueMax                 int           // DB_QUEUE_MAX: callers that may wait for a connection, one more fails at once, but a client that has nobody waiting may always queue one; default 0: any number
-	StatementTimeout         time.Duration // DB_STATEMENT_TIMEOUT_MS: statement_timeout on the server; default 30 s, negative: none; LeftToServer: the server's own
-	LockTimeout              time.Duration // DB_LOCK_TIMEOUT_MS: lock_timeout on the server; default 10 s, negative: none; LeftToServer: the server's own
-	IdleInTransactionTimeout time.Duration // DB_IDLE_IN_TX_TIMEOUT_MS: idle_in_transaction_session_timeout on the server; default 60 s, negative: none; LeftToServer: the server's own
-	MaxLifetime              time.Duration // DB_MAX_LIFETIME_MS: a connection is replaced after this, plus up to 10 percent; default 30 min, negative: never
-	DrainTimeout             time.Duration // DB_DRAIN_TIMEOUT_MS: how long a stop waits for work in flight; default 10 s
+	// User is the role that the pool logs in as. In production this role is neither a
+	// superuser nor the owner of the tables. Default none. Variable DB_USER.
+	User string
 
-	LeakThreshold time.Duration // DB_LEAK_THRESHOLD_MS: a connection held longer is logged with its holder; default 60 s, negative: never
+	// Password is the password of User. Use PasswordFile or a [PasswordSource] for a
+	// password that rotates. Default none. Variable DB_PASSWORD.
+	Password string
 
-	SlowQuery time.Duration // DB_SLOW_QUERY_MS: a statement that takes longer, until its rows are closed, is logged without its arguments; default 1 s, negative: never
+	// PasswordFile is a file that holds the password. The pool reads the file for every
+	// new connection, and drops line breaks at the end of the content.
+	// Default none. Variable DB_PASSWORD_FILE.
+	PasswordFile string
 
-	NestedAcquire string // DB_NESTED_ACQUIRE: off, warn, strict; see lifecycle.NestedMode; default warn
+	// SSLMode is libpq's sslmode: disable, allow, prefer, require, verify-ca or
+	// verify-full. DB_SSL=true means require. Default prefer. Variable DB_SSLMODE.
+	SSLMode string
 
-	Sharing           string  // DB_SHARING: on, dry-run, off; how clients share the pool, see package admission; default on
-	TenantMaxFraction float64 // DB_TENANT_MAX_FRACTION: part of the pool, from 0 to 1, that one tenant may hold at once; default 0: no limit
+	// SSLRootCert is a file with the certificates of the authorities that verify-ca and
+	// verify-full trust, or the word system. Default none. Variable DB_SSLROOTCERT.
+	SSLRootCert string
 
-	ApplicationName string // DB_APPLICATION_NAME: shown in pg_stat_activity; default the program's name
+	// PoolMin is the number of connections that the pool opens at start and keeps open,
+	// from 0 to PoolMax. Default 2. Variable DB_POOL_MIN.
+	PoolMin int
 
-	Start      string // DB_START: require, wait, degrade; default require
-	Migrate    bool   // DB_MIGRATE: apply the contributed migrations at start
-	MigrateURL string // DB_MIGRATE_URL: connection string of the role that migrates, with the pool's sslmode and sslrootcert if it leaves these out; default the pool's own
+	// PoolMax is the largest number of connections, from 1 to 65536.
+	// Default 20. Variable DB_POOL_MAX.
+	PoolMax int
 
-	MigrateLockTimeout time.Duration // DB_MIGRATE_LOCK_TIMEOUT_MS: lock_timeout of migrations in a transaction; default what DB_MIGRATE_URL, its role or its database says, else LockTimeout; negative: none
+	// ReplicasOfApp is the number of processes of this application. The start compares
+	// ReplicasOfApp times the pools' connections, and one more connection for each
+	// process, with the limits of the server, the role and the database.
+	// Default 1. Variable DB_REPLICAS_OF_APP.
+	ReplicasOfApp int
 
-	TenantRole    string   // DB_TENANT_ROLE: role taken for each transaction or statement, with a tenant or none
-	VerifyTenancy string   // DB_VERIFY_TENANCY: run rls.Verify at start, after the migrations: off, warn (log what it finds), require (fail on an error, too); default off, and warn on the databases of devdb.Module and testkit.Swap
-	Pooler        string   // DB_POOLER: none, or transaction behind PgBouncer and its like; default none
-	Dedicated     []string // DB_DEDICATED: clients that get back a pool of their own, each a name or name=connections; default connections: PoolMax
+	// IdleTimeout is the time after which the pool closes an idle connection above
+	// PoolMin. Default 30 s. Variable DB_IDLE_TIMEOUT_MS.
+	IdleTimeout time.Duration
 
-	pool     string        // the name that ModuleNamed gave the pool, empty for Module's
-	misspelt []misspelling // variables that are no settings, for the log
-	unasked  bool          // VerifyTenancy is warn because the database is a throwaway one
-	filled   filled        // fields that nobody set
-	fences   []setting     // limits that a pooler would refuse at connect, and that travel with each transaction
+	// ConnectionTimeout is the longest wait of a caller for a connection, beside the
+	// deadline of the caller's context. Opening one connection may take half of
+	// ConnectionTimeout for each host, and at least 2 s.
+	// Default 10 s. Variable DB_CONNECTION_TIMEOUT_MS.
+	ConnectionTimeout time.Duration
+
+	// QueueMax is the number of callers that may wait for a connection. A further caller
+	// fails at once with [ErrQueueFull], unless no other caller of the same client waits.
+	// 0 sets no limit. Default 0. Variable DB_QUEUE_MAX.
+	QueueMax int
+
+	// StatementTimeout is the server's statement_timeout. A negative value sets no
+	// limit; [LeftToServer], in the environment server, leaves the limit to the server.
+	// Default 30 s. Variable DB_STATEMENT_TIMEOUT_MS.
+	StatementTimeout time.Duration
+
+	// LockTimeout is the server's lock_timeout. A negative value sets no limit;
+	// [LeftToServer], in the environment server, leaves the limit to the server.
+	// Default 10 s. Variable DB_LOCK_TIMEOUT_MS.
+	LockTimeout time.Duration
+
+	// IdleInTransactionTimeout is the server's idle_in_transaction_session_timeout. A
+	// negative value sets no limit; [LeftToServer], in the environment server, leaves
+	// the limit to the server. Default 60 s. Variable DB_IDLE_IN_TX_TIMEOUT_MS.
+	IdleInTransactionTimeout time.Duration
+
+	// MaxLifetime is the age at which the pool replaces a connection, plus a random
+	// extra of at most 10 %. A negative value means never.
+	// Default 30 min. Variable DB_MAX_LIFETIME_MS.
+	MaxLifetime time.Duration
+
+	// DrainTimeout is the longest wait of a stop for work in flight. In an fx
+	// application the wait is at most three quarters of fx's stop time.
+	// Default 10 s. Variable DB_DRAIN_TIMEOUT_MS.
+	DrainTimeout time.Duration
+
+	// LeakThreshold is the time after which the pool logs a held connection with its
+	// holder. A negative value means never. Default 60 s. Variable DB_LEAK_THRESHOLD_MS.
+	LeakThreshold time.Duration
+
+	// SlowQuery is the duration above which the pool logs a statement, without its
+	// arguments. The duration ends when the caller closes the rows. A negative value
+	// means never. Default 1 s. Variable DB_SLOW_QUERY_MS.
+	SlowQuery time.Duration
+
+	// NestedAcquire says how the pool treats a goroutine that asks for a second
+	// connection while its own transaction or rows hold a connection, because nested
+	// acquires deadlock a full pool. Strict fails the second acquire with
+	// [ErrNestedAcquire] and costs microseconds; warn samples acquires and logs each
+	// client once; off does nothing. Default warn. Variable DB_NESTED_ACQUIRE.
+	NestedAcquire string
+
+	// Sharing says how clients share the pool: on queues clients by their weights and
+	// limits, dry-run only counts the waits that on would cause, and off ignores all
+	// limits. Default on. Variable DB_SHARING.
+	Sharing string
+
+	// TenantMaxFraction is the largest fraction of the pool, from 0 to 1, that one tenant
+	// may hold at once. 0 sets no limit. Default 0. Variable DB_TENANT_MAX_FRACTION.
+	TenantMaxFraction float64
+
+	// ApplicationName is the application_name in pg_stat_activity.
+	// Default the program's name. Variable DB_APPLICATION_NAME.
+	ApplicationName string
+
+	// Start says how the start treats a server that does not answer: [StartRequire] (the
+	// start fails), [StartWait] (the start retries within its time) or [StartDegrade] (the
+	// pool connects in the background). Default require. Variable DB_START.
+	Start string
+
+	// Migrate applies the contributed migrations at start, under a lock.
+	// Default false. Variable DB_MIGRATE.
+	Migrate bool
+
+	// MigrateURL is a connection string of the role that migrates. MigrateURL takes the
+	// pool's sslmode and sslrootcert if the string has neither.
+	// Default the pool's own login. Variable DB_MIGRATE_URL.
+	MigrateURL string
+
+	// MigrateLockTimeout is the lock_timeout of migrations that run in a transaction. A
+	// negative value sets no limit; migrations with NO TRANSACTION have no limit.
+	// Default the value of MigrateURL, of its role or of its database, else LockTimeout.
+	// Variable DB_MIGRATE_LOCK_TIMEOUT_MS.
+	MigrateLockTimeout time.Duration
+
+	// TenantRole is a role that every statement takes for its transaction, with a tenant
+	// or without, so that a privileged login still meets the policies.
+	// Default none. Variable DB_TENANT_ROLE.
+	TenantRole string
+
+	// VerifyTenancy runs [rls.Verify] at start, after the migrations: off, warn (the start
+	// logs the findings) or require (a finding of level error fails the start).
+	// Default off, and warn under devdb.Module and testkit.Swap. Variable DB_VERIFY_TENANCY.
+	VerifyTenancy string
+
+	// Pooler names the pooler between the pool and the server: none, or transaction for
+	// PgBouncer in transaction mode and similar poolers.
+	// Default none. Variable DB_POOLER.
+	Pooler string
+
+	// Dedicated lists clients that get a pool of their own, each as name or
+	// name=connections. Without a number a dedicated pool has PoolMax connections.
+	// Default none. Variable DB_DEDICATED.
+	Dedicated []string
+
+	// pool is the name that ModuleNamed gave the pool, and empty for Module's pool.
+	pool string
+	// misspelt are variables that are close to a setting's name, for the log.
+	misspelt []misspelling
+	// unasked reports that VerifyTenancy is warn because the database is a throwaway database.
+	unasked bool
+	// filled marks the fields that nobody set.
+	filled filled
+	// fences are limits that a pooler refuses at connect: they travel with each transaction.
+	fences []setting
 }
 
 // filled holds the defaults that withDefaults has filled in. A field that is equal to
