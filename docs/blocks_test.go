@@ -40,7 +40,12 @@ func read(t *testing.T, page string) string {
 
 // block is a fenced Go block of a page. The info string may name the nested module whose
 // dependencies the block uses: ```go module=fxdb/fxdbprom
-type block struct{ place, module, code string }
+type block struct {
+	page   string
+	line   int // of the first line of code
+	module string
+	code   string
+}
 
 var fence = regexp.MustCompile("(?ms)^```go([^\n]*)\n(.*?)^```$")
 
@@ -50,13 +55,14 @@ func blocksOf(t *testing.T, page string) (all []block) {
 		line := 1 + strings.Count(text[:m[0]], "\n")
 		module, found := strings.CutPrefix(strings.TrimSpace(text[m[2]:m[3]]), "module=")
 		require.True(t, found || module == "", "%s:%d: the info string is go, or go module=folder", page, line)
-		all = append(all, block{fmt.Sprintf("%s:%d", page, line), module, text[m[4]:m[5]]})
+		all = append(all, block{page, line + 1, module, text[m[4]:m[5]]})
 	}
 	return all
 }
 
-// TestTheGoBlocksOfThePagesCompile type-checks each block as a package of its own, together
-// with testdata/scope.go. Unused variables and imports are no errors in a block.
+// TestTheGoBlocksOfThePagesCompile type-checks each block as a package of its own. A block
+// that is no whole file may use the names of testdata/scope.go. Unused variables and
+// imports are no errors in a block.
 func TestTheGoBlocksOfThePagesCompile(t *testing.T) {
 	t.Parallel()
 	byModule := make(map[string][]block)
@@ -79,12 +85,14 @@ func checkBlocks(t *testing.T, module string, blocks []block) {
 	needed := make(map[string]bool)
 	packages := make([][]*ast.File, len(blocks))
 	for i, b := range blocks {
-		own := parse(t, fset, b)
-		scope, err := parser.ParseFile(fset, "testdata/scope.go", nil, 0)
-		require.NoError(t, err)
-		without(scope, own)
-		own.Name = scope.Name
-		packages[i] = []*ast.File{own, scope}
+		own, whole := parse(t, fset, b)
+		packages[i] = []*ast.File{own}
+		if !whole {
+			scope, err := parser.ParseFile(fset, "testdata/scope.go", nil, 0)
+			require.NoError(t, err)
+			without(scope, own)
+			packages[i] = append(packages[i], scope)
+		}
 		for _, f := range packages[i] {
 			for _, spec := range f.Imports {
 				needed[strings.Trim(spec.Path.Value, `"`)] = true
@@ -93,10 +101,10 @@ func checkBlocks(t *testing.T, module string, blocks []block) {
 	}
 	lookup := exports(t, module, slices.Sorted(maps.Keys(needed)))
 	config := types.Config{Importer: importer.ForCompiler(fset, "gc", lookup)}
-	for i, files := range packages {
+	for _, files := range packages {
 		config.Error = func(err error) {
 			if e, ok := err.(types.Error); !ok || !e.Soft { //nolint:errorlint // types.Config documents the type
-				t.Errorf("%s: %v\n%s", blocks[i].place, err, blocks[i].code)
+				t.Error(err)
 			}
 		}
 		_, _ = config.Check("scope", fset, files, nil)
@@ -104,33 +112,29 @@ func checkBlocks(t *testing.T, module string, blocks []block) {
 }
 
 // parse reads a block as a whole file, as declarations or as statements, and adds imports
-// for the packages that the block names.
-func parse(t *testing.T, fset *token.FileSet, b block) *ast.File {
+// for the packages that the block names. Errors have the page's lines.
+func parse(t *testing.T, fset *token.FileSet, b block) (f *ast.File, whole bool) {
 	t.Helper()
-	name := b.place
-	if strings.HasPrefix(b.code, "package ") || strings.Contains(b.code, "\npackage ") {
-		f, err := parser.ParseFile(fset, name, b.code, 0)
-		require.NoError(t, err, b.place)
-		return f
+	code := fmt.Sprintf("\n//line %s:%d\n%s", b.page, b.line, b.code)
+	if strings.HasPrefix(b.code, "package ") {
+		f, err := parser.ParseFile(fset, b.page, code, 0)
+		require.NoError(t, err)
+		return f, true
 	}
-	forms := []string{"package scope\n%s\n%s", "package scope\n%s\nfunc _() error {\n%s\npanic(0)\n}"}
 	var err error
-	for _, form := range forms {
-		var f *ast.File
-		if f, err = parser.ParseFile(fset, name, fmt.Sprintf(form, "", b.code), 0); err != nil {
-			continue
+	for _, form := range []string{"package scope\n%s\n%s", "package scope\n%s\nfunc _() error {%s\npanic(0)\n}"} {
+		if f, err = parser.ParseFile(fset, b.page, fmt.Sprintf(form, "", code), 0); err == nil {
+			f, err = parser.ParseFile(fset, b.page, fmt.Sprintf(form, importsOf(f), code), 0)
+			break
 		}
-		f, err = parser.ParseFile(fset, name, fmt.Sprintf(form, importsOf(f), b.code), 0)
-		require.NoError(t, err, b.place)
-		return f
 	}
-	require.NoError(t, err, "%s: neither declarations nor statements:\n%s", b.place, b.code)
-	return nil
+	require.NoError(t, err, "%s:%d: neither declarations nor statements", b.page, b.line)
+	return f, false
 }
 
 // known are the packages that a block may use without an import.
 var known = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "sql": "database/sql", "time": "time", "os": "os", "embed": "embed",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "sql": "database/sql", "time": "time", "os": "os", "testing": "testing", "embed": "embed",
 	"fx": "go.uber.org/fx", "fxtest": "go.uber.org/fx/fxtest", "zap": "go.uber.org/zap",
 	"pgx": "github.com/jackc/pgx/v5", "pgconn": "github.com/jackc/pgx/v5/pgconn", "pgxpool": "github.com/jackc/pgx/v5/pgxpool",
 	"fxdb": modulePath + "/fxdb", "fxdbsql": modulePath + "/fxdb/fxdbsql", "devdb": modulePath + "/fxdb/devdb",
