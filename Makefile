@@ -36,7 +36,7 @@ container: ## testkit/container, and testkit on a container: starts a Docker eng
 release: ## a release in a clone, and a consumer of its modules, without replace lines
 	.ci/release-check
 
-docs: ## the documentation as a web page
+docs: ## write the generated page of the documentation, and serve the packages
 	go doc -http ./fxdb
 
 mutation: ## mutation score of the database clients: about half an hour
