@@ -10,24 +10,23 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// catalog is what the server says about itself, read with one query for each
-// kind of thing.
+// catalog holds the server's catalogs. One query reads each kind of object.
 type catalog struct {
 	session session
 	around  surroundings
 
 	memberships []membership
 
-	tables    []*table // all of the database's
-	scoped    []*table // those that belong to tenants
-	policies  []*rule
-	functions []*function
-	views     []*view
-	columns   []columnInfo
-	keys      []key
-	foreign   []foreignKey
-	extras    []extra
-	ways      []*way
+	tables      []*table // all tables of the database
+	scoped      []*table // tables whose rows belong to tenants and that the role reaches
+	policies    []*rowPolicy
+	functions   []*function
+	views       []*view
+	columns     []columnInfo
+	keys        []key
+	foreign     []foreignKey
+	attachments []attachment
+	effects     []*sideEffect
 
 	byOID     map[uint32]*table
 	functionX map[uint32]*function
@@ -39,8 +38,8 @@ type session struct {
 	Role          string
 	Login         string
 	LoginBypasses bool // no policy binds the login
-	First         bool // the role is the superuser that initdb made, and who must stay one
-	LoginFirst    bool // so is the login
+	First         bool // the role is the superuser that initdb made; the server needs this superuser
+	LoginFirst    bool // the login is the superuser that initdb made
 	Database      string
 	Server        string
 	Version       int
@@ -48,26 +47,26 @@ type session struct {
 	Bypass        bool
 	CreateRole    bool
 	Replication   bool
-	BecomesBypass []string // roles with superuser or BYPASSRLS that it may become
+	BecomesBypass []string // roles with superuser or BYPASSRLS that the role may become
 	ServerAccess  []string
 	AllData       []string
 	OwnsDatabase  bool
-	Creatable     []string // schemas that it may create in
-	Temporary     bool     // it may create temporary tables
+	Creatable     []string // schemas that the role may create in
+	Temporary     bool     // the role may create temporary tables
+	SearchPath    string
 	RowSecurity   bool
-	Tenant        string // the setting, as it was found
+	Tenant        string // the value of tenant.TenantSetting before the verification
 	Presets       []string
 	TimeoutsOff   []string
 	BackendPID    uint32
-	Application   string // application_name, as the server has it
+	Application   string // application_name on the server
 }
 
 // bypasses reports whether no policy binds the role.
 func (s session) bypasses() bool { return s.Super || s.Bypass }
 
-// reach is the roles that the role may act as. Membership counts even where
-// nothing is inherited: SET ROLE is enough. What a superuser may do goes without
-// saying once it can become one.
+// reach lists the roles that the role may act as. Membership counts without inheritance
+// too: SET ROLE is enough. Superusers are left out: role-can-bypass reports them.
 const reach = `with reach as (
 	select r.oid, r.rolname from pg_roles r, pg_roles me where me.rolname = current_user and
 		(r.oid = me.oid or not me.rolsuper and not r.rolsuper and pg_has_role(r.oid, 'MEMBER')))
@@ -88,19 +87,17 @@ select me.rolname as role, session_user::text as login, (select l.rolsuper or l.
 	not me.rolsuper and exists (select from pg_database d where d.datname = current_database() and pg_has_role(d.datdba, 'MEMBER')) as owns_database,
 	array(select n.nspname::text from pg_namespace n where n.nspname !~ '^pg_' and exists (select from reach r where has_schema_privilege(r.oid, n.oid, 'CREATE')) order by 1) as creatable,
 	exists (select from reach r where has_database_privilege(r.oid, current_database(), 'TEMPORARY')) as temporary,
-	current_setting('row_security')::bool as row_security,
+	current_setting('row_security')::bool as row_security, current_setting('search_path') as search_path,
 	coalesce(current_setting($1, true), '') as tenant,
-	array(select case when s.setrole = 0 and s.setdatabase = 0 then 'all roles' when s.setrole = 0 then 'database ' || d.datname when s.setdatabase = 0 then 'role ' || u.rolname
-			else 'role ' || u.rolname || ' in database ' || d.datname end
-		from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase left join pg_roles u on u.oid = s.setrole
-		where (s.setdatabase = 0 or d.datname = current_database()) and (s.setrole = 0 or u.rolname in (session_user, current_user))
+	array(select ` + presetWhere + ` from ` + presetsFrom + `
+		where ` + presetsForUs + `
 		and exists (select from unnest(s.setconfig) c where lower(split_part(c, '=', 1)) = lower($1) and split_part(c, '=', 2) <> '') order by 1) as presets,
 	array(select name from pg_settings where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')
 		and setting = '0' order by 1) as timeouts_off,
 	pg_backend_pid()::int8 as backend_pid, current_setting('application_name') as application
 from pg_roles me where me.rolname = current_user`
 
-// membership is a role that the role is a member of, and one that it leads to.
+// membership is a role that the role is a direct member of, and a role that the first one leads to.
 type membership struct{ Direct, Reached string }
 
 const membershipsSQL = `
@@ -134,10 +131,13 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 		f.text = readSQL(f.Source)
 	}
 	c.traceFunctions()
-	if c.policies, err = collect[rule](ctx, tx, "policies", policiesSQL); err != nil {
+	if c.policies, err = collect[rowPolicy](ctx, tx, "policies", policiesSQL); err != nil {
 		return nil, err
 	}
 	if c.tables, err = readTables(ctx, tx, column, declared); err != nil {
+		return nil, err
+	}
+	if c.foreign, err = values[foreignKey](ctx, tx, "foreign keys", foreignKeysSQL); err != nil {
 		return nil, err
 	}
 	for _, t := range c.tables {
@@ -156,47 +156,24 @@ func readCatalog(ctx context.Context, tx pgx.Tx, column string, declared []decla
 	for _, w := range c.views {
 		c.viewX[w.OID] = w
 	}
-	if c.ways, err = collect[way](ctx, tx, "rules and triggers", waysSQL); err != nil {
+	if c.effects, err = collect[sideEffect](ctx, tx, "rules and triggers", effectsSQL); err != nil {
 		return nil, err
+	}
+	c.policies = slices.DeleteFunc(c.policies, func(p *rowPolicy) bool { return p.table == nil })
+	if len(declared) == 0 {
+		if err = c.inferColumns(ctx, tx); err != nil {
+			return nil, err
+		}
 	}
 	c.names = c.namespace()
 	c.traceTables()
-	c.traceWays(c.names)
-	c.policies = slices.DeleteFunc(c.policies, func(p *rule) bool { return p.table == nil })
+	c.traceEffects(c.names)
 	c.reachThrough()
 	c.scope(len(declared) > 0)
 	return c, c.readScoped(ctx, tx)
 }
 
-// scope chooses the tables that belong to tenants.
-func (c *catalog) scope(declared bool) {
-	for _, t := range c.tables {
-		switch {
-		case t.Declared >= 0:
-		case declared:
-			// A declared table's partitions are part of it, and its children hold
-			// rows of it.
-			parent := c.byOID[t.Parent]
-			for parent != nil && parent.Declared < 0 {
-				parent = c.byOID[parent.Parent]
-			}
-			if parent == nil {
-				continue
-			}
-			t.Declared = parent.Declared
-		case !t.reachable() && !t.through:
-			continue // the role can't touch it
-		case t.AttNum > 0:
-		case slices.ContainsFunc(t.policies, c.readsTenant):
-		default:
-			continue
-		}
-		t.scoped = true
-		c.scoped = append(c.scoped, t)
-	}
-}
-
-// readScoped reads what matters for the scoped tables alone.
+// readScoped reads the columns, the indexes and the triggers of the scoped tables.
 func (c *catalog) readScoped(ctx context.Context, tx pgx.Tx) (err error) {
 	oids := make([]uint32, 0, len(c.scoped))
 	for _, t := range c.scoped {
@@ -208,10 +185,7 @@ func (c *catalog) readScoped(ctx context.Context, tx pgx.Tx) (err error) {
 	if c.keys, err = values[key](ctx, tx, "indexes", keysSQL, oids); err != nil {
 		return err
 	}
-	if c.foreign, err = values[foreignKey](ctx, tx, "foreign keys", foreignKeysSQL, oids); err != nil {
-		return err
-	}
-	c.extras, err = values[extra](ctx, tx, "triggers, rules and publications", extrasSQL, oids)
+	c.attachments, err = values[attachment](ctx, tx, "triggers, rules and publications", attachmentsSQL, oids)
 	return err
 }
 

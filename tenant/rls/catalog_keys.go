@@ -2,29 +2,30 @@ package rls
 
 import "strings"
 
-// key is an index.
+// key is an index, of a constraint or alone.
 type key struct {
 	Table   uint32
 	Name    string
 	Unique  bool
 	Primary bool
-	// Exclusion is an exclusion constraint, Equal the columns that it wants equal.
+	// Exclusion says that the index is of an exclusion constraint. Equal are the columns that the
+	// constraint compares by =.
 	Exclusion bool
 	Equal     []int16
-	Usable    bool // valid, of all rows, and ordered or hashed
+	Usable    bool // the index is valid, covers all rows, and is a btree or hash index
 	Columns   []int16
-	// Leaky are columns and expressions that are not looked up under row-level
-	// security, with the operators that are at fault.
+	// Leaky are the columns and expressions that the server does not look up under row-level
+	// security, each with the operators that are not leakproof.
 	Leaky []string
-	// Expressions are those of them that are computed by a function that is not
-	// leakproof, so that no operator helps.
+	// Expressions says that a function of an expression is not leakproof, so that no operator
+	// makes the server look the expression up.
 	Expressions bool
 }
 
-// keysSQL finds the functions of an index's expressions in its node tree: built-in
-// ones leave no trace elsewhere in the catalogs. "offset 0" makes the planner look up the
-// operator classes of the index's columns first, instead of going through all classes of
-// the server for each index.
+// keysSQL finds the functions of an index's expressions in the index's node tree, because
+// built-in functions leave no row in pg_depend. "offset 0" makes the planner look up the
+// operator classes of the index's columns first, instead of scanning all operator classes
+// of the server for each index.
 const keysSQL = `
 select i.indrelid as table, c.relname::text as name, i.indisunique as unique, i.indisprimary as primary,
 	i.indisexclusion as exclusion, array(select (i.indkey::int2[])[k - 1] from pg_constraint e, generate_subscripts(e.conexclop, 1) k
@@ -50,25 +51,25 @@ cross join lateral (select coalesce(i.indexprs::text like '%{COERCEVIAIO %' or e
 where i.indrelid = any ($1::oid[])
 order by 1, 2`
 
-// foreignKey points at a tenants' table, or away from one.
+// foreignKey is a foreign key of a table.
 type foreignKey struct {
 	Table      uint32
 	References uint32
 	Name       string
 	Columns    []int16
-	Targets    []int16 // the columns that Columns point at, one by one
+	Targets    []int16 // the columns that Columns refer to, in the same order
 	OnDelete   string  // a, r, c, n or d, as in pg_constraint
 	OnUpdate   string
 }
 
-// cascades reports whether the role may change the table's rows by way of the one
-// that it points at, which no policy keeps.
+// cascades reports whether the role changes rows of the referring table through the
+// referenced table to, which has no policies.
 func (k foreignKey) cascades(to *table) bool {
 	const acts = "cnd"
 	return !to.Secured && (to.CanDelete && strings.Contains(acts, k.OnDelete) || to.CanUpdate && strings.Contains(acts, k.OnUpdate))
 }
 
-// pairs reports whether the tenant column points at the other's tenant column.
+// pairs reports whether the tenant column of from refers to the tenant column of to.
 func (k foreignKey) pairs(from, to *table) bool {
 	for i, column := range k.Columns {
 		if column == from.AttNum && k.Targets[i] == to.AttNum {
@@ -82,5 +83,5 @@ const foreignKeysSQL = `
 select k.conrelid as table, k.confrelid as references, k.conname::text as name, k.conkey::int2[] as columns, k.confkey::int2[] as targets,
 	k.confdeltype::text as on_delete, k.confupdtype::text as on_update
 from pg_constraint k
-where k.contype = 'f' and k.conparentid = 0 and (k.confrelid = any ($1::oid[]) or k.conrelid = any ($1::oid[]))
+where k.contype = 'f' and k.conparentid = 0
 order by 1, 3`

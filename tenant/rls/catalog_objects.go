@@ -9,7 +9,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// function is a function that users made.
+// function is a function or procedure of a user.
 type function struct {
 	OID           uint32
 	Schema        string
@@ -18,27 +18,28 @@ type function struct {
 	Volatility    string // i, s or v, as in pg_proc
 	Definer       bool
 	Leakproof     bool
-	Trigger       bool // nobody can call it
-	PathFixed     bool // it has a search_path of its own
+	Trigger       bool // only a trigger can call the function
+	PathFixed     bool // the function sets a search_path
 	Path          string
 	Language      string
-	Standard      bool     // its body is parsed, and what it uses is known
-	Relations     []uint32 // what such a body uses
+	Standard      bool     // the body is SQL-standard: pg_depend knows its objects
+	Relations     []uint32 // of a SQL-standard body
 	Calls         []uint32
 	Owner         string
 	OwnerOID      uint32
 	OwnerBypasses bool
 	MayOwn        bool // the role is a member of the owner
 	CanExecute    bool
-	Presets       bool // it brings a tenant along
+	Presets       bool // the function sets tenant.TenantSetting for its own run
 	Source        string
 
-	touched []touch // by a definer function
+	accesses []access
 
-	text  sqlText
-	reads map[string]bool // settings, by way of others too
-	asks  bool            // for the role's name, by way of others too
-	blind bool            // what it reads can't be seen, or what those that it calls read
+	text sqlText
+	// The function itself, or a function that the body calls:
+	reads map[string]bool // reads these settings
+	asks  bool            // reads the name of the role
+	blind bool            // reads a setting whose name the text does not show
 }
 
 func (f *function) object() string { return f.Schema + "." + f.Name }
@@ -46,8 +47,8 @@ func (f *function) sql() string {
 	return pgx.Identifier{f.Schema, f.Name}.Sanitize() + "(" + f.Arguments + ")"
 }
 
-// readsAny reports whether the function's result depends on a setting or role,
-// as far as can be seen.
+// readsAny reports whether the function's result depends on a setting or role, as far as the
+// text shows.
 func (f *function) readsAny() bool { return len(f.reads) > 0 || f.asks || f.blind }
 
 func functionsSQL(version int) string {
@@ -80,9 +81,8 @@ where p.prokind in ('f', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'informat
 	and not exists (select from pg_depend e where e.classid = 'pg_proc'::regclass and e.objid = p.oid and e.deptype = 'e')
 order by 2, 3, 4`
 
-// traceFunctions finds what every function reads, itself or by the functions
-// that it calls. Bodies name them without a trace in the catalogs, so that it
-// goes by names.
+// traceFunctions finds the settings that every function reads, itself or through the
+// functions that the body calls. pg_depend does not know these calls: the names decide.
 func (c *catalog) traceFunctions() {
 	named := make(map[string][]*function)
 	for _, f := range c.functions {
@@ -111,8 +111,8 @@ func (c *catalog) traceFunctions() {
 	}
 }
 
-// functionsOf are the functions that the policy calls, and those that they call.
-func (c *catalog) functionsOf(p *rule) []*function {
+// functionsOf are the functions that the policy calls, directly or through other functions.
+func (c *catalog) functionsOf(p *rowPolicy) []*function {
 	var out []*function
 	add := func(f *function) {
 		if f != nil && !slices.Contains(out, f) {
@@ -122,11 +122,16 @@ func (c *catalog) functionsOf(p *rule) []*function {
 	for _, oid := range slices.Concat(p.Functions, p.Operators) {
 		add(c.functionX[oid])
 	}
+	return c.withCalled(out)
+}
+
+// withCalled adds the functions that the functions call, directly or through others.
+func (c *catalog) withCalled(out []*function) []*function {
 	for i := 0; i < len(out); i++ {
 		for _, call := range out[i].text.calls {
 			for _, f := range c.functions {
-				if lowerASCII(f.Name) == call.name {
-					add(f)
+				if lowerASCII(f.Name) == call.name && !slices.Contains(out, f) {
+					out = append(out, f)
 				}
 			}
 		}
@@ -134,11 +139,11 @@ func (c *catalog) functionsOf(p *rule) []*function {
 	return out
 }
 
-// reachThrough marks the tables that views and definer functions lead the role
-// to, whether it has a grant on them or not.
+// reachThrough marks the tables that views and definer functions lead the role to, with or
+// without a grant on the table.
 func (c *catalog) reachThrough() {
 	if c.session.Super {
-		return // it reaches all of them as itself
+		return // a superuser reaches every table
 	}
 	seen := make(map[uint32]bool)
 	var follow func(w *view, stored bool)
@@ -147,8 +152,7 @@ func (c *catalog) reachThrough() {
 			return
 		}
 		seen[w.OID] = true
-		// What a materialized view holds was read in its owner's name, whatever
-		// lies between.
+		// The owner of a materialized view has read the stored rows, through any view between.
 		stored = stored || w.Kind == "m"
 		for _, t := range w.reads {
 			t.through = t.through || stored
@@ -162,7 +166,7 @@ func (c *catalog) reachThrough() {
 			}
 		}
 	}
-	// Materialized views first: a view below one may be seen through it alone.
+	// Materialized views first: a view below may be visible through a materialized view alone.
 	for _, kind := range []string{"m", "v"} {
 		for _, w := range c.views {
 			if w.Readable && w.Kind == kind {
@@ -172,22 +176,22 @@ func (c *catalog) reachThrough() {
 	}
 	for _, f := range c.functions {
 		if f.Trigger {
-			continue // somebody's write calls it
+			continue // only a write calls a trigger's function
 		}
-		for _, touched := range f.touched {
-			touched.table.through = true
+		for _, accesses := range f.accesses {
+			accesses.table.through = true
 		}
 	}
-	for _, w := range c.ways {
-		for _, touched := range w.does.touched {
-			touched.table.through = true
+	for _, w := range c.effects {
+		for _, accesses := range w.function.accesses {
+			accesses.table.through = true
 		}
 	}
 }
 
-// settingsOf are the settings that an expression of the policy reads, by way of
-// functions too.
-func (c *catalog) settingsOf(p *rule, t sqlText) map[string]bool {
+// settingsOf are the settings that an expression of the policy reads, directly or through
+// functions.
+func (c *catalog) settingsOf(p *rowPolicy, t sqlText) map[string]bool {
 	out := make(map[string]bool)
 	for _, r := range t.reads {
 		out[r.name] = true
@@ -203,7 +207,7 @@ func (c *catalog) settingsOf(p *rule, t sqlText) map[string]bool {
 	return out
 }
 
-func (c *catalog) readsTenant(p *rule) bool {
+func (c *catalog) readsTenant(p *rowPolicy) bool {
 	return c.settingsOf(p, p.using)[tenant.TenantSetting] || c.settingsOf(p, p.check)[tenant.TenantSetting]
 }
 
@@ -221,7 +225,7 @@ type view struct {
 	Refs          []uint32
 	Calls         []uint32
 
-	reads []*table // by way of the functions that it calls, in its owner's name
+	reads []*table // of the functions that the view calls, as the view's owner
 }
 
 func (w *view) object() string { return w.Schema + "." + w.Name }
@@ -232,7 +236,7 @@ select v.oid, n.nspname::text as schema, v.relname::text as name, v.relkind::tex
 	coalesce((select x.option_value::bool from pg_options_to_table(v.reloptions) x where x.option_name = 'security_invoker'), false) as invoker,
 	o.rolname::text as owner, o.oid as owner_oid, o.rolsuper or o.rolbypassrls as owner_bypasses,
 	exists (select from reach r where has_any_column_privilege(r.oid, v.oid, 'SELECT, INSERT, UPDATE')
-		or has_table_privilege(r.oid, v.oid, 'DELETE')) as readable,
+		or has_table_privilege(r.oid, v.oid, 'DELETE')) and exists (select from reach r where has_schema_privilege(r.oid, n.oid, 'USAGE')) as readable,
 	array(select distinct d.refobjid from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
 		and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid where w.ev_class = v.oid) as refs,
 	array(select distinct d.refobjid from pg_rewrite w join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
@@ -246,11 +250,12 @@ order by 2, 3`
 type columnInfo struct {
 	Table  uint32
 	Name   string
-	Type   string   // of a domain, what it is made of
+	Num    int16
+	Type   string   // the base type of a domain
 	Labels []string // of an enum
 }
 
-// cast is the type to cast to: character is one of a single letter there.
+// cast is the type to cast to. A cast to character would keep one letter.
 func (c columnInfo) cast() string {
 	if c.Type == "character" {
 		return "bpchar"
@@ -259,32 +264,34 @@ func (c columnInfo) cast() string {
 }
 
 const columnsSQL = `
-select a.attrelid as table, a.attname::text as name, format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null) as type,
+select a.attrelid as table, a.attname::text as name, a.attnum as num, format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null) as type,
 	array(select e.enumlabel::text from pg_enum e where e.enumtypid = coalesce(nullif(y.typbasetype, 0), y.oid) order by e.enumsortorder) as labels
 from pg_attribute a join pg_type y on y.oid = a.atttypid
 where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum`
 
-// extra is something that hangs on a table.
-type extra struct {
+// attachment is a trigger, a rule, a publication or a sequence of a table.
+type attachment struct {
 	Table    uint32
 	Kind     string // trigger, rule, publication (-all or -schema), sequence-select or sequence-update
 	Name     string
-	Function uint32 // of a trigger
+	Function uint32   // of a trigger
+	Rows     []string // the transition tables of a trigger
 }
 
-const extrasSQL = reach + `
-select g.tgrelid as table, 'trigger' as kind, g.tgname::text as name, g.tgfoid as function
+const attachmentsSQL = reach + `
+select g.tgrelid as table, 'trigger' as kind, g.tgname::text as name, g.tgfoid as function,
+	array_remove(array[g.tgoldtable::text, g.tgnewtable::text], null) as rows
 	from pg_trigger g where not g.tgisinternal and g.tgparentid = 0 and g.tgrelid = any ($1::oid[])
 union all
-select w.ev_class, 'rule', w.rulename::text, 0::oid from pg_rewrite w where w.ev_class = any ($1::oid[])
+select w.ev_class, 'rule', w.rulename::text, 0::oid, '{}' from pg_rewrite w where w.ev_class = any ($1::oid[])
 union all
 select c.oid, case when q.puballtables then 'publication-all' when c.relispartition or exists (select from pg_publication_rel r where r.prpubid = q.oid and r.prrelid = c.oid)
-		then 'publication' else 'publication-schema' end, p.pubname::text, 0::oid from pg_publication_tables p join pg_publication q on q.pubname = p.pubname
+		then 'publication' else 'publication-schema' end, p.pubname::text, 0::oid, '{}' from pg_publication_tables p join pg_publication q on q.pubname = p.pubname
 	join pg_namespace n on n.nspname = p.schemaname join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
 	where c.oid = any ($1::oid[])
 union all
-select s.of, 'sequence-' || lower(w.privilege), s.oid::regclass::text, 0::oid from (
+select s.of, 'sequence-' || lower(w.privilege), s.oid::regclass::text, 0::oid, '{}' from (
 		select d.refobjid as of, d.objid as oid from pg_depend d
 		where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjid = any ($1::oid[])
 		union select f.adrelid, d.refobjid from pg_attrdef f join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid

@@ -9,8 +9,8 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// checkOred looks for commands that several policies let rows through for. They
-// are OR-ed: the weakest decides, and each must keep tenants apart by itself.
+// checkOred looks for commands with several permissive policies. The server ORs these
+// policies: the weakest decides, and each must keep tenants apart alone.
 func (v *verifier) checkOred() {
 	for _, t := range v.scoped {
 		if !t.Secured {
@@ -33,15 +33,14 @@ func (v *verifier) checkOred() {
 			continue
 		}
 		slices.Sort(names)
-		v.add("policies-ored", t.object(), t.fence(), "The policies %s are OR-ed for %s: the weakest of them decides, and one that is widened later opens the table.",
+		v.add("policies-ored", t.object(), t.restriction(), "The server ORs the policies %s for %s: the weakest decides, and a policy that somebody widens later opens the table.",
 			strings.Join(names, ", "), strings.Join(through, ", "))
 	}
 }
 
-// ored are the policies that let the role's rows through for the command, those
-// left out that say the same as another, that a fence closes or that are
-// reported as holes themselves.
-func (v *verifier) ored(t *table, command string) (out []*rule) {
+// ored are the permissive policies of the role for the command. A policy that repeats another,
+// that a restrictive policy closes, or that has a finding of its own is left out.
+func (v *verifier) ored(t *table, command string) (out []*rowPolicy) {
 	said := make(map[string]bool)
 	for _, p := range t.policies {
 		check, _ := p.checked()
@@ -54,7 +53,7 @@ func (v *verifier) ored(t *table, command string) (out []*rule) {
 		}
 		switch {
 		case !p.Permissive || !p.Applies || p.Command != command && p.Command != "*":
-		case said[says] || p.shares() || v.fencedFor(p, command):
+		case said[says] || p.shares() || v.restrictedFor(p, command):
 		case v.found(p.object(), "policy-true", "policy-ignores-tenant", "policy-other-setting", "with-check-weak"):
 		default:
 			said[says] = true
@@ -64,36 +63,34 @@ func (v *verifier) ored(t *table, command string) (out []*rule) {
 	return out
 }
 
-// sharing is how the server shows the condition of Sharing: the column and its
-// cast, which a varchar has.
+// sharing matches the server's text of the condition of Sharing. The text casts a varchar
+// column.
 var sharing = regexp.MustCompile(`^\(*("[^"]+"|[^ ()]+)\)?(::text)? = any \(\(?array\( select`)
 
-// shares reports whether the policy is the one that Enable writes for Sharing,
-// which only adds to what the others show.
-func (p *rule) shares() bool {
+// shares reports whether the policy is the one that Enable writes for Sharing.
+func (p *rowPolicy) shares() bool {
 	column := sharing.FindStringSubmatch(p.using.code)
 	return p.Name == sharedPolicy && p.Command == "r" && column != nil &&
 		strings.Trim(column[1], `"`) == lowerASCII(p.table.Column) && p.using.readsSetting(tenant.TenantSetting)
 }
 
-// fencedFor reports whether a restrictive policy compares the tenant for the
-// command.
-func (v *verifier) fencedFor(p *rule, command string) bool {
-	return slices.ContainsFunc(p.table.policies, func(f *rule) bool {
-		if f.Permissive || !f.Applies || f.Command != command && f.Command != "*" {
+// restrictedFor reports whether a restrictive policy compares the tenant for the command.
+func (v *verifier) restrictedFor(p *rowPolicy, command string) bool {
+	return slices.ContainsFunc(p.table.policies, func(r *rowPolicy) bool {
+		if r.Permissive || !r.Applies || r.Command != command && r.Command != "*" {
 			return false
 		}
-		_, check := f.checked()
+		_, check := r.checked()
 		writes := command == "a" || command == "w"
-		return (command == "a" || v.compares(f, f.using)) && (!writes || v.compares(f, check))
+		return (command == "a" || v.compares(r, r.using)) && (!writes || v.compares(r, check))
 	})
 }
 
-// fence is a policy that the others are AND-ed with.
-func (t *table) fence() string {
-	if t.AttNum == 0 || slices.ContainsFunc(t.policies, (*rule).shares) {
-		return "-- make one policy of them, or add a restrictive one that compares the tenant"
+// restriction is the DDL of a restrictive policy that compares the tenant.
+func (t *table) restriction() string {
+	if t.AttNum == 0 || slices.ContainsFunc(t.policies, (*rowPolicy).shares) {
+		return "-- make one policy of them, or add a restrictive policy that compares the tenant"
 	}
 	mine := quote(t.Column) + " = " + currentTenant(t.kind())
-	return fmt.Sprintf("drop policy if exists tenant_fence on %s;\ncreate policy tenant_fence on %[1]s as restrictive using (%s) with check (%[2]s);", t.sql(), mine)
+	return fmt.Sprintf("drop policy if exists tenant_restrictive on %s;\ncreate policy tenant_restrictive on %[1]s as restrictive using (%s) with check (%[2]s);", t.sql(), mine)
 }

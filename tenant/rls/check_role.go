@@ -10,51 +10,50 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// checkSession looks at the connection: what is set on it, and who answers.
+// checkSession judges the settings of the connection, and looks for a pooler.
 func (v *verifier) checkSession(conn *pgx.Conn) {
 	s := v.session
 	for _, where := range s.Presets {
-		v.add("setting-preset", where, fmt.Sprintf("-- alter role or database, whichever it is:\nalter %s reset %s;", presetOwner(where), tenant.TenantSetting),
-			"Every session of %s starts as a tenant, so that work without an identity reads and writes that tenant's rows.", where)
+		v.add("setting-preset", where, fmt.Sprintf("alter %s reset %s;", presetOwner(where), tenant.TenantSetting),
+			"Every session of %s starts as a tenant: work without an identity reads and writes that tenant's rows.", where)
 	}
 	if s.Tenant != "" && len(s.Presets) == 0 {
-		v.add("setting-left-over", tenant.TenantSetting, fmt.Sprintf("-- set it for a transaction only:\nselect set_config('%s', $1, true);", tenant.TenantSetting),
-			"The connection came with a tenant set on its session, so that work without an identity, or another's, runs as that tenant.")
+		v.add("setting-left-over", tenant.TenantSetting, fmt.Sprintf("-- set the tenant for a transaction only:\nselect set_config('%s', $1, true);", tenant.TenantSetting),
+			"The session of the connection already had a tenant: work without an identity, or of another tenant, runs as that tenant.")
 	}
 	if !s.RowSecurity {
 		v.add("row-security-off", "row_security", fmt.Sprintf("alter role %s reset row_security;", quote(s.Login)),
-			"Every statement that a policy would filter fails instead.")
+			"Every statement on a table with policies fails.")
 	}
 	if len(s.TimeoutsOff) > 0 {
 		level := LevelWarn
 		if slices.Equal(s.TimeoutsOff, []string{"lock_timeout"}) {
 			level = LevelNote // a wait for a lock ends with the statement
 		}
-		v.addAs(level, "", "timeout-off", s.Login, "-- set DB_STATEMENT_TIMEOUT_MS and its like, or:\n"+eachLine(s.TimeoutsOff, func(name string) string {
+		v.addAs(level, "", "timeout-off", s.Login, "-- set DB_STATEMENT_TIMEOUT_MS and the other timeouts, or:\n"+eachLine(s.TimeoutsOff, func(name string) string {
 			return fmt.Sprintf("alter role %s set %s = '60s';", quote(s.Login), name)
-		}), "There is no limit in %s: one tenant's statement or transaction may hold up all others.", strings.Join(s.TimeoutsOff, ", "))
+		}), "%s is 0: one tenant's statement or transaction may block all other tenants.", strings.Join(s.TimeoutsOff, ", "))
 	}
 	if conn == nil {
 		return
 	}
-	const fix = "-- none is needed when every setting is made in the transaction that uses it"
+	const fix = "-- no change is needed if each transaction sets its own settings"
 	switch {
 	case conn.PgConn().PID() != 0 && conn.PgConn().PID() != s.BackendPID:
-		v.add("pooler", s.Database, fix, "A pooler answers for the server: a session is shared, and what is set on it reaches other clients.")
+		v.add("pooler", s.Database, fix, "A pooler answers for the server: clients share sessions, and a setting of a session reaches other clients.")
 	case !keeps(s.Application, conn.Config().RuntimeParams["application_name"]):
-		v.add("pooler", s.Database, fix, "The connection asked to be called %q and is %q: what stands between does not keep what a session sets, or shares it.", conn.Config().RuntimeParams["application_name"], s.Application)
+		v.add("pooler", s.Database, fix, "The connection asked for the application_name %q and has %q: a pooler drops the settings of a session, or shares sessions.", conn.Config().RuntimeParams["application_name"], s.Application)
 	}
 }
 
-// keeps reports whether the server calls a connection what it asked to be called.
-// Clients of fxdb add their own name, and the server cuts and replaces what it
-// can't have.
+// keeps reports whether the server has the application_name that the connection asked for.
+// Clients of fxdb add their own name, and the server cuts long names and replaces characters.
 func keeps(has, asked string) bool {
 	own := strings.ContainsFunc(asked, func(r rune) bool { return r < ' ' || r > '~' }) || len(asked) > maxName
 	return asked == "" || own || has == asked || strings.HasPrefix(has, asked+"/")
 }
 
-// allRoles is where ALTER ROLE ALL sets, as the session is read.
+// allRoles is the place of a preset by ALTER ROLE ALL.
 const allRoles = "all roles"
 
 // presetOwner is the "role x" or "database x" of ALTER, quoted.
@@ -78,35 +77,35 @@ func eachLine(names []string, line func(string) string) string {
 	return strings.Join(lines, "\n")
 }
 
-// checkRole looks at the role's powers, apart from grants on tables.
+// checkRole judges the role's attributes and memberships.
 func (v *verifier) checkRole() {
 	s, role := v.session, v.session.Role
 	me := quote(role)
 	if s.Login != role && s.LoginBypasses {
 		v.add("login-bypasses", s.Login, unprivileged(s.Login, "nosuperuser nobypassrls", s.LoginFirst),
-			"What resets the role, or has a bare connection, works as %s, whom no policy binds: it sees every tenant's rows.", s.Login)
+			"A session that resets the role, and every bare connection, works as %s, whom no policy binds: the session sees every tenant's rows.", s.Login)
 	}
 	if s.Super {
-		v.add("role-superuser", role, unprivileged(role, "nosuperuser", s.First), "No policy binds a superuser, forced or not: it sees every tenant's rows.")
+		v.add("role-superuser", role, unprivileged(role, "nosuperuser", s.First), "No policy binds a superuser, forced or not: the role sees every tenant's rows.")
 		return
 	}
 	if s.Bypass {
-		v.add("role-bypassrls", role, fmt.Sprintf("alter role %s nobypassrls;", me), "No policy binds the role, forced or not: it sees every tenant's rows.")
+		v.add("role-bypassrls", role, fmt.Sprintf("alter role %s nobypassrls;", me), "No policy binds the role, forced or not: the role sees every tenant's rows.")
 	}
 	if len(s.BecomesBypass) > 0 {
-		v.add("role-can-bypass", role, v.revoke(s.BecomesBypass), "SET ROLE makes it %s, which no policy binds.", strings.Join(s.BecomesBypass, " or "))
+		v.add("role-can-bypass", role, v.revoke(s.BecomesBypass), "SET ROLE makes the role %s, which no policy binds.", strings.Join(s.BecomesBypass, " or "))
 	}
 	if s.Replication {
-		v.add("role-replication", role, fmt.Sprintf("alter role %s noreplication;", me), "It may copy the whole server, every tenant's rows included.")
+		v.add("role-replication", role, fmt.Sprintf("alter role %s noreplication;", me), "The role may copy the whole server, every tenant's rows included.")
 	}
 	if s.CreateRole {
-		v.add("role-createrole", role, fmt.Sprintf("alter role %s nocreaterole;", me), "It may make itself a member of other roles, the tables' owner among them.")
+		v.add("role-createrole", role, fmt.Sprintf("alter role %s nocreaterole;", me), "The role may make itself a member of other roles, the tables' owner included.")
 	}
 	if len(s.ServerAccess) > 0 {
-		v.add("role-server-access", role, v.revoke(s.ServerAccess), "%s lets it read the server's files or run programs there, past every policy.", strings.Join(s.ServerAccess, ", "))
+		v.add("role-server-access", role, v.revoke(s.ServerAccess), "%s lets the role read the server's files or run programs on the server: no policy applies.", strings.Join(s.ServerAccess, ", "))
 	}
 	if len(s.AllData) > 0 {
-		v.add("role-all-data", role, v.revoke(s.AllData), "%s gives it every table and view of the database, those made tomorrow included: what no policy keeps is open to it.", strings.Join(s.AllData, ", "))
+		v.add("role-all-data", role, v.revoke(s.AllData), "%s gives the role every table and view of the database, future ones included: every table without policies is open to the role.", strings.Join(s.AllData, ", "))
 	}
 	var owners, owned, schemas []string
 	for _, t := range v.scoped {
@@ -121,25 +120,25 @@ func (v *verifier) checkRole() {
 		}
 	}
 	if s.OwnsDatabase && len(owners) == 0 {
-		v.add("role-owns-database", role, fmt.Sprintf("alter database %s owner to another_role;", quote(s.Database)), "It may drop the database and grant itself what it lacks in it.")
+		v.add("role-owns-database", role, fmt.Sprintf("alter database %s owner to another_role;", quote(s.Database)), "The role may drop the database and grant itself every right in the database.")
 	}
-	// The owner of the tables mostly owns their schemas: one finding is enough.
+	// The owner of the tables mostly owns the schemas too: one finding is enough.
 	switch {
 	case len(owners) > 0:
-		v.add("role-can-become-owner", role, v.revoke(owners), "As a member of %s, the owner of tenants' tables, it may switch row-level security off.", strings.Join(owners, ", "))
+		v.add("role-can-become-owner", role, v.revoke(owners), "As a member of %s, the owner of tenants' tables, the role may switch row-level security off.", strings.Join(owners, ", "))
 	case len(owned) > 0:
 		v.add("role-owns-table", role, eachLine(owned, func(name string) string {
 			return fmt.Sprintf("alter table %s owner to another_role;", quoteObject(name))
-		}), "It may switch row-level security off on %s: injected SQL could, too.", strings.Join(owned, ", "))
+		}), "The role, and so injected SQL, may switch row-level security off on %s.", strings.Join(owned, ", "))
 	default:
 		for _, name := range schemas {
-			v.add("role-owns-schema", name, fmt.Sprintf("alter schema %s owner to another_role;", quote(name)), "The role may drop the schema and its tables, and grant itself what it lacks in it.")
+			v.add("role-owns-schema", name, fmt.Sprintf("alter schema %s owner to another_role;", quote(name)), "The role may drop the schema and its tables, and grant itself every right in the schema.")
 		}
 	}
 }
 
-// unprivileged takes a role's powers away. The superuser that initdb made must keep them,
-// and administers the server: the application connects as another role instead.
+// unprivileged takes a role's attributes away. The superuser that initdb made administers the
+// server and must keep its attributes: the application connects as another role instead.
 func unprivileged(role, without string, first bool) string {
 	if !first {
 		return fmt.Sprintf("alter role %s %s;", quote(role), without)
@@ -148,7 +147,7 @@ func unprivileged(role, without string, first bool) string {
 		"create role another_role login nosuperuser nobypassrls;"
 }
 
-// revoke takes away the memberships that lead to the roles.
+// revoke revokes the memberships that lead to the roles.
 func (v *verifier) revoke(roles []string) string {
 	var direct []string
 	for _, m := range v.memberships {

@@ -17,20 +17,19 @@ func (v *verifier) checkDeclared() {
 		name := strings.TrimPrefix(d.schema+"."+d.table, ".")
 		switch {
 		case at < 0:
-			v.add("table-missing", name, "-- create it, or correct the declaration", "The table that declaration %d names does not exist: what stands in its place is not checked.", i+1)
+			v.add("table-missing", name, "-- create the table, or correct the declaration", "The table of declaration %d does not exist: the verifier checks no other table in its place.", i+1)
 		case v.tables[at].AttNum == 0:
-			v.add("column-missing", name, fmt.Sprintf("-- and fill it in for the rows there are:\nalter table %s add column %s text not null;", v.tables[at].sql(), quote(d.column)),
+			v.add("column-missing", name, fmt.Sprintf("-- and fill the column of the existing rows:\nalter table %s add column %s text not null;", v.tables[at].sql(), quote(d.column)),
 				"The table has no column %s: no policy can tell its rows' tenants.", d.column)
 		}
 	}
 	if len(v.scoped) == 0 && len(v.declared) == 0 {
 		v.add("tables-none", v.session.Database, "-- declare the tables, or name their tenant column",
-			"The role reaches no table with a column %s or a policy that reads %s: nothing was checked.", v.opts.column, tenant.TenantSetting)
+			"The role reaches no table with a column %s or a policy that reads %s: the verifier checked no table.", v.opts.column, tenant.TenantSetting)
 	}
 }
 
-// checkTables looks at whether the policies are in force, and whether there are
-// any for what the role may do.
+// checkTables judges whether policies are in force for every command of the role.
 func (v *verifier) checkTables() {
 	for _, t := range v.tables {
 		if !t.Secured && len(t.policies) > 0 && (t.scoped || t.reachable()) {
@@ -41,16 +40,16 @@ func (v *verifier) checkTables() {
 		switch {
 		case t.Kind == "f":
 			v.add("foreign-table", t.object(), fmt.Sprintf("revoke all on %s from %s;", t.sql(), quote(v.session.Role)),
-				"Whoever may read the foreign table reads every tenant's rows, unless the other side keeps them apart.")
-		case !t.Secured && len(t.policies) > 0: // reported above
+				"A reader of the foreign table reads every tenant's rows, unless the other server keeps tenants apart.")
+		case !t.Secured && len(t.policies) > 0: // policies-off
 		case !t.Secured && t.Partition:
 			v.add("partition-rls-off", t.object(), fmt.Sprintf("revoke all on %s from %s;\n-- or:\n%s", t.sql(), quote(v.session.Role), t.enable()),
-				"The parent's policies do not hold for a partition that is read directly: it shows every tenant's rows.")
+				"The parent's policies do not apply to a direct read of a partition: the partition shows every tenant's rows.")
 		case !t.Secured && !t.reachable():
-			// The way there has a finding of its own, of the level it deserves.
-			v.addAs(LevelWarn, FailOpen, "table-rls-off", t.object(), t.enable(), "Every tenant's rows are open to what reads the table in another role's name, and a view or function leads this role there.")
+			// The view or function has a finding of its own.
+			v.addAs(LevelWarn, FailOpen, "table-rls-off", t.object(), t.enable(), "Every tenant's rows are open to a reader of another role, and a view or function lets this role read as that one.")
 		case !t.Secured:
-			v.add("table-rls-off", t.object(), t.enable(), "Every tenant's rows are visible to whoever may read the table.")
+			v.add("table-rls-off", t.object(), t.enable(), "Every tenant's rows are visible to every role with a grant on the table.")
 		default:
 			v.checkForced(t)
 			v.checkCoverage(t)
@@ -67,14 +66,14 @@ func (v *verifier) checkForced(t *table) {
 	switch {
 	case t.Forced || v.session.bypasses():
 	case t.Owned, t.MayOwn:
-		v.add("table-not-forced", t.object(), fix, "The role acts as the table's owner, whom no policy binds: it sees every tenant's rows.")
+		v.add("table-not-forced", t.object(), fix, "The role acts as the table's owner, whom no policy binds: the role sees every tenant's rows.")
 	default:
 		v.addAs(LevelNote, FailOpen, "table-not-forced", t.object(), fix,
-			"The owner %s, and what runs in its name, sees every tenant's rows.", t.Owner)
+			"The owner %s, and every view and function of the owner, sees every tenant's rows.", t.Owner)
 	}
 }
 
-// commands are what a policy may be for, by their letters in pg_policy.
+// commands are the commands of policies, by their letters in pg_policy.
 var commands = []struct {
 	letter, name string
 	granted      func(*table) bool
@@ -85,20 +84,20 @@ var commands = []struct {
 	{"d", "delete", func(t *table) bool { return t.CanDelete }},
 }
 
-// checkCoverage looks for commands that the role may use on no row.
+// checkCoverage looks for granted commands that no policy lets the role use.
 func (v *verifier) checkCoverage(t *table) {
 	if v.session.bypasses() {
 		return
 	}
-	if !slices.ContainsFunc(t.policies, func(p *rule) bool { return p.MayApply && p.Permissive }) {
+	if !slices.ContainsFunc(t.policies, func(p *rowPolicy) bool { return p.MayApply && p.Permissive }) {
 		if t.reachable() {
-			v.add("table-no-policy", t.object(), t.enable(), "No policy is meant for the role: it sees no row and writes none.")
+			v.add("table-no-policy", t.object(), t.enable(), "No policy is for the role: the role sees no row and writes no row.")
 		}
 		return
 	}
 	var missing []string
 	for _, c := range commands {
-		covers := func(p *rule) bool {
+		covers := func(p *rowPolicy) bool {
 			return p.MayApply && p.Permissive && (p.Command == c.letter || p.Command == "*") && (p.Using != "" || p.Check != "")
 		}
 		if c.granted(t) && !slices.ContainsFunc(t.policies, covers) {
@@ -107,6 +106,6 @@ func (v *verifier) checkCoverage(t *table) {
 	}
 	if len(missing) > 0 {
 		v.add("command-no-policy", t.object(), fmt.Sprintf("%s\n-- or: revoke %s on %s from %s;", t.enable(), strings.Join(missing, ", "), t.sql(), quote(v.session.Role)),
-			"The role may %s, and no policy lets it: every row is refused.", strings.Join(missing, ", "))
+			"The role has the grant to %s, and no policy for the command: the server refuses every row.", strings.Join(missing, ", "))
 	}
 }

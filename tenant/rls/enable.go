@@ -7,7 +7,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// The types of a tenant column that Enable knows.
+// The types of a tenant column.
 const (
 	Text   = "text"   // text and varchar; the default
 	UUID   = "uuid"   // uuid
@@ -16,18 +16,17 @@ const (
 
 // Table is a table whose rows belong to tenants.
 type Table struct {
-	// Name is the table's name, with its schema or without: "shop.orders". It is
-	// taken as written, case included. A part that holds a dot stands in double
-	// quotes: `"my.schema".orders`.
+	// Name is the table's name, with or without its schema: "shop.orders". Case counts. Double
+	// quotes enclose a part that holds a dot: `"my.schema".orders`.
 	Name string
 	// Column holds the tenant. Required.
 	Column string
 	// Type is the column's type: Text, UUID or BigInt. Default: Text.
 	Type string
-	// Index makes Enable create an index on the column. Without it the DDL holds
-	// the statement as a comment, since a key led by the column serves as well.
+	// Index makes [Enable] create an index on the column. Default: the DDL holds the statement
+	// as a comment, because a key led by the column serves as well.
 	Index bool
-	// Sharing lets a tenant show its rows to others. Default: it can't.
+	// Sharing lets a tenant show its rows to other tenants. Default: no sharing.
 	Sharing *Sharing
 }
 
@@ -40,20 +39,17 @@ const (
 	sharedPolicy = "tenant_shared"
 )
 
-// Enable returns the DDL that isolates the tables: row-level security, forced
-// for the owner too, and a policy for each of select, insert, update and delete
-// that compares the tenant column with the setting TenantSetting. Where that is
-// not set no row matches. It may run again, and is meant to run in one
-// transaction; a migration tool does that, and so does a call of Exec without
-// arguments.
+// Enable returns the DDL that isolates the tables: row-level security, forced for the owner
+// too, and a policy each for select, insert, update and delete that compares the tenant column
+// with [tenant.TenantSetting]. No row matches in a session without a tenant. The DDL may run
+// again. Run the DDL in one transaction, as a migration tool or an Exec without arguments does.
 //
-// A partition that a role may read directly needs policies of its own: list it
-// as a table, or grant nothing on it.
+// A partition that a role may read directly needs policies of its own: list the partition as
+// a table, or grant nothing on the partition.
 //
-// Enable never panics and never returns DDL that does half of the work: for no
-// table, an empty or unusable name or column, an unknown type or a table given
-// twice, the DDL only raises an exception (SQLSTATE 22023) that names the
-// argument. CheckTables tells beforehand.
+// Enable never panics and never returns half of the DDL: for no table, a bad name or column, an
+// unknown type or a table given twice, the DDL only raises an exception (SQLSTATE 22023) that
+// names the argument. [CheckTables] reports the same arguments as errors.
 func Enable(tables ...Table) string {
 	targets, bad := resolve(tables)
 	if bad != nil {
@@ -71,11 +67,10 @@ func Enable(tables ...Table) string {
 	return join(out)
 }
 
-// Disable returns the DDL that undoes Enable: the policies are dropped and
-// row-level security is switched off, whatever other policies the table has.
-// From then on every role with a grant sees every tenant's rows. A table of
-// grants (see Sharing) keeps its policies: other tables may need it. Bad
-// arguments are answered as by Enable.
+// Disable returns the DDL that undoes [Enable]: the DDL drops the policies of Enable and switches
+// row-level security off. Then every role with a grant sees every tenant's rows. A table of
+// grants (see [Sharing]) keeps its policies, because other tables may need the policies. Bad
+// arguments have the same effect as in Enable.
 func Disable(tables ...Table) string {
 	targets, bad := resolve(tables)
 	if bad != nil {
@@ -88,7 +83,7 @@ func Disable(tables ...Table) string {
 	return join(out)
 }
 
-// target is a Table whose names are checked and quoted.
+// target is a Table with checked and quoted names.
 type target struct {
 	name, column, kind string
 	bare               string // the table's name without its schema, not quoted
@@ -100,11 +95,10 @@ type target struct {
 // mine is the condition that a row belongs to the tenant.
 func (t target) mine() string { return t.column + " = " + currentTenant(t.kind) }
 
-// currentTenant is the tenant of the transaction as a value of the type, NULL
-// where there is none. The sub-select makes the server evaluate it once for a
-// statement and not for every row. The setting is cast and never the column: a
-// cast column can't be looked up in its index. After its first use a setting is
-// ” and no longer NULL, which nullif takes care of.
+// currentTenant is the tenant of the transaction as a value of the type, and NULL without a
+// tenant. The sub-select makes the server evaluate the setting once for a statement, not for
+// every row. A cast of the setting leaves the column's index usable, a cast of the column does
+// not. After its first use a setting is the empty string and not NULL: hence nullif.
 func currentTenant(kind string) string {
 	if kind == Text {
 		return fmt.Sprintf("nullif((select current_setting('%s', true)), '')", tenant.TenantSetting)
@@ -146,7 +140,7 @@ func (t target) open() []string {
 	return out
 }
 
-// indexName is a name that the server does not have to cut.
+// indexName is a name within the server's limit.
 func (t target) indexName() string {
 	const suffix = "_idx"
 	name := t.bare + "_" + t.plain
@@ -157,7 +151,7 @@ func (t target) indexName() string {
 	return quote(name + suffix)
 }
 
-// qualifiedIndexName stands in the table's schema, as every index does.
+// qualifiedIndexName is the index with the table's schema.
 func (t target) qualifiedIndexName() string {
 	if schema, ok := strings.CutSuffix(t.name, "."+quote(t.bare)); ok {
 		return schema + "." + t.indexName()
@@ -172,9 +166,9 @@ func forceSecurity(table string) []string {
 	}
 }
 
-// policy replaces a policy; between the two statements nothing is visible.
-func policy(table, name, rule string) string {
-	return fmt.Sprintf("drop policy if exists %s on %s;\ncreate policy %s on %s for %s;", name, table, name, table, rule)
+// policy replaces a policy. No row is visible between the two statements.
+func policy(table, name, rowPolicy string) string {
+	return fmt.Sprintf("drop policy if exists %s on %s;\ncreate policy %s on %s for %s;", name, table, name, table, rowPolicy)
 }
 
 func join(statements []string) string { return strings.Join(statements, "\n") + "\n" }

@@ -2,11 +2,11 @@ package rls
 
 import "strings"
 
-// Migration returns a whole goose SQL migration: Enable is its Up, Disable its
-// Down. Bad arguments make a migration that fails as Enable says.
+// Migration returns a goose SQL migration with [Enable] as Up and [Disable] as Down. Bad
+// arguments make a migration that fails, as in Enable.
 func Migration(tables ...Table) string {
-	// One statement each: goose would cut them at semicolons, and names and
-	// bodies may hold those. It runs both in its transaction.
+	// Goose would cut the DDL at semicolons, and names and bodies may hold semicolons. Goose runs
+	// each statement in its transaction.
 	return "-- +goose Up\n" + gooseStatement(Enable(tables...)) +
 		"\n-- +goose Down\n" + gooseStatement(Disable(tables...))
 }

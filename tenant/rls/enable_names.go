@@ -11,19 +11,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxName is the longest name the server keeps, in bytes. It cuts longer ones,
-// and what is left may be another table's.
+// maxName is the server's longest name, in bytes. The server cuts longer names, and the rest
+// may be the name of another table.
 const maxName = 63
 
-// CheckTables returns an error for every argument that makes the DDL of Enable,
-// Disable and Migration fail, nil where there is none. It asks no database.
+// CheckTables returns an error for every argument that makes the DDL of [Enable], [Disable] and
+// [Migration] fail, and nil if all arguments are good. CheckTables needs no database.
 func CheckTables(tables ...Table) error {
 	_, bad := checkTables(tables)
 	return errors.Join(bad...)
 }
 
-// resolve checks and quotes. Where something is bad it returns the statements
-// that say so instead.
+// resolve checks and quotes the names. For bad arguments resolve returns statements that fail
+// with the errors.
 func resolve(tables []Table) ([]target, []string) {
 	targets, bad := checkTables(tables)
 	var refusals []string
@@ -85,7 +85,7 @@ func (t Table) resolve() (target, error) {
 	return r, nil
 }
 
-// splitName takes table, schema.table and either part in double quotes.
+// splitName splits table and schema.table. Each part may have double quotes.
 func splitName(name string) (pgx.Identifier, error) {
 	if strings.TrimSpace(name) == "" {
 		return nil, errors.New("is empty")
@@ -142,7 +142,7 @@ func checkName(name string) error {
 
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// literal quotes a text that checkName has seen.
+// literal quotes a text without control characters.
 func literal(s string) string {
 	if strings.Contains(s, `\`) { // right under either standard_conforming_strings
 		return `E'` + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + `'`
@@ -150,7 +150,7 @@ func literal(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
 
-// shown is a name in a message: in quotes, ASCII, and not endless.
+// shown is a name in a message: quoted, ASCII, and cut to a limit.
 func shown(name string) string {
 	if len(name) > 2*maxName {
 		name = strings.ToValidUTF8(name[:2*maxName], "") + "..."
@@ -158,8 +158,8 @@ func shown(name string) string {
 	return strconv.QuoteToASCII(name)
 }
 
-// refusal is a statement that fails with the message. The message can't end the
-// body: it holds no dollar sign, and its quotes are doubled.
+// refusal is a statement that fails with the message. The message has no dollar sign and
+// doubled quotes, so that the message can't end the body.
 func refusal(message string) string {
 	safe := strings.NewReplacer("'", "''", "$", `\x24`).Replace("onepool: " + message)
 	return "do $onepool$ begin raise exception using errcode = '22023', message = '" + safe + "'; end $onepool$;"

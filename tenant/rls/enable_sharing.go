@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// Sharing lets a tenant show rows to others: the owner of the rows writes a
-// grant into a table, and the reader it names may select them, and nothing else.
+// Sharing lets a tenant show rows to other tenants: the owner of the rows writes a grant into a
+// table, and the reader of the grant may select the rows, and nothing else.
 //
-// Enable isolates the table of grants too: a tenant writes only grants of its
-// own rows and sees those that it gave or got, so that no reader can grant
-// itself anything. The table must exist, its tenant columns must have the type
-// of the shared table's, and the application's role needs SELECT on it:
+// [Enable] isolates the table of grants too: a tenant writes only grants of its own rows, and
+// sees only grants as owner or reader, so no reader can write a grant for itself. The table of
+// grants must exist, and its tenant columns must have the type of the shared table's column.
+// The application's role needs SELECT on the table of grants:
 //
 //	create table tenancy.tenant_shares (
 //		owner_tenant_id text not null, reader_tenant_id text not null, module text not null,
@@ -19,16 +19,16 @@ import (
 //	);
 //	create index on tenancy.tenant_shares (reader_tenant_id);
 type Sharing struct {
-	// Name is the table of grants, written as Table.Name.
+	// Name is the table of grants, written like Table.Name.
 	Name string
-	// Owner and Reader are its columns. Default: owner_tenant_id, reader_tenant_id.
+	// Owner and Reader are columns of the table. Default: owner_tenant_id, reader_tenant_id.
 	Owner, Reader string
-	// Module restricts the sharing to grants with this value in the column
-	// "module". Default: every grant counts, and there needs to be no such column.
+	// Module restricts the sharing to grants with the value in the column "module". Default:
+	// every grant counts, and the table needs no column "module".
 	Module string
 }
 
-// grants is a Sharing whose names are checked and quoted.
+// grants is a Sharing with checked and quoted names.
 type grants struct {
 	name, owner, reader, module, kind string
 }
@@ -55,8 +55,8 @@ func (s *Sharing) resolve(kind string) (*grants, error) {
 	return &grants{name: parts.Sanitize(), owner: quote(owner), reader: quote(reader), module: s.Module, kind: kind}, nil
 }
 
-// shown is the condition that the owner of a row of t shows it to the tenant.
-// The array is made once for a statement, and the index is looked up with it.
+// shown is the condition that the owner of a row of t shares the row with the tenant. The
+// server makes the array once for a statement, and looks the index up with the array.
 func (g *grants) shown(t target) string {
 	where := fmt.Sprintf("g.%s = %s", g.reader, currentTenant(g.kind))
 	if g.module != "" {

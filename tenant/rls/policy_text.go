@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// sqlText is what the verifier reads in an expression or a function's body. It
-// is no parser: it knows quotes, comments and parentheses.
+// sqlText is an expression or a function's body as the verifier reads the text: quotes,
+// comments and parentheses, and no grammar.
 type sqlText struct {
 	code  string // lower-case, without literals and comments
 	reads []settingRead
@@ -28,10 +28,10 @@ type call struct {
 }
 
 type paren struct {
-	word     string // what stands before it
+	word     string // the word before the parenthesis
 	selects  bool   // a sub-select
 	literals []string
-	start    int // of its inside, in code
+	start    int // of the inside, in code
 }
 
 // readSQL scans the text.
@@ -39,7 +39,7 @@ func readSQL(text string) sqlText {
 	var t sqlText
 	var code strings.Builder
 	var stack []paren
-	lower := lowerASCII(text) // as long as text, so that places in one are places in the other
+	lower := lowerASCII(text) // the same length as text
 	for i := 0; i < len(lower); {
 		switch c := lower[i]; {
 		case c == '\'':
@@ -124,7 +124,7 @@ func within(stack []paren, is func(paren) bool) bool { return slices.ContainsFun
 
 var trailingWord = regexp.MustCompile(`([a-z_][a-z0-9_$]*)"?\s*$`)
 
-// lastWord is the name before a parenthesis; keywords that stand there are none.
+// lastWord is the name before a parenthesis. A keyword is no name.
 func lastWord(code string) string {
 	m := trailingWord.FindStringSubmatch(code[max(0, len(code)-maxName-4):])
 	if m == nil {
@@ -137,38 +137,37 @@ func lastWord(code string) string {
 	return m[1]
 }
 
-// reads reports whether the text reads the setting itself.
+// readsSetting reports whether the text reads the setting, without functions.
 func (t sqlText) readsSetting(name string) bool {
 	return slices.ContainsFunc(t.reads, func(r settingRead) bool { return r.name == name })
 }
 
-// names reports whether the identifier stands in the text.
+// names reports whether the text has the identifier.
 func (t sqlText) names(identifier string) bool {
 	re, err := regexp.Compile(`(^|[^a-z0-9_$])` + regexp.QuoteMeta(lowerASCII(identifier)) + `($|[^a-z0-9_$])`)
 	return err == nil && re.MatchString(t.code)
 }
 
-// roleNames are the keywords; in double quotes they are columns.
+// roleNames matches the keywords. Double quotes make the same words columns.
 var roleNames = regexp.MustCompile(`(^|[^a-z0-9_$."])(current_user|session_user|current_role|user)($|[^a-z0-9_$.(])`)
 
 // asksForRole reports whether the text reads the name of the role.
 func (t sqlText) asksForRole() bool { return roleNames.MatchString(t.code) }
 
-// hidesReads reports whether the text may read a setting whose name can't be
-// seen: the name is computed, or the statement is.
+// hidesReads reports whether the text may read a setting whose name the text does not show: the
+// text builds the name or the statement.
 func (t sqlText) hidesReads() bool {
 	calls := slices.ContainsFunc(t.calls, func(c call) bool { return c.name == "current_setting" })
 	return calls || t.names("execute") || t.names("pg_settings")
 }
 
-// isTrue reports whether the text is nothing but true.
+// isTrue reports whether the text is the constant true.
 func (t sqlText) isTrue() bool {
 	s := strings.Trim(strings.ReplaceAll(t.code, " ", ""), "()")
 	return s == "true" || s == "1=1"
 }
 
-// casts reports whether the column stands under a cast to another type than
-// free, which may be empty.
+// casts reports whether the text casts the column to another type than free. free may be empty.
 func (t sqlText) casts(column, free string) bool {
 	c := regexp.QuoteMeta(lowerASCII(column))
 	re, err := regexp.Compile(`\(([a-z0-9_$"]+\.)*"?` + c + `"?\)::([a-z0-9_ ]+)`)

@@ -2,11 +2,8 @@ package rls
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -18,37 +15,13 @@ import (
 // defaultProbeTimeout limits one probe on the server.
 const defaultProbeTimeout = "2s"
 
-// probe is a tenant to ask as, that nobody is. A UUID does for text, too; numbers
-// are negative, and small enough for a smallint.
-type probe struct {
-	uuid   string
-	number int
-}
+// probeSettings are the settings of a probe: the tenant, and another setting if the name is
+// not empty.
+type probeSettings struct{ tenant, setting, value string }
 
-func newProbe() probe {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return probe{
-		uuid:   fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]),
-		number: -1 - int(binary.BigEndian.Uint16(b[:]))%30000,
-	}
-}
-
-func (p probe) of(kind string) string {
-	if kind == BigInt {
-		return strconv.Itoa(p.number)
-	}
-	return p.uuid
-}
-
-// asker is in whose name questions are asked: a tenant, and another setting where
-// it has a name.
-type asker struct{ tenant, setting, value string }
-
-// ask runs a query that returns the numbers of what it found, in the asker's
-// name, and leaves no trace of it: an error ends only its own savepoint.
-func (v *verifier) ask(ctx context.Context, tx pgx.Tx, as asker, sql string) (found []int, err error) {
+// runProbe runs a query that returns numbers, with the settings. An error ends only the
+// probe's own savepoint.
+func (v *verifier) runProbe(ctx context.Context, tx pgx.Tx, with probeSettings, sql string) (found []int, err error) {
 	sub, err := tx.Begin(ctx)
 	if err != nil {
 		return nil, err
@@ -58,16 +31,16 @@ func (v *verifier) ask(ctx context.Context, tx pgx.Tx, as asker, sql string) (fo
 			err = e
 		}
 	}()
-	if _, err := sub.Exec(ctx, "select set_config($1, $2, true), set_config('statement_timeout', $3, true)", tenant.TenantSetting, as.tenant, v.opts.probeTimeout); err != nil {
+	if _, err := sub.Exec(ctx, "select set_config($1, $2, true), set_config('statement_timeout', $3, true)", tenant.TenantSetting, with.tenant, v.opts.probeTimeout); err != nil {
 		return nil, err
 	}
-	if as.setting != "" {
-		if _, err := sub.Exec(ctx, "select set_config($1, $2, true)", as.setting, as.value); err != nil {
+	if with.setting != "" {
+		if _, err := sub.Exec(ctx, "select set_config($1, $2, true)", with.setting, with.value); err != nil {
 			return nil, err
 		}
 	}
-	// The text is never asked again: it must not push others out of the cache of
-	// prepared statements.
+	// The verifier runs the text once. A prepared statement would push the application's
+	// statements out of the cache.
 	rows, err := sub.Query(ctx, sql, pgx.QueryExecModeExec)
 	if err != nil {
 		return nil, err
@@ -75,15 +48,32 @@ func (v *verifier) ask(ctx context.Context, tx pgx.Tx, as asker, sql string) (fo
 	return pgx.CollectRows(rows, pgx.RowTo[int])
 }
 
-// question is one of several that are asked in one statement.
+// question is a query and the functions that its result calls.
 type question struct {
-	sql    string // what exists when the answer is yes
-	yes    func()
+	sql    string
+	yes    func() // the query returns a row
 	failed func(*pgconn.PgError)
 }
 
-// askAll asks all at once, and one by one only when one of them fails.
-func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, as asker, questions []question) error {
+// distinct joins the questions of equal texts: most policies of a database are alike.
+func distinct(questions []question) (out []question) {
+	at := make(map[string]int)
+	for _, q := range questions {
+		i, known := at[q.sql]
+		if !known {
+			at[q.sql] = len(out)
+			out = append(out, q)
+			continue
+		}
+		first := out[i]
+		out[i].yes = func() { first.yes(); q.yes() }
+		out[i].failed = func(e *pgconn.PgError) { first.failed(e); q.failed(e) }
+	}
+	return out
+}
+
+// askAll asks all questions in one statement, and each alone if the statement fails.
+func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, with probeSettings, questions []question) error {
 	if len(questions) == 0 {
 		return nil
 	}
@@ -91,7 +81,7 @@ func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, as asker, questions []
 	for i, q := range questions {
 		parts[i] = fmt.Sprintf("select %d where exists (%s)", i, q.sql)
 	}
-	found, err := v.ask(ctx, tx, as, strings.Join(parts, "\nunion all\n"))
+	found, err := v.runProbe(ctx, tx, with, strings.Join(parts, "\nunion all\n"))
 	var refused *pgconn.PgError
 	switch {
 	case err == nil:
@@ -106,7 +96,7 @@ func (v *verifier) askAll(ctx context.Context, tx pgx.Tx, as asker, questions []
 		return nil
 	}
 	for i := range questions {
-		if err := v.askAll(ctx, tx, as, questions[i:i+1]); err != nil {
+		if err := v.askAll(ctx, tx, with, questions[i:i+1]); err != nil {
 			return err
 		}
 	}
@@ -119,12 +109,12 @@ const (
 	noPrivilege = "42501"
 )
 
-// probeRows reads every table as nobody, and as a tenant that does not exist.
+// probeRows reads every table without a tenant, and as a tenant that does not exist.
 func (v *verifier) probeRows(ctx context.Context, tx pgx.Tx) error {
-	stranger := newProbe()
+	unknown := newProbeTenant()
 	for _, kind := range []string{Text, UUID, BigInt} {
-		for _, as := range []string{noTenant, stranger.of(kind)} {
-			if err := v.askAll(ctx, tx, asker{tenant: as}, v.rowQuestions(kind, as)); err != nil {
+		for _, tenant := range []string{noTenant, unknown.of(kind)} {
+			if err := v.askAll(ctx, tx, probeSettings{tenant: tenant}, v.rowQuestions(kind, tenant)); err != nil {
 				return err
 			}
 		}
@@ -132,7 +122,7 @@ func (v *verifier) probeRows(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-func (v *verifier) rowQuestions(kind, as string) (out []question) {
+func (v *verifier) rowQuestions(kind, tenant string) (out []question) {
 	for _, t := range v.scoped {
 		if t.kind() != kind || !t.Secured || !t.Reads || t.Kind == "f" || t.MayOwn && !t.Forced || v.found(t.object(), "probe-timeout") {
 			continue
@@ -140,7 +130,7 @@ func (v *verifier) rowQuestions(kind, as string) (out []question) {
 		out = append(out, question{
 			sql: "select from " + t.sql(),
 			yes: func() {
-				if as == noTenant {
+				if tenant == noTenant {
 					v.add("rows-without-tenant", t.object(), t.startOver(), "A statement without a tenant sees rows.")
 				} else {
 					v.add("rows-of-others", t.object(), t.startOver(), "A tenant that does not exist sees rows.")
@@ -151,9 +141,9 @@ func (v *verifier) rowQuestions(kind, as string) (out []question) {
 				case v.found(t.object(), "probe-timeout", "probe-failed"):
 				case e.Code == cancelled:
 					v.add("probe-timeout", t.object(), "-- see the other findings on the table, index-missing above all",
-						"Reading it with no tenant took longer than %s, so that it is not known whether rows are visible.", v.opts.probeTimeout)
-				case e.Code != noPrivilege && as == noTenant:
-					v.add("probe-failed", t.object(), t.startOver(), "Reading it with no tenant fails (SQLSTATE %s) and does not just find nothing.", e.Code)
+						"A read of the table without a tenant took longer than %s, so the verifier does not know whether rows are visible.", v.opts.probeTimeout)
+				case e.Code != noPrivilege && tenant == noTenant:
+					v.add("probe-failed", t.object(), t.startOver(), "A read of the table without a tenant fails (SQLSTATE %s) instead of returning no row.", e.Code)
 				}
 			},
 		})
@@ -161,7 +151,7 @@ func (v *verifier) rowQuestions(kind, as string) (out []question) {
 	return out
 }
 
-// tryCommit sees whether a tenant outlives the transaction that set it.
+// tryCommit looks whether a tenant outlives the transaction that set the tenant.
 func (v *verifier) tryCommit(ctx context.Context, db Querier) error {
 	if _, inside := db.(pgx.Tx); inside || v.found(tenant.TenantSetting, "setting-left-over") || len(v.session.Presets) > 0 {
 		return nil
@@ -170,8 +160,8 @@ func (v *verifier) tryCommit(ctx context.Context, db Querier) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after Commit it does nothing
-	if _, err := tx.Exec(ctx, "select set_config($1, $2, true)", tenant.TenantSetting, newProbe().uuid); err != nil {
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // a no-op after Commit
+	if _, err := tx.Exec(ctx, "select set_config($1, $2, true)", tenant.TenantSetting, newProbeTenant().uuid); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -182,8 +172,8 @@ func (v *verifier) tryCommit(ctx context.Context, db Querier) error {
 		return err
 	}
 	if after != "" {
-		v.add("setting-survives", tenant.TenantSetting, "-- find what sets it on the session, and set it for a transaction only",
-			"A tenant was still set after the transaction that had set it: the next user of the connection works as that tenant.")
+		v.add("setting-survives", tenant.TenantSetting, "-- find the code that sets the tenant on the session, and set the tenant for a transaction only",
+			"A tenant was still set after the transaction that had set the tenant: the next user of the connection works as that tenant.")
 	}
 	return nil
 }

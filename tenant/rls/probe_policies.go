@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -14,67 +13,49 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// others are tenants beside p, as values for the table's column: one that has
-// nothing in common with it; of texts those that a comparison of parts takes for
-// it; and none at all where the column allows that.
-func (p probe) others(t *table) []string {
-	var values []string
-	switch kind := t.kind(); kind {
-	case BigInt:
-		for _, n := range []int{p.number - 1, -p.number, p.number - 10, p.number - 100, p.number - 1000, p.number - 1024} {
-			values = append(values, strconv.Itoa(n))
-		}
-	case UUID:
-		values = []string{newProbe().uuid}
-	default:
-		other := newProbe().uuid
-		values = []string{other, p.uuid + "0", "0" + p.uuid, p.uuid[1:], p.uuid[:35], p.uuid[:8], p.uuid[:8] + other[8:]}
-	}
-	values = literals(values)
-	if !t.NotNull {
-		values = append(values, "null")
-	}
-	return values
-}
-
-func literals(values []string) []string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		out[i] = literal(v)
-	}
-	return out
-}
-
-// policyProbe asks the policies about rows of another tenant. The rows are made
-// up, so that an empty table tells as much as a full one.
+// policyProbe asks the policies about rows of another tenant. The verifier makes the rows up,
+// so an empty table tells as much as a full one.
 type policyProbe struct {
 	*verifier
-	me      probe
+	me      probeTenant
 	columns map[uint32][]columnInfo
-	own     map[*rule]bool // it lets the tenant's own rows through
+	own     map[*rowPolicy]bool // the policy passes the tenant's own rows
 }
 
 // probePolicies asks every policy.
 func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
-	p := policyProbe{v, newProbe(), make(map[uint32][]columnInfo), make(map[*rule]bool)}
+	p := policyProbe{v, newProbeTenant(), make(map[uint32][]columnInfo), make(map[*rowPolicy]bool)}
 	for _, c := range v.columns {
 		p.columns[c.Table] = append(p.columns[c.Table], c)
 	}
+	others := map[*table][]string{}
+	for _, t := range v.scoped {
+		others[t] = p.me.others(t)
+	}
+	// The random parts of the rows are the same for all tables, so that tables share questions.
+	like := map[[2]any][]string{}
+	rowsOfOthers := func(r *rowPolicy) rowsOf {
+		key := [2]any{r.table.kind(), r.table.NotNull}
+		if like[key] == nil {
+			like[key] = others[r.table]
+		}
+		return rowsOf{tenants: like[key]}
+	}
 	for _, kind := range []string{Text, UUID, BigInt} {
-		me := asker{tenant: p.me.of(kind)}
+		me := probeSettings{tenant: p.me.of(kind)}
 		for _, step := range []struct {
-			as   asker
-			rows func(*rule) rowsOf
-			yes  func(*rule)
+			with probeSettings
+			rows func(*rowPolicy) rowsOf
+			yes  func(*rowPolicy)
 		}{
-			{asker{}, p.others, func(r *rule) { v.opens(r, noTenant) }},
-			{asker{}, p.named, func(r *rule) { v.opens(r, noTenant) }},
-			{me, p.others, func(r *rule) { v.opens(r, me.tenant) }},
-			{me, p.samples, func(r *rule) { v.opens(r, me.tenant) }},
-			{me, p.mine, func(r *rule) { p.own[r] = true }},
-			{me, p.elsewhere, p.opensElsewhere},
+			{probeSettings{}, rowsOfOthers, func(r *rowPolicy) { v.opens(r, noTenant) }},
+			{probeSettings{}, p.namedTenants, func(r *rowPolicy) { v.opens(r, noTenant) }},
+			{me, rowsOfOthers, func(r *rowPolicy) { v.opens(r, me.tenant) }},
+			{me, p.sampleRows(rowsOfOthers), func(r *rowPolicy) { v.opens(r, me.tenant) }},
+			{me, p.ownRows, func(r *rowPolicy) { p.own[r] = true }},
+			{me, p.misplaced(rowsOfOthers), p.opensMisplaced},
 		} {
-			if err := p.askAbout(ctx, tx, kind, step.as, step.rows, step.yes); err != nil {
+			if err := p.askAbout(ctx, tx, kind, step.with, step.rows, step.yes); err != nil {
 				return err
 			}
 		}
@@ -82,28 +63,20 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 	if err := p.probeNames(ctx, tx); err != nil {
 		return err
 	}
-	return p.probeSettings(ctx, tx)
+	if err := p.probeConfusions(ctx, tx); err != nil {
+		return err
+	}
+	return p.probeSettings(ctx, tx, rowsOfOthers)
 }
 
-// rowsOf are rows to make up.
-type rowsOf struct {
-	tenants []string // as SQL
-	filled  string   // what stands in columns that could hold a tenant, too; empty: NULL
-	// Where there are words all columns hold something: one of the words, of the
-	// numbers, a time gone by or to come.
-	words, numbers []string
-}
-
-func (p policyProbe) others(r *rule) rowsOf { return rowsOf{tenants: p.me.others(r.table)} }
-func (p policyProbe) mine(r *rule) rowsOf {
+func (p policyProbe) ownRows(r *rowPolicy) rowsOf {
 	return rowsOf{tenants: literals([]string{p.me.of(r.table.kind())})}
 }
 
 var number = regexp.MustCompile(`\b[0-9]{1,4}\b`)
 
-// words are the literals in the policy and in the functions that it calls: those
-// of a few are enough.
-func (p policyProbe) words(r *rule) (out []string) {
+// words are the literals of the policy and of the functions that the policy calls, ten at most.
+func (p policyProbe) words(r *rowPolicy) (out []string) {
 	texts := []string{r.Using, r.Check}
 	for _, f := range p.functionsOf(r) {
 		texts = append(texts, f.Source)
@@ -119,12 +92,13 @@ func (p policyProbe) words(r *rule) (out []string) {
 }
 
 var (
-	uuidForm   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	numberForm = regexp.MustCompile(`^[0-9]{1,4}$`)
+	uuidForm    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	numberForm  = regexp.MustCompile(`^[0-9]{1,4}$`)
+	integerForm = regexp.MustCompile(`^-?[0-9]{1,5}$`)
 )
 
-// tenantsIn are the words that could be the names of tenants.
-func (p policyProbe) tenantsIn(r *rule) []string {
+// tenantsIn are the words that could be names of tenants.
+func (p policyProbe) tenantsIn(r *rowPolicy) []string {
 	return slices.DeleteFunc(p.words(r), func(word string) bool {
 		switch r.table.kind() {
 		case UUID:
@@ -136,23 +110,28 @@ func (p policyProbe) tenantsIn(r *rule) []string {
 	})
 }
 
-// named are rows of tenants that the policy names.
-func (p policyProbe) named(r *rule) rowsOf { return rowsOf{tenants: literals(p.tenantsIn(r))} }
-
-// samples are rows of another tenant with something in every column, such as
-// stands in the policy.
-func (p policyProbe) samples(r *rule) rowsOf {
-	numbers := append([]string{"0", "1"}, number.FindAllString(r.using.code+" "+r.check.code, 8)...)
-	return rowsOf{tenants: p.me.others(r.table)[:1], words: literals(append(p.words(r), "x")), numbers: numbers}
+// namedTenants are rows of the tenants that the policy names.
+func (p policyProbe) namedTenants(r *rowPolicy) rowsOf {
+	return rowsOf{tenants: literals(p.tenantsIn(r))}
 }
 
-// elsewhere are rows of another tenant that name this one in other columns.
-func (p policyProbe) elsewhere(r *rule) rowsOf {
-	return rowsOf{tenants: p.me.others(r.table)[:1], filled: literal(p.me.of(r.table.kind()))}
+// sampleRows are rows of another tenant with a value of the policy's text in every column.
+func (p policyProbe) sampleRows(others func(*rowPolicy) rowsOf) func(*rowPolicy) rowsOf {
+	return func(r *rowPolicy) rowsOf {
+		numbers := append([]string{"0", "1"}, number.FindAllString(r.using.code+" "+r.check.code, 8)...)
+		return rowsOf{tenants: others(r).tenants[:1], words: literals(append(p.words(r), "x")), numbers: numbers}
+	}
 }
 
-// askAbout asks whether the policies let the rows through.
-func (p policyProbe) askAbout(ctx context.Context, tx pgx.Tx, kind string, as asker, rows func(*rule) rowsOf, yes func(*rule)) error {
+// misplaced are rows of another tenant that hold this tenant in other columns.
+func (p policyProbe) misplaced(others func(*rowPolicy) rowsOf) func(*rowPolicy) rowsOf {
+	return func(r *rowPolicy) rowsOf {
+		return rowsOf{tenants: others(r).tenants[:1], filled: p.me.of(r.table.kind())}
+	}
+}
+
+// askAbout asks whether the policies of tables of the kind pass the rows.
+func (p policyProbe) askAbout(ctx context.Context, tx pgx.Tx, kind string, with probeSettings, rows func(*rowPolicy) rowsOf, yes func(*rowPolicy)) error {
 	var questions []question
 	for _, r := range p.policies {
 		if !p.worthAsking(r, kind) {
@@ -162,113 +141,37 @@ func (p policyProbe) askAbout(ctx context.Context, tx pgx.Tx, kind string, as as
 			questions = append(questions, p.questions(r, about, func() { yes(r) })...)
 		}
 	}
-	return p.askAll(ctx, tx, as, questions)
+	return p.askAll(ctx, tx, with, distinct(questions))
 }
 
-func (p policyProbe) questions(r *rule, rows rowsOf, yes func()) (out []question) {
-	for _, passes := range r.conditions() {
+func (p policyProbe) questions(r *rowPolicy, rows rowsOf, yes func()) (out []question) {
+	for _, condition := range r.conditions() {
 		out = append(out, question{
-			sql:    fmt.Sprintf("select from %s where %s", madeUpRows(r.table, p.columns[r.table.OID], rows), passes),
+			sql:    fmt.Sprintf("select from %s where %s", p.madeUpRows(r, condition, rows), condition),
 			yes:    yes,
-			failed: func(*pgconn.PgError) {}, // what can't be asked lets nothing through
+			failed: func(*pgconn.PgError) {}, // a condition that fails passes no row
 		})
 	}
 	return out
 }
 
-// opensElsewhere reports a policy that looks for the tenant in another column.
-func (p policyProbe) opensElsewhere(r *rule) {
-	level, then := LevelError, "and not where they are the tenant's: it compares the wrong column"
+// opensMisplaced reports a policy that looks for the tenant in another column.
+func (p policyProbe) opensMisplaced(r *rowPolicy) {
+	level, then := LevelError, "and not the tenant's own rows: the policy compares the wrong column"
 	if p.own[r] {
-		level, then = LevelWarn, "beside the tenant's: whoever writes them shows them to whom they like"
+		level, then = LevelWarn, "beside the tenant's own rows: the writer of a row chooses who sees the row"
 	}
+	p.opensAs(level, r, "For %s the policy passes rows of other tenants that hold the tenant in another column, %s.", r.commandName(), then)
+}
+
+// opensAs reports a policy that passes rows of other tenants, once.
+func (p policyProbe) opensAs(level Level, r *rowPolicy, consequence string, args ...any) {
 	if !p.found(r.object(), "policy-open-without-tenant", "policy-open-to-others") {
-		p.addAs(level, FailOpen, "policy-open-to-others", r.object(), r.fix(), "It lets %s other tenants' rows through that name the tenant in another column, %s.", r.commandName(), then)
+		p.addAs(level, FailOpen, "policy-open-to-others", r.object(), r.fix(), consequence, args...)
 	}
 }
 
-// probeNames asks as tenants whose names are patterns or lists, and about those
-// whose names differ in case or in spaces at the end.
-func (p policyProbe) probeNames(ctx context.Context, tx pgx.Tx) error {
-	other := newProbe().uuid
-	stranger := func(*rule) rowsOf { return rowsOf{tenants: literals([]string{other})} }
-	alike := func(*rule) rowsOf {
-		return rowsOf{tenants: literals([]string{strings.ToUpper(p.me.uuid), p.me.uuid + " "})}
-	}
-	list := other + ",x;" + other + ";x|" + other + "|x " + other + " x" // whatever the separator
-	for _, step := range []struct {
-		name  string
-		rows  func(*rule) rowsOf
-		level Level
-		then  string
-	}{
-		{"%", stranger, LevelError, "the tenant named % sees every other's: it takes the setting for a pattern"},
-		{".*", stranger, LevelError, "the tenant named .* sees every other's: it takes the setting for a pattern"},
-		{list, stranger, LevelError, "a tenant whose name is a list of others' sees theirs: it splits the setting"},
-		{p.me.uuid, alike, LevelWarn, "it takes tenants for one whose names differ only in case or in spaces"},
-	} {
-		err := p.askAbout(ctx, tx, Text, asker{tenant: step.name}, step.rows, func(r *rule) {
-			if !p.found(r.object(), "policy-open-without-tenant", "policy-open-to-others") {
-				p.addAs(step.level, FailOpen, "policy-open-to-others", r.object(), r.fix(), "It lets %s rows through that are not the tenant's: %s.", r.commandName(), step.then)
-			}
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// probeSettings asks whether a tenant that a policy names sees all, and whether
-// another setting opens it, with the values that stand in the policy and such as
-// mean yes.
-func (p policyProbe) probeSettings(ctx context.Context, tx pgx.Tx) error {
-	for _, r := range p.policies {
-		kind := r.table.kind()
-		if !p.worthAsking(r, kind) || p.found(r.object(), "policy-open-without-tenant", "policy-open-to-others") {
-			continue
-		}
-		for _, name := range p.tenantsIn(r) {
-			err := p.askAll(ctx, tx, asker{tenant: name}, p.questions(r, p.others(r), func() {
-				if !p.found(r.object(), "policy-open-to-others") {
-					p.addAs(LevelWarn, FailOpen, "policy-open-to-others", r.object(), r.fix(), "It lets %s every tenant's rows through to the one named %q: whoever gets by that name has all.", r.commandName(), name)
-				}
-			}))
-			if err != nil {
-				return err
-			}
-		}
-		for _, setting := range p.otherSettings(r) {
-			for _, value := range append(p.words(r), "on", "true", "1") {
-				as := asker{p.me.of(kind), setting, value}
-				err := p.askAll(ctx, tx, as, p.questions(r, p.others(r), func() {
-					if !p.found(r.object(), "policy-bypass-setting") {
-						p.add("policy-bypass-setting", r.object(), r.fix(), "Where %s is %q it lets %s every tenant's rows through, and whoever may run a statement may set that.", setting, value, r.commandName())
-					}
-				}))
-				if err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// otherSettings are the settings that the policy reads beside TenantSetting.
-func (v *verifier) otherSettings(p *rule) (names []string) {
-	for _, e := range []sqlText{p.using, p.check} {
-		for name := range v.settingsOf(p, e) {
-			if name != tenant.TenantSetting && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// quoted are the first literals in a text.
+// quoted are the first literals in a text, ten at most.
 func quoted(sql string) (out []string) {
 	for i := 0; i < len(sql) && len(out) < 10; {
 		if sql[i] != '\'' {
@@ -284,22 +187,23 @@ func quoted(sql string) (out []string) {
 	return out
 }
 
-// conditions are what lets rows through the policy: to be seen, and to be written.
-func (p *rule) conditions() (out []string) {
+// conditions are the conditions of the policy for reading and for writing a row, ANDed with
+// the restrictive policies.
+func (p *rowPolicy) conditions() (out []string) {
 	seen, written := p.Using, p.Check
-	for _, f := range p.fences() {
-		check, _ := f.checked()
-		seen, written = and(seen, f.Using), and(written, check)
+	for _, r := range p.restrictive() {
+		check, _ := r.checked()
+		seen, written = and(seen, r.Using), and(written, check)
 	}
 	for _, condition := range []string{seen, written} {
-		if condition != "" {
+		if condition != "" && !slices.Contains(out, condition) {
 			out = append(out, condition)
 		}
 	}
 	return out
 }
 
-// and joins two conditions where there is a first.
+// and joins two conditions. An empty first condition stays empty.
 func and(a, b string) string {
 	if a == "" || b == "" {
 		return a
@@ -307,67 +211,18 @@ func and(a, b string) string {
 	return "(" + a + ") and (" + b + ")"
 }
 
-func (v *verifier) worthAsking(p *rule, kind string) bool {
+func (v *verifier) worthAsking(p *rowPolicy, kind string) bool {
 	return p.Permissive && p.MayApply && p.table.scoped && p.table.AttNum != 0 && p.table.kind() == kind &&
 		!v.found(p.table.object(), "probe-timeout") &&
 		!v.found(p.object(), "policy-true", "policy-ignores-tenant", "policy-other-setting", "with-check-weak")
 }
 
-func (v *verifier) opens(p *rule, as string) {
+func (v *verifier) opens(p *rowPolicy, tenant string) {
 	switch {
 	case v.found(p.object(), "policy-open-without-tenant", "policy-open-to-others"):
-	case as == noTenant:
-		v.add("policy-open-without-tenant", p.object(), p.fix(), "Where no tenant is set it lets %s rows through.", p.commandName())
+	case tenant == noTenant:
+		v.add("policy-open-without-tenant", p.object(), p.fix(), "For %s the policy passes rows in a session without a tenant.", p.commandName())
 	default:
-		v.add("policy-open-to-others", p.object(), p.fix(), "It lets %s rows through that are not the tenant's.", p.commandName())
+		v.add("policy-open-to-others", p.object(), p.fix(), "For %s the policy passes rows of another tenant.", p.commandName())
 	}
-}
-
-// madeUpRows are three rows of the table for each of the tenants, words, numbers
-// and times: with true and false in the columns that are boolean, too.
-func madeUpRows(t *table, columns []columnInfo, rows rowsOf) string {
-	list := make([]string, len(columns))
-	for i, c := range columns {
-		switch {
-		case c.Name == t.Column:
-			list[i] = "made_up.tenant::" + t.kind()
-		case c.Type == "boolean":
-			list[i] = "made_up.flag"
-		default:
-			list[i] = rows.value(t, c) + "::" + c.cast()
-		}
-		list[i] += " as " + quote(c.Name)
-	}
-	from := fmt.Sprintf("(values (null::boolean), (true), (false)) f (flag), unnest(array[%s]) tenant", strings.Join(rows.tenants, ", "))
-	if rows.words != nil {
-		from += fmt.Sprintf(", unnest(array[%s]) word, unnest(array[%s]) number, unnest(array[now() - interval '1 day', now() + interval '1 day']) at",
-			strings.Join(rows.words, ", "), strings.Join(rows.numbers, ", "))
-	}
-	return fmt.Sprintf("(select %s from (select * from %s) made_up) as %s", strings.Join(list, ", "), from, quote(t.Name))
-}
-
-// value is what stands in a column that is not the tenant's.
-func (rows rowsOf) value(t *table, c columnInfo) string {
-	like := table{Type: c.Type}
-	switch kind := like.kind(); {
-	case rows.filled != "" && like.usualType() && kind == t.kind():
-		return rows.filled
-	case rows.words == nil:
-	case len(c.Labels) > 0:
-		labels := "array[" + strings.Join(literals(c.Labels), ", ") + "]"
-		return fmt.Sprintf("(case when made_up.word = any (%s) then made_up.word else (%[1]s)[1] end)", labels)
-	case strings.HasSuffix(c.Type, "[]"):
-		return "'{}'"
-	case kind == UUID:
-		return literal(newProbe().uuid)
-	case kind == BigInt, slices.Contains([]string{"numeric", "real", "double precision"}, c.Type):
-		return "made_up.number"
-	case slices.Contains([]string{"date", "timestamp with time zone", "timestamp without time zone"}, c.Type):
-		return "made_up.at"
-	case slices.Contains([]string{"json", "jsonb"}, c.Type):
-		return "'{}'"
-	case like.usualType():
-		return "made_up.word"
-	}
-	return "null"
 }

@@ -8,58 +8,62 @@ import (
 	"strings"
 )
 
-// Level says how much a finding matters.
+// Level is the severity of a finding.
 type Level string
 
 // The levels, worst first.
 const (
-	LevelError Level = "error" // isolation does not hold, or hangs by a thread
-	LevelWarn  Level = "warn"  // isolation holds, and something weakens it or its cost
+	LevelError Level = "error" // isolation does not hold, or one change breaks isolation
+	LevelWarn  Level = "warn"  // isolation holds, and the object weakens isolation or costs time
 	LevelNote  Level = "note"  // worth knowing
 )
 
-// Direction says what goes wrong when a finding bites. It is empty where the
-// finding is about cost.
+// Direction is the kind of failure that a finding leads to, and empty for a finding about cost.
 type Direction string
 
 // The two directions.
 const (
-	FailOpen   Direction = "fail-open"   // somebody reaches what is not theirs
-	FailClosed Direction = "fail-closed" // somebody does not reach what is theirs
+	FailOpen   Direction = "fail-open"   // a session reaches rows of another tenant
+	FailClosed Direction = "fail-closed" // a session does not reach its own tenant's rows
 )
 
-// Finding is one thing that Verify objects to.
+// Finding is an objection of [Verify].
 type Finding struct {
-	// Code names the check. It stays the same across versions.
+	// Code names the check, and stays the same across versions.
 	Code string `json:"code"`
 	// Level is error, warn or note.
 	Level Level `json:"level"`
 	// Object is a role, schema.table, schema.table.policy, schema.function or a
 	// setting. Names stand unquoted.
 	Object string `json:"object"`
-	// Consequence is one sentence on what follows from it.
+	// Consequence is a sentence about the effect.
 	Consequence string `json:"consequence"`
-	// Fix is SQL that mends it, to be read before it is run; it may be a comment.
+	// Fix is SQL, or a comment of SQL, that removes the finding. Read the SQL before you run it.
 	Fix string `json:"fix"`
 	// Direction is fail-open, fail-closed or empty.
 	Direction Direction `json:"direction,omitempty"`
-	// Allowed is the reason given to Allow; empty where the finding counts.
+	// Allowed is the reason of [Allow], and empty if the finding counts.
 	Allowed string `json:"allowed,omitempty"`
 }
 
-// ErrUnsound is what Report.Err wraps.
+// ErrUnsound is the error that [Report.Err] wraps.
 var ErrUnsound = errors.New("tenant isolation is not sound")
 
-// Report is what Verify found, worst first.
+// Report is the result of [Verify]. The worst findings come first.
 type Report struct {
 	Database string    `json:"database"`
-	Role     string    `json:"role"`   // the role that was looked at
+	Role     string    `json:"role"`   // the role that Verify judged
 	Server   string    `json:"server"` // the server's version
 	Tables   []string  `json:"tables"` // the tables that belong to tenants
 	Findings []Finding `json:"findings"`
+	// NotJudged are the tables that the role reads or writes and that no rule judged: no column,
+	// policy or foreign key tells the tenant of a row.
+	NotJudged []UnjudgedTable `json:"not_judged"`
+	// Advice are sentences about rights that nearly every installation has, and no findings.
+	Advice []string `json:"advice"`
 }
 
-// Count returns how many findings of the level count, allowed ones left out.
+// Count returns the number of findings of the level, without allowed findings.
 func (r Report) Count(level Level) int {
 	n := 0
 	for _, f := range r.Findings {
@@ -70,11 +74,11 @@ func (r Report) Count(level Level) int {
 	return n
 }
 
-// OK reports whether there is no finding of LevelError that is not allowed.
+// OK reports whether every finding of [LevelError] is allowed.
 func (r Report) OK() bool { return r.Count(LevelError) == 0 }
 
-// Err returns nil when OK, else an error that wraps ErrUnsound and names the
-// findings of LevelError.
+// Err returns nil if OK, else an error that wraps [ErrUnsound] and names the findings of
+// [LevelError].
 func (r Report) Err() error {
 	var names []string
 	for _, f := range r.Findings {
@@ -85,11 +89,11 @@ func (r Report) Err() error {
 	if names == nil {
 		return nil
 	}
-	return fmt.Errorf("%w for role %s: %s: run \"onepool verify\" for what follows and what mends it", ErrUnsound, r.Role, strings.Join(names, ", "))
+	return fmt.Errorf("%w for role %s: %s: run \"onepool verify\" for the consequences and the fixes", ErrUnsound, r.Role, strings.Join(names, ", "))
 }
 
-// String is the report as text, for people: a line on what was looked at, and a
-// paragraph for each finding.
+// String is the report as text: a line about the role and the server, a paragraph for each
+// finding, the tables that no rule judged, the advice, and the verdict.
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "role %s, database %s, PostgreSQL %s, %s\n", r.Role, r.Database, r.Server, plural(len(r.Tables), "table"))
@@ -114,6 +118,7 @@ func (r Report) String() string {
 	if len(r.Findings) > 0 {
 		b.WriteByte('\n')
 	}
+	r.writeClosing(&b)
 	if r.OK() {
 		b.WriteString("sound")
 	} else {
@@ -129,7 +134,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// MarshalJSON adds "ok" to the fields, and writes empty lists as [].
+// MarshalJSON adds "ok" to the fields, and writes an empty list as [].
 func (r Report) MarshalJSON() ([]byte, error) { return json.Marshal(r.asJSON()) }
 
 type reportFields Report // without the methods
@@ -146,6 +151,12 @@ func (r Report) asJSON() reportJSON {
 	}
 	if out.Findings == nil {
 		out.Findings = []Finding{}
+	}
+	if out.NotJudged == nil {
+		out.NotJudged = []UnjudgedTable{}
+	}
+	if out.Advice == nil {
+		out.Advice = []string{}
 	}
 	return out
 }

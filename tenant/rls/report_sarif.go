@@ -27,9 +27,8 @@ type sarifResult struct {
 	Properties   map[string]any    `json:"properties"`
 }
 
-// WriteSARIF writes the report as SARIF 2.1.0, for code scanning. A finding's
-// place is the name of its object; allowed findings are suppressed with their
-// reason.
+// WriteSARIF writes the findings as SARIF 2.1.0, for code scanning. The location of a finding
+// is the name of its object. An allowed finding is suppressed with the reason.
 func (r Report) WriteSARIF(w io.Writer) error {
 	rules, index := sarifRules()
 	results := make([]sarifResult, 0, len(r.Findings))
@@ -39,7 +38,7 @@ func (r Report) WriteSARIF(w io.Writer) error {
 			Message: sarifText{f.Object + ": " + f.Consequence},
 			Locations: []any{map[string]any{
 				"logicalLocations": []any{map[string]any{"fullyQualifiedName": f.Object, "kind": "object"}},
-				// Code scanning shows only what has a file: the database stands for it.
+				// Code scanning shows only results with a file: the database stands for the file.
 				"physicalLocation": map[string]any{"artifactLocation": map[string]any{"uri": "database", "index": 0}},
 			}},
 			Fingerprints: map[string]string{"codeAndObject/v1": f.Code + ":" + f.Object},

@@ -17,6 +17,8 @@ var sample = rls.Report{
 		{Code: "matview", Level: rls.LevelError, Object: "shop.m", Consequence: "It stores rows.", Fix: "revoke;", Direction: rls.FailOpen, Allowed: "figures of all tenants"},
 		{Code: "index-missing", Level: rls.LevelWarn, Object: "shop.tags", Consequence: "It is slow.", Fix: "create index;"},
 	},
+	NotJudged: []rls.UnjudgedTable{{"shop.inbox", false, true}, {"shop.kinds", true, false}, {"shop.notes", true, true}},
+	Advice:    []string{"send values as parameters"},
 }
 
 func TestReportAsText(t *testing.T) {
@@ -36,11 +38,16 @@ warn    index-missing  shop.tags
         It is slow.
         create index;
 
+not judged, because no column, policy or foreign key tells the tenant:
+        shop.inbox (write)
+        shop.kinds (read)
+        shop.notes (read, write)
+advice: send values as parameters
 not sound: 1 error, 1 warning, 0 notes, 1 allowed
 `, sample.String())
 	require.Equal(t, "role a, database d, PostgreSQL 15.1, 1 table\nsound: 0 errors, 0 warnings, 0 notes, 0 allowed\n",
 		rls.Report{Role: "a", Database: "d", Server: "15.1", Tables: []string{"t"}}.String())
-	require.EqualError(t, sample.Err(), `tenant isolation is not sound for role shop_app: table-rls-off shop.orders: run "onepool verify" for what follows and what mends it`)
+	require.EqualError(t, sample.Err(), `tenant isolation is not sound for role shop_app: table-rls-off shop.orders: run "onepool verify" for the consequences and the fixes`)
 }
 
 func TestReportAsJSON(t *testing.T) {
@@ -58,7 +65,7 @@ func TestReportAsJSON(t *testing.T) {
 
 	empty, err := json.Marshal(rls.Report{})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"ok":true,"database":"","role":"","server":"","tables":[],"findings":[]}`, string(empty))
+	require.JSONEq(t, `{"ok":true,"database":"","role":"","server":"","tables":[],"findings":[],"not_judged":[],"advice":[]}`, string(empty))
 }
 
 func TestReportAsSARIF(t *testing.T) {

@@ -12,18 +12,18 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// Querier is what Verify needs of a connection: *pgxpool.Pool, *pgx.Conn, pgx.Tx
-// and *fxdb.DB have it.
+// Querier is a connection that Verify can use: *pgxpool.Pool, *pgx.Conn, pgx.Tx and *fxdb.DB
+// implement Querier.
 type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// ErrOption is what Verify returns for an option that can't be meant.
+// ErrOption is the error of [Verify] for a bad option.
 var ErrOption = errors.New("bad option")
 
-// VerifyOption changes what Verify looks at.
+// VerifyOption is an option of [Verify].
 type VerifyOption func(*verifyOptions)
 
 type verifyOptions struct {
@@ -45,11 +45,13 @@ func (o *verifyOptions) fail(format string, args ...any) {
 	o.misuse = errors.Join(o.misuse, fmt.Errorf(format, args...))
 }
 
-// Tables declares the tables that belong to tenants, and their columns: one that
-// is missing is an error then, and others are not looked at. Of a Table only
-// Name and Column count; an empty Column is that of Column. Default: every
-// table with the tenant column, and every one with a policy that reads
-// TenantSetting.
+// Tables declares the tables that belong to tenants. A missing table or column is an error,
+// and Verify judges no other table. Only Name and Column of a [Table] count; an empty Column
+// means the column of the option [Column].
+//
+// Default: every table with the tenant column, every table with a policy that reads the
+// tenant or the user, every table with a column that the policy of another table compares
+// with the tenant, and every table that refers to one of these by a foreign key.
 func Tables(tables ...Table) VerifyOption {
 	return func(o *verifyOptions) { o.tables = append(o.tables, tables...) }
 }
@@ -59,15 +61,15 @@ func Column(name string) VerifyOption {
 	return func(o *verifyOptions) { o.column = name }
 }
 
-// Role makes Verify look at the role that the connection takes together with
-// the tenant. Default: the role that the connection works as.
+// Role names the role that the connection takes together with the tenant. Default: the role
+// of the connection.
 func Role(name string) VerifyOption {
 	return func(o *verifyOptions) { o.role = name }
 }
 
-// Allow keeps a finding from counting: it stays in the report, with the reason,
-// which must be given. object is Finding.Object, or "*" for all of the code's.
-// An allowance that matches nothing is reported.
+// Allow keeps a finding from counting. The finding stays in the report, with the reason, and
+// the reason is required. object is Finding.Object, or "*" for every object of the code.
+// Verify reports an allowance that matches no finding.
 func Allow(code, object, reason string) VerifyOption {
 	return func(o *verifyOptions) {
 		if _, ok := checkOf(code); !ok {
@@ -83,20 +85,18 @@ func Allow(code, object, reason string) VerifyOption {
 	}
 }
 
-// Verify checks that row-level security keeps tenants apart for the role that db
-// works as: the role's powers, the tables, their policies and grants, and what
-// leads around them. It looks at the catalogs and at what a live connection
-// shows, in one read-only transaction that it rolls back, and in a second one
-// that sets a tenant and commits, to see that it is gone. An identity in ctx is
-// ignored.
+// Verify checks that row-level security keeps tenants apart for the role of db. Verify judges
+// the role's attributes, the tables, their policies and grants, and the views, functions,
+// triggers and settings that lead past the policies. Verify reads the catalogs and probes the
+// policies in one read-only transaction, and rolls the transaction back. A second transaction
+// sets a tenant and commits, and Verify looks whether the tenant is gone. Verify ignores an
+// identity in ctx.
 //
-// The report holds what was found; that is not an error of Verify. Verify fails
-// when the database can't be asked, and with ErrOption for an option that can't
-// be meant.
+// Findings are no error of Verify: the report holds them. Verify fails if the database does
+// not answer, and with [ErrOption] for a bad option.
 //
-// db may be a transaction: what it has changed is seen, and the tenant is not
-// tried across a commit. Reading all tables with no tenant is limited to two
-// seconds for each step.
+// db may be a transaction: Verify sees the transaction's changes, and does not try a tenant
+// across a commit. A probe that reads tables ends after two seconds.
 func Verify(ctx context.Context, db Querier, opts ...VerifyOption) (Report, error) {
 	o := verifyOptions{column: "tenant_id", probeTimeout: defaultProbeTimeout}
 	for _, opt := range opts {
@@ -117,8 +117,7 @@ func Verify(ctx context.Context, db Querier, opts ...VerifyOption) (Report, erro
 	return v.report(), nil
 }
 
-// declaration is a Table of the option Tables. schema is empty where the search
-// path decides.
+// declaration is a Table of the option Tables. An empty schema means search_path.
 type declaration struct{ schema, table, column string }
 
 func (o *verifyOptions) declared() ([]declaration, error) {
@@ -154,7 +153,7 @@ type verifier struct {
 	findings []Finding
 }
 
-// look reads and probes in a transaction that is rolled back.
+// look reads and probes in a transaction, and rolls the transaction back.
 func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
@@ -177,20 +176,22 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 		return err
 	}
 	v.checkSession(tx.Conn())
+	v.checkVersion()
 	v.checkRole()
 	v.checkSurroundings()
 	v.checkDeclared()
 	v.checkTables()
 	v.checkPolicies()
+	v.checkChildren()
 	v.checkOred()
 	v.checkFunctions()
-	v.checkWays()
+	v.checkEffects()
 	v.checkViews()
 	v.checkPrivileges()
 	v.checkColumns()
 	v.checkKeys()
 	if v.session.bypasses() {
-		return nil // a probe would find every row, and say no more than this
+		return nil // a probe would find every row
 	}
 	if err := v.probeRows(ctx, tx); err != nil {
 		return err
@@ -198,7 +199,7 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 	return v.probePolicies(ctx, tx)
 }
 
-// add reports a finding of the code's usual level.
+// add reports a finding of the check's level.
 func (v *verifier) add(code, object, fix, consequence string, args ...any) {
 	c, _ := checkOf(code)
 	v.addAs(c.level, c.direction, code, object, fix, consequence, args...)
@@ -211,7 +212,7 @@ func (v *verifier) addAs(level Level, direction Direction, code, object, fix, co
 	v.findings = append(v.findings, Finding{Code: code, Level: level, Object: object, Consequence: consequence, Fix: fix, Direction: direction})
 }
 
-// found reports whether one of the codes was reported for the object.
+// found reports whether the object has a finding of one of the codes.
 func (v *verifier) found(object string, codes ...string) bool {
 	return slices.ContainsFunc(v.findings, func(f Finding) bool {
 		return f.Object == object && slices.Contains(codes, f.Code)
@@ -231,7 +232,7 @@ func (v *verifier) report() Report {
 	}
 	for _, a := range v.opts.allowed {
 		if !a.used {
-			v.add("allow-unused", a.code+":"+a.object, "-- remove the allowance", "The allowance matches nothing any more and would hide the next finding of its kind.")
+			v.add("allow-unused", a.code+":"+a.object, "-- remove the allowance", "The allowance matches no finding, and would hide the next finding of the code.")
 		}
 	}
 	slices.SortStableFunc(v.findings, func(a, b Finding) int {
@@ -241,5 +242,6 @@ func (v *verifier) report() Report {
 	for _, t := range v.scoped {
 		r.Tables = append(r.Tables, t.object())
 	}
+	r.NotJudged, r.Advice = v.notJudged(), v.advice()
 	return r
 }

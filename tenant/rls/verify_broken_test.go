@@ -1,6 +1,7 @@
 package rls_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,17 +14,21 @@ import (
 // mine is the condition of a sound policy.
 const mine = "tenant_id = nullif((select current_setting('app.current_tenant', true)), '')"
 
-// broken are ways to break the sound schema, and the findings that they cause.
-var broken = []struct {
+// brokenCase breaks the sound schema and causes a finding.
+type brokenCase struct {
 	name  string
 	ddl   string
 	code  string
 	level rls.Level
 	opts  []rls.VerifyOption
 
-	direction rls.Direction // empty: not asked for
+	object    string        // empty: not checked
+	direction rls.Direction // empty: not checked
 	login     bool          // only a new session of the role shows the finding
-}{
+}
+
+// broken are ways to break the sound schema, and the findings that they cause.
+var broken = []brokenCase{
 	// The role.
 	{name: "a superuser", ddl: "reset role; alter role $APP superuser", code: "role-superuser", level: "error"},
 	{name: "bypassrls", ddl: "reset role; alter role $APP bypassrls", code: "role-bypassrls", level: "error"},
@@ -74,7 +79,7 @@ var broken = []struct {
 	{name: "a foreign table", ddl: `reset role; create foreign data wrapper w; create server far foreign data wrapper w;
 		create foreign table shop.far (tenant_id text not null) server far; grant select on shop.far to $APP`, code: "foreign-table", level: "warn"},
 	{name: "a table beside", ddl: `create table shop.notes (org text, order_id bigint, note text, foreign key (org, order_id) references shop.orders (tenant_id, id));
-		grant select on shop.notes to $APP`, code: "table-unscoped", level: "warn"},
+		grant select on shop.notes to $APP`, code: "table-unscoped", level: "error"},
 	{name: "a rule", ddl: "create rule keep as on delete to shop.orders do instead nothing", code: "table-rule", level: "warn"},
 	{name: "a trigger that runs as a superuser", ddl: `reset role; create function shop.log() returns trigger language plpgsql security definer
 		set search_path = pg_catalog as 'begin return new; end'; create trigger log before insert on shop.orders for each row execute function shop.log()`, code: "trigger-definer", level: "warn"},
@@ -147,7 +152,7 @@ var broken = []struct {
 	{name: "a list of tenants", ddl: "alter policy tenant_select on shop.orders using (tenant_id = any (string_to_array(nullif((select current_setting('app.current_tenant', true)), ''), ',')))", code: "policy-open-to-others", level: "error"},
 	{name: "a list with another separator", ddl: "alter policy tenant_select on shop.orders using (nullif((select current_setting('app.current_tenant', true)), '') ~ ('(^|;)' || tenant_id || '(;|$)'))", code: "policy-open-to-others", level: "error"},
 	{name: "a name that is cut", ddl: "alter policy tenant_select on shop.orders using (tenant_id = nullif((select current_setting('app.current_tenant', true)), '')::varchar(8))", code: "policy-open-to-others", level: "error"},
-	{name: "names that differ in case", ddl: "alter policy tenant_select on shop.orders using (lower(tenant_id) = lower(nullif((select current_setting('app.current_tenant', true)), '')))", code: "policy-open-to-others", level: "warn"},
+	{name: "names that differ in case", ddl: "alter policy tenant_select on shop.orders using (lower(tenant_id) = lower(nullif((select current_setting('app.current_tenant', true)), '')))", code: "policy-open-to-others", level: "error"},
 	{name: "a switch that any statement may throw", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or current_setting('app.bypass', true) = 'on')", code: "policy-bypass-setting", level: "warn"},
 	{name: "a switch with a word of its own", ddl: "alter policy tenant_select on shop.orders using (" + mine + " or (select current_setting('app.mode', true)) in ('support', 'audit'))", code: "policy-bypass-setting", level: "warn"},
 	{name: "another table's tenant", ddl: "alter policy tenant_select on shop.lines using (exists (select from shop.orders o where o.tenant_id = nullif((select current_setting('app.current_tenant', true)), '')))", code: "policy-ignores-tenant", level: "error"},
@@ -326,22 +331,25 @@ func table(columns string) string {
 func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
-	for _, c := range broken {
+	for _, c := range slices.Concat(broken, brokenReach, brokenComparisons, brokenTriggers, brokenServer) {
 		if size.Of(seen[c.code], false, false) {
 			continue // the short size has one case of each code
 		}
 		seen[c.code] = true
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := newGround(t)
+			p := newFixture(t)
 			if c.login {
-				p = newPlace(t, shop)
+				p = newDatabase(t, shop)
 			}
 			p.exec(t, c.ddl)
 			r := p.verify(t, c.opts...)
 			require.Contains(t, codes(r), c.code, r.String())
 			f := codes(r)[c.code]
 			require.Equal(t, c.level, f.Level, r.String())
+			if c.object != "" {
+				require.Equal(t, p.name(c.object), f.Object)
+			}
 			if c.direction != "" {
 				require.Equal(t, c.direction, f.Direction)
 			}
@@ -362,7 +370,7 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 		})
 	}
 	t.Run("every code has a case", func(t *testing.T) {
-		elsewhere := []string{"rows-without-tenant", "rows-of-others", "setting-left-over", "setting-survives", "pooler", "timeout-off", "probe-timeout"}
+		elsewhere := []string{"rows-without-tenant", "rows-of-others", "setting-left-over", "setting-survives", "pooler", "timeout-off", "probe-timeout", "server-version"}
 		for _, code := range rls.Codes() {
 			if !seen[code] {
 				require.Contains(t, elsewhere, code)

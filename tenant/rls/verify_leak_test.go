@@ -30,7 +30,7 @@ func TestAnImmutableHelperReadsForeignRowsAndVerifyFindsIt(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t, shop, `create function shop.tenant() returns text language sql `+c.volatility+`
+			p := newDatabase(t, shop, `create function shop.tenant() returns text language sql `+c.volatility+`
 				as $$ select nullif(current_setting('app.current_tenant', true), '') $$;
 				alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`)
 			conn := p.connect(t, p.app) // pgx's defaults: statements are prepared and cached

@@ -38,23 +38,25 @@ insert into shop.orders (tenant_id, id) values ('acme', 1), ('globex', 1);
 insert into shop.lines (tenant_id, order_id) values ('acme', 1);
 ` + rls.Enable(rls.Table{Name: "shop.orders", Column: "tenant_id"}, rls.Table{Name: "shop.lines", Column: "tenant_id"})
 
-// ground is what one case breaks: a database with roles that the case may spoil.
-type ground interface {
+// fixture is what one case breaks: a database with roles that the case may spoil.
+type fixture interface {
 	// exec runs statements as the owner, unless they reset the role. $APP, $OWNER and
 	// $DB are names.
 	exec(t *testing.T, ddl ...string)
+	// name replaces $APP, $OWNER and $DB in a name.
+	name(name string) string
 	// verify verifies as the case's role.
 	verify(t *testing.T, opts ...rls.VerifyOption) rls.Report
 }
 
-// newGround returns a transaction of the case's own. In the soak size one case in eight
+// newFixture returns a transaction of the case's own. In the soak size one case in eight
 // has a database and connections of the case's own instead, which cost seconds.
-func newGround(t *testing.T) ground {
+func newFixture(t *testing.T) fixture {
 	t.Helper()
 	if size.Soak() && crc32.ChecksumIEEE([]byte(t.Name()))%8 == 0 {
-		return newPlace(t, shop)
+		return newDatabase(t, shop)
 	}
-	return newTrial(t)
+	return newSharedFixture(t)
 }
 
 // patience bounds every wait; a test fails by it only if something hangs.
@@ -86,22 +88,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// place is a database and a role of one test's own.
-type place struct {
+// testDatabase is a database and a role of one test's own.
+type testDatabase struct {
 	server        *devdb.Server
 	database, app string
 	names         *strings.Replacer
 }
 
-var places atomic.Int64
+var testDatabases atomic.Int64
 
-// newPlace makes both.
-func newPlace(t *testing.T, ddl ...string) *place {
+// newDatabase makes both.
+func newDatabase(t *testing.T, ddl ...string) *testDatabase {
 	t.Helper()
 	s, err := sandbox()
 	require.NoError(t, err)
-	n := places.Add(1)
-	p := &place{server: s, database: fmt.Sprintf("case_%d", n), app: fmt.Sprintf("app_%d", n)}
+	n := testDatabases.Add(1)
+	p := &testDatabase{server: s, database: fmt.Sprintf("case_%d", n), app: fmt.Sprintf("app_%d", n)}
 	p.names = strings.NewReplacer("$APP", p.app, "$OWNER", devdb.RoleOwner, "$DB", p.database)
 	admin, err := pgx.Connect(t.Context(), s.URL())
 	require.NoError(t, err)
@@ -114,7 +116,9 @@ func newPlace(t *testing.T, ddl ...string) *place {
 	return p
 }
 
-func (p *place) exec(t *testing.T, ddl ...string) {
+func (p *testDatabase) name(name string) string { return p.names.Replace(name) }
+
+func (p *testDatabase) exec(t *testing.T, ddl ...string) {
 	t.Helper()
 	c := p.connect(t, "postgres")
 	defer c.Close(context.Background())
@@ -126,7 +130,7 @@ func (p *place) exec(t *testing.T, ddl ...string) {
 }
 
 // dial returns a connection that outlives the test.
-func (p *place) dial(t *testing.T, role string) *pgx.Conn {
+func (p *testDatabase) dial(t *testing.T, role string) *pgx.Conn {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(p.server.DatabaseURL(role, p.database))
 	require.NoError(t, err)
@@ -138,14 +142,14 @@ func (p *place) dial(t *testing.T, role string) *pgx.Conn {
 	return c
 }
 
-func (p *place) connect(t *testing.T, role string) *pgx.Conn {
+func (p *testDatabase) connect(t *testing.T, role string) *pgx.Conn {
 	t.Helper()
 	c := p.dial(t, role)
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c
 }
 
-func (p *place) verify(t *testing.T, opts ...rls.VerifyOption) rls.Report {
+func (p *testDatabase) verify(t *testing.T, opts ...rls.VerifyOption) rls.Report {
 	t.Helper()
 	r, err := rls.Verify(t.Context(), p.connect(t, p.app), opts...)
 	require.NoError(t, err)

@@ -62,7 +62,7 @@ func TestVerifyOverEveryKindOfConnection(t *testing.T) {
 
 func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, shop)
+	p := newDatabase(t, shop)
 
 	t.Run("a tenant of the session", func(t *testing.T) {
 		t.Parallel()
@@ -103,7 +103,7 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 	})
 	t.Run("a table too long to read", func(t *testing.T) {
 		t.Parallel()
-		p := newGround(t)
+		p := newFixture(t)
 		p.exec(t, `create function shop.slow() returns text language plpgsql stable as $$ begin
 				perform pg_sleep(60); return nullif(current_setting('app.current_tenant', true), ''); end $$;
 			alter policy tenant_select on shop.lines using (tenant_id = (select shop.slow()))`)
@@ -116,7 +116,7 @@ func TestVerifySeesWhatStaysOnAConnection(t *testing.T) {
 func TestVerifySeesThatSomethingStandsBetween(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	p := newPlace(t, shop)
+	p := newDatabase(t, shop)
 	t.Run("a pooler", func(t *testing.T) {
 		t.Parallel()
 		cfg, err := pgx.ParseConfig(pgbouncer.Start(t, p.server.DatabaseURL(p.app, p.database)).URL())
@@ -172,7 +172,7 @@ func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newGround(t)
+			p := newFixture(t)
 			p.exec(t, "reset role; update shop.orders set total = 11")
 			require.Empty(t, p.verify(t).Findings)
 			p.exec(t, "alter policy tenant_select on shop.orders using ("+mine+" or "+c.using+")")
@@ -194,7 +194,7 @@ func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 func TestVerifyFindsATenantPresetForAllRoles(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	p := newTrial(t) // other tests' connections must not have the setting
+	p := newSharedFixture(t) // other tests' connections must not have the setting
 	p.exec(t, "reset role; alter role all set app.current_tenant = 'acme'")
 	r := p.verify(t)
 	require.False(t, r.OK())
@@ -217,7 +217,7 @@ func (f *forgetful) QueryRow(ctx context.Context, sql string, args ...any) pgx.R
 func TestAllowedFindingsStayInTheReport(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	p := newGround(t)
+	p := newFixture(t)
 	p.exec(t, "grant truncate on shop.orders, shop.lines to $APP")
 
 	r := p.verify(t, rls.Allow("privilege-truncate", "shop.orders", "the nightly reset"))

@@ -11,33 +11,33 @@ import (
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
-// trial is one case's transaction in a database with the sound schema. The rollback
+// sharedFixture is one case's transaction in a database with the sound schema. The rollback
 // takes back what the case has changed, roles and settings of the database included,
 // so that a hundred cases share one database and one connection.
-type trial struct {
-	*place
+type sharedFixture struct {
+	*testDatabase
 	conn *pgx.Conn // of the administrator
 	tx   pgx.Tx
 }
 
-// idleTrials are the databases that no case uses. There are as many databases as cases
+// idleFixtures are the databases that no case uses. There are as many databases as cases
 // that run at the same time.
-var idleTrials struct {
+var idleFixtures struct {
 	sync.Mutex
-	list []*trial
+	list []*sharedFixture
 }
 
-func newTrial(t *testing.T) ground {
+func newSharedFixture(t *testing.T) fixture {
 	t.Helper()
-	idle := &idleTrials
+	idle := &idleFixtures
 	idle.Lock()
-	var tr *trial
+	var tr *sharedFixture
 	if last := len(idle.list) - 1; last >= 0 {
 		tr, idle.list = idle.list[last], idle.list[:last]
 	}
 	idle.Unlock()
 	if tr == nil {
-		tr = &trial{place: newPlace(t, shop)}
+		tr = &sharedFixture{testDatabase: newDatabase(t, shop)}
 		tr.conn = tr.dial(t, "postgres")
 	}
 	var err error
@@ -55,7 +55,7 @@ func newTrial(t *testing.T) ground {
 	return tr
 }
 
-func (tr *trial) exec(t *testing.T, ddl ...string) {
+func (tr *sharedFixture) exec(t *testing.T, ddl ...string) {
 	t.Helper()
 	for _, sql := range ddl {
 		sql = tr.names.Replace("set local role $OWNER;\n" + sql + ";\nreset role")
@@ -64,7 +64,7 @@ func (tr *trial) exec(t *testing.T, ddl ...string) {
 	}
 }
 
-func (tr *trial) verify(t *testing.T, opts ...rls.VerifyOption) rls.Report {
+func (tr *sharedFixture) verify(t *testing.T, opts ...rls.VerifyOption) rls.Report {
 	t.Helper()
 	_, err := tr.tx.Exec(t.Context(), "set local session authorization "+tr.app)
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 func TestAViewOfAnOldServerCannotAskAsItsReader(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[int]struct{ says, fix string }{
-		140011: {"before PostgreSQL 15 no view can ask as its reader", `revoke all on "shop"."v" from "app"`},
+		140011: {"PostgreSQL has security_invoker since version 15", `revoke all on "shop"."v" from "app"`},
 		150000: {"", `alter view "shop"."v" set (security_invoker = true);`},
 	} {
 		for _, bypasses := range []bool{true, false} {

@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// touch is a table that a definer function works on, and the role in whose name
-// it does.
-type touch struct {
+// access is the access of a function or view to a table, as a role.
+type access struct {
 	table    *table
 	owner    string
-	bypasses bool // no policy of the table binds the role
+	bypasses bool // no policy of the table limits the role to a tenant
 }
 
-// named is a name in a body, with its schema where it stands before it.
+// named is a name in a body. schema is empty if the body does not qualify the name.
 type named struct{ schema, name string }
 
 var (
@@ -23,8 +22,7 @@ var (
 	link  = regexp.MustCompile(`"([^"]|"")*"|[^\s."]+`)
 )
 
-// namesIn are the names in lower-case code. Of a chain the last two count: what
-// stands before a column is named elsewhere as well.
+// namesIn are the names in lower-case code. Of a chain of names the last two count.
 func namesIn(code string) []named {
 	var out []named
 	for _, c := range chain.FindAllString(code, -1) {
@@ -42,12 +40,12 @@ func namesIn(code string) []named {
 	return out
 }
 
-// namespace is what names may mean.
+// namespace finds the objects of a name.
 type namespace struct {
 	tables    map[named]*table
 	views     map[named]*view
 	functions map[named][]*function
-	byName    map[string][]string // the schemas that have something of the name
+	byName    map[string][]string // the schemas that hold an object of the name
 }
 
 func (c *catalog) namespace() namespace {
@@ -72,8 +70,8 @@ func (c *catalog) namespace() namespace {
 	return n
 }
 
-// meant are the full names that the name may stand for in the function. Without a
-// search_path of its own the caller's decides, so that it may be any.
+// meant are the full names that the name may stand for in the function. The caller's
+// search_path decides if the function sets none, so every schema counts.
 func (n namespace) meant(k named, f *function) []named {
 	if k.schema != "" {
 		return []named{k}
@@ -94,8 +92,8 @@ func (n namespace) meant(k named, f *function) []named {
 	return out
 }
 
-// path is the function's own search_path. It is not fixed where the body changes
-// it.
+// path is the function's own search_path. fixed is false if the function has none or if the
+// body changes search_path.
 func (f *function) path() (schemas []string, fixed bool) {
 	if !f.PathFixed || f.text.names("search_path") || strings.Contains(f.Source, "'search_path'") {
 		return nil, false
@@ -110,8 +108,8 @@ func (f *function) path() (schemas []string, fixed bool) {
 	return schemas, true
 }
 
-// mentions are the names in the function's body. Other languages, and statements
-// that are built, have them in literals.
+// mentions are the names in the function's body. Built statements and other languages have
+// names in literals too.
 func (f *function) mentions() []named {
 	if f.Language != "sql" && f.Language != "plpgsql" || f.text.names("execute") {
 		return namesIn(lowerASCII(f.Source))
@@ -119,18 +117,18 @@ func (f *function) mentions() []named {
 	return namesIn(f.text.code)
 }
 
-// touches are the tables that a definer function works on: those that its body
-// names, those behind views, and those of functions that it calls. A body of the
-// SQL standard is known to the catalogs, any other is read.
-func (c *catalog) touches(n namespace, f *function) []touch {
-	var out []touch
-	seen := make(map[[2]any]bool) // a function or view, and in whose name
+// accessesOf are the tables that a function reads or writes: the tables that its body names,
+// the tables behind views, and the tables of the functions that the body calls. pg_depend
+// knows the objects of a SQL-standard body; the verifier reads the text of any other body.
+func (c *catalog) accessesOf(n namespace, f *function) []access {
+	var out []access
+	seen := make(map[[2]any]bool) // a function or view, and the role
 	var through func(f *function, as *function)
 	var look func(w *view, as *function)
 	relation := func(t *table, w *view, as *function) {
 		switch {
 		case t != nil:
-			out = append(out, touch{t, as.Owner, bypasses(as.OwnerBypasses, as.OwnerOID, t)})
+			out = append(out, access{t, as.Owner, c.bypasses(as.OwnerBypasses, as.OwnerOID, t)})
 		case w != nil:
 			look(w, as)
 		}
@@ -140,8 +138,8 @@ func (c *catalog) touches(n namespace, f *function) []touch {
 			return
 		}
 		seen[[2]any{w, as.OwnerOID}] = true
-		// A view that asks as its reader does so behind another one, too. What a
-		// materialized view holds no policy binds any more.
+		// A security_invoker view behind another view reads as the reader too. No policy filters
+		// the rows that a materialized view stores.
 		reader, behind := as, as
 		switch {
 		case w.Kind == "m":
@@ -191,17 +189,36 @@ func (c *catalog) touches(n namespace, f *function) []touch {
 	return out
 }
 
-// traceTables finds what every trigger's function works on, every definer
-// function that the role may call, and what views call.
+// traceTables finds the tables of every trigger's function, of every definer function that
+// the role may call, and of the functions that views call.
 func (c *catalog) traceTables() {
 	for _, f := range c.functions {
 		if f.Definer && f.CanExecute || f.Trigger {
-			f.touched = c.touches(c.names, f)
+			f.accesses = c.accessesOf(c.names, f)
 		}
 	}
 	for _, w := range c.views {
-		for _, at := range c.touches(c.names, &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: w.OwnerBypasses, Standard: true, Calls: w.Calls}) {
+		for _, at := range c.accessesOf(c.names, &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: w.OwnerBypasses, Standard: true, Calls: w.Calls}) {
 			w.reads = append(w.reads, at.table)
 		}
 	}
+}
+
+// bypasses reports whether no policy of the table limits the owner of a view or function to
+// a tenant: none binds the owner, or an open policy is for a role that the owner is a member of.
+func (c *catalog) bypasses(ownerBypasses bool, owner uint32, t *table) bool {
+	return ownerBypasses || !t.Secured || owner == t.OwnerOID && !t.Forced ||
+		slices.ContainsFunc(t.policies, func(p *rowPolicy) bool {
+			return p.Permissive && !p.MayApply && p.binds(owner) && c.opensTo(p, owner)
+		})
+}
+
+// opensTo reports whether the policy shows the owner rows of every tenant, or lets the owner
+// write them.
+func (c *catalog) opensTo(p *rowPolicy, owner uint32) bool {
+	restrictive := p.restrictiveOf(func(r *rowPolicy) bool { return r.binds(owner) })
+	if slices.ContainsFunc(restrictive, func(r *rowPolicy) bool { return c.restricts(r, p) }) {
+		return false
+	}
+	return p.Using != "" && !c.compares(p, p.using) || p.Check != "" && !c.compares(p, p.check)
 }
