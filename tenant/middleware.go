@@ -6,21 +6,20 @@ import (
 	"net/http"
 )
 
-// ErrNoIdentity is what a resolver returns when a request names no tenant.
+// ErrNoIdentity is the error of a resolver for a request that names no tenant.
 var ErrNoIdentity = errors.New("no tenant in the request")
 
-// ErrUnauthenticated is what a resolver returns when a request does not prove who
-// is asking: a token is missing, forged or expired.
+// ErrUnauthenticated is the error of a resolver for a request that does not prove its identity:
+// a token is missing, forged or expired.
 var ErrUnauthenticated = errors.New("unauthenticated")
 
-// Middleware puts the identity that resolve finds in a request into its
-// context. When resolve fails, or the identity is not valid, next is not called,
-// and the answer has a JSON body {"code","message"}: 401 and "unauthenticated"
-// for ErrUnauthenticated, else 400 and "tenant_required" for ErrNoIdentity or
-// "tenant_invalid". message is the error's text, so it must hold no secret.
+// Middleware puts the identity that resolve finds in a request into the request's context. If
+// resolve fails, or the identity is not valid, Middleware does not call next and answers with a
+// JSON body {"code","message"}: 401 and "unauthenticated" for [ErrUnauthenticated], 400 and
+// "tenant_required" for [ErrNoIdentity], else 400 and "tenant_invalid". message is the error's
+// text, so the text must hold no secret.
 //
-// resolve decides whom to believe: a header is only as good as the proxy that
-// sets it.
+// resolve decides whom to trust: a header is only as good as the proxy that sets the header.
 func Middleware(resolve func(*http.Request) (Identity, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

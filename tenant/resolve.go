@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Header returns a resolver for Middleware that takes the tenant from the
-// named header. A request without it fails with ErrNoIdentity, one with several
-// with an *InvalidError: the server can't know which header a proxy has set. A value with
-// a comma fails too: a proxy folds two headers into one with a comma.
+// Header returns a resolver for [Middleware] that takes the tenant from the named header. A
+// request without the header fails with [ErrNoIdentity]. A request with several headers fails
+// with an *[InvalidError], because the client may have sent one of several. A value with a
+// comma fails too, because a proxy folds two headers into one with a comma.
 func Header(name string) func(*http.Request) (Identity, error) {
 	return func(r *http.Request) (Identity, error) {
 		v := r.Header.Values(name)
@@ -26,16 +26,14 @@ func Header(name string) func(*http.Request) (Identity, error) {
 	}
 }
 
-// Host returns a resolver for Middleware that takes the tenant from the
-// request's host: with the base domain "shop.example" that of
-// "Acme.shop.example:8443" is "acme". It looks at Request.Host and at no
-// forwarded header, so a proxy in front must keep the host or check it.
+// Host returns a resolver for [Middleware] that takes the tenant from the request's host: below
+// the base domain "shop.example" the tenant of "Acme.shop.example:8443" is "acme". Host reads
+// Request.Host and no forwarded header, so a proxy in front must keep the host or check the host.
 //
-// The tenant is one label of lower-case letters, digits and hyphens in between,
-// at most 63 long: "_dmarc", "a.b", "xn--..." and what is not ASCII are refused
-// with an *InvalidError, and so is every host that is not below the base domain.
-// The base domain itself names no tenant: ErrNoIdentity. A base domain that is no
-// domain fails every request, and never lets one through.
+// The tenant is a label of lower-case letters, digits and inner hyphens, at most 63 bytes long.
+// Host refuses "_dmarc", "a.b", "xn--...", every name that is not ASCII, and every host that is
+// not below the base domain, with an *[InvalidError]. The base domain alone fails with
+// [ErrNoIdentity]. A bad base domain fails every request.
 func Host(baseDomain string) func(*http.Request) (Identity, error) {
 	base, ok := foldHost(strings.TrimPrefix(baseDomain, "."))
 	for label := range strings.SplitSeq(base, ".") {
@@ -43,7 +41,7 @@ func Host(baseDomain string) func(*http.Request) (Identity, error) {
 	}
 	return func(r *http.Request) (Identity, error) {
 		if !ok {
-			return Identity{}, &InvalidError{"tenant", "can't be told: the service's base domain is not one"}
+			return Identity{}, &InvalidError{"tenant", "can't be told: the service's base domain is no domain name"}
 		}
 		host, ok := foldHost(withoutPort(r.Host))
 		switch {
@@ -61,14 +59,14 @@ func Host(baseDomain string) func(*http.Request) (Identity, error) {
 		case !isLabel(label):
 			return Identity{}, &InvalidError{"tenant", "is not a label of letters, digits and hyphens in between"}
 		case len(label) >= 4 && label[2:4] == "--":
-			// Punycode and its like: two that look alike are different tenants.
+			// Punycode: two labels that look alike are different tenants.
 			return Identity{}, &InvalidError{"tenant", "is an internationalized label"}
 		}
 		return Identity{Tenant: label}, nil
 	}
 }
 
-// withoutPort cuts a port of digits off. What is no port stays, to be refused.
+// withoutPort cuts a port of digits off. Host refuses any other port.
 func withoutPort(host string) string {
 	name, port, found := strings.Cut(host, ":")
 	if !found || strings.Trim(port, "0123456789") != "" {
@@ -77,8 +75,8 @@ func withoutPort(host string) string {
 	return name
 }
 
-// foldHost is the host in lower case, without the dot that a full name may end
-// with. ok is false where it has a character that no host name has.
+// foldHost is the host in lower case, without a trailing dot. ok is false if the host has a
+// character that no host name has.
 func foldHost(host string) (folded string, ok bool) {
 	host = strings.TrimSuffix(host, ".")
 	b := []byte(host)
