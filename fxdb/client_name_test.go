@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
-	"github.com/agentagency/onepool/admission"
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/testkit"
 )
 
