@@ -103,7 +103,7 @@ func TestInvariantI1AllFiveClientsShareOnePoolAsTheServerSeesIt(t *testing.T) {
 func (h *house) requireAllBack(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		s, a := h.db.Stats(), h.db.Admission().Stats()
+		s, a := h.db.Stats(), h.db.Monitor().Admission().Stats()
 		return s.Active == 0 && s.Waiting == 0 && a.Free == a.Capacity
 	}, 10*time.Second, time.Millisecond, "%+v", h.db.Stats())
 }

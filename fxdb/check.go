@@ -63,11 +63,11 @@ func (c Config) check(bad *problems) {
 		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
 		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
 		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
-		{!oneOf(c.VerifyTenancy, verifyOff, verifyWarn, verifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
+		{!oneOf(c.VerifyTenancy, VerifyOff, VerifyWarn, VerifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
-		{!oneOf(c.Sharing, sharingOn, sharingDryRun, sharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
+		{!oneOf(c.Sharing, SharingOn, SharingDryRun, SharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
 		{!(c.TenantMaxFraction >= 0 && c.TenantMaxFraction <= 1), "DB_TENANT_MAX_FRACTION", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxFraction)},
-		{c.TenantMaxFraction > 0 && c.Sharing == sharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_FRACTION", "needs DB_SHARING on or dry-run"},
+		{c.TenantMaxFraction > 0 && c.Sharing == SharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_FRACTION", "needs DB_SHARING on or dry-run"},
 		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed where DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, so they connect to the server itself"},
 	} {
 		if check.bad {

@@ -22,7 +22,7 @@ func (f clientOption) apply(c *client) error { return f(c) }
 
 // Client declares a database client: a constructor that takes a *DB named after
 // it. It is fx.Module(name, Named(name, opts...), fx.Provide(constructor)). A blank
-// name fails the application with an *admission.InvalidError. A constructor that takes
+// name fails the application with an *LimitError. A constructor that takes
 // neither a *DB, a *sql.DB nor a *pgxpool.Pool is warned of at start: name and options
 // do not reach what it uses.
 func Client(name string, constructor any, opts ...ClientOption) fx.Option {
@@ -76,7 +76,7 @@ type ServerTimeouts struct {
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
 		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer {
-			return fmt.Errorf("Timeouts: %w", &admission.InvalidError{Client: c.name, Field: "Timeouts",
+			return fmt.Errorf("Timeouts: %w", &LimitError{Client: c.name, Field: "Timeouts",
 				Reason: "holds LeftToServer, which only the pool's settings take; 0 leaves the pool's limit"})
 		}
 		c.limits = ServerTimeouts{
@@ -119,7 +119,7 @@ func limit(option, field string, n int, set func(*admission.Limits)) ClientOptio
 	return clientOption(func(c *client) error {
 		option := fmt.Sprintf("%s(%d)", option, n)
 		if n < 1 {
-			return fmt.Errorf("%s: %w", option, &admission.InvalidError{
+			return fmt.Errorf("%s: %w", option, &LimitError{
 				Client: c.name, Field: field, Reason: fmt.Sprintf("is %d; it must be at least 1", n),
 			})
 		}

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -18,7 +17,7 @@ func TestANameThatNobodyCanShowIsRefusedWhereItIsGiven(t *testing.T) {
 	db := testkit.DB(t)
 	url := urlOf(t)
 	for _, name := range []string{"", " ", "caf\xe9", "a\x00b"} {
-		var invalid *admission.InvalidError
+		var invalid *fxdb.LimitError
 		_, err := db.Named(name).Exec(within(t), "select 1")
 		require.ErrorAs(t, err, &invalid, "Named(%q)", name)
 		require.Equal(t, "Name", invalid.Field)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
-	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 
@@ -31,7 +30,7 @@ func TestAClientWithoutANameIsRefused(t *testing.T) {
 			err := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: url}), option, fx.Populate(&n)).Err()
 			require.ErrorContains(t, err, function+": ")
 			require.ErrorContains(t, err, "name")
-			var invalid *admission.InvalidError
+			var invalid *fxdb.LimitError
 			require.ErrorAs(t, err, &invalid)
 		}
 	}

@@ -13,18 +13,6 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// Start modes.
-const (
-	// StartRequire fails the start when the server can't be reached.
-	StartRequire = string(lifecycle.StartRequire)
-	// StartWait tries again, backing off, for four fifths of fx's start time.
-	StartWait = string(lifecycle.StartWait)
-	// StartDegrade starts with a warning and connects, and migrates, in the
-	// background. Until then every use fails with ErrNotStarted. A migration that
-	// fails there ends the start for good, and the log says so.
-	StartDegrade = string(lifecycle.StartDegrade)
-)
-
 // The defaults of Config's fields.
 const (
 	DefaultPoolMin                  = 2
@@ -269,10 +257,10 @@ func (c Config) withDefaults() Config {
 	fill(&c.ApplicationName, &c.filled.application, application)
 	set(&c.ReplicasOfApp, 1)
 	set(&c.Start, StartRequire)
-	set(&c.NestedAcquire, string(lifecycle.NestedWarn))
-	fill(&c.VerifyTenancy, &c.filled.verify, verifyOff)
-	set(&c.Pooler, "none")
-	set(&c.Sharing, sharingOn)
+	set(&c.NestedAcquire, NestedWarn)
+	fill(&c.VerifyTenancy, &c.filled.verify, VerifyOff)
+	set(&c.Pooler, PoolerNone)
+	set(&c.Sharing, SharingOn)
 	return c
 }
 

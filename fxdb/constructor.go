@@ -11,8 +11,6 @@ import (
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
-
-	"github.com/agentagency/onepool/internal/admission"
 )
 
 // checkName returns an error for a client's name that nobody could tell from none.
@@ -26,7 +24,7 @@ func checkName(name string) error {
 	default:
 		return nil
 	}
-	return &admission.InvalidError{Client: name, Field: "Name", Reason: reason}
+	return &LimitError{Client: name, Field: "Name", Reason: reason}
 }
 
 // databases are the types that a client may take the database as.

@@ -277,7 +277,7 @@ func (db *DB) Close(ctx context.Context) error {
 // options of both calls. So does a call with the handle's own name.
 //
 // Options that can't be met fail the start or, after the start, every use of the client,
-// with an error that names client and option and is an *admission.InvalidError. So does a blank
+// with an error that names client and option and is an *LimitError. So does a blank
 // name.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core

@@ -20,7 +20,7 @@ var ErrNeedsSession = errors.New("a transaction pooler (DB_POOLER=transaction) k
 
 // pooled reports whether a pooler gives each transaction another session on the
 // server.
-func (c Config) pooled() bool { return c.Pooler == "transaction" }
+func (c Config) pooled() bool { return c.Pooler == PoolerTransaction }
 
 // The settings that a connection may begin with through a pooler, in lower case:
 // PgBouncer keeps them for each client.

@@ -6,21 +6,14 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// The values of DB_SHARING.
-const (
-	sharingOn     = "on"
-	sharingDryRun = "dry-run" // nobody waits for it, it only counts
-	sharingOff    = "off"
-)
-
 // newAdmission returns who decides about the pool's connections, nil where sharing
 // is off.
 func newAdmission(cfg Config, conns int) (*admission.Controller, error) {
-	if cfg.Sharing == sharingOff {
+	if cfg.Sharing == SharingOff {
 		return nil, nil
 	}
 	c, err := admission.New(admission.Config{
-		Capacity: conns, TenantMaxFraction: cfg.TenantMaxFraction, DryRun: cfg.Sharing == sharingDryRun,
+		Capacity: conns, TenantMaxFraction: cfg.TenantMaxFraction, DryRun: cfg.Sharing == SharingDryRun,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("fxdb: %w", err)
@@ -28,6 +21,59 @@ func newAdmission(cfg Config, conns int) (*admission.Controller, error) {
 	return c, nil
 }
 
-// Admission returns who decides which client may take a connection, to change limits
-// while the pool runs. It is nil where DB_SHARING is off.
-func (db *DB) Admission() *admission.Controller { return db.client.monitor.Admission() }
+// LimitError names a client's limit, or a setting of sharing, that can't be used. errors.Is
+// matches ErrInvalidLimit.
+type LimitError = admission.InvalidError
+
+// ErrInvalidLimit is the error that errors.Is matches for a LimitError.
+var ErrInvalidLimit = admission.ErrInvalid
+
+// Limits are the limits of one client on the pool. The zero value limits nothing.
+type Limits struct {
+	// MaxConns is how many connections the client may hold at once. 0: no limit.
+	MaxConns int
+	// Reserve is how many connections stay reachable for the client. Default 0.
+	Reserve int
+	// Weight is the client's share when clients compete. 0 is the default of 1.
+	Weight int
+}
+
+// Limits returns the limits of the handle's client.
+func (db *DB) Limits() Limits {
+	if db.client.share == nil {
+		return Limits{}
+	}
+	l := db.client.share.Limits()
+	return Limits{MaxConns: l.Max, Reserve: l.Reserve, Weight: l.Weight}
+}
+
+// SetLimits changes the limits of the handle's client while the pool runs. Limits below the
+// connections that the client holds take nothing away. SetLimits fails with a *LimitError
+// for limits that can't be met, and with DB_SHARING off.
+func (db *DB) SetLimits(l Limits) error {
+	if db.client.share == nil {
+		return sharingIsOff(db.client.name)
+	}
+	if err := db.client.share.SetLimits(admission.Limits{Max: l.MaxConns, Reserve: l.Reserve, Weight: l.Weight}); err != nil {
+		return fmt.Errorf("fxdb: SetLimits: %w", err)
+	}
+	return nil
+}
+
+// SetTenantMaxFraction changes DB_TENANT_MAX_FRACTION while the pool runs: the largest
+// fraction of the pool, from 0 to 1, that one tenant may hold. 0 is no limit.
+// SetTenantMaxFraction fails with a *LimitError for another value, and with DB_SHARING off.
+func (db *DB) SetTenantMaxFraction(fraction float64) error {
+	a := db.client.monitor.Admission()
+	if a == nil {
+		return sharingIsOff("")
+	}
+	if err := a.SetTenantMaxFraction(fraction); err != nil {
+		return fmt.Errorf("fxdb: SetTenantMaxFraction: %w", err)
+	}
+	return nil
+}
+
+func sharingIsOff(client string) error {
+	return fmt.Errorf("fxdb: %w", &LimitError{Client: client, Field: "DB_SHARING", Reason: "is off: set it to on to limit clients and tenants"})
+}

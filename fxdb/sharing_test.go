@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant"
@@ -63,9 +62,9 @@ func poolOf(n int, more ...func(*fxdb.Config)) testkit.Option {
 func requirePermitsBack(t *testing.T, db *fxdb.DB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		s := db.Admission().Stats()
+		s := db.Monitor().Admission().Stats()
 		return s.Free == s.Capacity && s.Waiting == 0
-	}, patience, time.Millisecond, "a permit was lost: %+v", db.Admission().Stats())
+	}, patience, time.Millisecond, "a permit was lost: %+v", db.Monitor().Admission().Stats())
 }
 
 func TestMaxShareHoldsForEveryWayToAConnection(t *testing.T) {
@@ -163,7 +162,7 @@ func TestTheRawPoolIsAClientOfItsOwn(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2))
-	require.NoError(t, db.Admission().Client("raw pool").SetLimits(admission.Limits{Max: 1}))
+	require.NoError(t, db.Named("raw pool").SetLimits(fxdb.Limits{MaxConns: 1}))
 	conn, err := db.Pool().Acquire(t.Context())
 	require.NoError(t, err)
 	refused(t, db, db.Pool().Ping)
@@ -245,7 +244,7 @@ func TestATenantHoldsNoMoreThanItsShare(t *testing.T) {
 	})
 	_, err := a.Exec(as(t, "globex"), "select 1")
 	require.NoError(t, err)
-	require.NoError(t, db.Admission().SetTenantMaxFraction(1), "limits can change while the pool runs")
+	require.NoError(t, db.SetTenantMaxFraction(1), "limits can change while the pool runs")
 	held = append(held, hold(a, "acme"))
 	for _, tx := range held {
 		require.NoError(t, tx.Rollback(t.Context()))
@@ -332,7 +331,7 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 			app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(c.cfg),
 				fxdb.Client("greedy", func(*fxdb.DB) client { return client{} }, c.opts...), fx.Invoke(func(client) {}))
 			err := app.Start(t.Context())
-			require.ErrorIs(t, err, admission.ErrInvalid)
+			require.ErrorIs(t, err, fxdb.ErrInvalidLimit)
 			require.ErrorContains(t, err, c.want)
 			require.ErrorContains(t, err, "greedy")
 		})
@@ -364,7 +363,7 @@ func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
 				"a handle that comes later": func() error { return db.Named("b", fxdb.Weight(1)).Ping(t.Context()) },
 			} {
 				err := use()
-				var invalid *admission.InvalidError
+				var invalid *fxdb.LimitError
 				require.ErrorAs(t, err, &invalid, name)
 				require.Equal(t, "b", invalid.Client)
 				require.ErrorContains(t, err, option)
@@ -380,16 +379,20 @@ func TestOptionsOfOneCallAreAppliedTogether(t *testing.T) {
 	db := notesDB(t, poolOf(8))
 	require.NoError(t, db.Named("a", fxdb.MaxConns(2)).Ping(t.Context()))
 	require.NoError(t, db.Named("a", fxdb.Reserve(5), fxdb.MaxConns(6)).Ping(t.Context()))
-	require.Equal(t, admission.Limits{Max: 6, Reserve: 5}, db.Admission().Client("a").Limits())
+	require.Equal(t, fxdb.Limits{MaxConns: 6, Reserve: 5}, db.Named("a").Limits())
 	require.NoError(t, db.Named("a", fxdb.Weight(3)).Ping(t.Context()))
-	require.Equal(t, admission.Limits{Max: 6, Reserve: 5, Weight: 3}, db.Admission().Client("a").Limits())
+	require.Equal(t, fxdb.Limits{MaxConns: 6, Reserve: 5, Weight: 3}, db.Named("a").Limits())
 }
 
 func TestWithoutSharingThePoolDecides(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2, func(c *fxdb.Config) { c.Sharing = "off" }))
-	require.Nil(t, db.Admission())
+	var off *fxdb.LimitError
+	require.ErrorAs(t, db.SetLimits(fxdb.Limits{MaxConns: 1}), &off)
+	require.Equal(t, "DB_SHARING", off.Field)
+	require.ErrorIs(t, db.SetTenantMaxFraction(0.5), fxdb.ErrInvalidLimit)
+	require.Zero(t, db.Limits())
 	release := holding(t, db, 2)
 	refused(t, db, db.Ping)
 	release()
@@ -427,4 +430,18 @@ func TestAStopFailsThoseWhoWaitForTheirShare(t *testing.T) {
 	require.NoError(t, <-closed)
 	require.ErrorIs(t, db.Ping(t.Context()), fxdb.ErrDraining)
 	require.ErrorIs(t, db.Pool().Ping(t.Context()), fxdb.ErrDraining)
+}
+
+func TestLimitsThatCantBeMetAreRefusedWhileThePoolRuns(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	db := notesDB(t, poolOf(2)).Named("reports")
+	for field, l := range map[string]fxdb.Limits{"Max": {MaxConns: -1}, "Reserve": {Reserve: 2}, "Weight": {Weight: -1}} {
+		var refused *fxdb.LimitError
+		require.ErrorAs(t, db.SetLimits(l), &refused, field)
+		require.Equal(t, []string{"reports", field}, []string{refused.Client, refused.Field})
+	}
+	require.ErrorIs(t, db.SetTenantMaxFraction(1.5), fxdb.ErrInvalidLimit)
+	require.NoError(t, db.SetLimits(fxdb.Limits{MaxConns: 1, Weight: 3}))
+	require.Equal(t, fxdb.Limits{MaxConns: 1, Weight: 3}, db.Limits())
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -29,6 +28,6 @@ func TestAClientsLimitIsNotLeftToTheServer(t *testing.T) {
 	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	client := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Lock: fxdb.LeftToServer}))
-	var invalid *admission.InvalidError
+	var invalid *fxdb.LimitError
 	require.ErrorAs(t, client.Ping(t.Context()), &invalid, "the value is negative, and a negative limit is none")
 }

@@ -17,13 +17,6 @@ import (
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
-// The values of Config.VerifyTenancy.
-const (
-	verifyOff     = "off"
-	verifyWarn    = "warn"
-	verifyRequire = "require"
-)
-
 // TenancyError fails the start where DB_VERIFY_TENANCY is require and
 // rls.Verify found something of level error. errors.Is finds rls.ErrUnsound.
 type TenancyError struct {
@@ -57,7 +50,7 @@ func WithVerifyOptions(opts ...rls.VerifyOption) Option {
 // has new tables.
 func (c *Config) verifyByDefault() {
 	if c.VerifyTenancy == c.filled.verify {
-		c.VerifyTenancy, c.unasked = verifyWarn, true
+		c.VerifyTenancy, c.unasked = VerifyWarn, true
 	}
 }
 
@@ -73,11 +66,11 @@ func (c *core) requiresTenant() bool {
 // where that is require.
 func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options) error {
 	cfg, log := c.cfg, cmp.Or(o.verifyLog, o.log)
-	if cfg.VerifyTenancy == verifyOff {
+	if cfg.VerifyTenancy == VerifyOff {
 		return nil
 	}
 	began := time.Now()
-	if deadline, ok := ctx.Deadline(); ok && cfg.VerifyTenancy == verifyWarn {
+	if deadline, ok := ctx.Deadline(); ok && cfg.VerifyTenancy == VerifyWarn {
 		// What only warns must leave time to start.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
@@ -90,7 +83,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 	report, err := askTenancy(ctx, pc, opts)
 	if err != nil {
 		err = fmt.Errorf("fxdb: DB_VERIFY_TENANCY=%s: %w", cfg.VerifyTenancy, err)
-		if cfg.VerifyTenancy == verifyRequire {
+		if cfg.VerifyTenancy == VerifyRequire {
 			return err
 		}
 		log.Warn("tenant isolation could not be verified", zap.Error(err))
@@ -109,7 +102,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 	}
 	log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),
 		zap.Int("errors", report.Count(rls.LevelError)), zap.Int("warnings", report.Count(rls.LevelWarn)), zap.Duration("elapsed", time.Since(began)))
-	if cfg.VerifyTenancy == verifyRequire && !report.OK() {
+	if cfg.VerifyTenancy == VerifyRequire && !report.OK() {
 		return &TenancyError{report}
 	}
 	return nil
