@@ -158,6 +158,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		OpenedBy:       origin,
 		BeforeReady: func(ctx context.Context) error {
 			pc := c.yielded(pc)
+			c.monitor.PreferAnswering(ctx, pc.ConnConfig)
 			if cfg.Migrate {
 				if err := migrations.up(ctx, pc.ConnConfig); err != nil {
 					return err

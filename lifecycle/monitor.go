@@ -154,6 +154,7 @@ type Monitor struct {
 	tracing      pgxpool.AcquireTracer // that tracer, where it traces acquires
 
 	sockets  *sockets
+	hosts    hosts
 	waiting  atomic.Int64
 	queue    queue
 	asking   atomic.Int64 // inside the pool's Acquire, where the queue has a limit
@@ -322,8 +323,11 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		hearEnds(cc, m.cfg.Advice)
 		m.yield(cc)
 		if beforeConnect != nil {
-			return beforeConnect(ctx, cc)
+			if err := beforeConnect(ctx, cc); err != nil {
+				return err
+			}
 		}
+		m.PreferAnswering(ctx, cc)
 		return nil
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {

@@ -6,8 +6,19 @@ import (
 )
 
 // Database names the database for people: host, port and name, no user and no
-// password.
+// password. If the connection string has several hosts, Database names the address of the
+// server that the pool has met last.
 func (m *Monitor) Database() string {
+	cc := m.cfg.Pool.ConnConfig
+	all := hostsOf(cc)
+	if met := m.server.Load(); met != nil && met.address != "" && all[0].address != all[len(all)-1].address {
+		return met.address + "/" + cc.Database
+	}
+	return m.asked()
+}
+
+// asked names the database by the first host of the connection string.
+func (m *Monitor) asked() string {
 	cc := m.cfg.Pool.ConnConfig
 	return fmt.Sprintf("%s:%d/%s", cc.Host, cc.Port, cc.Database)
 }
@@ -25,20 +36,20 @@ func claimDatabase(m *Monitor) (other string) {
 	}
 	opened.Lock()
 	defer opened.Unlock()
-	if first, ok := opened.open[m.Database()]; ok {
+	if first, ok := opened.open[m.asked()]; ok {
 		return first.cfg.OpenedBy
 	}
 	if opened.open == nil {
 		opened.open = make(map[string]*Monitor)
 	}
-	opened.open[m.Database()] = m
+	opened.open[m.asked()] = m
 	return ""
 }
 
 func forgetDatabase(m *Monitor) {
 	opened.Lock()
 	defer opened.Unlock()
-	if opened.open[m.Database()] == m {
-		delete(opened.open, m.Database())
+	if opened.open[m.asked()] == m {
+		delete(opened.open, m.asked())
 	}
 }

@@ -145,6 +145,7 @@ func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
+	m.PreferAnswering(ctx, cc)
 	return pgx.ConnectConfig(context.WithValue(ctx, connectingKey{}, &connecting{}), cc)
 }
 
