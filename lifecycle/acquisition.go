@@ -92,10 +92,11 @@ func (a *acquisition) wait() *bound {
 	if b := a.bound.Load(); b != nil {
 		return b
 	}
+	began := time.Now()
 	ctx, cancelCause := context.WithCancelCause(a.Context)
 	stop := context.AfterFunc(a.m.closing, func() { cancelCause(ErrDraining) })
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout()-a.turn, ErrAcquireTimeout)
-	b := &bound{ctx: ctx, began: time.Now(), cancel: func() {
+	b := &bound{ctx: ctx, began: began, cancel: func() {
 		stop()
 		cancel()
 		cancelCause(nil)

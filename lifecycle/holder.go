@@ -25,6 +25,9 @@ type Holder struct {
 	Query  string // the statement that runs or ran last, without arguments
 	PID    uint32 // process id of the backend on the server
 
+	TooLong bool // held for longer than Config.LeakThreshold, and logged
+	Listens bool // waits for notifications, for which there is no threshold
+
 	seen time.Time // when it was looked at, so that it reads the same later
 }
 
@@ -278,7 +281,7 @@ func (s *slot) inQuery() bool {
 
 func (s *slot) holder() Holder {
 	s.mu.Lock()
-	h := Holder{Client: s.client, Tenant: s.tenant, Since: time.Unix(0, s.since), Query: s.query, PID: s.pid, seen: time.Now()}
+	h := Holder{Client: s.client, Tenant: s.tenant, Since: time.Unix(0, s.since), Query: s.query, PID: s.pid, TooLong: s.reported, Listens: s.waitsForNotification(), seen: time.Now()}
 	pcs, site := s.pcs, s.goSite
 	s.mu.Unlock()
 	if h.Caller = site; site == "" {

@@ -43,6 +43,9 @@ type Config struct {
 	// these once, so a change of them needs a restart.
 	Yields []string
 
+	// Name is what metrics and traces call the pool: see [Monitor.Name].
+	Name string
+
 	// AcquireTimeout is the longest wait for a connection, apart from the
 	// query's own deadline. Default 10 s. Start waits as long as its context lasts.
 	AcquireTimeout time.Duration
@@ -199,8 +202,10 @@ type Monitor struct {
 	nestedFailed    atomic.Int64  // unix ns of the last one that failed
 	nestedTold      sync.Map      // clients that a nested acquire was logged of
 
-	observersMu sync.Mutex
-	observers   atomic.Pointer[[]*Observer] // nil: nobody
+	observersMu     sync.Mutex
+	observers       atomic.Pointer[[]*observing] // nil: nobody
+	timesStatements atomic.Bool                  // for a StatementObserver
+	incidents       incidents
 
 	startMu    sync.Mutex
 	startErr   atomic.Pointer[error] // of the last attempt

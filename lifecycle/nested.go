@@ -112,6 +112,7 @@ func (m *Monitor) refuseNested(a *acquisition) error {
 	switch m.cfg.Nested {
 	case NestedStrict:
 		if s := m.nestedIn(nil); s != nil {
+			m.countNested(a)
 			return fmt.Errorf("%w (it is held by %s)", ErrNestedAcquire, s.holder())
 		}
 	case NestedWarn:
@@ -134,10 +135,15 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	}
 	a.nested = true
 	m.nestedAsk.Add(1)
+	m.countNested(a)
 	if _, told := m.nestedTold.LoadOrStore(a.request.Client, true); !told {
 		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction, or the rows that it reads, hold one; a full pool deadlocks by this",
 			append([]zap.Field{zap.String("asked_by", a.request.Client)}, holderFields(s.holder())...)...)
 	}
+}
+
+func (m *Monitor) countNested(a *acquisition) {
+	m.incidents.count(a.request.Client, func(i *Incidents) { i.Nested++ })
 }
 
 // amongNested reports whether a nested acquire waited while a did. Both may wait in one

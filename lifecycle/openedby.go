@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -21,6 +22,12 @@ func (m *Monitor) Database() string {
 func (m *Monitor) asked() string {
 	cc := m.cfg.Pool.ConnConfig
 	return fmt.Sprintf("%s:%d/%s", cc.Host, cc.Port, cc.Database)
+}
+
+// Name tells pools apart in metrics and traces: "Config.Name@host:port/database". It holds
+// no password and no user.
+func (m *Monitor) Name() string {
+	return strings.ToValidUTF8(m.cfg.Name+"@"+m.Database(), "\uFFFD")
 }
 
 // opened knows the started pools of this process, to report a second one on

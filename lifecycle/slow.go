@@ -16,6 +16,8 @@ const slowByTick = 20 * clockTick
 // nobody asks.
 func (m *Monitor) statementBegins() int64 {
 	switch slow := m.cfg.SlowQuery; {
+	case m.timesStatements.Load():
+		return time.Now().UnixNano()
 	case slow <= 0:
 		return 0
 	case slow < slowByTick, m.state.Load() != stateReady: // the clock is not surely kept
@@ -27,7 +29,7 @@ func (m *Monitor) statementBegins() int64 {
 // isSlow reports how long a statement took that began then, and whether that is
 // worth a line. Most are told by the monitor's clock to be fast.
 func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
-	if began == 0 {
+	if began == 0 || m.cfg.SlowQuery <= 0 {
 		return 0, false
 	}
 	// Outside the ready state the clock is not surely kept.
@@ -42,6 +44,7 @@ func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 // tellSlow logs a statement that took long, without its arguments.
 func (m *Monitor) tellSlow(s *slot, took time.Duration, err error) {
 	h := s.holder()
+	m.incidents.count(h.Client, func(i *Incidents) { i.Slow++ })
 	fields := []zap.Field{
 		zap.String("client", h.Client), zap.String("tenant", h.Tenant),
 		zap.String("statement", shorten(h.Query, 200)), zap.Duration("took", took.Round(time.Millisecond)),

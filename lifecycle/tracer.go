@@ -72,6 +72,7 @@ const connectsAtOnce = 8
 
 // connecting is one attempt to open a connection.
 type connecting struct {
+	m      *Monitor
 	client string
 	began  time.Time
 	placed bool // it has a place among those at once
@@ -81,7 +82,7 @@ type connecting struct {
 type connectingKey struct{}
 
 func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	c := &connecting{}
+	c := &connecting{m: t.m}
 	if a := acquisitionOf(ctx); a != nil {
 		c.client = a.request.Client
 	}
@@ -122,10 +123,14 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.running = false
-		took, slow := t.m.isSlow(s.began)
+		began, client, held := s.began, s.client, s.held
+		took, slow := t.m.isSlow(began)
 		s.mu.Unlock()
 		if slow {
 			t.m.tellSlow(s, took, err)
+		}
+		if held && began != 0 && t.m.timesStatements.Load() {
+			t.m.observeStatement(client, max(0, time.Duration(time.Now().UnixNano()-began)), err)
 		}
 	}
 	if err == nil {

@@ -26,6 +26,24 @@ func ClientOf(conn *pgx.Conn) string {
 	return s.client
 }
 
+// MonitorOf returns the Monitor of a tracer's call: of the pool that conn belongs to, or
+// else of the acquire or the connect whose context the tracer was given. MonitorOf returns
+// nil for a connection of no Monitor's pool. conn may be nil.
+func MonitorOf(ctx context.Context, conn *pgx.Conn) *Monitor {
+	if conn != nil {
+		if s := slotOf(conn); s != nil {
+			return s.m
+		}
+	}
+	if a := acquisitionOf(ctx); a != nil {
+		return a.m
+	}
+	if c, ok := ctx.Value(connectingKey{}).(*connecting); ok {
+		return c.m
+	}
+	return nil
+}
+
 // Acquiring returns who asks in the acquire whose context a tracer was given, and
 // since when it waits, for its turn or for a connection: the zero time where it
 // does not. client is empty for other contexts.
