@@ -49,6 +49,8 @@ type core struct {
 	statement time.Duration // statement_timeout of the pool's connections; 0: none, or the server's own
 	own       []string      // limits that the server has settings of its own for
 	misuse    error         // a client option that can't be met; fails the start
+
+	closed afterClose
 }
 
 // client is one user of the pool, by name.
@@ -141,6 +143,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	c.traced = traced
 	lc := lifecycle.Config{
 		Pool:           pc,
+		Name:           pc.ConnConfig.RuntimeParams["application_name"],
 		Yields:         yields,
 		AcquireTimeout: cfg.ConnectionTimeout,
 		Nested:         lifecycle.NestedMode(cfg.NestedAcquire),
@@ -178,6 +181,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		name, _, _ := dedicated(d) // it was validated
 		conns := dedicatedConns(d, pc.MaxConns)
 		own.Pool, own.OpenedBy, own.SiblingConns = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
+		own.Name = lc.Name + "/" + name
 		own.Pool.MaxConns, own.Pool.MinConns = conns, min(conns, pc.MinConns)
 		if c.dedicated[name], err = newMonitor(cfg, own); err != nil {
 			c.abandon()
@@ -243,6 +247,7 @@ func (db *DB) start(ctx context.Context) error {
 		for _, m := range db.core.monitors() {
 			_, _ = lifecycle.Drain(ctx, m, 0)
 		}
+		db.core.closed.run()
 	}
 	return err
 }
@@ -262,6 +267,7 @@ func (db *DB) Close(ctx context.Context) error {
 		wg.Go(func() { _, errs[i] = lifecycle.Drain(ctx, m, db.core.cfg.DrainTimeout) })
 	}
 	wg.Wait()
+	db.core.closed.run()
 	return errors.Join(errs...)
 }
 

@@ -42,6 +42,8 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 			backoff = lost
 		case !isAborted(err):
 			return err
+		default:
+			code = codeOf(err)
 		}
 		wait, stop := backoff.Next()
 		if stop {
@@ -54,6 +56,7 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 			timer.Stop()
 			return err
 		}
+		db.client.monitor.CountRetry(db.client.name, code)
 	}
 }
 

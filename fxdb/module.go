@@ -89,7 +89,11 @@ func (p params) open(origin string) (*DB, error) {
 		return nil, err
 	}
 	if p.Swap.Database != nil {
-		return swapped(p.Swap, o)
+		db, err := swapped(p.Swap, o)
+		if err == nil { // the test closes the pool, when the application is long over
+			p.Lifecycle.Append(fx.StopHook(db.core.closed.run))
+		}
+		return db, err
 	}
 	o.password = p.Password
 	db, err := newDB(p.Config, o, origin+", application "+p.Config.ApplicationName)

@@ -128,6 +128,7 @@ func (db *DB) resend(ctx context.Context, lost error, send func(within time.Dura
 		if db.client.monitor.NetworkDead() {
 			within = min(within, resendDead)
 		}
+		db.client.monitor.CountRetry(db.client.name, codeOf(lost))
 		again, err := send(max(within, time.Millisecond))
 		if again && silent.again(codeOf(err)) {
 			lost = err

@@ -1,8 +1,11 @@
 package fxdbprom
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,16 +20,24 @@ type collector struct {
 	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
 }
 
+// figure is a gauge or a counter that is read at a scrape.
+type figure struct {
+	*prometheus.Desc
+	kind prometheus.ValueType
+}
+
 // pool is one pool's part of the collector.
 type pool struct {
 	monitor *lifecycle.Monitor
 	events  *events
+	all     []figure
 
-	max, total, idle, active, waiting *prometheus.Desc
-	held, clientWaiting               *prometheus.Desc
-	wouldWait, system                 *prometheus.Desc
-	status                            *prometheus.Desc
-	opened, closed                    *prometheus.Desc
+	max, total, idle, active, waiting   figure
+	held, clientWaiting, tooLong, hold  figure
+	wouldWait, system                   figure
+	nested, slow, retries               figure
+	status, reachable, draining, resets figure
+	opened, closed                      figure
 
 	mu          sync.Mutex
 	closedOther int64
@@ -34,46 +45,46 @@ type pool struct {
 
 func newCollector(db *fxdb.DB) *collector {
 	c := &collector{db: db}
-	all, dedicated := db.Monitors(), db.Stats().Dedicated
-	for i, m := range all {
-		name := ""
-		if i > 0 {
-			name = "/" + dedicated[i-1].Client
-		}
-		c.pools = append(c.pools, newPool(m, name))
+	for _, m := range db.Monitors() {
+		c.pools = append(c.pools, newPool(m))
 	}
 	return c
 }
 
-func newPool(m *lifecycle.Monitor, client string) *pool {
-	labels := prometheus.Labels{"pool": nameOf(m, client)}
-	desc := func(name, help string, by ...string) *prometheus.Desc {
-		return prometheus.NewDesc(namespace+"_"+name, help, by, labels)
+func newPool(m *lifecycle.Monitor) *pool {
+	labels := prometheus.Labels{"pool": m.Name()}
+	p := &pool{monitor: m, events: newEvents(labels)}
+	gauge := func(name, help string, by ...string) figure {
+		f := figure{prometheus.NewDesc(namespace+"_"+name, help, by, labels), prometheus.GaugeValue}
+		p.all = append(p.all, f)
+		return f
 	}
-	return &pool{
-		monitor:       m,
-		events:        newEvents(labels),
-		max:           desc("connections_max", "Connections at most."),
-		total:         desc("connections", "Connections: idle, active, and being opened."),
-		idle:          desc("connections_idle", "Connections that nobody holds."),
-		active:        desc("connections_active", "Connections that somebody holds."),
-		waiting:       desc("acquires_waiting", "Callers that wait for a connection."),
-		held:          desc("client_connections_held", "Connections that the client holds.", "client"),
-		clientWaiting: desc("client_acquires_waiting", "Callers of the client that wait for a connection.", "client"),
-		wouldWait:     desc("client_acquires_would_wait_total", "Acquires of the client that would have waited, where DB_SHARING is dry-run.", "client"),
-		system:        desc("client_system_uses_total", "Uses of the client outside any tenant, by tenant.System.", "client"),
-		status:        desc("status", "1 for the pool's status, 0 for the others.", "status"),
-		opened:        desc("connections_opened_total", "Connections opened."),
-		closed:        desc("connections_closed_total", "Connections closed, by reason: idle, lifetime, other.", "reason"),
+	counter := func(name, help string, by ...string) figure {
+		f := gauge(name+"_total", help, by...)
+		f.kind = prometheus.CounterValue
+		return f
 	}
-}
-
-// poolName tells pools apart. It holds no password and no user.
-func poolName(db *fxdb.DB) string { return nameOf(db.Monitors()[0], "") }
-
-func nameOf(m *lifecycle.Monitor, client string) string {
-	application := m.Pool().Config().ConnConfig.RuntimeParams["application_name"]
-	return application + client + "@" + m.Database()
+	p.max = gauge("connections_max", "Connections at most.")
+	p.total = gauge("connections", "Connections: idle, active, and being opened.")
+	p.idle = gauge("connections_idle", "Connections that nobody holds.")
+	p.active = gauge("connections_active", "Connections that somebody holds.")
+	p.waiting = gauge("acquires_waiting", "Callers that wait for a connection.")
+	p.held = gauge("client_connections_held", "Connections that the client holds.", "client")
+	p.tooLong = gauge("client_connections_held_too_long", "Connections that the client has held for longer than DB_LEAK_THRESHOLD_MS.", "client")
+	p.hold = gauge("client_longest_hold_seconds", "Age of the client's oldest hold; 0 if the client holds nothing, or waits for notifications.", "client")
+	p.clientWaiting = gauge("client_acquires_waiting", "Callers of the client that wait for a connection.", "client")
+	p.wouldWait = counter("client_acquires_would_wait", "Acquires of the client that would have waited, where DB_SHARING is dry-run.", "client")
+	p.system = counter("client_system_uses", "Uses of the client outside any tenant, by tenant.System.", "client")
+	p.nested = counter("client_nested_acquires", "Acquires of the client by a goroutine that held a connection already, as far as DB_NESTED_ACQUIRE finds them.", "client")
+	p.slow = counter("client_slow_statements", "Statements of the client that took longer than DB_SLOW_QUERY_MS.", "client")
+	p.retries = counter("client_retries", "Repeated attempts of the client, by the SQLSTATE of the failed attempt; none: the connection broke without a word of the server.", "client", "sqlstate")
+	p.status = gauge("status", "1 for the pool's status, 0 for the others.", "status")
+	p.reachable = gauge("reachable", "1 if the server answers, however busy the pool is; else 0.")
+	p.draining = gauge("draining", "1 from the beginning of a stop; else 0.")
+	p.resets = counter("resets", "Resets of the pool because its server went away or became read-only.")
+	p.opened = counter("connections_opened", "Connections opened.")
+	p.closed = counter("connections_closed", "Connections closed, by reason: idle, lifetime, other.", "reason")
+	return p
 }
 
 // observe tells the events of all pools, until stop is called.
@@ -92,17 +103,22 @@ func (c *collector) observe() (stop func()) {
 // Describe sends all descriptions: they are the collector's identity in the registry.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, p := range c.pools {
-		for _, d := range []*prometheus.Desc{
-			p.max, p.total, p.idle, p.active, p.waiting, p.held, p.clientWaiting, p.wouldWait, p.system, p.status, p.opened, p.closed,
-		} {
-			ch <- d
+		for _, f := range p.all {
+			ch <- f.Desc
 		}
 		p.events.Describe(ch)
 	}
 }
 
-// Collect sends nothing to the server, and is safe before a start and after a stop.
+// Collect is safe before a start and after a stop. It asks the server of a pool whose own
+// traffic has not proved just now that the server answers.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	reachable := make([]bool, len(c.pools))
+	var asked sync.WaitGroup
+	for i, p := range c.pools {
+		asked.Go(func() { reachable[i] = p.monitor.Reachable(context.Background()) })
+	}
+	asked.Wait()
 	// Before the rest, so that a connection opened meanwhile is not taken for one
 	// that was closed.
 	opened := make([]int64, len(c.pools))
@@ -111,54 +127,109 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	shared := c.db.Stats()
 	for i, d := range shared.Dedicated {
-		c.pools[i+1].collect(ch, d.PoolStats, opened[i+1])
+		c.pools[i+1].collect(ch, d.PoolStats, opened[i+1], reachable[i+1])
 		shared.Clients = slices.DeleteFunc(shared.Clients, func(s fxdb.ClientStats) bool { return s.Name == d.Client })
 	}
-	c.pools[0].collect(ch, shared.PoolStats, opened[0])
+	c.pools[0].collect(ch, shared.PoolStats, opened[0], reachable[0])
 }
 
-func (p *pool) collect(ch chan<- prometheus.Metric, s fxdb.PoolStats, opened int64) {
-	gauge := func(d *prometheus.Desc, v int, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
-	}
-	counter := func(d *prometheus.Desc, v int64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-	}
-	gauge(p.max, s.Max)
-	gauge(p.total, s.Total)
-	gauge(p.idle, s.Idle)
-	gauge(p.active, s.Active)
-	gauge(p.waiting, s.Waiting)
-	for _, status := range []lifecycle.Status{lifecycle.Healthy, lifecycle.Degraded, lifecycle.Unhealthy} {
-		is := 0
-		if s.Status == status {
-			is = 1
-		}
-		gauge(p.status, is, status.String())
-	}
+// sending sends figures. A label must be UTF-8.
+type sending chan<- prometheus.Metric
 
-	held := make(map[string]int)
+func (ch sending) send(f figure, v float64, labels ...string) {
+	for i := range labels {
+		labels[i] = strings.ToValidUTF8(labels[i], "\uFFFD")
+	}
+	ch <- prometheus.MustNewConstMetric(f.Desc, f.kind, v, labels...)
+}
+
+func (p *pool) collect(to chan<- prometheus.Metric, s fxdb.PoolStats, opened int64, reachable bool) {
+	ch := sending(to)
+	ch.send(p.max, float64(s.Max))
+	ch.send(p.total, float64(s.Total))
+	ch.send(p.idle, float64(s.Idle))
+	ch.send(p.active, float64(s.Active))
+	ch.send(p.waiting, float64(s.Waiting))
+	ch.send(p.reachable, oneIf(reachable))
+	ch.send(p.draining, oneIf(s.Draining))
+	ch.send(p.resets, float64(p.monitor.Resets()))
+	for _, status := range []lifecycle.Status{lifecycle.Healthy, lifecycle.Degraded, lifecycle.Unhealthy} {
+		ch.send(p.status, oneIf(s.Status == status), status.String())
+	}
 	for _, client := range s.Clients {
-		held[client.Name] = 0
-		gauge(p.clientWaiting, client.Waiting, client.Name)
-		counter(p.wouldWait, client.WouldWait, client.Name)
-		counter(p.system, int64(client.System), client.Name)
+		ch.send(p.clientWaiting, float64(client.Waiting), client.Name)
+		ch.send(p.wouldWait, float64(client.WouldWait), client.Name)
+		ch.send(p.system, float64(client.System), client.Name)
 		p.events.of(client.Name) // a counter has to be seen at 0 for its first step to show
 	}
-	// Stats has those who were named; uses of the raw pool are holders too.
+	p.collectHolds(ch, s.Clients)
+	p.collectIncidents(ch, s.Clients)
+
+	ch.send(p.opened, float64(opened))
+	ch.send(p.closed, float64(s.IdleClosed), "idle")
+	ch.send(p.closed, float64(s.LifetimeClosed), "lifetime")
+	ch.send(p.closed, float64(p.other(opened-int64(s.Total)-s.IdleClosed-s.LifetimeClosed)), "other")
+	p.events.Collect(to)
+}
+
+// collectHolds tells who holds connections: the named clients, and others such as users of
+// the raw pool.
+func (p *pool) collectHolds(ch sending, clients []fxdb.ClientStats) {
+	type holds struct {
+		n, tooLong int
+		longest    time.Duration
+	}
+	all := make(map[string]holds)
+	for _, client := range clients {
+		all[client.Name] = holds{}
+	}
 	for _, h := range p.monitor.Holders() {
-		held[h.Client]++
+		of := all[h.Client]
+		of.n++
+		if h.TooLong {
+			of.tooLong++
+		}
+		if !h.Listens {
+			of.longest = max(of.longest, time.Since(h.Since))
+		}
+		all[h.Client] = of
 	}
-	for client, n := range held {
-		gauge(p.held, n, client)
+	for client, of := range all {
+		ch.send(p.held, float64(of.n), client)
+		ch.send(p.tooLong, float64(of.tooLong), client)
+		ch.send(p.hold, of.longest.Seconds(), client)
 	}
+}
 
-	counter(p.opened, opened)
-	counter(p.closed, s.IdleClosed, "idle")
-	counter(p.closed, s.LifetimeClosed, "lifetime")
-	counter(p.closed, p.other(opened-int64(s.Total)-s.IdleClosed-s.LifetimeClosed), "other")
+func (p *pool) collectIncidents(ch sending, clients []fxdb.ClientStats) {
+	all := p.monitor.Incidents()
+	for _, client := range clients {
+		if _, known := all[client.Name]; !known {
+			all[client.Name] = lifecycle.Incidents{}
+		}
+	}
+	for client, of := range all {
+		ch.send(p.nested, float64(of.Nested), client)
+		ch.send(p.slow, float64(of.Slow), client)
+		for code, n := range of.Retries {
+			if code == "" {
+				code = "none"
+			}
+			ch.send(p.retries, float64(n), client, code)
+		}
+		for _, usual := range []string{"40001", "40P01"} {
+			if _, known := of.Retries[usual]; !known {
+				ch.send(p.retries, 0, client, usual)
+			}
+		}
+	}
+}
 
-	p.events.Collect(ch)
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // other keeps the count from falling while a connection is being opened or closed.

@@ -2,7 +2,10 @@
 // it, who waits for it and for how long.
 //
 // In an fx application add Module beside fxdb.Module; without fx call Register.
-// Nothing stays in the registry after a stop, and nothing keeps the pool alive.
+// The metrics stay until the pool has drained. Nothing stays in the registry after that, and
+// nothing keeps the pool alive.
+//
+// rules.yml beside this file holds alerts to copy, and dashboard.json a Grafana dashboard.
 //
 // # Metrics
 //
@@ -12,10 +15,18 @@
 //	onepool_connections_active                        gauge      connections that somebody holds
 //	onepool_acquires_waiting                          gauge      callers that wait for a connection
 //	onepool_client_connections_held{client}           gauge      connections that this client holds
+//	onepool_client_connections_held_too_long{client}  gauge      connections that this client has held for longer than DB_LEAK_THRESHOLD_MS
+//	onepool_client_longest_hold_seconds{client}       gauge      age of the client's oldest hold; a wait for notifications does not count
 //	onepool_client_acquires_waiting{client}           gauge      callers of this client that wait
 //	onepool_client_acquires_would_wait_total{client}  counter    acquires of this client that would have waited, where DB_SHARING is dry-run
 //	onepool_client_system_uses_total{client}          counter    uses of this client outside any tenant, by tenant.System
+//	onepool_client_nested_acquires_total{client}      counter    acquires by a goroutine that held a connection already, as far as DB_NESTED_ACQUIRE finds them
+//	onepool_client_slow_statements_total{client}      counter    statements that took longer than DB_SLOW_QUERY_MS
+//	onepool_client_retries_total{client,sqlstate}     counter    repeated statements and transactions, by the SQLSTATE of the failed attempt
 //	onepool_status{status}                            gauge      1 for what it is of healthy, degraded, unhealthy; else 0
+//	onepool_reachable                                 gauge      1 if the server answers, however busy the pool is; else 0
+//	onepool_draining                                  gauge      1 from the beginning of a stop; else 0
+//	onepool_resets_total                              counter    resets of the pool because its server went away or became read-only
 //	onepool_acquires_total{client,result}             counter    acquires that ended
 //	onepool_connections_opened_total                  counter    connections opened
 //	onepool_connections_closed_total{reason}          counter    connections closed: idle, lifetime, other
@@ -23,6 +34,8 @@
 //	onepool_acquire_wait_seconds{client}              histogram  wait of each acquire, whatever came of it; 0 where nobody waited
 //	onepool_connection_hold_seconds{client}           histogram  from an acquire to its release
 //	onepool_connect_seconds{client}                   histogram  time to open a connection
+//	onepool_statement_seconds{client}                 histogram  time of each statement, batch and COPY, until its rows are closed
+//	onepool_statement_errors_total{client,sqlstate}   counter    statements, batches and COPYs that failed
 //
 // And with TenantsModule or RegisterTenants, for each of at least 1024 tenants:
 //
@@ -47,6 +60,13 @@
 // (DB_QUEUE_MAX), canceled (the caller's own context ended) or error (the server
 // can't be reached, or the pool is stopping). What fails before it asks for a
 // connection is not counted: a use before the start, a missing tenant.
+//
+// sqlstate is the SQLSTATE of a server's error. Of an error that is not the server's it is the
+// word of [lifecycle.ErrorClass]: canceled, deadline_exceeded, connection, other. Of a retry
+// it is none if the connection broke without a word of the server.
+//
+// A scrape asks the server of an idle pool whether the server is there, for half a second at
+// most.
 //
 // reason other is all that is neither idle nor lifetime: broken connections,
 // those left in a transaction, and those of a pool that was reset.

@@ -1,14 +1,12 @@
 package fxdbprom
 
 import (
-	"context"
-	"errors"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/agentagency/onepool/lifecycle"
@@ -16,19 +14,20 @@ import (
 
 const namespace = "onepool"
 
-// The buckets in seconds. A wait is compared with a timeout of seconds, a hold
-// with the leak threshold of a minute.
+// The buckets in seconds. A point read takes 0.1 ms. A wait is compared with a timeout of
+// seconds, a hold with the leak threshold of a minute, a statement with its timeout.
 var (
-	waitBuckets    = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
-	holdBuckets    = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
-	connectBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	waitBuckets      = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	holdBuckets      = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+	statementBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	connectBuckets   = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 )
 
 // events counts what the pool tells. It does not know the pool, so the pool may
 // know it without a circle.
 type events struct {
-	acquires, failures  *prometheus.CounterVec
-	wait, hold, connect *prometheus.HistogramVec
+	acquires, failures, errors     *prometheus.CounterVec
+	wait, hold, connect, statement *prometheus.HistogramVec
 
 	mu      sync.Mutex
 	clients atomic.Pointer[map[string]*series] // replaced, never changed
@@ -36,10 +35,18 @@ type events struct {
 
 // series are one client's, looked up once: an acquire costs less than a label.
 type series struct {
+	client string
+
 	ok, timeout, queueFull, canceled, failed prometheus.Counter
 	connectFailed                            prometheus.Counter
-	wait, hold, connect                      prometheus.Observer
+	wait, hold, connect, statement           prometheus.Observer
+
+	mu     sync.Mutex
+	errors map[string]prometheus.Counter // by SQLSTATE
 }
+
+// mostErrors bounds the SQLSTATEs of one client: a function may raise any.
+const mostErrors = 64
 
 func newEvents(pool prometheus.Labels) *events {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -53,11 +60,13 @@ func newEvents(pool prometheus.Labels) *events {
 		}, []string{"client"})
 	}
 	e := &events{
-		acquires: counter("acquires_total", "Acquires that ended, by result: ok, timeout, queue_full, canceled, error.", "client", "result"),
-		failures: counter("connect_failures_total", "Attempts to open a connection that failed.", "client"),
-		wait:     histogram("acquire_wait_seconds", "Wait of each acquire, whatever came of it; 0 where nobody waited.", waitBuckets),
-		hold:     histogram("connection_hold_seconds", "Time from an acquire to its release.", holdBuckets),
-		connect:  histogram("connect_seconds", "Time to open a connection.", connectBuckets),
+		acquires:  counter("acquires_total", "Acquires that ended, by result: ok, timeout, queue_full, canceled, error.", "client", "result"),
+		failures:  counter("connect_failures_total", "Attempts to open a connection that failed.", "client"),
+		wait:      histogram("acquire_wait_seconds", "Wait of each acquire, whatever came of it; 0 where nobody waited.", waitBuckets),
+		hold:      histogram("connection_hold_seconds", "Time from an acquire to its release.", holdBuckets),
+		connect:   histogram("connect_seconds", "Time to open a connection.", connectBuckets),
+		statement: histogram("statement_seconds", "Time of each statement, batch and COPY, from its sending until its rows are closed.", statementBuckets),
+		errors:    counter("statement_errors_total", "Statements, batches and COPYs that failed, by SQLSTATE, or canceled, deadline_exceeded, connection, other.", "client", "sqlstate"),
 	}
 	e.clients.Store(&map[string]*series{})
 	return e
@@ -70,6 +79,7 @@ func (e *events) of(client string) *series {
 	if s := (*e.clients.Load())[client]; s != nil {
 		return s
 	}
+	client = strings.ToValidUTF8(client, "\uFFFD") // a label must be
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	known := *e.clients.Load()
@@ -77,6 +87,7 @@ func (e *events) of(client string) *series {
 		return s
 	}
 	s := &series{
+		client:        client,
 		ok:            e.acquires.WithLabelValues(client, "ok"),
 		timeout:       e.acquires.WithLabelValues(client, "timeout"),
 		queueFull:     e.acquires.WithLabelValues(client, "queue_full"),
@@ -86,6 +97,8 @@ func (e *events) of(client string) *series {
 		wait:          e.wait.WithLabelValues(client),
 		hold:          e.hold.WithLabelValues(client),
 		connect:       e.connect.WithLabelValues(client),
+		statement:     e.statement.WithLabelValues(client),
+		errors:        make(map[string]prometheus.Counter),
 	}
 	now := maps.Clone(known)
 	now[client] = s
@@ -101,26 +114,41 @@ func (e *events) Acquired(client string, waited time.Duration, err error) {
 }
 
 func (s *series) result(err error) prometheus.Counter {
-	if err == nil {
+	switch lifecycle.ErrorClass(err) {
+	case "":
 		return s.ok
-	}
-	var acquire *lifecycle.AcquireError
-	var connect *pgconn.ConnectError
-	switch {
-	case errors.As(err, &acquire):
-		err = acquire.Err // and not why the server can't be reached
-	case errors.As(err, &connect):
-		return s.failed // its own timeout is not the caller's
-	}
-	switch {
-	case errors.Is(err, lifecycle.ErrAcquireTimeout):
+	case "timeout":
 		return s.timeout
-	case errors.Is(err, lifecycle.ErrQueueFull):
+	case "queue_full":
 		return s.queueFull
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case "canceled", "deadline_exceeded":
 		return s.canceled
 	}
 	return s.failed
+}
+
+// Ended counts the time of a statement, and its error.
+func (e *events) Ended(client string, took time.Duration, err error) {
+	s := e.of(client)
+	s.statement.Observe(took.Seconds())
+	if class := lifecycle.ErrorClass(err); class != "" {
+		e.failed(s, class).Inc()
+	}
+}
+
+func (e *events) failed(s *series, class string) prometheus.Counter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.errors[class]
+	if c == nil && len(s.errors) >= mostErrors {
+		class = "other"
+		c = s.errors[class]
+	}
+	if c == nil {
+		c = e.errors.WithLabelValues(s.client, class)
+		s.errors[class] = c
+	}
+	return c
 }
 
 // Released counts the time that a connection was held.
@@ -152,5 +180,5 @@ func (e *events) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (e *events) vectors() []prometheus.Collector {
-	return []prometheus.Collector{e.acquires, e.failures, e.wait, e.hold, e.connect}
+	return []prometheus.Collector{e.acquires, e.failures, e.errors, e.wait, e.hold, e.connect, e.statement}
 }

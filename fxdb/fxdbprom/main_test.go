@@ -73,14 +73,14 @@ func gather(t testing.TB, from prometheus.Gatherer) map[string]figures {
 			if pools[pool] == nil {
 				pools[pool] = figures{}
 			}
+			unit := 1.0
+			if strings.HasSuffix(f.GetName(), "_seconds_total") || strings.HasSuffix(f.GetName(), "_seconds") {
+				unit = float64(time.Second)
+			}
 			switch f.GetType() {
 			case dto.MetricType_GAUGE:
-				pools[pool][key("")] = int(m.GetGauge().GetValue())
+				pools[pool][key("")] = int(m.GetGauge().GetValue() * unit)
 			case dto.MetricType_COUNTER:
-				unit := 1.0
-				if strings.HasSuffix(f.GetName(), "_seconds_total") {
-					unit = float64(time.Second)
-				}
 				pools[pool][key("")] = int(m.GetCounter().GetValue() * unit)
 			case dto.MetricType_HISTOGRAM:
 				pools[pool][key("_count")] = int(m.GetHistogram().GetSampleCount())

@@ -13,10 +13,9 @@ import (
 // prometheus.Registerer, else its *prometheus.Registry, else
 // prometheus.DefaultRegisterer.
 //
-// It counts from the moment the pool is built, its first connections included,
-// and registers in OnStart: fx calls no OnStop for an application whose start
-// failed before, and what is registered then stays for ever. OnStop unregisters,
-// before the pool drains.
+// It counts from the moment the pool is built, its first connections included, and
+// registers in OnStart, so that a failed start leaves nothing registered. The metrics stay
+// until the pool has drained.
 var Module = fx.Module("fxdbprom", fx.Invoke(run))
 
 type params struct {
@@ -38,15 +37,16 @@ func (p params) registerer() prometheus.Registerer {
 	return prometheus.DefaultRegisterer
 }
 
+// add registers c in OnStart.
+func (p params) add(c prometheus.Collector) {
+	p.Lifecycle.Append(fx.StartHook(func(context.Context) error {
+		_, err := register(p.registerer(), c, p.DB, func() {})
+		return err
+	}))
+}
+
 func run(p params) {
-	reg, c := p.registerer(), newCollector(p.DB)
-	stop := c.observe()
-	p.Lifecycle.Append(fx.Hook{
-		OnStart: func(context.Context) error { return register(reg, c, p.DB) },
-		OnStop: func(context.Context) error {
-			reg.Unregister(c)
-			stop()
-			return nil
-		},
-	})
+	c := newCollector(p.DB)
+	p.DB.AfterClose(c.observe())
+	p.add(c)
 }

@@ -15,32 +15,38 @@ import (
 // connections, but not by client. It fails when a pool of the same name is there
 // already.
 //
-// unregister takes them out again and lets go of the pool. Call it before
-// db.Close; a second call is a no-op.
+// db.Close takes the metrics out again when its drain has ended. unregister does the same at
+// any time, and lets go of the pool; a second call is a no-op.
 func Register(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
 	c := newCollector(db)
 	stop := c.observe()
-	if err := register(reg, c, db); err != nil {
+	unregister, err = register(reg, c, db, stop)
+	if err != nil {
 		stop()
-		return nil, err
 	}
-	var once sync.Once
+	return unregister, err
+}
+
+// register puts c into reg until unregister is called, or db is closed. then runs after that.
+func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB, then func()) (unregister func(), err error) {
+	err = reg.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		return nil, fmt.Errorf("fxdbprom: pool %q is registered already: unregister it first, or tell the two apart with prometheus.WrapRegistererWith: %w", poolName(db), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fxdbprom: register pool %q: %w", poolName(db), err)
+	}
+	end := sync.OnceFunc(func() { // a second time it would take out a successor of the same name
+		reg.Unregister(c)
+		then()
+	})
+	forget := db.AfterClose(end)
 	return func() {
-		once.Do(func() { // a second time it would take out a successor of the same name
-			reg.Unregister(c)
-			stop()
-		})
+		end()
+		forget()
 	}, nil
 }
 
-func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB) error {
-	err := reg.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
-		return fmt.Errorf("fxdbprom: pool %q is registered already: unregister it first, or tell the two apart with prometheus.WrapRegistererWith: %w", poolName(db), err)
-	}
-	if err != nil {
-		return fmt.Errorf("fxdbprom: register pool %q: %w", poolName(db), err)
-	}
-	return nil
-}
+// poolName tells pools apart. It holds no password and no user.
+func poolName(db *fxdb.DB) string { return db.Monitors()[0].Name() }

@@ -1,9 +1,6 @@
 package fxdbprom
 
 import (
-	"context"
-	"sync"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
@@ -13,25 +10,12 @@ import (
 // TenantsModule is for the figures by tenant what Module is for the others. They are
 // apart because every tenant has six series of its own: of those that hold or wait,
 // and of the 1024 that did so last.
-var TenantsModule = fx.Module("fxdbprom/tenants", fx.Invoke(func(p params) {
-	reg, c := p.registerer(), newTenants(p.DB)
-	p.Lifecycle.Append(fx.Hook{
-		OnStart: func(context.Context) error { return register(reg, c, p.DB) },
-		OnStop: func(context.Context) error {
-			reg.Unregister(c)
-			return nil
-		},
-	})
-}))
+var TenantsModule = fx.Module("fxdbprom/tenants", fx.Invoke(func(p params) { p.add(newTenants(p.DB)) }))
 
 // RegisterTenants is for the figures by tenant what Register is for the others: see
 // TenantsModule.
 func RegisterTenants(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
-	c := newTenants(db)
-	if err := register(reg, c, db); err != nil {
-		return nil, err
-	}
-	return sync.OnceFunc(func() { reg.Unregister(c) }), nil
+	return register(reg, newTenants(db), db, func() {})
 }
 
 // tenants reads the figures by tenant when it is scraped. A counter of a tenant that
