@@ -51,9 +51,26 @@ func (m *Monitor) tell(h Health) {
 	if m.Draining() || from == h.Status && w.notReady == !h.Ready {
 		return
 	}
-	m.log.Info("pool status changed", zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Bool("ready", h.Ready),
-		zap.Int("active", h.Active), zap.Int("max", h.Max), zap.String("error", h.Error))
+	m.logChange(from, w.notReady, h)
 	w.enqueue(h)
+}
+
+// logChange writes one line: an error if the server can't be used, a warning if the pool
+// became busier, else information.
+func (m *Monitor) logChange(from Status, notReady bool, h Health) {
+	fields := []zap.Field{zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Int("active", h.Active), zap.Int("max", h.Max), zap.Int("waiting", h.Waiting)}
+	switch {
+	case !h.Ready && m.Started():
+		m.log.Error("pool can't use its server", append(fields, zap.String("error", h.Error))...)
+	case !h.Ready:
+		m.log.Info("pool is not started", append(fields, zap.String("error", h.Error))...)
+	case notReady:
+		m.log.Info("pool can use its server", fields...)
+	case h.Status > from:
+		m.log.Warn("pool status is worse", fields...)
+	default:
+		m.log.Info("pool status is better", fields...)
+	}
 }
 
 // tellDrain tells of a drain that has begun. told is closed when everybody knows.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/internal/testing/size"
@@ -36,7 +37,45 @@ func TestADrainIsTold(t *testing.T) {
 	require.False(t, m.Health(bounded(t)).Ready)
 	require.Empty(t, told, "a drain is told of once")
 	require.Equal(t, 1, logs.FilterMessage("pool draining").Len())
-	require.Zero(t, logs.FilterMessage("pool status changed").Len(), "the line about the drain says it")
+	require.Zero(t, logs.FilterMessageSnippet("pool status").Len()+logs.FilterMessageSnippet("its server").Len(), "the line about the drain says it")
+}
+
+func TestAnOutageIsLoggedAsAnErrorAndItsEndAsInformation(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	core, logs := observer.New(zap.InfoLevel)
+	db, late := newDatabase(t), newLateServer(t)
+	late.open(t, db)
+	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) {
+		late.via(c)
+		c.Logger = zap.New(core)
+		c.Pool.MaxConns = 2
+	})
+	levels := func() map[zapcore.Level][]string {
+		lines := make(map[zapcore.Level][]string)
+		for _, l := range logs.All() {
+			if _, status := l.ContextMap()["to"]; status {
+				lines[l.Level] = append(lines[l.Level], l.Message)
+			}
+		}
+		return lines
+	}
+	require.NoError(t, m.Start(bounded(t)))
+	late.close(t)
+	m.ForgetAnswers()
+	require.False(t, m.Health(bounded(t)).Ready)
+	late.open(t, db)
+	eventually(t, func() bool { m.ForgetAnswers(); return m.Health(bounded(t)).Ready })
+	lines := levels()
+	require.Contains(t, lines[zap.ErrorLevel], "pool can't use its server")
+	require.Contains(t, lines[zap.InfoLevel], "pool can use its server")
+	require.Empty(t, lines[zap.WarnLevel])
+
+	for range 2 {
+		t.Cleanup(acquire(t, m, "holder").Release)
+	}
+	eventually(t, func() bool { return m.Health(bounded(t)).Status == lifecycle.Unhealthy })
+	require.Contains(t, levels()[zap.WarnLevel], "pool status is worse")
 }
 
 func TestADrainIsToldOfWhereTheServerWasAway(t *testing.T) {

@@ -18,7 +18,14 @@ type pressure struct {
 	next   int
 	counts [10]waits // one a second, a ring
 	second int
+
+	told   Status    // the last verdict
+	toldAt time.Time // when the pool was last that bad
 }
+
+// recoverAfter is how long a verdict has to be better before status tells the better one:
+// bursts of a second each would turn the status with every burst.
+const recoverAfter = 5 * time.Second
 
 // waits are running totals.
 type waits struct{ acquires, long, lost int64 }
@@ -51,12 +58,21 @@ func (p *pressure) waited(d, timeout time.Duration) {
 	}
 }
 
-// status judges the last second's mean utilisation and the last ten seconds' waits.
-// The 99th percentile of the wait is above a bound where more than one in a
-// hundred is.
+// status is the verdict. A worse verdict counts at once, a better one after recoverAfter.
 func (p *pressure) status(acquires int64, limit int) Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
+	if v := p.verdict(acquires, limit); v >= p.told || now.Sub(p.toldAt) >= recoverAfter {
+		p.told, p.toldAt = v, now
+	}
+	return p.told
+}
+
+// verdict judges the last second's mean utilisation and the last ten seconds' waits.
+// The 99th percentile of the wait is above a bound where more than one in a
+// hundred is.
+func (p *pressure) verdict(acquires int64, limit int) Status {
 	since := p.counts[p.second]
 	n := acquires - since.acquires
 	if (p.lost.Load()-since.lost)*100 > n {

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -30,7 +31,7 @@ func TestTheVerdictIsOfTheLastSecond(t *testing.T) {
 		for _, held := range c.samples {
 			p.sample(held)
 		}
-		require.Equal(t, c.want, p.status(0, limit), c.name)
+		require.Equal(t, c.want, p.verdict(0, limit), c.name)
 	}
 }
 
@@ -66,10 +67,42 @@ func TestLongWaitsOfTheLastTenSecondsCount(t *testing.T) {
 		for range c.waits {
 			p.waited(c.wait, timeout)
 		}
-		require.Equal(t, c.want, p.status(earlier+c.acquires, 1), c.name)
+		require.Equal(t, c.want, p.verdict(earlier+c.acquires, 1), c.name)
 		for range 10 {
 			p.mark(earlier + c.acquires)
 		}
-		require.Equal(t, Healthy, p.status(earlier+c.acquires+1, 1), "%s: ten seconds later", c.name)
+		require.Equal(t, Healthy, p.verdict(earlier+c.acquires+1, 1), "%s: ten seconds later", c.name)
 	}
+}
+
+// TestBurstsDoNotTurnTheStatus: each burst fills the pool for more than a second.
+func TestBurstsDoNotTurnTheStatus(t *testing.T) {
+	t.Parallel()
+	const limit = 20
+	synctest.Test(t, func(t *testing.T) {
+		var p pressure
+		second := func(held int) Status {
+			for range len(p.used) {
+				p.sample(held)
+			}
+			time.Sleep(time.Second)
+			return p.status(0, limit)
+		}
+		require.Equal(t, Healthy, second(0))
+		changes, last := 0, Healthy
+		for range 25 {
+			for _, held := range []int{limit, 0} {
+				if s := second(held); s != last {
+					changes, last = changes+1, s
+				}
+			}
+		}
+		require.Equal(t, Unhealthy, last, "a worse status counts at once")
+		require.Equal(t, 1, changes)
+		for range recoverAfter/time.Second - 2 { // the last burst was a second ago
+			require.Equal(t, Unhealthy, second(16))
+		}
+		require.Equal(t, Degraded, second(16))
+		require.Equal(t, Unhealthy, second(limit), "at once")
+	})
 }
