@@ -166,6 +166,9 @@ func (f *functions) untilEnd(block *cfg.Block, from int, o opened) (nodes []ast.
 			if f.ends(node, o.tx) {
 				return
 			}
+			if a, ok := asserts(f.pass.TypesInfo, node); ok && err && a.wantsFailure(f.pass.TypesInfo, o.err) {
+				return // Begin failed
+			}
 			if _, ok := node.(*ast.DeferStmt); ok {
 				continue
 			}

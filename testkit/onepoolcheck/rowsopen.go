@@ -52,10 +52,10 @@ func runRowsOpen(pass *analysis.Pass) (any, error) {
 		switch fn := n.(type) {
 		case *ast.FuncDecl:
 			if fn.Body != nil {
-				checkBody(r, fn.Body, fn.Type)
+				checkBody(r, fn.Body)
 			}
 		case *ast.FuncLit:
-			checkBody(r, fn.Body, fn.Type)
+			checkBody(r, fn.Body)
 		}
 	})
 	return nil, nil
@@ -74,7 +74,7 @@ type openRows struct {
 }
 
 // checkBody looks at one function's body, less the function literals inside.
-func checkBody(r *reporter, body *ast.BlockStmt, typ *ast.FuncType) {
+func checkBody(r *reporter, body *ast.BlockStmt) {
 	var graph *cfg.CFG
 	ast.PreorderStack(body, nil, func(n ast.Node, stack []ast.Node) bool {
 		if _, ok := n.(*ast.FuncLit); ok {
@@ -91,7 +91,7 @@ func checkBody(r *reporter, body *ast.BlockStmt, typ *ast.FuncType) {
 		if graph == nil {
 			graph = cfg.New(body, func(c *ast.CallExpr) bool { return mayReturn(r.pass.TypesInfo, c) })
 		}
-		checkOpening(r, graph, call, index, kind, stack, body, typ)
+		checkOpening(r, graph, call, index, kind, stack, body)
 		return true
 	})
 }
@@ -118,7 +118,7 @@ func opens(info *types.Info, call *ast.CallExpr) (index int, kind string) {
 }
 
 // checkOpening decides by the statement around the call.
-func checkOpening(r *reporter, graph *cfg.CFG, call *ast.CallExpr, index int, kind string, stack []ast.Node, body *ast.BlockStmt, typ *ast.FuncType) {
+func checkOpening(r *reporter, graph *cfg.CFG, call *ast.CallExpr, index int, kind string, stack []ast.Node, body *ast.BlockStmt) {
 	word := closables[kind]
 	var lhs []ast.Expr
 	switch parent := stack[len(stack)-1].(type) {
@@ -126,7 +126,7 @@ func checkOpening(r *reporter, graph *cfg.CFG, call *ast.CallExpr, index int, ki
 		r.report(call, "the "+word+" are dropped and stay open: close the "+word+", or use Exec")
 		return
 	case *ast.SelectorExpr:
-		if kind == pgxPath+".BatchResults" && parent.Sel.Name != "Close" {
+		if kind == pgxPath+".BatchResults" && strings.HasPrefix(parent.Sel.Name, "Query") || parent.Sel.Name == "Exec" {
 			r.report(call, "nobody can close the batch results of this call: keep them in a variable and close them")
 		}
 		return
@@ -153,17 +153,22 @@ func checkOpening(r *reporter, graph *cfg.CFG, call *ast.CallExpr, index int, ki
 	if !ok {
 		return
 	}
-	if id.Name == "_" {
-		r.report(call, "the "+word+" are dropped and stay open: close the "+word+", or use Exec")
-		return
+	o := &openRows{info: r.pass.TypesInfo, stmt: stack[len(stack)-1], call: call, kind: kind}
+	if id.Name != "_" {
+		o.v = r.pass.TypesInfo.ObjectOf(id)
 	}
-	o := &openRows{info: r.pass.TypesInfo, stmt: stack[len(stack)-1], call: call, kind: kind, v: r.pass.TypesInfo.ObjectOf(id)}
 	for i, e := range lhs {
 		if errID, ok := e.(*ast.Ident); ok && i != index {
 			o.err = o.info.ObjectOf(errID)
 		}
 	}
-	if !o.isLocal(body, typ) {
+	if o.v == nil { // the blank identifier
+		if o.follow(graph); o.over || len(o.exits) > 0 {
+			r.report(call, "the "+word+" are dropped and stay open: close the "+word+", or use Exec")
+		}
+		return
+	}
+	if !o.isLocal(body) {
 		return
 	}
 	o.follow(graph)
@@ -181,8 +186,8 @@ func (o *openRows) report(r *reporter, stack []ast.Node, word string) {
 }
 
 // isLocal reports whether this body alone can close the variable's rows.
-func (o *openRows) isLocal(body *ast.BlockStmt, typ *ast.FuncType) bool {
-	if o.v == nil || o.v.Pos() < body.Pos() || o.v.Pos() > body.End() {
+func (o *openRows) isLocal(body *ast.BlockStmt) bool {
+	if o.v.Pos() < body.Pos() || o.v.Pos() > body.End() {
 		return false
 	}
 	captured := false
@@ -223,7 +228,7 @@ func (o *openRows) follow(graph *cfg.CFG) {
 				o.over = true
 				return
 			}
-			if o.closes(node) {
+			if o.closes(node) || o.closedByAssertion(node, err) {
 				return
 			}
 			if ret, ok := node.(*ast.ReturnStmt); ok {
@@ -337,6 +342,9 @@ func (o *openRows) failedDirectly(e ast.Expr) bool {
 // closes reports whether a node closes the rows, or hands them to somebody who may.
 func (o *openRows) closes(node ast.Node) bool {
 	closed := false
+	if o.v == nil {
+		return false
+	}
 	ast.PreorderStack(node, nil, func(n ast.Node, stack []ast.Node) bool {
 		id, ok := n.(*ast.Ident)
 		if ok && o.info.Uses[id] == o.v && !o.keepsOpen(id, stack) {
@@ -345,6 +353,19 @@ func (o *openRows) closes(node ast.Node) bool {
 		return !closed
 	})
 	return closed
+}
+
+// closedByAssertion reports whether the rows are closed if a test's assertion holds.
+func (o *openRows) closedByAssertion(node ast.Node, err types.Object) bool {
+	a, ok := asserts(o.info, node)
+	if !ok {
+		return false
+	}
+	switch a.name {
+	case "True", "False":
+		return o.closedIf(a.args[0], a.name == "True", err)
+	}
+	return a.wantsFailure(o.info, err)
 }
 
 // keepsOpen reports whether a use of the variable leaves the rows as they are.

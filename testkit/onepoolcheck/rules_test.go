@@ -67,6 +67,7 @@ func TestStandInsAreTrue(t *testing.T) {
 	paths := []string{
 		"github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgxpool", "github.com/jackc/pgx/v5/stdlib",
 		"github.com/agentagency/onepool/fxdb", "github.com/agentagency/onepool/tenant", "go.uber.org/fx",
+		"github.com/stretchr/testify/require",
 	}
 	real := load(t, repository, nil, paths)
 	standIns := load(t, filepath.Join(analysistest.TestData(), "src"),

@@ -220,7 +220,7 @@ func savepoint(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx) error {
 	return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return pool.Ping(ctx) }) // the pool of tx is unknown
 }
 
-func afterCommit(ctx context.Context, db *fxdb.DB) error {
+func keptForLater(ctx context.Context, db *fxdb.DB) error {
 	return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		time.AfterFunc(time.Second, func() { _ = db.Ping(ctx) })
 		go func() { _ = db.Ping(ctx) }()
