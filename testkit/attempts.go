@@ -17,6 +17,8 @@ import (
 // errRollBack ends an attempt.
 var errRollBack = errors.New("roll back")
 
+func isRolledBack(err error) bool { return errors.Is(err, errRollBack) }
+
 // attempts are made on one table, each in a transaction of its own that is rolled back.
 //
 // The statements name no column they would have to read, neither with where nor with
@@ -264,7 +266,7 @@ func (a *attempts) rolledBack(ctx context.Context, do func(tx pgx.Tx) error) err
 		}
 		return errRollBack
 	})
-	if errors.Is(err, errRollBack) {
+	if isRolledBack(err) {
 		return nil
 	}
 	return err

@@ -100,7 +100,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallSites())
+	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallSites(), fxdb.WithTracer(recorder{}))
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", d.server.crowded(err))
 	}

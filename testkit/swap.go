@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
@@ -40,6 +41,7 @@ func Swap(t testing.TB, opts ...Option) fx.Option {
 	s := &swap{t: t, opts: opts}
 	return fx.Options(
 		fx.Supply(graph.Swap[fxdb.Config, *fxdb.DB]{Database: s.database}),
+		fx.Provide(fx.Annotate(func() pgx.QueryTracer { return recorder{} }, fx.ResultTags(`group:"onepool.tracers"`))),
 		fx.Invoke(func(p struct {
 			fx.In
 			Lifecycle fx.Lifecycle

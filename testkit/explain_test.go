@@ -1,0 +1,69 @@
+package testkit_test
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/testkit"
+)
+
+var orders = fstest.MapFS{"00001_orders.sql": {Data: []byte(`-- +goose Up
+create schema shop;
+create table shop.orders (id bigint primary key, customer text not null, note text);
+insert into shop.orders select n, 'c' || n % 50, 'x' from generate_series(1, 2000) n;
+create index on shop.orders (customer);
+create table shop.days (day date not null, note text) partition by range (day);
+create table shop.days_2026 partition of shop.days for values from ('2026-01-01') to ('2027-01-01');
+create table shop.few (id int primary key);
+insert into shop.few values (1), (2);
+analyze shop.orders, shop.few;
+`)}}
+
+func TestExplainFindsAScanThatNoIndexFits(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Migrations("shop", orders))
+	for name, c := range map[string]struct {
+		sql   string
+		args  []any
+		table string
+		want  string // "" for no complaint
+	}{
+		"indexed":          {"select * from shop.orders where customer = $1", []any{"c1"}, "shop.orders", ""},
+		"a small table":    {"select * from shop.few where id = 1", nil, "shop.few", ""},
+		"short name":       {"select * from shop.orders where note = 'x'", nil, "orders", "reads shop.orders as a whole"},
+		"not indexed":      {"select * from shop.orders where note = $1", []any{"x"}, "shop.orders", "reads shop.orders as a whole"},
+		"another table":    {"select * from shop.days where note = 'x'", nil, "shop.orders", ""},
+		"a partition":      {"select * from shop.days where note = 'x'", nil, "shop.days", "reads shop.days_2026 as a whole"},
+		"below a join":     {"select * from shop.orders o join shop.days d on d.note = o.note", nil, "shop.orders", "reads shop.orders as a whole"},
+		"an update":        {"update shop.orders set note = 'y' where note = 'x'", nil, "shop.orders", "reads shop.orders as a whole"},
+		"an unknown table": {"select 1", nil, "shop.order", "there is no table shop.order"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := &complaints{TB: t}
+			testkit.Explain(t.Context(), got, db, c.sql, c.args...).NoSeqScan(c.table)
+			if c.want == "" {
+				require.Empty(t, got.all)
+				return
+			}
+			require.Len(t, got.all, 1)
+			require.Contains(t, got.all[0], c.want)
+		})
+	}
+	var changed int
+	require.NoError(t, db.QueryRow(t.Context(), "select count(*) from shop.orders where note = 'y'").Scan(&changed))
+	require.Zero(t, changed, "Explain ran the statement")
+}
+
+func TestExplainComparesTheCost(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Migrations("shop", orders))
+	plan := testkit.Explain(t.Context(), t, db, "select * from shop.orders where id = 1").CostAtMost(20)
+	require.Contains(t, plan.Text, "Index Scan")
+	got := &complaints{TB: t}
+	all := testkit.Explain(t.Context(), got, db, "select * from shop.orders").CostAtMost(20)
+	require.Len(t, got.all, 1)
+	require.Contains(t, got.all[0], "the bound is 20.00")
+	require.Greater(t, all.Cost, plan.Cost)
+}
