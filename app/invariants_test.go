@@ -239,3 +239,12 @@ func TestInvariantI4TheDatabaseKeepsTenantsApart(t *testing.T) {
 	require.Subset(t, testkit.RequireIsolation(t, h.db),
 		[]string{"registry.agents", "knowledge.entries", "web.contents", "verification.results", "orchestrator.tasks"})
 }
+
+// The clients' own statements, replayed as another tenant and as a session without a tenant,
+// depend on no row of the tenant.
+func TestTheClientsReadNoRowsOfOthers(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	h := newHouse(t, testkit.Swap(t))
+	testkit.RequireIsolatedReads(t, h.db, func() { h.fill(t) })
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -66,9 +67,7 @@ func readsByTenant(all []sent) map[string][]sent {
 	reads := make(map[string][]sent)
 	seen := make(map[string]bool)
 	for _, s := range all {
-		switch firstWord(s.sql) {
-		case "select", "with", "table", "values":
-		default:
+		if !isRead(s.sql) {
 			continue
 		}
 		key := fmt.Sprintf("%q %q %v", s.as.Tenant, s.sql, s.args)
@@ -78,6 +77,19 @@ func readsByTenant(all []sent) map[string][]sent {
 		}
 	}
 	return reads
+}
+
+// writes finds a statement that writes inside a WITH or after its parts.
+var writes = regexp.MustCompile(`(?i)[()]\s*(insert|update|delete|merge)\b`)
+
+func isRead(sql string) bool {
+	switch firstWord(sql) {
+	case "select", "table", "values":
+		return true
+	case "with":
+		return !writes.MatchString(sql)
+	}
+	return false
 }
 
 // stage is the database on which the reads are replayed.
