@@ -98,6 +98,11 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.open(t)
+}
+
+// open opens the test's pool on the database.
+func (d database) open(t testing.TB) (*fxdb.DB, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallSites(), fxdb.WithTracer(recorder{}))

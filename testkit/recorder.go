@@ -100,11 +100,13 @@ func (recorder) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 		r.add(ctx, conn, data.SQL, data.Args, r.busy[conn])
 		r.busy[conn] = true
 	})
+	networkOf(conn).starts(conn)
 	return ctx
 }
 
 func (recorder) TraceQueryEnd(_ context.Context, conn *pgx.Conn, _ pgx.TraceQueryEndData) {
 	recorder{}.each(conn, func(r *recording) { delete(r.busy, conn) })
+	networkOf(conn).ends(conn)
 }
 
 // TraceAcquireStart and TraceAcquireEnd learn the tenant of a transaction: a statement in
@@ -129,12 +131,15 @@ func (recorder) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 			}
 		}
 	})
+	networkOf(conn).starts(conn)
 	return ctx
 }
 
 func (recorder) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
-func (recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+func (recorder) TraceBatchEnd(_ context.Context, conn *pgx.Conn, _ pgx.TraceBatchEndData) {
+	networkOf(conn).ends(conn)
+}
 
 func (recorder) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
 	recorder{}.each(conn, func(r *recording) { r.add(ctx, conn, "copy "+data.TableName.Sanitize()+" from stdin", nil, false) })
@@ -145,10 +150,13 @@ func (recorder) TraceCopyFromEnd(context.Context, *pgx.Conn, pgx.TraceCopyFromEn
 
 func (recorder) TracePrepareStart(ctx context.Context, conn *pgx.Conn, _ pgx.TracePrepareStartData) context.Context {
 	recorder{}.each(conn, func(r *recording) { r.prepares++ })
+	networkOf(conn).prepares(conn, true)
 	return ctx
 }
 
-func (recorder) TracePrepareEnd(context.Context, *pgx.Conn, pgx.TracePrepareEndData) {}
+func (recorder) TracePrepareEnd(_ context.Context, conn *pgx.Conn, _ pgx.TracePrepareEndData) {
+	networkOf(conn).prepares(conn, false)
+}
 
 // isScope reports whether the text is fxdb's own, that brings the tenant of a batch.
 func isScope(sql string) bool {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package pgfault
+package faultproxy
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package pgfault
+package faultproxy
 
 import (
 	"syscall"
