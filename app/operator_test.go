@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ func TestATenantChangesNothingForAllTenants(t *testing.T) {
 	size.SkipShort(t)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
 	t.Cleanup(s.Close)
+	before := sharedAnswers(t, s.URL, "globex")
 	for _, op := range []struct{ method, path, body string }{
 		{http.MethodPut, "/web/rate-limits/example.com", `{"status": "blocked"}`},
 		{http.MethodPut, "/knowledge/providers/local", `{"available": false}`},
@@ -30,9 +32,33 @@ func TestATenantChangesNothingForAllTenants(t *testing.T) {
 		status, body := call(t, op.method, s.URL+op.path, "acme", op.body)
 		require.Contains(t, []int{http.StatusNotFound, http.StatusMethodNotAllowed}, status, "%s %s: %s", op.method, op.path, body)
 	}
-	status, body := call(t, http.MethodGet, s.URL+"/verification/methods", "acme", "")
-	require.Equal(t, http.StatusOK, status)
-	require.NotContains(t, body, `"failed_requests":1`)
+	// What a tenant may write, of the methods and sites of all tenants, changes nothing either.
+	for _, op := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPost, "/verification/requests", `{"id": "r", "content": "x"}`, 201},
+		{http.MethodPost, "/verification/requests/r/results", `{"verdict": "error", "methods": [{"method": "cross_reference", "verdict": "error", "err": "acme patient 4711"}]}`, 201},
+		{http.MethodPost, "/web/rate-limits/example.com/requests", `{"limit": 1}`, 200},
+	} {
+		status, body := call(t, op.method, s.URL+op.path, "acme", op.body)
+		require.Equal(t, op.status, status, "%s %s: %s", op.method, op.path, body)
+	}
+	require.Contains(t, sharedAnswers(t, s.URL, "acme")["/verification/methods"], "acme patient 4711", "acme reads its own")
+	require.Equal(t, before, sharedAnswers(t, s.URL, "globex"))
+}
+
+// sharedAnswers is what a tenant reads of what belongs to all tenants.
+func sharedAnswers(t *testing.T, url, tenant string) map[string]string {
+	t.Helper()
+	answers := map[string]string{}
+	for _, path := range []string{
+		"/verification/methods", "/queue/settings", "/web/rate-limits", "/web/rate-limits/example.com", "/knowledge/providers/local",
+	} {
+		status, body := call(t, http.MethodGet, url+path, tenant, "")
+		answers[path] = fmt.Sprint(status, " ", body)
+	}
+	return answers
 }
 
 func TestStatsNameNoTenant(t *testing.T) {

@@ -66,7 +66,8 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	const site = "/web/rate-limits/example.com"
 	acme.call("GET "+site, "", 404)
 	acme.call("POST "+site+"/requests", `{"limit": 1, "window_ns": 3600000000000}`, 200, `"count":1,"allowed":true,"retry_after_ns":0`)
-	globex.call("POST "+site+"/requests", `{"limit": 1}`, 200, `"count":2,"allowed":false`)
+	acme.call("POST "+site+"/requests", `{"limit": 1}`, 200, `"count":2,"allowed":false`)
+	globex.call("GET "+site, "", 404)
 	acme.call("POST "+site+"/requests", `{}`, 400, `limit must`)
 	acme.call("GET /web/rate-limits", "", 200, `{"domains":[]}`)
 	acme.call("GET "+site, "", 200, `"status":"ok"`, `"total_requests":2`)

@@ -34,10 +34,8 @@ func (h ProviderHealth) validate() error {
 
 func checkProvider(provider string) error { return modules.CheckText("provider", provider, 100) }
 
-// shared is the context of what belongs to no tenant. It needs none.
-func shared(ctx context.Context) context.Context {
-	return tenant.System(ctx, "providers are the same for all tenants")
-}
+// shared is why providers belong to no tenant.
+const shared = "providers are the same for all tenants"
 
 const setProviderHealthSQL = `
 insert into knowledge.provider_health as p (provider_name, available, avg_response_time_ms, error_rate, requests_this_minute,
@@ -57,12 +55,14 @@ on conflict (provider_name) do update set
 
 // SetProviderHealth records a look at a provider, 1 to 100 bytes of name. Each
 // one that was not available adds to its consecutive failures, one that was
-// clears them. It needs no tenant.
+// clears them. The record is an operator's: a context with a tenant is a
+// modules.ErrForbidden.
 func (c *Client) SetProviderHealth(ctx context.Context, provider string, h ProviderHealth) error {
-	if err := modules.FirstError(checkProvider(provider), h.validate()); err != nil {
+	ctx, forbidden := modules.Operator(ctx, shared)
+	if err := modules.FirstError(checkProvider(provider), h.validate(), forbidden); err != nil {
 		return wrap("set provider health", err)
 	}
-	_, err := c.db.Exec(shared(ctx), setProviderHealthSQL, pgx.NamedArgs{
+	_, err := c.db.Exec(ctx, setProviderHealthSQL, pgx.NamedArgs{
 		"provider": provider, "available": h.Available, "response_ms": h.ResponseTimeMS, "error_rate": h.ErrorRate,
 		"minute": h.RequestsThisMinute, "hour": h.RequestsThisHour, "error": h.LastError,
 	})
@@ -81,7 +81,7 @@ func (c *Client) ProviderHealth(ctx context.Context, provider string) (ProviderH
 		return ProviderHealth{}, wrap("provider health", err)
 	}
 	var h ProviderHealth
-	err := c.db.QueryRow(shared(ctx), providerHealthSQL, provider).Scan(&h.Available, &h.ResponseTimeMS, &h.ErrorRate,
+	err := c.db.QueryRow(tenant.System(ctx, shared), providerHealthSQL, provider).Scan(&h.Available, &h.ResponseTimeMS, &h.ErrorRate,
 		&h.RequestsThisMinute, &h.RequestsThisHour, &h.LastError, &h.ConsecutiveFailures)
 	if err != nil {
 		return ProviderHealth{}, wrap("provider health", modules.OrMissing(err, ErrProviderNotFound))

@@ -14,7 +14,7 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "knowledge", Name: "knowledge", Shared: "knowledge.provider_health", Tables: 7, Migrations: knowledge.Migrations(),
+	Source: "knowledge", Name: "knowledge", Shared: []string{"knowledge.provider_health"}, Tables: 7, Migrations: knowledge.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.

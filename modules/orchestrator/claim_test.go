@@ -65,7 +65,7 @@ func TestClaimIsInTheOrderOfTheMode(t *testing.T) {
 			t.Parallel()
 			c, _ := newClient(t)
 			ctx := as(t, "acme")
-			require.NoError(t, c.SetConfig(ctx, orchestrator.PriorityMode, mode, nil, ""))
+			require.NoError(t, c.SetConfig(t.Context(), orchestrator.PriorityMode, mode, nil, ""))
 			fill := func() {
 				tasks := make([]orchestrator.Task, 5)
 				for i := range tasks {

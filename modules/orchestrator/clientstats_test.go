@@ -34,7 +34,7 @@ func TestClientStatsCountCalls(t *testing.T) {
 	require.Error(t, err)             //
 	_, err = c.Task(t.Context(), "t") // refused
 	require.Error(t, err)             //
-	require.NoError(t, c.SetConfig(ctx, "key", 1, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), "key", 1, nil, ""))
 	s := c.ClientStats()
 	require.EqualValues(t, 5, s.Queries)
 	require.EqualValues(t, 1, s.Transactions)

@@ -51,8 +51,8 @@ func TestEnqueueFillsInDefaults(t *testing.T) {
 	require.Equal(t, map[string]any{}, got.Metadata)
 
 	// The settings are the defaults.
-	require.NoError(t, c.SetConfig(ctx, orchestrator.DefaultTimeoutMS, 1500, nil, ""))
-	require.NoError(t, c.SetConfig(ctx, orchestrator.MaxRetries, 9, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.DefaultTimeoutMS, 1500, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxRetries, 9, nil, ""))
 	bare.ID = "t2"
 	require.NoError(t, c.Enqueue(ctx, bare))
 	got = get(t, ctx, c, "t2")
@@ -136,7 +136,7 @@ func TestTheQueueHasACapacity(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)
 	ctx := as(t, "acme")
-	require.NoError(t, c.SetConfig(ctx, orchestrator.MaxCapacity, 3, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxCapacity, 3, nil, ""))
 	enqueue(t, ctx, c, "1", "2")
 	require.ErrorIs(t, c.EnqueueAll(ctx, []orchestrator.Task{task("3"), task("4")}), orchestrator.ErrQueueFull)
 	require.NoError(t, c.EnqueueAll(ctx, []orchestrator.Task{task("3"), task("2")}), "one that is there takes no room")
@@ -150,7 +150,7 @@ func TestTheQueueHasACapacity(t *testing.T) {
 	require.ErrorIs(t, c.Enqueue(ctx, task("5")), orchestrator.ErrQueueFull)
 
 	// Less than what is there refuses new ones only.
-	require.NoError(t, c.SetConfig(ctx, orchestrator.MaxCapacity, 1, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxCapacity, 1, nil, ""))
 	require.ErrorIs(t, c.Enqueue(ctx, task("5")), orchestrator.ErrQueueFull)
 	require.NoError(t, c.Enqueue(ctx, task("4", func(t *orchestrator.Task) { t.Priority = 7 })))
 	require.Equal(t, 7, get(t, ctx, c, "4").Priority)
@@ -161,7 +161,7 @@ func TestConcurrentEnqueuesKeepToTheCapacity(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)
 	ctx := as(t, "acme")
-	require.NoError(t, c.SetConfig(ctx, orchestrator.MaxCapacity, 10, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxCapacity, 10, nil, ""))
 	added := 0
 	for _, err := range together(40, func(i int) error { return c.Enqueue(ctx, task(fmt.Sprint(i))) }) {
 		if err == nil {
@@ -180,7 +180,7 @@ func TestEnqueueAllIsOneTransactionInOrder(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	ctx := as(t, "acme")
-	require.NoError(t, c.SetConfig(ctx, orchestrator.MaxCapacity, 100_000, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxCapacity, 100_000, nil, ""))
 	const n = 10_000
 	tasks := make([]orchestrator.Task, n)
 	for i := range tasks {

@@ -18,7 +18,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	c, err := orchestrator.New(orchestrator.Params{DB: db})
 	require.NoError(t, err)
 	ctx := as(t, "acme")
-	require.NoError(t, c.SetConfig(ctx, "max_capacity", 100_000, nil, "test"))
+	require.NoError(t, c.SetConfig(t.Context(), "max_capacity", 100_000, nil, "test"))
 	tasks := func(name string, n int) (out []orchestrator.Task) {
 		for k := range n {
 			out = append(out, task(fmt.Sprintf("%s of %d: %d", name, n, k)))
@@ -48,7 +48,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"SnapshotStats":      func(int) error { return c.SnapshotStats(ctx) },
 		"DeleteFinished":     func(int) error { _, err := c.DeleteFinished(ctx, 0); return err },
 		"Config":             func(int) error { _, err := c.Config(ctx); return err },
-		"SetConfig":          func(i int) error { return c.SetConfig(ctx, "max_capacity", 100_000+i, nil, "test") },
+		"SetConfig":          func(i int) error { return c.SetConfig(t.Context(), "max_capacity", 100_000+i, nil, "test") },
 		"Assign":             func(i int) error { _, err := c.Assign(ctx, assignment(fmt.Sprint("assign", i))); return err },
 		"Assignment":         func(int) error { _, err := c.Assignment(ctx, "a-run0"); return err },
 		"ActiveAssignments":  func(int) error { _, err := c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{}); return err },

@@ -18,7 +18,7 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "orchestrator", Name: "orchestrator", Shared: "orchestrator.queue_config", Tables: 4, Migrations: orchestrator.Migrations(),
+	Source: "orchestrator", Name: "orchestrator", Shared: []string{"orchestrator.queue_config"}, Tables: 4, Migrations: orchestrator.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.

@@ -21,10 +21,8 @@ const (
 	PersistenceEnabled = "persistence_enabled" // for programs that look at it: this queue always persists; true
 )
 
-// shared is the context of what belongs to no tenant. It needs none.
-func shared(ctx context.Context) context.Context {
-	return tenant.System(ctx, "the queue's settings are the same for all tenants")
-}
+// shared is why the settings belong to no tenant.
+const shared = "the queue's settings are the same for all tenants"
 
 // An operator's values stay.
 const addMissingSQL = `
@@ -37,7 +35,7 @@ insert into orchestrator.queue_config (config_key, config_value, description) va
 on conflict (config_key) do nothing`
 
 func (c *Client) addMissingSettings(ctx context.Context) error {
-	_, err := changed(shared(ctx), c, addMissingSQL, nil)
+	_, err := changed(tenant.System(ctx, shared), c, addMissingSQL, nil)
 	return wrap("add missing settings", err)
 }
 
@@ -47,7 +45,7 @@ func (c *Client) Config(ctx context.Context) (map[string]json.RawMessage, error)
 		ConfigKey   string
 		ConfigValue json.RawMessage
 	}
-	rows, err := many[row](shared(ctx), c, "select config_key, config_value from orchestrator.queue_config", nil)
+	rows, err := many[row](tenant.System(ctx, shared), c, "select config_key, config_value from orchestrator.queue_config", nil)
 	if err != nil {
 		return nil, wrap("config", err)
 	}
@@ -69,17 +67,19 @@ on conflict (config_key) do update set
 // SetConfig sets a setting, 1 to 100 bytes of key, to what value is as JSON, for
 // all tenants. A nil description keeps the one before; by is who sets it, or
 // empty. The settings with a constant here must have a value that fits, others
-// may have any. It needs no tenant.
+// may have any. The setting is an operator's: a context with a tenant is a
+// modules.ErrForbidden.
 func (c *Client) SetConfig(ctx context.Context, key string, value any, description *string, by string) error {
 	raw, err := modules.EncodeJSON("value", value)
+	ctx, forbidden := modules.Operator(ctx, shared)
 	err = modules.FirstError(
 		modules.CheckText("key", key, 100), err, checkSetting(key, raw),
-		modules.CheckOptional("description", description), modules.CheckStorable("by", by),
+		modules.CheckOptional("description", description), modules.CheckStorable("by", by), forbidden,
 	)
 	if err != nil {
 		return wrap("set config", err)
 	}
-	_, err = changed(shared(ctx), c, setConfigSQL, pgx.NamedArgs{"key": key, "value": raw, "description": description, "by": by})
+	_, err = changed(ctx, c, setConfigSQL, pgx.NamedArgs{"key": key, "value": raw, "description": description, "by": by})
 	return wrap("set config", err)
 }
 

@@ -53,7 +53,7 @@ func TestQueuedIsInTheOrderOfPriorityAndPlace(t *testing.T) {
 	}
 
 	// There is a bound without being asked for.
-	require.NoError(t, c.SetConfig(ctx, orchestrator.MaxCapacity, 5000, nil, ""))
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxCapacity, 5000, nil, ""))
 	many := make([]orchestrator.Task, 1200)
 	for i := range many {
 		many[i] = task(fmt.Sprint("many ", i))

@@ -8,7 +8,6 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
-	"github.com/agentagency/onepool/tenant"
 )
 
 // name is the client's in errors, statistics and the version table.
@@ -62,7 +61,5 @@ func New(p Params) (*Client, error) {
 // started, no stop has begun, and the server answers. It needs no tenant.
 func (c *Client) Available(ctx context.Context) bool { return c.db.Available(ctx) }
 
-// shared is the context of what belongs to no tenant. It needs none.
-func shared(ctx context.Context) context.Context {
-	return tenant.System(ctx, "verification methods are the same for all tenants")
-}
+// shared is why the methods belong to no tenant.
+const shared = "verification methods are the same for all tenants"

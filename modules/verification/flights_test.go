@@ -54,7 +54,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"CachePurge":          func(int) error { _, err := c.CachePurge(ctx); return err },
 		"CacheStats":          func(int) error { _, err := c.CacheStats(ctx); return err },
 		"RecordMethodRun":     func(int) error { return run() },
-		"SetMethod":           func(int) error { return c.SetMethod(ctx, verification.FactChecking, verification.MethodPatch{}) },
+		"SetMethod":           func(int) error { return c.SetMethod(t.Context(), verification.FactChecking, verification.MethodPatch{}) },
 		"MethodPerformance":   func(int) error { _, err := c.MethodPerformance(ctx); return err },
 		"CheckSchema":         func(int) error { return c.CheckSchema(ctx) },
 		"Available":           func(int) error { c.Available(ctx); return nil },

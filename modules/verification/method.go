@@ -2,6 +2,7 @@ package verification
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,29 +10,38 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// countRunsSQL and countedRunsSQL stand before and behind a FROM that has runs of
-// methods as run(method, success, ms, error, place). Runs are added to the figures
-// in the order of the methods: two that add to the same ones don't deadlock.
-const (
-	countRunsSQL = `
-    insert into verification.methods as m (method_type, total_requests, successful_requests, failed_requests, total_processing_time_ms,
+// countRuns returns a statement that adds runs of methods to the figures in a table,
+// whose key is given. from has the runs as run(method, success, ms, error, place). The
+// figures change in the order of the methods: two results of one tenant that count the
+// same methods don't deadlock.
+func countRuns(table, key, from string) string {
+	return fmt.Sprintf(`
+    insert into %s as m (method_type, total_requests, successful_requests, failed_requests, total_processing_time_ms,
         last_used_at, last_error_message, last_error_at)
     select run.method, count(*), count(*) filter (where run.success), count(*) filter (where not run.success), sum(run.ms), now(),
-           (array_agg(run.error order by run.place desc) filter (where run.error is not null))[1], max(now()) filter (where run.error is not null)`
-
-	countedRunsSQL = `
+           (array_agg(run.error order by run.place desc) filter (where run.error is not null))[1], max(now()) filter (where run.error is not null)
+    from %s
     group by run.method order by run.method
-    on conflict (method_type) do update set
+    on conflict (%s) do update set
         total_requests           = m.total_requests + excluded.total_requests,
         successful_requests      = m.successful_requests + excluded.successful_requests,
         failed_requests          = m.failed_requests + excluded.failed_requests,
         total_processing_time_ms = m.total_processing_time_ms + excluded.total_processing_time_ms,
         last_used_at             = excluded.last_used_at,
         last_error_message       = coalesce(excluded.last_error_message, m.last_error_message),
-        last_error_at            = coalesce(excluded.last_error_at, m.last_error_at)`
+        last_error_at            = coalesce(excluded.last_error_at, m.last_error_at)`, table, from, key)
+}
 
-	recordMethodRunSQL = countRunsSQL + `
-    from (select @method::text, @success::bool, @ms::float8, @error::text, 1) as run(method, success, ms, error, place)` + countedRunsSQL
+// countTenantRuns is countRuns for the figures of a tenant.
+func countTenantRuns(from string) string {
+	return countRuns("verification.method_runs", "tenant_id, method_type", from)
+}
+
+const oneRun = "(select @method::text, @success::bool, @ms::float8, @error::text, 1) as run(method, success, ms, error, place)"
+
+var (
+	recordTenantRunSQL = countTenantRuns(oneRun)
+	recordSharedRunSQL = countRuns("verification.methods", "method_type", oneRun)
 )
 
 // runArgs adds the runs of a result's methods. A method without an error has
@@ -54,8 +64,9 @@ type MethodRun struct {
 	Err      *string // nil: the last error stays
 }
 
-// RecordMethodRun adds a run to the figures of a method. SaveResult does so for
-// those of a result. The figures are of all tenants: it needs none.
+// RecordMethodRun adds a run to the figures of a method, as SaveResult does for the
+// methods of a result. A tenant's runs, and their errors, are the tenant's alone. A run
+// without a tenant is an operator's, and is part of what every tenant reads.
 func (c *Client) RecordMethodRun(ctx context.Context, method MethodType, run MethodRun) error {
 	err := modules.FirstError(
 		modules.CheckEnum("method", method, methodTypes),
@@ -65,7 +76,12 @@ func (c *Client) RecordMethodRun(ctx context.Context, method MethodType, run Met
 	if err != nil {
 		return wrap("record method run", err)
 	}
-	_, err = c.db.Exec(shared(ctx), recordMethodRunSQL, pgx.NamedArgs{
+	ctx, scoped := c.db.Anybody(ctx, shared)
+	sql := recordSharedRunSQL
+	if scoped {
+		sql = recordTenantRunSQL
+	}
+	_, err = c.db.Exec(ctx, sql, pgx.NamedArgs{
 		"method": method, "success": run.Success, "ms": milliseconds(run.Duration), "error": run.Err,
 	})
 	return wrap("record method run", err)
@@ -117,7 +133,8 @@ on conflict (method_type) do update set
     precision_rate      = coalesce(@precision::float8, m.precision_rate),
     recall_rate         = coalesce(@recall::float8, m.recall_rate)`
 
-// SetMethod changes how a method is set up, for all tenants. It needs none.
+// SetMethod changes how a method is set up, for all tenants. The setting is an
+// operator's: a context with a tenant is a modules.ErrForbidden.
 func (c *Client) SetMethod(ctx context.Context, method MethodType, p MethodPatch) error {
 	args := pgx.NamedArgs{
 		"method": method, "enabled": p.Enabled, "priority": p.Priority, "timeout_ms": nil, "config": nil, "accuracy": p.Accuracy,
@@ -131,14 +148,16 @@ func (c *Client) SetMethod(ctx context.Context, method MethodType, p MethodPatch
 		config, configErr := modules.EncodeJSON("config", p.Config)
 		args["config"], err = config, modules.FirstError(err, configErr)
 	}
-	if err != nil {
+	ctx, forbidden := modules.Operator(ctx, shared)
+	if err := modules.FirstError(err, forbidden); err != nil {
 		return wrap("set method", err)
 	}
-	_, err = c.db.Exec(shared(ctx), setMethodSQL, args)
+	_, err = c.db.Exec(ctx, setMethodSQL, args)
 	return wrap("set method", err)
 }
 
-// MethodPerformance is how a method is set up, and how it works for all tenants.
+// MethodPerformance is how a method is set up, and what became of its runs: those of the
+// tenant that asks, and those that belong to no tenant.
 type MethodPerformance struct {
 	Type              MethodType     `json:"type"`
 	Enabled           bool           `json:"enabled"`
@@ -159,18 +178,30 @@ type MethodPerformance struct {
 	LastError         *string        `json:"last_error"`
 }
 
+// Row-level security leaves the runs of the tenant that asks, or none.
 const methodPerformanceSQL = `
 select m.method_type as type, m.enabled, m.priority, m.timeout_ms * interval '1 millisecond' as timeout, m.config,
-       m.total_requests as total, m.successful_requests as succeeded, m.failed_requests as failed,
-       coalesce(m.successful_requests::float8 / nullif(m.total_requests, 0), 0) as success_rate,
-       coalesce(m.total_processing_time_ms / nullif(m.total_requests, 0), 0) * interval '1 millisecond' as avg_processing_time,
+       f.total, f.succeeded, f.failed,
+       coalesce(f.succeeded::float8 / nullif(f.total, 0), 0) as success_rate,
+       coalesce(f.spent_ms / nullif(f.total, 0), 0) * interval '1 millisecond' as avg_processing_time,
        m.accuracy_rate as accuracy, m.false_positive_rate, m.precision_rate as precision, m.recall_rate as recall,
-       m.last_used_at, m.last_error_at, m.last_error_message as last_error
-from verification.methods m order by m.priority, m.method_type`
+       f.last_used_at, f.last_error_at, f.last_error
+from verification.methods m
+left join verification.method_runs r on r.method_type = m.method_type
+cross join lateral (
+    select m.total_requests + coalesce(r.total_requests, 0) as total,
+           m.successful_requests + coalesce(r.successful_requests, 0) as succeeded,
+           m.failed_requests + coalesce(r.failed_requests, 0) as failed,
+           m.total_processing_time_ms + coalesce(r.total_processing_time_ms, 0) as spent_ms,
+           greatest(m.last_used_at, r.last_used_at) as last_used_at, greatest(m.last_error_at, r.last_error_at) as last_error_at,
+           case when r.last_error_at is null or r.last_error_at < m.last_error_at then m.last_error_message else r.last_error_message end as last_error
+) f
+order by m.priority, m.method_type`
 
-// MethodPerformance returns all methods, in the order of their priority. It needs
-// no tenant.
+// MethodPerformance returns all methods, in the order of their priority. Without a
+// tenant the figures are of the runs that belong to no tenant.
 func (c *Client) MethodPerformance(ctx context.Context) ([]MethodPerformance, error) {
-	out, err := modules.Many[MethodPerformance](shared(ctx), c.db, methodPerformanceSQL, nil)
+	ctx, _ = c.db.Anybody(ctx, shared)
+	out, err := modules.Many[MethodPerformance](ctx, c.db, methodPerformanceSQL, nil)
 	return out, wrap("method performance", err)
 }

@@ -1,6 +1,7 @@
 package verification_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"testing"
@@ -12,16 +13,17 @@ import (
 	"github.com/agentagency/onepool/modules/verification"
 )
 
-func performance(t testing.TB, c *verification.Client) []verification.MethodPerformance {
+// performance is what the runs of no tenant came to, and those of the tenant in a context.
+func performance(t testing.TB, c *verification.Client, as ...context.Context) []verification.MethodPerformance {
 	t.Helper()
-	all, err := c.MethodPerformance(t.Context())
+	all, err := c.MethodPerformance(append(as, t.Context())[0])
 	require.NoError(t, err)
 	return all
 }
 
-func method(t testing.TB, c *verification.Client, kind verification.MethodType) verification.MethodPerformance {
+func method(t testing.TB, c *verification.Client, kind verification.MethodType, as ...context.Context) verification.MethodPerformance {
 	t.Helper()
-	for _, p := range performance(t, c) {
+	for _, p := range performance(t, c, as...) {
 		if p.Type == kind {
 			return p
 		}
@@ -89,10 +91,9 @@ func TestConcurrentRunsAreAllCounted(t *testing.T) {
 // A result counts each of its methods, those that came twice twice.
 func TestResultsCountTheirMethods(t *testing.T) {
 	t.Parallel()
-	c, db := newClient(t)
+	c, _ := newClient(t)
 	ctx := as(t, "acme")
 	save(t, ctx, c, "r")
-	exec(t, ctx, db, "delete from verification.methods where method_type = 'consistency_check'")
 	run := func(kind verification.MethodType, d time.Duration, errs ...string) verification.MethodResult {
 		m := verification.MethodResult{Method: kind, Verdict: verification.Mixed, ProcessingTime: d}
 		for _, text := range errs {
@@ -106,25 +107,53 @@ func TestResultsCountTheirMethods(t *testing.T) {
 			run(verification.ConsistencyCheck, 5*time.Millisecond), run(verification.FactChecking, 200*time.Millisecond, "last"),
 		}
 	}))
-	got := method(t, c, verification.FactChecking)
+	got := method(t, c, verification.FactChecking, ctx)
 	require.Equal(t, []int64{3, 1, 2}, []int64{got.Total, got.Succeeded, got.Failed})
 	require.Equal(t, 200*time.Millisecond, got.AvgProcessingTime)
 	require.Equal(t, "last", *got.LastError)
 	require.NotNil(t, got.LastErrorAt)
-	added := method(t, c, verification.ConsistencyCheck)
-	require.EqualValues(t, 1, added.Total, "a method without a row gets one")
+	added := method(t, c, verification.ConsistencyCheck, ctx)
+	require.EqualValues(t, 1, added.Total)
 	require.Nil(t, added.LastErrorAt)
-	require.True(t, added.Enabled)
 	for i := range 5 {
 		save(t, ctx, c, fmt.Sprint(i))
 		saveResult(t, ctx, c, result(fmt.Sprint(i), func(r *verification.Result) {
 			r.Methods = []verification.MethodResult{run(verification.FactChecking, time.Millisecond)}
 		}))
 	}
-	got = method(t, c, verification.FactChecking)
+	got = method(t, c, verification.FactChecking, ctx)
 	require.EqualValues(t, 8, got.Total)
 	require.Equal(t, "last", *got.LastError)
 	require.Positive(t, got.SuccessRate)
+}
+
+// A tenant reads its own runs and those of nobody, with the later error of the two.
+func TestATenantsRunsAreTheTenantsAlone(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	acme, globex := as(t, "acme"), as(t, "globex")
+	run := func(ctx context.Context, text string) {
+		t.Helper()
+		require.NoError(t, c.RecordMethodRun(ctx, verification.FactChecking, verification.MethodRun{Duration: time.Second, Err: &text}))
+	}
+	run(acme, "acme's patient")
+	run(t.Context(), "the source is down")
+	save(t, acme, c, "r")
+	saveResult(t, acme, c, result("r", func(r *verification.Result) {
+		r.Methods = []verification.MethodResult{{Method: verification.FactChecking, Verdict: verification.VerdictError, Err: ptr("acme's other patient")}}
+	}))
+	for who, want := range map[context.Context]struct {
+		total int64
+		text  string
+	}{acme: {3, "acme's other patient"}, globex: {1, "the source is down"}, t.Context(): {1, "the source is down"}} {
+		got := method(t, c, verification.FactChecking, who)
+		require.Equal(t, want.total, got.Failed)
+		require.Equal(t, want.total, got.Total)
+		require.Equal(t, want.text, *got.LastError)
+	}
+	run(t.Context(), "down again")
+	require.Equal(t, "down again", *method(t, c, verification.FactChecking, acme).LastError)
+	require.Equal(t, "down again", *method(t, c, verification.FactChecking, globex).LastError)
 }
 
 func TestSetMethodChangesWhatThePatchNames(t *testing.T) {
@@ -146,7 +175,7 @@ func TestSetMethodChangesWhatThePatchNames(t *testing.T) {
 	set(verification.MethodPatch{Enabled: ptr(true), Priority: ptr(1), Config: map[string]any{}})
 
 	// A method without a row gets one, with defaults.
-	exec(t, as(t, "acme"), db, "delete from verification.methods")
+	exec(t, t.Context(), db, "delete from verification.methods")
 	require.NoError(t, c.SetMethod(t.Context(), verification.CrossReference, verification.MethodPatch{Recall: ptr(0.5)}))
 	require.Equal(t, []verification.MethodPerformance{{
 		Type: verification.CrossReference, Enabled: true, Priority: 1, Timeout: 10 * time.Second, Config: map[string]any{}, Recall: ptr(0.5),

@@ -129,15 +129,14 @@ with request as (
         error_code         = @error_code::text
     from request q, saved where r.tenant_id = q.tenant_id and r.id = q.id
 ), given as (` + insertEvidence("saved") + `
-), counted as (` + countRunsSQL + `
-    from saved, unnest(@run_methods::text[], @run_successes::bool[], @run_ms::float8[], @run_errors::text[])
-        with ordinality as run(method, success, ms, error, place)` + countedRunsSQL + `
+), counted as (` + countTenantRuns(`saved, unnest(@run_methods::text[], @run_successes::bool[], @run_ms::float8[], @run_errors::text[])
+        with ordinality as run(method, success, ms, error, place)`) + `
 )
 select request.status as before, coalesce(saved.id::text, '') as id from request left join saved on true`
 
 // SaveResult adds the result of a request, with its evidence, and returns its id, a
 // UUID. In the same transaction, and one round trip, the request is completed, or
-// failed when the result has an error, and the methods' figures count its methods.
+// failed when the result has an error, and the tenant's figures count its methods.
 // A missing request is ErrRequestNotFound, a cancelled one ErrStatus.
 func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 	methods, methodsErr := modules.EncodeJSON("methods", r.Methods)

@@ -235,7 +235,7 @@ func TestManyResultsAtOnce(t *testing.T) {
 		require.Len(t, got.Supporting, 2)
 		require.InDelta(t, 0.9, got.Confidence, 0.01)
 	}
-	for _, p := range performance(t, c) {
+	for _, p := range performance(t, c, ctx) {
 		switch p.Type {
 		case verification.FactChecking, verification.CrossReference, verification.LogicalValidation:
 			require.Equal(t, []int64{saved, saved, 0}, []int64{p.Total, p.Succeeded, p.Failed}, p.Type)

@@ -17,7 +17,7 @@ func Migrations() fs.FS { return migrations }
 var schema = modules.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
-		"verification.requests", "verification.results", "verification.evidence", "verification.methods",
+		"verification.requests", "verification.results", "verification.evidence", "verification.methods", "verification.method_runs",
 		"verification.cache", "verification.cache_counters",
 	},
 }

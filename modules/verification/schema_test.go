@@ -17,14 +17,17 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "verification", Name: "verification", Shared: "verification.methods", Tables: 5, Migrations: verification.Migrations(),
+	Source: "verification", Name: "verification", Shared: []string{"verification.methods"}, Tables: 6, Migrations: verification.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
 func fill(t testing.TB, ctx context.Context, c *verification.Client) {
 	t.Helper()
 	save(t, ctx, c, "r")
-	saveResult(t, ctx, c, result("r", func(r *verification.Result) { r.Supporting = []verification.Evidence{evidence("e")} }))
+	saveResult(t, ctx, c, result("r", func(r *verification.Result) {
+		r.Supporting = []verification.Evidence{evidence("e")}
+		r.Methods = []verification.MethodResult{{Method: verification.FactChecking, Verdict: verification.Mixed}}
+	}))
 	require.NoError(t, c.CachePut(ctx, request("r"), result("r"), time.Hour))
 	_, _, err := c.CacheGet(ctx, request("r"))
 	require.NoError(t, err)
@@ -82,6 +85,7 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 			", " + id + ", 'r', 0, 0, true)",
 		"verification.cache":          "(tenant_id, cache_key, result_data, result_hash, expires_at, size_bytes) values ('acme', repeat('0', 64), '1', repeat('0', 64), now(), 1)",
 		"verification.cache_counters": "(tenant_id) values ('acme')",
+		"verification.method_runs":    "(tenant_id, method_type) values ('acme', 'fact_checking')",
 	}
 	schema.RefusesForged(t, db, forged, "insert into verification.cache_counters default values")
 	save(t, acme, c, "acme only")

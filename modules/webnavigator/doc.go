@@ -3,7 +3,8 @@
 // extractions took.
 //
 // All but the rate limits belongs to the tenant in the context; row-level
-// security on the server isolates tenants. A site sees one client and not many
-// tenants, so its rate limit is the same for all. Errors are of the classes of
-// package modules.
+// security on the server isolates tenants. The rate limits are an operator's, for all
+// tenants: one of each tenant, and one of all tenants together, since a site sees one
+// client. The requests that are counted are each tenant's own. Errors are of the classes
+// of package modules.
 package webnavigator

@@ -21,11 +21,11 @@ func Example() {
 	if err := app.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
+	acme := tenant.NewContext(ctx, tenant.Identity{Tenant: "acme"})
 	for range 2 {
-		d, err := web.CountRequest(ctx, "example.org", time.Hour, 1)
+		d, err := web.CountRequest(acme, "example.org", time.Hour, 1)
 		fmt.Println(d.Count, d.Allowed, err)
 	}
-	acme := tenant.NewContext(ctx, tenant.Identity{Tenant: "acme"})
 	const url = "https://example.org/pool"
 	id, inserted, err := web.StoreContent(acme, webnavigator.Content{
 		URL: url, Title: "Pool", Text: "A pool lends connections.",

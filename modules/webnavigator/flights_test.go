@@ -42,7 +42,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"StoreMetrics": func(int) error { return c.StoreMetrics(ctx, id, webnavigator.ExtractionMetrics{}) },
 		"RateLimit":    func(int) error { _, _, err := c.RateLimit(ctx, "example.org"); return err },
 		"SetRateLimit": func(int) error {
-			return c.SetRateLimit(ctx, webnavigator.RateLimit{Domain: "example.org", Status: webnavigator.RateOK})
+			return c.SetRateLimit(t.Context(), webnavigator.RateLimit{Domain: "example.org", Status: webnavigator.RateOK})
 		},
 		"CountRequest":       func(int) error { _, err := c.CountRequest(ctx, "example.org", 0, 1); return err },
 		"LimitedDomains":     func(int) error { _, err := c.LimitedDomains(ctx); return err },

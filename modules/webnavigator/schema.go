@@ -17,7 +17,7 @@ func Migrations() fs.FS { return migrations }
 var schema = modules.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
-		"web.contents", "web.cache", "web.cache_counters", "web.rate_limits",
+		"web.contents", "web.cache", "web.cache_counters", "web.rate_limits", "web.tenant_requests", "web.site_requests",
 		"web.traversals", "web.traversal_nodes", "web.extraction_metrics",
 	},
 	Views: []string{"web.traversal_stats"},

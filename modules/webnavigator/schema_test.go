@@ -13,7 +13,7 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "webnavigator", Name: "web", Shared: "web.rate_limits", View: "web.traversal_stats", Tables: 6, Migrations: webnavigator.Migrations(),
+	Source: "webnavigator", Name: "web", Shared: []string{"web.rate_limits", "web.site_requests"}, View: "web.traversal_stats", Tables: 7, Migrations: webnavigator.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
@@ -25,6 +25,8 @@ func fill(t testing.TB, ctx context.Context, c *webnavigator.Client) {
 	require.NoError(t, err)
 	require.NoError(t, c.StoreMetrics(ctx, id, webnavigator.ExtractionMetrics{}))
 	addNode(t, ctx, c, startTraversal(t, ctx, c, "s"))
+	_, err = c.CountRequest(ctx, site, 0, 1)
+	require.NoError(t, err)
 }
 
 func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
@@ -47,6 +49,7 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 		"web.contents":           "(tenant_id, url, title, content, content_hash, cached_until, content_size_bytes) values ('acme', 'm', '', '', repeat('0', 64), now(), 0)",
 		"web.cache":              "(tenant_id, url, content_id, expires_at, cache_size_bytes) values ('acme', 'm', '" + content + "', now(), 0)",
 		"web.cache_counters":     "(tenant_id) values ('acme')",
+		"web.tenant_requests":    "(tenant_id, domain, window_end) values ('acme', 'm', now())",
 		"web.traversals":         "(tenant_id, session_id, start_url, strategy) values ('acme', 'm', '', 'depth_first')",
 		"web.traversal_nodes":    "(tenant_id, traversal_id, url, depth) values ('acme', '" + walk + "', 'm', 0)",
 		"web.extraction_metrics": "(tenant_id, content_id, total_time_ms, fetch_time_ms, parse_time_ms, sanitize_time_ms, status_code, ssl_verified) values ('acme', '" + content + "', 0, 0, 0, 0, 0, true)",

@@ -25,9 +25,9 @@ import (
 type Schema struct {
 	Source     string // of the migrations: the client's name
 	Name       string
-	Shared     string // the one table that belongs to no tenant, if there is one
-	View       string // the one view, if there is one
-	Tables     int    // how many belong to tenants
+	Shared     []string // the tables that belong to no tenant
+	View       string   // the one view, if there is one
+	Tables     int      // how many belong to tenants
 	Migrations fs.FS
 }
 
@@ -38,16 +38,17 @@ func (s Schema) Of(t testing.TB, db *fxdb.DB) []string {
 	t.Helper()
 	tables := Catalog(t, db, fmt.Sprintf(`
 		select oid::regclass::text from pg_class where relnamespace = '%s'::regnamespace and relkind in ('r', 'p', 'm', 'f')
-		and oid is distinct from to_regclass(nullif('%s', '')) order by 1`, s.Name, s.Shared))
+		and oid::regclass::text <> all ('{%s}') order by 1`, s.Name, strings.Join(s.Shared, ",")))
 	require.Len(t, tables, s.Tables)
 	require.Empty(t, Catalog(t, db, fmt.Sprintf(`
 		select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indrelid join pg_class x on x.oid = i.indexrelid
 		join pg_am am on am.oid = x.relam join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-		where c.relnamespace = '%s'::regnamespace and c.oid is distinct from to_regclass(nullif('%s', '')) and am.amname = 'btree' and a.attname <> 'tenant_id'`,
-		s.Name, s.Shared)), "indexes that the tenant does not lead")
+		where c.relnamespace = '%s'::regnamespace and c.oid::regclass::text <> all ('{%s}') and am.amname = 'btree' and a.attname <> 'tenant_id'`,
+		s.Name, strings.Join(s.Shared, ","))), "indexes that the tenant does not lead")
 	require.Empty(t, Catalog(t, db, fmt.Sprintf(`
 		select conname::text from pg_constraint k join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
-		where k.connamespace = '%s'::regnamespace and k.contype = 'f' and a.attname <> 'tenant_id'`, s.Name)),
+		where k.connamespace = '%s'::regnamespace and k.contype = 'f' and a.attname <> 'tenant_id' and k.conrelid::regclass::text <> all ('{%s}')`,
+		s.Name, strings.Join(s.Shared, ","))),
 		"references that the tenant does not lead")
 	return tables
 }
@@ -191,11 +192,7 @@ func (s Schema) SaysWhatIsMissing(t testing.TB, db *fxdb.DB, check func(context.
 		require.ErrorContains(t, err, s.Source+": check the schema: ")
 		require.ErrorContains(t, err, what)
 	}
-	tables := s.Of(t, db)
-	if s.Shared != "" {
-		tables = append(tables, s.Shared)
-	}
-	for _, table := range tables {
+	for _, table := range slices.Concat(s.Of(t, db), s.Shared) {
 		for _, privilege := range []string{"select", "insert", "update", "delete"} {
 			change("revoke " + privilege + " on " + table + " from onepool_app")
 			lacks(table)

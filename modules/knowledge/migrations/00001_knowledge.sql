@@ -14,6 +14,17 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- Rows of all tenants are an operator's to write: a session of a tenant reads them.
+-- +goose StatementBegin
+create or replace function app.refuse_tenants() returns trigger language plpgsql as $$
+begin
+    if nullif(current_setting('app.current_tenant', true), '') is not null then
+        raise insufficient_privilege using message = 'rows of all tenants are an operator''s to write';
+    end if;
+    return null;
+end $$;
+-- +goose StatementEnd
+
 create schema knowledge;
 
 create table knowledge.queries (
@@ -139,6 +150,7 @@ create table knowledge.cache_counters (
 );
 
 create trigger touch_updated_at before update on knowledge.provider_health for each row execute function app.touch_updated_at();
+create trigger refuse_tenants before insert or update or delete on knowledge.provider_health for each statement execute function app.refuse_tenants();
 
 -- The setting is read in a sub-select, so once per statement and not per row;
 -- empty means nobody.

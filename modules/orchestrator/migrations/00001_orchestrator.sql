@@ -14,6 +14,17 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- Rows of all tenants are an operator's to write: a session of a tenant reads them.
+-- +goose StatementBegin
+create or replace function app.refuse_tenants() returns trigger language plpgsql as $$
+begin
+    if nullif(current_setting('app.current_tenant', true), '') is not null then
+        raise insufficient_privilege using message = 'rows of all tenants are an operator''s to write';
+    end if;
+    return null;
+end $$;
+-- +goose StatementEnd
+
 create schema orchestrator;
 
 -- deadline is created_at plus the timeout while a task is queued. Once a worker
@@ -154,6 +165,7 @@ create table orchestrator.queue_config (
 create trigger touch_updated_at before update on orchestrator.tasks for each row execute function app.touch_updated_at();
 create trigger touch_updated_at before update on orchestrator.assignments for each row execute function app.touch_updated_at();
 create trigger touch_updated_at before update on orchestrator.queue_config for each row execute function app.touch_updated_at();
+create trigger refuse_tenants before insert or update or delete on orchestrator.queue_config for each statement execute function app.refuse_tenants();
 
 -- The setting is read in a sub-select, so once per statement and not per row;
 -- empty means nobody.

@@ -14,6 +14,17 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- Rows of all tenants are an operator's to write: a session of a tenant reads them.
+-- +goose StatementBegin
+create or replace function app.refuse_tenants() returns trigger language plpgsql as $$
+begin
+    if nullif(current_setting('app.current_tenant', true), '') is not null then
+        raise insufficient_privilege using message = 'rows of all tenants are an operator''s to write';
+    end if;
+    return null;
+end $$;
+-- +goose StatementEnd
+
 create schema verification;
 
 -- No GIN index on the words: @@ is not leakproof, so behind row-level security the
@@ -105,8 +116,8 @@ create index evidence_result_idx on verification.evidence (tenant_id, result_id,
 create index evidence_request_idx on verification.evidence (tenant_id, request_id);
 create index evidence_method_idx on verification.evidence (tenant_id, verification_method);
 
--- Of no tenant: a method works as well for one as for another. Its success says
--- nothing about its accuracy, which needs labelled data.
+-- Of no tenant: how an operator has set a method up, and the runs that belong to no
+-- tenant. A method's success says nothing about its accuracy, which needs labelled data.
 create table verification.methods (
     method_type              text primary key check (method_type in ('fact_checking', 'source_credibility', 'cross_reference', 'consistency_check', 'logical_validation', 'statistical_validation', 'insufficient_data')),
     enabled                  boolean not null default true,
@@ -137,6 +148,21 @@ insert into verification.methods (method_type, priority, timeout_ms, enabled, co
     ('statistical_validation', 6, 10000, true, '{}'),
     ('insufficient_data', 10, 1000, false, '{}');
 
+-- The runs of a tenant. Each tenant has rows of its own: the error of a run holds what
+-- the tenant verifies, and a row of all tenants would be locked until a tenant commits.
+create table verification.method_runs (
+    tenant_id                text not null default app.current_tenant() check (length(tenant_id) between 1 and 255),
+    method_type              text not null check (method_type in ('fact_checking', 'source_credibility', 'cross_reference', 'consistency_check', 'logical_validation', 'statistical_validation', 'insufficient_data')),
+    total_requests           bigint not null default 0 check (total_requests >= 0),
+    successful_requests      bigint not null default 0 check (successful_requests >= 0),
+    failed_requests          bigint not null default 0 check (failed_requests >= 0),
+    total_processing_time_ms double precision not null default 0 check (total_processing_time_ms >= 0),
+    last_used_at             timestamptz,
+    last_error_at            timestamptz,
+    last_error_message       text,
+    primary key (tenant_id, method_type)
+);
+
 create table verification.cache (
     tenant_id        text not null default app.current_tenant() check (length(tenant_id) between 1 and 255),
     cache_key        text not null check (length(cache_key) = 64),
@@ -158,6 +184,7 @@ create table verification.cache_counters (
 );
 
 create trigger touch_updated_at before update on verification.methods for each row execute function app.touch_updated_at();
+create trigger refuse_tenants before insert or update or delete on verification.methods for each statement execute function app.refuse_tenants();
 
 -- The setting is read in a sub-select, so once per statement and not per row;
 -- empty means nobody.
@@ -167,7 +194,7 @@ declare
     t text;
     mine constant text := 'tenant_id = nullif((select current_setting(''app.current_tenant'', true)), '''')';
 begin
-    foreach t in array array['requests', 'results', 'evidence', 'cache', 'cache_counters'] loop
+    foreach t in array array['requests', 'results', 'evidence', 'method_runs', 'cache', 'cache_counters'] loop
         execute format('alter table verification.%I enable row level security', t);
         execute format('alter table verification.%I force row level security', t);
         execute format('create policy tenant_select on verification.%I for select using (%s)', t, mine);

@@ -14,6 +14,17 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- Rows of all tenants are an operator's to write: a session of a tenant reads them.
+-- +goose StatementBegin
+create or replace function app.refuse_tenants() returns trigger language plpgsql as $$
+begin
+    if nullif(current_setting('app.current_tenant', true), '') is not null then
+        raise insufficient_privilege using message = 'rows of all tenants are an operator''s to write';
+    end if;
+    return null;
+end $$;
+-- +goose StatementEnd
+
 create schema web;
 
 create table web.contents (
@@ -63,18 +74,20 @@ create table web.cache_counters (
     misses    bigint not null default 0 check (misses >= 0)
 );
 
--- Of no tenant: the site sees one client.
+-- Of no tenant, and an operator's: what a site has said, and how many requests the site
+-- takes of each tenant and of all tenants together.
 create table web.rate_limits (
     domain             text primary key check (length(domain) between 1 and 253 and domain = lower(domain)),
     status             text not null default 'ok' check (status in ('ok', 'throttled', 'blocked')),
     requests_in_window integer not null default 0 check (requests_in_window >= 0),
-    window_start       timestamptz not null default now(),
     window_end         timestamptz not null,
     backoff_until      timestamptz,
     backoff_count      integer not null default 0 check (backoff_count >= 0),
     last_request       timestamptz not null default now(),
-    total_requests     bigint not null default 0 check (total_requests >= 0),
     consecutive_errors integer not null default 0 check (consecutive_errors >= 0),
+    window_ms          bigint check (window_ms between 1 and 86400000),
+    tenant_limit       integer check (tenant_limit > 0),
+    total_limit        integer check (total_limit > 0),
     last_error_message text,
     last_error_at      timestamptz,
     created_at         timestamptz not null default now(),
@@ -83,6 +96,29 @@ create table web.rate_limits (
 create index rate_limits_status_idx on web.rate_limits (status);
 create index rate_limits_backoff_idx on web.rate_limits (backoff_until);
 create index rate_limits_window_idx on web.rate_limits (window_end);
+
+-- The requests of a tenant to a site. Each tenant has rows of its own: the name of a site
+-- is the tenant's text, and a row of all tenants would be locked until a tenant commits.
+create table web.tenant_requests (
+    tenant_id          text not null default app.current_tenant() check (length(tenant_id) between 1 and 255),
+    domain             text not null check (length(domain) between 1 and 253 and domain = lower(domain)),
+    requests_in_window integer not null default 0 check (requests_in_window >= 0),
+    window_end         timestamptz not null,
+    last_request       timestamptz not null default now(),
+    total_requests     bigint not null default 0 check (total_requests >= 0),
+    primary key (tenant_id, domain)
+);
+
+-- The requests that each tenant was allowed in its window, for the sites that an operator
+-- has limited for all tenants together: numbers alone, which are summed. The shard is the
+-- hash of a tenant's name, so that no tenant waits for the row of another.
+create table web.site_requests (
+    domain     text not null references web.rate_limits on delete cascade,
+    shard      bigint not null,
+    requests   integer not null check (requests >= 0),
+    window_end timestamptz not null,
+    primary key (domain, shard)
+);
 
 create table web.traversals (
     tenant_id             text not null default app.current_tenant() check (length(tenant_id) between 1 and 255),
@@ -155,6 +191,24 @@ create index extraction_metrics_time_idx on web.extraction_metrics (tenant_id, t
 create index extraction_metrics_status_idx on web.extraction_metrics (tenant_id, status_code);
 
 create trigger touch_updated_at before update on web.rate_limits for each row execute function app.touch_updated_at();
+create trigger refuse_tenants before insert or update or delete on web.rate_limits for each statement execute function app.refuse_tenants();
+
+-- A tenant writes the row of its own shard alone.
+-- +goose StatementBegin
+create function web.refuse_other_shards() returns trigger language plpgsql as $$
+declare
+    mine constant bigint := hashtextextended(app.current_tenant(), 0);
+begin
+    if (tg_op <> 'INSERT' and old.shard <> mine) or (tg_op <> 'DELETE' and new.shard is distinct from mine) then
+        raise insufficient_privilege using message = 'a session of a tenant writes the counts of its tenant alone';
+    end if;
+    if tg_op = 'DELETE' then
+        return old;
+    end if;
+    return new;
+end $$;
+-- +goose StatementEnd
+create trigger refuse_other_shards before insert or update or delete on web.site_requests for each row execute function web.refuse_other_shards();
 
 -- The setting is read in a sub-select, so once per statement and not per row;
 -- empty means nobody.
@@ -164,7 +218,7 @@ declare
     t text;
     mine constant text := 'tenant_id = nullif((select current_setting(''app.current_tenant'', true)), '''')';
 begin
-    foreach t in array array['contents', 'cache', 'cache_counters', 'traversals', 'traversal_nodes', 'extraction_metrics'] loop
+    foreach t in array array['contents', 'cache', 'cache_counters', 'tenant_requests', 'traversals', 'traversal_nodes', 'extraction_metrics'] loop
         execute format('alter table web.%I enable row level security', t);
         execute format('alter table web.%I force row level security', t);
         execute format('create policy tenant_select on web.%I for select using (%s)', t, mine);
