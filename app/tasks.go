@@ -41,8 +41,11 @@ type taskFilter struct {
 	After   string `query:"after"`
 }
 
+// taskList is a page of tasks. Like that of every list, Next is the value of "after" for
+// the page that follows; without Next there is none.
 type taskList struct {
 	Tasks []orchestrator.Task `json:"tasks"`
+	Next  string              `json:"next,omitempty"`
 }
 
 type claim struct {
@@ -105,6 +108,7 @@ type newExecution struct {
 
 type executionList struct {
 	Executions []orchestrator.Execution `json:"executions"`
+	Next       string                   `json:"next,omitempty"`
 }
 
 type assignmentFilter struct {
@@ -117,6 +121,7 @@ type assignmentFilter struct {
 
 type assignmentList struct {
 	Assignments []orchestrator.Assignment `json:"assignments"`
+	Next        string                    `json:"next,omitempty"`
 }
 
 type settingList struct {
@@ -137,18 +142,17 @@ func taskRoutes(c *orchestrator.Client) routes {
 			return affected{int64(len(tasks))}, c.EnqueueAll(ctx, tasks)
 		}),
 		// The queued tasks, or those whose deadline has passed.
-		"GET /tasks": gives(func(ctx context.Context, f taskFilter) (out taskList, err error) {
+		"GET /tasks": gives(func(ctx context.Context, f taskFilter) (taskList, error) {
 			limit := cmp.Or(f.Limit, pageSize)
 			switch {
 			case !f.Overdue:
-				out.Tasks, err = c.Queued(ctx, limit, f.After)
+				page, err := c.QueuedPage(ctx, limit, f.After)
+				return taskList{list(page.Items), page.Next}, err
 			case f.After != "":
-				return out, badRequest("after goes with no overdue: it pages through the queue")
-			default:
-				out.Tasks, err = c.TimedOut(ctx)
+				return taskList{}, badRequest("after goes with no overdue: it pages through the queue")
 			}
-			out.Tasks = first(out.Tasks, limit)
-			return out, err
+			overdue, err := c.TimedOut(ctx)
+			return taskList{Tasks: first(overdue, limit)}, err
 		}),
 		"GET /tasks/{id}": tellsOf(c.Task),
 		"POST /tasks/{id}/assignments": makes(http.StatusCreated, func(a orchestrator.Assignment) string { return "/assignments/" + url.PathEscape(a.ID) },
@@ -168,9 +172,13 @@ func taskRoutes(c *orchestrator.Client) routes {
 			id, err := c.RecordExecution(ctx, e)
 			return made{id}, err
 		}),
-		"GET /tasks/{id}/executions": gives(func(ctx context.Context, in byID) (executionList, error) {
-			executions, err := c.Executions(ctx, in.ID)
-			return executionList{list(executions)}, err
+		"GET /tasks/{id}/executions": gives(func(ctx context.Context, in struct {
+			ID    string `path:"id"`
+			Limit int    `query:"limit"`
+			After string `query:"after"`
+		}) (executionList, error) {
+			page, err := c.ExecutionsPage(ctx, in.ID, cmp.Or(in.Limit, pageSize), in.After)
+			return executionList{list(page.Items), page.Next}, err
 		}),
 		"POST /tasks/{id}/complete": does(func(ctx context.Context, in calledOn[completion]) error {
 			return c.Complete(ctx, in.ID, in.Body.Held.claim()...)
@@ -186,7 +194,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 
 		"POST /queue/claim": gives(func(ctx context.Context, in posted[claim]) (taskList, error) {
 			tasks, err := c.Claim(ctx, cmp.Or(in.Body.Count, 1), in.Body.Worker)
-			return taskList{list(tasks)}, err
+			return taskList{Tasks: list(tasks)}, err
 		}),
 		"POST /queue/cancel": gives(func(ctx context.Context, _ nothing) (affected, error) {
 			n, err := c.CancelQueued(ctx)
@@ -207,18 +215,17 @@ func taskRoutes(c *orchestrator.Client) routes {
 		}),
 
 		// The active assignments, or those of them whose deadline has passed.
-		"GET /assignments": gives(func(ctx context.Context, f assignmentFilter) (out assignmentList, err error) {
+		"GET /assignments": gives(func(ctx context.Context, f assignmentFilter) (assignmentList, error) {
 			limit := cmp.Or(f.Limit, pageSize)
 			switch {
 			case !f.Overdue:
-				out.Assignments, err = c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{AgentID: f.Agent, Status: f.Status, Limit: limit, After: f.After})
+				page, err := c.ActiveAssignmentsPage(ctx, orchestrator.AssignmentFilter{AgentID: f.Agent, Status: f.Status, Limit: limit, After: f.After})
+				return assignmentList{list(page.Items), page.Next}, err
 			case f.Agent != "" || f.Status != "" || f.After != "":
-				return out, badRequest("overdue goes with no filter")
-			default:
-				out.Assignments, err = c.OverdueAssignments(ctx)
+				return assignmentList{}, badRequest("overdue goes with no filter")
 			}
-			out.Assignments = first(out.Assignments, limit)
-			return out, err
+			overdue, err := c.OverdueAssignments(ctx)
+			return assignmentList{Assignments: first(overdue, limit)}, err
 		}),
 		"GET /assignments/{id}": tellsOf(c.Assignment),
 		"PATCH /assignments/{id}": does(func(ctx context.Context, in postedTo[orchestrator.AssignmentPatch]) error {

@@ -18,6 +18,7 @@ type requestStatus struct {
 
 type requestList struct {
 	Requests []verification.Request `json:"requests"`
+	Next     string                 `json:"next,omitempty"`
 }
 
 // newResult is what a verification came to; the rest is the database's.
@@ -78,8 +79,8 @@ func verificationRoutes(c *verification.Client) routes {
 		}),
 		// The pending ones: what a verifier is to begin with.
 		"GET /verification/requests": gives(func(ctx context.Context, in listed) (requestList, error) {
-			pending, err := c.Pending(ctx, cmp.Or(in.Limit, pageSize), in.After)
-			return requestList{list(pending)}, err
+			page, err := c.PendingPage(ctx, cmp.Or(in.Limit, pageSize), in.After)
+			return requestList{list(page.Items), page.Next}, err
 		}),
 		"PUT /verification/requests/{id}/status": does(func(ctx context.Context, in postedTo[requestStatus]) error {
 			return c.SetRequestStatus(ctx, in.ID, in.Body.Status, verification.StatusDetails{

@@ -14,16 +14,17 @@ where o.utilization_percent < @max::float8 and o.last_active_at > now() - @withi
 order by o.success_rate desc, o.utilization_percent, o.id`
 
 // Available returns the agents below maxUtilization percent that were active
-// within the given time, the most successful first.
+// within the given time, the most successful first, modules.PageBytes at most.
 func (c *Client) Available(ctx context.Context, maxUtilization float64, within time.Duration) ([]Agent, error) {
 	err := modules.FirstError(
 		checkPercent("max_utilization", maxUtilization),
 		modules.Check("within", "must be more than 0", within > 0),
+		modules.CheckDuration("within", within),
 	)
 	if err != nil {
 		return nil, wrap("available", err)
 	}
-	rows, err := modules.Many[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within})
+	rows, _, err := modules.Bounded[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within})
 	if err != nil {
 		return nil, wrap("available", err)
 	}

@@ -79,13 +79,13 @@ func has(kind, test string) string {
 }
 
 // FindByCapability returns the agents that q describes, the most successful
-// first, among equals the least busy. None is an empty slice.
+// first, among equals the least busy, modules.PageBytes at most. None is an empty slice.
 func (c *Client) FindByCapability(ctx context.Context, q Query) ([]Agent, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find", err)
 	}
 	where, args := q.filter()
-	rows, err := modules.Many[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where "+where+`
+	rows, _, err := modules.Bounded[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where "+where+`
 order by o.success_rate desc, o.utilization_percent, o.id limit @limit::bigint`, args)
 	if err != nil {
 		return nil, wrap("find", err)

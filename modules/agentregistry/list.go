@@ -48,7 +48,8 @@ const (
 )
 
 // List returns the agents, the last active first, and the cursor of the next
-// page: "" when there is none. A cursor that List did not make is a
+// page: "" when there is none. A page ends after modules.PageBytes too, with fewer agents
+// than the limit. A cursor that List did not make is a
 // modules.ErrInvalid. An agent that becomes active while pages are read moves to
 // the front and may be met twice or not at all.
 func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next string, err error) {
@@ -64,12 +65,12 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 		}
 		where, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
 	}
-	rows, err := modules.Many[overview](ctx, c.db, fmt.Sprintf(listSQL, where), args)
+	rows, more, err := modules.Bounded[overview](ctx, c.db, fmt.Sprintf(listSQL, where), args)
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}
-	if len(rows) > limit {
-		rows = rows[:limit]
+	if more || len(rows) > limit {
+		rows = rows[:min(len(rows), limit)]
 		last := rows[len(rows)-1]
 		if next, err = (cursor{last.LastActiveAt, last.ID}).encode(); err != nil {
 			return nil, "", wrap("list", err)

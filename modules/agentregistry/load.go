@@ -16,14 +16,14 @@ with agent as (
     select tenant_id, id, max_concurrent_tasks from registry.agents where id = @id for no key update
 )
 update registry.agent_load l set
-    active_tasks        = greatest(0, l.active_tasks + @active::int),
-    queued_tasks        = greatest(0, l.queued_tasks + @queued::int),
-    utilization_percent = least(100, greatest(0, l.active_tasks + @active::int) * 100.0 / agent.max_concurrent_tasks)
+    active_tasks        = least(2147483647, greatest(0, l.active_tasks + @active::bigint)),
+    queued_tasks        = least(2147483647, greatest(0, l.queued_tasks + @queued::bigint)),
+    utilization_percent = least(100, greatest(0, l.active_tasks + @active::bigint) * 100.0 / agent.max_concurrent_tasks)
 from agent
 where l.tenant_id = agent.tenant_id and l.agent_id = agent.id
 returning l.active_tasks, l.queued_tasks, l.utilization_percent`
 
-// AdjustLoad adds to the agent's counters, which stop at 0, and returns them
+// AdjustLoad adds to the agent's counters, which stop at 0 and at 2147483647, and returns them
 // with the utilisation of its capacity. A missing agent is ErrAgentNotFound.
 func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedDelta int) (Load, error) {
 	err := modules.FirstError(

@@ -21,7 +21,7 @@ type Metrics struct {
 func (m Metrics) validate() error {
 	err := modules.FirstError(
 		modules.CheckShare("quality_score", m.QualityScore),
-		modules.Check("latency_ms", "must not be negative", m.LatencyMS >= 0),
+		modules.CheckMilliseconds("latency_ms", float64(m.LatencyMS)),
 	)
 	if m.TokensUsed != nil {
 		err = modules.FirstError(err, modules.CheckInt32("tokens_used", *m.TokensUsed, 0))

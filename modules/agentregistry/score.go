@@ -36,7 +36,8 @@ order by score desc, id limit @limit::bigint`
 
 // FindScored returns the agents that q describes, the best fit first: 0.4 for
 // the share of the wanted languages, 0.2 for that of the specializations, 0.25
-// for the success rate and 0.15 for free capacity. Default limit 50.
+// for the success rate and 0.15 for free capacity. Default limit 50; modules.PageBytes at
+// most.
 func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find scored", err)
@@ -49,7 +50,7 @@ func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 		overview
 		LanguageShare, SpecializationShare, Score float64
 	}
-	rows, err := modules.Many[row](ctx, c.db, fmt.Sprintf(scoredSQL, where), args)
+	rows, _, err := modules.Bounded[row](ctx, c.db, fmt.Sprintf(scoredSQL, where), args)
 	if err != nil {
 		return nil, wrap("find scored", err)
 	}

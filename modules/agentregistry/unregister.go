@@ -32,8 +32,9 @@ delete from registry.agents a using stale where a.tenant_id = stale.tenant_id an
 // DeleteStale deletes the agents that have not been active for longer than
 // threshold and have neither active nor queued tasks. It returns how many.
 func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int64, error) {
-	if threshold <= 0 {
-		return 0, wrap("delete stale", modules.Invalid("threshold", "must be more than 0"))
+	err := modules.FirstError(modules.Check("threshold", "must be more than 0", threshold > 0), modules.CheckDuration("threshold", threshold))
+	if err != nil {
+		return 0, wrap("delete stale", err)
 	}
 	tag, err := c.db.Exec(ctx, deleteStaleSQL, threshold)
 	return tag.RowsAffected(), wrap("delete stale", err)

@@ -27,7 +27,8 @@ func (p Patch) validate() error {
 		err = modules.FirstError(err, modules.CheckInt32("max_concurrent_tasks", *p.MaxConcurrentTasks, 1))
 	}
 	if p.LastActiveAt != nil {
-		err = modules.FirstError(err, modules.Check("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()))
+		err = modules.FirstError(err, modules.Check("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()),
+			modules.CheckTime("last_active_at", *p.LastActiveAt), modules.CheckPast("last_active_at", *p.LastActiveAt))
 	}
 	if p.Capabilities != nil {
 		err = modules.FirstError(err, p.Capabilities.validate("capabilities."))

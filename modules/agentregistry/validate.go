@@ -1,10 +1,6 @@
 package agentregistry
 
-import (
-	"math"
-
-	"github.com/agentagency/onepool/modules"
-)
+import "github.com/agentagency/onepool/modules"
 
 func (a Agent) validate() error {
 	return modules.FirstError(
@@ -14,11 +10,14 @@ func (a Agent) validate() error {
 		a.Capabilities.validate("capabilities."),
 		modules.CheckShare("performance.success_rate", a.Performance.SuccessRate),
 		modules.CheckShare("performance.average_quality", a.Performance.AverageQuality),
-		modules.Check("performance.average_latency_ms", "must be a number from 0", a.Performance.AverageLatencyMS >= 0 && !math.IsInf(a.Performance.AverageLatencyMS, 1)),
-		modules.Check("performance.task_count", "must not be negative", a.Performance.TaskCount >= 0),
+		modules.CheckMilliseconds("performance.average_latency_ms", a.Performance.AverageLatencyMS),
+		modules.CheckCount("performance.task_count", a.Performance.TaskCount),
 		modules.CheckInt32("load.active_tasks", a.Load.ActiveTasks, 0),
 		modules.CheckInt32("load.queued_tasks", a.Load.QueuedTasks, 0),
 		modules.CheckInt32("max_concurrent_tasks", a.MaxConcurrentTasks, 0), // 0 is the default
+		modules.CheckRanges(a),
+		modules.CheckPast("registered_at", a.RegisteredAt),
+		modules.CheckPast("last_active_at", a.LastActiveAt),
 	)
 }
 

@@ -39,7 +39,8 @@ func (c *Client) CacheGet(ctx context.Context, key string) (json.RawMessage, boo
 // than 64 bytes are kept as their SHA-256.
 func (c *Client) CachePut(ctx context.Context, key string, content json.RawMessage, ttl time.Duration, kind CacheType) error {
 	kind = cmp.Or(kind, CacheQueryResult)
-	err := modules.FirstError(checkKey(key), modules.CheckJSON("content", content), modules.Check("ttl", "must be more than 0", ttl > 0), modules.CheckEnum("kind", kind, cacheTypes))
+	err := modules.FirstError(checkKey(key), modules.CheckJSON("content", content), modules.Check("ttl", "must be more than 0", ttl > 0),
+		modules.CheckDuration("ttl", ttl), modules.CheckEnum("kind", kind, cacheTypes))
 	if err != nil {
 		return wrap("cache put", err)
 	}

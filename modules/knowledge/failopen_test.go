@@ -54,7 +54,7 @@ func TestFailOpenGoesOnWithoutTheDatabase(t *testing.T) {
 	id, err := l.StoreQuery(ctx, query("q"))
 	require.NoError(t, err)
 	require.Equal(t, "q", id)
-	require.NoError(t, l.SetProviderHealth(ctx, "google", knowledge.ProviderHealth{}))
+	require.NoError(t, l.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{}))
 	_, err = l.ProviderHealth(ctx, "google")
 	require.ErrorIs(t, err, knowledge.ErrProviderNotFound)
 

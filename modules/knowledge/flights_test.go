@@ -23,7 +23,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	storeQuery(t, ctx, c, "q")
 	id, err := c.PutEntry(ctx, entry("e"))
 	require.NoError(t, err)
-	require.NoError(t, c.SetProviderHealth(ctx, "google", knowledge.ProviderHealth{Available: true}))
+	require.NoError(t, c.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{Available: true}))
 	results := func(i, n int) (out []knowledge.SearchResult) {
 		for k := range n {
 			out = append(out, result("q", fmt.Sprintf("%d of %d in %d", k, n, i)))
@@ -42,7 +42,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 			return err
 		},
 		"SetProviderHealth": func(int) error {
-			return c.SetProviderHealth(ctx, "google", knowledge.ProviderHealth{Available: true})
+			return c.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{Available: true})
 		},
 		"ProviderHealth": func(int) error { _, err := c.ProviderHealth(ctx, "google"); return err },
 		"CacheGet":       func(int) error { _, _, err := c.CacheGet(ctx, "k"); return err },

@@ -15,7 +15,7 @@ func TestProviderHealthCountsFailuresInARow(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	up := knowledge.ProviderHealth{Available: true, ResponseTimeMS: 250, ErrorRate: 0.01, RequestsThisMinute: 10, RequestsThisHour: 500}
-	require.NoError(t, c.SetProviderHealth(as(t, "acme"), "google", up))
+	require.NoError(t, c.SetProviderHealth(t.Context(), "google", up))
 	got, err := c.ProviderHealth(as(t, "globex"), "google")
 	require.NoError(t, err)
 	require.Equal(t, up, got, "health is the same for all tenants")

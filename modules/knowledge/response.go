@@ -35,6 +35,8 @@ func (r Response) validate() error {
 		modules.CheckInt32("results_filtered", r.ResultsFiltered, 0),
 		modules.Check("processing_time", "must not be negative", r.ProcessingTime >= 0),
 		modules.CheckStorable("providers_queried", r.ProvidersQueried...),
+		modules.CheckRanges(r),
+		modules.CheckPast("responded_at", r.RespondedAt),
 	)
 	for i, s := range r.Results {
 		err = modules.FirstError(err,

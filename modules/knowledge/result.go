@@ -47,6 +47,9 @@ func (r SearchResult) validate() error {
 		modules.CheckShare("credibility_score", r.CredibilityScore),
 		modules.CheckEnum("quality", cmp.Or(r.Quality, QualityMedium), qualities),
 		modules.CheckText("provider", r.Provider, 100),
+		modules.CheckRanges(r),
+		modules.CheckPast("retrieved_at", r.RetrievedAt),
+		modules.CheckPast("processed_at", r.ProcessedAt),
 	)
 	if r.ID != "" {
 		err = modules.FirstError(err, modules.CheckID("id", r.ID))

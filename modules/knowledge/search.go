@@ -22,7 +22,7 @@ const (
 // SearchOptions say which active entries a search looks at and how many it
 // returns. Filters that are set are joined with AND.
 type SearchOptions struct {
-	K             int      `json:"k"`              // hits at most, 1 to 1000; default 10
+	K             int      `json:"k"`              // hits at most, 1 to 1000, and modules.PageBytes; default 10
 	MinConfidence float64  `json:"min_confidence"` // 0 to 1
 	Kinds         []string `json:"kinds"`          // any of these
 	Sources       []string `json:"sources"`        // any of these
@@ -88,7 +88,7 @@ func (c *Client) search(ctx context.Context, settings []setting, sql string, arg
 			b.Queue("select set_config('"+s.name+"', $1, true)", s.value)
 		}
 		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
-			rows, err = pgx.CollectRows(r, pgx.RowToStructByName[hitRow])
+			rows, _, err = modules.CollectBounded[hitRow](r)
 			return err
 		})
 	})

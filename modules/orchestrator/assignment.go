@@ -54,7 +54,7 @@ func (a Assignment) validate() error {
 		modules.CheckID("agent_id", a.AgentID),
 		modules.CheckText("agent_name", a.AgentName, 255),
 		modules.CheckText("agent_model_family", a.AgentModelFamily, 50),
-		checkTimeout("timeout", a.Timeout),
+		modules.CheckTimeout("timeout", a.Timeout),
 		modules.CheckEnum("routing.strategy", a.Routing.Strategy, strategies),
 		modules.CheckStorable("routing.reason", a.Routing.Reason),
 	)
@@ -122,8 +122,16 @@ type AssignmentFilter struct {
 }
 
 // ActiveAssignments returns the active assignments that f describes, the earliest
-// deadline first. A missing f.After is ErrAssignmentNotFound.
+// deadline first. A missing f.After is ErrAssignmentNotFound. A page ends after
+// modules.PageBytes too, with fewer assignments than f.Limit: ActiveAssignmentsPage says
+// whether another follows.
 func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]Assignment, error) {
+	p, err := c.ActiveAssignmentsPage(ctx, f)
+	return p.Items, err
+}
+
+// ActiveAssignmentsPage is ActiveAssignments for callers that read page after page.
+func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) (modules.Page[Assignment], error) {
 	err := checkLimit(&f.Limit)
 	if f.AgentID != "" {
 		err = modules.FirstError(err, modules.CheckID("agent_id", f.AgentID))
@@ -134,7 +142,7 @@ func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]A
 		where = "a.status = @status::text"
 	}
 	if err != nil {
-		return nil, wrap("active assignments", err)
+		return modules.Page[Assignment]{}, wrap("active assignments", err)
 	}
 	if f.AgentID != "" {
 		where += " and a.agent_id = @agent::text"
@@ -142,20 +150,22 @@ func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]A
 	if f.After != "" {
 		where += " and (a.deadline, a.id) > (select l.deadline, l.id from orchestrator.assignments l where l.id = @after::text)"
 	}
-	out, err := c.assignments(ctx, f.After, where, pgx.NamedArgs{"agent": f.AgentID, "status": f.Status, "limit": f.Limit})
-	return out, wrap("active assignments", err)
+	p, err := c.assignments(ctx, f.After, where, f.Limit, pgx.NamedArgs{"agent": f.AgentID, "status": f.Status})
+	return p, wrap("active assignments", err)
 }
 
 // OverdueAssignments returns the active assignments whose deadline has passed,
-// the longest overdue first, 1000 at most. They end when a Claim gives their task
+// the longest overdue first, 1000 and modules.PageBytes at most. They end when a Claim gives their task
 // out again.
 func (c *Client) OverdueAssignments(ctx context.Context) ([]Assignment, error) {
-	out, err := c.assignments(ctx, "", active+" and a.deadline < now()", pgx.NamedArgs{"limit": listLimit})
-	return out, wrap("overdue assignments", err)
+	p, err := c.assignments(ctx, "", active+" and a.deadline < now()", listLimit, pgx.NamedArgs{})
+	return p.Items, wrap("overdue assignments", err)
 }
 
-func (c *Client) assignments(ctx context.Context, after, where string, args pgx.NamedArgs) ([]Assignment, error) {
-	rows, err := page[assignmentRow](ctx, c, "orchestrator.assignments", after, "select "+assignmentColumns+" from orchestrator.assignments a where "+where+
-		" order by a.deadline, a.id limit @limit::int", args, ErrAssignmentNotFound)
-	return list(rows, assignmentRow.assignment), err
+func (c *Client) assignments(ctx context.Context, after, where string, limit int, args pgx.NamedArgs) (modules.Page[Assignment], error) {
+	sql := "select " + assignmentColumns + " from orchestrator.assignments a where " + where + " order by a.deadline, a.id limit @limit::int"
+	all := listed[assignmentRow, Assignment]{
+		"orchestrator.assignments", sql, assignmentRow.assignment, func(a Assignment) string { return a.ID }, ErrAssignmentNotFound,
+	}
+	return page(ctx, c, all, after, limit, args)
 }

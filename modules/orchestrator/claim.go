@@ -38,11 +38,17 @@ where a.tenant_id = back.tenant_id and a.task_id = back.id and a.status in ('ass
 
 // picked is the part of claimSQL for one queue mode: the server runs only that of
 // the mode that is set, and each has its index.
+// The tasks end after @bytes, whatever @n is; the rest are let go when the statement ends.
 func picked(mode QueueMode, order string) string {
 	return `(
-    select t.tenant_id, t.id from orchestrator.tasks t
-    where t.status = 'queued' and (select m.mode from mode m) = '` + string(mode) + `'
-    order by ` + order + ` limit @n::int for no key update skip locked
+    select t.tenant_id, t.id, sum(t.size) over (order by ` + order + `) - t.size as size_before from (
+        select t.tenant_id, t.id, t.priority, t.seq, t.deadline,
+               octet_length(t.description) + octet_length(t.required_capabilities::text) + octet_length(t.task_metadata::text)
+               + coalesce(octet_length(t.last_error), 0) as size
+        from orchestrator.tasks t
+        where t.status = 'queued' and (select m.mode from mode m) = '` + string(mode) + `'
+        order by ` + order + ` limit @n::int for no key update skip locked
+    ) t
 )`
 }
 
@@ -51,7 +57,7 @@ with mode as materialized (
     select coalesce((select config_value #>> '{}' from orchestrator.queue_config where config_key = '` + PriorityMode + `'), 'priority') as mode
 ), by_priority as ` + picked(ModePriority, "t.priority desc, t.seq") + `, by_age as ` + picked(ModeFIFO, "t.seq") + `, by_deadline as ` +
 	picked(ModeDeadline, "t.deadline, t.seq") + `, picked as (
-    select * from by_priority union all select * from by_age union all select * from by_deadline
+    select * from (select * from by_priority union all select * from by_age union all select * from by_deadline) t where t.size_before < @bytes::bigint
 )
 update orchestrator.tasks t set
     status = 'dequeued', dequeued_at = now(), attempts = t.attempts + 1, claimed_by = @worker::text,
@@ -68,7 +74,7 @@ type claimOrder struct {
 // Claim gives a worker up to n queued tasks (1 to 1000), in the order of the
 // setting priority_mode, and counts an attempt for each. Workers that claim at
 // the same time never get the same task, nor wait for each other. There may be
-// fewer, or none: an empty slice.
+// fewer, or none: an empty slice. The tasks of one call end after modules.PageBytes.
 //
 // A claim ends at the task's Deadline, after its timeout or when its assignment
 // ends. Until then call Complete, Fail, Retry or RecordExecution. When a worker
@@ -83,7 +89,7 @@ func (c *Client) Claim(ctx context.Context, n int, worker string) ([]Task, error
 		taskRow
 		claimOrder
 	}
-	rows, err := after[row](ctx, c, takeBackSQL, claimSQL, pgx.NamedArgs{"n": n, "worker": worker})
+	rows, err := after[row](ctx, c, takeBackSQL, claimSQL, pgx.NamedArgs{"n": n, "worker": worker, "bytes": modules.PageBytes})
 	if err != nil {
 		return nil, wrap("claim", err)
 	}

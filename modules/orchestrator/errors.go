@@ -14,6 +14,8 @@ var (
 	ErrTaskNotFound = fmt.Errorf("task %w", modules.ErrNotFound)
 	// ErrAssignmentNotFound is a modules.ErrNotFound.
 	ErrAssignmentNotFound = fmt.Errorf("assignment %w", modules.ErrNotFound)
+	// ErrExecutionNotFound is a modules.ErrNotFound.
+	ErrExecutionNotFound = fmt.Errorf("execution %w", modules.ErrNotFound)
 	// ErrQueueFull is returned when the tenant has as many queued tasks as the
 	// setting max_capacity allows. Enqueue again when workers have claimed some.
 	ErrQueueFull = errors.New("the queue is full: wait until tasks are claimed, or raise max_capacity")

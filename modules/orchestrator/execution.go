@@ -44,7 +44,11 @@ func (e Execution) validate() error {
 		modules.Check("success", "must be set when completed_at is, and only then", (e.Success != nil) == (e.CompletedAt != nil)),
 		modules.Check("completed_at", "must not be before started_at", e.CompletedAt == nil || e.StartedAt.IsZero() || !e.CompletedAt.Before(e.StartedAt)),
 		modules.CheckOptional("error", e.Error),
+		modules.CheckRanges(e),
 	)
+	if e.CompletedAt != nil && !e.StartedAt.IsZero() {
+		err = modules.FirstError(err, modules.CheckDuration("completed_at", e.CompletedAt.Sub(e.StartedAt)))
+	}
 	if e.ID != "" {
 		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
 	}
@@ -183,41 +187,57 @@ const executionsSQL = `
 select e.id::text as id, e.task_id, coalesce(e.assignment_id, '') as assignment_id, e.attempt_number as attempt, e.started_at, e.completed_at,
        coalesce(e.execution_time_ms, 0) as execution_time_ms, e.agent_id, e.agent_name, e.success, e.quality_score, e.tokens_used, e.error_message,
        e.policy_passed, e.policy_violations, e.budget_used_files, e.budget_used_loc, e.execution_metadata
-from orchestrator.executions e where e.task_id = @task_id order by e.started_at, e.id limit @limit::int`
+from orchestrator.executions e where e.task_id = @task_id%s order by e.started_at, e.id limit @limit::int`
 
-// Executions returns the runs of a task, the earliest first, 1000 at most.
+const afterExecution = " and (e.started_at, e.id) > (select l.started_at, l.id from orchestrator.executions l where l.id::text = @after::text)"
+
+// executionRow is a row of orchestrator.executions.
+type executionRow struct {
+	ID, TaskID, AssignmentID       string
+	Attempt                        int
+	StartedAt                      time.Time
+	CompletedAt                    *time.Time
+	ExecutionTimeMs                int64
+	AgentID, AgentName             string
+	Success                        *bool
+	QualityScore                   *float64
+	TokensUsed                     *int
+	ErrorMessage                   *string
+	PolicyPassed                   *bool
+	PolicyViolations               []any
+	BudgetUsedFiles, BudgetUsedLoc *int
+	ExecutionMetadata              map[string]any
+}
+
+func (r executionRow) execution() Execution {
+	return Execution{
+		ID: r.ID, TaskID: r.TaskID, AssignmentID: r.AssignmentID, Attempt: r.Attempt, StartedAt: r.StartedAt, CompletedAt: r.CompletedAt,
+		Duration: time.Duration(r.ExecutionTimeMs) * time.Millisecond, AgentID: r.AgentID, AgentName: r.AgentName, Success: r.Success,
+		Quality: r.QualityScore, Tokens: r.TokensUsed, Error: r.ErrorMessage, PolicyPassed: r.PolicyPassed, Violations: r.PolicyViolations,
+		FilesUsed: r.BudgetUsedFiles, LinesUsed: r.BudgetUsedLoc, Metadata: r.ExecutionMetadata,
+	}
+}
+
+// Executions returns the runs of a task, the earliest first, 1000 and modules.PageBytes
+// at most. ExecutionsPage goes on from there.
 func (c *Client) Executions(ctx context.Context, taskID string) ([]Execution, error) {
-	if err := modules.CheckID("task_id", taskID); err != nil {
-		return nil, wrap("executions", err)
+	p, err := c.ExecutionsPage(ctx, taskID, listLimit, "")
+	return p.Items, err
+}
+
+// ExecutionsPage is Executions for callers that read page after page; limit is 1000 at
+// most, and when 0. A missing after is ErrExecutionNotFound.
+func (c *Client) ExecutionsPage(ctx context.Context, taskID string, limit int, after string) (modules.Page[Execution], error) {
+	if err := modules.FirstError(modules.CheckID("task_id", taskID), checkLimit(&limit)); err != nil {
+		return modules.Page[Execution]{}, wrap("executions", err)
 	}
-	type row struct {
-		ID, TaskID, AssignmentID       string
-		Attempt                        int
-		StartedAt                      time.Time
-		CompletedAt                    *time.Time
-		ExecutionTimeMs                int64
-		AgentID, AgentName             string
-		Success                        *bool
-		QualityScore                   *float64
-		TokensUsed                     *int
-		ErrorMessage                   *string
-		PolicyPassed                   *bool
-		PolicyViolations               []any
-		BudgetUsedFiles, BudgetUsedLoc *int
-		ExecutionMetadata              map[string]any
+	more := ""
+	if after != "" {
+		more = afterExecution
 	}
-	rows, err := many[row](ctx, c, executionsSQL, pgx.NamedArgs{"task_id": taskID, "limit": listLimit})
-	if err != nil {
-		return nil, wrap("executions", err)
+	runs := listed[executionRow, Execution]{
+		"orchestrator.executions", fmt.Sprintf(executionsSQL, more), executionRow.execution, func(e Execution) string { return e.ID }, ErrExecutionNotFound,
 	}
-	out := make([]Execution, len(rows))
-	for i, r := range rows {
-		out[i] = Execution{
-			ID: r.ID, TaskID: r.TaskID, AssignmentID: r.AssignmentID, Attempt: r.Attempt, StartedAt: r.StartedAt, CompletedAt: r.CompletedAt,
-			Duration: time.Duration(r.ExecutionTimeMs) * time.Millisecond, AgentID: r.AgentID, AgentName: r.AgentName, Success: r.Success,
-			Quality: r.QualityScore, Tokens: r.TokensUsed, Error: r.ErrorMessage, PolicyPassed: r.PolicyPassed, Violations: r.PolicyViolations,
-			FilesUsed: r.BudgetUsedFiles, LinesUsed: r.BudgetUsedLoc, Metadata: r.ExecutionMetadata,
-		}
-	}
-	return out, nil
+	p, err := page(ctx, c, runs, after, limit, pgx.NamedArgs{"task_id": taskID})
+	return p, wrap("executions", err)
 }

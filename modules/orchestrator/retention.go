@@ -29,8 +29,8 @@ func (c *Client) DeleteFinished(ctx context.Context, age time.Duration) (int64, 
 	if age == 0 {
 		age = DefaultRetention
 	}
-	if age < 0 {
-		return 0, wrap("delete finished", modules.Invalid("age", "must not be negative"))
+	if err := modules.FirstError(modules.Check("age", "must not be negative", age >= 0), modules.CheckDuration("age", age)); err != nil {
+		return 0, wrap("delete finished", err)
 	}
 	n, err := modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
 		return changed(ctx, c, deleteFinishedSQL, pgx.NamedArgs{"age": age, "limit": limit})

@@ -28,14 +28,31 @@ func one[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) 
 	return run(c, func() (T, error) { return modules.One[T](ctx, c.db, sql, args) })
 }
 
-// many runs a statement that returns rows.
+// many runs a statement that returns rows, and ends after modules.PageBytes.
 func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) ([]T, error) {
-	return run(c, func() ([]T, error) { return modules.Many[T](ctx, c.db, sql, args) })
+	return run(c, func() ([]T, error) {
+		rows, _, err := modules.Bounded[T](ctx, c.db, sql, args)
+		return rows, err
+	})
 }
 
-// page is modules.Page.
-func page[T any](ctx context.Context, c *Client, table, after, sql string, args pgx.NamedArgs, missing error) ([]T, error) {
-	return run(c, func() ([]T, error) { return modules.Page[T](ctx, c.db, table, after, sql, args, missing) })
+// page reads a page of a list whose rows have ids.
+func page[R, T any](ctx context.Context, c *Client, l listed[R, T], after string, limit int, args pgx.NamedArgs) (modules.Page[T], error) {
+	return run(c, func() (modules.Page[T], error) {
+		rows, more, err := modules.ReadPage[R](ctx, c.db, l.table, after, l.sql, limit, args, l.missing)
+		if err != nil {
+			return modules.Page[T]{}, err
+		}
+		return modules.MakePage(rows, more, l.convert, l.id), nil
+	})
+}
+
+// listed is a list: its table and statement, and what becomes of its rows.
+type listed[R, T any] struct {
+	table, sql string
+	convert    func(R) T
+	id         func(T) string
+	missing    error // there is no row of the id after which a page begins
 }
 
 // changed runs a statement that returns no rows, and says how many it changed.

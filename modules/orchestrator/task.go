@@ -51,7 +51,7 @@ func (t Task) validate() error {
 		modules.CheckEnum("type", t.Type, taskTypes),
 		modules.CheckStorable("description", t.Description),
 		modules.Check("priority", "must be from 1 to 10, and 0 for the default", t.Priority >= 0 && t.Priority <= 10),
-		checkTimeout("timeout", t.Timeout),
+		modules.CheckTimeout("timeout", t.Timeout),
 		modules.CheckInt32("attempts", t.Attempts, 0),
 		modules.CheckInt32("max_attempts", t.MaxAttempts, 0),
 		modules.Check("attempts", "must be less than max_attempts", t.MaxAttempts == 0 || t.Attempts < t.MaxAttempts),
@@ -123,19 +123,26 @@ order by t.priority desc, t.seq limit @limit::int`
 // they were enqueued; limit is 1000 at most, and when 0. With the id of a page's
 // last task it returns the next page, also when that task has been claimed since;
 // a missing one is ErrTaskNotFound.
+//
+// A page ends after modules.PageBytes too, with fewer tasks than limit: QueuedPage says
+// whether another follows.
 func (c *Client) Queued(ctx context.Context, limit int, after ...string) ([]Task, error) {
+	p, err := c.QueuedPage(ctx, limit, modules.Last(after))
+	return p.Items, err
+}
+
+// QueuedPage is Queued for callers that read page after page.
+func (c *Client) QueuedPage(ctx context.Context, limit int, after string) (modules.Page[Task], error) {
 	if err := checkLimit(&limit); err != nil {
-		return nil, wrap("queued", err)
+		return modules.Page[Task]{}, wrap("queued", err)
 	}
-	last, sql := modules.Last(after), fmt.Sprintf(queuedSQL, "", "")
-	if last != "" {
+	sql := fmt.Sprintf(queuedSQL, "", "")
+	if after != "" {
 		sql = fmt.Sprintf(queuedSQL, afterTask, afterCondition)
 	}
-	rows, err := page[taskRow](ctx, c, "orchestrator.tasks", last, sql, pgx.NamedArgs{"limit": limit}, ErrTaskNotFound)
-	if err != nil {
-		return nil, wrap("queued", err)
-	}
-	return list(rows, taskRow.task), nil
+	tasks := listed[taskRow, Task]{"orchestrator.tasks", sql, taskRow.task, func(t Task) string { return t.ID }, ErrTaskNotFound}
+	p, err := page(ctx, c, tasks, after, limit, pgx.NamedArgs{})
+	return p, wrap("queued", err)
 }
 
 // Each half is in the order of an index.
@@ -146,7 +153,7 @@ const timedOutSQL = "select " + taskColumns + ` from (
 ) t order by t.deadline, t.seq limit @limit::int`
 
 // TimedOut returns tasks whose deadline has passed, the longest overdue first,
-// 1000 at most: those that nobody claimed within their timeout, and those whose
+// 1000 and modules.PageBytes at most: those that nobody claimed within their timeout, and those whose
 // worker has not finished in its time. The latter Claim gives out again.
 func (c *Client) TimedOut(ctx context.Context) ([]Task, error) {
 	rows, err := many[taskRow](ctx, c, timedOutSQL, pgx.NamedArgs{"limit": listLimit})

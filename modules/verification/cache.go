@@ -37,7 +37,9 @@ func (c *Client) CacheGet(ctx context.Context, r Request) (Result, bool, error) 
 // types.
 func (c *Client) CachePut(ctx context.Context, r Request, result Result, ttl time.Duration) error {
 	data, err := modules.EncodeJSON("result", result)
-	err = modules.FirstError(r.validateQuestion(), result.validate(), err, modules.Check("ttl", "must be more than 0", ttl > 0))
+	_, evidenceErr := evidenceArgs(result.evidence())
+	err = modules.FirstError(r.validateQuestion(), result.validate(), evidenceErr, err, modules.Check("ttl", "must be more than 0", ttl > 0),
+		modules.CheckDuration("ttl", ttl))
 	if err != nil {
 		return wrap("cache put", err)
 	}

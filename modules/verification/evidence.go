@@ -39,7 +39,8 @@ func (e Evidence) validate() error {
 		modules.CheckShare("credibility", e.Credibility),
 		modules.CheckOptional("title", e.Title),
 		modules.CheckOptional("publisher", e.Publisher),
-		checkYear("verified_at", e.VerifiedAt),
+		modules.CheckRanges(e),
+		modules.CheckPast("verified_at", e.VerifiedAt),
 	)
 	if e.ID != "" {
 		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
@@ -47,16 +48,18 @@ func (e Evidence) validate() error {
 	if e.Method != nil {
 		err = modules.FirstError(err, modules.CheckEnum("method", *e.Method, methodTypes))
 	}
-	if e.PublishedAt != nil {
-		err = modules.FirstError(err, checkYear("published_at", *e.PublishedAt))
-	}
 	return err
 }
 
-// checkYear is for times that become JSON.
-func checkYear(field string, t time.Time) error {
-	y := t.UTC().Year()
-	return modules.Check(field, "must be in the years 1 to 9999", y >= 1 && y <= 9999)
+// size is that of the texts, in bytes.
+func (e Evidence) size() int {
+	n := len(e.Source) + len(e.Content)
+	for _, text := range []*string{e.Title, e.Publisher} {
+		if text != nil {
+			n += len(*text)
+		}
+	}
+	return n
 }
 
 // stored is the type and the metadata as the table takes them.
@@ -88,10 +91,13 @@ func insertEvidence(result string) string {
     order by e.place`
 }
 
-// maxEvidence is how much a result holds: Result returns all of it.
-const maxEvidence = modules.MaxRows
+// maxEvidence and maxEvidenceBytes are how much a result holds: Result returns all of it.
+const (
+	maxEvidence      = modules.MaxRows
+	maxEvidenceBytes = modules.PageBytes
+)
 
-var errTooMuchEvidence = modules.Invalid("evidence", fmt.Sprintf("must be at most %d for a result", maxEvidence))
+var errTooMuchEvidence = modules.Invalid("evidence", fmt.Sprintf("must be at most %d pieces of %d bytes together for a result", maxEvidence, maxEvidenceBytes))
 
 // evidenceArgs are pieces of evidence as one array for each column.
 func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
@@ -104,6 +110,7 @@ func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 	relevances, credibilities := make([]float64, n), make([]float64, n)
 	methods, titles, publishers := make([]*string, n), make([]*string, n), make([]*string, n)
 	published, verified := make([]*time.Time, n), make([]*time.Time, n)
+	size := 0
 	for i, e := range all {
 		kind, about := e.stored()
 		raw, err := modules.EncodeJSON("metadata", about)
@@ -115,9 +122,14 @@ func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 		relevances[i], credibilities[i] = e.Relevance, e.Credibility
 		methods[i], titles[i], publishers[i] = (*string)(e.Method), e.Title, e.Publisher
 		published[i], verified[i] = e.PublishedAt, modules.OrNull(e.VerifiedAt)
+		size += e.size() + len(raw)
+	}
+	if size > maxEvidenceBytes {
+		return nil, errTooMuchEvidence
 	}
 	return pgx.NamedArgs{
-		"ids": ids, "sources": sources, "contents": contents, "hashes": hashes, "relevances": relevances, "credibilities": credibilities,
+		"size": size,
+		"ids":  ids, "sources": sources, "contents": contents, "hashes": hashes, "relevances": relevances, "credibilities": credibilities,
 		"supporting": supporting, "types": types, "methods": methods, "titles": titles, "publishers": publishers,
 		"published": published, "verified": verified, "metadata": metadata,
 	}, nil
@@ -137,14 +149,17 @@ update verification.results r set evidence_quality_score = (
 var addEvidenceSQL = fmt.Sprintf(`
 with result as (
     select r.id, r.request_id from verification.results r
-    where r.id = @result_id::uuid and cardinality(@ids::text[]) <= %d - (
-        select count(*) from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id)
-)`, maxEvidence) + insertEvidence("result")
+    where r.id = @result_id::uuid and (
+        select count(*) + cardinality(@ids::text[]) <= %d
+           and coalesce(sum(coalesce(octet_length(e.source_url), 0) + coalesce(octet_length(e.content_excerpt), 0) + coalesce(octet_length(e.source_title), 0)
+                        + coalesce(octet_length(e.source_publisher), 0) + octet_length(e.metadata::text)), 0) + @size::bigint <= %d
+        from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id)
+)`, maxEvidence, maxEvidenceBytes) + insertEvidence("result")
 
 // AddEvidence adds evidence to a result, all or none, in one round trip. A result
 // that is missing is an ErrUnknownResult, an id of evidence that the tenant has
 // already a modules.ErrConflict. No evidence needs no connection; a result holds
-// modules.MaxRows pieces, and more are refused.
+// modules.MaxRows pieces and modules.PageBytes of them, and more are refused.
 func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Evidence) error {
 	args, err := evidenceArgs(evidence)
 	if err := modules.FirstError(modules.CheckUUID("result_id", resultID), err); err != nil {

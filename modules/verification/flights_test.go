@@ -54,9 +54,11 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"CachePurge":          func(int) error { _, err := c.CachePurge(ctx); return err },
 		"CacheStats":          func(int) error { _, err := c.CacheStats(ctx); return err },
 		"RecordMethodRun":     func(int) error { return run() },
-		"SetMethod":           func(int) error { return c.SetMethod(t.Context(), verification.FactChecking, verification.MethodPatch{}) },
-		"MethodPerformance":   func(int) error { _, err := c.MethodPerformance(ctx); return err },
-		"CheckSchema":         func(int) error { return c.CheckSchema(ctx) },
-		"Available":           func(int) error { c.Available(ctx); return nil },
+		"SetMethod": func(int) error {
+			return c.SetMethod(t.Context(), verification.FactChecking, verification.MethodPatch{})
+		},
+		"MethodPerformance": func(int) error { _, err := c.MethodPerformance(ctx); return err },
+		"CheckSchema":       func(int) error { return c.CheckSchema(ctx) },
+		"Available":         func(int) error { c.Available(ctx); return nil },
 	}, map[string]int64{"CheckSchema": 2, "Available": 0})
 }

@@ -106,7 +106,8 @@ func (p MethodPatch) validate() error {
 		err = modules.Check("priority", "must be from 1 to 10", *p.Priority >= 1 && *p.Priority <= 10)
 	}
 	if p.Timeout != nil {
-		err = modules.FirstError(err, modules.Check("timeout", "must be at least 1ms", *p.Timeout >= time.Millisecond))
+		err = modules.FirstError(err, modules.Check("timeout", "must be at least 1ms", *p.Timeout >= time.Millisecond),
+			modules.CheckTimeout("timeout", *p.Timeout))
 	}
 	for _, rate := range []struct {
 		field string

@@ -35,7 +35,7 @@ func (r Request) validate() error {
 		r.validateQuestion(),
 		modules.CheckOptional("context", r.Context),
 		modules.CheckEnum("priority", cmp.Or(r.Priority, Medium), priorities),
-		modules.Check("timeout", "must be at least 1ms, and 0 for the default", r.Timeout == 0 || r.Timeout >= time.Millisecond),
+		modules.CheckTimeout("timeout", r.Timeout),
 	)
 }
 
@@ -103,15 +103,25 @@ var afterRequest = fmt.Sprintf(" and (%s) > (select %s from verification.request
 // Pending returns the requests that nobody has begun with, the most urgent first,
 // among equals the oldest; limit is from 1 to 1000. With the id of a page's last
 // request it returns the next page, also when that one has been begun since; a
-// missing one is ErrRequestNotFound.
+// missing one is ErrRequestNotFound. A page ends after modules.PageBytes too, with fewer
+// requests than limit: PendingPage says whether another follows.
 func (c *Client) Pending(ctx context.Context, limit int, after ...string) ([]Request, error) {
+	p, err := c.PendingPage(ctx, limit, modules.Last(after))
+	return p.Items, err
+}
+
+// PendingPage is Pending for callers that read page after page.
+func (c *Client) PendingPage(ctx context.Context, limit int, after string) (modules.Page[Request], error) {
 	if err := modules.Check("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
-		return nil, wrap("pending", err)
+		return modules.Page[Request]{}, wrap("pending", err)
 	}
-	last, more := modules.Last(after), ""
-	if last != "" {
-		more = afterRequest
+	condition := ""
+	if after != "" {
+		condition = afterRequest
 	}
-	out, err := modules.Page[Request](ctx, c.db, "verification.requests", last, fmt.Sprintf(pendingSQL, more), pgx.NamedArgs{"limit": limit}, ErrRequestNotFound)
-	return out, wrap("pending", err)
+	rows, more, err := modules.ReadPage[Request](ctx, c.db, "verification.requests", after, fmt.Sprintf(pendingSQL, condition), limit, pgx.NamedArgs{}, ErrRequestNotFound)
+	if err != nil {
+		return modules.Page[Request]{}, wrap("pending", err)
+	}
+	return modules.MakePage(rows, more, func(r Request) Request { return r }, func(r Request) string { return r.ID }), nil
 }

@@ -63,6 +63,7 @@ func (r Result) validate() error {
 		checkDuration("processing_time", r.ProcessingTime),
 		modules.CheckOptional("error", r.Error),
 		checkErrorCode(r.ErrorCode),
+		modules.CheckRanges(r),
 	)
 	for i, m := range r.Methods {
 		if methodErr := m.validate(); methodErr != nil {

@@ -33,7 +33,7 @@ func checkErrorCode(code *string) error {
 }
 
 func checkDuration(field string, d time.Duration) error {
-	return modules.Check(field, "must not be negative", d >= 0)
+	return modules.FirstError(modules.Check(field, "must not be negative", d >= 0), modules.CheckDuration(field, d))
 }
 
 // before are the statuses from which a request may come into another.

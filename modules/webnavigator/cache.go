@@ -22,7 +22,8 @@ on conflict (tenant_id, url) do update set
 // what was there. A ttl of 0 is DefaultTTL. Content that is not there is an
 // ErrUnknownContent.
 func (c *Client) CachePut(ctx context.Context, url, contentID string, ttl time.Duration) error {
-	err := modules.FirstError(checkURL("url", url), modules.CheckUUID("content_id", contentID), modules.Check("ttl", "must not be negative", ttl >= 0))
+	err := modules.FirstError(checkURL("url", url), modules.CheckUUID("content_id", contentID), modules.Check("ttl", "must not be negative", ttl >= 0),
+		modules.CheckDuration("ttl", ttl))
 	if err != nil {
 		return wrap("cache put", err)
 	}

@@ -83,6 +83,8 @@ func (c Content) validate() error {
 		modules.CheckEnum("extraction_type", cmp.Or(c.ExtractionType, MainContent), extractionTypes),
 		modules.Check("extraction_time", "must not be negative", c.ExtractionTime >= 0),
 		modules.Check("ttl", "must not be negative", c.TTL >= 0),
+		modules.CheckRanges(c),
+		modules.CheckPast("extracted_at", c.ExtractedAt),
 	)
 	if c.HTML != nil {
 		err = modules.FirstError(err, modules.CheckStorable("html", *c.HTML))

@@ -33,12 +33,13 @@ func (m ExtractionMetrics) validate() error {
 		modules.Check("sanitize", "must not be negative", m.Sanitize >= 0),
 		modules.CheckInt32("status_code", m.StatusCode, 0),
 		modules.CheckInt32("redirect_count", m.RedirectCount, 0),
+		modules.CheckRanges(m),
 	)
 	if m.ContentType != nil {
 		err = modules.FirstError(err, modules.CheckText("content_type", *m.ContentType, 100))
 	}
 	if m.ContentLength != nil {
-		err = modules.FirstError(err, modules.Check("content_length", "must not be negative", *m.ContentLength >= 0))
+		err = modules.FirstError(err, modules.CheckCount("content_length", *m.ContentLength))
 	}
 	return err
 }

@@ -136,8 +136,17 @@ func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 		modules.Check("window_ns", "must be from 1 ms to 24 h, and 0 for as it was", l.Window == 0 || validWindow(l.Window)),
 		modules.CheckInt32("tenant_limit", l.TenantLimit, 0),
 		modules.CheckInt32("total_limit", l.TotalLimit, 0),
+		modules.CheckTimeout("window_ns", l.Window),
+		modules.CheckRanges(l),
+		modules.CheckPast("last_request_at", l.LastRequestAt),
 		forbidden,
 	)
+	if l.BackoffUntil != nil { // the wait for these is a duration
+		err = modules.FirstError(err, modules.CheckDuration("backoff_until", time.Until(*l.BackoffUntil)))
+	}
+	if !l.WindowResetAt.IsZero() {
+		err = modules.FirstError(err, modules.CheckDuration("window_reset_at", time.Until(l.WindowResetAt)))
+	}
 	if err != nil {
 		return wrap("set rate limit", err)
 	}

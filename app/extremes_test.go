@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
+)
+
+// timed are the requests that carry a time, with %s in its place.
+var timed = map[string]string{
+	"PATCH /agents/ada":                                   `{"last_active_at": %s}`,
+	"POST /knowledge/queries":                             `{"text": "?", "type": "factual", "max_results": 1, "timeout": 1000000000, "requester_id": "x", "priority": 1, "created_at": %s}`,
+	"POST /knowledge/queries/q/results":                   `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "published_at": %s}]}`,
+	"POST /knowledge/queries/q/results?":                  `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "retrieved_at": %s}]}`,
+	"POST /knowledge/queries/q/results??":                 `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "processed_at": %s}]}`,
+	"POST /knowledge/queries/q/response":                  `{"confidence": 1, "responded_at": %s}`,
+	"POST /knowledge/queries/q/response?":                 `{"confidence": 1, "results": [{"domain": "d", "published_at": %s}]}`,
+	"POST /web/contents":                                  `{"url": "https://example.com/", "extracted_at": %s}`,
+	"POST /web/contents?":                                 `{"url": "https://example.com/", "metadata": {"last_modified": %s}}`,
+	"POST /web/contents??":                                `{"url": "https://example.com/", "metadata": {"published_at": %s}}`,
+	"POST /verification/requests/r/results":               `{"verdict": "mixed", "supporting": [{"content": "x", "published_at": %s}]}`,
+	"POST /verification/requests/r/results?":              `{"verdict": "mixed", "contradicting": [{"content": "x", "verified_at": %s}]}`,
+	"POST /verification/results/" + unknown + "/evidence": `{"evidence": [{"content": "x", "published_at": %s}]}`,
+	"PUT /verification/cache":                             `{"question": {"content": "x"}, "result": {"verdict": "mixed", "supporting": [{"content": "x", "published_at": %s}]}, "ttl_ns": 1000000000}`,
+	"PUT /verification/cache?":                            `{"question": {"content": "x"}, "result": {"verdict": "mixed", "contradicting": [{"content": "x", "verified_at": %s}]}, "ttl_ns": 1000000000}`,
+	"POST /tasks/t/executions":                            `{"agent_id": "a", "agent_name": "A", "started_at": %s}`,
+	"POST /tasks/t/executions?":                           `{"agent_id": "a", "agent_name": "A", "success": true, "completed_at": %s}`,
+}
+
+// prepare makes what the requests of timed are about.
+func prepare(acme caller) {
+	acme.call("POST /agents", ada, 201)
+	acme.call("POST /knowledge/queries", `{"id": "q", "text": "?", "type": "factual", "max_results": 1, "timeout": 1000000000, "requester_id": "x", "priority": 1}`, 201)
+	acme.call("POST /verification/requests", `{"id": "r", "content": "x"}`, 201)
+	acme.call("POST /tasks", `{"id": "t", "type": "general"}`, 201)
+	acme.call("POST /queue/claim", `{"worker": "w"}`, 200)
+}
+
+func TestTimesThatJSONCantHoldAreRefused(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	prepare(acme)
+	for op, body := range timed {
+		field := body[:strings.Index(body, `": %s`)]
+		field = field[strings.LastIndex(field, `"`)+1:]
+		for _, at := range []string{"9999-12-31T23:59:59-12:00", "0000-01-01T00:00:00+12:00", "0000-06-01T00:00:00Z", "9999-12-31T12:00:00Z"} {
+			acme.call(strings.TrimRight(op, "?"), fmt.Sprintf(body, `"`+at+`"`), 400, field+" must be in the years 1 to 9999")
+		}
+	}
+	acme.call("GET /agents", "", 200, `"id":"ada"`)
+}
+
+// What has happened can't be of another time than the past.
+func TestTimesOfWhatHasHappenedAreNotAhead(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	prepare(acme)
+	for op, body := range timed {
+		if strings.Contains(body, "published_at") || strings.Contains(body, "last_modified") {
+			continue // what a page says of itself
+		}
+		acme.call(strings.TrimRight(op, "?"), fmt.Sprintf(body, `"2999-01-01T00:00:00Z"`), 400, "ahead of the")
+	}
+}
+
+// An answer that could not be encoded was a 200 of no bytes.
+func TestAnAnswerThatCantBeEncodedIsAnErrorInTheLog(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	core, logs := observer.New(zap.WarnLevel)
+	var db *fxdb.DB
+	acme, _ := newCallers(t, fx.Populate(&db), fx.Decorate(func(*zap.Logger) *zap.Logger { return zap.New(core) }))
+	acme.call("POST /agents", ada, 201)
+	_, err := db.Exec(asAcme(t.Context()), "update registry.agents set last_active_at = '10000-01-01'")
+	require.NoError(t, err)
+	for _, path := range []string{"/agents/ada", "/agents", "/agents/stats"} {
+		acme.call("GET "+path, "", 500, "something went wrong")
+		require.Len(t, logs.FilterMessage("request failed").FilterField(zap.String("path", path)).All(), 1)
+	}
+}
+
+func TestNumbersBeyondADoubleAreRefused(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	many := func(number string) string { return `[` + number + strings.Repeat(`,`+number, 999) + `]` }
+	for _, number := range []string{"1e131000", "-1e309", "1e-131000", "1e400", "0e131000", "1" + strings.Repeat("0", 400)} {
+		acme.call("PUT /knowledge/cache/k", `{"content": `+many(number)+`, "ttl_ns": 60000000000}`, 400, "content must have no number beyond the range of a double")
+	}
+	for _, number := range []string{"1e308", "1e-308"} {
+		acme.call("PUT /knowledge/cache/k", `{"content": `+many(number)+`, "ttl_ns": 60000000000}`, 400, "content must have no numbers that take")
+		acme.call("POST /tasks", `{"id": "t", "type": "general", "metadata": {"n": `+many(number)+`}}`, 400, "metadata must have no numbers that take")
+	}
+	acme.call("POST /tasks", `{"id": "t", "type": "general", "metadata": {"n": 1e400}}`, 400)
+	acme.call("PUT /knowledge/cache/k", `{"content": [1e308, -1.5e-300, 0e3, 0, "1e131000", "\"1e400"], "ttl_ns": 60000000000}`, 204)
+	acme.call("GET /knowledge/cache/k", "", 200, `"1e131000"`)
+}
+
+// Each of the requests of a list is of nearly a megabyte: all of them were one answer.
+func TestAListEndsAfterSomeMegabytesAndSaysWhereItGoesOn(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	const n = 12
+	heavy := strings.Repeat("x", maxBody-300)
+	for i := range n {
+		acme.call("POST /tasks", fmt.Sprintf(`{"id": "t%02d", "type": "general", "description": %q}`, i, heavy), 201)
+		acme.call("POST /verification/requests", fmt.Sprintf(`{"id": "r%02d", "content": %q}`, i, heavy), 201)
+	}
+	pages := func(path, field string) (ids []string) {
+		t.Helper()
+		for after, page := "", 0; page < n; page++ {
+			status, text := call(t, http.MethodGet, acme.server.URL+path+after, acme.tenant, "")
+			require.Equal(t, 200, status)
+			require.Less(t, len(text), 6<<20, "%s of %d bytes", path, len(text))
+			var list struct {
+				Tasks, Requests, Executions, Assignments []struct{ ID string }
+				Next                                     string
+			}
+			require.NoError(t, json.Unmarshal([]byte(text), &list))
+			for _, item := range append(append(append(list.Tasks, list.Requests...), list.Executions...), list.Assignments...) {
+				ids = append(ids, item.ID)
+			}
+			if list.Next == "" {
+				return ids
+			}
+			require.Equal(t, ids[len(ids)-1], list.Next)
+			after = "&after=" + list.Next
+		}
+		require.Fail(t, "the list has no end")
+		return nil
+	}
+	for path, field := range map[string]string{"/tasks?limit=1000": "t", "/verification/requests?limit=1000": "r"} {
+		ids := pages(path, field)
+		require.Len(t, ids, n, path)
+		for i, id := range ids {
+			require.Equal(t, fmt.Sprintf("%s%02d", field, i), id)
+		}
+	}
+	// A claim takes no more either, and leaves the others to the next one.
+	claimed := 0
+	for range n {
+		status, text := call(t, http.MethodPost, acme.server.URL+"/queue/claim", acme.tenant, `{"worker": "w", "count": 1000}`)
+		require.Equal(t, 200, status)
+		require.Less(t, len(text), 6<<20)
+		if claimed += bytes.Count([]byte(text), []byte(`"id":`)); claimed == n {
+			break
+		}
+	}
+	require.Equal(t, n, claimed)
+	for i := range 6 {
+		body := fmt.Sprintf(`{"agent_id": "a", "agent_name": "A", "routing": {"strategy": "ucb"}, "agent_model_family": "m", "metadata": {"m": %q}}`, heavy)
+		acme.call(fmt.Sprintf("POST /tasks/t%02d/assignments", i), body, 201)
+		acme.call("POST /tasks/t00/executions", fmt.Sprintf(`{"agent_id": "a", "agent_name": "A", "metadata": {"m": %q}}`, heavy), 201)
+	}
+	require.Len(t, pages("/assignments?limit=1000", "assignments"), 6)
+	require.Len(t, pages("/tasks/t00/executions?limit=1000", "executions"), 6)
+}
+
+// The evidence of a result comes in one answer.
+func TestAResultHoldsAsMuchEvidenceAsAnAnswerDoes(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	acme.call("POST /verification/requests", `{"id": "r", "content": "x"}`, 201)
+	id := acme.id("POST /verification/requests/r/results", `{"verdict": "mixed"}`, 201)
+	piece := fmt.Sprintf(`{"evidence": [{"content": %q}]}`, strings.Repeat("x", maxBody-300))
+	for range 4 {
+		acme.call("POST /verification/results/"+id+"/evidence", piece, 204)
+	}
+	acme.call("POST /verification/results/"+id+"/evidence", piece, 400, "evidence must be at most")
+	status, text := call(t, http.MethodGet, acme.server.URL+"/verification/requests/r/results/newest", acme.tenant, "")
+	require.Equal(t, 200, status)
+	require.Less(t, len(text), 6<<20)
+}

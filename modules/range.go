@@ -1,0 +1,116 @@
+package modules
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// The ranges of times and durations. JSON has no year beyond 9999, whatever the zone of
+// who reads; a mean of durations is a duration too, and so is their difference.
+const (
+	// MaxDuration is the longest duration that a client takes: 100 years.
+	MaxDuration = 876_000 * time.Hour
+	// MaxCount is the largest count that a client takes: sums of counts don't overflow.
+	MaxCount = 1_000_000_000_000_000
+	// MaxAhead is how far a time of what has happened may be ahead of the program's
+	// clock: clocks differ.
+	MaxAhead = 5 * time.Minute
+)
+
+var (
+	timeType     = reflect.TypeFor[time.Time]()
+	durationType = reflect.TypeFor[time.Duration]()
+	latest       = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
+)
+
+// CheckTime is for the times that become JSON. The zero time is for the default.
+func CheckTime(field string, t time.Time) error {
+	return Check(field, "must be in the years 1 to 9999, and before the last day of 9999", t.IsZero() || t.UTC().Year() >= 1 && t.Before(latest))
+}
+
+// CheckDuration is for durations of either sign.
+func CheckDuration(field string, d time.Duration) error {
+	return Check(field, "must be at most 876000 h, which are 100 years", d >= -MaxDuration && d <= MaxDuration)
+}
+
+// CheckTimeout is for durations that the server keeps in milliseconds. 0 is for the
+// default.
+func CheckTimeout(field string, d time.Duration) error {
+	return FirstError(
+		Check(field, "must be whole milliseconds from 1 ms", d >= 0 && d%time.Millisecond == 0),
+		CheckDuration(field, d),
+	)
+}
+
+// CheckMilliseconds is for numbers of milliseconds from 0.
+func CheckMilliseconds(field string, ms float64) error {
+	const most = float64(MaxDuration / time.Millisecond)
+	return Check(field, fmt.Sprintf("must be from 0 to %.0f", most), ms >= 0 && ms <= most)
+}
+
+// CheckPast is for times of what has happened.
+func CheckPast(field string, times ...time.Time) error {
+	for _, t := range times {
+		if t.After(time.Now().Add(MaxAhead)) {
+			return Invalid(field, fmt.Sprintf("must not be more than %s ahead of the clock", MaxAhead))
+		}
+	}
+	return nil
+}
+
+// CheckCount is for whole numbers from 0 that are added up.
+func CheckCount(field string, n int64) error {
+	return Check(field, fmt.Sprintf("must be from 0 to %d", int64(MaxCount)), n >= 0 && n <= MaxCount)
+}
+
+// CheckRanges holds every time and duration in a struct, or in a list of structs, to
+// CheckTime and CheckDuration. The error names the field as JSON does.
+func CheckRanges(v any) error { return checkRanges("", reflect.ValueOf(v)) }
+
+func checkRanges(path string, v reflect.Value) error {
+	switch v.Type() {
+	case timeType:
+		return CheckTime(path, v.Interface().(time.Time))
+	case durationType:
+		return CheckDuration(path, time.Duration(v.Int()))
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return checkRanges(path, v.Elem())
+		}
+	case reflect.Slice:
+		if k := v.Type().Elem().Kind(); k != reflect.Struct && k != reflect.Pointer {
+			return nil
+		}
+		for i := range v.Len() {
+			if err := checkRanges(fmt.Sprintf("%s[%d]", path, i), v.Index(i)); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if err := checkRanges(fieldPath(path, v.Type().Field(i)), v.Field(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fieldPath is the name of a field in JSON, behind that of its struct.
+func fieldPath(path string, f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	switch {
+	case f.Anonymous && name == "":
+		return path
+	case name == "" || name == "-":
+		name = f.Name
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
