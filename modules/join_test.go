@@ -103,7 +103,10 @@ func TestEveryKindOfCallJoins(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		ctx := modules.Join(ctx, tx)
-		require.NoError(t, facts.SetProviderHealth(ctx, "p", knowledge.ProviderHealth{}))
+		operator := modules.Join(tenant.System(t.Context(), "test"), tx)
+		require.ErrorIs(t, facts.SetProviderHealth(ctx, "p", knowledge.ProviderHealth{}), modules.ErrForbidden)
+		_, err := facts.ProviderHealth(operator, "p")
+		require.ErrorIs(t, err, knowledge.ErrProviderNotFound)
 		require.NoError(t, facts.CachePut(ctx, "k", []byte("1"), time.Hour, ""))
 		_, found, err := facts.CacheGet(ctx, "k")
 		require.NoError(t, err)
@@ -119,6 +122,13 @@ func TestEveryKindOfCallJoins(t *testing.T) {
 	}))
 	_, err = facts.GetEntry(ctx, "s", "e")
 	require.NoError(t, err)
+
+	// The transaction has its tenant, whoever joins: rows of all tenants are not its to write.
+	err = db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		return facts.SetProviderHealth(modules.Join(tenant.System(t.Context(), "test"), tx), "p", knowledge.ProviderHealth{})
+	})
+	require.ErrorIs(t, err, modules.ErrForbidden)
+	require.NoError(t, facts.SetProviderHealth(t.Context(), "p", knowledge.ProviderHealth{}))
 }
 
 func TestEveryWayToTheDatabaseJoins(t *testing.T) {

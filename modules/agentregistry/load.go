@@ -2,9 +2,11 @@ package agentregistry
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/modules"
 )
@@ -16,14 +18,14 @@ with agent as (
     select tenant_id, id, max_concurrent_tasks from registry.agents where id = @id for no key update
 )
 update registry.agent_load l set
-    active_tasks        = least(2147483647, greatest(0, l.active_tasks + @active::bigint)),
-    queued_tasks        = least(2147483647, greatest(0, l.queued_tasks + @queued::bigint)),
-    utilization_percent = least(100, greatest(0, l.active_tasks + @active::bigint) * 100.0 / agent.max_concurrent_tasks)
+    active_tasks        = greatest(0, l.active_tasks + @active::int),
+    queued_tasks        = greatest(0, l.queued_tasks + @queued::int),
+    utilization_percent = least(100, greatest(0, l.active_tasks + @active::int) * 100.0 / agent.max_concurrent_tasks)
 from agent
 where l.tenant_id = agent.tenant_id and l.agent_id = agent.id
 returning l.active_tasks, l.queued_tasks, l.utilization_percent`
 
-// AdjustLoad adds to the agent's counters, which stop at 0 and at 2147483647, and returns them
+// AdjustLoad adds to the agent's counters, which stop at 0, and returns them
 // with the utilisation of its capacity. A missing agent is ErrAgentNotFound.
 func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedDelta int) (Load, error) {
 	err := modules.FirstError(
@@ -35,5 +37,8 @@ func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedD
 		return Load{}, wrap("adjust load", err)
 	}
 	l, err := modules.One[Load](ctx, c.db, adjustSQL, pgx.NamedArgs{"id": id, "active": activeDelta, "queued": queuedDelta})
+	if pgErr := (*pgconn.PgError)(nil); errors.As(err, &pgErr) && pgErr.Code == "22003" {
+		err = modules.Invalid("active_delta and queued_delta", "must leave at most 2147483647 tasks")
+	}
 	return l, wrap("adjust load", err)
 }

@@ -30,6 +30,7 @@ func TestAdjustLoadStopsAtZeroAndAtAHundredPercent(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.AdjustLoad(ctx, "ada", 1, 0)
 	require.ErrorIs(t, err, modules.ErrInvalid, "an overflow")
+	require.ErrorContains(t, err, "active_delta and queued_delta must leave at most 2147483647 tasks")
 	_, err = c.AdjustLoad(ctx, "ada", 1<<40, 0)
 	require.ErrorIs(t, err, modules.ErrInvalid)
 	got, err := c.Get(ctx, "ada")

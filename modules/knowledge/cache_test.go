@@ -103,7 +103,7 @@ func TestCacheRefuses(t *testing.T) {
 		"content must be valid":           c.CachePut(ctx, "k", nil, time.Hour, ""),
 		"content must be valid JSON in":   c.CachePut(ctx, "k", json.RawMessage("\"\xff\""), time.Hour, ""),
 		"content must not hold the NUL":   c.CachePut(ctx, "k", json.RawMessage(`{"a": "\\\u0000"}`), time.Hour, ""),
-		"(SQLSTATE 22003)":                c.CachePut(ctx, "k", json.RawMessage(`1e400000`), time.Hour, ""),
+		"content must have no number bey": c.CachePut(ctx, "k", json.RawMessage(`1e400000`), time.Hour, ""),
 		"content must not hold the NUL c": c.CachePut(ctx, "k", json.RawMessage(`["\u0000"]`), time.Hour, ""),
 	} {
 		require.ErrorIs(t, err, modules.ErrInvalid, must)

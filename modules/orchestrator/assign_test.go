@@ -124,7 +124,7 @@ func TestAssignRefuses(t *testing.T) {
 		"agent_id must not be blank":                   func(a *orchestrator.Assignment) { a.AgentID = "" },
 		"agent_name must be at most 255 bytes":         func(a *orchestrator.Assignment) { a.AgentName = strings.Repeat("x", 256) },
 		"agent_model_family must be at most 50 bytes":  func(a *orchestrator.Assignment) { a.AgentModelFamily = strings.Repeat("x", 51) },
-		"timeout must be at least 1ms":                 func(a *orchestrator.Assignment) { a.Timeout = 1 },
+		"timeout must be whole milliseconds":           func(a *orchestrator.Assignment) { a.Timeout = 1 },
 		"routing.confidence must be from 0 to 1":       func(a *orchestrator.Assignment) { a.Routing.Confidence = ptr(math.NaN()) },
 		"routing.strategy must be one of [epsilon-gre": func(a *orchestrator.Assignment) { a.Routing.Strategy = "" },
 		"routing.reason must be text":                  func(a *orchestrator.Assignment) { a.Routing.Reason = "\x00" },

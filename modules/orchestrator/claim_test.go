@@ -97,7 +97,7 @@ func TestClaimWithoutASettingGoesByPriority(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	ctx := as(t, "acme")
-	exec(t, ctx, db, "delete from orchestrator.queue_config")
+	exec(t, t.Context(), db, "delete from orchestrator.queue_config")
 	enqueue(t, ctx, c, "low")
 	require.NoError(t, c.Enqueue(ctx, task("high", func(t *orchestrator.Task) { t.Priority = 2 })))
 	require.Equal(t, []string{"high", "low"}, ids(claim(t, ctx, c, 2)))

@@ -60,7 +60,7 @@ func TestEnqueueFillsInDefaults(t *testing.T) {
 	require.Equal(t, 9, got.MaxAttempts)
 
 	// Without the rows there are defaults all the same.
-	exec(t, ctx, db, "delete from orchestrator.queue_config")
+	exec(t, t.Context(), db, "delete from orchestrator.queue_config")
 	bare.ID = "t3"
 	require.NoError(t, c.Enqueue(ctx, bare))
 	got = get(t, ctx, c, "t3")
@@ -224,7 +224,7 @@ func TestEnqueueRefuses(t *testing.T) {
 		"description must be text":                     func(t *orchestrator.Task) { t.Description = "\xff" },
 		"priority must be from 1 to 10":                func(t *orchestrator.Task) { t.Priority = 11 },
 		"priority must be from 1":                      func(t *orchestrator.Task) { t.Priority = -1 },
-		"timeout must be at least 1ms":                 func(t *orchestrator.Task) { t.Timeout = time.Millisecond - 1 },
+		"timeout must be whole milliseconds":           func(t *orchestrator.Task) { t.Timeout = time.Millisecond - 1 },
 		"timeout must be":                              func(t *orchestrator.Task) { t.Timeout = -time.Second },
 		"attempts must be from 0":                      func(t *orchestrator.Task) { t.Attempts = -1 },
 		"max_attempts must be from 0":                  func(t *orchestrator.Task) { t.MaxAttempts = math.MaxInt32 + 1 },

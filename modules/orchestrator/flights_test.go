@@ -43,6 +43,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"CancelQueued":       func(int) error { _, err := c.CancelQueued(ctx); return err },
 		"Task":               func(int) error { _, err := c.Task(ctx, "run0"); return err },
 		"Queued":             func(int) error { _, err := c.Queued(ctx, 0); return err },
+		"QueuedPage":         func(int) error { _, err := c.QueuedPage(ctx, 0, ""); return err },
 		"TimedOut":           func(int) error { _, err := c.TimedOut(ctx); return err },
 		"Stats":              func(int) error { _, err := c.Stats(ctx); return err },
 		"SnapshotStats":      func(int) error { return c.SnapshotStats(ctx) },
@@ -52,11 +53,16 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"Assign":             func(i int) error { _, err := c.Assign(ctx, assignment(fmt.Sprint("assign", i))); return err },
 		"Assignment":         func(int) error { _, err := c.Assignment(ctx, "a-run0"); return err },
 		"ActiveAssignments":  func(int) error { _, err := c.ActiveAssignments(ctx, orchestrator.AssignmentFilter{}); return err },
+		"ActiveAssignmentsPage": func(int) error {
+			_, err := c.ActiveAssignmentsPage(ctx, orchestrator.AssignmentFilter{})
+			return err
+		},
 		"OverdueAssignments": func(int) error { _, err := c.OverdueAssignments(ctx); return err },
 		"UpdateAssignment": func(i int) error {
 			return c.UpdateAssignment(ctx, "a-run4", orchestrator.AssignmentPatch{Progress: ptr(0.1 * float64(i))})
 		},
 		"RecordExecution": func(i int) error { _, err := c.RecordExecution(ctx, execution(fmt.Sprint("run", i))); return err },
+		"ExecutionsPage":  func(int) error { _, err := c.ExecutionsPage(ctx, "run0", 0, ""); return err },
 		"Executions":      func(int) error { _, err := c.Executions(ctx, "run0"); return err },
 		"CheckSchema":     func(int) error { return c.CheckSchema(ctx) },
 		"Health":          func(int) error { return c.Health(ctx).Err },

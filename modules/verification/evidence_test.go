@@ -166,7 +166,7 @@ func TestAResultHoldsManyPiecesOfEvidenceButNotAnyNumber(t *testing.T) {
 	require.NoError(t, c.AddEvidence(ctx, id, pieces(9_999)))
 	err := c.AddEvidence(ctx, id, pieces(2))
 	require.ErrorIs(t, err, modules.ErrInvalid)
-	require.ErrorContains(t, err, "evidence must be at most 10000 for a result")
+	require.ErrorContains(t, err, "evidence must be at most 10000 pieces")
 	require.Equal(t, 9_999, count(), "all or nothing")
 	require.NoError(t, c.AddEvidence(ctx, id, pieces(1)))
 	require.ErrorIs(t, c.AddEvidence(ctx, id, pieces(1)), modules.ErrInvalid)

@@ -36,8 +36,9 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"SetRequestStatus": func(i int) error {
 			return c.SetRequestStatus(ctx, fmt.Sprint("status", i), verification.Processing, verification.StatusDetails{})
 		},
-		"Pending":    func(int) error { _, err := c.Pending(ctx, 10); return err },
-		"SaveResult": func(i int) error { _, err := c.SaveResult(ctx, result(fmt.Sprint("result", i))); return err },
+		"Pending":     func(int) error { _, err := c.Pending(ctx, 10); return err },
+		"PendingPage": func(int) error { _, err := c.PendingPage(ctx, 10, ""); return err },
+		"SaveResult":  func(i int) error { _, err := c.SaveResult(ctx, result(fmt.Sprint("result", i))); return err },
 		"SaveResult: with much evidence": func(i int) error {
 			_, err := c.SaveResult(ctx, result(fmt.Sprint("rich", i), func(r *verification.Result) {
 				r.Supporting = pieces(200)

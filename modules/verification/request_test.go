@@ -109,7 +109,7 @@ func TestSaveRequestRefuses(t *testing.T) {
 		"source must be text":                    func(r *verification.Request) { r.Source = ptr("\x00") },
 		"context must be text":                   func(r *verification.Request) { r.Context = ptr("\xff") },
 		"priority must be one of [low medium hi": func(r *verification.Request) { r.Priority = "urgent" },
-		"timeout must be at least 1ms":           func(r *verification.Request) { r.Timeout = time.Millisecond - 1 },
+		"timeout must be whole milliseconds":     func(r *verification.Request) { r.Timeout = time.Millisecond - 1 },
 		"types must be one of [fact_checking so": func(r *verification.Request) { r.Types = []verification.MethodType{verification.FactChecking, "guess"} },
 		"metadata must not hold the NUL charact": func(r *verification.Request) { r.Metadata = map[string]any{"a": "\x00"} },
 	} {
