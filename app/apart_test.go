@@ -99,7 +99,7 @@ func TestRowsOfAllTenantsAreAnOperatorsToWrite(t *testing.T) {
 	require.NoError(t, h.Web.SetRateLimit(t.Context(), webnavigator.RateLimit{Domain: "example.com", Status: webnavigator.RateOK, TotalLimit: 100}))
 	_, err := h.Web.CountRequest(asAcme(t.Context()), "example.com", 0, 10)
 	require.NoError(t, err)
-	rows, err := testkit.Owner(t, h.db).Query(t.Context(), `
+	rows, err := testkit.OwnerPool(t, h.db).Query(t.Context(), `
 		select c.oid::regclass::text, (select quote_ident(a.attname) from pg_attribute a where a.attrelid = c.oid and a.attnum = 1)
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where c.relkind = 'r' and n.nspname in ('registry', 'knowledge', 'web', 'verification', 'orchestrator')
