@@ -1,5 +1,7 @@
 package knowledge
 
+import "github.com/agentagency/onepool/modules"
+
 // QueryType is what kind of answer a query wants.
 type QueryType string
 
@@ -56,6 +58,15 @@ const (
 	CacheSearchResult CacheType = "search_result"
 	CacheResponse     CacheType = "response"
 )
+
+// moves are how a query goes on: one that has failed may be tried again, one that is
+// completed stays so.
+var moves = modules.Moves[Status]{
+	Pending:    {Pending, Processing, Failed},
+	Processing: {Pending, Processing, Failed},
+	Completed:  {Pending, Processing, Completed},
+	Failed:     {Pending, Processing, Failed},
+}
 
 var (
 	queryTypes  = []QueryType{Factual, Explanatory, Comparative, Trend, Technical}

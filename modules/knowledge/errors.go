@@ -6,11 +6,13 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Errors of this client. Those that are not found are of the class
-// modules.ErrNotFound too.
+// Errors of this client. All but ErrTooManyCandidates are of a class of package modules
+// too.
 var (
 	// ErrQueryNotFound is a modules.ErrNotFound.
 	ErrQueryNotFound = fmt.Errorf("query %w", modules.ErrNotFound)
+	// ErrUnknownQuery is a modules.ErrReference.
+	ErrUnknownQuery = fmt.Errorf("query: %w", modules.ErrReference)
 	// ErrProviderNotFound is a modules.ErrNotFound.
 	ErrProviderNotFound = fmt.Errorf("provider %w", modules.ErrNotFound)
 	// ErrEntryNotFound is a modules.ErrNotFound.

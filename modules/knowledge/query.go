@@ -89,18 +89,27 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 	return id, wrap("store query", err)
 }
 
-// Each column changes only with the statuses that it speaks of.
+// A query that has ended has the time of its end, and its error if it has failed; one that
+// has not has neither. A status that comes again keeps them.
 const setQueryStatusSQL = `
-update knowledge.queries set
-    status        = @status::text,
-    processed_at  = case when @status::text in ('completed', 'failed') then now() else processed_at end,
-    error_message = case @status::text when 'failed' then nullif(@error::text, '') when 'completed' then null else error_message end,
-    retry_count   = retry_count + (status = 'failed' and @status::text = 'processing')::int
-where id = @id`
+with query as (
+    select q.tenant_id, q.id, q.status from knowledge.queries q where q.id = @id for no key update
+), moved as (
+    update knowledge.queries q set
+        status        = @status::text,
+        processed_at  = case when @status::text not in ('completed', 'failed') then null when q.status = @status::text then q.processed_at else now() end,
+        error_message = case when @status::text = 'failed' then coalesce(nullif(@error::text, ''), case when q.status = 'failed' then q.error_message end) end,
+        retry_count   = q.retry_count + (q.status = 'failed' and @status::text = 'processing')::int
+    from query v where q.tenant_id = v.tenant_id and q.id = v.id and v.status = any(@from::text[])
+    returning q.id
+)
+select query.status as before, moved.id is not null as moved from query left join moved on true`
 
-// SetQueryStatus moves a query on. Completed and Failed stamp the time; errorText
-// goes with Failed only, and Completed clears it; from Failed to Processing is a
-// retry, and counted. A missing query is ErrQueryNotFound.
+// SetQueryStatus moves a query on: from Pending to Processing and back, from there to
+// Completed or Failed, and from Failed to Pending or Processing again. Any other move is a
+// [modules.StatusError]. Completed and Failed stamp the time; errorText goes with Failed
+// only; from Failed to Processing is a retry, and counted. A missing query is
+// ErrQueryNotFound.
 func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, errorText string) error {
 	err := modules.FirstError(
 		modules.CheckID("id", id),
@@ -111,9 +120,13 @@ func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, e
 	if err != nil {
 		return wrap("set query status", err)
 	}
-	tag, err := c.db.Exec(ctx, setQueryStatusSQL, pgx.NamedArgs{"id": id, "status": status, "error": errorText})
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrQueryNotFound
+	m, err := modules.One[struct {
+		Before string
+		Moved  bool
+	}](ctx, c.db, setQueryStatusSQL, pgx.NamedArgs{"id": id, "status": status, "error": errorText, "from": moves.To(status)})
+	err = modules.OrMissing(err, ErrQueryNotFound)
+	if err == nil && !m.Moved {
+		err = &modules.StatusError{What: "query", Status: m.Before}
 	}
 	return wrap("set query status", err)
 }

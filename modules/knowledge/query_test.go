@@ -106,12 +106,15 @@ func TestSetQueryStatusChangesOnlyWhatTheStatusSpeaksOf(t *testing.T) {
 		{knowledge.Pending, "", "", false, 0},
 		{knowledge.Processing, "", "", false, 0},
 		{knowledge.Failed, "no network", "no network", true, 0},
-		{knowledge.Processing, "", "no network", true, 1},
+		{knowledge.Processing, "", "", false, 1},
 		{knowledge.Failed, "", "", true, 1},
-		{knowledge.Pending, "", "", true, 1},
-		{knowledge.Processing, "", "", true, 1},
+		{knowledge.Pending, "", "", false, 1},
+		{knowledge.Processing, "", "", false, 1},
 		{knowledge.Failed, "again", "again", true, 1},
-		{knowledge.Completed, "", "", true, 1},
+		{knowledge.Failed, "", "again", true, 1},
+		{knowledge.Processing, "", "", false, 2},
+		{knowledge.Completed, "", "", true, 2},
+		{knowledge.Completed, "", "", true, 2},
 	} {
 		require.NoError(t, c.SetQueryStatus(ctx, "q", step.status, step.why))
 		status, why, processed, retries := state()

@@ -75,22 +75,30 @@ type responseOptions struct{ complete bool }
 func CompleteQuery() ResponseOption { return func(o *responseOptions) { o.complete = true } }
 
 const (
-	storeResponseSQL = `
+	insertResponseSQL = `
 insert into knowledge.responses (query_id, summary, confidence, sources_used, providers_queried, total_results_found,
     results_filtered, processing_time_ms, cache_used, relevance_score_avg, credibility_score_avg, diversity_score, created_at)
-values (@query_id, @summary, @confidence::float8, @sources::text[], @providers::text[], @found::int, @filtered::int,
+select @query_id, @summary, @confidence::float8, @sources::text[], @providers::text[], @found::int, @filtered::int,
     @processing_ms::bigint, @cache_used::bool, @relevance::float8, @credibility::float8, @diversity::float8,
-    coalesce(@responded_at::timestamptz, now()))
-returning id::text`
+    coalesce(@responded_at::timestamptz, now())`
 
+	storeResponseSQL = insertResponseSQL + " returning '' as before, id::text as id"
+
+	// The query is locked first: it is judged as it is then.
 	completeQuerySQL = `
-with completed as (
-    update knowledge.queries set status = 'completed', processed_at = now(), error_message = null where id = @query_id
-)`
+with query as (
+    select q.tenant_id, q.id, q.status from knowledge.queries q where q.id = @query_id for no key update
+), completed as (
+    update knowledge.queries q set status = 'completed', processed_at = coalesce(q.processed_at, now()), error_message = null
+    from query v where q.tenant_id = v.tenant_id and q.id = v.id and v.status = any(@from::text[])
+), stored as (` + insertResponseSQL + ` from query where query.status = any(@from::text[]) returning id
+)
+select query.status as before, coalesce(stored.id::text, '') as id from query left join stored on true`
 )
 
 // StoreResponse adds a response and returns its id, a UUID. A query that is
-// missing is a modules.ErrReference.
+// missing is a modules.ErrReference. One that CompleteQuery can't complete, since it has
+// failed, is a [modules.StatusError], and nothing is stored.
 func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...ResponseOption) (string, error) {
 	if err := r.validate(); err != nil {
 		return "", wrap("store response", err)
@@ -101,15 +109,19 @@ func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...Response
 	}
 	sql := storeResponseSQL
 	if o.complete {
-		sql = completeQuerySQL + sql
+		sql = completeQuerySQL
 	}
 	relevance, credibility, diversity := r.averages()
-	id, err := modules.Value[string](ctx, c.db, sql, pgx.NamedArgs{
+	stored, err := modules.One[struct{ Before, ID string }](ctx, c.db, sql, pgx.NamedArgs{
 		"query_id": r.QueryID, "summary": r.Summary, "confidence": r.Confidence,
 		"sources": modules.Texts(r.SourcesUsed), "providers": modules.Texts(r.ProvidersQueried),
 		"found": r.TotalResultsFound, "filtered": r.ResultsFiltered, "processing_ms": r.ProcessingTime.Milliseconds(),
 		"cache_used": r.CacheUsed, "relevance": relevance, "credibility": credibility, "diversity": diversity,
-		"responded_at": modules.OrNull(r.RespondedAt),
+		"responded_at": modules.OrNull(r.RespondedAt), "from": moves.To(Completed),
 	})
-	return id, wrap("store response", err)
+	err = modules.OrMissing(err, ErrUnknownQuery)
+	if err == nil && stored.ID == "" {
+		err = &modules.StatusError{What: "query", Status: stored.Before}
+	}
+	return stored.ID, wrap("store response", err)
 }

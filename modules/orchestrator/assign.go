@@ -104,10 +104,14 @@ func (p AssignmentPatch) validate() error {
 }
 
 // A status that comes again keeps its time. Only an active assignment changes,
-// and only forwards; the row is judged as it is once it is locked.
-const updateAssignmentSQL = `
-with assignment as (
-    select a.tenant_id, a.id, a.status from orchestrator.assignments a where a.id = @id for no key update
+// and only forwards; the row is judged as it is once it is locked, after its task's.
+var updateAssignmentSQL = `
+with task as (
+    select t.tenant_id, t.id from orchestrator.tasks t
+    where t.id = (select a.task_id from orchestrator.assignments a where a.id = @id) for no key update
+), assignment as (
+    select a.tenant_id, a.id, a.status from task join orchestrator.assignments a on a.tenant_id = task.tenant_id and a.task_id = task.id
+    where a.id = @id for no key update of a
 ), patched as (
     update orchestrator.assignments a set
         status               = coalesce(@status::text, a.status),
@@ -121,7 +125,14 @@ with assignment as (
         assignment_metadata  = coalesce(@metadata::text::jsonb, a.assignment_metadata)
     from assignment
     where a.tenant_id = assignment.tenant_id and a.id = assignment.id and assignment.status = any(@allowed::text[])
-    returning a.id
+    returning a.tenant_id, a.id, a.task_id, a.status
+), ended as (
+    update orchestrator.tasks t set status = 'completed', completed_at = now()
+    from patched p where t.tenant_id = p.tenant_id and t.id = p.task_id and p.status = 'completed' and t.status = 'dequeued'
+), closed as (` + closeRuns("p.status = 'completed'", "@error::text") + `
+    from patched p
+    where e.tenant_id = p.tenant_id and e.task_id = p.task_id and e.assignment_id = p.id and e.completed_at is null
+      and p.status in ('completed', 'failed', 'cancelled')
 )
 select assignment.status as before, patched.id is not null as patched from assignment left join patched on true`
 
@@ -129,9 +140,9 @@ select assignment.status as before, patched.id is not null as patched from assig
 // their own time. An assignment that has ended does not change, and none goes
 // back: both are ErrStatus. A missing one is ErrAssignmentNotFound.
 //
-// The task stays claimed: Complete, Fail, Retry and RecordExecution end a task
-// together with its assignment; after a failed or cancelled assignment the task
-// may be assigned again.
+// A completed assignment completes its task, as Complete does. After a failed or
+// cancelled one the task stays claimed, and may be assigned again. Runs of an assignment
+// end with the assignment.
 func (c *Client) UpdateAssignment(ctx context.Context, id string, patch AssignmentPatch) error {
 	args := pgx.NamedArgs{
 		"id": id, "status": patch.Status, "progress": patch.Progress, "error": patch.Error, "error_code": patch.ErrorCode,

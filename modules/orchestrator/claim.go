@@ -16,12 +16,17 @@ const claimLimit = 1000
 
 // takeBackSQL ends claims whose time is over, with their assignments: the worker
 // is dead or too slow. A task without attempts left has failed. Others that do
-// the same now, or a worker that finishes at last, are not waited for.
-const takeBackSQL = `
-with late as (
+// the same now, or a worker that finishes at last, are not waited for. No more come back
+// than the queue has room for, but for those that come at the same moment.
+var takeBackSQL = `
+with room as materialized (
+    select case when exists (select from orchestrator.tasks t where t.status = 'dequeued' and t.deadline < now())
+                then least(1000, ` + capacity + ` - (select count(*) from (select from orchestrator.tasks q where q.status = 'queued' limit ` + capacity + `) queued))
+                else 0 end as n
+), late as (
     select t.tenant_id, t.id from orchestrator.tasks t
     where t.status = 'dequeued' and t.deadline < now()
-    order by t.deadline limit 1000 for no key update skip locked
+    order by t.deadline limit (select room.n from room) for no key update skip locked
 ), back as (
     update orchestrator.tasks t set
         status       = case when t.attempts < t.max_attempts then 'queued' else 'failed' end,
@@ -30,6 +35,8 @@ with late as (
         last_error   = 'the worker did not finish in time'
     from late where t.tenant_id = late.tenant_id and t.id = late.id
     returning t.tenant_id, t.id
+), closed as (` + closeRuns("false", "'the task was not finished in time'") + `
+    from back where e.tenant_id = back.tenant_id and e.task_id = back.id and e.completed_at is null
 )
 update orchestrator.assignments a set
     status = 'failed', completed_at = now(), error_message = 'the task was not finished in time', error_code = 'timeout'

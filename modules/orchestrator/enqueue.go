@@ -20,11 +20,17 @@ func setting(key string, fallback int) string {
 	return fmt.Sprintf("coalesce((select (config_value #>> '{}')::numeric::int from orchestrator.queue_config where config_key = '%s'), %d)", key, fallback)
 }
 
+// capacity is how many queued tasks a tenant may have.
+var capacity = setting(MaxCapacity, 1000)
+
+// full says whether the queue has as many. No more are counted than that.
+var full = "(select count(*) >= " + capacity + " from (select from orchestrator.tasks q where q.status = 'queued' limit " + capacity + ") queued)"
+
 // All of the tasks or none: the insert has no rows when one is refused. The depth is
 // counted up to the capacity only, so that what adds nothing always fits. A task that is being claimed now is judged by what becomes of it.
 var enqueueSQL = `
 with settings as (
-    select ` + setting(MaxCapacity, 1000) + ` as capacity, ` + setting(DefaultTimeoutMS, 30000) + ` as timeout_ms,
+    select ` + capacity + ` as capacity, ` + setting(DefaultTimeoutMS, 30000) + ` as timeout_ms,
            ` + setting(MaxRetries, 3) + ` as max_attempts
 ), wanted as (
     select w.n, w.id, w.task_type, w.description, w.priority, coalesce(nullif(w.timeout_ms, 0), s.timeout_ms) as timeout_ms,
@@ -51,7 +57,7 @@ with settings as (
     where v.refused is null and v.depth + v.added <= v.capacity and not v.exhausted
     order by w.n
     on conflict (tenant_id, id) do update set
-        priority = excluded.priority, timeout_ms = excluded.timeout_ms, attempts = excluded.attempts, max_attempts = excluded.max_attempts,
+        task_type = excluded.task_type, description = excluded.description, priority = excluded.priority, timeout_ms = excluded.timeout_ms, attempts = excluded.attempts, max_attempts = excluded.max_attempts,
         budget_max_files = excluded.budget_max_files, budget_max_loc = excluded.budget_max_loc,
         required_capabilities = excluded.required_capabilities, task_metadata = excluded.task_metadata,
         deadline = t.created_at + excluded.timeout_ms * interval '1 millisecond'
@@ -62,8 +68,7 @@ select coalesce(refused, '') as refused, depth + added > capacity as full, exhau
 const enqueueLimit = 10_000
 
 // Enqueue adds a task to the queue. One of the same id that is still queued gets
-// the new priority, timeout, attempts, budget, capabilities and metadata and keeps
-// its place; in any other status it is an ErrStatus. A queue that has max_capacity
+// all that is new in t and keeps its place; in any other status it is an ErrStatus. A queue that has max_capacity
 // queued tasks takes no other: ErrQueueFull. The capacity is for each tenant.
 func (c *Client) Enqueue(ctx context.Context, t Task) error {
 	return wrap("enqueue", c.enqueue(ctx, []Task{t}))

@@ -46,8 +46,8 @@ func (e Execution) validate() error {
 		modules.CheckOptional("error", e.Error),
 		modules.CheckRanges(e),
 	)
-	if e.CompletedAt != nil && !e.StartedAt.IsZero() {
-		err = modules.FirstError(err, modules.CheckDuration("completed_at", e.CompletedAt.Sub(e.StartedAt)))
+	if !e.StartedAt.IsZero() { // a run that is recorded as begun ends later
+		err = modules.FirstError(err, modules.CheckDuration("the time since started_at", time.Since(e.StartedAt)))
 	}
 	if e.ID != "" {
 		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
@@ -81,7 +81,7 @@ const maxAhead = 5 * time.Minute
 // recordSQL comes once the task is locked, and locks its assignment. What is
 // recorded must be of the claim and the assignment that last; an execution that
 // has ended stays as it is.
-const recordSQL = `
+var recordSQL = `
 with task as (
     select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts, t.dequeued_at
     from orchestrator.tasks t where t.id = @id
@@ -94,23 +94,26 @@ with task as (
            @assignment_id::text <> '' and a.id is null as stranger,
            case when @started_at::timestamptz > now() + @ahead::interval then 'started_at'
                 when @completed_at::timestamptz > now() + @ahead::interval then 'completed_at' else '' end as ahead,
+           coalesce(@completed_at::timestamptz < coalesce(run.started_at, @started_at::timestamptz, a.started_at, a.assigned_at, task.dequeued_at) - @ahead::interval, false) as early,
+           case when @retry::bool and not @success::bool and task.attempts < task.max_attempts then ` + full + ` else false end as no_room,
            task.status = 'dequeued' and case when @assignment_id::text = '' then @attempt::int in (0, task.attempts)
                else coalesce(a.status in ('assigned', 'acknowledged', 'executing'), false) end as held
     from task left join assignment a on true
+    left join orchestrator.executions run on run.tenant_id = task.tenant_id and run.task_id = task.id and run.id = nullif(@execution_id::text, '')::uuid
 ), recorded as (
     insert into orchestrator.executions as e (tenant_id, id, task_id, assignment_id, attempt_number, started_at, completed_at, execution_time_ms,
         agent_id, agent_name, success, quality_score, tokens_used, error_message, policy_passed, policy_violations, budget_used_files,
         budget_used_loc, execution_metadata)
     select v.tenant_id, coalesce(nullif(@execution_id::text, '')::uuid, gen_random_uuid()), v.id, v.assignment_id, coalesce(nullif(@attempt::int, 0), v.attempts),
-           coalesce(@started_at::timestamptz, v.began), @completed_at::timestamptz,
+           coalesce(@started_at::timestamptz, v.began), greatest(@completed_at::timestamptz, case when @completed_at::timestamptz is not null then coalesce(@started_at::timestamptz, v.began) end),
            case when @completed_at::timestamptz is not null then
                coalesce(nullif(@duration_ms::bigint, 0), greatest(0, extract(epoch from @completed_at::timestamptz - coalesce(@started_at::timestamptz, v.began)) * 1000)::bigint)
            end,
            coalesce(nullif(@agent_id::text, ''), v.agent_id), coalesce(nullif(@agent_name::text, ''), v.agent_name), @success::bool,
            @quality::float8, @tokens::int, @error::text, @policy_passed::bool, @violations::text::jsonb, @files::int, @loc::int, @metadata::text::jsonb
-    from verdict v where v.held and v.ahead = ''
+    from verdict v where v.held and v.ahead = '' and not v.early and not v.no_room
     on conflict (tenant_id, id) do update set
-        completed_at = excluded.completed_at, success = excluded.success, quality_score = excluded.quality_score,
+        completed_at = greatest(excluded.completed_at, case when excluded.completed_at is not null then e.started_at end), success = excluded.success, quality_score = excluded.quality_score,
         execution_time_ms = case when excluded.completed_at is not null then
             coalesce(nullif(@duration_ms::bigint, 0), greatest(0, extract(epoch from excluded.completed_at - e.started_at) * 1000)::bigint)
         end,
@@ -128,6 +131,9 @@ with task as (
         last_error   = case when recorded.success then t.last_error else coalesce(@error::text, t.last_error) end
     from recorded, verdict v
     where t.tenant_id = v.tenant_id and t.id = v.id and recorded.success is not null
+), closed as (` + closeRuns("false", "'another run ended the task'") + `
+    from recorded, verdict v
+    where e.tenant_id = v.tenant_id and e.task_id = v.id and e.completed_at is null and e.id <> recorded.id and recorded.success is not null
 ), moved as (
     update orchestrator.assignments a set
         status        = case when recorded.success then 'completed' when not recorded.success then 'failed' else 'executing' end,
@@ -138,7 +144,7 @@ with task as (
     where a.tenant_id = v.tenant_id and a.task_id = v.id and a.status in ('assigned', 'acknowledged', 'executing')
       and (recorded.success is not null or a.id = v.assignment_id)
 )
-select v.status as before, v.stranger, v.held, v.ahead, coalesce((select recorded.id::text from recorded), '') as id from verdict v`
+select v.status as before, v.stranger, v.held, v.ahead, v.early, v.no_room, coalesce((select recorded.id::text from recorded), '') as id from verdict v`
 
 // RecordExecution adds a run to the history of a task and returns its id, a UUID.
 // One without CompletedAt has begun: its assignment is executing. One with it has
@@ -146,7 +152,8 @@ select v.status as before, v.stranger, v.held, v.ahead, coalesce((select recorde
 // failed with the error. Recorded again with its id, a run that has begun ends.
 //
 // The task must be claimed, and the assignment active, else it is an ErrNotHeld:
-// without an assignment the attempt must be that of the claim. A missing task is
+// without an assignment the attempt must be that of the claim. A queue without room for
+// a task that goes back is ErrQueueFull. A missing task is
 // ErrTaskNotFound, an assignment that is missing or of another task
 // ErrAssignmentNotFound, and an execution that has ended or is another's ErrStatus.
 func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, err error) {
@@ -161,9 +168,10 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 	type row struct {
 		Before         string
 		Stranger, Held bool
+		Early, NoRoom  bool
 		Ahead, ID      string
 	}
-	r, err := locked[row](ctx, c, recordSQL, pgx.NamedArgs{
+	r, err := locked[row](ctx, c, e.Retry, recordSQL, pgx.NamedArgs{
 		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": modules.OrNull(e.StartedAt),
 		"completed_at": e.CompletedAt, "duration_ms": int64(e.Duration / time.Millisecond), "agent_id": e.AgentID, "agent_name": e.AgentName,
 		"success": e.Success, "quality": e.Quality, "tokens": e.Tokens, "error": e.Error, "policy_passed": e.PolicyPassed,
@@ -177,6 +185,10 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 		err = ErrNotHeld
 	case r.Ahead != "":
 		err = modules.Invalid(r.Ahead, fmt.Sprintf("must not be more than %s ahead of the database's clock", maxAhead))
+	case r.Early:
+		err = modules.Invalid("completed_at", "must not be before started_at")
+	case r.NoRoom:
+		err = ErrQueueFull
 	case r.ID == "":
 		err = statusError("execution", "ended or another's")
 	}

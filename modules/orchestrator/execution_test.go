@@ -234,12 +234,42 @@ func TestADurationIsNotNegative(t *testing.T) {
 	c, _ := newClient(t)
 	ctx := as(t, "acme")
 	held(t, ctx, c, "t", "t2")
-	long := func(e *orchestrator.Execution) { e.CompletedAt = ptr(time.Now().Add(-time.Hour)) }
-	record(t, c, execution("t", ended(true), long))
-	require.Zero(t, history(t, c, "t")[0].Duration)
+	before := func(d time.Duration) func(*orchestrator.Execution) {
+		return func(e *orchestrator.Execution) { e.CompletedAt = ptr(time.Now().Add(-d)) }
+	}
+	refused := func(e orchestrator.Execution) {
+		t.Helper()
+		_, err := c.RecordExecution(ctx, e)
+		require.ErrorIs(t, err, modules.ErrInvalid)
+		require.ErrorContains(t, err, "completed_at must not be before started_at")
+	}
+	noTime := func(task string) {
+		t.Helper()
+		run := history(t, c, task)[0]
+		require.Zero(t, run.Duration)
+		require.Equal(t, run.StartedAt, *run.CompletedAt)
+	}
+	refused(execution("t", ended(true), before(time.Hour)))
+	record(t, c, execution("t", ended(true), before(4*time.Minute)))
+	noTime("t")
 	id := record(t, c, execution("t2"))
-	record(t, c, execution("t2", ended(true), long, func(e *orchestrator.Execution) { e.ID = id }))
-	require.Zero(t, history(t, c, "t2")[0].Duration)
+	begun := func(e *orchestrator.Execution) { e.ID = id }
+	refused(execution("t2", ended(true), before(time.Hour), begun))
+	record(t, c, execution("t2", ended(true), before(4*time.Minute), begun))
+	noTime("t2")
+}
+
+// A run from 1700 to 2026 had a negative duration.
+func TestARunTakesACenturyAtMost(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	held(t, ctx, c, "t")
+	_, err := c.RecordExecution(ctx, execution("t", func(e *orchestrator.Execution) {
+		e.StartedAt = time.Date(1700, 1, 1, 0, 0, 0, 0, time.UTC)
+	}))
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	require.ErrorContains(t, err, "started_at must be at most 876000 h")
 }
 
 func TestARunThatBeganMayBringItsDuration(t *testing.T) {

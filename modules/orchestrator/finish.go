@@ -37,6 +37,7 @@ func restrict(args pgx.NamedArgs, held []Claimed) {
 type ending struct {
 	Before                string // the task's status
 	Held                  bool
+	NoRoom                bool // in the queue, for a task that would go back
 	Attempts, MaxAttempts int
 	Now                   *string // its new status, nil when it did not change
 }
@@ -46,13 +47,14 @@ type ending struct {
 // @allowed are the statuses from which, @retry whether it goes back to the queue
 // while it has attempts left, @otherwise the status when it does not, null for no
 // change.
-const endSQL = `
+var endSQL = `
 with task as (
     select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts,
            ` + heldSQL + ` as held
     from orchestrator.tasks t where t.id = @id
 ), target as (
-    select task.*, case when @retry::bool and task.attempts < task.max_attempts then 'queued' else @otherwise::text end as next
+    select task.*, case when @retry::bool and task.attempts < task.max_attempts then 'queued' else @otherwise::text end as next,
+           case when @retry::bool and task.attempts < task.max_attempts and task.held and task.status = any(@allowed::text[]) then ` + full + ` else false end as no_room
     from task
 ), ended as (
     update orchestrator.tasks t set
@@ -62,7 +64,7 @@ with task as (
         last_error   = coalesce(nullif(@error::text, ''), t.last_error)
     from target
     where t.tenant_id = target.tenant_id and t.id = target.id and target.held and target.next is not null
-      and target.status = any(@allowed::text[])
+      and target.status = any(@allowed::text[]) and not target.no_room
     returning t.tenant_id, t.id, t.status
 ), released as (
     update orchestrator.assignments a set
@@ -71,9 +73,22 @@ with task as (
         error_message = coalesce(nullif(@error::text, ''), a.error_message)
     from ended
     where a.tenant_id = ended.tenant_id and a.task_id = ended.id and a.status in ('assigned', 'acknowledged', 'executing')
+), closed as (` + closeRuns("ended.status = 'completed'", "nullif(@error::text, '')") + `
+    from ended where e.tenant_id = ended.tenant_id and e.task_id = ended.id and e.completed_at is null
 )
-select task.status as before, task.held, task.attempts, task.max_attempts, ended.status as now
-from task left join ended on ended.id = task.id`
+select task.status as before, task.held, task.attempts, task.max_attempts, task.no_room, ended.status as now
+from target task left join ended on ended.id = task.id`
+
+// closeRuns returns an update of executions e, up to its FROM, for runs that nobody has
+// ended when their task or assignment ends.
+func closeRuns(success, why string) string {
+	return `
+    update orchestrator.executions e set
+        completed_at      = greatest(now(), e.started_at),
+        execution_time_ms = greatest(0, extract(epoch from now() - e.started_at) * 1000)::bigint,
+        success           = ` + success + `,
+        error_message     = coalesce(e.error_message, ` + why + `)`
+}
 
 // end runs endSQL and says why when it changed nothing.
 func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.NamedArgs) (ending, error) {
@@ -82,7 +97,7 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 	}
 	args["id"] = id
 	restrict(args, held)
-	e, err := locked[ending](ctx, c, endSQL, args)
+	e, err := locked[ending](ctx, c, args["retry"].(bool), endSQL, args)
 	switch {
 	case err != nil:
 		return ending{}, err
@@ -90,13 +105,15 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 		return e, nil
 	case !e.Held:
 		return ending{}, ErrNotHeld
+	case e.NoRoom:
+		return ending{}, ErrQueueFull
 	case slices.Contains(args["allowed"].([]string), e.Before): // it was not the status
 		return ending{}, ErrNoAttempts
 	}
 	return ending{}, statusError("task", e.Before)
 }
 
-// Complete ends a claimed task and its assignment with success. A task in another
+// Complete ends a claimed task, its assignment and its runs with success. A task in another
 // status is an ErrStatus, a missing one ErrTaskNotFound.
 func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error {
 	_, err := c.end(ctx, id, held, pgx.NamedArgs{
@@ -107,8 +124,9 @@ func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error
 
 // Fail ends a claimed task and its assignment with an error; an empty text leaves
 // the error of before, if any. With retry it goes
-// back to the queue while it has attempts left: requeued is true then. A task in
-// another status is an ErrStatus, a missing one ErrTaskNotFound.
+// back to the queue while it has attempts left: requeued is true then. A queue without
+// room is ErrQueueFull, and nothing has changed. A task in another status is an
+// ErrStatus, a missing one ErrTaskNotFound.
 func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, held ...Claimed) (requeued bool, err error) {
 	if err := modules.CheckStorable("error_text", errorText); err != nil {
 		return false, wrap("fail", err)
@@ -121,8 +139,8 @@ func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, hel
 
 // Retry puts a claimed or failed task back into the queue and returns the
 // attempts that it has used; its assignment is cancelled. A task that has none
-// left is an ErrNoAttempts, one in another status an ErrStatus, a missing one
-// ErrTaskNotFound.
+// left is an ErrNoAttempts, a queue without room ErrQueueFull, a task in another status
+// an ErrStatus, a missing one ErrTaskNotFound.
 func (c *Client) Retry(ctx context.Context, id string, held ...Claimed) (attempts int, err error) {
 	e, err := c.end(ctx, id, held, pgx.NamedArgs{
 		"allowed": []string{"dequeued", "failed"}, "retry": true, "otherwise": nil, "error": nil, "released": "cancelled",

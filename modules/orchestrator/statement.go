@@ -75,10 +75,20 @@ func after[T any](ctx context.Context, c *Client, first, sql string, args pgx.Na
 // assignment of the task was being made would not see it.
 const lockTaskSQL = "select from orchestrator.tasks where id = @id for no key update"
 
+// lockTaskAndQueueSQL is lockTaskSQL before a statement that may put the task back into
+// the queue: nobody else adds to the queue meanwhile. The queue is locked first, as by
+// Enqueue.
+const lockTaskAndQueueSQL = "with queue as materialized (" + enqueueLockSQL + `)
+select from orchestrator.tasks t, queue where t.id = @id for no key update of t`
+
 // locked runs a statement that returns one row about the task @id, once the task
-// is locked. No row is ErrTaskNotFound.
-func locked[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (T, error) {
-	rows, err := after[T](ctx, c, lockTaskSQL, sql, args)
+// is locked, and the queue too when the task may go back. No row is ErrTaskNotFound.
+func locked[T any](ctx context.Context, c *Client, back bool, sql string, args pgx.NamedArgs) (T, error) {
+	lock := lockTaskSQL
+	if back {
+		lock = lockTaskAndQueueSQL
+	}
+	rows, err := after[T](ctx, c, lock, sql, args)
 	if err != nil || len(rows) == 0 {
 		var zero T
 		return zero, modules.FirstError(err, ErrTaskNotFound)

@@ -107,6 +107,14 @@ func (r Result) consensus() *float64 {
 	return &share
 }
 
+// status is what a request comes to with the result.
+func (r Result) status() Status {
+	if r.Error != nil {
+		return Failed
+	}
+	return Completed
+}
+
 // saveResultSQL locks the request first, and the methods in the order of their
 // names. The clock is read once the request is locked: of two results the one that
 // is saved later is the newer.
@@ -119,12 +127,12 @@ with request as (
     select q.id, @verdict, @confidence::float8, @reasoning::text[], @method_results::text::jsonb, @processing_ms::bigint, clock_timestamp(),
            (select avg(e.relevance * e.credibility) from unnest(@relevances::float8[], @credibilities::float8[]) as e(relevance, credibility)),
            @consensus::float8, @error::text, @error_code::text
-    from request q where q.status <> 'cancelled'
+    from request q where q.status = any(@from::text[])
     returning id, request_id
 ), closed as (
     update verification.requests r set
         status             = case when @error::text is null then 'completed' else 'failed' end,
-        completed_at       = now(),
+        completed_at       = coalesce(r.completed_at, now()),
         processing_time_ms = @processing_ms::bigint,
         error_message      = @error::text,
         error_code         = @error_code::text
@@ -138,7 +146,8 @@ select request.status as before, coalesce(saved.id::text, '') as id from request
 // SaveResult adds the result of a request, with its evidence, and returns its id, a
 // UUID. In the same transaction, and one round trip, the request is completed, or
 // failed when the result has an error, and the tenant's figures count its methods.
-// A missing request is ErrRequestNotFound, a cancelled one ErrStatus.
+// A further result is stored if the request ends as it has ended before. A missing
+// request is ErrRequestNotFound, one that is cancelled or has ended otherwise ErrStatus.
 func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 	methods, methodsErr := modules.EncodeJSON("methods", r.Methods)
 	args, evidenceErr := evidenceArgs(r.evidence())
@@ -148,6 +157,7 @@ func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 	args["request_id"], args["verdict"], args["confidence"], args["reasoning"] = r.RequestID, r.Verdict, r.Confidence, modules.Texts(r.Reasoning)
 	args["method_results"], args["processing_ms"], args["consensus"] = methods, r.ProcessingTime.Milliseconds(), r.consensus()
 	args["error"], args["error_code"] = r.Error, r.ErrorCode
+	args["from"] = byResult(r.status())
 	runArgs(args, r.Methods)
 	type row struct {
 		Before Status

@@ -113,11 +113,14 @@ func TestAResultWithAnErrorFailsItsRequest(t *testing.T) {
 	}, row)
 	require.NotNil(t, row.CompletedAt)
 
-	// A later result is the newest one, and settles the request.
-	later := saveResult(t, ctx, c, result("r"))
+	// A later result is the newest one, but does not undo what the request has come to.
+	_, err := c.SaveResult(ctx, result("r"))
+	require.ErrorIs(t, err, verification.ErrStatus)
+	require.ErrorContains(t, err, "request is failed")
+	require.Equal(t, row, progress(t, db, "r"))
+	later := saveResult(t, ctx, c, failed)
 	require.Equal(t, later, stored(t, ctx, c, "r").ID)
-	row = progress(t, db, "r")
-	require.Equal(t, requestRow{Status: "completed", StartedAt: began, CompletedAt: row.CompletedAt, ProcessingMs: ptr(int64(1000))}, row)
+	require.Equal(t, row, progress(t, db, "r"))
 	var n int
 	scan(t, ctx, db, "select count(*) from verification.results", &n)
 	require.Equal(t, 2, n)

@@ -2,6 +2,7 @@ package verification
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,12 +37,19 @@ func checkDuration(field string, d time.Duration) error {
 	return modules.FirstError(modules.Check(field, "must not be negative", d >= 0), modules.CheckDuration(field, d))
 }
 
-// before are the statuses from which a request may come into another.
-var before = map[Status][]Status{
+// moves are how a request goes on.
+var moves = modules.Moves[Status]{
 	Processing: {Pending},
 	Completed:  {Processing},
 	Failed:     {Processing},
 	Cancelled:  {Pending, Processing},
+}
+
+// byResult are the statuses from which a result may bring a request into another: a
+// result that comes at once has passed through Processing, and a further result of the
+// same kind changes no status.
+func byResult(s Status) []string {
+	return slices.Concat(moves.To(Processing), moves.To(s), []string{string(s)})
 }
 
 const setRequestStatusSQL = `
@@ -74,7 +82,7 @@ func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status,
 		Moved  bool
 	}
 	args := pgx.NamedArgs{
-		"id": id, "status": status, "processing_ms": nil, "error": d.Error, "error_code": d.ErrorCode, "before": modules.Texts(before[status]),
+		"id": id, "status": status, "processing_ms": nil, "error": d.Error, "error_code": d.ErrorCode, "before": moves.To(status),
 	}
 	if d.ProcessingTime != nil {
 		args["processing_ms"] = d.ProcessingTime.Milliseconds()

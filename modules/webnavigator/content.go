@@ -113,13 +113,15 @@ insert into web.contents (url, title, content, html, content_hash, quality, qual
 values (@url::text, @title::text, @text::text, @html::text, @hash::text, @quality::text, @detail::jsonb, @metadata::jsonb, @links::jsonb,
     @images::jsonb, @extraction_type::text, coalesce(@extracted_at::timestamptz, now()), now() + @ttl::interval, @extraction_ms::bigint, @size::bigint)
 on conflict (tenant_id, url, content_hash) do update set
-    title = excluded.title, metadata = excluded.metadata, links = excluded.links, images = excluded.images,
-    extracted_at = excluded.extracted_at, cached_until = excluded.cached_until
+    title = excluded.title, content = excluded.content, html = excluded.html, quality = excluded.quality, quality_detail = excluded.quality_detail,
+    metadata = excluded.metadata, links = excluded.links, images = excluded.images, extraction_type = excluded.extraction_type,
+    extracted_at = excluded.extracted_at, cached_until = excluded.cached_until, extraction_time_ms = excluded.extraction_time_ms,
+    content_size_bytes = excluded.content_size_bytes
 returning id::text as id, xmax = 0 as inserted`
 
 // StoreContent keeps a page's content until its TTL is over, and returns its id.
-// What has the same URL and hash is kept once: its title, metadata, links, images
-// and times are refreshed, and inserted is false.
+// What has the same URL and hash is kept once, as it was stored last: inserted is false
+// then.
 func (c *Client) StoreContent(ctx context.Context, content Content) (id string, inserted bool, err error) {
 	if err := content.validate(); err != nil {
 		return "", false, wrap("store content", err)

@@ -1,5 +1,7 @@
 package webnavigator
 
+import "github.com/agentagency/onepool/modules"
+
 // Quality is how good a page's content is.
 type Quality string
 
@@ -72,6 +74,15 @@ const (
 	RateThrottled RateStatus = "throttled"
 	RateBlocked   RateStatus = "blocked"
 )
+
+// traversalMoves are how a traversal goes on: one that has failed may run again, one that
+// is completed stays so.
+var traversalMoves = modules.Moves[TraversalStatus]{
+	TraversalPending:   {TraversalPending, TraversalRunning},
+	TraversalRunning:   {TraversalPending, TraversalRunning, TraversalFailed},
+	TraversalCompleted: {TraversalRunning, TraversalCompleted},
+	TraversalFailed:    {TraversalPending, TraversalRunning, TraversalFailed},
+}
 
 var (
 	qualities         = []Quality{QualityHigh, QualityMedium, QualityLow, QualityUnknown}

@@ -3,6 +3,7 @@ package webnavigator
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,17 +41,25 @@ func (n Node) validate() error {
 const (
 	addNodeSQL = `
 insert into web.traversal_nodes (traversal_id, url, depth, parent_id, link_text, link_type)
-values (@traversal_id::uuid, @url::text, @depth::int, nullif(@parent_id::text, '')::uuid, nullif(@link_text::text, ''), nullif(@link_type::text, ''))
+select t.id, @url::text, @depth::int, nullif(@parent_id::text, '')::uuid, nullif(@link_text::text, ''), nullif(@link_type::text, '')
+from web.traversals t
+where t.id = @traversal_id::uuid and @depth::int <= t.max_depth and (@parent_id::text = '' or exists (
+    select from web.traversal_nodes p where p.tenant_id = t.tenant_id and p.traversal_id = t.id and p.id = nullif(@parent_id::text, '')::uuid))
 on conflict (tenant_id, traversal_id, url) do nothing
 returning id::text`
 
-	findNodeSQL = "select id::text from web.traversal_nodes where traversal_id = @traversal_id::uuid and url = @url::text"
+	findNodeSQL = `
+select t.max_depth, @parent_id::text = '' or exists (
+           select from web.traversal_nodes p where p.tenant_id = t.tenant_id and p.traversal_id = t.id and p.id = nullif(@parent_id::text, '')::uuid) as has_parent,
+       coalesce((select n.id::text from web.traversal_nodes n where n.tenant_id = t.tenant_id and n.traversal_id = t.id and n.url = @url::text), '') as id
+from web.traversals t where t.id = @traversal_id::uuid`
 )
 
 // AddNode adds a page that is still to be visited and returns its id, a UUID. A
 // traversal has each URL once: of one that it has already the id is returned, and
-// existed is true. A traversal or parent that is missing is a
-// modules.ErrReference.
+// existed is true. A traversal that is missing, or a parent that is no node of the
+// traversal, is a modules.ErrReference; a depth beyond the traversal's a
+// modules.ErrInvalid.
 func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, err error) {
 	if err := n.validate(); err != nil {
 		return "", false, wrap("add node", err)
@@ -59,6 +68,8 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 		"traversal_id": n.TraversalID, "url": n.URL, "depth": n.Depth, "parent_id": n.ParentID,
 		"link_text": n.LinkText, "link_type": n.LinkType,
 	}
+	var maxDepth int
+	var hasParent bool
 	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
 		b.Queue(addNodeSQL, args).QueryRow(func(row pgx.Row) error {
 			err := row.Scan(&id)
@@ -67,12 +78,19 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 			}
 			return err
 		})
-		b.Queue(findNodeSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+		b.Queue(findNodeSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&maxDepth, &hasParent, &id) })
 	})
-	if err != nil {
-		return "", false, wrap("add node", err)
+	switch {
+	case err != nil:
+		err = modules.OrMissing(err, ErrUnknownTraversal)
+	case id != "":
+		return id, existed, nil
+	case !hasParent:
+		err = ErrUnknownParent
+	default:
+		err = modules.Invalid("depth", fmt.Sprintf("must be at most max_depth, which is %d", maxDepth))
 	}
-	return id, existed, nil
+	return "", false, wrap("add node", err)
 }
 
 // The traversal's row comes after the node's. Each column changes only with the

@@ -30,7 +30,9 @@ func (t Traversal) validate() error {
 	)
 }
 
-func checkSession(id string) error { return modules.CheckText("session_id", id, 64) }
+func checkSession(id string) error {
+	return modules.FirstError(modules.CheckID("session_id", id), modules.CheckText("session_id", id, 64))
+}
 
 const startTraversalSQL = `
 insert into web.traversals (session_id, start_url, max_depth, max_pages, strategy, same_domain_only, respect_robots_txt, status)
@@ -50,17 +52,25 @@ func (c *Client) StartTraversal(ctx context.Context, t Traversal) (string, error
 	return id, wrap("start traversal", err)
 }
 
-// Each column changes only with the statuses that it speaks of.
+// A traversal that has ended has the time of its end, and its error if it has failed; one
+// that has not has neither. A status that comes again keeps them.
 const setTraversalStatusSQL = `
-update web.traversals set
-    status        = @status::text,
-    completed_at  = case when @status::text in ('completed', 'failed') then now() else completed_at end,
-    error_message = case @status::text when 'failed' then nullif(@error::text, '') when 'completed' then null else error_message end
-where session_id = @session_id`
+with traversal as (
+    select t.tenant_id, t.id, t.status from web.traversals t where t.session_id = @session_id for no key update
+), moved as (
+    update web.traversals t set
+        status        = @status::text,
+        completed_at  = case when @status::text not in ('completed', 'failed') then null when t.status = @status::text then t.completed_at else now() end,
+        error_message = case when @status::text = 'failed' then coalesce(nullif(@error::text, ''), case when t.status = 'failed' then t.error_message end) end
+    from traversal v where t.tenant_id = v.tenant_id and t.id = v.id and v.status = any(@from::text[])
+    returning t.id
+)
+select traversal.status as before, moved.id is not null as moved from traversal left join moved on true`
 
-// SetTraversalStatus moves a session's traversal on. Completed and failed stamp
-// the time; errorText goes with failed only, and completed clears it. A missing
-// one is ErrTraversalNotFound.
+// SetTraversalStatus moves a session's traversal on: from pending to running and back,
+// from there to completed or failed, and from failed to running again. Any other move is
+// a [modules.StatusError]. Completed and failed stamp the time; errorText goes with failed
+// only. A missing traversal is ErrTraversalNotFound.
 func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, status TraversalStatus, errorText string) error {
 	err := modules.FirstError(
 		checkSession(sessionID),
@@ -71,8 +81,23 @@ func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, statu
 	if err != nil {
 		return wrap("set traversal status", err)
 	}
-	return c.setTraversal(ctx, "set traversal status", setTraversalStatusSQL,
-		pgx.NamedArgs{"session_id": sessionID, "status": status, "error": errorText})
+	args := pgx.NamedArgs{"session_id": sessionID, "status": status, "error": errorText, "from": traversalMoves.To(status)}
+	m, err := modules.One[move](ctx, c.db, setTraversalStatusSQL, args)
+	return wrap("set traversal status", m.check("traversal", modules.OrMissing(err, ErrTraversalNotFound)))
+}
+
+// move is what became of a change of status.
+type move struct {
+	Before string
+	Moved  bool
+}
+
+// check is the error of a change of status, if there is one.
+func (m move) check(what string, err error) error {
+	if err == nil && !m.Moved {
+		return &modules.StatusError{What: what, Status: m.Before}
+	}
+	return err
 }
 
 // NoteRateLimit adds to how often a session's traversal met a rate limit. A
@@ -81,17 +106,12 @@ func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
 	if err := checkSession(sessionID); err != nil {
 		return wrap("note rate limit", err)
 	}
-	return c.setTraversal(ctx, "note rate limit",
-		"update web.traversals set rate_limit_encounters = rate_limit_encounters + 1 where session_id = @session_id",
+	tag, err := c.db.Exec(ctx, "update web.traversals set rate_limit_encounters = rate_limit_encounters + 1 where session_id = @session_id",
 		pgx.NamedArgs{"session_id": sessionID})
-}
-
-func (c *Client) setTraversal(ctx context.Context, operation, sql string, args pgx.NamedArgs) error {
-	tag, err := c.db.Exec(ctx, sql, args)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrTraversalNotFound
 	}
-	return wrap(operation, err)
+	return wrap("note rate limit", err)
 }
 
 // TraversalStats are a traversal's figures, counted from its nodes.

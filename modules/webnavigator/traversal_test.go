@@ -58,7 +58,8 @@ func TestSetTraversalStatusChangesOnlyWhatTheStatusSpeaksOf(t *testing.T) {
 		{webnavigator.TraversalRunning, "", "", false},
 		{webnavigator.TraversalPending, "", "", false},
 		{webnavigator.TraversalFailed, "no network", "no network", true},
-		{webnavigator.TraversalRunning, "", "no network", true},
+		{webnavigator.TraversalFailed, "", "no network", true},
+		{webnavigator.TraversalRunning, "", "", false},
 		{webnavigator.TraversalCompleted, "", "", true},
 	} {
 		require.NoError(t, c.SetTraversalStatus(ctx, "s", step.status, step.why))
@@ -207,7 +208,7 @@ func TestTraversalStatsAreCountedFromTheNodes(t *testing.T) {
 	require.Equal(t, webnavigator.TraversalStats{TraversalID: walk, Status: webnavigator.TraversalRunning}, s)
 	text := storeContent(t, ctx, c, page, "12345")
 	for i, status := range []webnavigator.NodeStatus{"visited", "visited", "skipped", "error", "pending"} {
-		id, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: fmt.Sprint(page, i), Depth: i})
+		id, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: fmt.Sprint(page, i), Depth: min(i, 3)})
 		require.NoError(t, err)
 		require.NoError(t, c.SetNodeStatus(ctx, id, status, "", ""))
 	}

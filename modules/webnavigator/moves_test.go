@@ -1,0 +1,82 @@
+package webnavigator_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/webnavigator"
+)
+
+func TestATraversalMovesAsItMay(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	startTraversal(t, ctx, c, "s")
+	all := []webnavigator.TraversalStatus{
+		webnavigator.TraversalPending, webnavigator.TraversalRunning, webnavigator.TraversalCompleted, webnavigator.TraversalFailed,
+	}
+	legal := map[string]bool{
+		"pending to pending": true, "pending to running": true, "pending to failed": true,
+		"running to pending": true, "running to running": true, "running to completed": true, "running to failed": true,
+		"failed to running": true, "failed to failed": true, "completed to completed": true,
+	}
+	for _, from := range all {
+		for _, to := range all {
+			move := string(from + " to " + to)
+			exec(t, ctx, db, "update web.traversals set completed_at = now() - interval '1 day', status = '"+string(from)+"'")
+			err := c.SetTraversalStatus(ctx, "s", to, "")
+			s, statsErr := c.TraversalStats(ctx, "s")
+			require.NoError(t, statsErr)
+			if !legal[move] {
+				require.ErrorIs(t, err, modules.ErrConflict, move)
+				require.ErrorContains(t, err, "traversal is "+string(from)+": its status does not allow this")
+				require.Equal(t, from, s.Status)
+				continue
+			}
+			require.NoError(t, err, move)
+			require.Equal(t, to, s.Status)
+			ended := to == webnavigator.TraversalCompleted || to == webnavigator.TraversalFailed
+			require.Equal(t, ended, s.CompletedAt != nil, "%s: a traversal that runs has not ended", move)
+		}
+	}
+}
+
+func TestANodeIsWithinItsTraversal(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	walk, other := startTraversal(t, ctx, c, "s"), startTraversal(t, ctx, c, "other")
+	root, stranger := addNode(t, ctx, c, walk), addNode(t, ctx, c, other)
+	add := func(n webnavigator.Node) error {
+		n.TraversalID, n.URL = walk, page+"/new"
+		_, _, err := c.AddNode(ctx, n)
+		return err
+	}
+	err := add(webnavigator.Node{Depth: 4, ParentID: root})
+	require.ErrorIs(t, err, modules.ErrInvalid)
+	require.ErrorContains(t, err, "depth must be at most max_depth, which is 3")
+	err = add(webnavigator.Node{Depth: 1, ParentID: stranger})
+	require.ErrorIs(t, err, modules.ErrReference)
+	require.ErrorIs(t, err, webnavigator.ErrUnknownParent)
+	require.NoError(t, add(webnavigator.Node{Depth: 3, ParentID: root}))
+}
+
+// What was sent a second time was dropped but for a part.
+func TestContentThatIsStoredAgainIsAsItWasStoredLast(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	storeContent(t, ctx, c, page, "text")
+	again := content(page, "text", func(c *webnavigator.Content) {
+		c.HTML, c.Quality, c.QualityDetail = ptr("<p>"), webnavigator.QualityHigh, webnavigator.QualityDetail{"words": 1.0}
+		c.ExtractionType = webnavigator.FullPage
+	})
+	_, inserted, err := c.StoreContent(ctx, again)
+	require.NoError(t, err)
+	require.False(t, inserted)
+	var html, quality, detail, extraction string
+	scan(t, ctx, db, "select html, quality, quality_detail::text, extraction_type from web.contents", &html, &quality, &detail, &extraction)
+	require.Equal(t, []string{"<p>", "high", `{"words": 1}`, "full_page"}, []string{html, quality, detail, extraction})
+}
