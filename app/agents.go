@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
 
@@ -22,7 +23,19 @@ type newAgent struct {
 
 type newMetrics struct {
 	agentregistry.Metrics
-	Success *bool `json:"success"`
+	Success      *bool    `json:"success"`
+	QualityScore *float64 `json:"quality_score"`
+	LatencyMS    *int64   `json:"latency_ms"`
+}
+
+// metrics are those that were told. What is left out is no failure of a task.
+func (n newMetrics) metrics() (m agentregistry.Metrics, err error) {
+	m = n.Metrics
+	var errs [3]error
+	m.Success, errs[0] = told("success", n.Success)
+	m.QualityScore, errs[1] = told("quality_score", n.QualityScore)
+	m.LatencyMS, errs[2] = told("latency_ms", n.LatencyMS)
+	return m, modules.FirstError(errs[:]...)
 }
 
 type loadChange struct {
@@ -66,6 +79,9 @@ func agentRoutes(c *agentregistry.Client) routes {
 		"POST /agents": makes(http.StatusCreated, func(a agentregistry.Agent) string { return "/agents/" + url.PathEscape(a.ID) },
 			func(ctx context.Context, in posted[newAgent]) (agentregistry.Agent, error) {
 				a := in.Body
+				if a.ID == "stats" {
+					return agentregistry.Agent{}, badRequest("id must not be stats: /agents/stats is the statistics of all agents")
+				}
 				a.ID = cmp.Or(a.ID, rand.Text())
 				err := c.Register(ctx, agentregistry.Agent{
 					ID: a.ID, Name: a.Name, ModelFamily: a.ModelFamily,
@@ -116,9 +132,9 @@ func agentRoutes(c *agentregistry.Client) routes {
 			return err
 		}),
 		"GET /agents/{id}/stats": tellsOf(c.AgentStats),
-		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[newMetrics]) (_ agentregistry.Performance, err error) {
-			m := in.Body.Metrics
-			if m.Success, err = told("success", in.Body.Success); err != nil {
+		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[newMetrics]) (agentregistry.Performance, error) {
+			m, err := in.Body.metrics()
+			if err != nil {
 				return agentregistry.Performance{}, err
 			}
 			return c.RecordPerformance(ctx, in.ID, m)

@@ -49,10 +49,10 @@ func bind(w http.ResponseWriter, r *http.Request, in any) error {
 	return decode(w, r, v.Field(body).Addr().Interface(), v.Type().Field(body).Tag.Get("body") == "optional")
 }
 
-// told is what the body must say: left out it would count as a failure.
-func told(field string, value *bool) (bool, error) {
+// told is what the body must say: left out it would count as false, or as 0.
+func told[T any](field string, value *T) (v T, err error) {
 	if value == nil {
-		return false, badRequest(field + " must be true or false")
+		return v, badRequest(field + " is missing")
 	}
 	return *value, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
+	"github.com/agentagency/onepool/modules"
 )
 
 // timed are the requests that carry a time, with %s in its place.
@@ -185,4 +186,59 @@ func TestAResultHoldsAsMuchEvidenceAsAnAnswerDoes(t *testing.T) {
 	status, text := call(t, http.MethodGet, acme.server.URL+"/verification/requests/r/results/newest", acme.tenant, "")
 	require.Equal(t, 200, status)
 	require.Less(t, len(text), 6<<20)
+}
+
+// What a request leaves out is not zero, and what the request brings is not dropped.
+func TestWhatIsSentIsStored(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	const entity = "/knowledge/sources/wiki/entities/go"
+	put := func(more string) { acme.call("PUT "+entity, `{"kind": "language", "name": "Go"`+more+`}`, 200) }
+	put("")
+	acme.call("GET "+entity, "", 200, `"confidence":1,`, `"metadata":{}`)
+	put(`, "confidence": 0.5, "metadata": {"a": 1}`)
+	acme.call("GET "+entity, "", 200, `"confidence":0.5,`, `"metadata":{"a":1}`)
+	put(`, "metadata": {"a": 2}`)
+	acme.call("GET "+entity, "", 200, `"confidence":0.5,`, `"metadata":{"a":2}`)
+
+	acme.call("POST /tasks", `{"id": "t", "type": "general", "description": "first"}`, 201)
+	acme.call("POST /tasks", `{"id": "t", "type": "research", "description": "second"}`, 201)
+	acme.call("GET /tasks/t", "", 200, `"type":"research"`, `"description":"second"`)
+	for _, ns := range []string{"1500000", "1", "-1000000"} {
+		acme.call("POST /tasks", `{"id": "t", "type": "general", "timeout_ns": `+ns+`}`, 400, "timeout must be whole milliseconds")
+	}
+
+	acme.call("POST /agents", ada, 201)
+	acme.call("POST /agents/ada/performance", `{"success": true}`, 400, "quality_score is missing")
+	acme.call("GET /agents/ada", "", 200, `"task_count":0`, `"average_quality":0.7`)
+}
+
+func TestIdsAreWhatTheySay(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, _ := newCallers(t)
+	for op, body := range map[string]string{
+		"POST /agents":                `{"id": "..", "name": "x", "model_family": "x"}`,
+		"POST /knowledge/queries":     `{"id": "..", "text": "?", "type": "factual", "max_results": 1, "timeout": 1000000000, "requester_id": "x", "priority": 1}`,
+		"POST /web/traversals":        `{"session_id": "..", "start_url": "u", "max_depth": 1, "max_pages": 1, "strategy": "depth_first"}`,
+		"POST /verification/requests": `{"id": "..", "content": "x"}`,
+		"POST /tasks":                 `{"id": "..", "type": "general"}`,
+		"POST /queue/claim":           `{"worker": ".."}`,
+	} {
+		acme.call(op, body, 400, "must not be . or ..")
+	}
+	acme.call("POST /agents", `{"id": "stats", "name": "x", "model_family": "x"}`, 400, "id must not be stats")
+
+	// A key of 65 bytes shared its entry with the key that is its SHA-256.
+	long := strings.Repeat("k", 65)
+	acme.call("PUT /knowledge/cache/"+long, `{"content": "of the long key", "ttl_ns": 60000000000}`, 204)
+	acme.call("GET /knowledge/cache/"+modules.SHA256(long), "", 404)
+	acme.call("GET /knowledge/cache/"+long, "", 200, "of the long key")
+
+	for _, site := range []string{"EXAMPLE.com.", "example.com", "Example.COM"} {
+		acme.call("POST /web/rate-limits/"+site+"/requests", `{"limit": 9}`, 200)
+	}
+	acme.call("GET /web/rate-limits/example.com", "", 200, `"requests_in_window":3`)
+	acme.call("POST /web/rate-limits/http:%2F%2Fexample.com/requests", `{"limit": 9}`, 400, "domain must be a host name")
 }

@@ -42,7 +42,7 @@ type newEntry struct {
 	Body           string         `json:"body"`
 	Embedding      []float32      `json:"embedding"`
 	EmbeddingModel string         `json:"embedding_model"`
-	Confidence     float64        `json:"confidence"`
+	Confidence     *float64       `json:"confidence"`
 	Metadata       map[string]any `json:"metadata"`
 }
 
@@ -127,10 +127,16 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			Body   newEntry
 		}) (made, error) {
 			e := in.Body
-			id, err := c.PutEntry(ctx, knowledge.Entry{
+			entry := knowledge.Entry{
 				Source: in.Source, EntityID: in.Entity, Kind: e.Kind, Name: e.Name, Body: e.Body,
-				Embedding: e.Embedding, EmbeddingModel: e.EmbeddingModel, Confidence: e.Confidence, Metadata: e.Metadata,
-			})
+				Embedding: e.Embedding, EmbeddingModel: e.EmbeddingModel, Confidence: 1, Metadata: e.Metadata,
+			}
+			var opts []knowledge.EntryOption
+			if e.Confidence != nil {
+				entry.Confidence = *e.Confidence
+				opts = append(opts, knowledge.ResetConfidence())
+			}
+			id, err := c.PutEntry(ctx, entry, opts...)
 			return made{id}, err
 		}),
 		"DELETE /knowledge/sources/{source}": gives(func(ctx context.Context, in struct {

@@ -109,8 +109,15 @@ func TestAPI(t *testing.T) {
 		{"GET", "/agents/ada", "acme", "", 200, `"languages":["Go"]`},
 		{"GET", "/agents/ada", "initech", "", 404, `"detail":"agent not found"`},
 		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 0.9, "latency_ms": 1200}`, 200, `"task_count":1`},
-		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 2}`, 400, `quality_score must be from 0 to 1`},
-		{"POST", "/agents/none/performance", "acme", `{"success": true}`, 404, `"type":"/problems/not_found"`},
+		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 2, "latency_ms": 1}`, 400, `quality_score must be from 0 to 1`},
+		{"POST", "/agents/none/performance", "acme", `{"success": true, "quality_score": 1, "latency_ms": 1}`, 404, `"type":"/problems/not_found"`},
+
+		{"POST", "/agents/ada/performance", "acme", `{"success": true}`, 400, `quality_score is missing`},
+		{"POST", "/agents/ada/performance", "acme", `{"success": true, "quality_score": 0.5}`, 400, `latency_ms is missing`},
+		{"GET", "/agents/ada", "acme", "", 200, `"task_count":1`},
+		{"POST", "/agents", "acme", `{"id": "stats", "name": "S", "model_family": "x"}`, 400, `id must not be stats`},
+		{"POST", "/agents", "acme", `{"id": "..", "name": "S", "model_family": "x"}`, 400, `id must not be . or ..`},
+		{"POST", "/agents", "acme", `{"id": ".", "name": "S", "model_family": "x"}`, 400, `id must not be . or ..`},
 
 		{"GET", "/agents", "acme", "", 200, `"id":"ada"`},
 		{"GET", "/agents?task_type=research&language=Go&language=Rust&max_utilization=50&min_success_rate=0.5", "acme", "", 200, `"id":"ada"`},

@@ -44,7 +44,15 @@ func Check(field, must string, ok bool) error {
 }
 
 // CheckID is CheckText for the ids that callers give: 1 to 255 bytes.
-func CheckID(field, id string) error { return CheckText(field, id, 255) }
+func CheckID(field, id string) error {
+	return FirstError(CheckText(field, id, 255), CheckSegment(field, id))
+}
+
+// CheckSegment is for what becomes part of a URL's path: clients and servers resolve the
+// segments . and .. away.
+func CheckSegment(field, v string) error {
+	return Check(field, "must not be . or ..", v != "." && v != "..")
+}
 
 // CheckUUID is for the ids that the database made.
 func CheckUUID(field, id string) error {

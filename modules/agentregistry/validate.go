@@ -4,7 +4,7 @@ import "github.com/agentagency/onepool/modules"
 
 func (a Agent) validate() error {
 	return modules.FirstError(
-		modules.CheckText("id", a.ID, 255),
+		modules.CheckID("id", a.ID),
 		modules.CheckText("name", a.Name, 255),
 		modules.CheckText("model_family", a.ModelFamily, 50),
 		a.Capabilities.validate("capabilities."),

@@ -18,7 +18,9 @@ type CacheStats = modules.CacheStats
 
 var cache = cachetable.New("knowledge", "content", "cache_type")
 
-func checkKey(key string) error { return modules.CheckText("key", key, math.MaxInt32) }
+func checkKey(key string) error {
+	return modules.FirstError(modules.CheckText("key", key, math.MaxInt32), modules.CheckSegment("key", key))
+}
 
 // CacheGet returns what CachePut stored under key, as JSON that is equal but need
 // not be spelled the same. It returns false, and no error, when there is nothing
@@ -35,8 +37,8 @@ func (c *Client) CacheGet(ctx context.Context, key string) (json.RawMessage, boo
 }
 
 // CachePut stores JSON under key for as long as ttl, which must be more than 0,
-// in place of what was there. kind is CacheQueryResult when empty. Keys of more
-// than 64 bytes are kept as their SHA-256.
+// in place of what was there. kind is CacheQueryResult when empty. Keys of 64
+// bytes and more are kept as their SHA-256.
 func (c *Client) CachePut(ctx context.Context, key string, content json.RawMessage, ttl time.Duration, kind CacheType) error {
 	kind = cmp.Or(kind, CacheQueryResult)
 	err := modules.FirstError(checkKey(key), modules.CheckJSON("content", content), modules.Check("ttl", "must be more than 0", ttl > 0),

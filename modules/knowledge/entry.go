@@ -68,7 +68,8 @@ const (
 
 	putEntrySQL = `
 with same as (
-    update knowledge.entries set updated_at = now(), embedding = %[1]s
+    update knowledge.entries set updated_at = now(), embedding = %[1]s, metadata = @metadata::jsonb,
+        confidence = case when @reset::bool then @confidence::float8 else confidence end
     where source = @source::text and entity_id = @entity_id::text and status = 'active' and content_hash = @hash::text
     returning id
 ), fresh as materialized (
@@ -91,13 +92,27 @@ select id::text from same union all select id::text from added`
 // PutEntry makes e the active entry of its source and entity and returns its id,
 // a UUID. The active one before it is replaced, and decays from then on. When
 // that one says the same (kind, name, body, with an embedding of the same model or
-// none as before) it is touched, takes the new embedding, and its id is returned.
-func (c *Client) PutEntry(ctx context.Context, e Entry) (string, error) {
-	id, err := c.putEntry(ctx, e)
+// none as before) it takes the new embedding and metadata, and its id is returned. Its
+// confidence stays as use has moved it, but for ResetConfidence.
+func (c *Client) PutEntry(ctx context.Context, e Entry, opts ...EntryOption) (string, error) {
+	var o entryOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	id, err := c.putEntry(ctx, e, o)
 	return id, wrap("put entry", err)
 }
 
-func (c *Client) putEntry(ctx context.Context, e Entry) (id string, err error) {
+// EntryOption changes what PutEntry does.
+type EntryOption func(*entryOptions)
+
+type entryOptions struct{ reset bool }
+
+// ResetConfidence gives an entry that says the same the confidence of e, as a new entry
+// has.
+func ResetConfidence() EntryOption { return func(o *entryOptions) { o.reset = true } }
+
+func (c *Client) putEntry(ctx context.Context, e Entry, o entryOptions) (id string, err error) {
 	if err := e.validate(); err != nil {
 		return "", err
 	}
@@ -112,7 +127,7 @@ func (c *Client) putEntry(ctx context.Context, e Entry) (id string, err error) {
 	args := pgx.NamedArgs{
 		"source": e.Source, "entity_id": e.EntityID, "kind": e.Kind, "name": e.Name, "body": e.Body,
 		"hash":      hashOf(e.Kind, e.Name, e.Body, e.EmbeddingModel, fmt.Sprint(len(e.Embedding))),
-		"embedding": s.encode(e.Embedding), "model": e.EmbeddingModel, "confidence": e.Confidence, "metadata": metadata,
+		"embedding": s.encode(e.Embedding), "model": e.EmbeddingModel, "confidence": e.Confidence, "metadata": metadata, "reset": o.reset,
 	}
 	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
 		b.Queue(lockEntitySQL, args)

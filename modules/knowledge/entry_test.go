@@ -43,6 +43,16 @@ func TestPutEntryReplacesTheActiveOne(t *testing.T) {
 		require.True(t, touched.UpdatedAt.After(got.UpdatedAt))
 		require.InDelta(t, 0.5, touched.Confidence, 0)
 
+		// It takes what is no part of what it says, and the confidence if that is wanted.
+		e.Metadata, e.Confidence = map[string]any{"a": 2.0}, 0.25
+		again, err = c.PutEntry(ctx, e, knowledge.ResetConfidence())
+		require.NoError(t, err)
+		require.Equal(t, first, again)
+		touched, err = c.GetEntry(ctx, "wiki", "go")
+		require.NoError(t, err)
+		require.InDelta(t, 0.25, touched.Confidence, 0)
+		require.Equal(t, e.Metadata, touched.Metadata)
+
 		e.Body = "something new"
 		second, err := c.PutEntry(ctx, e)
 		require.NoError(t, err)

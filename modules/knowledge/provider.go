@@ -32,7 +32,9 @@ func (h ProviderHealth) validate() error {
 	)
 }
 
-func checkProvider(provider string) error { return modules.CheckText("provider", provider, 100) }
+func checkProvider(provider string) error {
+	return modules.FirstError(modules.CheckText("provider", provider, 100), modules.CheckSegment("provider", provider))
+}
 
 // shared is why providers belong to no tenant.
 const shared = "providers are the same for all tenants"

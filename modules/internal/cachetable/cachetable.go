@@ -127,8 +127,9 @@ func Purge(ctx context.Context, db *modules.DB, sql string) (int64, error) {
 	})
 }
 
-// KeyLimit is the longest key that a cache keeps as it is, in bytes.
-const KeyLimit = 64
+// KeyLimit is the longest key that a cache keeps as it is, in bytes: less than a SHA-256
+// in hex has, so that no key is kept as another's hash.
+const KeyLimit = 63
 
 // Key returns the key as a cache keeps it: one of more than KeyLimit bytes becomes
 // its SHA-256 in hex.
