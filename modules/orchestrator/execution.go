@@ -46,8 +46,8 @@ func (e Execution) validate() error {
 		modules.CheckOptional("error", e.Error),
 		modules.CheckRanges(e),
 	)
-	if !e.StartedAt.IsZero() { // a run that is recorded as begun ends later
-		err = modules.FirstError(err, modules.CheckDuration("the time since started_at", time.Since(e.StartedAt)))
+	if !e.StartedAt.IsZero() { // a run that has begun ends later, and takes that long
+		err = modules.FirstError(err, modules.Check("started_at", "must be at most 876000 h ago, which are 100 years", time.Since(e.StartedAt) <= modules.MaxDuration))
 	}
 	if e.ID != "" {
 		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))

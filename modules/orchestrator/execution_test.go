@@ -269,7 +269,7 @@ func TestARunTakesACenturyAtMost(t *testing.T) {
 		e.StartedAt = time.Date(1700, 1, 1, 0, 0, 0, 0, time.UTC)
 	}))
 	require.ErrorIs(t, err, modules.ErrInvalid)
-	require.ErrorContains(t, err, "started_at must be at most 876000 h")
+	require.ErrorContains(t, err, "started_at must be at most 876000 h ago")
 }
 
 func TestARunThatBeganMayBringItsDuration(t *testing.T) {
