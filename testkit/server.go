@@ -21,8 +21,8 @@ import (
 // startTimeout covers a first start on the machine, initdb included.
 const startTimeout = 60 * time.Second
 
-// pullTimeout covers the download of a container's image too.
-const pullTimeout = 10 * time.Minute
+// downloadTimeout covers the download of an image, or of server binaries, too.
+const downloadTimeout = 10 * time.Minute
 
 const containerPackage = "github.com/agentagency/onepool/testkit/container"
 
@@ -73,32 +73,28 @@ func choose(binaries func(context.Context, ...devdb.Option) (*devdb.Server, erro
 	if url := os.Getenv(envURL); url != "" {
 		return openServer(url, envURL)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), downloadTimeout)
 	defer cancel()
-	dev, err := binaries(ctx, devdb.Shared())
-	if err == nil {
-		s := newServer()
-		s.throwaway, s.url = true, dev.DatabaseURL
-		return s.prepared(ctx, dev.URL(), "the throwaway server")
-	}
+	dev, err := binaries(ctx, devdb.Shared(), devdb.Download(false))
 	var notFound *devdb.NotFoundError
-	switch {
-	case !errors.As(err, &notFound) && !errors.Is(err, errors.ErrUnsupported):
-		return nil, fmt.Errorf("testkit: no server: %w", err)
-	case container == nil:
-		return nil, fmt.Errorf("testkit: no server: %w; or import _ %q for a server in a container, or set %s", err, containerPackage, envURL)
+	if errors.As(err, &notFound) || errors.Is(err, errors.ErrUnsupported) {
+		noContainer := fmt.Errorf("or import _ %q for a server in a container, or set %s", containerPackage, envURL)
+		if container != nil {
+			var url string
+			if url, noContainer = container(ctx); noContainer == nil {
+				return openServer(url, "the container")
+			}
+		}
+		if dev, err = binaries(ctx, devdb.Shared()); err != nil { // downloads, if the environment says so
+			err = errors.Join(err, noContainer)
+		}
 	}
-	return openContainer(container, err)
-}
-
-func openContainer(start fallback.Start, noBinaries error) (*server, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout)
-	defer cancel()
-	url, err := start(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("testkit: no server: %w", errors.Join(noBinaries, err))
+		return nil, fmt.Errorf("testkit: no server: %w", err)
 	}
-	return openServer(url, "the container")
+	s := newServer()
+	s.throwaway, s.url = true, dev.DatabaseURL
+	return s.prepared(ctx, dev.URL(), "the throwaway server")
 }
 
 // openServer connects to a server that something else than devdb started.

@@ -1,6 +1,8 @@
 // Package devdb starts a throwaway PostgreSQL server for development and for
 // tests, from the server binaries that are installed on the machine.
 //
+// Without binaries, [Start] downloads them if ONEPOOL_PG_DOWNLOAD is 1: see [Download].
+//
 // [Start] needs nothing but these binaries: no Docker, no configuration, no
 // free port (the server listens on a unix socket only) and no rights (as root
 // it runs the server as "postgres" or "nobody"). The first start on a machine

