@@ -43,6 +43,7 @@ type core struct {
 	statements  int                           // how many a connection keeps prepared, or described
 
 	tenants atomic.Bool // a client requires a tenant, or a statement has carried one
+	listener *listener
 
 	mu        sync.Mutex
 	clients   []*client
@@ -175,6 +176,9 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		all += int(dedicatedConns(d, pc.MaxConns))
 	}
 	lc.SiblingConns = all - int(pc.MaxConns)
+	if !cfg.pooled() {
+		lc.ListenConns = 1 // of DB.Listen
+	}
 	own := lc
 	own.BeforeReady = nil // the shared pool does it
 	for _, d := range cfg.Dedicated {
@@ -193,6 +197,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		c.abandon()
 		return nil, err
 	}
+	c.listener = newListener(c.monitor, log, cfg.ConnectionTimeout)
 	cc := c.monitor.Pool().Config().ConnConfig
 	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
 	c.mode, c.statements = cc.DefaultQueryExecMode, cc.StatementCacheCapacity

@@ -17,6 +17,7 @@ type Stats struct {
 	PoolStats
 	Tenants   []TenantStats    `json:"tenants,omitempty"`   // by name
 	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in its order
+	Listener  ListenerStats    `json:"listener,omitzero"`   // the connection of DB.Listen, which no pool counts
 }
 
 // DedicatedStats is a look at the pool that a client has of its own. Its Clients are that
@@ -133,7 +134,7 @@ func (db *DB) Stats() Stats {
 	c.mu.Lock()
 	clients := slices.Clone(c.clients)
 	c.mu.Unlock()
-	var s Stats
+	s := Stats{Listener: c.listener.stats()}
 	s.PoolStats, s.Tenants = statsOf(c.monitor, clients)
 	for _, d := range c.cfg.Dedicated {
 		name, _, _ := dedicated(d) // it was read before

@@ -27,7 +27,10 @@ type transaction struct {
 	gaveUp   bool   // the first statement was sent again, in vain
 	endCode  string // with which the server ended it, if it did
 	opening  opening
-	pending  *pending // not nil: the server does not have the transaction yet
+	pending  *pending      // not nil: the server does not have the transaction yet
+	outer    *transaction  // around a savepoint
+	after    []afterCommit // of the transaction and its savepoints
+	ended    bool          // by Commit or Rollback
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
@@ -195,24 +198,30 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped, opening: opening{over: true}}, nil
+	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped, opening: opening{over: true}, outer: t}, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
 	if t.pending != nil {
-		return t.endUnsent()
+		err := t.endUnsent()
+		t.committed(ctx, true, err)
+		return err
 	}
+	wasOpen := t.isOpen()
 	err := withCause(t.Tx.Conn(), t.Tx.Commit(ctx))
 	t.release()
+	t.committed(ctx, wasOpen, err)
 	return err
 }
 
 func (t *transaction) Rollback(ctx context.Context) error {
 	if t.pending != nil {
+		t.rolledBack()
 		return t.endUnsent()
 	}
 	err := t.Tx.Rollback(ctx)
 	t.release()
+	t.rolledBack()
 	return err
 }
 

@@ -96,7 +96,9 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 		log = zap.NewNop() // a start that failed has said so
 	}
 	told := m.tellDrain()
+	m.mu.Lock() // no goroutine of Go begins after this
 	m.close()
+	m.mu.Unlock()
 	defer m.keepClock()()
 	if m.cfg.Admission != nil {
 		m.cfg.Admission.Close()

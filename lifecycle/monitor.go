@@ -104,6 +104,10 @@ type Config struct {
 	// adds SiblingConns to the connections of this pool in the same check.
 	SiblingConns int
 
+	// ListenConns is how many connections the process may open by Connect. Start adds
+	// ListenConns to the connections of this pool in the same check.
+	ListenConns int
+
 	// SiblingPools are further pools of the process on the same server. Health and OnChange
 	// of this pool cover the siblings: the pool is ready if all of them are, and reports
 	// the worst status of all. The figures of a sibling stay apart. The caller starts the

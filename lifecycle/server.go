@@ -112,10 +112,13 @@ func (s server) supported() error {
 // its connects would be refused. Each process needs one more than its pools: a look
 // at the server's health has a connection of its own.
 func (m *Monitor) checkSize(limits []limit) error {
-	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + 1) * m.cfg.Replicas
+	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + m.cfg.ListenConns + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
 	if m.cfg.SiblingConns > 0 {
 		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.SiblingConns)
+	}
+	if m.cfg.ListenConns > 0 {
+		what += fmt.Sprintf(", %d more may listen for notifications", m.cfg.ListenConns)
 	}
 	what += ", and one more looks after the server's health,"
 	if m.cfg.Replicas > 1 {
@@ -132,13 +135,19 @@ func (m *Monitor) checkSize(limits []limit) error {
 
 var errSize = errors.New("lower the one or raise the other")
 
-// connect opens a connection that is not the pool's, with the pool's settings.
+// connect opens a connection for a look at the server.
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
+	return m.connectAs(ctx, "health")
+}
+
+// connectAs opens a connection that is not the pool's, with the pool's settings and name
+// behind application_name.
+func (m *Monitor) connectAs(ctx context.Context, name string) (*pgx.Conn, error) {
 	cc := m.cfg.Pool.ConnConfig.Copy()
 	cc.Tracer = nil
 	m.yield(cc)
-	if name := cc.RuntimeParams["application_name"]; name != "" {
-		cc.RuntimeParams["application_name"] = name + "/health" // it is none of the pool's
+	if application := cc.RuntimeParams["application_name"]; application != "" {
+		cc.RuntimeParams["application_name"] = application + "/" + name
 	}
 	if m.cfg.Pool.BeforeConnect != nil {
 		if err := m.cfg.Pool.BeforeConnect(ctx, cc); err != nil {

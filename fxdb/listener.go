@@ -1,0 +1,319 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/sethvargo/go-retry"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// The waits between attempts of the listener to connect: 20 ms, doubled up to 5 s, each up
+// to a half shorter or longer.
+const (
+	listenRetryWait = 20 * time.Millisecond
+	listenRetryMost = 5 * time.Second
+)
+
+func newListenBackoff() retry.Backoff {
+	return retry.WithJitterPercent(50, retry.WithCappedDuration(listenRetryMost, retry.NewExponential(listenRetryWait)))
+}
+
+// listener is the one connection that all subscriptions of a pool share. Its goroutine
+// lives as long as there are subscriptions.
+type listener struct {
+	monitor *lifecycle.Monitor
+	log     *zap.Logger
+	timeout time.Duration // of a connect, and of a LISTEN
+
+	mu        sync.Mutex
+	subs      map[*Subscription]struct{}
+	running   bool
+	changed   bool               // subs, since the session was told
+	wake      context.CancelFunc // ends the goroutine's wait
+	connected bool
+	lost      int64 // sessions that were lost
+	failure   error // of the last attempt; nil while the server listens
+}
+
+// ListenerStats are the figures of the connection that all subscriptions share.
+type ListenerStats struct {
+	Connected     bool  `json:"connected"`     // the server listens
+	Subscriptions int   `json:"subscriptions"` // see DB.Listen
+	Channels      int   `json:"channels"`      // of all subscriptions together
+	Lost          int64 `json:"lost"`          // how often the connection was lost, and a gap was announced
+}
+
+func newListener(m *lifecycle.Monitor, log *zap.Logger, timeout time.Duration) *listener {
+	return &listener{monitor: m, log: log, timeout: timeout, subs: make(map[*Subscription]struct{})}
+}
+
+func (l *listener) stats() ListenerStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ListenerStats{l.connected, len(l.subs), len(channelsOf(slices.Collect(maps.Keys(l.subs)))), l.lost}
+}
+
+// subscribe adds a subscription, and waits until the server listens.
+func (l *listener) subscribe(ctx context.Context, channels []string) (*Subscription, error) {
+	s := newSubscription(l, channels)
+	if err := l.add(s); err != nil {
+		return nil, err
+	}
+	patience := time.NewTimer(l.timeout)
+	defer patience.Stop()
+	var err error
+	select {
+	case <-s.ready:
+		return s, nil
+	case <-s.done:
+		return nil, s.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-patience.C:
+		err = errors.New("the server did not confirm the channels within DB_CONNECTION_TIMEOUT_MS")
+	}
+	s.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failure != nil {
+		return nil, fmt.Errorf("listen: %w: %w", err, l.failure)
+	}
+	return nil, fmt.Errorf("listen: %w", err)
+}
+
+func (l *listener) add(s *Subscription) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.running && !l.monitor.Go(l.run) {
+		if l.monitor.Draining() {
+			return ErrDraining
+		}
+		return ErrNotStarted
+	}
+	l.running = true
+	l.subs[s] = struct{}{}
+	l.change()
+	return nil
+}
+
+func (l *listener) remove(s *Subscription) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.subs[s]; ok {
+		delete(l.subs, s)
+		l.change()
+	}
+}
+
+// change has the goroutine look at subs. l.mu is held.
+func (l *listener) change() {
+	l.changed = true
+	if l.wake != nil {
+		l.wake()
+	}
+}
+
+// run connects again until no subscription is left or the drain begins.
+func (l *listener) run(ctx context.Context) {
+	backoff, attempts := newListenBackoff(), 0
+	for {
+		served, err := l.session(ctx)
+		if served {
+			backoff, attempts = newListenBackoff(), 0
+		}
+		if l.ends(ctx, err) {
+			return
+		}
+		if err == nil {
+			continue // a subscription came when the last one went
+		}
+		wait, _ := backoff.Next() // this backoff has no end
+		if attempts++; attempts == 1 {
+			l.log.Warn("listener has no connection and tries again: subscribers will be told of a gap",
+				zap.String("database", l.monitor.Database()), zap.Error(err))
+		}
+		l.pause(ctx, wait)
+	}
+}
+
+// ends notes how a session ended, and reports whether the goroutine ends: nobody
+// subscribes, or the drain has begun.
+func (l *listener) ends(ctx context.Context, failure error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.connected && failure != nil {
+		l.lost++
+	}
+	if l.wake != nil {
+		l.wake()
+	}
+	l.wake, l.connected, l.failure = nil, false, failure
+	switch {
+	case ctx.Err() != nil:
+		for s := range l.subs {
+			s.end(ErrDraining)
+		}
+		clear(l.subs)
+	case isRefused(failure):
+		for s := range l.subs {
+			if s.endUnready(fmt.Errorf("listen: %w", failure)) {
+				delete(l.subs, s)
+			}
+		}
+	}
+	l.running = len(l.subs) > 0
+	return !l.running
+}
+
+// isRefused reports whether the server answers, and would give another attempt the same
+// answer.
+func isRefused(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && !slices.ContainsFunc([]string{"08", "53", "57"}, func(class string) bool {
+		return strings.HasPrefix(pgErr.Code, class)
+	})
+}
+
+// pause waits before the next attempt, or until the subscriptions change.
+func (l *listener) pause(ctx context.Context, wait time.Duration) {
+	pause, wake := context.WithTimeout(ctx, wait)
+	defer wake()
+	l.mu.Lock()
+	l.wake = wake
+	if len(l.subs) == 0 {
+		wake()
+	}
+	l.mu.Unlock()
+	<-pause.Done()
+}
+
+// look returns the subscriptions if they have changed. If not, look returns the context of
+// a wait that the next change ends.
+func (l *listener) look(ctx context.Context) (subs []*Subscription, changed bool, waiting context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.changed {
+		l.changed = false
+		return slices.Collect(maps.Keys(l.subs)), true, nil
+	}
+	waiting, l.wake = context.WithCancel(ctx)
+	return nil, false, waiting
+}
+
+// session serves the subscriptions over one connection. served reports whether the server
+// has listened.
+func (l *listener) session(ctx context.Context) (served bool, err error) {
+	l.mu.Lock()
+	l.changed = true // the server knows no channel yet
+	none := len(l.subs) == 0
+	l.mu.Unlock()
+	if none {
+		return false, nil
+	}
+	connecting, cancel := context.WithTimeout(ctx, l.timeout)
+	conn, err := l.monitor.Connect(connecting, "listen")
+	cancel()
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	session := listenSession{l: l, conn: conn, on: make(map[string]bool), heard: make(map[*Subscription]bool)}
+	err = session.serve(ctx)
+	return len(session.heard) > 0, err
+}
+
+// listenSession is one connection of the listener.
+type listenSession struct {
+	l     *listener
+	conn  *pgx.Conn
+	on    map[string]bool        // channels that the server listens to
+	heard map[*Subscription]bool // subscriptions that know of this session
+}
+
+func (s *listenSession) serve(ctx context.Context) error {
+	var subs []*Subscription
+	for {
+		next, changed, waiting := s.l.look(ctx)
+		if changed {
+			if subs = next; len(subs) == 0 {
+				return nil
+			}
+			if err := s.listen(ctx, subs); err != nil {
+				return err
+			}
+			continue
+		}
+		for waiting.Err() == nil {
+			n, err := s.conn.WaitForNotification(waiting)
+			if err != nil {
+				if waiting.Err() == nil || ctx.Err() != nil {
+					return err
+				}
+				break
+			}
+			for _, sub := range subs {
+				if sub.channels[n.Channel] {
+					sub.deliver(Notification{Channel: n.Channel, Payload: n.Payload})
+				}
+			}
+		}
+	}
+}
+
+// listen tells the server the difference between what is on and what subs want, in one
+// round trip, and tells the subscriptions that are new to this session.
+func (s *listenSession) listen(ctx context.Context, subs []*Subscription) error {
+	want := channelsOf(subs)
+	var text strings.Builder
+	for channel := range s.on {
+		if !want[channel] {
+			text.WriteString("unlisten " + pgx.Identifier{channel}.Sanitize() + ";")
+		}
+	}
+	for channel := range want {
+		if !s.on[channel] {
+			text.WriteString("listen " + pgx.Identifier{channel}.Sanitize() + ";")
+		}
+	}
+	if text.Len() > 0 {
+		ctx, cancel := context.WithTimeout(ctx, s.l.timeout)
+		defer cancel()
+		if _, err := s.conn.PgConn().Exec(ctx, text.String()).ReadAll(); err != nil {
+			return err
+		}
+	}
+	s.on = want
+	s.l.mu.Lock()
+	s.l.connected, s.l.failure = true, nil
+	s.l.mu.Unlock()
+	for _, sub := range subs {
+		if !s.heard[sub] {
+			s.heard[sub] = true
+			sub.listening()
+		}
+	}
+	return nil
+}
+
+func channelsOf(subs []*Subscription) map[string]bool {
+	all := make(map[string]bool)
+	for _, s := range subs {
+		maps.Copy(all, s.channels)
+	}
+	return all
+}
