@@ -123,6 +123,11 @@ type Config struct {
 	// Default 30 min. Variable DB_MAX_LIFETIME_MS.
 	MaxLifetime time.Duration
 
+	// StopDelay is the time for which a stop serves on with readiness off, before the first
+	// OnStop hook runs and the drain begins. The delay takes at most half of the stop's time.
+	// 0 sets no delay. Default 0. Variable DB_STOP_DELAY_MS.
+	StopDelay time.Duration
+
 	// DrainTimeout is the longest wait of a stop for work in flight. In an fx
 	// application the wait is at most three quarters of fx's stop time.
 	// Default 10 s. Variable DB_DRAIN_TIMEOUT_MS.

@@ -179,6 +179,7 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_CONNECTION_TIMEOUT_MS", "0", "at least 1"},
 		{"DB_CONNECTION_TIMEOUT_MS", "10s", "not a whole number"},
 		{"DB_DRAIN_TIMEOUT_MS", "0", "at least 1"},
+		{"DB_STOP_DELAY_MS", "-1", "negative"},
 		{"DB_SLOW_QUERY_MS", "-1", "negative"}, {"DB_SLOW_QUERY_MS", "1s", "not a whole number"},
 		{"DB_MIGRATE", "perhaps", "neither true nor false"},
 		{"DB_SSL", "on it", "neither true nor false"},

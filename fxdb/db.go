@@ -42,8 +42,9 @@ type core struct {
 	mode        pgx.QueryExecMode             // of statements that do not say
 	statements  int                           // how many a connection keeps prepared, or described
 
-	tenants atomic.Bool // a client requires a tenant, or a statement has carried one
+	tenants  atomic.Bool // a client requires a tenant, or a statement has carried one
 	listener *listener
+	parts    parts
 
 	mu        sync.Mutex
 	clients   []*client
@@ -197,6 +198,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		c.abandon()
 		return nil, err
 	}
+	c.parts = partsOf(o, sources)
 	c.listener = newListener(c.monitor, log, cfg.ConnectionTimeout)
 	cc := c.monitor.Pool().Config().ConnConfig
 	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
@@ -257,13 +259,16 @@ func (db *DB) start(ctx context.Context) error {
 	return err
 }
 
-// Close drains the pool as a stop of the application does: within
+// Close drains the pool as a stop of the application does: after DB_STOP_DELAY_MS, within
 // DB_DRAIN_TIMEOUT_MS and three quarters of ctx's time. It returns a
 // *lifecycle.DrainError when holders had to be cut off. Closing again is a no-op.
 // It closes the pool for all clients, and those of DB_DEDICATED.
 func (db *DB) Close(ctx context.Context) error {
 	if !db.core.fx && db.core.monitor.Started() {
 		db.core.warnOfStrangers()
+	}
+	if !db.core.fx { // with fx the first hook of the stop has waited
+		delayStop(ctx, db)
 	}
 	all := db.core.monitors()
 	errs := make([]error, len(all))

@@ -34,6 +34,7 @@ type environ struct {
 	LockTimeout       timeout  `env:"DB_LOCK_TIMEOUT_MS"`
 	IdleInTxTimeout   timeout  `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
 	MaxLifetime       whole    `env:"DB_MAX_LIFETIME_MS"`
+	StopDelay         whole    `env:"DB_STOP_DELAY_MS"`
 	DrainTimeout      whole    `env:"DB_DRAIN_TIMEOUT_MS"`
 	LeakThreshold     whole    `env:"DB_LEAK_THRESHOLD_MS"`
 	SlowQuery         whole    `env:"DB_SLOW_QUERY_MS"`
@@ -158,7 +159,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
 		Sharing: e.Sharing, TenantMaxFraction: float64(e.TenantMaxFraction),
 		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
-		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
+		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 		pool: pool, misspelt: misspelt(prefix, os.Environ()),
 	}
 	if e.Port.set && e.Port.n == 0 {

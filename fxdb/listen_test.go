@@ -86,8 +86,8 @@ func TestAllSubscriptionsShareOneConnectionOutsideThePool(t *testing.T) {
 		})
 	}
 	all.Wait()
-	require.Equal(t, fxdb.ListenerStats{Connected: true, Subscriptions: channels, Channels: channels}, db.Stats().Listener)
 	require.Equal(t, 1, backends(t, own, "news/listen"))
+	require.Equal(t, fxdb.ListenerStats{Connected: true, Subscriptions: channels, Channels: channels}, db.Stats().Listener)
 	require.Equal(t, 1, backends(t, own, "news"))
 	require.EqualValues(t, 1, db.Stats().Opened)
 	held.Release()
@@ -166,7 +166,7 @@ func TestEveryLostConnectionIsAGap(t *testing.T) {
 	}
 	close(over)
 	sending.Wait()
-	require.EqualValues(t, kills, db.Stats().Listener.Lost)
+	require.GreaterOrEqual(t, db.Stats().Listener.Lost, int64(kills))
 	t.Logf("%d kills, %d gaps, %d of %d notifications missing", kills, gaps, missing, last)
 }
 

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sethvargo/go-retry"
 	"go.uber.org/zap"
@@ -36,11 +35,11 @@ type listener struct {
 	log     *zap.Logger
 	timeout time.Duration // of a connect, and of a LISTEN
 
+	changes chan struct{} // buffered 1: subs have changed
+
 	mu        sync.Mutex
 	subs      map[*Subscription]struct{}
 	running   bool
-	changed   bool               // subs, since the session was told
-	wake      context.CancelFunc // ends the goroutine's wait
 	connected bool
 	lost      int64 // sessions that were lost
 	failure   error // of the last attempt; nil while the server listens
@@ -55,7 +54,8 @@ type ListenerStats struct {
 }
 
 func newListener(m *lifecycle.Monitor, log *zap.Logger, timeout time.Duration) *listener {
-	return &listener{monitor: m, log: log, timeout: timeout, subs: make(map[*Subscription]struct{})}
+	return &listener{monitor: m, log: log, timeout: timeout,
+		changes: make(chan struct{}, 1), subs: make(map[*Subscription]struct{})}
 }
 
 func (l *listener) stats() ListenerStats {
@@ -116,11 +116,11 @@ func (l *listener) remove(s *Subscription) {
 	}
 }
 
-// change has the goroutine look at subs. l.mu is held.
+// change has the goroutine look at subs.
 func (l *listener) change() {
-	l.changed = true
-	if l.wake != nil {
-		l.wake()
+	select {
+	case l.changes <- struct{}{}:
+	default:
 	}
 }
 
@@ -155,10 +155,7 @@ func (l *listener) ends(ctx context.Context, failure error) bool {
 	if l.connected && failure != nil {
 		l.lost++
 	}
-	if l.wake != nil {
-		l.wake()
-	}
-	l.wake, l.connected, l.failure = nil, false, failure
+	l.connected, l.failure = false, failure
 	switch {
 	case ctx.Err() != nil:
 		for s := range l.subs {
@@ -187,133 +184,40 @@ func isRefused(err error) bool {
 
 // pause waits before the next attempt, or until the subscriptions change.
 func (l *listener) pause(ctx context.Context, wait time.Duration) {
-	pause, wake := context.WithTimeout(ctx, wait)
-	defer wake()
-	l.mu.Lock()
-	l.wake = wake
-	if len(l.subs) == 0 {
-		wake()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.changes:
+	case <-ctx.Done():
 	}
-	l.mu.Unlock()
-	<-pause.Done()
 }
 
-// look returns the subscriptions if they have changed. If not, look returns the context of
-// a wait that the next change ends.
-func (l *listener) look(ctx context.Context) (subs []*Subscription, changed bool, waiting context.Context) {
+// subscriptions returns those of this moment.
+func (l *listener) subscriptions() []*Subscription {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.changed {
-		l.changed = false
-		return slices.Collect(maps.Keys(l.subs)), true, nil
-	}
-	waiting, l.wake = context.WithCancel(ctx)
-	return nil, false, waiting
+	return slices.Collect(maps.Keys(l.subs))
 }
 
 // session serves the subscriptions over one connection. served reports whether the server
 // has listened.
 func (l *listener) session(ctx context.Context) (served bool, err error) {
-	l.mu.Lock()
-	l.changed = true // the server knows no channel yet
-	none := len(l.subs) == 0
-	l.mu.Unlock()
-	if none {
+	if len(l.subscriptions()) == 0 {
 		return false, nil
 	}
 	connecting, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
 	conn, err := l.monitor.Connect(connecting, "listen")
-	cancel()
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = conn.Close(closing)
-	}()
-	session := listenSession{l: l, conn: conn, on: make(map[string]bool), heard: make(map[*Subscription]bool)}
-	err = session.serve(ctx)
-	return len(session.heard) > 0, err
-}
-
-// listenSession is one connection of the listener.
-type listenSession struct {
-	l     *listener
-	conn  *pgx.Conn
-	on    map[string]bool        // channels that the server listens to
-	heard map[*Subscription]bool // subscriptions that know of this session
-}
-
-func (s *listenSession) serve(ctx context.Context) error {
-	var subs []*Subscription
-	for {
-		next, changed, waiting := s.l.look(ctx)
-		if changed {
-			if subs = next; len(subs) == 0 {
-				return nil
-			}
-			if err := s.listen(ctx, subs); err != nil {
-				return err
-			}
-			continue
-		}
-		for waiting.Err() == nil {
-			n, err := s.conn.WaitForNotification(waiting)
-			if err != nil {
-				if waiting.Err() == nil || ctx.Err() != nil {
-					return err
-				}
-				break
-			}
-			for _, sub := range subs {
-				if sub.channels[n.Channel] {
-					sub.deliver(Notification{Channel: n.Channel, Payload: n.Payload})
-				}
-			}
-		}
+	wire, err := conn.PgConn().Hijack()
+	if err != nil {
+		return false, err
 	}
-}
-
-// listen tells the server the difference between what is on and what subs want, in one
-// round trip, and tells the subscriptions that are new to this session.
-func (s *listenSession) listen(ctx context.Context, subs []*Subscription) error {
-	want := channelsOf(subs)
-	var text strings.Builder
-	for channel := range s.on {
-		if !want[channel] {
-			text.WriteString("unlisten " + pgx.Identifier{channel}.Sanitize() + ";")
-		}
-	}
-	for channel := range want {
-		if !s.on[channel] {
-			text.WriteString("listen " + pgx.Identifier{channel}.Sanitize() + ";")
-		}
-	}
-	if text.Len() > 0 {
-		ctx, cancel := context.WithTimeout(ctx, s.l.timeout)
-		defer cancel()
-		if _, err := s.conn.PgConn().Exec(ctx, text.String()).ReadAll(); err != nil {
-			return err
-		}
-	}
-	s.on = want
-	s.l.mu.Lock()
-	s.l.connected, s.l.failure = true, nil
-	s.l.mu.Unlock()
-	for _, sub := range subs {
-		if !s.heard[sub] {
-			s.heard[sub] = true
-			sub.listening()
-		}
-	}
-	return nil
-}
-
-func channelsOf(subs []*Subscription) map[string]bool {
-	all := make(map[string]bool)
-	for _, s := range subs {
-		maps.Copy(all, s.channels)
-	}
-	return all
+	s := newListenSession(l, wire)
+	defer s.close()
+	err = s.serve(ctx)
+	return len(s.heard) > 0, err
 }

@@ -148,7 +148,7 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	if test.Verify {
 		cfg.verifyByDefault()
 	}
-	o.callers, o.swapped, o.sources = true, true, nil // the test's database has the migrations already
+	o.callers, o.swapped, o.applied, o.sources = true, true, o.sources, nil // the test's database has the migrations already
 	if !o.logged {
 		o.verifyLog = test.Log
 	}

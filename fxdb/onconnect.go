@@ -1,7 +1,6 @@
 package fxdb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +69,7 @@ const afterConnectHook = "AfterConnect of ConfigurePool"
 
 // onConnect has the pool run the hooks. An AfterConnect of pc runs before the hooks.
 func onConnect(pc *pgxpool.Config, hooks []graph.ConnectHook) error {
-	all := slices.Clone(hooks)
-	slices.SortFunc(all, func(a, b graph.ConnectHook) int { return cmp.Compare(a.Name, b.Name) })
+	all := inOrder(hooks)
 	for i, h := range all {
 		switch {
 		case strings.TrimSpace(h.Name) == "":
@@ -89,6 +87,11 @@ func onConnect(pc *pgxpool.Config, hooks []graph.ConnectHook) error {
 		pc.AfterConnect = (&connectHooks{hooks: all}).run
 	}
 	return nil
+}
+
+// inOrder returns hooks by name.
+func inOrder(hooks []graph.ConnectHook) []graph.ConnectHook {
+	return slices.SortedFunc(slices.Values(hooks), func(a, b graph.ConnectHook) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // run runs the hooks on a new connection.

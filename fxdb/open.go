@@ -28,6 +28,7 @@ type options struct {
 	verify   []rls.VerifyOption
 	hooks    []graph.ConnectHook
 	changes  []func(*pgxpool.Config) error // of the pool's configuration
+	applied  []migrate.Source              // the test's database has them already
 	swapped  bool                          // the database is a test's, in place of the application's
 
 	rawPool   RawPoolMode

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 )
 
 // stopping gives the pool its part of fx's stop. fx runs OnStop hooks one after the
@@ -16,21 +17,25 @@ import (
 // when only the drain's share of the time is left the pool drains, though
 // hooks before its own still run.
 type stopping struct {
-	mu    sync.Mutex
-	begun bool
-	pools []*stoppingPool
+	mu       sync.Mutex
+	begun    time.Time // zero: the stop has not begun
+	deadline time.Time // of the stop; zero: none
+	delayed  time.Duration
+	failed   bool // an OnStart hook failed: nobody was served
+	pools    []*stoppingPool
 }
 
 // stoppingPool is one pool's drain, by its own hook or by the clock.
 type stoppingPool struct {
 	db   *DB
+	stop *stopping
 	once sync.Once
 	err  error
 }
 
 // add returns the OnStop hook of a pool.
 func (s *stopping) add(db *DB) *stoppingPool {
-	p := &stoppingPool{db: db}
+	p := &stoppingPool{db: db, stop: s}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pools = append(s.pools, p)
@@ -39,8 +44,31 @@ func (s *stopping) add(db *DB) *stoppingPool {
 
 // drain is the pool's OnStop. What the clock has begun it waits for, and reports.
 func (p *stoppingPool) drain(ctx context.Context) error {
-	p.once.Do(func() { p.err = p.db.Close(ctx) })
+	p.once.Do(func() {
+		began := time.Now()
+		p.err = p.db.Close(ctx)
+		p.stop.logTimeline(p.db, began)
+	})
 	return p.err
+}
+
+// logTimeline logs what the steps of a stop took, from its first hook to the end of a
+// pool's drain.
+func (s *stopping) logTimeline(db *DB, drained time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun.IsZero() {
+		return
+	}
+	now := time.Now()
+	fields := []zap.Field{
+		zap.Duration("delay", s.delayed), zap.Duration("hooks_before", drained.Sub(s.begun)-s.delayed),
+		zap.Duration("drain", now.Sub(drained)), zap.Duration("elapsed", now.Sub(s.begun)),
+	}
+	if !s.deadline.IsZero() {
+		fields = append(fields, zap.Duration("budget", s.deadline.Sub(s.begun)), zap.Duration("left_for_hooks_behind", s.deadline.Sub(now)))
+	}
+	db.core.log.Info("stop timeline", fields...)
 }
 
 // drainShare is the drain's part of a stop that takes so long at most: a quarter, and no
@@ -48,15 +76,73 @@ func (p *stoppingPool) drain(ctx context.Context) error {
 // for the hooks behind.
 func drainShare(stop, drain time.Duration) time.Duration { return min(stop/4, 2*drain) }
 
-// begin is called by every hook that stops; the first begins the stop.
+// begin is called by every hook that stops. The first begins the stop, and waits for
+// DB_STOP_DELAY_MS before anything stops.
 func (s *stopping) begin(ctx context.Context) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	deadline, ok := ctx.Deadline()
-	if s.begun || !ok {
+	dbs := s.first(ctx)
+	if dbs == nil {
 		return
 	}
-	s.begun = true
+	began := time.Now()
+	delayStop(ctx, dbs...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delayed = time.Since(began)
+}
+
+// first returns the pools to the first hook of a stop, if they may have served anybody.
+func (s *stopping) first(ctx context.Context) (dbs []*DB) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun.IsZero() {
+		return nil
+	}
+	s.begun = time.Now()
+	if deadline, ok := ctx.Deadline(); ok {
+		s.deadline = deadline
+		s.drainInTime(ctx, deadline)
+	}
+	if s.failed {
+		return nil
+	}
+	for _, p := range s.pools {
+		dbs = append(dbs, p.db)
+	}
+	return dbs
+}
+
+// delayStop turns readiness off, and lets the application serve on for the longest
+// DB_STOP_DELAY_MS of the pools, at most half of the time until the deadline of ctx.
+func delayStop(ctx context.Context, dbs ...*DB) {
+	var delay time.Duration
+	for _, db := range dbs {
+		if db.core.monitor.Started() {
+			delay = max(delay, db.core.cfg.StopDelay)
+		}
+	}
+	if delay <= 0 {
+		return
+	}
+	if deadline, ok := ctx.Deadline(); ok && delay > time.Until(deadline)/2 {
+		delay = time.Until(deadline) / 2
+		dbs[0].core.log.Warn("DB_STOP_DELAY_MS is more than half of the stop's time, so the delay is shorter: raise fx.StopTimeout", zap.Duration("delay", delay))
+	}
+	for _, db := range dbs {
+		for _, m := range db.core.monitors() {
+			m.Leave()
+		}
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// drainInTime has the pools drain when only the drain's share of the stop is left. s.mu is
+// held.
+func (s *stopping) drainInTime(ctx context.Context, deadline time.Time) {
 	for _, p := range s.pools {
 		left := time.Until(deadline)
 		share := drainShare(left, p.db.core.cfg.DrainTimeout)
@@ -70,6 +156,13 @@ func (s *stopping) begin(ctx context.Context) {
 			_ = p.drain(ctx) // which is logged, and is the hook's error if fx comes to that
 		})
 	}
+}
+
+// fail notes that the application did not start.
+func (s *stopping) fail() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = true
 }
 
 // giveUp closes the pools of a start that ran out of time: fx skips every OnStop then.
@@ -115,6 +208,9 @@ func (l *watchedLifecycle) Append(h fx.Hook) {
 	if start != nil {
 		h.OnStart = func(ctx context.Context) error {
 			err := start(ctx)
+			if err != nil {
+				l.stop.fail()
+			}
 			if ctx.Err() != nil {
 				l.stop.giveUp()
 			}

@@ -21,8 +21,10 @@ const (
 // Report says how a drain went.
 type Report struct {
 	Elapsed time.Duration
-	InUse   int      // connections that were out when the drain began, less those that only waited for notifications
-	Cut     []Holder // holders that were still there at the deadline and were cut off
+	Waited  time.Duration // for work in flight, a part of Elapsed
+	Cutting time.Duration // for the holders that were cut off, a part of Elapsed
+	InUse   int           // connections that were out when the drain began, less those that only waited for notifications
+	Cut     []Holder      // holders that were still there at the deadline and were cut off
 }
 
 // String returns the report in one line.
@@ -110,8 +112,13 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	ctx, cancel := context.WithTimeout(ctx, max(timeout, 0))
 	defer cancel()
 	closed := m.closePool()
-	if !m.waitReleased(ctx, closed) {
+	waiting := time.Now()
+	released := m.waitReleased(ctx, closed)
+	r.Waited = time.Since(waiting)
+	if !released {
+		cutting := time.Now()
 		r.Cut = m.cut()
+		r.Cutting = time.Since(cutting)
 		r.InUse = max(r.InUse, len(r.Cut)) // some may have been on their way out
 	}
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
@@ -127,10 +134,10 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	forgetDatabase(m)
 	r.Elapsed = time.Since(began)
 	if len(r.Cut) > 0 {
-		log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed),
+		log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed), zap.Duration("waited", r.Waited), zap.Duration("cutting", r.Cutting),
 			zap.Int("in_use", r.InUse), zap.Stringers("cut", r.Cut))
 	} else {
-		log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Int("in_use", r.InUse))
+		log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Duration("waited", r.Waited), zap.Int("in_use", r.InUse))
 	}
 	return r
 }

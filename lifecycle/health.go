@@ -84,6 +84,9 @@ func (m *Monitor) judge(err error) Health {
 	if draining := m.mayAcquire(context.Background()); draining != nil {
 		err = draining // it may have begun since
 	}
+	if err == nil && m.leaving.Load() {
+		err = errLeaving
+	}
 	h := m.figures()
 	h.Status = m.pressure.status(m.acquires.Load(), h.Max)
 	for _, o := range m.cfg.SiblingPools {
@@ -267,7 +270,7 @@ func (m *Monitor) Ready() http.Handler {
 // publicReason is why a pool is not ready, for strangers: the error of a connection names
 // the login, the database and the host.
 func publicReason(err error) string {
-	for _, known := range []error{ErrNotStarted, ErrDraining, errStandby, errReadOnly} {
+	for _, known := range []error{ErrNotStarted, ErrDraining, errLeaving, errStandby, errReadOnly} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

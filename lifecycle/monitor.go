@@ -150,6 +150,7 @@ type Monitor struct {
 	state     atomic.Int32
 	createdAt time.Time
 
+	leaving atomic.Bool     // see Leave
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 

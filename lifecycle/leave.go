@@ -1,0 +1,24 @@
+package lifecycle
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+)
+
+// errLeaving is why a pool that still serves is not ready.
+var errLeaving = errors.New("the application is about to stop: the pool still serves, and wants no new work")
+
+// Leaving reports whether Leave was called, or a stop has begun.
+func (m *Monitor) Leaving() bool { return m.leaving.Load() || m.Draining() }
+
+// Leave turns readiness off, which OnChange tells, and leaves the pool open: load balancers
+// send new work elsewhere, and the pool serves the work that still comes. A drain follows.
+// Leave does nothing if the pool is not started.
+func (m *Monitor) Leave() {
+	if !m.Started() || !m.leaving.CompareAndSwap(false, true) {
+		return
+	}
+	m.log.Info("pool is not ready any more and still serves", zap.String("database", m.Database()))
+	m.judge(nil)
+}
