@@ -37,6 +37,7 @@ release: ## a release in a clone, and a consumer of its modules, without replace
 	.ci/release-check
 
 docs: ## write the generated page of the documentation, and serve the packages
+	go generate ./docs
 	go doc -http ./fxdb
 
 mutation: ## mutation score of the database clients: about half an hour
