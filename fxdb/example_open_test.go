@@ -60,15 +60,22 @@ func ExampleModule() {
 // A further database: the client takes *fxdb.DB unchanged.
 func ExampleModuleNamed() {
 	var greeter *Greeter
-	_, stop := openNotes(
+	app := fx.New(fx.NopLogger,
+		devdb.Module,
 		fxdb.ModuleNamed("reporting", // reads REPORTING_DATABASE_URL
 			fxdb.Client("greeter", func(db *fxdb.DB) *Greeter { return &Greeter{db} }),
 		),
 		fx.Populate(&greeter),
 	)
-	defer stop()
+	ctx := context.Background()
+	if err := app.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
 	fmt.Println(greeter.Greet(acme()))
-	// Output: hello, acme <nil>
+	fmt.Println(app.Stop(ctx))
+	// Output:
+	// hello, acme <nil>
+	// <nil>
 }
 
 // The start verifies the isolation of tenants, and accepts a finding with a reason.
