@@ -140,7 +140,7 @@ var known = map[string]string{
 	"fxdb": modulePath + "/fxdb", "fxdbsql": modulePath + "/fxdb/fxdbsql", "devdb": modulePath + "/fxdb/devdb",
 	"fxdbprom": modulePath + "/fxdb/fxdbprom", "fxdbotel": modulePath + "/fxdb/fxdbotel",
 	"tenant": modulePath + "/tenant", "rls": modulePath + "/tenant/rls", "lifecycle": modulePath + "/lifecycle",
-	"testkit": modulePath + "/testkit", "modules": modulePath + "/modules", "agentregistry": modulePath + "/modules/agentregistry",
+	"testkit": modulePath + "/testkit", "container": modulePath + "/testkit/container", "modules": modulePath + "/modules", "agentregistry": modulePath + "/modules/agentregistry",
 	"orchestrator": modulePath + "/modules/orchestrator", "knowledge": modulePath + "/modules/knowledge",
 	"prometheus": "github.com/prometheus/client_golang/prometheus", "trace": "go.opentelemetry.io/otel/trace", "metric": "go.opentelemetry.io/otel/metric",
 	"river": "github.com/riverqueue/river", "gorm": "gorm.io/gorm", "postgres": "gorm.io/driver/postgres",
