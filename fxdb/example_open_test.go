@@ -80,16 +80,19 @@ func ExampleModuleNamed() {
 
 // The start verifies the isolation of tenants, and accepts a finding with a reason.
 func ExampleVerifyOptions() {
-	db, stop := openNotes(
+	app := fx.New(fx.NopLogger,
+		fxdb.Module,
+		devdb.Module,
+		fxdb.Migrations("notes", notes),
+		fxdb.VerifyOptions(rls.Allow("tenants-listed", "*", "the names of tenants are public")),
 		fx.Decorate(func(c fxdb.Config) fxdb.Config {
 			c.VerifyTenancy = "require"
 			return c
 		}),
-		fxdb.VerifyOptions(rls.Allow("foreign-key-without-tenant", "*", "the schema has no such key yet")),
 	)
-	defer stop()
-	fmt.Println(db.Stats().Status)
-	// Output: healthy
+	ctx := context.Background()
+	fmt.Println(app.Start(ctx), app.Stop(ctx))
+	// Output: <nil> <nil>
 }
 
 func ExampleConfig() {
