@@ -44,6 +44,7 @@ client     reports: pool reports, statement timeout 1m0s, no lock timeout
 migrations shop
 hook       a "hook"
 hook       types
+tracer     testkit.recorder
 tracer     *fxdb_test.counting
 `, d.String())
 	dot := d.DOT()
