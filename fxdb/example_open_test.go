@@ -10,7 +10,6 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
-	"github.com/agentagency/onepool/tenant/rls"
 )
 
 // Open is for programs without fx.
@@ -76,23 +75,6 @@ func ExampleModuleNamed() {
 	// Output:
 	// hello, acme <nil>
 	// <nil>
-}
-
-// The start verifies the isolation of tenants, and accepts a finding with a reason.
-func ExampleVerifyOptions() {
-	app := fx.New(fx.NopLogger,
-		fxdb.Module,
-		devdb.Module,
-		fxdb.Migrations("notes", notes),
-		fxdb.VerifyOptions(rls.Allow("tenants-listed", "*", "the names of tenants are public")),
-		fx.Decorate(func(c fxdb.Config) fxdb.Config {
-			c.VerifyTenancy = "require"
-			return c
-		}),
-	)
-	ctx := context.Background()
-	fmt.Println(app.Start(ctx), app.Stop(ctx))
-	// Output: <nil> <nil>
 }
 
 func ExampleConfig() {
