@@ -52,7 +52,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 	}
 	// A source can be read once, so this must not be tried again.
 	var n int64
-	_, _, err = db.inTx(ctx, pgx.TxOptions{}, false, func(tx pgx.Tx) error {
+	_, _, err = db.attempt(ctx, pgx.TxOptions{}, false, func(tx pgx.Tx) error {
 		n, err = tx.CopyFrom(ctx, table, columns, src)
 		return err
 	})

@@ -39,6 +39,7 @@ type core struct {
 	dedicated   map[string]*lifecycle.Monitor // by client
 	tracer      pgx.QueryTracer               // all of the pool's in one
 	traced      *discreet                     // the application's; nil: it has none
+	txTracers   []TxTracer                    // of those
 	mode        pgx.QueryExecMode             // of statements that do not say
 	statements  int                           // how many a connection keeps prepared, or described
 
@@ -142,7 +143,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.traced = traced
+	c.traced, c.txTracers = traced, txTracers(o.tracers)
 	lc := lifecycle.Config{
 		Pool:           pc,
 		Name:           pc.ConnConfig.RuntimeParams["application_name"],
@@ -159,6 +160,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		Advice:         advice,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers,
+		LogFields:      logFields(o.tracers),
 		Logger:         log,
 		OpenedBy:       origin,
 		BeforeReady: func(ctx context.Context) error {

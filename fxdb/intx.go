@@ -32,8 +32,8 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
 	lost := resendBackoff()
 	var silent silences
-	for {
-		again, code, err := db.inTx(ctx, opts, idempotent, fn)
+	for attempt := 1; ; attempt++ {
+		again, code, err := db.inTx(ctx, opts, idempotent, attempt, fn)
 		backoff := aborted
 		switch {
 		case again && !silent.again(code):
@@ -60,9 +60,19 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	}
 }
 
-// inTx makes one attempt. again says that the connection broke, and that another
-// may be made; code is what the server ended the connection with.
-func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
+// inTx makes one attempt, of which tracers are told. again says that the connection broke,
+// and that another may be made; code is what the server ended the connection with.
+func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, attempt int, fn func(pgx.Tx) error) (again bool, code string, err error) {
+	ctx, end := db.core.traceTx(ctx, db.client.name, attempt)
+	result := errPanicked
+	defer func() { end(result) }()
+	again, code, err = db.attempt(ctx, opts, idempotent, fn)
+	result = err
+	return again, code, err
+}
+
+// attempt is inTx without the tracers.
+func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
 	begun, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return false, "", err

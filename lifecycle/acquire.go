@@ -147,12 +147,17 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	if n := m.acquires.Add(1); r.Caller || m.takesCaller(n) {
 		a.takeCallSite(2 + r.CallerSkip)
 	}
+	var conn *pgxpool.Conn
 	ended := false
 	defer func() {
-		if !ended { // a hook, a tracer or an observer panics
-			a.giveUp()
-			a.end()
+		if ended {
+			return
 		}
+		if conn != nil { // a tracer panics
+			conn.Release()
+		}
+		a.giveUp()
+		a.end()
 	}()
 	if err := m.refuseNested(a); err != nil {
 		a.tell(err)
@@ -160,22 +165,28 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 		a.end()
 		return nil, err
 	}
-	var conn *pgxpool.Conn
+	traced := m.traceAcquire(a, m.pool)
 	var unreachable error
 	err := a.admit()
 	if err == nil {
-		conn, unreachable, err = m.connectOrWait(a)
-	} else if m.tracing != nil { // the pool, which would tell, was not asked
-		m.tracing.TraceAcquireEnd(m.tracing.TraceAcquireStart(a, m.pool, pgxpool.TraceAcquireStartData{}), m.pool, pgxpool.TraceAcquireEndData{Err: err})
+		conn, unreachable, err = m.connectOrWait(traced, a)
 	}
 	if err != nil {
 		a.giveUp()
-		if a.panicked != nil {
+		if a.panicked != nil { // a hook did
+			m.tracedAcquire(traced, m.pool, pgxpool.TraceAcquireEndData{Err: err})
 			panic(a.panicked)
 		}
 		err = m.acquireError(ctx, a, unreachable, err)
 	}
 	a.tell(err)
+	if m.tracing != nil {
+		data := pgxpool.TraceAcquireEndData{Err: err}
+		if conn != nil {
+			data.Conn = conn.Conn()
+		}
+		m.tracedAcquire(traced, m.pool, data)
+	}
 	ended = true
 	a.end()
 	return conn, err
@@ -188,10 +199,10 @@ const (
 	connectRetryMost = 500 * time.Millisecond
 )
 
-// connectOrWait acquires, trying again for as long as ctx lasts while the server
-// can't be reached. unreachable is why the last such attempt failed.
-func (m *Monitor) connectOrWait(ctx *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
-	ctx.enterPool()
+// connectOrWait acquires, trying again for as long as ctx, which is a as the tracers made it,
+// lasts while the server can't be reached. unreachable is why the last such attempt failed.
+func (m *Monitor) connectOrWait(ctx context.Context, a *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
+	a.enterPool()
 	conn, err = m.pool.Acquire(ctx)
 	if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
 		return conn, nil, err

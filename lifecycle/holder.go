@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/admission"
 )
@@ -105,7 +106,8 @@ type slot struct {
 	done      <-chan struct{} // of the transaction's context
 	reads     bool            // rows
 
-	reported bool // as held too long
+	reported bool        // as held too long
+	traced   []zap.Field // of the acquire's context
 }
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
@@ -178,6 +180,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	}
 	s.since, s.query, s.running, s.reported = m.clock.Load(), "", false, false
 	s.listens, s.listened = false, 0
+	s.traced = m.logFields(a.Context)
 	s.exactly = time.Time{}
 	if m.observers.Load() != nil {
 		s.exactly = time.Now()
@@ -230,7 +233,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		m.observe(func(o Observer) { o.Released(client, held) })
 	}
 	if reported {
-		m.log.Info("connection that was held too long came back", holderFields(s.holder())...)
+		m.log.Info("connection that was held too long came back", m.reportFields(s)...)
 	}
 	m.held.Add(-1)
 	if share == nil {

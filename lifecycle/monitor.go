@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
@@ -128,6 +127,10 @@ type Config struct {
 	// fails the start. One with a method Final() bool that returns true is final: no
 	// start mode tries again.
 	BeforeReady func(ctx context.Context) error
+
+	// LogFields, if set, returns fields of a context, such as a trace's id, for the lines about
+	// one caller: a slow statement, a connection held too long, a nested acquire.
+	LogFields func(ctx context.Context) []zap.Field
 
 	// Logger takes one line per event of the pool's life. Default: none.
 	Logger *zap.Logger
@@ -279,11 +282,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.lifetime = lifetime{pc.MaxConnLifetime, pc.MaxConnLifetimeJitter}
 	chainHooks(pc, m)
 	m.sockets.advice = cfg.Advice
-	if pc.ConnConfig.Tracer == nil {
-		pc.ConnConfig.Tracer = tracer{m}
-	} else {
-		pc.ConnConfig.Tracer = multitracer.New(tracer{m}, pc.ConnConfig.Tracer)
-	}
+	pc.ConnConfig.Tracer = m.withTracer(pc.ConnConfig.Tracer)
 	m.cfg.Pool = pc
 
 	// pgxpool panics on a config that ParseConfig did not make; a library must not.

@@ -138,7 +138,7 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	m.countNested(a)
 	if _, told := m.nestedTold.LoadOrStore(a.request.Client, true); !told {
 		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction, or the rows that it reads, hold one; a full pool deadlocks by this",
-			append([]zap.Field{zap.String("asked_by", a.request.Client)}, holderFields(s.holder())...)...)
+			append(append(holderFields(s.holder()), zap.String("asked_by", a.request.Client)), m.logFields(a.Context)...)...)
 	}
 }
 

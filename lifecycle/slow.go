@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -42,7 +43,7 @@ func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 }
 
 // tellSlow logs a statement that took long, without its arguments.
-func (m *Monitor) tellSlow(s *slot, took time.Duration, err error) {
+func (m *Monitor) tellSlow(ctx context.Context, s *slot, took time.Duration, err error) {
 	h := s.holder()
 	m.incidents.count(h.Client, func(i *Incidents) { i.Slow++ })
 	fields := []zap.Field{
@@ -60,5 +61,5 @@ func (m *Monitor) tellSlow(s *slot, took time.Duration, err error) {
 	default:
 		fields = append(fields, zap.String("error", "its arguments or its result could not be used"))
 	}
-	m.log.Warn("slow statement", fields...)
+	m.log.Warn("slow statement", append(fields, m.logFields(ctx)...)...)
 }

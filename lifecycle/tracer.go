@@ -15,14 +15,18 @@ type tracer struct{ m *Monitor }
 // TraceAcquireStart bounds acquires that come straight from the pool as
 // Monitor.Acquire bounds its own.
 func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	if acquisitionOf(ctx) != nil || pool != t.m.pool { // of a pool that was built from this pool's Config
+	switch {
+	case pool != t.m.pool: // a pool that was built from this pool's Config
+		return t.m.traceAcquire(ctx, pool)
+	case acquisitionOf(ctx) != nil: // Monitor.Acquire traces itself
 		return ctx
 	}
 	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Share: t.m.rawShare}, raw: true}
 	t.m.acquires.Add(1)
 	a.takeCallSite(3)
+	traced := t.m.traceAcquire(a, pool)
 	a.refused = t.m.refuseRaw(a)
-	return a
+	return traced
 }
 
 // refuseRaw does for an acquire from the pool itself what Monitor.Acquire does before
@@ -41,9 +45,10 @@ func (m *Monitor) refuseRaw(a *acquisition) error {
 	return nil
 }
 
-func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
+func (t tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
 	a := acquisitionOf(ctx)
-	if a == nil {
+	if pool != t.m.pool || a == nil {
+		t.m.tracedAcquire(ctx, pool, data)
 		return
 	}
 	if data.Conn != nil {
@@ -54,6 +59,7 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 		a.giveUp()
 		a.tell(data.Err)
 		a.end()
+		t.m.tracedAcquire(ctx, pool, data)
 		if panicked != nil {
 			panic(panicked)
 		}
@@ -118,7 +124,7 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 	}
 }
 
-func (t tracer) ended(conn *pgx.Conn, err error) {
+func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
 	settleSpoil(conn, err, false)
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
@@ -127,7 +133,7 @@ func (t tracer) ended(conn *pgx.Conn, err error) {
 		took, slow := t.m.isSlow(began)
 		s.mu.Unlock()
 		if slow {
-			t.m.tellSlow(s, took, err)
+			t.m.tellSlow(ctx, s, took, err)
 		}
 		if held && began != 0 && t.m.timesStatements.Load() {
 			t.m.observeStatement(client, max(0, time.Duration(time.Now().UnixNano()-began)), err)
@@ -147,8 +153,8 @@ func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 	return ctx
 }
 
-func (t tracer) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
-	t.ended(conn, data.Err)
+func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	t.ended(ctx, conn, data.Err)
 }
 
 func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
@@ -212,8 +218,8 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 
 func (t tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
-func (t tracer) TraceBatchEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
-	t.ended(conn, data.Err)
+func (t tracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
+	t.ended(ctx, conn, data.Err)
 }
 
 func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
@@ -221,6 +227,6 @@ func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx
 	return ctx
 }
 
-func (t tracer) TraceCopyFromEnd(_ context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
-	t.ended(conn, data.Err)
+func (t tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
+	t.ended(ctx, conn, data.Err)
 }

@@ -5,7 +5,36 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// withTracer returns the monitor's tracer, followed by the given one. An AcquireTracer hears
+// of each acquire once, from traceAcquire: the pool is asked again and again while the server
+// is away.
+func (m *Monitor) withTracer(given pgx.QueryTracer) pgx.QueryTracer {
+	if given == nil {
+		return tracer{m}
+	}
+	both := multitracer.New(tracer{m}, given)
+	both.PoolAcquireTracers = []pgxpool.AcquireTracer{tracer{m}}
+	return both
+}
+
+// traceAcquire starts the trace of an acquire.
+func (m *Monitor) traceAcquire(ctx context.Context, pool *pgxpool.Pool) context.Context {
+	if m.tracing == nil {
+		return ctx
+	}
+	return m.tracing.TraceAcquireStart(ctx, pool, pgxpool.TraceAcquireStartData{})
+}
+
+// tracedAcquire ends the trace of an acquire.
+func (m *Monitor) tracedAcquire(ctx context.Context, pool *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
+	if m.tracing != nil {
+		m.tracing.TraceAcquireEnd(ctx, pool, data)
+	}
+}
 
 // ClientOf returns the name of the client that holds the connection, for
 // tracers. It is empty for a connection that nobody holds, such as one that is

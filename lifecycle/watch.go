@@ -51,11 +51,27 @@ func (m *Monitor) watch(ctx context.Context) {
 			}
 			for _, s := range m.heldSlots() {
 				if s.heldTooLong(now, threshold) {
-					m.log.Warn("connection held too long: is it ever released?", holderFields(s.holder())...)
+					m.log.Warn("connection held too long: is it ever released?", m.reportFields(s)...)
 				}
 			}
 		}
 	}
+}
+
+// reportFields are the fields of a line about a connection that is held too long.
+func (m *Monitor) reportFields(s *slot) []zap.Field {
+	s.mu.Lock()
+	traced := s.traced
+	s.mu.Unlock()
+	return append(holderFields(s.holder()), traced...)
+}
+
+// logFields are those of Config.LogFields.
+func (m *Monitor) logFields(ctx context.Context) []zap.Field {
+	if m.cfg.LogFields == nil {
+		return nil
+	}
+	return m.cfg.LogFields(ctx)
 }
 
 func holderFields(h Holder) []zap.Field {

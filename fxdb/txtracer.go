@@ -1,0 +1,86 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+)
+
+// TxTracer is a tracer for [WithTracer] that is told of the attempts of [DB.InTx] too: pgx
+// has no tracer of transactions.
+type TxTracer interface {
+	pgx.QueryTracer
+	// TraceTxStart is called before an attempt begins. BEGIN, COMMIT and ROLLBACK get the
+	// context that TraceTxStart returns; the function of InTx has a context of its own.
+	TraceTxStart(ctx context.Context, data TraceTxStartData) context.Context
+	// TraceTxEnd is called when the attempt has ended.
+	TraceTxEnd(ctx context.Context, data TraceTxEndData)
+}
+
+// TraceTxStartData is an attempt that begins.
+type TraceTxStartData struct {
+	Client  string
+	Attempt int // from 1
+}
+
+// TraceTxEndData is the result of an attempt.
+type TraceTxEndData struct {
+	Err error // nil: committed
+}
+
+// LogTracer is a tracer for [WithTracer] whose fields, such as the ids of trace and span, the
+// pool adds to the log lines about one caller.
+type LogTracer interface {
+	pgx.QueryTracer
+	// LogFields returns the fields of ctx. LogFields must be cheap: it runs at every acquire.
+	LogFields(ctx context.Context) []zap.Field
+}
+
+// errPanicked is the result of an attempt whose function panics.
+var errPanicked = errors.New("the function of InTx panicked")
+
+// traceTx tells the tracers of an attempt. Call end with its result.
+func (c *core) traceTx(ctx context.Context, client string, attempt int) (_ context.Context, end func(error)) {
+	if len(c.txTracers) == 0 {
+		return ctx, func(error) {}
+	}
+	for _, t := range c.txTracers {
+		ctx = t.TraceTxStart(ctx, TraceTxStartData{client, attempt})
+	}
+	return ctx, func(err error) {
+		for _, t := range c.txTracers {
+			t.TraceTxEnd(ctx, TraceTxEndData{err})
+		}
+	}
+}
+
+// txTracers are the tracers that take transactions.
+func txTracers(all []pgx.QueryTracer) (tx []TxTracer) {
+	for _, t := range all {
+		if t, ok := t.(TxTracer); ok {
+			tx = append(tx, t)
+		}
+	}
+	return tx
+}
+
+// logFields are those of all tracers that have any; nil if none has.
+func logFields(all []pgx.QueryTracer) func(context.Context) []zap.Field {
+	var tracers []LogTracer
+	for _, t := range all {
+		if t, ok := t.(LogTracer); ok {
+			tracers = append(tracers, t)
+		}
+	}
+	if tracers == nil {
+		return nil
+	}
+	return func(ctx context.Context) (fields []zap.Field) {
+		for _, t := range tracers {
+			fields = append(fields, t.LogFields(ctx)...)
+		}
+		return fields
+	}
+}
