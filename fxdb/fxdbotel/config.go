@@ -1,7 +1,6 @@
 package fxdbotel
 
 import (
-	"github.com/exaring/otelpgx"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -9,26 +8,22 @@ import (
 )
 
 // Config says where spans and metrics go and what they hold. The zero value is
-// the global providers, statements without their parameters.
+// the global providers, and statements without any value.
 type Config struct {
 	TracerProvider trace.TracerProvider // default: the global one
 	MeterProvider  metric.MeterProvider // default: the global one
 
-	// HideStatements leaves the SQL text out of spans, for programs that write
-	// values into it.
+	// HideStatements leaves the text of statements out of spans. Without HideStatements the
+	// text has a question mark for each string and number.
 	HideStatements bool
 
-	// RecordValues records the parameters of statements and the full text of
+	// RecordValues records the full text of statements, their parameters and the full text of
 	// errors, which may quote them. Not for production: they are users' data.
 	RecordValues bool
 
 	// Tenants adds metrics by tenant: of those that hold or wait, and of the 1024 that
 	// did so last.
 	Tenants bool
-
-	// Tracer are further options of otelpgx. Its acquire spans and connection
-	// details are replaced by this package's own, which cost less.
-	Tracer []otelpgx.Option
 }
 
 func (c Config) withDefaults() Config {

@@ -3,7 +3,6 @@ package fxdbotel
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
@@ -15,8 +14,8 @@ import (
 // with fx.Decorate.
 //
 // It measures from the moment the pool is built, its first connections
-// included, and registers in OnStart: fx calls no OnStop for an application
-// whose start failed before. OnStop unregisters, before the pool drains.
+// included, and registers in OnStart, so that a failed start leaves nothing registered. The
+// metrics stay until the pool has drained.
 var Module = fx.Module("fxdbotel",
 	fx.Provide(
 		configure,
@@ -30,17 +29,10 @@ func run(lc fx.Lifecycle, db *fxdb.DB, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	silence := p.listen()
-	var registration metric.Registration
-	lc.Append(fx.Hook{
-		OnStart: func(context.Context) (err error) {
-			registration, err = p.register()
-			return err
-		},
-		OnStop: func(context.Context) error {
-			silence()
-			return registration.Unregister()
-		},
-	})
+	db.AfterClose(p.listen())
+	lc.Append(fx.StartHook(func(context.Context) error {
+		_, err := p.register(func() {})
+		return err
+	}))
 	return nil
 }

@@ -19,23 +19,19 @@ import (
 // Observe gives the pool's metrics to the MeterProvider. By client they begin
 // with this call. It fails when the MeterProvider refuses an instrument.
 //
-// stop unregisters them and lets go of the pool. Call it before db.Close; a
-// second call is a no-op.
+// db.Close unregisters the metrics when its drain has ended. stop does the same at any time,
+// and lets go of the pool; a second call is a no-op.
 func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 	p, err := newPoolMetrics(db, cfg)
 	if err != nil {
 		return nil, err
 	}
 	silence := p.listen()
-	registration, err := p.register()
+	stop, err = p.register(silence)
 	if err != nil {
 		silence()
-		return nil, err
 	}
-	return sync.OnceValue(func() error {
-		silence()
-		return registration.Unregister()
-	}), nil
+	return stop, err
 }
 
 // poolMetrics reads the figures of all pools when they are collected.
@@ -48,6 +44,7 @@ type poolMetrics struct {
 	max, idleMin      metric.Int64ObservableUpDownCounter
 	timeouts          metric.Int64ObservableCounter
 	wouldWait, system metric.Int64ObservableCounter
+	incidents         *incidents
 	tenants           *tenants // nil: not asked for
 }
 
@@ -63,18 +60,10 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	p := &poolMetrics{db: db, meter: meter}
 	var errs []error
 	failed := func(err error) { errs = append(errs, err) }
-	all, dedicated := db.Monitors(), db.Stats().Dedicated
-	for i, m := range all {
-		client := ""
-		if i > 0 {
-			client = "/" + dedicated[i-1].Client
-		}
-		pc := m.Pool().Config()
-		// It tells pools apart, and holds no password and no user.
-		name := pc.ConnConfig.RuntimeParams["application_name"] + client + "@" + m.Database()
-		e, err := newEvents(meter, semconv.DBClientConnectionPoolName(name))
+	for _, m := range db.Monitors() {
+		e, err := newEvents(meter, semconv.DBClientConnectionPoolName(m.Name()))
 		failed(err)
-		p.pools = append(p.pools, &pool{monitor: m, events: e, min: int64(pc.MinConns)})
+		p.pools = append(p.pools, &pool{monitor: m, events: e, min: int64(m.Pool().Config().MinConns)})
 	}
 	count, err := dbconv.NewClientConnectionCountObservable(meter)
 	failed(err)
@@ -90,6 +79,8 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	p.wouldWait, err = meter.Int64ObservableCounter("onepool.client.connection.would_wait", metric.WithUnit("{request}"), metric.WithDescription("Acquires of the client that would have waited, where DB_SHARING is dry-run."))
 	failed(err)
 	p.system, err = meter.Int64ObservableCounter("onepool.client.system_uses", metric.WithUnit("{use}"), metric.WithDescription("Uses of the client outside any tenant, by tenant.System."))
+	failed(err)
+	p.incidents, err = newIncidents(meter)
 	failed(err)
 	if cfg.Tenants {
 		p.tenants, err = newTenants(meter, p.pools[0].events.pool)
@@ -114,8 +105,9 @@ func (p *poolMetrics) listen() (silence func()) {
 	}
 }
 
-func (p *poolMetrics) register() (metric.Registration, error) {
-	instruments := []metric.Observable{p.count, p.pending, p.max, p.idleMin, p.timeouts, p.wouldWait, p.system}
+// register observes the pools until stop is called, or the pool is closed. then runs after that.
+func (p *poolMetrics) register(then func()) (stop func() error, err error) {
+	instruments := append([]metric.Observable{p.count, p.pending, p.max, p.idleMin, p.timeouts, p.wouldWait, p.system}, p.incidents.instruments()...)
 	if p.tenants != nil {
 		instruments = append(instruments, p.tenants.instruments()...)
 	}
@@ -123,11 +115,23 @@ func (p *poolMetrics) register() (metric.Registration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fxdbotel: register the pool's metrics: %w", err)
 	}
-	return r, nil
+	end := sync.OnceValue(func() error {
+		then()
+		return r.Unregister()
+	})
+	forget := p.db.AfterClose(func() { _ = end() })
+	return func() error {
+		forget()
+		return end()
+	}, nil
 }
 
-// observe sends nothing to the server, and is safe before a start and after a stop.
-func (p *poolMetrics) observe(_ context.Context, o metric.Observer) error {
+// observe is safe before a start and after a stop. It asks the server of a pool whose own
+// traffic has not proved just now that the server answers.
+func (p *poolMetrics) observe(ctx context.Context, o metric.Observer) error {
+	for _, own := range p.pools {
+		p.incidents.observe(ctx, o, own.monitor, own.events)
+	}
 	shared := p.db.Stats()
 	for i, d := range shared.Dedicated {
 		p.observePool(o, p.pools[i+1], d.PoolStats)

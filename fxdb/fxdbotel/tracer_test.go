@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/agentagency/onepool/fxdb"
@@ -71,7 +72,7 @@ func TestAStatementIsOneSpan(t *testing.T) {
 			requireAttribute(t, s, "db.operation.name", "SELECT")
 			requireAttribute(t, s, "db.query.text", "select $1::int")
 			requireAttribute(t, s, "db.namespace", db.Pool().Config().ConnConfig.Database)
-			requireAttribute(t, s, "pgx.rows_affected", "1")
+			requireAttribute(t, s, "db.response.returned_rows", "1")
 			requireAttribute(t, s, "onepool.client", "app")
 			if who == "" {
 				require.False(t, hasAttribute(s, fxdbotel.TenantKey))
@@ -119,10 +120,12 @@ func TestEverySpanOfAStatementNamesTheClientAndTheTenant(t *testing.T) {
 			spans := tr.request(ctx, func(ctx context.Context) { require.NoError(t, c.do(ctx), c.name) })
 			require.NotEmpty(t, spans)
 			for _, s := range spans {
-				if s.Parent.SpanID() != spans[len(spans)-1].SpanContext.SpanID() { // a batch's statements are beneath its own
-					requireAttribute(t, s, "onepool.client", c.client)
-					require.Equal(t, who != "", hasAttribute(s, fxdbotel.TenantKey), "%s as %q: %s", c.name, who, s.Name)
-				}
+				requireAttribute(t, s, "onepool.client", c.client)
+				require.Equal(t, who != "", hasAttribute(s, fxdbotel.TenantKey), "%s as %q: %s", c.name, who, s.Name)
+				requireAttribute(t, s, "db.system.name", "postgresql")
+				requireAttribute(t, s, "db.namespace", db.Pool().Config().ConnConfig.Database)
+				requireAttribute(t, s, "server.address", db.Pool().Config().ConnConfig.Host)
+				requireAttribute(t, s, "db.client.connection.pool.name", db.Monitor().Name())
 			}
 		}
 	}
@@ -142,7 +145,7 @@ func TestAClientsOwnLimitsMakeNoSpan(t *testing.T) {
 		require.NoError(t, err)
 	})
 	require.Equal(t, []string{"SELECT"}, names(spans))
-	requireAttribute(t, spans[0], "db.query.text", "select 1")
+	requireAttribute(t, spans[0], "db.query.text", "select ?")
 }
 
 func TestATransactionsStatementsAreSpans(t *testing.T) {
@@ -155,7 +158,12 @@ func TestATransactionsStatementsAreSpans(t *testing.T) {
 				return err
 			}))
 		})
-		require.Equal(t, []string{"BEGIN", "SELECT", "COMMIT"}, names(spans))
+		require.ElementsMatch(t, []string{"BEGIN", "SELECT", "COMMIT", "transaction"}, names(spans))
+		attempt := spans[len(spans)-1]
+		requireAttribute(t, attempt, "onepool.tx.attempt", "1")
+		for _, s := range spans[:len(spans)-1] {
+			require.Equal(t, attempt.SpanContext.SpanID(), s.Parent.SpanID(), s.Name)
+		}
 	}
 }
 
@@ -169,7 +177,7 @@ func TestABatchIsASpanWithOneForEachStatement(t *testing.T) {
 			b.Queue("values (2)")
 			require.NoError(t, db.SendBatch(ctx, b).Close())
 		})
-		require.Equal(t, []string{"SELECT", "VALUES", "batch start"}, names(spans))
+		require.Equal(t, []string{"SELECT", "VALUES", "BATCH"}, names(spans))
 		require.Equal(t, spans[2].SpanContext.SpanID(), spans[0].Parent.SpanID())
 	}
 }
@@ -206,7 +214,7 @@ func TestValuesAreRecordedOnRequest(t *testing.T) {
 		require.Error(t, err)
 	})
 	require.Equal(t, []string{"SELECT"}, names(spans))
-	requireAttribute(t, spans[0], "pgx.query.parameters", `["forty"]`)
+	requireAttribute(t, spans[0], "db.query.parameter.0", "forty")
 	require.Contains(t, spans[0].Status.Description, "forty")
 }
 
@@ -234,9 +242,76 @@ func TestAFailedStatementShowsItsSQLSTATE(t *testing.T) {
 		require.Equal(t, []string{"SELECT"}, names(spans))
 		require.Equal(t, codes.Error, spans[0].Status.Code)
 		require.Equal(t, "ERROR (SQLSTATE 22012)", spans[0].Status.Description)
-		requireAttribute(t, spans[0], "pgx.sql_state", "22012")
+		requireAttribute(t, spans[0], "error.type", "22012")
+		requireAttribute(t, spans[0], "db.response.status_code", "22012")
 		require.Len(t, spans[0].Events, 1)
+		require.Contains(t, spans[0].Events[0].Attributes, semconv.ExceptionType("*pgconn.PgError"))
 	}
+}
+
+func TestEachAttemptOfATransactionIsASpan(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	attempts := 0
+	spans := tr.request(t.Context(), func(ctx context.Context) {
+		require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			if attempts++; attempts == 2 {
+				return nil
+			}
+			_, err := tx.Exec(ctx, "do $$ begin raise sqlstate '40001'; end $$")
+			return err
+		}))
+	})
+	var transactions tracetest.SpanStubs
+	for _, s := range spans {
+		if s.Name == "transaction" {
+			transactions = append(transactions, s)
+		}
+	}
+	require.Len(t, transactions, 2)
+	for i, s := range transactions {
+		requireAttribute(t, s, "onepool.tx.attempt", fmt.Sprint(i+1))
+		requireAttribute(t, s, "onepool.client", "app")
+		requireAttribute(t, s, "db.client.connection.pool.name", db.Monitor().Name())
+	}
+	requireAttribute(t, transactions[0], "error.type", "40001")
+	require.Equal(t, codes.Unset, transactions[1].Status.Code)
+	require.False(t, transactions[1].StartTime.Before(transactions[0].EndTime))
+}
+
+func TestNoValueOfAStatementIsRecorded(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	for _, ctx := range []context.Context{t.Context(), as(t.Context(), "acme")} {
+		spans := tr.request(ctx, func(ctx context.Context) {
+			_, err := db.Exec(ctx, "select'hunter2' as a, 4711 -- hunter2")
+			require.NoError(t, err)
+			b := &pgx.Batch{}
+			b.Queue("select 1 where 'hunter2' = $1", "x")
+			b.Queue("/* hunter2 */ select $$hunter2$$ from pg_class limit 1")
+			require.NoError(t, db.SendBatch(ctx, b).Close())
+			_, err = db.Exec(ctx, "select E'hunter2")
+			require.Error(t, err)
+		})
+		require.Equal(t, []string{"SELECT", "SELECT", "SELECT pg_class", "BATCH", "SELECT"}, names(spans))
+		requireAttribute(t, spans[0], "db.query.text", "select? as a, ?")
+		requireAttribute(t, spans[2], "db.query.text", "select ? from pg_class limit ?")
+		requireAttribute(t, spans[2], "db.query.summary", "SELECT pg_class")
+		everything := fmt.Sprintf("%+v", tr.exporter.GetSpans())
+		require.NotContains(t, everything, "hunter2")
+		require.NotContains(t, everything, "4711")
+	}
+}
+
+func TestASpanIsNamedAfterWhatIsDoneAndToWhichTable(t *testing.T) {
+	t.Parallel()
+	db, tr := traced(t)
+	spans := tr.request(t.Context(), func(ctx context.Context) {
+		_, err := db.Exec(ctx, "select c.relname from pg_catalog.pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1", "x")
+		require.NoError(t, err)
+	})
+	require.Equal(t, []string{"SELECT pg_catalog.pg_class pg_namespace"}, names(spans))
+	requireAttribute(t, spans[0], "db.operation.name", "SELECT")
 }
 
 func TestWhatIsNotRecordedMakesNoSpan(t *testing.T) {

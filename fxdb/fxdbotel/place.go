@@ -1,0 +1,88 @@
+package fxdbotel
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/agentagency/onepool/lifecycle"
+)
+
+// place is where an operation runs: the pool, the server and the database.
+type place struct {
+	attrs  []attribute.KeyValue // of spans
+	metric []attribute.KeyValue // of metrics: the same without the address of this connection
+	key    string               // tells places apart in options
+}
+
+var nowhere = &place{attrs: []attribute.KeyValue{semconv.DBSystemNamePostgreSQL}, metric: []attribute.KeyValue{semconv.DBSystemNamePostgreSQL}}
+
+// placeOf keeps the place with the connection: Conn.Config makes a copy.
+func placeOf(ctx context.Context, conn *pgx.Conn) *place {
+	if conn == nil {
+		return nowhere
+	}
+	data := conn.PgConn().CustomData()
+	if known, ok := data[scopeName].(*place); ok {
+		return known
+	}
+	p := newPlace(lifecycle.MonitorOf(ctx, conn), conn.Config())
+	if tcp, ok := conn.PgConn().Conn().RemoteAddr().(*net.TCPAddr); ok {
+		p.attrs = append(p.attrs, semconv.NetworkPeerAddress(tcp.IP.String()), semconv.NetworkPeerPort(tcp.Port))
+	}
+	data[scopeName] = p
+	return p
+}
+
+func newPlace(m *lifecycle.Monitor, cc *pgx.ConnConfig) *place {
+	attrs := []attribute.KeyValue{
+		semconv.DBSystemNamePostgreSQL, semconv.DBNamespace(cc.Database), semconv.ServerAddress(cc.Host), semconv.ServerPort(int(cc.Port)),
+	}
+	p := &place{key: cc.Host}
+	if m != nil {
+		p.key += "\n" + m.Name()
+		attrs = append(attrs, semconv.DBClientConnectionPoolName(m.Name()))
+	}
+	p.metric = attrs
+	p.attrs = attrs[:len(attrs):len(attrs)]
+	return p
+}
+
+// operationBuckets are in seconds. A point read takes 0.1 ms.
+var operationBuckets = metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
+
+// measured tells the series of db.client.operation.duration apart.
+type measured struct{ place, operation, client, class string }
+
+// durations are made once each: there are few.
+var durations sync.Map // of metric.MeasurementOption, by measured
+
+// record measures the time of an operation.
+func (t *tracer) record(ctx context.Context, op *operation, err error) {
+	class := lifecycle.ErrorClass(err)
+	key := measured{op.place.key, op.name, op.client, class}
+	option, known := durations.Load(key)
+	if !known {
+		attrs := op.place.metric[:len(op.place.metric):len(op.place.metric)]
+		if op.name != "" {
+			attrs = append(attrs, semconv.DBOperationName(op.name))
+		}
+		if op.client != "" {
+			attrs = append(attrs, ClientKey.String(op.client))
+		}
+		if class != "" {
+			attrs = append(attrs, semconv.ErrorTypeKey.String(class))
+		}
+		if code := sqlstate(err); code != "" {
+			attrs = append(attrs, semconv.DBResponseStatusCode(code))
+		}
+		option, _ = durations.LoadOrStore(key, metric.WithAttributeSet(attribute.NewSet(attrs...)))
+	}
+	t.duration.Record(ctx, time.Since(op.began).Seconds(), option.(metric.MeasurementOption))
+}
