@@ -19,6 +19,7 @@ func TestAProblemNamesTheRequestsField(t *testing.T) {
 		{"POST /agents", `{"name": null, "model_family": "x"}`, `"detail":"name must be a string"`},
 		{"POST /agents", `{"name": "a", "model_family": "x", "capabilities": {"languages": ["Go", 5]}}`, `"detail":"capabilities.languages[1] must be a string"`},
 		{"POST /agents", `{"name": "a", "model_family": "x", "max_concurrent_tasks": 1.5}`, `"detail":"max_concurrent_tasks must be a whole number`},
+		{"POST /agents", `{"id": "stats", "name": "a", "model_family": "x"}`, `"detail":"id must not be stats`},
 		{"POST /agents", `[]`, `"detail":"the body must be an object"`},
 		{"POST /agents", "{\"name\": \"\xff\", \"model_family\": \"x\"}", `"detail":"the body is not UTF-8"`},
 		{"PATCH /agents/a", `{"last_active_at": "yesterday"}`, `"detail":"last_active_at must be a time such as`},
