@@ -128,7 +128,7 @@ func count(t *testing.T) int {
 	if testing.Short() {
 		return 500
 	}
-	return 4000
+	return 3000
 }
 
 // OPENAPI_SEED makes other requests, OPENAPI_REQUESTS more or less of them.
