@@ -178,6 +178,9 @@ func taskRoutes(c *orchestrator.Client) routes {
 			After string `query:"after"`
 		}) (executionList, error) {
 			page, err := c.ExecutionsPage(ctx, in.ID, cmp.Or(in.Limit, pageSize), in.After)
+			if err == nil && len(page.Items) == 0 {
+				_, err = c.Task(ctx, in.ID) // a task that the tenant does not have has no list
+			}
 			return executionList{list(page.Items), page.Next}, err
 		}),
 		"POST /tasks/{id}/complete": does(func(ctx context.Context, in calledOn[completion]) error {
