@@ -56,7 +56,10 @@ func sharedAnswers(t *testing.T, url, tenant string) map[string]string {
 		"/verification/methods", "/queue/settings", "/web/rate-limits", "/web/rate-limits/example.com", "/knowledge/providers/local",
 	} {
 		status, body := call(t, http.MethodGet, url+path, tenant, "")
-		answers[path] = fmt.Sprint(status, " ", body)
+		answers[path] = fmt.Sprint(status)
+		if status == http.StatusOK { // the others have an id of their request
+			answers[path] += " " + body
+		}
 	}
 	return answers
 }
