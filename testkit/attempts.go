@@ -19,16 +19,16 @@ var errRollBack = errors.New("roll back")
 
 func isRolledBack(err error) bool { return errors.Is(err, errRollBack) }
 
-// attempts are made on one table, each in a transaction of its own that is rolled back.
+// attempts try statements on one table, each in a transaction that attempts roll back.
 //
-// The statements name no column they would have to read, neither with where nor with
-// returning: as soon as a statement reads, the server lets it reach only what the
-// policies for SELECT show, and an open policy for UPDATE or DELETE stays unseen.
+// The statements read no column, neither with WHERE nor with RETURNING: the server lets a
+// statement that reads reach only the rows that the SELECT policies show, and an open policy
+// for UPDATE or DELETE would stay hidden.
 type attempts struct {
 	db     *fxdb.DB
-	admin  *pgx.Conn // no policy binds it
-	table  tenantTable
-	shared bool
+	admin  *pgx.Conn // the server's administrator: no policy binds this connection
+	table  isolatedTable
+	shared bool // tenants may read the rows of others
 	holes  []string
 }
 
@@ -36,7 +36,7 @@ func (a *attempts) hole(format string, args ...any) {
 	a.holes = append(a.holes, fmt.Sprintf(format, args...))
 }
 
-// findHoles says what the table lets somebody do who must not.
+// findHoles tries every tenant that has rows, and a session without a tenant.
 func (a *attempts) findHoles(ctx context.Context) []string {
 	tenants := make([]string, 0, len(a.table.rows))
 	for who, n := range a.table.rows {
@@ -55,7 +55,7 @@ func (a *attempts) findHoles(ctx context.Context) []string {
 	for i, own := range tenants {
 		as := tenant.NewContext(ctx, tenant.Identity{Tenant: own})
 		a.read(as, own)
-		if len(tenants) > 1 { // one stranger is as good as another
+		if len(tenants) > 1 { // the next tenant stands for all others
 			a.write(as, own, tenants[(i+1)%len(tenants)])
 		}
 	}
@@ -70,9 +70,12 @@ func whose(own string) string {
 	return fmt.Sprintf("a session of tenant %q", own)
 }
 
-// strangers are whose rows a session must not reach.
-func strangers(own string) string {
-	if own == "" {
+// others names the owners of the rows that a session must not reach.
+func (a *attempts) others(own string) string {
+	switch {
+	case a.table.common:
+		return "all tenants"
+	case own == "":
 		return "tenants"
 	}
 	return "other tenants"
@@ -81,7 +84,7 @@ func strangers(own string) string {
 func (a *attempts) read(ctx context.Context, own string) {
 	var seen map[string]int64
 	err := a.rolledBack(ctx, func(tx pgx.Tx) (err error) {
-		seen, err = countByTenant(ctx, tx, a.table.quoted)
+		seen, err = a.seen(ctx, tx)
 		return err
 	})
 	if isDenied(err) {
@@ -101,18 +104,34 @@ func (a *attempts) read(ctx context.Context, own string) {
 	}
 }
 
-// write tries all that own must not do to the rows and in the name of other.
+// seen counts the rows that the transaction reads, by tenant. The transaction may not read the
+// parents of a child's rows, so the administrator looks the tenants of these rows up.
+func (a *attempts) seen(ctx context.Context, tx pgx.Tx) (map[string]int64, error) {
+	if a.table.parent == "" {
+		return a.table.countByTenant(ctx, tx, "")
+	}
+	rows, err := tx.Query(ctx, "select tableoid::text || ctid::text from "+a.table.quoted)
+	if err != nil {
+		return nil, err
+	}
+	places, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	return a.table.countByTenant(ctx, a.admin, "where t.tableoid::text || t.ctid::text = any ($1)", places)
+}
+
+// write tries to write the rows of other, and rows in the name of other, as own.
 func (a *attempts) write(ctx context.Context, own, other string) {
 	name := own
-	if own == "" {
+	if own == "" || a.table.common {
 		name = other
 	}
 	a.change(ctx, own, name)
 	reached, _, err := a.exec(ctx, "delete from "+a.table.quoted)
 	a.reached(own, "delete", reached, err)
-	if own != "" {
-		// The parameter takes the column's type, whatever it is.
-		_, n, err := a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, tenantColumn), other)
+	if own != "" && !a.table.common {
+		n, err := a.give(ctx, other)
 		switch {
 		case err == nil && n > 0:
 			a.hole("%s could give %d of its rows to another tenant", whose(own), n)
@@ -123,9 +142,24 @@ func (a *attempts) write(ctx context.Context, own, other string) {
 	a.insert(ctx, own, other)
 }
 
-// change tries to reach the rows of others by an update that makes them name's: a
-// check of what is written alone lets that pass. Where the role may not write the
-// tenant, it writes another column it may.
+// give tries to make every row of the session a row of other's.
+func (a *attempts) give(ctx context.Context, other string) (n int64, err error) {
+	if a.table.parent == "" { // the parameter takes the column's type
+		_, n, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, a.table.columns[0]), other)
+		return n, err
+	}
+	row, err := a.rowOf(ctx, other)
+	if err != nil {
+		return 0, err
+	}
+	list := strings.Join(a.table.columns, ", ")
+	_, n, err = a.exec(ctx, fmt.Sprintf("update %[1]s set (%[2]s) = (select %[2]s from jsonb_populate_record(null::%[1]s, $1))", a.table.quoted, list), row)
+	return n, err
+}
+
+// change tries to reach the rows of others by an update that makes the rows name's: a WITH
+// CHECK alone lets the update pass. If the role may not write the tenant column, change writes
+// another column.
 func (a *attempts) change(ctx context.Context, own, name string) {
 	columns, err := a.columns(ctx, "UPDATE")
 	if err != nil || len(columns) == 0 {
@@ -133,14 +167,14 @@ func (a *attempts) change(ctx context.Context, own, name string) {
 		return
 	}
 	var reached map[string]int64
-	if slices.Contains(columns, tenantColumn) {
-		reached, _, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, tenantColumn), name)
-		// Own rows keep what they have, so they can't break a constraint.
+	if a.table.parent == "" && !a.table.common && slices.Contains(columns, a.table.columns[0]) {
+		reached, _, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, a.table.columns[0]), name)
+		// Own rows keep their tenant, and break no constraint.
 		if isConstraint(err) && len(reached) == 0 {
-			a.hole("%s could change rows of %s: no policy refused it, only a constraint did", whose(own), strangers(own))
+			a.hole("%s could change rows of %s: no policy refused it, only a constraint did", whose(own), a.others(own))
 		}
 	} else {
-		column := pgx.Identifier{columns[0]}.Sanitize()
+		column := columns[0]
 		var row string
 		if row, err = a.rowOf(ctx, name); err == nil {
 			reached, _, err = a.exec(ctx, fmt.Sprintf("update %[1]s set %[2]s = (select r.%[2]s from jsonb_populate_record(null::%[1]s, $1) r)",
@@ -150,8 +184,8 @@ func (a *attempts) change(ctx context.Context, own, name string) {
 	a.reached(own, "change", reached, err)
 }
 
-// reached reports the rows of others among those that a statement reached. One that
-// failed may have reached some before.
+// reached reports the rows of others that a statement reached. A failed statement may have
+// reached rows before the failure.
 func (a *attempts) reached(own, what string, reached map[string]int64, err error) {
 	delete(reached, own)
 	var n int64
@@ -160,9 +194,9 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 	}
 	switch {
 	case n > 0:
-		a.hole("%s could %s %d rows of %s", whose(own), what, n, strangers(own))
+		a.hole("%s could %s %d rows of %s", whose(own), what, n, a.others(own))
 	case err != nil && !isDenied(err) && !isConstraint(err):
-		a.hole("it can't be tried whether %s could %s rows of %s: %v", whose(own), what, strangers(own), err)
+		a.hole("it can't be tried whether %s could %s rows of %s: %v", whose(own), what, a.others(own), err)
 	}
 }
 
@@ -171,50 +205,51 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 func (a *attempts) insert(ctx context.Context, own, other string) {
 	columns, err := a.columns(ctx, "INSERT")
 	if err != nil {
-		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), strangers(own), err)
+		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
 		return
 	}
-	if !slices.Contains(columns, tenantColumn) {
-		return // nobody's name can be written
+	if slices.ContainsFunc(a.table.columns, func(column string) bool { return !slices.Contains(columns, column) }) {
+		return // the role can't write the columns that tell the tenant
 	}
 	row, err := a.rowOf(ctx, other)
 	if err != nil {
-		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), strangers(own), err)
+		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
 		return
-	}
-	for i, column := range columns {
-		columns[i] = pgx.Identifier{column}.Sanitize()
 	}
 	list := strings.Join(columns, ", ")
 	var n int64
 	err = a.rolledBack(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, fmt.Sprintf("insert into %[1]s (%[2]s) overriding system value select %[2]s from jsonb_populate_record(null::%[1]s, $1)",
 			a.table.quoted, list), row)
-		if n = tag.RowsAffected(); err != nil || n == 0 || own == "" {
+		if n = tag.RowsAffected(); err != nil || n == 0 || own == "" || a.table.parent != "" || a.table.common {
 			return err
 		}
-		// A trigger may have put the own name in: then the row is nobody else's.
-		if seen, err := countByTenant(ctx, tx, a.table.quoted); err == nil && seen[own] > a.table.rows[own] {
+		// A trigger may have written the session's own tenant.
+		if seen, err := a.seen(ctx, tx); err == nil && seen[own] > a.table.rows[own] {
 			n = 0
 		}
 		return nil
 	})
+	name := "in the name of another tenant"
+	if a.table.common {
+		name = "for all tenants"
+	}
 	switch {
 	case isConstraint(err):
-		a.hole("%s could insert a row in the name of another tenant: no policy refused it, only a constraint did", whose(own))
+		a.hole("%s could insert a row %s: no policy refused it, only a constraint did", whose(own), name)
 	case err != nil && !isDenied(err):
-		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), strangers(own), err)
+		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
 	case n > 0:
-		a.hole("%s could insert a row in the name of another tenant", whose(own))
+		a.hole("%s could insert a row %s", whose(own), name)
 	}
 }
 
-// columns are those of the table that the program's role may write, generated ones
-// not among them.
+// columns are the quoted columns of the table that the program's role may write, without
+// generated columns.
 func (a *attempts) columns(ctx context.Context, privilege string) (columns []string, err error) {
 	err = a.rolledBack(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			select a.attname from pg_catalog.pg_attribute a
+			select format('%I', a.attname) from pg_catalog.pg_attribute a
 			where a.attrelid = (select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 				where format('%I.%I', n.nspname, c.relname) = $1)
 			and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and ($2 = 'INSERT' or a.attidentity <> 'a')
@@ -229,15 +264,15 @@ func (a *attempts) columns(ctx context.Context, privilege string) (columns []str
 	return columns, err
 }
 
-// rowOf is a row of the tenant's, as JSON.
+// rowOf is a row of the tenant, as JSON.
 func (a *attempts) rowOf(ctx context.Context, who string) (row string, err error) {
-	err = a.admin.QueryRow(ctx, fmt.Sprintf("select to_jsonb(t)::text from %s t where t.%s::text = $1 limit 1", a.table.quoted, tenantColumn), who).Scan(&row)
+	err = a.admin.QueryRow(ctx, fmt.Sprintf("select to_jsonb(t)::text from %s t where %s = $1 limit 1", a.table.quoted, a.table.tenant), who).Scan(&row)
 	return row, err
 }
 
-// exec runs a statement and says how many rows it reached of each tenant, and in all.
-// The rows tell it themselves: they carry the transaction that last replaced or
-// deleted them, even when it failed.
+// exec runs a statement, and counts the rows that the statement reached by tenant, and in all.
+// A row carries the ID of the transaction that last replaced or deleted the row, of a failed
+// transaction too.
 func (a *attempts) exec(ctx context.Context, sql string, args ...any) (reached map[string]int64, n int64, err error) {
 	var xid string
 	err = a.rolledBack(ctx, func(tx pgx.Tx) error {
@@ -251,14 +286,14 @@ func (a *attempts) exec(ctx context.Context, sql string, args ...any) (reached m
 	if xid == "" {
 		return nil, 0, err
 	}
-	reached, countErr := countByTenant(ctx, a.admin, a.table.quoted+" where xmax::text = '"+xid+"'")
+	reached, countErr := a.table.countByTenant(ctx, a.admin, "where t.xmax::text = $1", xid)
 	if countErr != nil {
 		return nil, 0, countErr
 	}
 	return reached, n, err
 }
 
-// rolledBack returns what do returns, and undoes all that it did.
+// rolledBack runs do in a transaction, rolls the transaction back, and returns the error of do.
 func (a *attempts) rolledBack(ctx context.Context, do func(tx pgx.Tx) error) error {
 	err := a.db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		if err := do(tx); err != nil {
@@ -272,8 +307,7 @@ func (a *attempts) rolledBack(ctx context.Context, do func(tx pgx.Tx) error) err
 	return err
 }
 
-// isDenied reports whether the server refused for lack of a right: a policy's or a
-// privilege.
+// isDenied reports whether a policy or a missing privilege refused the statement.
 func isDenied(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == "42501"

@@ -3,28 +3,69 @@ package testkit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
 )
 
-// tenantColumn is what a table of tenants has.
-const tenantColumn = "tenant_id"
+// IsolationOption is an option of [RequireIsolation].
+type IsolationOption func(*isolation)
 
-// RequireIsolation fails the test for every table in which one tenant can reach
-// another's rows, or nobody any. It finds the tables in the catalog: all that have
-// a column tenant_id. As every tenant that has rows, and as none, it reads, and tries
-// to take and delete a stranger's rows, to give own ones away, and to insert a row in
-// a stranger's name, and rolls all of it back. A table proves nothing without rows of two tenants: fill all of them first,
-// as the program under test does. In the tables shared, rows of others may be read,
-// since a policy grants that; they are told by their names with schema.
+type isolation struct {
+	column  string
+	shared  []string
+	allowed map[string]string // the reason by table
+}
+
+// TenantColumn names the tenant column of [RequireIsolation]. Default: tenant_id.
+func TenantColumn(name string) IsolationOption {
+	return func(o *isolation) { o.column = name }
+}
+
+// SharedTables names tables, with their schemas, whose rows of other tenants a policy lets a
+// tenant read. RequireIsolation tries the writes only.
+func SharedTables(tables ...string) IsolationOption {
+	return func(o *isolation) { o.shared = append(o.shared, tables...) }
+}
+
+// AllowTable leaves a table, named with its schema, out of [RequireIsolation]. The reason is
+// required, and RequireIsolation logs the reason. A table that does not exist, or that
+// RequireIsolation would not judge, fails the test.
+func AllowTable(table, reason string) IsolationOption {
+	return func(o *isolation) { o.allowed[table] = reason }
+}
+
+// RequireIsolation fails the test for every table in which a tenant can reach another tenant's
+// rows, or a session without a tenant can reach any. RequireIsolation finds three kinds of
+// tables in the catalog:
 //
-// db comes from DB or Swap. It returns the tables, by name with schema.
-func RequireIsolation(t testing.TB, db *fxdb.DB, shared ...string) []string {
+//   - tables with the tenant column;
+//   - their children: tables that refer to one of these tables by a foreign key, or to a child,
+//     and have no tenant column. A row belongs to the tenant of its parent;
+//   - tables without a tenant that the program's role may write: what one tenant writes, all
+//     tenants read. Allow these tables by [AllowTable], or revoke the right to write.
+//
+// As every tenant that has rows, and without a tenant, RequireIsolation reads, tries to change
+// and delete rows of other tenants, to give own rows away, and to insert a row in another
+// tenant's name. RequireIsolation rolls everything back. A table proves nothing without rows of
+// two tenants, so fill all tables first, as the program under test does.
+//
+// RequireIsolation logs the tables that no rule judged: tables without a tenant that the role
+// reads only, and empty ones. The tables that record applied migrations are left out.
+//
+// db comes from [DB] or [Swap]. RequireIsolation returns the judged tables by name with schema.
+func RequireIsolation(t testing.TB, db *fxdb.DB, opts ...IsolationOption) []string {
 	t.Helper()
+	o := isolation{column: "tenant_id", allowed: make(map[string]string)}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	d, ok := databaseOf(db)
 	if !ok {
 		t.Fatalf("testkit: RequireIsolation: this *fxdb.DB was not made by testkit")
@@ -34,65 +75,111 @@ func RequireIsolation(t testing.TB, db *fxdb.DB, shared ...string) []string {
 		t.Fatalf("testkit: RequireIsolation: %v", err)
 	}
 	defer admin.Close(context.WithoutCancel(t.Context()))
-	tables, err := tenantTables(t.Context(), admin)
+	db = db.Named("testkit isolation")
+	var role string
+	if err := db.QueryRow(tenant.System(t.Context(), "testkit.RequireIsolation"), "select current_user::text").Scan(&role); err != nil {
+		t.Fatalf("testkit: RequireIsolation: %v", err)
+	}
+	tables, err := isolatedTables(t.Context(), admin, o.column, role)
 	if err != nil {
 		t.Fatalf("testkit: RequireIsolation: %v", err)
 	}
-	if len(tables) == 0 {
-		t.Errorf("testkit: RequireIsolation: no table has a column %s", tenantColumn)
+	return o.judge(t, db, admin, tables)
+}
+
+func (o *isolation) judge(t testing.TB, db *fxdb.DB, admin *pgx.Conn, tables []isolatedTable) (judged []string) {
+	t.Helper()
+	tables = o.leaveOut(t, tables)
+	if !slices.ContainsFunc(tables, func(table isolatedTable) bool { return !table.common }) {
+		t.Errorf("testkit: RequireIsolation: no table has a column %s", o.column)
 	}
-	db = db.Named("testkit isolation")
-	names := make([]string, len(tables))
-	for i, table := range tables {
-		names[i] = table.name
-		if len(table.rows) < 2 {
-			t.Errorf("testkit: %s has rows of %d tenants: two are needed to prove anything", table.name, len(table.rows))
+	tenants := tenantsOf(tables)
+	for _, table := range tables {
+		a := attempts{db: db, admin: admin, table: table, shared: slices.Contains(o.shared, table.name)}
+		switch {
+		case !table.common:
+			if len(table.rows) < 2 {
+				t.Errorf("testkit: %s has rows of %d tenants: two are needed to prove anything", table.name, len(table.rows))
+			}
+			a.findHoles(t.Context())
+		case table.writable && !table.secured:
+			a.hole("a session of any tenant can write the rows of all tenants: add the tenant column, revoke the right to write, or use AllowTable")
+		case table.writable && len(table.rows) > 0:
+			a.write(tenant.NewContext(t.Context(), tenant.Identity{Tenant: tenants[0]}), tenants[0], everyTenant)
+		default:
+			t.Logf("testkit: RequireIsolation did not judge %s: %s", table.name, table.unjudged())
+			continue
 		}
-		a := attempts{db: db, admin: admin, table: table, shared: slices.Contains(shared, table.name)}
-		for _, hole := range a.findHoles(t.Context()) {
+		judged = append(judged, table.name)
+		for _, hole := range a.holes {
 			t.Errorf("testkit: %s: %s", table.name, hole)
 		}
 	}
+	return judged
+}
+
+// leaveOut removes the allowed tables.
+func (o *isolation) leaveOut(t testing.TB, tables []isolatedTable) []isolatedTable {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(o.allowed)) {
+		at := slices.IndexFunc(tables, func(table isolatedTable) bool { return table.name == name })
+		switch {
+		case strings.TrimSpace(o.allowed[name]) == "":
+			t.Errorf("testkit: AllowTable(%q): no reason: say why", name)
+		case at < 0:
+			t.Errorf("testkit: AllowTable(%q): RequireIsolation judges no table of this name: remove the allowance", name)
+		default:
+			t.Logf("testkit: RequireIsolation did not judge %s: allowed: %s", name, o.allowed[name])
+			tables = slices.Delete(tables, at, at+1)
+		}
+	}
+	return tables
+}
+
+// tenantsOf are the tenants that have rows, and a name for a database without any.
+func tenantsOf(tables []isolatedTable) (names []string) {
+	for _, table := range tables {
+		for name := range table.rows {
+			if !table.common && name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	if names == nil {
+		return []string{"testkit"}
+	}
+	slices.Sort(names)
 	return names
 }
 
-// tenantTable is a table and how many rows each tenant has in it.
-type tenantTable struct {
-	name   string
-	quoted string
-	rows   map[string]int64
+// everyTenant stands for the tenant of the rows of a table without one.
+const everyTenant = "every tenant"
+
+// isolatedTable is a table, and the number of its rows by tenant.
+type isolatedTable struct {
+	name     string
+	quoted   string
+	tenant   string   // the SQL of the tenant of the row t
+	columns  []string // the quoted columns that tell the tenant
+	parent   string   // of a child
+	common   bool     // the rows are every tenant's
+	secured  bool
+	writable bool
+	rows     map[string]int64
 }
 
-// tenantTables looks at the database as the server's administrator, whom no policy
-// binds.
-func tenantTables(ctx context.Context, admin *pgx.Conn) ([]tenantTable, error) {
-	rows, err := admin.Query(ctx, `
-		select n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname)
-		from pg_catalog.pg_class c
-		join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-		join pg_catalog.pg_attribute a on a.attrelid = c.oid
-		where c.relkind in ('r', 'p') and not c.relispartition and a.attname = $1 and not a.attisdropped
-		and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\_%'
-		order by 1`, tenantColumn)
-	if err != nil {
-		return nil, err
+// unjudged is the reason for not judging the table.
+func (table isolatedTable) unjudged() string {
+	if !table.writable {
+		return "the table has no tenant, and the role can't write the table"
 	}
-	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (table tenantTable, err error) {
-		err = row.Scan(&table.name, &table.quoted)
-		return table, err
-	})
-	for i := range tables {
-		if err == nil {
-			tables[i].rows, err = countByTenant(ctx, admin, tables[i].quoted)
-		}
-	}
-	return tables, err
+	return "the table has policies, no tenant and no rows: add a row to try the policies"
 }
 
-func countByTenant(ctx context.Context, on interface {
+func (table isolatedTable) countByTenant(ctx context.Context, on interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, table string) (map[string]int64, error) {
-	rows, err := on.Query(ctx, fmt.Sprintf("select coalesce(%s::text, ''), count(*) from %s group by 1", tenantColumn, table))
+}, where string, args ...any) (map[string]int64, error) {
+	rows, err := on.Query(ctx, fmt.Sprintf("select coalesce(%s, ''), count(*) from %s t %s group by 1", table.tenant, table.quoted, where), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,5 +187,8 @@ func countByTenant(ctx context.Context, on interface {
 	var who string
 	var n int64
 	_, err = pgx.ForEachRow(rows, []any{&who, &n}, func() error { counts[who] = n; return nil })
+	if table.parent != "" {
+		delete(counts, "") // the row of a child may have no parent
+	}
 	return counts, err
 }

@@ -24,7 +24,7 @@ func (c *complaints) Errorf(format string, args ...any) {
 	c.all = append(c.all, fmt.Sprintf(format, args...))
 }
 
-func TestRequireIsolationFindsWhatATableLetsStrangersDo(t *testing.T) {
+func TestRequireIsolationFindsWhatATableLetsOtherTenantsDo(t *testing.T) {
 	t.Parallel()
 	mine := "tenant_id = nullif((select current_setting('app.current_tenant', true)), '')"
 	for name, c := range map[string]struct {
@@ -82,7 +82,7 @@ create policy w on s.t for update using (tenant_id = nullif((select current_sett
 	got := &complaints{TB: t}
 	testkit.RequireIsolation(got, db)
 	require.Len(t, got.all, 2)
-	testkit.RequireIsolation(t, db, "s.t")
+	testkit.RequireIsolation(t, db, testkit.SharedTables("s.t"))
 	var n int
 	ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme"})
 	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {

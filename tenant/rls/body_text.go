@@ -114,19 +114,22 @@ func variablesIn(expression string) (out []string) {
 	return out
 }
 
+// maxExpression bounds the text that withAssigned follows, in bytes.
+const maxExpression = 1 << 16
+
 // withAssigned adds to an expression the statements of the body that give a value to a
 // variable of the expression: an assignment, or SELECT INTO.
 func withAssigned(expression, source string) string {
 	statements := strings.Split(lowerASCII(source), ";")
 	seen := map[string]bool{"new": true, "old": true}
-	for added := true; added; {
+	for added := true; added && len(expression) < maxExpression; {
 		added = false
 		for _, name := range variablesIn(expression) {
 			if seen[name] {
 				continue
 			}
 			seen[name] = true
-			assigns, err := regexp.Compile(`(?s)(?:^|[^a-z0-9_$.])` + name + `\s*(?::=|=|(?:[a-z0-9_ ]+\s)?(?::=|default\s))(.*)|\sinto\s+(?:strict\s+)?` + name + `(?:\s|,|$)`)
+			assigns, err := regexp.Compile(`(?s)(?:^|[^a-z0-9_$.])` + name + `\s*(?::=|=|(?:[a-z0-9_ ]+\s)?(?::=|default\s))(.*)|\sinto\s+(?:strict\s+)?(?:[a-z0-9_$]+\s*,\s*)*` + name + `(?:\s|,|$)`)
 			if err != nil {
 				continue
 			}

@@ -80,7 +80,10 @@ func (c *catalog) inferColumns(ctx context.Context, tx pgx.Tx) error {
 	var tables []uint32
 	var columns []string
 	for _, t := range c.tables {
-		if name := c.comparedColumn(t); t.AttNum == 0 && name != "" {
+		if t.AttNum > 0 {
+			continue
+		}
+		if name := c.comparedColumn(t); name != "" {
 			tables, columns = append(tables, t.OID), append(columns, name)
 		}
 	}

@@ -160,7 +160,7 @@ func readTables(ctx context.Context, tx pgx.Tx, column string, declared []declar
 	tables, err := collect[table](ctx, tx, "tables", tablesSQL, column, schemas, names, columns)
 	for _, t := range tables {
 		if !t.Nameable { // a grant on the table alone opens nothing
-			t.CanSelect, t.CanInsert, t.CanUpdate, t.CanDelete, t.CanTruncate = false, false, false, false, false
+			t.CanSelect, t.CanInsert, t.CanUpdate, t.CanDelete, t.CanTruncate, t.CanReference, t.CanTrigger = false, false, false, false, false, false, false
 		}
 	}
 	// The query returns a table twice if two declarations name the table.

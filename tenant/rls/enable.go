@@ -167,8 +167,8 @@ func forceSecurity(table string) []string {
 }
 
 // policy replaces a policy. No row is visible between the two statements.
-func policy(table, name, rowPolicy string) string {
-	return fmt.Sprintf("drop policy if exists %s on %s;\ncreate policy %s on %s for %s;", name, table, name, table, rowPolicy)
+func policy(table, name, clause string) string {
+	return fmt.Sprintf("drop policy if exists %s on %s;\ncreate policy %s on %s for %s;", name, table, name, table, clause)
 }
 
 func join(statements []string) string { return strings.Join(statements, "\n") + "\n" }

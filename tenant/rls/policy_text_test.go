@@ -85,5 +85,8 @@ func FuzzReadSQL(f *testing.F) {
 		text.names(s)
 		namesIn(text.code)
 		quoted(s)
+		setsTenantForSession(s)
+		withAssigned(s, s)
+		(&function{Language: "plpgsql", Source: s}).buildsStatements()
 	})
 }

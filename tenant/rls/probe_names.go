@@ -58,14 +58,14 @@ func (p policyProbe) probeConfusions(ctx context.Context, tx pgx.Tx) error {
 
 // probeSettings asks whether a tenant that a policy names sees all rows, and whether another
 // setting opens the policy: with the values of the policy's text, and with values that mean yes.
-func (p policyProbe) probeSettings(ctx context.Context, tx pgx.Tx, others func(*rowPolicy) rowsOf) error {
+func (p policyProbe) probeSettings(ctx context.Context, tx pgx.Tx) error {
 	for _, r := range p.policies {
 		kind := r.table.kind()
 		if !p.worthAsking(r, kind) || p.found(r.object(), "policy-open-without-tenant", "policy-open-to-others") {
 			continue
 		}
 		for _, name := range p.tenantsIn(r) {
-			err := p.askAll(ctx, tx, probeSettings{tenant: name}, p.questions(r, others(r), func() {
+			err := p.askAll(ctx, tx, probeSettings{tenant: name}, p.questions(r, p.rowsOfOthers(r), func() {
 				p.opensAs(LevelWarn, r, "For %s the policy passes every tenant's rows to the tenant named %q: a client that takes the name has all rows.", r.commandName(), name)
 			}))
 			if err != nil {
@@ -73,7 +73,7 @@ func (p policyProbe) probeSettings(ctx context.Context, tx pgx.Tx, others func(*
 			}
 		}
 		for _, setting := range p.otherSettings(r) {
-			if err := p.probeSetting(ctx, tx, r, setting, others(r)); err != nil {
+			if err := p.probeSetting(ctx, tx, r, setting); err != nil {
 				return err
 			}
 		}
@@ -82,7 +82,8 @@ func (p policyProbe) probeSettings(ctx context.Context, tx pgx.Tx, others func(*
 }
 
 // probeSetting asks whether a setting beside the tenant's opens the policy.
-func (p policyProbe) probeSetting(ctx context.Context, tx pgx.Tx, r *rowPolicy, setting string, others rowsOf) error {
+func (p policyProbe) probeSetting(ctx context.Context, tx pgx.Tx, r *rowPolicy, setting string) error {
+	others := p.rowsOfOthers(r)
 	me := p.me.of(r.table.kind())
 	identity := setting == tenant.UserSetting || setting == tenant.SessionSetting
 	if identity {

@@ -20,26 +20,20 @@ type policyProbe struct {
 	me      probeTenant
 	columns map[uint32][]columnInfo
 	own     map[*rowPolicy]bool // the policy passes the tenant's own rows
+	others  map[columnShape]rowsOf
+}
+
+// columnShape decides which tenants a tenant column can hold.
+type columnShape struct {
+	kind    string
+	notNull bool
 }
 
 // probePolicies asks every policy.
 func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
-	p := policyProbe{v, newProbeTenant(), make(map[uint32][]columnInfo), make(map[*rowPolicy]bool)}
+	p := policyProbe{v, newProbeTenant(), make(map[uint32][]columnInfo), make(map[*rowPolicy]bool), make(map[columnShape]rowsOf)}
 	for _, c := range v.columns {
 		p.columns[c.Table] = append(p.columns[c.Table], c)
-	}
-	others := map[*table][]string{}
-	for _, t := range v.scoped {
-		others[t] = p.me.others(t)
-	}
-	// The random parts of the rows are the same for all tables, so that tables share questions.
-	like := map[[2]any][]string{}
-	rowsOfOthers := func(r *rowPolicy) rowsOf {
-		key := [2]any{r.table.kind(), r.table.NotNull}
-		if like[key] == nil {
-			like[key] = others[r.table]
-		}
-		return rowsOf{tenants: like[key]}
 	}
 	for _, kind := range []string{Text, UUID, BigInt} {
 		me := probeSettings{tenant: p.me.of(kind)}
@@ -48,12 +42,12 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 			rows func(*rowPolicy) rowsOf
 			yes  func(*rowPolicy)
 		}{
-			{probeSettings{}, rowsOfOthers, func(r *rowPolicy) { v.opens(r, noTenant) }},
+			{probeSettings{}, p.rowsOfOthers, func(r *rowPolicy) { v.opens(r, noTenant) }},
 			{probeSettings{}, p.namedTenants, func(r *rowPolicy) { v.opens(r, noTenant) }},
-			{me, rowsOfOthers, func(r *rowPolicy) { v.opens(r, me.tenant) }},
-			{me, p.sampleRows(rowsOfOthers), func(r *rowPolicy) { v.opens(r, me.tenant) }},
+			{me, p.rowsOfOthers, func(r *rowPolicy) { v.opens(r, me.tenant) }},
+			{me, p.sampleRows, func(r *rowPolicy) { v.opens(r, me.tenant) }},
 			{me, p.ownRows, func(r *rowPolicy) { p.own[r] = true }},
-			{me, p.misplaced(rowsOfOthers), p.opensMisplaced},
+			{me, p.misplaced, p.opensMisplaced},
 		} {
 			if err := p.askAbout(ctx, tx, kind, step.with, step.rows, step.yes); err != nil {
 				return err
@@ -66,7 +60,17 @@ func (v *verifier) probePolicies(ctx context.Context, tx pgx.Tx) error {
 	if err := p.probeConfusions(ctx, tx); err != nil {
 		return err
 	}
-	return p.probeSettings(ctx, tx, rowsOfOthers)
+	return p.probeSettings(ctx, tx)
+}
+
+// rowsOfOthers are rows of other tenants. The tenants are the same for all tables with a column
+// of the same shape, so that tables share questions.
+func (p policyProbe) rowsOfOthers(r *rowPolicy) rowsOf {
+	shape := columnShape{r.table.kind(), r.table.NotNull}
+	if _, known := p.others[shape]; !known {
+		p.others[shape] = rowsOf{tenants: p.me.others(r.table)}
+	}
+	return p.others[shape]
 }
 
 func (p policyProbe) ownRows(r *rowPolicy) rowsOf {
@@ -116,18 +120,14 @@ func (p policyProbe) namedTenants(r *rowPolicy) rowsOf {
 }
 
 // sampleRows are rows of another tenant with a value of the policy's text in every column.
-func (p policyProbe) sampleRows(others func(*rowPolicy) rowsOf) func(*rowPolicy) rowsOf {
-	return func(r *rowPolicy) rowsOf {
-		numbers := append([]string{"0", "1"}, number.FindAllString(r.using.code+" "+r.check.code, 8)...)
-		return rowsOf{tenants: others(r).tenants[:1], words: literals(append(p.words(r), "x")), numbers: numbers}
-	}
+func (p policyProbe) sampleRows(r *rowPolicy) rowsOf {
+	numbers := append([]string{"0", "1"}, number.FindAllString(r.using.code+" "+r.check.code, 8)...)
+	return rowsOf{tenants: p.rowsOfOthers(r).tenants[:1], words: literals(append(p.words(r), "x")), numbers: numbers}
 }
 
 // misplaced are rows of another tenant that hold this tenant in other columns.
-func (p policyProbe) misplaced(others func(*rowPolicy) rowsOf) func(*rowPolicy) rowsOf {
-	return func(r *rowPolicy) rowsOf {
-		return rowsOf{tenants: others(r).tenants[:1], filled: p.me.of(r.table.kind())}
-	}
+func (p policyProbe) misplaced(r *rowPolicy) rowsOf {
+	return rowsOf{tenants: p.rowsOfOthers(r).tenants[:1], filled: p.me.of(r.table.kind())}
 }
 
 // askAbout asks whether the policies of tables of the kind pass the rows.

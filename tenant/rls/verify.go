@@ -164,8 +164,11 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 			err = e
 		}
 	}()
-	if _, err := tx.Exec(ctx, "set transaction read only"); err != nil {
-		return err
+	// The server would compile the catalog queries for longer than they run.
+	for _, sql := range []string{"set transaction read only", "set local jit = off"} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
 	}
 	if v.opts.role != "" {
 		if _, err := tx.Exec(ctx, "select set_config('role', $1, true)", v.opts.role); err != nil {
