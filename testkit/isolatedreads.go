@@ -97,7 +97,7 @@ type stage struct {
 	t       testing.TB
 	admin   *pgx.Conn
 	shared  []string
-	tables  []tenantTable
+	tables  []isolatedTable
 	tenants []string // that have rows
 	told    map[string]bool
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
+// tenantColumn is the default of [TenantColumn].
+const tenantColumn = "tenant_id"
+
 // IsolationOption is an option of [RequireIsolation].
 type IsolationOption func(*isolation)
 
@@ -62,7 +65,7 @@ func AllowTable(table, reason string) IsolationOption {
 // db comes from [DB] or [Swap]. RequireIsolation returns the judged tables by name with schema.
 func RequireIsolation(t testing.TB, db *fxdb.DB, opts ...IsolationOption) []string {
 	t.Helper()
-	o := isolation{column: "tenant_id", allowed: make(map[string]string)}
+	o := isolation{column: tenantColumn, allowed: make(map[string]string)}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -74,6 +75,12 @@ func isolatedTables(ctx context.Context, admin *pgx.Conn, column, role string) (
 		tables = append(tables, table)
 	}
 	return tables, nil
+}
+
+// tenantTables are the tables with the column tenant_id.
+func tenantTables(ctx context.Context, admin *pgx.Conn) ([]isolatedTable, error) {
+	tables, err := isolatedTables(ctx, admin, tenantColumn, admin.Config().User)
+	return slices.DeleteFunc(tables, func(table isolatedTable) bool { return table.common || table.parent != "" }), err
 }
 
 // tenantsBelow finds the tables with the tenant column, and their children by foreign keys.
