@@ -240,7 +240,8 @@ func TestInvariantI4TheDatabaseKeepsTenantsApart(t *testing.T) {
 		testkit.AllowTable("knowledge.provider_health", "all tenants share the health of a provider"),
 		testkit.AllowTable("orchestrator.queue_config", "operators set the queues of all tenants"),
 		testkit.AllowTable("verification.methods", "operators set the methods of all tenants"),
-		testkit.AllowTable("web.rate_limits", "operators set the limits of sites")),
+		testkit.AllowTable("web.rate_limits", "operators set the limits of sites"),
+		testkit.AllowTable("web.site_requests", "the requests of all tenants to a site count together")),
 		[]string{"registry.agents", "knowledge.entries", "web.contents", "verification.results", "orchestrator.tasks"})
 }
 
