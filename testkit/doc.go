@@ -6,9 +6,11 @@
 // hand it to a test without fx. The server is the one that TEST_DATABASE_URL
 // names (a superuser's connection string), else a throwaway server from the
 // binaries on this machine, shared by all test processes that run at the same
-// time; nothing needs to be running.
+// time; nothing needs to be running. On a machine without server binaries, testkit takes
+// a container if the test binary imports testkit/container, or downloads binaries if
+// ONEPOOL_PG_DOWNLOAD is 1.
 //
 // The migrations are applied once per set of files, to a template that each
-// test's database is cloned from. A test that fails keeps its database and logs
-// its connection string.
+// test's database is cloned from, before a test asks for the database. A test that fails
+// keeps its database for a day and logs its connection string.
 package testkit

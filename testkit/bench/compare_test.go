@@ -40,7 +40,8 @@ func TestCompare(t *testing.T) {
 	server, err := devdb.Start(t.Context(), devdb.Shared())
 	require.NoError(t, err)
 	defer server.Stop(context.Background()) //nolint:errcheck // a shared server is only let go
-	for _, c := range []struct {
+	only := os.Getenv("ONEPOOL_BENCH_ONLY") // the number of a case, to spread the cases over several runs
+	for i, c := range []struct {
 		parallel string
 		work     time.Duration
 		own      bool // the server outlives the tests: each kit drops what it made
@@ -48,6 +49,9 @@ func TestCompare(t *testing.T) {
 		{"1", 0, false}, {"8", 0, false}, {"1", 20 * time.Millisecond, false}, {"8", 20 * time.Millisecond, false},
 		{"1", 0, true}, {"1", 20 * time.Millisecond, true}, {"8", 20 * time.Millisecond, true},
 	} {
+		if only != "" && only != strconv.Itoa(i) {
+			continue
+		}
 		results := map[string][]run{}
 		for range rounds + 1 { // the first warms up
 			for _, kit := range []string{"pgtestdb", "onepool"} {
