@@ -53,9 +53,7 @@ var servers sync.Map // string -> func() (*server, error)
 // TEST_DATABASE_URL names, else a throwaway server.
 func Server(url string) Option { return func(o *options) { o.server = url } }
 
-// connect returns the server of tests that name none.
-func connect() (*server, error) { return connectTo("") }
-
+// connectTo returns the server of url; the empty url stands for tests that name none.
 func connectTo(url string) (*server, error) {
 	once, _ := servers.LoadOrStore(url, sync.OnceValues(func() (*server, error) {
 		if url != "" {
