@@ -159,7 +159,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		TaintsSession:  spoils,
 		Advice:         advice,
 		Pooler:         cfg.pooled(),
-		Callers:        o.callers,
+		Callers:        o.callers || cfg.CallSites,
 		LogFields:      logFields(o.tracers),
 		Logger:         log,
 		OpenedBy:       origin,

@@ -37,6 +37,7 @@ type environ struct {
 	StopDelay         whole    `env:"DB_STOP_DELAY_MS"`
 	DrainTimeout      whole    `env:"DB_DRAIN_TIMEOUT_MS"`
 	LeakThreshold     whole    `env:"DB_LEAK_THRESHOLD_MS"`
+	CallSites         boolean  `env:"DB_CALL_SITES"`
 	SlowQuery         whole    `env:"DB_SLOW_QUERY_MS"`
 	NestedAcquire     string   `env:"DB_NESTED_ACQUIRE"`
 	Sharing           string   `env:"DB_SHARING"`
@@ -158,7 +159,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
 		Sharing: e.Sharing, TenantMaxFraction: float64(e.TenantMaxFraction),
-		NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
+		CallSites: bool(e.CallSites), NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 		pool: pool, misspelt: misspelt(prefix, os.Environ()),
 	}

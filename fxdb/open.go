@@ -48,10 +48,8 @@ func WithLogger(log *zap.Logger) Option {
 	})
 }
 
-// WithCallSites makes errors and reports name the call site of every holder.
-// Without it DB.Acquire's, which is cheap enough to notice the cost, is known for
-// the first 64 of every 50 ms, for one in 256 of the others and for whoever takes the last
-// connection; Begin's, Query's and SendBatch's always is.
+// WithCallSites is [Config.CallSites] for Open: errors and reports name the call site of every
+// holder.
 func WithCallSites() Option { return option(func(o *options) { o.callers = true }) }
 
 // WithPasswordSource asks source for the password of every new connection.

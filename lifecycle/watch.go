@@ -75,6 +75,9 @@ func (m *Monitor) logFields(ctx context.Context) []zap.Field {
 }
 
 func holderFields(h Holder) []zap.Field {
+	if h.Caller == "" {
+		h.Caller = "not taken: set DB_CALL_SITES=true"
+	}
 	return []zap.Field{
 		zap.String("client", h.Client), zap.String("tenant", h.Tenant), zap.Duration("held", time.Since(h.Since)),
 		zap.String("call_site", h.Caller), zap.String("statement", shorten(h.Query, 200)), zap.Uint32("backend", h.PID),
