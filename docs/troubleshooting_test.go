@@ -22,7 +22,7 @@ var talking = []string{"fxdb", "fxdb/fxdbsql", "internal/migrate", "lifecycle", 
 var parts = map[string]string{
 	"PrepareConn panicked":                   "the panic goes on in the caller",
 	"pool can't start: ":                     "the reason follows",
-	"the function of InTx panicked":         "tracers alone see the error; the caller sees the panic",
+	"the function of InTx panicked":          "tracers alone see the error; the caller sees the panic",
 	"look at the server: it gave no row":     "inside of: the server can't be reached",
 	"is empty":                               "a reason of rls.CheckTables",
 	"is empty or has an empty part":          "a reason of rls.CheckTables",

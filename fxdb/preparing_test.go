@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/fxdbsql"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -46,6 +47,29 @@ var preparers = map[string]func(ctx context.Context, db *fxdb.DB, sql string, ar
 			_, err := tx.Exec(ctx, sql, arg)
 			return err
 		})
+	},
+	"Query of a transaction": func(ctx context.Context, db *fxdb.DB, sql string, arg any) error {
+		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			return tx.QueryRow(ctx, sql, arg).Scan(new(int))
+		})
+	},
+	"SendBatch of a transaction": func(ctx context.Context, db *fxdb.DB, sql string, arg any) error {
+		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			b := &pgx.Batch{}
+			b.Queue(sql, arg)
+			return tx.SendBatch(ctx, b).Close()
+		})
+	},
+	"Prepare of a transaction": func(ctx context.Context, db *fxdb.DB, sql string, _ any) error {
+		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			_, err := tx.Prepare(ctx, "", sql)
+			return err
+		})
+	},
+	"database/sql": func(ctx context.Context, db *fxdb.DB, sql string, arg any) error {
+		door := fxdbsql.Open(db)
+		defer door.Close()
+		return door.QueryRowContext(ctx, sql, arg).Scan(new(int))
 	},
 	"CopyFrom": func(ctx context.Context, db *fxdb.DB, _ string, arg any) error {
 		_, err := db.CopyFrom(ctx, pgx.Identifier{"notes", "plain"}, []string{"id"}, pgx.CopyFromRows([][]any{{arg}}))
