@@ -7,7 +7,6 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/internal/admission"
 	"github.com/agentagency/onepool/testkit"
 )
 
