@@ -85,7 +85,7 @@ func TestBurstsDoNotTurnTheStatus(t *testing.T) {
 			for range len(p.used) {
 				p.sample(held)
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return p.status(0, limit)
 		}
 		require.Equal(t, Healthy, second(0))

@@ -53,19 +53,18 @@ var operations = func() map[string]string {
 // such as the name of a prepared statement, and empty for an empty text.
 func Operation(sql string) string {
 	l := lexer{sql: sql}
-	name, _ := l.operation()
-	return name
+	return l.operation()
 }
 
-func (l *lexer) operation() (name string, main token) {
+func (l *lexer) operation() (name string) {
 	depth := 0
 	for {
 		t := l.next()
 		switch {
 		case t.kind == end && name == "WITH":
-			return "OTHER", t
+			return "OTHER"
 		case t.kind == end:
-			return name, t
+			return name
 		case t.kind == sign && t.char == '(':
 			depth++
 		case t.kind == sign && t.char == ')':
@@ -77,14 +76,14 @@ func (l *lexer) operation() (name string, main token) {
 			switch {
 			case name == "WITH" && (op == "" || op == "TABLE"):
 			case op == "":
-				return "OTHER", t
+				return "OTHER"
 			case op == "WITH":
 				name = op
 			default:
-				return op, t
+				return op
 			}
 		case name == "":
-			return "OTHER", t
+			return "OTHER"
 		}
 	}
 }
@@ -93,7 +92,7 @@ func (l *lexer) operation() (name string, main token) {
 // few for a program, and without a value. Tables inside of subqueries are left out.
 func Summary(sql string) string {
 	l := lexer{sql: sql}
-	name, _ := l.operation()
+	name := l.operation()
 	switch name {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE", "LOCK", "TABLE":
 	default:
