@@ -62,6 +62,7 @@ var writes = []write{
 	{op: "POST /verification/results/{result}/evidence"},
 	{op: "PUT /verification/cache"},
 	{op: "POST /verification/cache/lookup"},
+	{op: "POST /tasks/batch"},
 	{op: "POST /tasks", set: object{"max_attempts": 3}},
 	{op: "POST /queue/claim"},
 	{op: "POST /tasks/ID/assignments", set: object{"held": absent}},
@@ -71,7 +72,6 @@ var writes = []write{
 	{op: "POST /tasks/ID/retry", set: object{"held": absent}},
 	{op: "POST /queue/claim"},
 	{op: "POST /tasks/ID/complete", set: object{"held": absent}},
-	{op: "POST /tasks/batch"},
 	{op: "POST /queue/purge"},
 }
 
