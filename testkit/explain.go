@@ -145,7 +145,7 @@ func planOf(ctx context.Context, tx pgx.Tx, sql string, args []any) (node, error
 // partitions maps each table, by both its names, to the tables that hold its rows.
 func partitions(ctx context.Context, tx pgx.Tx) (map[string][]string, error) {
 	rows, err := tx.Query(ctx, `
-		select n.nspname || '.' || c.relname, c.relname, array(
+		select c.relname, n.nspname || '.' || c.relname, array(
 			select pn.nspname || '.' || p.relname from pg_catalog.pg_partition_tree(c.oid) t
 			join pg_catalog.pg_class p on p.oid = t.relid join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace)
 		from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -156,7 +156,7 @@ func partitions(ctx context.Context, tx pgx.Tx) (map[string][]string, error) {
 	trees := make(map[string][]string)
 	var full, short string
 	var parts []string
-	_, err = pgx.ForEachRow(rows, []any{&full, &short, &parts}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&short, &full, &parts}, func() error {
 		parts = append(parts, full) // the tree of a plain table is empty
 		trees[full] = parts
 		trees[short] = append(trees[short], parts...)
