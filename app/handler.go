@@ -53,7 +53,7 @@ func (h *handler) openRoutes(db *fxdb.DB) map[string]http.Handler {
 	return map[string]http.Handler{
 		"GET /{$}":              http.HandlerFunc(frontDoor),
 		"GET /livez":            db.Monitor().Live(),
-		"GET /readyz":           h.ready(db),
+		"GET /readyz":           db.Monitor().Ready(),
 		"GET /stats":            h.answer(statsHandler(db)),
 		"GET /metrics":          serveMetrics(db),
 		"GET /openapi.yaml":     http.HandlerFunc(serveDescription),
@@ -87,10 +87,9 @@ func serveDescription(w http.ResponseWriter, _ *http.Request) {
 
 // handler is the API.
 type handler struct {
-	log     *zap.Logger
-	outage  *outageLog
-	leaving *leaving
-	mux     *http.ServeMux
+	log    *zap.Logger
+	outage *outageLog
+	mux    *http.ServeMux
 }
 
 // operators says who is one.
@@ -101,8 +100,8 @@ type operators struct {
 }
 
 // newHandler builds the API.
-func newHandler(log *zap.Logger, db *fxdb.DB, c clients, o operators, l *leaving) http.Handler {
-	h := &handler{log: log, outage: newOutageLog(log), leaving: l, mux: http.NewServeMux()}
+func newHandler(log *zap.Logger, db *fxdb.DB, c clients, o operators) http.Handler {
+	h := &handler{log: log, outage: newOutageLog(log), mux: http.NewServeMux()}
 	for pattern, open := range h.openRoutes(db) {
 		h.mux.Handle(pattern, o.Token.mark(open))
 	}

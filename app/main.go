@@ -32,8 +32,6 @@ const usage = `usage: go run ./app            serve the agency's API
 
 Settings are variables of the environment:
   ADDR             address to serve on, 127.0.0.1:8080 without it
-  STOP_DELAY_MS    how long the server goes on serving after a signal to stop, with a
-                   /readyz of 503, before it takes no more connections; 0 without it
   OPERATOR_TOKEN   who sends it (Authorization: Bearer) sees tenants' names in /stats;
                    without it, who asks on this machine does
   DATABASE_URL     the database, with DB_HOST, DB_NAME and the other DB_* settings of
@@ -57,13 +55,8 @@ func perform(args []string) int {
 			return 1
 		}
 		defer func() { _ = ln.Close() }() // for a start that fails
-		delay, err := stopDelayOf(os.Getenv("STOP_DELAY_MS"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
 		token := operatorToken(strings.TrimSpace(os.Getenv("OPERATOR_TOKEN")))
-		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token, delay), fx.Invoke(serve, stopWithGoRun))
+		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token), fx.Invoke(serve, stopWithGoRun))
 	case len(args) == 1 && args[0] == "verify":
 		work = verifying
 	case len(args) == 1 && args[0] == "demo":
@@ -92,7 +85,7 @@ var agency = fx.Options(
 	webnavigator.Module,
 	verification.Module,
 	orchestrator.Module,
-	fx.Provide(newHandler, newLeaving),
+	fx.Provide(newHandler),
 )
 
 // run is fx's own Run with one line for what failed instead of the graph's

@@ -36,7 +36,7 @@ func listen(addr string) (net.Listener, error) {
 
 // serve runs the HTTP server between OnStart and OnStop. It depends on the
 // clients, so fx starts it after the pool and stops it before.
-func serve(lc fx.Lifecycle, ln net.Listener, handler http.Handler, db *fxdb.DB, log *zap.Logger, stop fx.Shutdowner, l *leaving, delay stopDelay) {
+func serve(lc fx.Lifecycle, ln net.Listener, handler http.Handler, db *fxdb.DB, log *zap.Logger, stop fx.Shutdowner) {
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -59,7 +59,6 @@ func serve(lc fx.Lifecycle, ln net.Listener, handler http.Handler, db *fxdb.DB, 
 			return nil
 		},
 		OnStop: func(ctx context.Context) error {
-			l.begin(ctx, time.Duration(delay))
 			// Requests in flight get half of the time, the pool's drain the rest.
 			if deadline, ok := ctx.Deadline(); ok {
 				var cancel context.CancelFunc
