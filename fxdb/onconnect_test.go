@@ -230,7 +230,7 @@ func TestWhatAHookLeavesIsTheConnections(t *testing.T) {
 	db := reopen(t, notesDB(t), func(c *fxdb.Config) { c.PoolMax = 1 },
 		fxdb.WithOnConnect("search path", func(ctx context.Context, conn *pgx.Conn) error {
 			runs.Add(1)
-			_, err := conn.Exec(ctx, "set search_path to notes, public")
+			_, err := conn.Exec(ctx, "set search_path to notes, public; set timezone to 'Asia/Tokyo'")
 			return err
 		}))
 	for range 3 {
