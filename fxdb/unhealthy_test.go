@@ -12,7 +12,6 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/pgfault"
-	"github.com/agentagency/onepool/testkit"
 )
 
 func TestAnApplicationWithoutItsServerShutsDown(t *testing.T) {
@@ -54,7 +53,7 @@ func TestAnApplicationWithoutItsServerShutsDown(t *testing.T) {
 func TestAStopIsNotUnhealthy(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
-	app := fx.New(fx.NopLogger, fxdb.Module, testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.StopDelay = 100 * time.Millisecond })),
+	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t), StopDelay: 200 * time.Millisecond}),
 		fxdb.ShutdownOnUnhealthy(time.Nanosecond), fx.Supply(zap.New(core)))
 	require.NoError(t, app.Start(within(t)))
 	require.NoError(t, app.Stop(within(t)))

@@ -109,8 +109,8 @@ func (s server) supported() error {
 }
 
 // checkSize refuses a pool that can't be filled: at the worst moment, under load,
-// its connects would be refused. Each process needs one more than its pools: a look
-// at the server's health has a connection of its own.
+// its connects would be refused. Each process needs more than its pools: ListenConns for
+// Connect, and one connection for a look at the server's health.
 func (m *Monitor) checkSize(limits []limit) error {
 	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + m.cfg.ListenConns + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
