@@ -97,7 +97,7 @@ func TestAllSubscriptionsShareOneConnectionOutsideThePool(t *testing.T) {
 	}
 
 	lastText := func() (text string) {
-		require.NoError(t, own.QueryRow(within(t), "select query from pg_stat_activity where application_name = 'news/listen'").Scan(&text))
+		require.NoError(t, own.QueryRow(within(t), "select query from pg_stat_activity where datname = current_database() and application_name = 'news/listen'").Scan(&text))
 		return text
 	}
 	subs[7].Close()
@@ -158,7 +158,7 @@ func TestEveryLostConnectionIsAGap(t *testing.T) {
 		}
 		var killed bool
 		require.NoError(t, own.QueryRow(within(t),
-			"select coalesce(bool_or(pg_terminate_backend(pid)), false) from pg_stat_activity where application_name = 'news/listen'").Scan(&killed))
+			"select coalesce(bool_or(pg_terminate_backend(pid)), false) from pg_stat_activity where datname = current_database() and application_name = 'news/listen'").Scan(&killed))
 		require.True(t, killed)
 		for before := gaps; gaps == before; {
 			receive()

@@ -13,18 +13,12 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/lifecycle"
 )
 
-// notReady gives the first moment at which the pool is not ready.
-func notReady(db *fxdb.DB) <-chan lifecycle.Health {
-	told := make(chan lifecycle.Health, 9)
-	db.Monitor().OnChange(func(h lifecycle.Health) {
-		if !h.Ready {
-			told <- h
-		}
-	})
-	return told
+// waitLeaving waits until readiness is off.
+func waitLeaving(t *testing.T, db *fxdb.DB) {
+	t.Helper()
+	require.Eventually(t, db.Monitor().Leaving, patience, time.Millisecond)
 }
 
 // requireServesNotReady checks a pool in its delay.
@@ -48,13 +42,11 @@ func TestAStopDelayKeepsServingWithReadinessOff(t *testing.T) {
 		fx.Provide(func() *zap.Logger { return zap.New(core) }), fx.Populate(&db),
 		fx.Invoke(func(lc fx.Lifecycle, _ *fxdb.DB) { lc.Append(fx.StopHook(func() { close(serverStops) })) }))
 	require.NoError(t, app.Start(within(t)))
-	told := notReady(db)
 	stopped := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	go func() { stopped <- app.Stop(ctx) }()
-	h := receive(t, told, "readiness to go off")
-	require.Contains(t, h.Error, "about to stop")
+	waitLeaving(t, db)
 	requireServesNotReady(t, db)
 	select {
 	case <-serverStops:
@@ -81,12 +73,11 @@ func TestCloseKeepsTheStopDelay(t *testing.T) {
 	t.Parallel()
 	db, err := openOn(t, urlOf(t), func(c *fxdb.Config) { c.StopDelay, c.Dedicated = time.Hour, []string{"reports=1"} })
 	require.NoError(t, err)
-	told := notReady(db)
 	closed := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { closed <- db.Close(ctx) }()
-	receive(t, told, "readiness to go off")
+	waitLeaving(t, db)
 	requireServesNotReady(t, db)
 	require.NoError(t, db.Named("reports").Ping(within(t)))
 	require.Empty(t, closed)

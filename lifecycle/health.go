@@ -81,11 +81,11 @@ func (m *Monitor) Health(ctx context.Context) Health {
 
 // judge is the health where err is why the server can't be used, if it can't.
 func (m *Monitor) judge(err error) Health {
+	if m.leaving.Load() {
+		err = errLeaving
+	}
 	if draining := m.mayAcquire(context.Background()); draining != nil {
 		err = draining // it may have begun since
-	}
-	if err == nil && m.leaving.Load() {
-		err = errLeaving
 	}
 	h := m.figures()
 	h.Status = m.pressure.status(m.acquires.Load(), h.Max)
