@@ -19,7 +19,7 @@ type Description struct {
 	Clients     []ClientDescription
 	Migrations  []string // sources, in the order in which they are applied
 	OnConnect   []string // hooks, in their order
-	Tracers     []string // types
+	Tracers     []string // types, sorted
 }
 
 // PoolDescription is the shared pool, or a pool of DB_DEDICATED.
@@ -91,6 +91,7 @@ func partsOf(o options, sources []migrate.Source) (p parts) {
 	for _, t := range o.tracers {
 		p.tracers = append(p.tracers, fmt.Sprintf("%T", t))
 	}
+	slices.Sort(p.tracers) // fx shuffles a value group
 	return p
 }
 

@@ -44,8 +44,8 @@ client     reports: pool reports, statement timeout 1m0s, no lock timeout
 migrations shop
 hook       a "hook"
 hook       types
-tracer     testkit.recorder
 tracer     *fxdb_test.counting
+tracer     testkit.recorder
 `, d.String())
 	dot := d.DOT()
 	for _, line := range []string{
