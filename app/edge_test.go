@@ -21,7 +21,7 @@ import (
 )
 
 // ask sends a request as acme, and returns the answer and its body.
-func ask(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
+func ask(t *testing.T, method, url, body string, headers ...string) (answered, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -34,7 +34,14 @@ func ask(t *testing.T, method, url, body string, headers ...string) (*http.Respo
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, string(b)
+	return answered{resp.StatusCode, resp.Header, resp.Close}, string(b)
+}
+
+// answered is an answer whose body was read.
+type answered struct {
+	StatusCode int
+	Header     http.Header
+	Close      bool
 }
 
 func TestEveryAnswerHasARequestIDAndIsNeitherGuessedNorKept(t *testing.T) {
@@ -102,7 +109,7 @@ func TestABodyThatIsNotPlainJSONIsRefused(t *testing.T) {
 }
 
 // wire sends bytes on a connection of its own, and returns what answers.
-func wire(t *testing.T, s *httptest.Server, text string) (*http.Response, string, *bufio.Reader) {
+func wire(t *testing.T, s *httptest.Server, text string) (answered, string, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	require.NoError(t, err)
@@ -116,7 +123,7 @@ func wire(t *testing.T, s *httptest.Server, text string) (*http.Response, string
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, string(body), r
+	return answered{resp.StatusCode, resp.Header, resp.Close}, string(body), r
 }
 
 const head = "POST /agents HTTP/1.1\r\nHost: agency\r\nX-Tenant-ID: acme\r\nContent-Type: application/json\r\n"

@@ -54,7 +54,7 @@ func TestTimesThatJSONCantHoldAreRefused(t *testing.T) {
 	acme, _ := newCallers(t)
 	prepare(acme)
 	for op, body := range timed {
-		field := body[:strings.Index(body, `": %s`)]
+		field, _, _ := strings.Cut(body, `": %s`)
 		field = field[strings.LastIndex(field, `"`)+1:]
 		for _, at := range []string{"9999-12-31T23:59:59-12:00", "0000-01-01T00:00:00+12:00", "0000-06-01T00:00:00Z", "9999-12-31T12:00:00Z"} {
 			acme.call(strings.TrimRight(op, "?"), fmt.Sprintf(body, `"`+at+`"`), 400, field+" must be in the years 1 to 9999")
@@ -121,7 +121,7 @@ func TestAListEndsAfterSomeMegabytesAndSaysWhereItGoesOn(t *testing.T) {
 		acme.call("POST /tasks", fmt.Sprintf(`{"id": "t%02d", "type": "general", "description": %q}`, i, heavy), 201)
 		acme.call("POST /verification/requests", fmt.Sprintf(`{"id": "r%02d", "content": %q}`, i, heavy), 201)
 	}
-	pages := func(path, field string) (ids []string) {
+	pages := func(path string) (ids []string) {
 		t.Helper()
 		for after, page := "", 0; page < n; page++ {
 			status, text := call(t, http.MethodGet, acme.server.URL+path+after, acme.tenant, "")
@@ -144,11 +144,11 @@ func TestAListEndsAfterSomeMegabytesAndSaysWhereItGoesOn(t *testing.T) {
 		require.Fail(t, "the list has no end")
 		return nil
 	}
-	for path, field := range map[string]string{"/tasks?limit=1000": "t", "/verification/requests?limit=1000": "r"} {
-		ids := pages(path, field)
+	for path, letter := range map[string]string{"/tasks?limit=1000": "t", "/verification/requests?limit=1000": "r"} {
+		ids := pages(path)
 		require.Len(t, ids, n, path)
 		for i, id := range ids {
-			require.Equal(t, fmt.Sprintf("%s%02d", field, i), id)
+			require.Equal(t, fmt.Sprintf("%s%02d", letter, i), id)
 		}
 	}
 	// A claim takes no more either, and leaves the others to the next one.
@@ -167,8 +167,8 @@ func TestAListEndsAfterSomeMegabytesAndSaysWhereItGoesOn(t *testing.T) {
 		acme.call(fmt.Sprintf("POST /tasks/t%02d/assignments", i), body, 201)
 		acme.call("POST /tasks/t00/executions", fmt.Sprintf(`{"agent_id": "a", "agent_name": "A", "metadata": {"m": %q}}`, heavy), 201)
 	}
-	require.Len(t, pages("/assignments?limit=1000", "assignments"), 6)
-	require.Len(t, pages("/tasks/t00/executions?limit=1000", "executions"), 6)
+	require.Len(t, pages("/assignments?limit=1000"), 6)
+	require.Len(t, pages("/tasks/t00/executions?limit=1000"), 6)
 }
 
 // The evidence of a result comes in one answer.

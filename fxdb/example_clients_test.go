@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"time"
 
@@ -107,7 +108,7 @@ func ExampleDB_StatsHandler() {
 	defer stop()
 
 	answer := httptest.NewRecorder()
-	db.StatsHandler().ServeHTTP(answer, httptest.NewRequest("GET", "/stats", nil))
+	db.StatsHandler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/stats", nil))
 	var stats struct{ Max, Active int }
 	err := json.NewDecoder(answer.Body).Decode(&stats)
 	fmt.Println(answer.Code, stats.Max, "connections at most", err)

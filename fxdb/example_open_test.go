@@ -17,13 +17,13 @@ func ExampleOpen() {
 	ctx := context.Background()
 	server, err := devdb.Start(ctx) // yours: a connection string
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	defer func() { _ = server.Stop(ctx) }()
 
 	db, err := fxdb.Open(ctx, fxdb.Config{URL: server.DatabaseURL(devdb.RoleApp, "postgres"), PoolMax: 5})
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	var sum int
 	err = db.QueryRow(ctx, "select 20 + 22").Scan(&sum)
@@ -47,7 +47,7 @@ func ExampleModule() {
 	)
 	ctx := context.Background()
 	if err := app.Start(ctx); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	fmt.Println(db.Stats().Max, db.Stats().Status)
 	fmt.Println(app.Stop(ctx))
@@ -68,7 +68,7 @@ func ExampleModuleNamed() {
 	)
 	ctx := context.Background()
 	if err := app.Start(ctx); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	fmt.Println(greeter.Greet(acme()))
 	fmt.Println(app.Stop(ctx))

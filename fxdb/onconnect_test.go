@@ -160,7 +160,7 @@ func TestAConnectionFailsByAHookThatFails(t *testing.T) {
 		"an error":          {plain, func(context.Context, *pgx.Conn) error { return broken }, "no such thing"},
 		"a server's error":  {plain, run("select 1/0"), "division by zero"},
 		"a panic":           {plain, func(context.Context, *pgx.Conn) error { panic("out of order") }, "panicked: out of order"},
-		"a nil map":         {plain, func(context.Context, *pgx.Conn) error { var m map[string]int; m["a"]++; return nil }, "panicked: assignment to entry"},
+		"a nil map":         {plain, func(context.Context, *pgx.Conn) error { noMap["a"]++; return nil }, "panicked: assignment to entry"},
 		"a tenant":          {plain, run("set app.current_tenant = 'acme'"), "set app.current_tenant"},
 		"a user":            {plain, run("select set_config('app.current_user', 'ann', false)"), "set app.current_user"},
 		"a session's name":  {plain, run("do $$ begin perform set_config('app.current_session', 's', false); end $$"), "set app.current_session"},
@@ -322,3 +322,5 @@ func TestLoadTypesWorksOnAConnectionOfPgx(t *testing.T) {
 	require.NoError(t, conn.QueryRow(ctx, "select p from shop.people p").Scan(&p))
 	require.Equal(t, ann, p)
 }
+
+var noMap map[string]int

@@ -111,7 +111,7 @@ func (tx *serverTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns 
 func (tx *serverTx) LargeObjects() pgx.LargeObjects {
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
-	err := error(pgx.ErrTxClosed)
+	err := pgx.ErrTxClosed
 	var pgxs pgx.Tx
 	if !tx.closed {
 		pgxs, err = tx.conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: ";"})

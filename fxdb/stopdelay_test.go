@@ -3,6 +3,7 @@ package fxdb_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func waitLeaving(t *testing.T, db *fxdb.DB) {
 func requireServesNotReady(t *testing.T, db *fxdb.DB) {
 	t.Helper()
 	answer := httptest.NewRecorder()
-	db.Monitor().Ready().ServeHTTP(answer, httptest.NewRequest("GET", "/readyz", nil))
+	db.Monitor().Ready().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	require.Equal(t, 503, answer.Code)
 	require.Contains(t, answer.Body.String(), "about to stop")
 	require.NoError(t, db.Ping(within(t)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"time"
 
@@ -17,17 +18,17 @@ import (
 func startedMonitor(ctx context.Context) (m *lifecycle.Monitor, stop func()) {
 	server, err := devdb.Start(ctx)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	cfg, err := pgxpool.ParseConfig(server.URL())
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	if m, err = lifecycle.New(lifecycle.Config{Pool: cfg}); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	if err := m.Start(ctx); err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	return m, func() {
 		_, _ = lifecycle.Drain(ctx, m, time.Second)
@@ -42,8 +43,8 @@ func ExampleMonitor_Ready() {
 	defer stop()
 	ask := func() (ready, live int) {
 		r, l := httptest.NewRecorder(), httptest.NewRecorder()
-		m.Ready().ServeHTTP(r, httptest.NewRequest("GET", "/readyz", nil))
-		m.Live().ServeHTTP(l, httptest.NewRequest("GET", "/livez", nil))
+		m.Ready().ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		m.Live().ServeHTTP(l, httptest.NewRequest(http.MethodGet, "/livez", nil))
 		return r.Code, l.Code
 	}
 	fmt.Println(ask())
@@ -61,7 +62,7 @@ func ExampleDrain() {
 	defer stop()
 	conn, err := m.Acquire(ctx, lifecycle.Request{Client: "reports"})
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	report, err := lifecycle.Drain(ctx, m, 10*time.Millisecond)
 	fmt.Println(len(report.Cut), "cut off:", report.Cut[0].Client, err != nil)

@@ -63,7 +63,7 @@ func (m *Monitor) PreferAnswering(ctx context.Context, cc *pgx.ConnConfig) {
 			first = append(first, h)
 		}
 	}
-	all = append(first, last...)
+	all = slices.Concat(first, last)
 	cc.Host, cc.Port, cc.TLSConfig, cc.Fallbacks = all[0].Host, all[0].Port, all[0].TLSConfig, nil
 	for _, h := range all[1:] {
 		cc.Fallbacks = append(cc.Fallbacks, h.FallbackConfig)

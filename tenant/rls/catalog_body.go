@@ -14,7 +14,7 @@ func callsOf(source, name string) (out [][]string) {
 		return nil
 	}
 	for _, at := range re.FindAllStringIndex(lower, -1) {
-		arguments, _ := splitTop(source[at[1]:], ',', ')')
+		arguments := splitTop(source[at[1]:], ',', ')')
 		out = append(out, arguments)
 	}
 	return out
@@ -22,7 +22,7 @@ func callsOf(source, name string) (out [][]string) {
 
 // splitTop splits a text at the separators outside of quotes and parentheses, up to the end
 // character there.
-func splitTop(text string, separator, end byte) (parts []string, rest string) {
+func splitTop(text string, separator, end byte) (parts []string) {
 	depth, start := 0, 0
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -31,7 +31,7 @@ func splitTop(text string, separator, end byte) (parts []string, rest string) {
 		case c == '"':
 			i = min(after(text, i+1, `"`), len(text)) - 1
 		case depth == 0 && c == end:
-			return append(parts, text[start:i]), text[i+1:]
+			return append(parts, text[start:i])
 		case depth == 0 && c == separator:
 			parts, start = append(parts, text[start:i]), i+1
 		case c == '(':
@@ -40,7 +40,7 @@ func splitTop(text string, separator, end byte) (parts []string, rest string) {
 			depth--
 		}
 	}
-	return append(parts, text[start:]), ""
+	return append(parts, text[start:])
 }
 
 var (
@@ -52,7 +52,7 @@ var (
 func executed(source string) (out []string) {
 	lower := lowerASCII(source)
 	for _, at := range executeWord.FindAllStringIndex(lower, -1) {
-		statement, _ := splitTop(source[at[1]:], ';', ';')
+		statement := splitTop(source[at[1]:], ';', ';')
 		expression := statement[0]
 		code := blankLiterals(lowerASCII(expression))
 		if clause := clauseWord.FindStringIndex(code); clause != nil {

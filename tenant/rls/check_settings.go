@@ -67,7 +67,8 @@ func mayNameTenant(expression string) bool {
 // of format.
 func mayBegin(text string) bool {
 	text, _, _ = strings.Cut(text, "%")
-	return strings.HasPrefix(tenant.TenantSetting, text)
+	const setting = tenant.TenantSetting
+	return strings.HasPrefix(setting, text)
 }
 
 var namedArgument = regexp.MustCompile(`^\s*[a-z_]+\s*(?:=>|:=)\s*`)
