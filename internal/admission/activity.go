@@ -2,16 +2,16 @@ package admission
 
 import "time"
 
-// A client or a tenant is active for activeTicks ticks of the clock after its last use:
-// 400 to 500 ms.
+// A client or a tenant is active for activeTicks ticks of the clock after the last use: 400 to
+// 500 ms.
 const (
 	tickEvery   = 100 * time.Millisecond
 	activeTicks = 4
 )
 
-// used notes that c has just given up a permit for t, or its wait. Whoever holds or
-// waits is active anyway, so this is the only moment that needs the time, and a count
-// of ticks is time enough: reading the clock costs more than all the rest.
+// used notes that c has just returned a permit for t, or has ended a wait for t. Holders and
+// waiters are active without a time, and only the end of a use needs the time. A count of ticks
+// is enough: a read of the clock would cost more than the rest of an acquire.
 func (a *Controller) used(c *Client, t *tenant) {
 	c.seen = a.ticks
 	a.tenants.rest(t, c, a.ticks)
@@ -24,13 +24,14 @@ func (a *Controller) used(c *Client, t *tenant) {
 // recent reports whether c's last use was in the last few ticks.
 func (a *Controller) recent(c *Client) bool { return a.ticks-c.seen <= a.activeTicks }
 
-// recentlyNone is the same for its work for no tenant, of which there is none now.
+// recentlyNone reports whether c has no work without a tenant now, and had some in the last few
+// ticks.
 func (a *Controller) recentlyNone(c *Client) bool {
 	return c.none.held+c.none.waiting == 0 && a.ticks-c.none.seen <= a.activeTicks
 }
 
-// tick moves the clock on. It goes on while somebody counts as active by the last use
-// alone; when the last one no longer does, there is no headroom that time could change.
+// tick moves the clock on. The timer runs while a client or a tenant is active by the last use
+// alone; afterwards time changes no headroom.
 func (a *Controller) tick() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Client takes and returns permits in one name. It comes from Controller.Client and
-// is safe for concurrent use.
+// Client takes and returns permits under a name. [Controller.Client] returns a Client, which is
+// safe for concurrent use.
 type Client struct {
 	ctl    *Controller
 	name   string
@@ -17,14 +17,14 @@ type Client struct {
 	limits Limits
 	seen   int64   // tick of the last use
 	none   tenant  // work for no tenant
-	last   *tenant // of the last acquire, to spare looking for it again
-	active int     // idle tenants that used this client last, and lately
+	last   *tenant // tenant of the last acquire, to spare a look-up
+	active int     // idle tenants whose last use, lately, was through this client
 	queue
 	tally
 }
 
-// TryAcquire takes a permit for tenant, which may be empty, if there is one for this
-// client now; it never waits. It returns false after Close too.
+// TryAcquire takes a permit for tenant, which may be empty, if the client may have a permit now.
+// TryAcquire never waits. After [Controller.Close] TryAcquire returns false.
 func (c *Client) TryAcquire(tenant string) bool {
 	a := c.ctl
 	a.mu.Lock()
@@ -44,19 +44,20 @@ func (c *Client) TryAcquire(tenant string) bool {
 	return ok
 }
 
-// Acquire takes a permit for tenant, which may be empty, and waits for one if need
-// be. It fails with ctx.Err() when ctx ends first, and with ErrClosed from Close on.
-// Where nobody has to wait, ctx is not looked at.
+// Acquire takes a permit for tenant, which may be empty, and waits for a permit if necessary.
+// Acquire fails with ctx.Err() when ctx ends first, and with [ErrClosed] from [Controller.Close]
+// on. Acquire looks at ctx only if the caller has to wait.
 func (c *Client) Acquire(ctx context.Context, tenant string) error {
 	_, err := c.AcquireWithin(ctx, tenant, 0)
 	return err
 }
 
-// AcquireWithin is Acquire that waits no longer than limit, where that is not 0, and
-// fails with ErrTimeout then. It costs no timer of its own, as a context with a
-// deadline would. It returns how long it waited, which is 0 where nobody had to.
+// AcquireWithin is [Client.Acquire] with a wait of at most limit, and fails with [ErrTimeout]
+// afterwards; a limit of 0 means no limit. AcquireWithin needs no timer per call, unlike a
+// context with a deadline. AcquireWithin returns the duration of the wait, 0 if the caller did
+// not have to wait.
 func (c *Client) AcquireWithin(ctx context.Context, tenant string, limit time.Duration) (waited time.Duration, err error) {
-	done := ctx.Done() // before there is a waiter to leave behind: it is not our code
+	done := ctx.Done() // before a waiter is in the queue: foreign code may panic
 	w, err := c.enter(tenant)
 	if w == nil {
 		return 0, err
@@ -84,7 +85,7 @@ func (c *Client) AcquireWithin(ctx context.Context, tenant string, limit time.Du
 	return waited, err
 }
 
-// enter takes a permit or, if there is none, returns a waiter in the queue.
+// enter takes a permit or, if no permit is available, returns a waiter in the queue.
 func (c *Client) enter(tenant string) (*waiter, error) {
 	a := c.ctl
 	a.mu.Lock()
@@ -100,8 +101,8 @@ func (c *Client) enter(tenant string) (*waiter, error) {
 	return a.enqueue(c, t, short), nil
 }
 
-// leave takes w out of the queue. A permit that was given in this instant goes on to
-// the next.
+// leave takes w out of the queue. If w has just received a permit, leave passes the permit on to
+// the next waiter.
 func (c *Client) leave(w *waiter) {
 	a := c.ctl
 	a.mu.Lock()
@@ -119,9 +120,9 @@ func (c *Client) leave(w *waiter) {
 	}
 }
 
-// Release returns a permit that was taken for tenant and held for so long, which is
-// for Stats alone: 0 where nobody measured it. It panics when this client and this
-// tenant hold none.
+// Release returns a permit that the caller took for tenant and held for the duration held. Only
+// [Controller.Stats] uses held; 0 means not measured. Release panics when this client holds no
+// permit or when tenant holds none.
 func (c *Client) Release(tenant string, held time.Duration) {
 	a := c.ctl
 	a.mu.Lock()
@@ -139,13 +140,12 @@ func (c *Client) Release(tenant string, held time.Duration) {
 	a.mu.Unlock()
 }
 
-// SetLimits changes what the client may have, at any time. Nothing is taken from a
-// holder; what may be granted now is granted at once. It returns an *InvalidError,
-// and changes nothing, for limits that can't be, and for a reserve that leaves no
-// permit to everybody.
+// SetLimits changes the client's limits, at any time. Holders keep their permits; waiters that
+// the new limits admit get permits at once. SetLimits returns an [*InvalidError], and changes
+// nothing, for invalid limits and for a reserve that leaves no permit to everybody.
 func (c *Client) SetLimits(l Limits) error { return c.ctl.setLimits(c, l) }
 
-// Limits returns what SetLimits set last.
+// Limits returns the limits that [Client.SetLimits] set last.
 func (c *Client) Limits() Limits {
 	c.ctl.mu.Lock()
 	defer c.ctl.mu.Unlock()
@@ -155,7 +155,8 @@ func (c *Client) Limits() Limits {
 // Name returns the client's name.
 func (c *Client) Name() string { return c.name }
 
-// tenant returns the tenant of that name and remembers it.
+// tenant returns the tenant with the given name, a new tenant if necessary, and remembers the
+// tenant in c.last.
 func (c *Client) tenant(name string) *tenant {
 	if c.last.name != name || c.last.gone {
 		if c.last = c.find(name); c.last == nil {
@@ -165,7 +166,7 @@ func (c *Client) tenant(name string) *tenant {
 	return c.last
 }
 
-// find returns the tenant of that name, nil if it is not known.
+// find returns the tenant with the given name, nil if unknown.
 func (c *Client) find(name string) *tenant {
 	if name == "" {
 		return &c.none
@@ -173,7 +174,7 @@ func (c *Client) find(name string) *tenant {
 	return c.ctl.tenants.byName[name]
 }
 
-// atMax reports whether the client holds all it may.
+// atMax reports whether the client holds Limits.Max permits.
 func (c *Client) atMax() bool { return c.limits.Max > 0 && c.held >= c.limits.Max }
 
 func (c *Client) weight() int64 { return int64(max(1, c.limits.Weight)) }

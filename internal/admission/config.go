@@ -6,64 +6,66 @@ import (
 	"math"
 )
 
-// DefaultHeadroom is how many permits at most are kept for clients and tenants that hold
-// none, where Config does not say.
+// DefaultHeadroom is the default of Config.Headroom, in permits.
 const DefaultHeadroom = 2
 
-// headroomPart makes it at most a quarter of the capacity.
+// headroomPart limits the headroom to a quarter of the capacity.
 const headroomPart = 4
 
-// Config says what New builds. Only Capacity is required.
+// Config configures [New]. Only Capacity is required.
 type Config struct {
-	// Capacity is how many permits there are: as many as the pool has connections.
-	// At least 1.
+	// Capacity is the number of permits, equal to the number of the pool's connections. At least
+	// 1.
 	Capacity int
 
-	// Headroom is how many permits at most are kept free for active clients, and active
-	// tenants of one client, that hold none, see the package's documentation. Default 2;
-	// negative: none. Never more than a quarter of Capacity.
+	// Headroom is the largest number of permits that stay free for active clients without a
+	// permit, and for active tenants of a client without a permit; see the package's
+	// documentation. Default 2; negative: none. Never more than a quarter of Capacity.
 	Headroom int
 
-	// TenantMaxFraction is the part of Capacity, from 0 to 1, that one tenant may hold at
-	// once over all clients, rounded down, but at least one permit. Default 0: no
-	// limit. Work without a tenant is not limited by it.
+	// TenantMaxFraction is the part of Capacity, from 0 to 1, that a tenant may hold at once
+	// over all clients, rounded down, but at least one permit. Default 0: no limit.
+	// TenantMaxFraction does not limit work without a tenant.
 	TenantMaxFraction float64
 
-	// DryRun refuses nobody and lets nobody wait: it only counts who would have waited.
-	// Until Close; that fails every acquire as ever.
+	// DryRun makes the controller refuse nobody and make nobody wait: the controller only counts
+	// the callers that would have waited. After [Controller.Close] every acquire fails in a dry
+	// run too.
 	DryRun bool
 }
 
-// Limits are what one client may have. The zero value limits nothing.
+// Limits are the limits of a client. The zero value limits nothing.
 type Limits struct {
-	// Max is how many permits the client may hold at once. Default 0: no limit.
+	// Max is the largest number of permits that the client may hold at once. Default 0: no
+	// limit.
 	Max int
 
-	// Reserve is how many permits stay reachable for the client: whatever others do, it
-	// gets this many without waiting, unless its tenant holds all it may. They are not
-	// lent. All reserves together must leave one permit of the capacity, or a client
-	// without a reserve would be shut out. Default 0.
+	// Reserve is the number of permits that the client always gets without a wait, whatever the
+	// load of further clients, unless the client's tenant is at the tenant's limit. The
+	// controller does not lend reserved permits. All reserves together must leave one permit of
+	// the capacity; otherwise a client without a reserve would never get a permit. Default 0.
 	Reserve int
 
-	// Weight is the client's share when clients compete: one of weight 2 gets twice the
-	// permits of one of weight 1. Default 1; at most MaxWeight.
+	// Weight is the client's share when clients compete: a client of weight 2 gets twice the
+	// permits of a client of weight 1. Default 1; at most [MaxWeight].
 	Weight int
 }
 
-// MaxWeight is the largest Weight of a client.
+// MaxWeight is the largest Limits.Weight of a client.
 const MaxWeight = 1 << 20
 
-// ErrInvalid is what an InvalidError is.
+// ErrInvalid is the error that [errors.Is] finds in every [InvalidError].
 var ErrInvalid = errors.New("invalid admission setting")
 
-// InvalidError names the field of a Config or of a client's Limits that can't be used.
+// InvalidError names an invalid field of a [Config] or of a client's [Limits].
 type InvalidError struct {
 	Client string // empty for a field of Config
 	Field  string // "Capacity", "TenantMaxFraction", "Max", "Reserve" or "Weight"
 	Reason string
 }
 
-// Error says which field, of which client, why, and what would do.
+// Error names the field and the client, and says why the value is invalid and how to mend the
+// value.
 func (e *InvalidError) Error() string {
 	if e.Client == "" {
 		return fmt.Sprintf("%v: %s %s", ErrInvalid, e.Field, e.Reason)
@@ -71,7 +73,7 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("%v: %s of client %q %s", ErrInvalid, e.Field, e.Client, e.Reason)
 }
 
-// Is reports whether target is ErrInvalid.
+// Is reports whether target is [ErrInvalid].
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
 func checkCapacity(n, reserved int) error {
@@ -92,7 +94,7 @@ func checkShare(share float64) error {
 	return &InvalidError{Field: "TenantMaxFraction", Reason: fmt.Sprintf("is %v; it must be from 0 (no limit) to 1", share)}
 }
 
-// check looks at l alone; the sum of the reserves needs the other clients.
+// check looks at l alone; the sum of the reserves needs all clients.
 func (l Limits) check(client string) error {
 	bad := func(field, reason string, args ...any) error {
 		return &InvalidError{Client: client, Field: field, Reason: fmt.Sprintf(reason, args...)}
@@ -110,7 +112,7 @@ func (l Limits) check(client string) error {
 	return nil
 }
 
-// tenantMax is a share in permits; 0 is no limit.
+// tenantMax converts a share of the capacity into permits; 0 is no limit.
 func tenantMax(share float64, capacity int) int {
 	if share == 0 {
 		return 0
@@ -119,7 +121,7 @@ func tenantMax(share float64, capacity int) int {
 	return max(1, int(math.Floor(share*float64(capacity)+1e-9)))
 }
 
-// headroom is how many permits are kept of a capacity.
+// headroom returns the number of permits that stay free of a capacity.
 func headroom(wanted, capacity, part int) int {
 	if wanted == 0 {
 		wanted = DefaultHeadroom

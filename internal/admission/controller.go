@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// ErrClosed is returned by every acquire from Close on, to callers that already
-// wait too.
+// ErrClosed is the error of every acquire from [Controller.Close] on, including acquires that
+// wait already.
 var ErrClosed = errors.New("admission is closed: the pool is stopping")
 
-// ErrTimeout is returned by AcquireWithin when the limit of its wait is over.
+// ErrTimeout is the error of [Client.AcquireWithin] after a wait of the given limit.
 var ErrTimeout = errors.New("no permit within the limit")
 
-// Controller gives out the permits of one pool. It is safe for concurrent use.
+// Controller shares out the permits of a pool. A Controller is safe for concurrent use.
 type Controller struct {
-	mu     sync.Mutex // guards all that follows
+	mu     sync.Mutex // guards all following fields
 	cfg    Config
 	dryRun bool
 	closed bool
@@ -31,7 +31,7 @@ type Controller struct {
 	byName   map[string]*Client
 	tenants  tenants
 	waiting  int
-	arrivals int64 // waiters since ever, and turns that were over
+	arrivals int64 // number of waiters since New, and of turns that ended
 	waiters  sync.Pool
 
 	ticks      int64 // the clock, see used
@@ -42,18 +42,18 @@ type Controller struct {
 	tuning
 }
 
-// tuning is the same for all controllers but those of the model.
+// tuning is equal for all controllers except the controllers of the model in the tests.
 type tuning struct {
 	patience    int   // see patience
 	activeTicks int64 // see activeTicks
-	part        int   // the headroom is at most one part of so many
+	part        int   // the headroom is at most the capacity divided by part
 	headStart   int64 // see headStart
 	inTimeInRow int   // see inTimeInRow
 	inTimeMost  int   // see inTimeMost
 }
 
-// New returns a Controller for cfg, or an *InvalidError that names the field that
-// can't be used. It starts nothing.
+// New returns a [Controller] for cfg, or an [*InvalidError] that names the invalid field. New
+// starts no goroutine and no timer.
 func New(cfg Config) (*Controller, error) {
 	if err := checkCapacity(cfg.Capacity, 0); err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func New(cfg Config) (*Controller, error) {
 	return a, nil
 }
 
-// Client returns the client of that name, a new one without limits if there is
-// none. Clients are kept for ever: name them after parts of the program.
+// Client returns the client with the given name, a new client without limits if the name is
+// unknown. The controller keeps clients for ever: name clients after parts of the program.
 func (a *Controller) Client(name string) *Client {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,10 +94,10 @@ func (a *Controller) Client(name string) *Client {
 	return c
 }
 
-// SetCapacity changes how many permits there are. More go to waiters at once; fewer
-// take nothing from a holder: nothing is granted until enough came back. It returns
-// an *InvalidError, and changes nothing, when n is less than 1 or no more than the
-// reserves.
+// SetCapacity changes the number of permits. Waiters get additional permits at once. Holders
+// keep their permits when the capacity shrinks: the controller grants nothing until enough
+// permits have come back. SetCapacity returns an [*InvalidError], and changes nothing, when n is
+// less than 1 or no more than the reserves.
 func (a *Controller) SetCapacity(n int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,7 +110,7 @@ func (a *Controller) SetCapacity(n int) error {
 	return nil
 }
 
-// SetTenantMaxFraction changes Config.TenantMaxFraction, or returns an *InvalidError.
+// SetTenantMaxFraction changes Config.TenantMaxFraction, or returns an [*InvalidError].
 func (a *Controller) SetTenantMaxFraction(share float64) error {
 	if err := checkShare(share); err != nil {
 		return err
@@ -122,8 +122,8 @@ func (a *Controller) SetTenantMaxFraction(share float64) error {
 	return nil
 }
 
-// Close fails every acquire from now on, those that wait at once, with ErrClosed.
-// Permits that are out can still be released. A second Close does nothing.
+// Close makes every acquire fail with [ErrClosed] from now on; current waiters fail at once.
+// Holders can still release permits. A second Close does nothing.
 func (a *Controller) Close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,7 +145,7 @@ func (a *Controller) Close() {
 	}
 }
 
-// reserved is the sum of the reserves, without that of except.
+// reserved is the sum of the reserves, without the reserve of except.
 func (a *Controller) reserved(except *Client) int {
 	n := 0
 	for _, c := range a.clients {
@@ -156,7 +156,7 @@ func (a *Controller) reserved(except *Client) int {
 	return n
 }
 
-// setLimits is Client.SetLimits.
+// setLimits implements [Client.SetLimits].
 func (a *Controller) setLimits(c *Client, l Limits) error {
 	if err := l.check(c.name); err != nil {
 		return err

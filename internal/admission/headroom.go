@@ -2,29 +2,30 @@ package admission
 
 import "time"
 
-// The headroom is one permit at first, which is enough for short statements that seldom
-// meet. When somebody who holds nothing had to wait for longer than lateAfter it is half a
-// permit more, after inTimeInRow in a row who had not it is half a permit less. Where less
-// did not do, it takes twice as many the next time, up to inTimeMost: so that few who
-// hold nothing wait for long.
+// The headroom is one permit at first, enough for short statements that seldom meet. "Needy"
+// below is a request of a client or a tenant that holds nothing. When a needy request waited for
+// longer than lateAfter, the headroom grows by half a permit. After inTimeInRow needy requests
+// in a row without a long wait, the headroom shrinks by half a permit. If the smaller headroom
+// was too small, the controller requires twice as many requests the next time, up to inTimeMost:
+// few needy requests wait for long.
 const (
 	lateAfter   = 5 * time.Millisecond
 	inTimeInRow = 128
 	inTimeMost  = 8 * inTimeInRow
 )
 
-// demand is what those who hold nothing lately needed.
+// demand is the recent need of clients and tenants that hold nothing.
 type demand struct {
-	halves int  // of permits that the headroom may be, where Config.Headroom allows it; at least 2
-	inTime int  // requests in a row that did not wait for long
-	enough int  // of these for less headroom
-	less   bool // there is less headroom since the last who waited for long
+	halves int  // of permits that the headroom may be, if Config.Headroom allows; at least 2
+	inTime int  // needy requests in a row without a long wait
+	enough int  // value of inTime at which the headroom shrinks
+	less   bool // the headroom has shrunk since the last long wait
 }
 
-// most is how many permits are kept at most at this moment. Half a permit is one that is
-// lent: when one comes back from somebody who then holds nothing, anybody may have it,
-// as those who just had their turn seldom want the next at once; the one that comes back
-// after it, from others, is kept again.
+// most returns the largest number of permits to keep at this moment. The controller lends half a
+// permit by turns: with lend, the half is not kept. A permit whose holder then holds nothing may
+// go to anybody, because a client or tenant seldom wants the next permit at once. Without lend,
+// the controller keeps the next permit that comes back.
 func (a *Controller) most(lend bool) int {
 	halves := a.halves
 	if !lend {
@@ -33,14 +34,13 @@ func (a *Controller) most(lend bool) int {
 	return min(a.headroom, halves/2)
 }
 
-// without reports whether a request of c for t is of somebody who holds nothing, and has
-// no reserve to live on.
+// without reports whether a request of c for t is needy and c has no reserve left.
 func (a *Controller) without(c *Client, t *tenant) bool {
 	return c.held >= c.limits.Reserve && (c.held == 0 || t.quiet())
 }
 
-// expected reports whether one is kept for a request of c for t that is of somebody who
-// holds nothing: nobody knew of who was not active.
+// expected reports whether the controller keeps a permit for a needy request of c for t. The
+// controller keeps nothing for a client or a tenant that was not active.
 func (a *Controller) expected(c *Client, t *tenant) bool {
 	if c.held == 0 {
 		return c.waiting > 0 || a.recent(c)
@@ -48,7 +48,7 @@ func (a *Controller) expected(c *Client, t *tenant) bool {
 	return t.waiting > 0 || t.in == &a.tenants.active || t == &c.none && a.recentlyNone(c)
 }
 
-// asked notes whether a request of somebody who holds nothing was served in time.
+// asked notes whether the controller served a needy request in time.
 func (a *Controller) asked(inTime bool) {
 	if !inTime {
 		if a.less {
@@ -60,30 +60,30 @@ func (a *Controller) asked(inTime bool) {
 	if a.inTime++; a.inTime < a.enough {
 		return
 	}
-	if a.less || a.halves <= 2 { // it did
+	if a.less || a.halves <= 2 { // the smaller headroom was enough
 		a.enough = a.inTimeInRow
 	}
 	a.inTime, a.less, a.halves = 0, a.halves > 2, max(2, a.halves-1)
 }
 
-// served is asked for a request that has waited.
+// served notes, after a wait, whether the controller served the request in time.
 func (a *Controller) served(inTime bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked(inTime)
-	a.dispatch(gift{}) // less may be kept now
+	a.dispatch(gift{}) // the controller may keep less now
 }
 
-// kept is the headroom of a moment.
+// kept is the headroom at a moment.
 type kept struct {
 	clients int // permits that only a client that holds nothing may have
-	all     int // the same, and those that only a tenant that holds nothing may have
+	all     int // clients, and the permits that only a tenant that holds nothing may have
 }
 
-// kept returns the headroom: one permit for each active client that holds nothing and
-// has no reserve to live on, and in the other clients one for each active tenant that
-// holds nothing. A client that waits for tenants at their limit alone could not take it.
-// Who gave g, and waits for another, is served as one that holds something.
+// kept returns the headroom: a permit for each active client that holds nothing and has no
+// reserve left, and, in clients that hold permits, a permit for each active tenant that holds
+// nothing. A client whose waiters all belong to tenants at the limit could not take the permit.
+// A client that gave g and waits again counts as a holder.
 func (a *Controller) kept(g gift) kept {
 	var k kept
 	for _, c := range a.clients {

@@ -1,6 +1,6 @@
 package admission
 
-// LimitUsage is how a client and one of its tenants stand to what limits them.
+// LimitUsage is the use of the limits that apply to a client and a tenant.
 type LimitUsage struct {
 	Held       int
 	Limits     Limits
@@ -10,8 +10,8 @@ type LimitUsage struct {
 	Capacity   int
 }
 
-// LimitUsage tells why the client's next acquire for tenant would have to wait. It costs
-// much less than Stats.
+// LimitUsage returns the reasons for which the client's next acquire for tenant would have to
+// wait. LimitUsage costs much less than [Controller.Stats].
 func (c *Client) LimitUsage(tenant string) LimitUsage {
 	a := c.ctl
 	a.mu.Lock()

@@ -1,7 +1,7 @@
 package admission
 
-// list is a doubly linked list whose nodes live in what it lists, so that it
-// allocates nothing and anything can leave it from the middle.
+// list is a doubly linked list. The nodes live in the elements: the list allocates nothing, and
+// an element can leave from the middle.
 type list[T any] struct{ first, last *node[T] }
 
 type node[T any] struct {
@@ -33,7 +33,7 @@ func (l *list[T]) remove(n *node[T]) {
 	n.prev, n.next = nil, nil
 }
 
-// front returns what has been in the list longest, nil if the list is empty.
+// front returns the element that has been in the list longest, nil if the list is empty.
 func (l *list[T]) front() *T {
 	if l.first == nil {
 		return nil

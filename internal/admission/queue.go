@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// waiter is one caller that waits.
+// waiter is a caller that waits.
 type waiter struct {
 	node   node[waiter] // in its lane
 	lane   *lane
 	seq    int64         // order of arrival over all clients
-	ready  chan struct{} // buffered 1: gets one value when the wait is over
-	err    error         // why, set before ready; nil: a permit was given
+	ready  chan struct{} // buffered 1: gets a value when the wait is over
+	err    error         // set before ready; nil: the controller granted a permit
 	queued bool
-	short  bool        // there was no permit where one should have been kept
-	timer  *time.Timer // stopped, but while there is a limit to the wait
+	short  bool        // no permit was free although the controller should have kept a permit
+	timer  *time.Timer // runs only while the wait has a limit
 }
 
-// within returns what the timer sends to after limit; nil, which is never, for 0.
+// within returns a channel that receives after limit; nil, a channel that never receives, for 0.
 func (w *waiter) within(limit time.Duration) <-chan time.Time {
 	if limit == 0 {
 		return nil
@@ -26,24 +26,23 @@ func (w *waiter) within(limit time.Duration) <-chan time.Time {
 	return w.timer.C
 }
 
-// lane holds the waiters of one tenant in one client, first come first. The lanes of a
+// lane holds the waiters of a tenant in a client, first come, first served. The lanes of a
 // client take turns.
 type lane struct {
 	client *Client
 	tenant *tenant
 	list[waiter]
 
-	turn      int64 // the lowest is next; no two are the same
+	turn      int64 // the lowest is next; unique
 	index     int   // in the client's busy or fresh lanes
 	blocked   bool
-	overtaken int // grants in the client out of turn since the first waiter became first
+	overtaken int // grants out of turn in the client since the first waiter became first
 }
 
-// turnAt is the turn of who comes, or comes again, as the n-th. Odd ones are of those
-// that had a head start.
+// turnAt is the turn of the n-th arrival. Odd turns belong to lanes with a head start.
 func turnAt(n int64) int64 { return 2 * n }
 
-// older reports whether ln's first waiter came before that of other.
+// older reports whether ln's first waiter came before the first waiter of other.
 func (ln *lane) older(other *lane) bool { return ln.front().seq < other.front().seq }
 
 // lanes is a heap by turn.
@@ -67,17 +66,18 @@ func (l *lanes) Pop() any {
 	return ln
 }
 
-// queue is a client's waiters. Fresh lanes are of tenants that hold nothing, busy ones
-// of the others, which are no more than there are permits. Lanes whose tenant may have
-// no more are set aside when their turn comes and not looked at until that changes;
-// there are no more of them than tenants that are at their limit.
+// queue holds a client's waiters. Fresh lanes belong to tenants that hold nothing, busy lanes to
+// tenants that hold permits: at most as many as permits exist. When the turn of a tenant at the
+// tenant's limit comes, the queue sets the lane aside, and looks at the lane again when the
+// tenant may have more. The number of blocked lanes is at most the number of tenants at the
+// limit.
 type queue struct {
 	busy, fresh lanes
 	blocked     lanes // in no order
 	quiet       int   // tenants that hold nothing and wait, set aside or not
 }
 
-// open returns the lanes that ln is, or would be, among.
+// open returns the lanes to which ln belongs while not blocked.
 func (q *queue) open(ln *lane) *lanes {
 	if ln.tenant.quiet() {
 		return &q.fresh
@@ -85,7 +85,7 @@ func (q *queue) open(ln *lane) *lanes {
 	return &q.busy
 }
 
-// add puts w at the end of its lane.
+// add puts w at the end of the lane.
 func (q *queue) add(w *waiter) {
 	ln := w.lane
 	first := ln.first == nil
@@ -100,7 +100,7 @@ func (q *queue) add(w *waiter) {
 	}
 }
 
-// in puts ln, in which somebody waits, among the lanes where it belongs.
+// in adds ln, a lane with waiters, to the open lanes. A blocked lane stays blocked.
 func (q *queue) in(ln *lane) {
 	if ln.tenant.quiet() {
 		q.quiet++
@@ -110,7 +110,7 @@ func (q *queue) in(ln *lane) {
 	}
 }
 
-// out takes ln from there; one that is set aside stays so.
+// out removes ln from the open lanes. A blocked lane stays blocked.
 func (q *queue) out(ln *lane) {
 	if ln.tenant.quiet() {
 		q.quiet--
@@ -120,7 +120,7 @@ func (q *queue) out(ln *lane) {
 	}
 }
 
-// remove takes w out of its lane, wherever it stands there.
+// remove takes w out of the lane at any position.
 func (q *queue) remove(w *waiter) {
 	ln := w.lane
 	if ln.front() == w {
@@ -146,7 +146,7 @@ func (q *queue) block(ln *lane) {
 	q.blocked = append(q.blocked, ln)
 }
 
-// unblock puts a lane that was set aside back in its place.
+// unblock returns a blocked lane to the open lanes.
 func (q *queue) unblock(ln *lane) {
 	q.unlist(ln)
 	heap.Push(q.open(ln), ln)

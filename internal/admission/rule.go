@@ -1,17 +1,18 @@
 package admission
 
-// patience is how often the first waiter of a tenant at its limit can be overtaken
-// in its client before the tenant's next permit is kept for it. Keeping one at once
-// would let a client whose permits come back slowly stop the tenant in the others.
+// patience is how often waiters of a client can overtake the first waiter of a tenant at the
+// tenant's limit before the controller keeps the tenant's next permit for the first waiter. If
+// the controller kept a permit at once, a client with slow releases would stop the tenant in all
+// clients.
 const patience = 8
 
-// A tenant that holds nothing comes before the turns that others of its client got with
-// the last headStart waiters and grants: one that floods the client would have every
-// second permit else. Older turns stay before it, so that nobody is overtaken for ever.
+// headStart puts a tenant that holds nothing before the turns that the client's tenants got with
+// the last headStart waiters and grants. Otherwise a tenant that floods the client would have
+// every second permit. Older turns stay first: nobody is overtaken for ever.
 const headStart = 32
 
-// admit gives c a permit for t if nobody who could have it waits for it. short: there is
-// none, and one should have been kept for it.
+// admit gives c a permit for t if no entitled waiter is in the queue. short: no permit was free,
+// and the controller should have kept a permit for the request.
 func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	var k kept
 	if c.held > 0 && a.free <= a.unmet+a.headroom {
@@ -29,7 +30,7 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	if without {
 		a.asked(true)
 	}
-	a.overtake(c, turnAt(a.arrivals+1)) // nobody else's turn has come
+	a.overtake(c, turnAt(a.arrivals+1)) // the turn of no further lane has come
 	a.take(c, t)
 	if a.waiting > 0 { // two permits may have been kept, one for c and one for t
 		a.dispatch(gift{})
@@ -37,8 +38,8 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	return true, false
 }
 
-// fits reports whether c may hold one more permit; quiet: for a tenant that holds
-// nothing. k matters only to a client that holds something.
+// fits reports whether c may hold another permit; quiet: for a tenant that holds nothing. k
+// matters only if the client holds something.
 func (a *Controller) fits(c *Client, quiet bool, k kept) bool {
 	switch {
 	case a.free <= 0, c.atMax():
@@ -54,9 +55,9 @@ func (a *Controller) fits(c *Client, quiet bool, k kept) bool {
 	}
 }
 
-// full reports whether t may hold no more through ln; nil is a caller who does not wait
-// yet. Its last permit is kept for the one it is owed to, but not against older ones:
-// they might be overtaken for ever else.
+// full reports whether t may hold no more permits through ln; nil is a caller without a place in
+// the queue. The controller keeps t's last permit for the owed waiter, but not against older
+// waiters: otherwise older waiters could be overtaken for ever.
 func (a *Controller) full(t *tenant, ln *lane) bool {
 	if a.tenantMax == 0 || t.name == "" {
 		return false
@@ -65,8 +66,8 @@ func (a *Controller) full(t *tenant, ln *lane) bool {
 		t.held == a.tenantMax-1 && t.owed != nil && (ln == nil || t.owed.older(ln))
 }
 
-// next returns the lane of the waiter that c's next permit is for, nil if there is
-// none that fits and whose tenant may have one.
+// next returns the lane of the waiter for c's next permit, nil if no permit fits a waiter whose
+// tenant may have a permit.
 func (a *Controller) next(c *Client, k kept) *lane {
 	if a.fits(c, false, k) {
 		return a.front(c)
@@ -74,7 +75,7 @@ func (a *Controller) next(c *Client, k kept) *lane {
 	if !a.fits(c, true, k) {
 		return nil
 	}
-	for i := len(c.busy) - 1; i >= 0; i-- { // or nobody would count that they are overtaken
+	for i := len(c.busy) - 1; i >= 0; i-- { // or overtake would not count the busy lanes
 		if ln := c.busy[i]; a.full(ln.tenant, ln) {
 			c.block(ln)
 		}
@@ -82,7 +83,7 @@ func (a *Controller) next(c *Client, k kept) *lane {
 	return a.frontOf(c, &c.fresh)
 }
 
-// front returns the lane of c whose turn it is, of those whose tenant may have a permit.
+// front returns the lane of c whose turn comes first, among tenants that may have a permit.
 func (a *Controller) front(c *Client) *lane {
 	busy, fresh := a.frontOf(c, &c.busy), a.frontOf(c, &c.fresh)
 	if busy == nil || fresh != nil && fresh.turn < busy.turn {
@@ -104,13 +105,13 @@ func (a *Controller) frontOf(c *Client, open *lanes) *lane {
 
 // gift is a permit that has just come back.
 type gift struct {
-	from *Client // who had it; nil: none came back
-	lend bool    // from somebody who holds nothing now
+	from *Client // former holder; nil: no permit came back
+	lend bool    // the former holder holds nothing now
 }
 
-// dispatch gives permits to waiters for as long as one may have one. Whoever gave g counts
-// as if it still had it: it would get it back before all others that hold as much, however
-// long those have waited.
+// dispatch gives permits to waiters as long as a waiter may have a permit. The client that gave
+// g counts as the permit's holder. Otherwise the client would get the permit back before all
+// clients that hold as much, no matter how long the callers of these clients have waited.
 func (a *Controller) dispatch(g gift) {
 	for a.free > 0 && a.waiting > 0 {
 		k := a.kept(g)
@@ -129,15 +130,15 @@ func (a *Controller) dispatch(g gift) {
 		w := next.front()
 		a.overtake(next.client, next.turn)
 		a.arrivals++
-		next.turn = turnAt(a.arrivals) // behind all the others
+		next.turn = turnAt(a.arrivals) // behind all lanes
 		a.unqueue(w)
 		a.take(next.client, next.tenant)
 		w.ready <- struct{}{}
 	}
 }
 
-// before reports whether the client of ln holds less for its weight than that of
-// other, or the same and has waited longer.
+// before reports whether the client of ln holds less for its weight than the client of other,
+// or, if both hold the same, whether the waiter of ln has waited longer.
 func (ln *lane) before(other *lane, g gift) bool {
 	c, o := ln.client, other.client
 	if mine, theirs := g.load(c)*o.weight(), g.load(o)*c.weight(); mine != theirs {
@@ -153,8 +154,8 @@ func (g gift) load(c *Client) int64 {
 	return int64(c.held)
 }
 
-// overtake counts that somebody whose turn it is in c is served before those set aside
-// whose turn was earlier.
+// overtake counts a grant with the given turn in c against the blocked lanes with an earlier
+// turn.
 func (a *Controller) overtake(c *Client, turn int64) {
 	for _, ln := range c.blocked {
 		if ln.turn > turn {
@@ -211,7 +212,7 @@ func (a *Controller) enqueue(c *Client, t *tenant, short bool) *waiter {
 func (a *Controller) unqueue(w *waiter) {
 	c, t := w.lane.client, w.lane.tenant
 	c.remove(w)
-	if t.owed != nil && t.owed.overtaken < a.patience { // it was for w
+	if t.owed != nil && t.owed.overtaken < a.patience { // the controller owed the permit to w
 		t.owe(a.patience)
 	}
 	a.waiting--
@@ -219,8 +220,8 @@ func (a *Controller) unqueue(w *waiter) {
 	t.waiting--
 }
 
-// abandon takes out a waiter that no longer wants its permit. What was kept for it
-// may be had by others.
+// abandon takes out a waiter that no longer wants a permit. Further waiters may have the permit
+// that the controller kept for w.
 func (a *Controller) abandon(w *waiter) {
 	c, t := w.lane.client, w.lane.tenant
 	a.unqueue(w)
@@ -229,7 +230,7 @@ func (a *Controller) abandon(w *waiter) {
 	a.dispatch(gift{})
 }
 
-// reopen looks again at the lanes of t that were set aside.
+// reopen unblocks the lanes of t if t may have another permit.
 func (a *Controller) reopen(t *tenant) {
 	if t.waiting == 0 || t.held >= a.tenantMax {
 		return
@@ -241,7 +242,7 @@ func (a *Controller) reopen(t *tenant) {
 	}
 }
 
-// review looks again at everything after a limit has changed.
+// review applies a changed limit.
 func (a *Controller) review() {
 	a.headroom = headroom(a.cfg.Headroom, a.cfg.Capacity, a.part)
 	a.tenantMax = tenantMax(a.cfg.TenantMaxFraction, a.cfg.Capacity)

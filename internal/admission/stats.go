@@ -7,42 +7,42 @@ import (
 	"time"
 )
 
-// Stats is what the permits are doing, and did since New.
+// Stats is the use of the permits now and since [New].
 type Stats struct {
 	Capacity  int
-	Free      int // permits that nobody holds; negative after Capacity shrank, and in a dry run
+	Free      int // permits without a holder; negative after Capacity shrank, and in a dry run
 	Waiting   int
-	Headroom  int           // permits kept at this moment for clients and tenants that hold none
-	TenantMax int           // permits that one tenant may hold; 0: no limit
+	Headroom  int           // permits kept for clients and tenants that hold none
+	TenantMax int           // permits that a tenant may hold; 0: no limit
 	Clients   []ClientStats // by name
-	Tenants   []TenantStats // by name: those that hold or wait, and the 1024 that did so last
+	Tenants   []TenantStats // by name: holders, waiters, the last 1024 idle tenants
 }
 
-// ClientStats is what one client has and had.
+// ClientStats is the limits and the use of a client.
 type ClientStats struct {
 	Name   string
 	Limits Limits
 	Usage
 }
 
-// TenantStats is what one tenant has and had, over all clients. Its totals begin
-// anew when the tenant was forgotten in between.
+// TenantStats is the use of a tenant, over all clients. The totals begin anew after the
+// controller has forgotten the tenant.
 type TenantStats struct {
 	Name string
 	Usage
 }
 
-// Usage is what a client or a tenant has now and had since ever.
+// Usage is the use of permits by a client or a tenant, now and in total.
 type Usage struct {
 	Held, Waiting int
 	Granted       int64 // permits taken
 	Refused       int64 // times that TryAcquire returned false
 	WouldWait     int64 // grants of a dry run that the rules do not allow
-	Waited        int64 // waits that are over, with a permit or without
-	Abandoned     int64 // of these, without: the context had ended, or Close
+	Waited        int64 // waits that ended, with a permit or without
+	Abandoned     int64 // waits without a permit: end of context, ErrTimeout, Close
 	WaitTotal     time.Duration
 	WaitMax       time.Duration
-	HoldTotal     time.Duration // as Release was told
+	HoldTotal     time.Duration // as reported to Release
 	HoldMax       time.Duration
 }
 
@@ -65,8 +65,7 @@ func (a *Controller) Stats() Stats {
 	return s
 }
 
-// tally counts for a client or a tenant, under the controller's mutex but for the
-// waits.
+// tally counts for a client or a tenant. The controller's mutex guards all fields except waits.
 type tally struct {
 	held, waiting               int
 	granted, refused, wouldWait int64
@@ -91,7 +90,7 @@ func (h *holds) add(d time.Duration) {
 	h.longest = max(h.longest, d)
 }
 
-// waits are counted by those who waited, after it.
+// waits counts waits. The waiting callers count, after the wait and without the mutex.
 type waits struct{ n, gaveUp, total, longest atomic.Int64 }
 
 func (w *waits) add(d time.Duration, err error) {

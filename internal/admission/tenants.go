@@ -2,38 +2,38 @@ package admission
 
 import "strings"
 
-// keptTenants is how many tenants that hold and want nothing are remembered for
-// Stats. The longest idle one is forgotten first.
+// keptTenants is the number of idle tenants that the controller remembers for Stats. The
+// controller forgets the tenant with the longest idle time first.
 const keptTenants = 1024
 
-// tenant is what is known of one tenant, over all clients. Each client's work for no
-// tenant counts as a tenant of that client alone, without a name and without a limit.
+// tenant is the state of a tenant, over all clients. Each client's work without a tenant counts
+// as a tenant of the client alone, without a name and without a limit.
 type tenant struct {
 	name  string
-	lanes []*lane // by the client's number; nil where it never waited
-	owed  *lane   // of those with an overtaken first waiter the oldest
+	lanes []*lane // by the client's number; nil if the tenant never waited in the client
+	owed  *lane   // the oldest lane with an overtaken first waiter
 	tally
 
 	seen int64   // tick of the last use
 	last *Client // of the last use
 
-	// Of one with a name that is idle, which is while it holds and wants nothing.
-	node node[tenant]  // in one of the lists of tenants
-	in   *list[tenant] // which one; nil: it is not idle
+	// For a tenant with a name that is idle: neither holds nor wants a permit.
+	node node[tenant]  // in a list of tenants
+	in   *list[tenant] // the list of node; nil: not idle
 	gone bool          // forgotten, though a client may still point here
 }
 
-// tenants finds tenants by name. Who holds or waits is known for certain.
+// tenants finds tenants by name. Every holder and every waiter is in byName.
 type tenants struct {
 	byName map[string]*tenant
 
-	// The idle ones, the last used at the end.
+	// Idle tenants, the last used at the end.
 	active list[tenant] // used in the last few ticks
-	idle   list[tenant] // the others
-	count  int          // of both
+	idle   list[tenant] // not used in the last few ticks
+	count  int          // of both lists
 }
 
-// add returns a new tenant of that name.
+// add returns a new tenant with the given name.
 func (ts *tenants) add(name string) *tenant {
 	// The name may be a part of something large.
 	t := &tenant{name: strings.Clone(name)}
@@ -78,7 +78,7 @@ func (ts *tenants) wake(t *tenant) (active bool) {
 	return active
 }
 
-// age sets those that were not used since a tick aside.
+// age moves the tenants without a use since a tick from active to idle.
 func (ts *tenants) age(since int64) {
 	for t := ts.active.front(); t != nil && t.seen < since; t = ts.active.front() {
 		ts.wake(t)
@@ -95,8 +95,8 @@ func (ts *tenants) list(t *tenant, to *list[tenant]) {
 // quiet reports whether t holds nothing.
 func (t *tenant) quiet() bool { return t.held == 0 }
 
-// hold notes that t holds one more or one less. Its lanes are fresh while it holds
-// nothing, and busy else.
+// hold adds n, 1 or -1, to the permits of t. The tenant's lanes are fresh while the tenant holds
+// nothing, and busy otherwise.
 func (t *tenant) hold(n int) {
 	if t.held > 0 && t.held+n > 0 {
 		t.held += n
@@ -126,7 +126,8 @@ func (t *tenant) lane(c *Client) *lane {
 	return t.lanes[c.number]
 }
 
-// owe finds who is owed a permit, after the one that was has left.
+// owe finds the lane to which the controller owes a permit, after the previous owed waiter has
+// left.
 func (t *tenant) owe(patience int) {
 	t.owed = nil
 	for _, ln := range t.lanes {

@@ -1,6 +1,6 @@
 package sqllex
 
-// create reads CREATE. One form is plain: a temporary table ON COMMIT DROP.
+// create reads CREATE. A temporary table ON COMMIT DROP is plain; every different CREATE taints.
 func (p *parser) create() {
 	if p.skip("or") {
 		p.skip("replace")
@@ -25,8 +25,8 @@ func (p *parser) create() {
 	}
 }
 
-// dropped reads CREATE TEMP TABLE from TABLE on and reports whether the table ends
-// with its transaction.
+// dropped reads CREATE TEMP TABLE from TABLE on and reports whether the table ends with the
+// transaction.
 func (p *parser) dropped() (yes bool) {
 	for !p.isOver() {
 		switch {
@@ -46,8 +46,8 @@ func (p *parser) dropped() (yes bool) {
 	return yes
 }
 
-// routine reads CREATE FUNCTION or PROCEDURE, which may have a body of statements
-// with semicolons.
+// routine reads CREATE FUNCTION or PROCEDURE. The routine may have a body of statements with
+// semicolons.
 func (p *parser) routine() {
 	for !p.isOver() {
 		if p.skip("begin") {
@@ -60,8 +60,8 @@ func (p *parser) routine() {
 	}
 }
 
-// body reads the statements of a body from behind BEGIN ATOMIC on. END as a
-// statement's first word ends it: a transaction's END is not allowed there.
+// body reads the statements of a body from behind BEGIN ATOMIC on. END as a statement's first
+// word ends the body: the server allows no transaction's END in a body.
 func (p *parser) body() {
 	if p.depth++; p.depth > maxDepth {
 		p.stop()
@@ -78,7 +78,7 @@ func (p *parser) body() {
 	p.depth--
 }
 
-// definition notes what the server refuses in a transaction block, from behind the
+// definition notes the commands that the server refuses in a transaction block, from behind the
 // verb on.
 func (p *parser) definition(verb string) {
 	switch {
@@ -101,7 +101,7 @@ func (p *parser) definition(verb string) {
 	}
 }
 
-// reindexOptions reads those in parentheses.
+// reindexOptions reads REINDEX's options in parentheses.
 func (p *parser) reindexOptions() {
 	for !p.isOver() && !p.isSign(')') {
 		p.alone(p.isWord("concurrently"))

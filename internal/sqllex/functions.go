@@ -1,10 +1,9 @@
 package sqllex
 
-// tainting are the functions that change the session or run a text, by their names
-// alone: a user's function of the same name is taken for one. They were judged from
-// pg_proc of PostgreSQL 14 to 18 (a test finds functions of a server that nobody has
-// judged) and from the extensions in PostgreSQL's own contrib. set_config and
-// ts_rewrite are judged by their arguments as well.
+// tainting lists the functions that change the session or run a text, by name alone: a user's
+// function of the same name taints as well. The list was judged from pg_proc of PostgreSQL 14 to
+// 18 and from the extensions in PostgreSQL's own contrib. A test finds functions of a server
+// that nobody has judged. The arguments decide about set_config and ts_rewrite.
 var tainting = map[string]Taint{
 	"setseed": Seed,
 
@@ -16,7 +15,7 @@ var tainting = map[string]Taint{
 	"pg_advisory_unlock_shared":   AdvisoryLock,
 	"pg_advisory_unlock_all":      AdvisoryLock,
 
-	// They run a text, or one that they build from a relation's name.
+	// These functions run a text, given or built from a relation's name.
 	"query_to_xml":                  Function,
 	"query_to_xmlschema":            Function,
 	"query_to_xml_and_xmlschema":    Function,
@@ -47,7 +46,7 @@ var tainting = map[string]Taint{
 	"pg_copy_physical_replication_slot":   Function,
 	"pg_copy_logical_replication_slot":    Function,
 
-	// They make objects, in the temporary schema too.
+	// These functions make objects, in the temporary schema too.
 	"pg_import_system_collations":                          Function,
 	"binary_upgrade_add_sub_rel_state":                     Function,
 	"binary_upgrade_create_empty_extension":                Function,
@@ -69,7 +68,8 @@ var tainting = map[string]Taint{
 	"binary_upgrade_set_next_toast_relfilenode":            Function,
 	"binary_upgrade_set_record_init_privs":                 Function,
 
-	// Extension dblink: it runs texts, and its connections last as long as the session.
+	// Extension dblink: the functions run texts, and the connections last as long as the
+	// session.
 	"dblink":                  Function,
 	"dblink_connect":          Function,
 	"dblink_connect_u":        Function,
@@ -91,7 +91,7 @@ var tainting = map[string]Taint{
 	"dblink_build_sql_update": Function,
 	"dblink_build_sql_delete": Function,
 
-	// Extensions tablefunc and xml2: they run texts.
+	// Extensions tablefunc and xml2: the functions run texts.
 	"crosstab":    Function,
 	"crosstab2":   Function,
 	"crosstab3":   Function,
@@ -105,8 +105,9 @@ var tainting = map[string]Taint{
 	"isn_weak":  Function,
 }
 
-// guardedSettings decide what a transaction sees and may do, or how the server reads a
-// text, by their names or their names' first part. SET LOCAL of them is not plain.
+// guardedSettings decide about a transaction's rights and visible rows, or about the server's
+// reading of a text. A key is a setting's name or the first part of a name. SET LOCAL of a
+// guarded setting is not plain.
 var guardedSettings = map[string]Taint{
 	"role":                        Role,
 	"session_authorization":       Role,
@@ -118,6 +119,6 @@ var guardedSettings = map[string]Taint{
 	"names":                       Settings, // SET NAMES is client_encoding
 }
 
-// readingSettings say how the server reads a text. set_config of them is not plain
-// even for the transaction only.
+// readingSettings decide how the server reads a text. A set_config of a reading setting is not
+// plain, not even for the transaction only.
 var readingSettings = map[string]bool{"standard_conforming_strings": true, "backslash_quote": true, "client_encoding": true}

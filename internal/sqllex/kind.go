@@ -1,6 +1,6 @@
 package sqllex
 
-// Kind is a statement's, by its first words.
+// Kind is the kind of a statement, by the first words.
 type Kind uint8
 
 // The kinds of statements.
@@ -21,14 +21,14 @@ const (
 	LockTable
 	Notify
 	ListenTo // also UNLISTEN
-	Control  // BEGIN, COMMIT, ROLLBACK and their like
+	Control  // BEGIN, COMMIT, ROLLBACK and synonyms
 	Savepoint
 	Set // also RESET and SET TRANSACTION
 	SetConstraints
 	PrepareStatement
 	ExecuteStatement
 	Deallocate
-	DiscardAll // or a part of it
+	DiscardAll // or a part of DISCARD ALL
 	Call
 	Do
 	Load

@@ -2,53 +2,53 @@ package sqllex
 
 import "strings"
 
-// kind is a token's.
+// kind is the kind of a token.
 type kind uint8
 
 const (
-	end     kind = iota // of the text, or of what can be read of it
+	end     kind = iota // of the text, or of the readable part
 	word                // a name or keyword without quotes
 	quoted              // a name in double quotes
-	escaped             // a name as U&"...", which nobody decodes here
+	escaped             // a name as U&"...", which sqllex does not decode
 	text                // a string of any form
 	number              // also the digits before a name of a newer server's 0x1F and 1_000
 	param               // $1
 	sign                // one byte of punctuation or of an operator
 )
 
-// token is one of a text's, without white space and comments.
+// token is a token of a text. White space and comments are no tokens.
 type token struct {
 	kind       kind
-	char       byte   // a sign's
-	plain      bool   // a string that means what is between its quotes
-	name       string // a word's or quoted name's, as the server folds it, if it is a known one
+	char       byte   // of a sign
+	plain      bool   // a string whose value is the text between the quotes
+	name       string // of a word or quoted name, folded like the server does; empty if unknown
 	start, end int
 }
 
-// lexer reads PostgreSQL's SQL (src/backend/parser/scan.l), as 14 to 18 agree on it.
-// A text that a newer server refuses and an older one reads is read as the older one
-// does. Text in a statement is never read under standard_conforming_strings=off.
+// lexer reads PostgreSQL's SQL (src/backend/parser/scan.l), as far as 14 to 18 agree. If a newer
+// server refuses a text and an older server reads the text, lexer reads the text like the older
+// server. lexer never reads a text under standard_conforming_strings=off.
 type lexer struct {
 	sql       string
 	at        int
 	broken    bool // a string, name or comment has no end
 	ambiguous bool // a backslash stands before a quote of a plain string
-	escape    bool // what is read may be UESCAPE and its string
+	escape    bool // the lexer may be at UESCAPE and the string of UESCAPE
 }
 
-// class tells bytes apart by their part in a token.
+// class is a byte's part in a token.
 type class uint8
 
 const (
 	isSpace  class = 1 << iota
 	isLetter       // begins a name
 	isDigit
-	isTag                    // goes on a dollar quote's tag
-	isName = isTag | 1<<iota // goes on a name
+	isTag                    // continues a dollar quote's tag
+	isName = isTag | 1<<iota // continues a name
 )
 
 var classes = func() (c [256]class) {
-	for _, b := range " \t\n\r\f\v" { // the last since 16; a syntax error before
+	for _, b := range " \t\n\r\f\v" { // \v since 16; a syntax error before
 		c[b] = isSpace
 	}
 	for b := 'a'; b <= 'z'; b++ {
@@ -66,7 +66,7 @@ var classes = func() (c [256]class) {
 	return c
 }()
 
-// next returns the next token. Behind the last it returns end for ever.
+// next returns the next token. Behind the last token next always returns end.
 func (l *lexer) next() token {
 	for l.at < len(l.sql) {
 		c := l.sql[l.at]
@@ -107,10 +107,10 @@ func (l *lexer) next() token {
 	return token{kind: end, start: l.at, end: l.at}
 }
 
-// follows reports whether c stands n bytes behind the place that was read to.
+// follows reports whether c stands n bytes behind the current place.
 func (l *lexer) follows(n int, c byte) bool { return l.at+n < len(l.sql) && l.sql[l.at+n] == c }
 
-// stop gives the text up: the server's lexer refuses it too.
+// stop gives the text up, like the server's lexer.
 func (l *lexer) stop() token {
 	l.broken, l.at = true, len(l.sql)
 	return token{kind: end, start: l.at, end: l.at}
@@ -124,7 +124,7 @@ func lineEnd(sql string, at int) int {
 	return at
 }
 
-// comment skips a comment, with those inside it.
+// comment skips a comment, including nested comments.
 func (l *lexer) comment() {
 	depth := 0
 	for i := l.at; i+1 < len(l.sql); i++ {
@@ -143,8 +143,8 @@ func (l *lexer) comment() {
 	l.stop()
 }
 
-// word reads a name, or a string or name that begins with a letter. N'...' is a word
-// and a string, as it is for the server.
+// word reads a name without quotes, or a string or name that begins with a letter. N'...' is a
+// word and a string, like in the server's lexer.
 func (l *lexer) word() token {
 	start := l.at
 	if start+1 < len(l.sql) {
@@ -199,7 +199,7 @@ func (l *lexer) number() token {
 	return token{kind: number, start: start, end: l.at}
 }
 
-// quoted reads a name in double quotes whose inside begins at i.
+// quoted reads a name in double quotes. The inside begins at i.
 func (l *lexer) quoted(start, i int) token {
 	inside := i
 	for ; i < len(l.sql); i++ {

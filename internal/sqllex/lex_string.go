@@ -2,18 +2,18 @@ package sqllex
 
 import "strings"
 
-// form is what a string's first letters say of its inside.
+// form is the form of a string's inside, by the first letters.
 type form uint8
 
 const (
-	plainString   form = iota // '': a quote is doubled
-	escapeString              // E'': a backslash also takes the next byte along
+	plainString   form = iota // '': the text doubles a quote
+	escapeString              // E'': a backslash also escapes the next byte
 	bitString                 // B'', X'': a quote ends the string in any case
-	unicodeString             // U&'': a quote is doubled; the server refuses it if standard_conforming_strings is off
+	unicodeString             // U&'': the text doubles a quote; needs standard_conforming_strings=on
 )
 
-// string reads a string whose inside begins at i, with all that goes on behind a line
-// end, as `'a'\n'b'` does.
+// string reads a string whose inside begins at i, including continuations behind a line end,
+// such as `'a'\n'b'`.
 func (l *lexer) string(start, i int, f form) token {
 	simple := f == plainString
 	backslashes := 0 // directly before i
@@ -48,8 +48,8 @@ func (l *lexer) string(start, i int, f form) token {
 	return l.stop()
 }
 
-// withEscape takes UESCAPE and its string along with the name or string before: the
-// server makes one token of them.
+// withEscape adds UESCAPE and its string to the name or string before: the server makes a single
+// token of name and UESCAPE.
 func (l *lexer) withEscape(t token) token {
 	if l.escape || t.kind == end {
 		return t
@@ -67,9 +67,9 @@ func (l *lexer) withEscape(t token) token {
 	return t
 }
 
-// continued returns the place of the quote with which a string that ended before at
-// goes on: white space with a line end stands between them, and comments to a line's
-// end may.
+// continued returns the place of the quote with which a string that ended before at continues.
+// White space with a line end stands between the two parts; comments to a line's end may stand
+// there too.
 func continued(sql string, at int) (quote int, ok bool) {
 	line := false
 	for at < len(sql) {

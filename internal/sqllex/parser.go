@@ -1,20 +1,20 @@
 package sqllex
 
-// parser follows a text's statements as far as a verdict needs it: their heads
-// exactly, all behind them token by token. What it does not expect is Unknown.
+// parser follows a text's statements as far as a verdict needs: the heads exactly, the rest
+// token by token. An unexpected head is [Unknown].
 type parser struct {
 	lexer
 	verdict *Verdict
 	tok     token
-	prev    token // the one before tok
-	before  int   // where prev ended
+	prev    token // the token before tok
+	before  int   // end of prev
 	taint   Taint // of the statement
 	depth   int   // of parentheses, and of bodies in bodies
 	rule    bool  // in CREATE RULE, whose actions stand in parentheses with semicolons
-	target  place // of tok in the name of what is updated or inserted into
+	target  place // place of tok in the name of the target of UPDATE or INTO
 }
 
-// place is a token's in a name that may have several parts.
+// place is a token's place in a name that may have several parts.
 type place uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 	behindPart       // a point may follow
 )
 
-// advance goes to the next token, and judges what taints in any place.
+// advance goes to the next token, and judges tokens that taint in any place.
 func (p *parser) advance() {
 	switch {
 	case p.isWord("update"), p.isWord("into"), p.target == behindPart && p.isSign('.'),
@@ -55,7 +55,7 @@ func (p *parser) isSign(c byte) bool { return p.tok.kind == sign && p.tok.char =
 
 func (p *parser) isWord(w string) bool { return p.tok.kind == word && p.tok.name == w }
 
-// isName reports whether the token can be a name: one in quotes, or any word.
+// isName reports whether the token can be a name: a quoted name, or any word.
 func (p *parser) isName() bool {
 	return p.tok.kind == word || p.tok.kind == quoted || p.tok.kind == escaped
 }
@@ -63,7 +63,7 @@ func (p *parser) isName() bool {
 // isOver reports whether the statement has no more tokens.
 func (p *parser) isOver() bool { return p.tok.kind == end || p.isSign(';') }
 
-// skip goes on if the token is the word.
+// skip advances if the token is the word w.
 func (p *parser) skip(w string) bool {
 	if !p.isWord(w) {
 		return false
@@ -79,14 +79,14 @@ func (p *parser) rest() {
 	}
 }
 
-// item reads one token, or all between two parentheses.
+// item reads a token, or a pair of parentheses with the contents.
 func (p *parser) item() {
 	switch {
 	case p.isSign('('):
 		p.parentheses()
 	case p.isWord("into"):
-		// INSERT INTO and MERGE INTO are read elsewhere. A label or a column may have the
-		// name; every other INTO is SELECT's.
+		// INSERT INTO and MERGE INTO are read before item. A label or a column may be named
+		// into; every remaining INTO belongs to SELECT.
 		if !(p.prev.kind == word && p.prev.name == "as") && !(p.prev.kind == sign && p.prev.char == '.') {
 			p.taint |= Temp | Definition
 		}
@@ -96,8 +96,8 @@ func (p *parser) item() {
 	}
 }
 
-// parentheses reads what is between two of them, and judges a function that is called
-// with it.
+// parentheses reads a pair of parentheses, and judges the function whose call the parentheses
+// belong to.
 func (p *parser) parentheses() {
 	function := ""
 	if p.prev.kind == word || p.prev.kind == quoted {
@@ -117,7 +117,7 @@ func (p *parser) parentheses() {
 	p.depth--
 }
 
-// inside reads what is between two parentheses, from behind the first.
+// inside reads the contents of parentheses, from behind the first, and the closing parenthesis.
 func (p *parser) inside() {
 	p.verb()
 	for p.tok.kind != end && !p.isSign(')') && (p.rule || !p.isSign(';')) {
@@ -128,8 +128,8 @@ func (p *parser) inside() {
 	}
 }
 
-// verb reads the head of a query that may stand in parentheses: WITH's list, then
-// INSERT INTO or MERGE INTO. A column may have the name of one of these two.
+// verb reads the head of a query that may stand in parentheses: WITH's list, then INSERT INTO or
+// MERGE INTO. A column may be named insert or merge.
 func (p *parser) verb() {
 	if p.isWord("with") {
 		p.with()
@@ -139,10 +139,10 @@ func (p *parser) verb() {
 	}
 }
 
-// arguments reads those of a function that is judged by them.
+// arguments reads and judges the arguments of set_config or ts_rewrite.
 func (p *parser) arguments(function string) {
 	var first, third token
-	var tokens [4]int // of each argument, the fourth for all others
+	var tokens [4]int // of each argument; the fourth counts all later arguments
 	n := 0
 	for p.tok.kind != end && !p.isSign(')') && !p.isSign(';') {
 		if p.isSign(',') {
@@ -162,7 +162,7 @@ func (p *parser) arguments(function string) {
 		p.advance()
 	}
 	if function == "ts_rewrite" {
-		if n != 2 { // with three there is no text
+		if n != 2 { // ts_rewrite with three arguments runs no text
 			p.taint |= Function
 		}
 		return
@@ -174,7 +174,7 @@ func (p *parser) arguments(function string) {
 func (p *parser) config(tokens [4]int, first, third token) {
 	local := tokens[2] == 1 && third.kind == word && third.name == "true" && tokens[3] == 0
 	if tokens[0] != 1 || !first.plain {
-		p.taint |= Seed // whose name it may be
+		p.taint |= Seed // the name may be seed
 		if !local {
 			p.taint |= Settings | Role
 		}
@@ -186,7 +186,7 @@ func (p *parser) config(tokens [4]int, first, third token) {
 	case fold(name) == "seed":
 		p.taint |= Seed
 	case local && readingSettings[fold(name)]:
-		p.taint |= Settings // the batch's next text would be read in another way
+		p.taint |= Settings // the server would read the batch's next text differently
 		p.verdict.ConfigGuard = true
 	case local:
 		p.verdict.ConfigGuard = p.verdict.ConfigGuard || isGuarded
@@ -197,8 +197,8 @@ func (p *parser) config(tokens [4]int, first, third token) {
 	}
 }
 
-// fold returns a setting's name in lower case if it is a known one: the server
-// compares their letters without regard to case.
+// fold returns a known setting's name in lower case, empty for unknown names: the server
+// compares settings without regard to case.
 func fold(name string) string { return knownName(name, true) }
 
 // guardOf judges a setting's name, or its first part.

@@ -1,6 +1,6 @@
 package sqllex
 
-// query reads the head of a query and returns its kind. What follows is left to rest.
+// query reads the head of a query and returns the query's kind. rest reads the remainder.
 func (p *parser) query() Kind {
 	if p.isWord("with") {
 		p.with()
@@ -39,10 +39,10 @@ func (p *parser) unknown() Kind {
 //
 //	[RECURSIVE] name [(columns)] AS [[NOT] MATERIALIZED] (query) [SEARCH ...] [CYCLE ...], ...
 //
-// It has to be exact, for the query's verb may be a name in the list as well.
+// with has to be exact, because a name in the list may equal the query's verb.
 func (p *parser) with() {
 	p.advance()
-	if p.skip("recursive") && (p.isWord("as") || p.isSign('(')) { // it is the name
+	if p.skip("recursive") && (p.isWord("as") || p.isSign('(')) { // RECURSIVE is the name
 		p.columns()
 	} else if !p.withName() {
 		return
@@ -65,8 +65,8 @@ func (p *parser) withName() bool {
 	return true
 }
 
-// columns reads a list of names in parentheses, if there is one. They are no call of
-// the name before.
+// columns reads an optional list of names in parentheses. The list is no call of the name
+// before.
 func (p *parser) columns() {
 	if p.isSign('(') {
 		p.advance()

@@ -1,6 +1,7 @@
 package sqllex
 
-// set reads SET. Only for the transaction is it plain, and not of all settings.
+// set reads SET. Only SET LOCAL and SET TRANSACTION are plain, and SET LOCAL not for all
+// settings.
 func (p *parser) set() Kind {
 	p.advance()
 	switch {
@@ -8,7 +9,7 @@ func (p *parser) set() Kind {
 		if p.advance(); !p.assigns() {
 			return SetConstraints
 		}
-		p.taint |= Settings // of its name
+		p.taint |= Settings // a setting named constraints
 	case p.isWord("local"):
 		if p.advance(); p.assigns() {
 			p.taint |= Settings
@@ -35,7 +36,7 @@ func (p *parser) assigns() bool {
 	return p.isSign('.') || p.isSign('=') || p.isWord("to") || p.isWord("from")
 }
 
-// setting reads what is set, from behind SET, SET LOCAL or SET SESSION on.
+// setting reads the name of a setting, from behind SET, SET LOCAL or SET SESSION on.
 func (p *parser) setting(local bool) {
 	if !p.isName() {
 		p.unknown()
@@ -45,7 +46,7 @@ func (p *parser) setting(local bool) {
 	p.advance()
 	switch isKeyword := first.kind == word && !p.assigns(); {
 	case isKeyword && first.name == "transaction":
-		return // it lasts as long as the transaction, whether LOCAL or not
+		return // ends with the transaction, whether LOCAL or not
 	case isKeyword && first.name == "session" && p.isWord("authorization"):
 		p.guard(local, Role, true)
 		return
@@ -64,7 +65,7 @@ func (p *parser) setting(local bool) {
 	p.guard(local, taint, guarded || first.kind == escaped)
 }
 
-// guard judges one setting's SET.
+// guard judges SET of a setting.
 func (p *parser) guard(local bool, taint Taint, guarded bool) {
 	switch {
 	case guarded:

@@ -1,6 +1,6 @@
 package sqllex
 
-// statement reads a statement's head and judges it. What is left is read by rest.
+// statement reads and judges a statement's head. rest reads the remainder.
 func (p *parser) statement() Kind {
 	if p.tok.kind != word {
 		return p.query()
@@ -46,8 +46,8 @@ func (p *parser) statement() Kind {
 	return verb.kind
 }
 
-// verbs are the first words of statements that statement reads in no other way. All
-// that has no taint is on the list of what leaves nothing.
+// verbs are the first words of the statements that have no case of their own in statement. A
+// statement without a taint leaves nothing on the session.
 var verbs = map[string]struct {
 	kind  Kind
 	taint Taint
@@ -95,7 +95,8 @@ var verbs = map[string]struct {
 // alone notes a statement that the server refuses in a transaction block.
 func (p *parser) alone(yes bool) { p.verdict.Alone = p.verdict.Alone || yes }
 
-// control reads what begins and ends transactions and savepoints. All of it is plain.
+// control reads statements that begin or end transactions and savepoints. All control statements
+// are plain.
 func (p *parser) control(name string) Kind {
 	p.advance()
 	switch name {
@@ -124,13 +125,13 @@ func (p *parser) prepare() Kind {
 	return PrepareStatement
 }
 
-// explain reads EXPLAIN, and judges the statement that it explains as if that ran.
+// explain reads EXPLAIN, and judges the explained statement as if the server ran the statement.
 func (p *parser) explain() {
 	if p.isSign('(') {
 		p.advance()
 		switch {
 		case p.isSign('('), p.isWord("select"), p.isWord("values"), p.isWord("table"), p.isWord("with"):
-			p.inside() // it was a query's
+			p.inside() // the parenthesis was the query's
 			return
 		}
 		p.inside()

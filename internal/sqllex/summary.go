@@ -2,9 +2,9 @@ package sqllex
 
 import "strings"
 
-// Sanitize returns the text without its values: a question mark stands for each string and
-// number, and comments are gone. ok is false if the lexer can't tell where a string ends:
-// then nothing of the text may be shown.
+// Sanitize returns the text without values: a question mark replaces each string and number, and
+// comments are gone. ok is false if the lexer can't find the end of a string: then the caller
+// may show nothing of the text.
 func Sanitize(sql string) (clean string, ok bool) {
 	l := lexer{sql: sql}
 	var b strings.Builder
@@ -30,13 +30,13 @@ func Sanitize(sql string) (clean string, ok bool) {
 	}
 }
 
-// mostTargets bounds the tables of a summary, and mostSummary its bytes.
+// mostTargets bounds the tables of a summary; mostSummary bounds a summary's bytes.
 const (
 	mostTargets = 4
 	mostSummary = 255
 )
 
-// operations are the first words of a statement that name what it does.
+// operations are the first words of statements.
 var operations = func() map[string]string {
 	all := make(map[string]string)
 	for _, name := range strings.Fields(`ABORT ALTER ANALYZE BEGIN CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE
@@ -48,9 +48,10 @@ var operations = func() map[string]string {
 	return all
 }()
 
-// Operation returns the first statement's operation in capitals, such as SELECT. Behind WITH
-// it is the main statement's. Operation is OTHER for a text that begins with no word of SQL,
-// such as the name of a prepared statement, and empty for an empty text.
+// Operation returns the first statement's operation in capitals, such as SELECT. Behind WITH,
+// Operation returns the main statement's operation. Operation returns OTHER for a text that
+// begins with no word of SQL, such as the name of a prepared statement, and an empty string for
+// an empty text.
 func Operation(sql string) string {
 	l := lexer{sql: sql}
 	return l.operation()
@@ -88,8 +89,9 @@ func (l *lexer) operation() (name string) {
 	}
 }
 
-// Summary returns the first statement's operation and tables, such as "SELECT orders items":
-// few for a program, and without a value. Tables inside of subqueries are left out.
+// Summary returns the first statement's operation and tables, such as "SELECT orders items". A
+// program has few summaries, and no summary holds a value. Summary leaves out tables inside of
+// subqueries.
 func Summary(sql string) string {
 	l := lexer{sql: sql}
 	name := l.operation()
@@ -102,9 +104,10 @@ func Summary(sql string) string {
 	if name == "COPY" || name == "TRUNCATE" || name == "LOCK" {
 		targets = 1
 	}
-	// The table of these follows at once, or behind a word that says so.
+	// In COPY, LOCK, TABLE, TRUNCATE and UPDATE the table follows at once; elsewhere a word
+	// introduces the table.
 	expects := name != "SELECT" && name != "INSERT" && name != "DELETE" && name != "MERGE"
-	into := true // columns may follow the table, as arguments do a function
+	into := true // columns may follow the table, like arguments follow a function
 	for targets > 0 {
 		t := l.next()
 		switch {
@@ -134,8 +137,8 @@ func Summary(sql string) string {
 	return summary
 }
 
-// qualified reads a name with its schema. called reports that a parenthesis follows: the name
-// is a function's.
+// qualified reads a name with the schema. called reports whether a parenthesis follows, as in a
+// function call.
 func (l *lexer) qualified(first token) (name string, called bool) {
 	end := first.end
 	for {
@@ -164,7 +167,7 @@ func introduces(w string) bool {
 	return false
 }
 
-// modifies reports whether the word may stand between such a word and its table.
+// modifies reports whether the word may stand between an introducing word and the table.
 func modifies(w string) bool {
 	switch strings.ToUpper(w) {
 	case "ONLY", "TABLE", "LATERAL":

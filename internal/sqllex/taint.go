@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Taint is what a text may leave on its session, as bits. Zero is a plain text: all
-// of its statements are on the list of those that leave nothing. A bit says why the
-// text is not plain, so that the connection can be made clean by the right means.
+// Taint is the set of possible remains of a text on the session, as bits. Zero means plain:
+// every statement of the text is on the list of statements that leave nothing. A bit says why
+// the text is not plain: the bit decides how to clean the connection.
 type Taint uint32
 
 const (
 	// Settings is the taint of: SET, RESET, UPDATE of pg_settings, or set_config beyond the transaction.
 	Settings Taint = 1 << iota
-	// Role is the taint of: SET ROLE or SET SESSION AUTHORIZATION, by any of their forms.
+	// Role is the taint of: SET ROLE or SET SESSION AUTHORIZATION, in any form.
 	Role
-	// Seed is the taint of: the random numbers of the session, which DISCARD ALL leaves as they are.
+	// Seed is the taint of: the random numbers of the session, which DISCARD ALL does not reset.
 	Seed
 	// Listen is the taint of: LISTEN or UNLISTEN.
 	Listen
@@ -23,30 +23,31 @@ const (
 	Prepared
 	// Temp is the taint of: a relation or function in the temporary schema, or SELECT INTO.
 	Temp
-	// AdvisoryLock is the taint of: an advisory lock of the session, taken or given back.
+	// AdvisoryLock is the taint of: an advisory lock of the session, taken or released.
 	AdvisoryLock
 	// Cursor is the taint of: DECLARE ... WITH HOLD.
 	Cursor
-	// Procedure is the taint of: CALL, whose statements nobody reads and which can commit.
+	// Procedure is the taint of: CALL. sqllex can't read the procedure's statements, and a
+	// procedure can commit.
 	Procedure
-	// Block is the taint of: DO, the same of a body that the text brings along.
+	// Block is the taint of: DO. sqllex does not read the block, and a block can commit.
 	Block
 	// Definition is the taint of: DDL, privileges and maintenance.
 	Definition
-	// Function is the taint of: a built-in function, or one of a known extension, that changes the
+	// Function is the taint of: a function, built-in or of a known extension, that changes the
 	// session or runs a text.
 	Function
-	// Discard is the taint of: DISCARD, which drops what pgx believes to be prepared.
+	// Discard is the taint of: DISCARD, which drops statements that pgx counts as prepared.
 	Discard
-	// File is the taint of: COPY with a file of the server's or a program.
+	// File is the taint of: COPY with a server's file or with a program.
 	File
 	// Library is the taint of: LOAD.
 	Library
 	// Unreadable is the taint of: the text is longer than [MaxText], has a string, name or comment
 	// without an end, or has a name in the form U&"...".
 	Unreadable
-	// Ambiguous is the taint of: a backslash before a quote, which has another meaning if
-	// standard_conforming_strings is off.
+	// Ambiguous is the taint of: a backslash before a quote. The meaning depends on
+	// standard_conforming_strings.
 	Ambiguous
 	// Unknown is the taint of: a statement that is on no list.
 	Unknown
@@ -57,7 +58,7 @@ var taintNames = [...]string{
 	"function", "discard", "file", "library", "unreadable", "ambiguous", "unknown",
 }
 
-// String names the bits, or says plain.
+// String names the bits; the name of zero is plain.
 func (t Taint) String() string {
 	if t == 0 {
 		return "plain"

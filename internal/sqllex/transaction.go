@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// transactionSettings are behind SET TRANSACTION, and can be set by name.
+// transactionSettings are the settings behind SET TRANSACTION. A statement can also set a
+// transaction setting by name.
 var transactionSettings = []string{"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
 
-// SetsTransaction reports whether the statement sets what its own transaction is: SET
-// TRANSACTION, or SET of one of the settings behind SET TRANSACTION.
+// SetsTransaction reports whether the statement sets a property of its own transaction: SET
+// TRANSACTION, or SET of a setting behind SET TRANSACTION.
 func (s Statement) SetsTransaction() bool {
 	p := parser{lexer: lexer{sql: s.Text}, verdict: new(Verdict)}
 	p.advance()
