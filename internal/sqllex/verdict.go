@@ -1,60 +1,59 @@
-// Package sqllex reads a text of SQL as PostgreSQL's lexer does and says what the text
-// may leave on its session. A text is plain if all of its statements are on a list of
-// those that leave nothing; every other text has a [Taint]. What no text shows, such
-// as a user's function that sets the session, sqllex can't know.
+// Package sqllex reads a text of SQL like PostgreSQL's lexer and reports the remains that the
+// text may leave on the session. A text is plain if all of the text's statements are on a list
+// of statements that leave nothing; every further text has a [Taint]. sqllex can't know effects
+// that no text shows, for example a user's function that sets the session.
 //
 // The verdict holds for a session whose standard_conforming_strings is on and whose
-// client_encoding is UTF8. Nothing is plain on another.
+// client_encoding is UTF8. Nothing is plain on a different session.
 package sqllex
 
 import "strings"
 
-// MaxText is the longest text that is read, in bytes. A longer one is [Unreadable].
+// MaxText is the longest text that [Judge] reads, in bytes. A longer text is [Unreadable].
 const MaxText = 1 << 20
 
-// maxDepth is how deep parentheses are followed. PostgreSQL's parser gives up before.
+// maxDepth is the largest depth of parentheses. PostgreSQL's parser gives up at a smaller depth.
 const maxDepth = 10_000
 
-// Verdict is what a text says of itself. The zero Verdict is that of an empty text.
+// Verdict is the result of [Judge]. The zero Verdict belongs to an empty text.
 type Verdict struct {
-	// Taint is what the text may leave on its session. Zero: the text is plain.
+	// Taint is the set of possible remains on the session. Zero: the text is plain.
 	Taint Taint
 
-	// Statements is how many statements the text has, without empty ones. It is 1 for
-	// a text that is too long to be read.
+	// Statements is the number of statements in the text, without empty statements; 1 for a text
+	// that is too long.
 	Statements int
 
-	// EndsScope: the text has a statement that ends, or begins, a transaction, so that
-	// what a transaction was told about its tenant is over. Savepoints don't. It is
-	// also set for a text that can't be read.
+	// EndsScope: a statement of the text begins or ends a transaction, and a tenant set for a
+	// transaction is over. Savepoints don't set EndsScope. An unreadable text does.
 	EndsScope bool
 
-	// Broken: a string, name or comment has no end, or the text has a byte 0. The server
-	// refuses such a text as a whole.
+	// Broken: a string, name or comment has no end, or the text has a byte 0. The server refuses
+	// a broken text as a whole.
 	Broken bool
 
-	// Alone: the text has a statement that the server refuses in a transaction block,
-	// such as VACUUM. Each statement that it is not set for may run in one.
+	// Alone: the text has a statement that the server refuses in a transaction block, such as
+	// VACUUM. If Alone is false, every statement of the text may run in a transaction block.
 	Alone bool
 
-	// LocalGuard: the text has SET LOCAL of a setting that decides what its transaction
-	// sees and may do, or how the server reads texts: role, session_authorization,
-	// row_security, app.*, standard_conforming_strings, backslash_quote or
-	// client_encoding.
+	// LocalGuard: the text has SET LOCAL of a setting that decides about the transaction's
+	// rights and visible rows, or about the server's reading of texts: role,
+	// session_authorization, row_security, app.*, standard_conforming_strings, backslash_quote
+	// or client_encoding.
 	LocalGuard bool
 
-	// ConfigGuard: the same by set_config, where the setting's name is a literal.
+	// ConfigGuard is LocalGuard for set_config, if the setting's name is a literal.
 	ConfigGuard bool
 }
 
 // Plain reports whether every statement of the text leaves nothing on its session.
 func (v Verdict) Plain() bool { return v.Taint == 0 }
 
-// Several reports whether the text is more than one statement, which the server takes
-// only as a simple query.
+// Several reports whether the text has more than one statement. The server takes several
+// statements only as a simple query.
 func (v Verdict) Several() bool { return v.Statements > 1 }
 
-// Judge reads a text. It allocates nothing.
+// Judge reads a text, and allocates nothing.
 func Judge(sql string) (v Verdict) {
 	if len(sql) > MaxText {
 		return Verdict{Taint: Unreadable, Statements: 1, EndsScope: true}
@@ -62,21 +61,21 @@ func Judge(sql string) (v Verdict) {
 	return JudgeWhole(sql)
 }
 
-// JudgeWhole is Judge for a text of any length.
+// JudgeWhole is [Judge] for a text of any length.
 func JudgeWhole(sql string) (v Verdict) {
 	read(sql, &v, nil)
 	return v
 }
 
-// Statement is one of a text's.
+// Statement is a statement of a text.
 type Statement struct {
 	Kind  Kind
 	Taint Taint
 	Text  string // without the semicolon behind it
 }
 
-// Statements reads a text's statements, but for empty ones. Of a text that is too long
-// or has no end it returns what could be read.
+// Statements returns a text's statements, without empty statements. For a text without an end
+// Statements returns the readable part, and nothing for a text longer than [MaxText].
 func Statements(sql string) (all []Statement) {
 	if len(sql) <= MaxText {
 		read(sql, new(Verdict), func(s Statement) { all = append(all, s) })

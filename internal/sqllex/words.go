@@ -2,7 +2,7 @@ package sqllex
 
 import "strings"
 
-// keywords are the words without quotes that a judgement depends on, beside verbs.
+// keywords are the words without quotes on which a judgement depends, without verbs.
 const keywords = `
 	abort all as asensitive atomic authorization begin binary breadth by commit concurrently constraints cursor cycle
 	database default delete depth detach drop end execute first for from function global hold insensitive insert into
@@ -10,8 +10,8 @@ const keywords = `
 	rule savepoint schema scroll search select session set start stdin stdout subscription system table tablespace temp
 	temporary to transaction true false update using values verbose with without work`
 
-// knownNames are all words and names that a judgement depends on, in lower case. All
-// others are alike.
+// knownNames are all words and names on which a judgement depends, in lower case. All unknown
+// names are alike.
 var knownNames = func() map[string]string {
 	names := make(map[string]string)
 	for _, name := range strings.Fields(keywords) {
@@ -32,8 +32,8 @@ var knownNames = func() map[string]string {
 	return names
 }()
 
-// knownLengths are those of knownNames by their first and last letters, as bits: most
-// other words are told by them.
+// knownLengths are the lengths of knownNames by first and last letter, as bits: knownLengths
+// alone rejects most unknown words.
 var knownLengths = func() (lengths [26][32]uint64) {
 	for name := range knownNames {
 		lengths[name[0]-'a'][name[len(name)-1]%32] |= 1 << len(name)
@@ -46,11 +46,11 @@ const (
 	settingsView = "pg_settings"
 )
 
-// knownName returns name as knownNames has it, or nothing. fold says that upper-case
-// letters mean the lower-case ones.
+// knownName returns name as knownNames has the name, or nothing. With fold, upper-case letters
+// mean lower-case letters.
 func knownName(name string, fold bool) string {
 	if len(name) >= 64 || name == "" {
-		return "" // the server cuts a longer name to 63 bytes, and no known one is as long
+		return "" // the server cuts a longer name to 63 bytes, and every known name is shorter
 	}
 	first := name[0]
 	if fold {
@@ -78,7 +78,7 @@ func knownName(name string, fold bool) string {
 	return knownNames[string(folded)]
 }
 
-// isTempSchema reports whether name is that of a session's temporary schema.
+// isTempSchema reports whether name is the name of a session's temporary schema.
 func isTempSchema(name []byte) bool {
 	hasPrefix := func(prefix string) bool { return len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix }
 	return hasPrefix("pg_temp_") || hasPrefix("pg_toast_temp")
