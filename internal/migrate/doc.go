@@ -1,3 +1,3 @@
-// Package migrate applies goose SQL migrations from several sources to one
-// database: one advisory lock around all of them, one version table per source.
+// Package migrate applies goose SQL migrations from several sources to a database, under a
+// single advisory lock and with a version table per source.
 package migrate

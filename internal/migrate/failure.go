@@ -15,20 +15,20 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Error is why a source could not be migrated.
+// Error is a failed migration of a source.
 type Error struct {
 	Source string
 	File   string // of the migration that failed; empty if none began
-	Line   int    // in File, of what the server rejects; 0 if unknown
-	Lost   bool   // the session was lost meanwhile
+	Line   int    // in File, of the text that the server rejects; 0 if unknown
+	Lost   bool   // the server, or a cancelled statement, has ended the session
 	Err    error
 
-	start  bool // Line is where the statement begins: the server gave no position in it
+	start  bool // Line is the beginning of the statement: the server gave no position
 	final  bool
 	advice []string
 }
 
-// Error names source, file and line, and says what to do.
+// Error names source, file and line, and says how to go on.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "migrations %q: ", e.Source)
@@ -49,26 +49,27 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns what the server or goose said.
+// Unwrap returns the error of the server or of goose.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Final reports whether another try would fail the same way, or would do again what a
-// migration outside a transaction has done.
+// Final reports whether a retry would fail again, or would repeat the statements of a migration
+// outside a transaction.
 func (e *Error) Final() bool { return e.final }
 
-// transient are the SQLSTATEs with which the server rolls a transaction back because of
-// what other sessions do: serialization failure, deadlock, a lock not available.
+// transient are the SQLSTATEs with which the server rolls a transaction back because of foreign
+// sessions: serialization failure, deadlock, a lock not available.
 var transient = map[string]bool{"40001": true, "40P01": true, "55P03": true}
 
-// unanswered reports whether the server was not reached, or had no time to answer.
+// unanswered reports whether the server was unreachable, or had no time to answer.
 func unanswered(err error) bool {
 	var connectErr *pgconn.ConnectError
-	var netErr net.Error // a context's deadline is one of these too
+	var netErr net.Error // a context's deadline is a net.Error too
 	return errors.As(err, &connectErr) || errors.As(err, &netErr) || errors.Is(err, context.Canceled) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// failure makes an *Error of err. session is the source's, or nil before it is opened.
+// failure makes an *[Error] of err. session is the source's session, or nil before the session
+// is open.
 func (r *run) failure(ctx context.Context, s Source, session *session, err error) error {
 	if err == nil {
 		return nil
@@ -84,7 +85,7 @@ func (r *run) failure(ctx context.Context, s Source, session *session, err error
 	}
 	e.Err = partial.Err
 	if joined, ok := e.Err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
-		e.Err = joined.Unwrap()[0] // the next is that of goose's rollback, which tells nothing
+		e.Err = joined.Unwrap()[0] // the next is the error of goose's rollback, without information
 	}
 	if ctx.Err() != nil && !errors.Is(e.Err, ctx.Err()) {
 		e.Err = fmt.Errorf("%w: %w", context.Cause(ctx), e.Err)
@@ -112,8 +113,8 @@ func (r *run) failure(ctx context.Context, s Source, session *session, err error
 	return e
 }
 
-// wayOut says how a migration that is half done is got out of: outside a transaction
-// the server takes nothing back.
+// wayOut says how to go on after a half-done migration: outside a transaction the server undoes
+// nothing.
 func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, session *session, version int64) []string {
 	mends := r.halfDone(ctx, text)
 	if len(mends) == 0 && len(session.statements) == 1 && session.failed && !e.Lost {
@@ -129,15 +130,15 @@ func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, sessi
 		"or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)", s.VersionTable(), version)}
 }
 
-// halfDone returns the statements that clear what an interrupted CREATE INDEX
-// CONCURRENTLY, REINDEX CONCURRENTLY or DETACH PARTITION CONCURRENTLY has left, of the
-// tables and indexes that the migration's text names.
+// halfDone returns the statements that clear the remains of an interrupted CREATE INDEX
+// CONCURRENTLY, REINDEX CONCURRENTLY or DETACH PARTITION CONCURRENTLY, for the tables and
+// indexes in the migration's text.
 func (r *run) halfDone(ctx context.Context, text string) (mends []string) {
 	conn, err := r.aside(ctx)
 	if err != nil {
 		return nil
 	}
-	// pg_inherits.inhdetachpending is new in version 14. A reindex builds name_ccnew.
+	// PostgreSQL 14 added pg_inherits.inhdetachpending. A reindex builds name_ccnew.
 	rows, err := conn.Query(ctx, `
 		select format('drop index concurrently if exists %I.%I', n.nspname, c.relname)
 		from pg_catalog.pg_index i
@@ -163,9 +164,9 @@ func (r *run) halfDone(ctx context.Context, text string) (mends []string) {
 
 var upSection, downSection = regexp.MustCompile(`(?i)\+goose\s+up`), regexp.MustCompile(`(?i)\+goose\s+down`)
 
-// line returns the line of file of the character at position, from 1, of the last of
-// statements, or of its beginning where position is 0. It returns 0 where the file does
-// not show the statements as they were sent (ENVSUB).
+// line returns the line in file of the character at position, from 1, of the last of statements;
+// if position is 0, the line of the statement's beginning. line returns 0 if the file does not
+// show the statements as sent (ENVSUB).
 func line(file string, statements []string, position int, down bool) int {
 	file = strings.ReplaceAll(file, "\r\n", "\n")
 	section := upSection

@@ -10,25 +10,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// The advisory locks that make concurrent starts take turns. The session that migrates
-// holds the lock: if the session ends, so does the migration. A second session holds
-// the turn: a migration may give up all locks of its own session (DISCARD ALL,
-// pg_advisory_unlock_all), and none of the second's.
+// The advisory locks make concurrent starts take turns. The session that migrates holds the
+// lock: if the session ends, the migration ends. A second session holds the turn: a migration
+// may give up all locks of its own session (DISCARD ALL, pg_advisory_unlock_all), but no lock of
+// the second session.
 const (
 	lockKey = int64(0x6f6e65706f6f6c) // "onepool"
 	turnKey = int64(0x6f6e657475726e) // "oneturn"
 )
 
-// The waits between two looks at a lock that somebody else holds.
+// The waits between two looks at a lock with a foreign holder.
 const (
 	firstLook = 10 * time.Millisecond
 	longLook  = 500 * time.Millisecond
 )
 
-// Lock takes the session's advisory lock key. While another session has the lock, Lock
-// asks again and again: a statement that waits holds a snapshot, for whose end CREATE
-// INDEX CONCURRENTLY in the other session would wait in turn. No lock_timeout applies;
-// ctx bounds the wait. busy, if not nil, runs once when the wait begins.
+// Lock takes the session's advisory lock key. While another session has the lock, Lock polls: a
+// waiting statement would hold a snapshot, and CREATE INDEX CONCURRENTLY in the holder's session
+// would wait for the end of the snapshot. No lock_timeout applies; ctx bounds the wait. busy, if
+// not nil, runs once when the wait begins.
 func Lock(ctx context.Context, conn *pgx.Conn, key int64, busy func()) error {
 	looks := retry.WithJitterPercent(20, retry.WithCappedDuration(longLook, retry.NewExponential(firstLook)))
 	for first := true; ; first = false {
@@ -50,7 +50,7 @@ func Lock(ctx context.Context, conn *pgx.Conn, key int64, busy func()) error {
 	}
 }
 
-// holder is the session that migrates, or will.
+// holder is the session that migrates or waits to migrate.
 type holder struct {
 	pid                     int
 	application, user, addr string
@@ -60,13 +60,12 @@ func (h holder) String() string {
 	return fmt.Sprintf("pid %d, application_name %q, user %q, address %q", h.pid, h.application, h.user, h.addr)
 }
 
-// take takes one of the two locks. The log names who has it, once for all waits of the
-// run.
+// take takes the lock or the turn. The log names the holder, once for all waits of the run.
 func (r *run) take(ctx context.Context, conn *pgx.Conn, key int64) error {
 	var who string
 	err := Lock(ctx, conn, key, func() {
 		h, err := findHolder(ctx, conn)
-		if err != nil { // the lock was given back, or the session is lost, which the next look tells
+		if err != nil { // the holder released the lock, or the session is lost: the next look finds out
 			return
 		}
 		who = " (" + h.String() + ")"
@@ -83,7 +82,7 @@ func (r *run) take(ctx context.Context, conn *pgx.Conn, key int64) error {
 	return nil
 }
 
-// findHolder prefers the session that migrates to one that has only the turn.
+// findHolder prefers the session that migrates to a session that has only the turn.
 func findHolder(ctx context.Context, conn *pgx.Conn) (h holder, err error) {
 	err = conn.QueryRow(ctx, `
 		select l.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''), coalesce(host(a.client_addr), '')

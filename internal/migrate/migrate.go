@@ -19,33 +19,33 @@ import (
 // Schema holds the version tables.
 const Schema = "onepool"
 
-// afterwards bounds what a run that was cancelled still does: it ends its statement on
-// the server, looks at what is half done, and closes.
+// afterwards bounds the work of a run after a cancel: the run ends the statement on the server,
+// looks for half-done work, and closes.
 const afterwards = 2 * time.Second
 
-// Option changes how Up and Down connect.
+// Option changes how [Up] and [Down] connect.
 type Option func(*run)
 
-// LockTimeout is the lock_timeout of migrations in a transaction, where neither the
-// connection string nor the role nor the database sets one. Default: none.
+// LockTimeout is the lock_timeout of migrations in a transaction, if neither the connection
+// string nor the role nor the database sets lock_timeout. Default: none.
 func LockTimeout(d time.Duration) Option {
 	return func(r *run) { r.lockTimeout = strconv.FormatInt(max(d.Milliseconds(), 0), 10) }
 }
 
-// BeforeConnect runs before each session is opened, as pgxpool's hook of this name does.
+// BeforeConnect runs before the opening of each session, like pgxpool's hook BeforeConnect.
 func BeforeConnect(fn func(context.Context, *pgx.ConnConfig) error) Option {
 	return func(r *run) { r.beforeConnect = fn }
 }
 
-// Up applies what is missing of every source, in their order. It connects as cc says,
-// with sessions of its own that have no statement timeout. A source with an applied
-// migration whose text has changed is an ErrChanged, and nothing of it is applied. An
-// error of a migration is an *Error.
+// Up applies the missing migrations of every source, in the order of sources. Up connects with
+// cc, in new sessions without a statement timeout. A source with an applied migration whose text
+// has changed is an [ErrChanged], and Up applies nothing of the source. An error of a migration
+// is an *[Error].
 func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts ...Option) error {
 	return newRun(cc, log, sources, opts).all(ctx)
 }
 
-// Down takes every migration of every source back, the last source first.
+// Down undoes every migration of every source, the last source first.
 func Down(ctx context.Context, cc *pgx.ConnConfig, sources []Source, opts ...Option) error {
 	sources = slices.Clone(sources)
 	slices.Reverse(sources)
@@ -54,7 +54,7 @@ func Down(ctx context.Context, cc *pgx.ConnConfig, sources []Source, opts ...Opt
 	return r.all(ctx)
 }
 
-// run is one Up or Down.
+// run is an Up or a Down.
 type run struct {
 	cc            *pgx.ConnConfig
 	beforeConnect func(context.Context, *pgx.ConnConfig) error
@@ -63,20 +63,20 @@ type run struct {
 	down          bool
 
 	lockTimeout string              // of transactions, in ms
-	unlimited   map[string]struct{} // limits that must not reach the sessions of migrations
+	unlimited   map[string]struct{} // limits of which the sessions of migrations must be free
 
-	second *pgx.Conn // holds the turn; runs nothing of the migrations
-	waited bool      // for another process, and the log tells of it
+	second *pgx.Conn // holds the turn; runs no migration
+	waited bool      // for another process, and has logged the wait
 }
 
 func newRun(cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts []Option) *run {
 	cc = cc.Copy()
 	cc.Tracer = nil
-	// An index on a large table takes as long as it takes; ctx is the bound.
+	// The build of an index on a large table may take any time; ctx is the bound.
 	cc.RuntimeParams["statement_timeout"] = "0"
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
-	// When ctx ends the server must end the statement too: nothing may be built on
-	// while the next start migrates.
+	// When ctx ends the server must end the statement too: no build may continue while the next
+	// start migrates.
 	cc.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: afterwards}
 	}
@@ -103,13 +103,13 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// one takes a source up or down, on a fresh session that holds the lock: what the
-// migrations of one source set (search_path, role) never reaches another's.
+// one takes a source up or down, on a fresh session that holds the lock: settings of a source's
+// migrations (search_path, role) never reach another source.
 func (r *run) one(ctx context.Context, s Source) error {
 	c := &connector{run: r}
 	db := sql.OpenDB(c)
 	db.SetMaxOpenConns(1)
-	defer db.Close() // the server gives the lock back with the session
+	defer db.Close() // the server releases the lock with the session
 	p, err := goose.NewProvider(goose.DialectPostgres, db, s.FS,
 		goose.WithTableName(s.VersionTable()), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
@@ -131,7 +131,8 @@ func (r *run) one(ctx context.Context, s Source) error {
 	if err != nil {
 		return r.failure(ctx, s, c.session, err)
 	}
-	// The next session would find the lock taken until the server has ended this one.
+	// Otherwise the next session would find the lock taken until the server has ended this
+	// session.
 	var released bool
 	_ = db.QueryRowContext(ctx, fmt.Sprintf("select pg_catalog.pg_advisory_unlock(%d)", lockKey)).Scan(&released)
 	return nil
@@ -150,7 +151,7 @@ func (r *run) apply(ctx context.Context, s Source, p *goose.Provider) error {
 	if len(results) == 0 {
 		return err
 	}
-	if err != nil { // what was applied before is recorded all the same
+	if err != nil { // record the migrations applied before the error
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 		defer cancel()
 		_, _ = r.checkSums(late, s, p)
@@ -167,7 +168,7 @@ func (r *run) takeBack(ctx context.Context, s Source, p *goose.Provider) error {
 	return r.forgetSums(ctx, s)
 }
 
-// config is for a new session.
+// config returns the configuration of a new session.
 func (r *run) config(ctx context.Context) (*pgx.ConnConfig, error) {
 	cc := r.cc.Copy()
 	if r.beforeConnect != nil {
@@ -188,7 +189,7 @@ func (r *run) begin(ctx context.Context) error {
 	if err := r.take(ctx, conn, turnKey); err != nil {
 		return err
 	}
-	// The role may have no right to create schemas where somebody else made this one.
+	// The role may lack the right to create schemas if a different role made the schema.
 	var exists bool
 	if err := conn.QueryRow(ctx, "select to_regnamespace($1) is not null", Schema).Scan(&exists); err != nil {
 		return err
@@ -202,8 +203,8 @@ func (r *run) begin(ctx context.Context) error {
 	return nil
 }
 
-// aside returns the second session. If it was lost it is opened again, without the
-// turn: the session that migrates still holds the lock.
+// aside returns the second session. aside opens a lost second session again, without the turn:
+// the session that migrates still holds the lock.
 func (r *run) aside(ctx context.Context) (*pgx.Conn, error) {
 	if r.second != nil && r.second.Ping(ctx) == nil {
 		return r.second, nil
@@ -224,8 +225,8 @@ func (r *run) aside(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// readLimits finds what the role, the database and the connection string limit. The
-// second session is idle while a migration runs, so no limit on idle sessions may hold.
+// readLimits finds the limits that the role, the database and the connection string set. The
+// second session is idle while a migration runs: no limit on idle sessions may apply.
 func (r *run) readLimits(ctx context.Context) error {
 	rows, err := r.second.Query(ctx, `select name, setting, source from pg_catalog.pg_settings
 		where name in ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')`)
@@ -256,7 +257,7 @@ func (r *run) readLimits(ctx context.Context) error {
 	return nil
 }
 
-// close ends the second session, and gives the turn back with it.
+// close ends the second session, and releases the turn.
 func (r *run) close() {
 	if r.second == nil {
 		return

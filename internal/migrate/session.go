@@ -11,33 +11,33 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// errSessionLost is what goose gets instead of a second session: the second session
-// would not hold the lock.
+// errSessionLost replaces a second session for goose: the second session would not hold the
+// lock.
 var errSessionLost = errors.New("the session that holds the migrations' lock is lost")
 
-// errLockLost ends a run whose session has given up the lock, and so let another
-// process in.
+// errLockLost ends a run whose session has given up the lock while another process took the
+// lock.
 var errLockLost = errors.New("the session gave up the migrations' lock " +
 	"(DISCARD ALL, pg_advisory_unlock_all, or a pooler between), and another process has the lock now")
 
-// session is the connection that goose migrates on. It holds the lock while it lives.
+// session is the connection of goose. A session holds the lock while open.
 type session struct {
 	*stdlib.Conn
-	lockTimeout string // of transactions, in ms; outside them there is none
+	lockTimeout string // of transactions, in ms; no limit outside transactions
 
 	// Of the migration that runs, or failed:
 	statements []string
-	failed     bool // the last of statements did
-	outside    bool // one of statements ran outside a transaction
+	failed     bool // the last of statements failed
+	outside    bool // a statement of statements ran outside a transaction
 }
 
-// connector gives goose's *sql.DB one session, once.
+// connector gives goose's *sql.DB a session, only once.
 type connector struct {
 	run     *run
 	session *session
 }
 
-// Driver is what database/sql asks for.
+// Driver implements [driver.Connector].
 func (c *connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 
 // Connect opens the session and waits for the lock.
@@ -52,7 +52,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	for name := range c.run.unlimited {
 		cc.RuntimeParams[name] = "0"
 	}
-	// DISCARD ALL and DEALLOCATE in a migration would take prepared statements away.
+	// DISCARD ALL and DEALLOCATE in a migration would drop prepared statements.
 	cc.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := stdlib.GetConnector(*cc).Connect(ctx)
 	if err != nil {
@@ -67,13 +67,13 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return s, nil
 }
 
-// open makes db open its one connection.
+// open makes db open the connection.
 func (c *connector) open(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	return conn.Close() // it goes back into db
+	return conn.Close() // returns the connection to db
 }
 
 func (s *session) pgx() *pgx.Conn { return s.Conn.Conn() }
@@ -81,7 +81,7 @@ func (s *session) pgx() *pgx.Conn { return s.Conn.Conn() }
 // lost reports whether the server, or a cancelled statement, has ended the session.
 func (s *session) lost() bool { return s.pgx().IsClosed() }
 
-// keepLock takes the lock again if the migration before gave it up.
+// keepLock takes the lock again if the previous migration gave up the lock.
 func (s *session) keepLock(ctx context.Context) error {
 	var held bool
 	err := s.pgx().QueryRow(ctx, fmt.Sprintf(`select case when exists (
@@ -93,8 +93,8 @@ func (s *session) keepLock(ctx context.Context) error {
 	return err
 }
 
-// BeginTx gives the transaction the limit on waits for locks: an ALTER TABLE that
-// waits holds up all of the table's traffic behind it.
+// BeginTx sets the transaction's limit on waits for locks: an ALTER TABLE that waits holds up
+// all traffic of the table.
 func (s *session) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if err := s.keepLock(ctx); err != nil {
 		return nil, err
@@ -109,8 +109,8 @@ func (s *session) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	return tx, nil
 }
 
-// ExecContext keeps a migration's statements until goose has recorded its version,
-// which is the statement with arguments.
+// ExecContext keeps a migration's statements until goose has recorded the version. The record is
+// the only statement with arguments.
 func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	outside := s.pgx().PgConn().TxStatus() == 'I'
 	if outside {

@@ -16,8 +16,8 @@ import (
 type Source struct {
 	Name  string
 	FS    fs.FS
-	After []string // sources that are applied before this one
-	Pool  string   // that the source is for, by the name of fxdb.ModuleNamed
+	After []string // sources that Up applies before this source
+	Pool  string   // of the source, by the name of fxdb.ModuleNamed
 }
 
 // Group is the fx value group of Sources.
@@ -28,9 +28,8 @@ func (s Source) VersionTable() string { return Schema + "." + s.Name + "_version
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,49}$`)
 
-// Check returns the sources in the order in which they are applied: each after those
-// of its After, and else in the order of their names. Its error names the source that
-// can't be used.
+// Check returns the sources in the order of application: each source after the sources in After,
+// and otherwise by name. The error names the invalid source.
 func Check(sources []Source) ([]Source, error) {
 	sorted := slices.Clone(sources)
 	slices.SortFunc(sorted, func(a, b Source) int { return strings.Compare(a.Name, b.Name) })
@@ -54,8 +53,8 @@ func Check(sources []Source) ([]Source, error) {
 	return order(sorted)
 }
 
-// order puts each source behind those of its After. Of those that may come next the
-// first by name does: a new After moves no more sources than it has to.
+// order puts each source behind the sources in After. Among the sources that may come next, the
+// first by name comes next: a new After moves no more sources than necessary.
 func order(sources []Source) ([]Source, error) {
 	known := func(name string) bool {
 		return slices.ContainsFunc(sources, func(s Source) bool { return s.Name == name })
@@ -70,7 +69,7 @@ func order(sources []Source) ([]Source, error) {
 	}
 	ordered := make([]Source, 0, len(sources))
 	rest := slices.Clone(sources)
-	waits := func(s Source) int { // for which of the rest
+	waits := func(s Source) int { // index in rest of a source that must come before s
 		return slices.IndexFunc(rest, func(o Source) bool { return slices.Contains(s.After, o.Name) })
 	}
 	for len(rest) > 0 {
@@ -99,9 +98,9 @@ func names(sources []Source, separator string) string {
 	return strings.Join(all, separator)
 }
 
-// sqlRoot finds the folder with the SQL files: an embed.FS usually has them one
-// level down, in the folder that was embedded. Two such folders are an error: one of
-// them would be left out in silence.
+// sqlRoot finds the folder with the SQL files. An embed.FS usually has the files a level down,
+// in the embedded folder. Two folders with SQL files are an error: sqlRoot would silently leave
+// out a folder.
 func sqlRoot(fsys fs.FS) (fs.FS, error) {
 	if fsys == nil {
 		return nil, errors.New("the file system is nil")
@@ -135,9 +134,9 @@ func sqlRoot(fsys fs.FS) (fs.FS, error) {
 	return nil, fmt.Errorf("*.sql files are in several folders (%s): name one with fs.Sub", strings.Join(found, ", "))
 }
 
-// checkNames refuses *.sql files whose names goose does not know: goose would leave
-// them out in silence, and the database would lack what they make. Names that begin
-// with a dot are those of editors and file systems.
+// checkNames refuses *.sql files whose names goose does not know: goose would silently leave out
+// the files, and the database would lack the objects. Editors and file systems make names with a
+// leading dot.
 func checkNames(fsys fs.FS) error {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {

@@ -15,15 +15,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrChanged is returned when the text of a migration is another than when it was
+// ErrChanged is the error for a migration whose text has changed since the migration was
 // applied.
 var ErrChanged = errors.New("its text has changed since it was applied")
 
-// sumsTable keeps what the applied migrations said. It is the source's own, as the
-// version table is: sources may be migrated by different roles.
+// sumsTable keeps the sums of the applied migrations. Every source has a table of its own, like
+// the version table: different roles may migrate the sources.
 func (s Source) sumsTable() string { return Schema + "." + s.Name + "_sums" }
 
-// sum does not see how the lines end: a checkout may change that.
+// sum ignores the form of line ends: a checkout may change line ends.
 func (s Source) sum(file string) (string, error) {
 	text, err := fs.ReadFile(s.FS, file)
 	if err != nil {
@@ -33,15 +33,15 @@ func (s Source) sum(file string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// checkSums compares the files of the applied migrations with what was recorded,
-// and records what was not: those just applied, and those of a database from before
-// there were sums. Files that are gone are the business of an older program.
+// checkSums compares the files of the applied migrations with the recorded sums, and records
+// missing sums: of migrations just applied, and of a database older than the sums. checkSums
+// ignores missing files, because an older program lacks the files of newer migrations.
 //
-// It works on the second session, for a migration may have left the first with another
-// role or search_path. A role that may not keep sums goes on without: before there were
-// any it could.
+// checkSums uses the second session, because a migration may have left the first session with
+// another role or search_path. A role without the right to keep sums migrates without sums, as
+// before the introduction of sums.
 //
-// It reports whether every migration is applied, and sums are known of all.
+// checkSums reports whether every migration is applied and has a recorded sum.
 func (r *run) checkSums(ctx context.Context, s Source, p *goose.Provider) (applied bool, err error) {
 	conn, err := r.aside(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s Source) compare(ctx context.Context, conn *pgx.Conn, all []*goose.Source
 	for _, m := range all {
 		if !applied[m.Version] {
 			allApplied = false
-			if known[m.Version] != "" { // it was taken back, by whatever means
+			if known[m.Version] != "" { // somebody has undone the migration
 				if _, err := conn.Exec(ctx, "delete from "+s.sumsTable()+" where version_id = $1", m.Version); err != nil {
 					return false, fmt.Errorf("%s: %w", s.sumsTable(), err)
 				}
@@ -115,7 +115,7 @@ func (s Source) applied(ctx context.Context, conn *pgx.Conn) (map[int64]bool, er
 	return versions, err
 }
 
-// sums returns what is recorded, by version, and makes the table where there is none.
+// sums returns the recorded sums by version, and makes the table if missing.
 func (s Source) sums(ctx context.Context, conn *pgx.Conn) (map[int64]string, error) {
 	var exists bool
 	if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", s.sumsTable()).Scan(&exists); err != nil {
@@ -139,7 +139,7 @@ func (s Source) sums(ctx context.Context, conn *pgx.Conn) (map[int64]string, err
 	return known, err
 }
 
-// forgetSums is for a source that was taken back.
+// forgetSums drops the sums of a source after Down.
 func (r *run) forgetSums(ctx context.Context, s Source) error {
 	conn, err := r.aside(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ const (
 	plainString   form = iota // '': the text doubles a quote
 	escapeString              // E'': a backslash also escapes the next byte
 	bitString                 // B'', X'': a quote ends the string in any case
-	unicodeString             // U&'': the text doubles a quote; needs standard_conforming_strings on
+	unicodeString             // U&'': a doubled quote; needs standard_conforming_strings
 )
 
 // string reads a string whose inside begins at i, including continuations behind a line end,

@@ -1,6 +1,5 @@
-// Package cachetable is what the clients' caches have in common: a table per
-// client, led by the tenant, whose entries expire, with a table of hits and misses
-// beside it.
+// Package cachetable implements the clients' caches: a table per client, led by the tenant,
+// whose entries expire, and a table of hits and misses.
 package cachetable
 
 import (
@@ -16,15 +15,14 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Table is a cache of a client: schema.cache, with the columns cache_key,
-// expires_at, size_bytes, access_count, created_at and last_accessed_at, and
-// schema.cache_counters.
+// Table is a cache of a client: schema.cache, with the columns cache_key, expires_at,
+// size_bytes, access_count, created_at and last_accessed_at, and schema.cache_counters.
 type Table struct {
 	get, put, purge, stats string
 }
 
-// New returns the cache in a schema that keeps its content, which is JSON, in a
-// column of that name, with others of type text beside it.
+// New returns the cache in a schema. The column named content keeps the content, which is JSON;
+// the columns named others are of type text.
 func New(schema, content string, others ...string) Table {
 	table := schema + ".cache"
 	columns := append([]string{content}, others...)
@@ -58,11 +56,12 @@ left join %s.cache_counters c on true`, CountersSQL, table, schema),
 	}
 }
 
-// Get returns what Put stored under key, as JSON that is equal but need not be
-// spelled the same, and false when there is nothing or it has expired. It counts a
-// hit or a miss.
+// Get returns the content that [Table.Put] stored under key, and false if key is missing or
+// expired. The content is equal JSON, but may be spelled differently. Get counts a hit or a
+// miss.
 func (t Table) Get(ctx context.Context, db *modules.DB, key string) (content string, found bool, err error) {
-	// After the loss of its connection it is sent again: to count a hit twice is no harm.
+	// After a loss of the connection fxdb sends the statement again: a hit counted twice does no
+	// harm.
 	content, err = modules.Value[string](fxdb.Idempotent(ctx), db, t.get, pgx.NamedArgs{"key": key})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", false, nil
@@ -70,8 +69,8 @@ func (t Table) Get(ctx context.Context, db *modules.DB, key string) (content str
 	return content, err == nil, err
 }
 
-// Put stores JSON under key for as long as ttl, in place of what was there. others
-// are the values of New's other columns, by name.
+// Put stores JSON under key for the duration ttl, and replaces older content. others holds the
+// values of New's text columns, by name.
 func (t Table) Put(ctx context.Context, db *modules.DB, key, content string, ttl time.Duration, others pgx.NamedArgs) error {
 	args := pgx.NamedArgs{"key": key, "content": content, "ttl": ttl, "size": len(content)}
 	for name, v := range others {
@@ -81,8 +80,8 @@ func (t Table) Put(ctx context.Context, db *modules.DB, key, content string, ttl
 	return err
 }
 
-// Purge deletes what has expired, and returns how many entries went. With an error
-// it returns those of the batches before it.
+// Purge deletes expired entries, and returns the number of deleted entries. With an error Purge
+// returns the number from the batches before the error.
 func (t Table) Purge(ctx context.Context, db *modules.DB) (int64, error) {
 	return Purge(ctx, db, t.purge)
 }
@@ -92,9 +91,9 @@ func (t Table) Stats(ctx context.Context, db *modules.DB) (modules.CacheStats, e
 	return modules.One[modules.CacheStats](ctx, db, t.stats, nil)
 }
 
-// CountSQL returns a common table expression that counts a hit when the expression
-// named hit has a row, and a miss else. The counters' row is locked after that of
-// the hit, in every statement, so that there is no deadlock.
+// CountSQL returns a common table expression that counts a hit when the expression named hit has
+// a row, and otherwise a miss. Every statement locks the counters' row after the hit's row: the
+// order prevents deadlocks.
 func CountSQL(schema string) string {
 	return fmt.Sprintf(`counted as (
     insert into %s.cache_counters as c (hits, misses)
@@ -103,14 +102,13 @@ func CountSQL(schema string) string {
 )`, schema)
 }
 
-// CountersSQL are the columns hits, misses and hit_rate of a select that has the
-// counters' row, or none, as c.
+// CountersSQL are the columns hits, misses and hit_rate of a select with the counters' row, or
+// no row, as c.
 const CountersSQL = `coalesce(c.hits, 0) as hits, coalesce(c.misses, 0) as misses,
        coalesce(c.hits::float8 / nullif(c.hits + c.misses, 0), 0) as hit_rate`
 
-// PurgeSQL returns a statement for Purge that deletes the expired rows of
-// schema.cache, whose key is the tenant and a column. A row that somebody writes at
-// this moment is left to the next purge.
+// PurgeSQL returns a statement for [Purge] that deletes the expired rows of schema.cache, whose
+// key is the tenant and a column. A row under a concurrent write stays until the next purge.
 func PurgeSQL(schema, key string) string {
 	return fmt.Sprintf(`
 with gone as materialized (
@@ -119,7 +117,7 @@ with gone as materialized (
 delete from %[1]s.cache c using gone where c.tenant_id = gone.tenant_id and c.%[2]s = gone.%[2]s`, schema, key)
 }
 
-// Purge runs a statement that deletes at most @limit rows until none is left.
+// Purge runs a statement that deletes at most @limit rows until no expired row is left.
 func Purge(ctx context.Context, db *modules.DB, sql string) (int64, error) {
 	return modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
 		tag, err := db.Exec(ctx, sql, pgx.NamedArgs{"limit": limit})
@@ -127,12 +125,12 @@ func Purge(ctx context.Context, db *modules.DB, sql string) (int64, error) {
 	})
 }
 
-// KeyLimit is the longest key that a cache keeps as it is, in bytes: less than a SHA-256
-// in hex has, so that no key is kept as another's hash.
+// KeyLimit is the longest key that a cache keeps unchanged, in bytes. KeyLimit is less than the
+// length of a SHA-256 in hex: no unchanged key can equal a hash.
 const KeyLimit = 63
 
-// Key returns the key as a cache keeps it: one of more than KeyLimit bytes becomes
-// its SHA-256 in hex.
+// Key returns the stored form of a key: a key of more than [KeyLimit] bytes becomes a SHA-256 in
+// hex.
 func Key(key string) string {
 	if len(key) <= KeyLimit {
 		return key
