@@ -20,10 +20,10 @@ type sender interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// send sends what a call has to send, in one round trip. Where that was in others'
-// way (40001, 40P01), or was a read whose connection broke, it is sent again, in
-// InTx, which knows how often and how long to try; where it did not get a lock
-// (55P03), once more. In a transaction that ctx joins it is sent once.
+// send sends the statements of a call, in a single round trip. After a conflict with other
+// transactions (40001, 40P01), and for a read after a broken connection, send retries in InTx,
+// which bounds the number and time of the retries. After a missed lock (55P03) send retries
+// once. In a transaction that ctx joins, send never retries.
 func (db *DB) send(ctx context.Context, read bool, send func(context.Context, sender) error) error {
 	ctx = db.scope(ctx)
 	tx, err := joined(ctx)
@@ -45,29 +45,29 @@ func (db *DB) send(ctx context.Context, read bool, send func(context.Context, se
 		none = nil
 		err := send(ctx, tx)
 		if errors.Is(err, pgx.ErrNoRows) {
-			none, err = err, nil // it is an answer, and what was written is kept
+			none, err = err, nil // the absent row is an answer, and the transaction commits
 		}
 		return err
 	})
 	return FirstError(err, none)
 }
 
-// aborted are the errors of a statement that the server gave up for another's
-// sake, or that gave up itself: nothing of it happened.
+// aborted reports whether the server gave up the statement for another transaction or for a
+// lock. The statement has changed nothing.
 func aborted(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && slices.Contains([]string{"40001", "40P01", "55P03"}, pgErr.Code)
 }
 
-// lost are the errors of a connection that broke. To wait for one is another
-// thing, and was done for as long as it may be.
+// lost reports whether err is the error of a broken connection. A failed wait for a connection
+// is no loss: the pool has already waited for as long as allowed.
 func lost(err error) bool {
 	var acquireErr *fxdb.AcquireError
 	return !errors.As(err, &acquireErr) && errors.Is(Classify(err), ErrUnavailable)
 }
 
-// reads reports whether a statement changes nothing. What begins with select can't,
-// as no client has a function that writes; a common table expression may.
+// reads reports whether a statement changes nothing. A statement that begins with select changes
+// nothing, as no client has a function that writes; a common table expression may write.
 func reads(sql string) bool {
 	sql = strings.ToLower(strings.TrimSpace(sql))
 	switch {
@@ -84,13 +84,13 @@ func reads(sql string) bool {
 	return true
 }
 
-// row sends its statement when it is scanned.
+// row sends the statement in Scan.
 type row func(dest ...any) error
 
 func (r row) Scan(dest ...any) error { return r(dest...) }
 
-// Batch sends what queue queues in one transaction and one round trip. queue and
-// its callbacks run anew where the batch is sent again.
+// Batch sends the batch of queue in a single transaction and round trip. Batch calls queue
+// again, and the callbacks run again, for every retry.
 func Batch(ctx context.Context, db *DB, queue func(*pgx.Batch)) error {
 	b := &pgx.Batch{}
 	queue(b)

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// OrNull returns a zero time as nil, so that the server's clock decides.
+// OrNull returns a zero time as nil: the server's clock decides.
 func OrNull(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -17,7 +17,7 @@ func OrNull(t time.Time) *time.Time {
 	return &t
 }
 
-// Texts returns the values as text, never nil: nil would be null.
+// Texts returns the values as text, never nil, because nil would be null.
 func Texts[T ~string](values []T) []string {
 	out := make([]string, len(values))
 	for i, v := range values {
@@ -32,8 +32,7 @@ func SHA256(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// OrMissing returns missing for the error that there is no row, and any other as it
-// is.
+// OrMissing returns missing for [pgx.ErrNoRows], and every different error unchanged.
 func OrMissing(err, missing error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return missing

@@ -12,17 +12,17 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// DB is a client's handle on the pool. Its own methods, One, Many and Value use
-// the default tenant where a context has neither an identity nor tenant.System.
+// DB is a client's handle on the pool. The methods of DB, and [One], [Many] and [Value], use the
+// default tenant if a context has neither an identity nor tenant.System.
 type DB struct {
 	*fxdb.DB
 	tenant string
 }
 
-// NewDB returns the handle of the client of that name. An empty default tenant is
-// none; a bad one is an error, and so is a db that is nil. A statement timeout of 0
-// is the pool's own, a negative one is none. A client with a timeout of its own is
-// db.Named(client): see [fxdb.DB.Named] for a db that another client's module named.
+// NewDB returns the handle of the given client. An empty default tenant means no default tenant;
+// an invalid default tenant and a nil db are errors. A statement timeout of 0 is the pool's
+// timeout, a negative timeout is none. For a client with a timeout of its own NewDB calls
+// db.Named(client): see [fxdb.DB.Named] for a db that a module with a different name has named.
 func NewDB(client string, db *fxdb.DB, defaultTenant string, statementTimeout time.Duration) (*DB, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%s: Params.DB is nil: give it a *fxdb.DB", client)
@@ -47,8 +47,8 @@ func (db *DB) scope(ctx context.Context) context.Context {
 	return tenant.NewContext(ctx, tenant.Identity{Tenant: db.tenant})
 }
 
-// Exec is fxdb.DB.Exec for the tenant or the default one. It runs again where it
-// was in others' way.
+// Exec is [fxdb.DB.Exec] for the tenant or the default tenant. Exec retries after a conflict
+// with other transactions.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	err = db.send(ctx, reads(sql), func(ctx context.Context, s sender) (err error) {
 		tag, err = s.Exec(ctx, sql, args...)
@@ -57,8 +57,8 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.Com
 	return tag, err
 }
 
-// Query is fxdb.DB.Query for the tenant or the default one. What reads survives the
-// loss of its connection until its first row.
+// Query is [fxdb.DB.Query] for the tenant or the default tenant. A read survives the loss of the
+// connection until the first row.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	ctx = db.scope(ctx)
 	if tx, err := joined(ctx); err != nil || tx != nil {
@@ -73,9 +73,9 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	return db.DB.Query(ctx, sql, args...)
 }
 
-// QueryRow is fxdb.DB.QueryRow for the tenant or the default one. Scan sends the
-// statement, and again where it was in others' way or was a read whose connection
-// broke.
+// QueryRow is [fxdb.DB.QueryRow] for the tenant or the default tenant. Scan sends the statement,
+// and retries after a conflict with other transactions and, for a read, after a broken
+// connection.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return row(func(dest ...any) error {
 		return db.send(ctx, reads(sql), func(ctx context.Context, s sender) error {
@@ -84,8 +84,8 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	})
 }
 
-// SendBatch is fxdb.DB.SendBatch for the tenant or the default one. Batch sends
-// again what may be.
+// SendBatch is [fxdb.DB.SendBatch] for the tenant or the default tenant, without retries.
+// [Batch] retries.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	ctx = db.scope(ctx)
 	tx, err := joined(ctx)
@@ -98,8 +98,8 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return db.DB.SendBatch(ctx, b)
 }
 
-// InTx is fxdb.DB.InTx for the tenant or the default one. In a transaction that ctx
-// joins it is a savepoint.
+// InTx is [fxdb.DB.InTx] for the tenant or the default tenant. In a transaction that ctx joins,
+// InTx makes a savepoint.
 func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
 	ctx = db.scope(ctx)
 	tx, err := joined(ctx)
@@ -112,14 +112,14 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	return db.DB.InTx(ctx, opts, fn)
 }
 
-// Available reports whether a call would reach the database now: the pool has
-// started, no stop has begun, and the server answers. It needs no tenant.
+// Available reports whether a call would reach the database now: the pool has started, no stop
+// has begun, and the server answers. Available needs no tenant.
 func (db *DB) Available(ctx context.Context) bool { return db.Monitor().Health(ctx).Ready }
 
-// healthTimeout bounds Probe.
+// healthTimeout bounds [DB.Probe].
 const healthTimeout = 2 * time.Second
 
-// Probe pings through the pool, for 2 s at most, and says how long that took.
+// Probe pings through the pool, for 2 s at most, and returns the duration of the ping.
 func (db *DB) Probe(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -128,16 +128,16 @@ func (db *DB) Probe(ctx context.Context) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// One runs a statement that returns one row, into the fields of a struct by the
-// columns' names. No row is pgx.ErrNoRows. Like Many and Value it is sent again
-// where it was in others' way, or was a read whose connection broke.
+// One runs a statement that returns a single row, into the fields of a struct by the columns'
+// names. An absent row is [pgx.ErrNoRows]. One, [Many] and [Value] retry after a conflict with
+// other transactions and, for a read, after a broken connection.
 func One[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (T, error) {
 	return collect(ctx, db, sql, args, func(rows pgx.Rows) (T, error) {
 		return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
 	})
 }
 
-// Many is One for any number of rows.
+// Many is [One] for any number of rows.
 func Many[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) ([]T, error) {
 	return collect(ctx, db, sql, args, func(rows pgx.Rows) ([]T, error) {
 		return pgx.CollectRows(rows, pgx.RowToStructByName[T])
@@ -155,14 +155,14 @@ func collect[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs,
 	return out, err
 }
 
-// Value runs a statement that returns one value. No row is pgx.ErrNoRows.
+// Value runs a statement that returns a single value. An absent row is [pgx.ErrNoRows].
 func Value[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (v T, err error) {
 	err = db.QueryRow(ctx, sql, args).Scan(&v)
 	return v, err
 }
 
-// After runs a statement, and then one that returns rows, in one transaction and
-// one round trip. The second sees what was committed while the first waited.
+// After runs a statement, and then a statement that returns rows, in a single transaction and
+// round trip. The second statement sees the commits during the first statement's wait.
 func After[T any](ctx context.Context, db *DB, first, sql string, args pgx.NamedArgs) (out []T, err error) {
 	err = Batch(ctx, db, func(b *pgx.Batch) {
 		b.Queue(first, args)

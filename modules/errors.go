@@ -15,11 +15,11 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// The classes of the clients' errors, found with errors.Is. The pool's own
-// (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come
-// through as they are.
+// The classes of the clients' errors, found with [errors.Is]. The pool's errors
+// (fxdb.ErrNotStarted, ErrDraining, ErrAcquireTimeout, ErrTenantRequired) come through
+// unchanged.
 var (
-	ErrUnavailable = errors.New("the database can't do this now")          // SQLSTATE classes 08 and 53, 57P01 to 57P05, 25006 (a standby), 40001 and 40P01 (others were in the way, retries included), a refused login, a connection that can't be opened or broke
+	ErrUnavailable = errors.New("the database can't do this now")          // SQLSTATE classes 08 and 53, 57P01 to 57P05, 25006 (a standby), 40001 and 40P01 (conflicts, after all retries), a refused login, a connection that can't be opened or broke
 	ErrTimeout     = errors.New("the database took too long")              // 57014, 55P03, 25P03, 25P04, the context's deadline
 	ErrNotFound    = errors.New("not found")                               // no row where one is required
 	ErrConflict    = errors.New("already exists")                          // 23505
@@ -27,11 +27,11 @@ var (
 	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22007, 22008, 22021, 22P02, 22P05, class 54 (too large for the server), or a check before sending
 	ErrForbidden   = errors.New("not allowed")                             // 42501, a row-level security refusal included
 	ErrSchema      = errors.New("the schema is not what the client needs") // 42P01, 42703, 3F000, or migrations that are missing
-	errServer      = errors.New("the database refused the statement")      // any other SQLSTATE
+	errServer      = errors.New("the database refused the statement")      // every further SQLSTATE
 )
 
-// classified is an error with its class. Its text has the SQLSTATE and the
-// constraint, never the server's message or detail: those repeat values.
+// classified is an error with its class. The text has the SQLSTATE and the constraint, never the
+// server's message or detail, which repeat values.
 type classified struct {
 	class, err error
 	detail     string
@@ -46,17 +46,17 @@ func (e *classified) Error() string {
 
 func (e *classified) Unwrap() []error { return []error{e.class, e.err} }
 
-// settled are the errors that Classify leaves as they are.
+// settled are the errors that [Classify] leaves unchanged.
 var settled = []error{
 	fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull, fxdb.ErrTenantRequired,
 	fxdb.ErrTenantNotCarried, fxdb.ErrNestedAcquire, tenant.ErrInvalid, ErrUnavailable, ErrTimeout, ErrNotFound,
 	ErrConflict, ErrReference, ErrInvalid, ErrForbidden, ErrSchema, errServer, context.Canceled,
 }
 
-// Classify returns err with its class: errors.Is finds the class, errors.As what
-// the server said. nil stays nil; errors that have a class already, or that are
-// no fault of the database, stay as they are. A wait for a connection to a server
-// that can't be reached is both, fxdb.ErrAcquireTimeout and ErrUnavailable.
+// Classify returns err with the error's class: [errors.Is] finds the class, [errors.As] the
+// server's error. nil stays nil; errors that have a class already, or are no fault of the
+// database, stay unchanged. A wait for a connection to an unreachable server is both
+// [fxdb.ErrAcquireTimeout] and [ErrUnavailable].
 func Classify(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err
@@ -76,7 +76,7 @@ func Classify(err error) error {
 	switch {
 	case waited: // and the caller's deadline came first
 		return &classified{ErrTimeout, err, acquireErr.Error()}
-	case isPg && errors.As(err, &connectErr): // a login that is refused, whatever for
+	case isPg && errors.As(err, &connectErr): // a refused login, for any reason
 		return &classified{ErrUnavailable, err, "SQLSTATE " + pgErr.Code}
 	case isPg:
 		detail := "SQLSTATE " + pgErr.Code
@@ -97,7 +97,7 @@ func Classify(err error) error {
 	return err
 }
 
-// hints are for codes whose class says too little.
+// hints explain codes whose class says too little.
 var hints = map[string]string{
 	"40001": "others were in the way, several times: try again",
 	"40P01": "others were in the way, several times: try again",

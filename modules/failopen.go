@@ -11,16 +11,16 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// FailOpen lets calls pass whose database can't be reached or used. Clients build
-// their own FailOpen on it; nothing passes by default.
+// FailOpen lets calls pass when the database is unreachable or unusable. Clients build their own
+// FailOpen on FailOpen; no call passes by default.
 type FailOpen struct {
 	client  string
 	log     *zap.Logger
 	dropped atomic.Int64
 }
 
-// NewFailOpen returns a FailOpen for a client, named as it is in the log. Each call
-// that passes is logged as a warning, without values; log may be nil.
+// NewFailOpen returns a [FailOpen] for a client, with the client's name in the log. FailOpen
+// logs each call that passes as a warning, without values; log may be nil.
 func NewFailOpen(client string, log *zap.Logger) *FailOpen {
 	if log == nil {
 		log = zap.NewNop()
@@ -28,16 +28,16 @@ func NewFailOpen(client string, log *zap.Logger) *FailOpen {
 	return &FailOpen{client: client, log: log}
 }
 
-// Dropped returns how many calls went by without the database.
+// Dropped returns the number of calls that passed without the database.
 func (f *FailOpen) Dropped() int64 { return f.dropped.Load() }
 
-// gone are the errors of a database that is not there, or not ready for use.
+// gone are the errors of an absent database, or of a database that is not ready for use.
 var gone = []error{
 	fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull, ErrUnavailable, ErrTimeout, ErrSchema,
 }
 
-// Pass reports whether err is let pass, and notes it. An error of the caller's
-// own context is not.
+// Pass reports whether err may pass, and counts and logs err. An error of the caller's own
+// context may not pass.
 func (f *FailOpen) Pass(ctx context.Context, operation string, err error) bool {
 	if err == nil || ctx.Err() != nil || !slices.ContainsFunc(gone, func(known error) bool { return errors.Is(err, known) }) {
 		return false
@@ -47,7 +47,7 @@ func (f *FailOpen) Pass(ctx context.Context, operation string, err error) bool {
 	return true
 }
 
-// Drop returns err, or nil where it is let pass.
+// Drop returns nil if err may pass, otherwise err.
 func (f *FailOpen) Drop(ctx context.Context, operation string, err error) error {
 	if f.Pass(ctx, operation, err) {
 		return nil

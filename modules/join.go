@@ -11,21 +11,21 @@ import (
 
 type joinKey struct{}
 
-// Join returns a context with which the clients' methods become part of a
-// transaction of fxdb.DB's InTx or Begin: what several clients do is kept or undone
-// together, on the one connection that the transaction has. ctx has the tenant that
-// the transaction began with, else they fail with fxdb.ErrTenantMismatch; tenant.System
-// does not take it out of that.
+// Join returns a context with which the clients' methods become part of a transaction of
+// [fxdb.DB.InTx] or [fxdb.DB.Begin]. The transaction commits or rolls back the work of all
+// clients together, on a single connection. ctx must have the tenant with which the transaction
+// began, otherwise the methods fail with [fxdb.ErrTenantMismatch]; a tenant.System context fails
+// as well.
 //
-// The client's own statement timeout is not that of the transaction. After an error
-// the transaction can only be rolled back: return it from InTx's function, which
-// tries the whole again where others were in the way.
+// The transaction's statement timeout applies, not the client's. After an error the transaction
+// can only roll back: return the error from InTx's function, and InTx retries the whole function
+// after a conflict.
 func Join(ctx context.Context, tx pgx.Tx) context.Context {
 	return context.WithValue(ctx, joinKey{}, tx)
 }
 
-// joined returns the transaction that ctx joins, or nil. It fails for a context
-// without a tenant: the connection that is held asks no more.
+// joined returns the transaction that ctx joins, or nil. joined fails for a context without a
+// tenant, because the held connection does not check again.
 func joined(ctx context.Context) (pgx.Tx, error) {
 	tx, _ := ctx.Value(joinKey{}).(pgx.Tx)
 	if tx == nil {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// EncodeJSON returns v as JSON that jsonb takes, or an ErrInvalid that names the
-// field. A nil map is {}, a nil slice [].
+// EncodeJSON returns v as JSON that jsonb takes, or an [ErrInvalid] that names the field. A nil
+// map is {}, a nil slice [].
 func EncodeJSON(field string, v any) (string, error) {
 	switch r := reflect.ValueOf(v); {
 	case r.Kind() == reflect.Map && r.IsNil():
@@ -23,9 +23,9 @@ func EncodeJSON(field string, v any) (string, error) {
 	return string(raw), CheckJSON(field, raw)
 }
 
-// CheckJSON refuses what jsonb does: what is no JSON, and the NUL character. It refuses
-// numbers that a double can't hold too, and many that jsonb would write out: of 9 bytes
-// it makes 131,000 digits.
+// CheckJSON refuses text that jsonb refuses: invalid JSON, and the NUL character. CheckJSON also
+// refuses numbers beyond the range of a double, and numbers that jsonb would write out at
+// length: jsonb makes 131,000 digits of 9 bytes.
 func CheckJSON(field string, raw []byte) error {
 	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return Invalid(field, "must be valid JSON in UTF-8")
@@ -41,6 +41,6 @@ func CheckJSON(field string, raw []byte) error {
 		if bytes.HasPrefix(rest[at:], []byte(`\u0000`)) {
 			return Invalid(field, "must not hold the NUL character")
 		}
-		rest = rest[at+2:] // what follows a backslash is never the last byte of valid JSON
+		rest = rest[at+2:] // a backslash is never the last byte of valid JSON
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// maxWrittenOut is by how many bytes the numbers of a JSON value may grow when jsonb
-// writes them without an exponent.
+// maxWrittenOut is the largest growth in bytes of the numbers of a JSON value when jsonb writes
+// the numbers without an exponent.
 const maxWrittenOut = 64 << 10
 
-// checkNumbers is for valid JSON.
+// checkNumbers expects valid JSON.
 func checkNumbers(field string, raw []byte) error {
 	grown := 0
 	for at := 0; at < len(raw); at++ {
@@ -35,7 +35,7 @@ func checkNumbers(field string, raw []byte) error {
 	return nil
 }
 
-// stringEnd is where the string that begins at a place has its last quote.
+// stringEnd returns the place of the last quote of the string that begins at a place.
 func stringEnd(raw []byte, at int) int {
 	for at++; raw[at] != '"'; at++ {
 		if raw[at] == '\\' {
@@ -45,7 +45,7 @@ func stringEnd(raw []byte, at int) int {
 	return at
 }
 
-// writtenOut is by how many bytes a number grows, and whether a double can hold it.
+// writtenOut returns the growth of a number in bytes, and whether a double can hold the number.
 func writtenOut(number string) (more int, ok bool) {
 	mantissa, exponent, scientific := strings.Cut(strings.ToLower(number), "e")
 	if !scientific && len(number) < 300 {
@@ -56,7 +56,7 @@ func writtenOut(number string) (more int, ok bool) {
 		return 0, false
 	}
 	n, err := strconv.Atoi(exponent)
-	if err != nil { // there is none, or zero to the power of it
+	if err != nil { // no exponent, or zero with an exponent too large for an int
 		return 0, !scientific
 	}
 	return max(n, -n), v != 0 || max(n, -n) < 400

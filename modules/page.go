@@ -7,20 +7,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PageBytes is after how many bytes from the server a list ends, whatever its limit: the
-// rows of a list may be of a megabyte each. The row that reaches the bound is part of the
-// list.
+// PageBytes is the size after which a list ends, in bytes from the server, whatever the list's
+// limit: a row may hold a megabyte. The row that reaches the bound is part of the list.
 const PageBytes = 4 << 20
 
-// Page is a part of a list. Next is the id of the page's last, behind which the list goes
-// on; Next is empty at the end of the list.
+// Page is a part of a list. Next is the id of the page's last item, behind which the list
+// continues; Next is empty at the end of the list.
 type Page[T any] struct {
 	Items []T
 	Next  string
 }
 
-// Bounded is Many for a list that ends after PageBytes. more says that the server had
-// more rows than that.
+// Bounded is [Many] for a list that ends after [PageBytes]. more reports that the server had
+// more rows.
 func Bounded[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (rows []T, more bool, err error) {
 	rows, err = collect(ctx, db, sql, args, func(r pgx.Rows) (rows []T, err error) {
 		rows, more, err = CollectBounded[T](r)
@@ -29,7 +28,7 @@ func Bounded[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs)
 	return rows, more, err
 }
 
-// CollectBounded is pgx.CollectRows by the columns' names, for Bounded's lists.
+// CollectBounded is [pgx.CollectRows] by the columns' names, for lists of [Bounded].
 func CollectBounded[T any](r pgx.Rows) (rows []T, more bool, err error) {
 	defer r.Close()
 	rows = []T{}
@@ -51,17 +50,17 @@ func CollectBounded[T any](r pgx.Rows) (rows []T, more bool, err error) {
 	return rows, more, r.Err()
 }
 
-// ReadPage is Bounded for a list whose pages go on after the row of an id: sql has the
-// limit of a page, and where after is not empty begins after the row @after of a table.
-// more says that another page follows. A page that is empty because there is no row after
-// is missing.
+// ReadPage is [Bounded] for a list whose pages continue after the row of an id. sql has the
+// limit of a page and, if after is not empty, begins after the row @after of a table. more
+// reports that another page follows. If the page is empty because the table has no row after,
+// ReadPage returns missing.
 func ReadPage[T any](ctx context.Context, db *DB, table, after, sql string, limit int, args pgx.NamedArgs, missing error) (rows []T, more bool, err error) {
 	if after != "" {
 		if err := CheckID("after", after); err != nil {
 			return nil, false, err
 		}
 	}
-	args["after"], args["limit"] = after, limit+1 // one more tells whether a page follows
+	args["after"], args["limit"] = after, limit+1 // a further row shows whether a page follows
 	rows, more, err = Bounded[T](ctx, db, sql, args)
 	if err != nil || len(rows) > limit {
 		return rows[:min(len(rows), limit)], err == nil, err
@@ -76,7 +75,7 @@ func ReadPage[T any](ctx context.Context, db *DB, table, after, sql string, limi
 	return rows, false, err
 }
 
-// MakePage turns the rows of ReadPage into what callers get.
+// MakePage turns the rows of [ReadPage] into the caller's page.
 func MakePage[R, T any](rows []R, more bool, convert func(R) T, id func(T) string) Page[T] {
 	page := Page[T]{Items: make([]T, len(rows))}
 	for i, r := range rows {
@@ -88,7 +87,7 @@ func MakePage[R, T any](rows []R, more bool, convert func(R) T, id func(T) strin
 	return page
 }
 
-// Last is the last of optional arguments, of which callers give one or none.
+// Last returns the last of optional arguments. Callers give at most a single optional argument.
 func Last[T any](optional []T) (last T) {
 	if len(optional) > 0 {
 		last = optional[len(optional)-1]

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// The ranges of times and durations. JSON has no year beyond 9999, whatever the zone of
-// who reads; a mean of durations is a duration too, and so is their difference.
+// The ranges of times and durations. JSON has no year beyond 9999, in any zone; a mean and a
+// difference of durations are durations too.
 const (
 	// MaxDuration is the longest duration that a client takes: 100 years.
 	MaxDuration = 876_000 * time.Hour
 	// MaxCount is the largest count that a client takes: sums of counts don't overflow.
 	MaxCount = 1_000_000_000_000_000
-	// MaxAhead is how far a time of what has happened may be ahead of the program's
-	// clock: clocks differ.
+	// MaxAhead is the largest lead of a past event's time over the program's clock: clocks
+	// differ.
 	MaxAhead = 5 * time.Minute
 )
 
@@ -25,17 +25,17 @@ var (
 	latest       = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
 )
 
-// CheckTime is for the times that become JSON. The zero time is for the default.
+// CheckTime checks a time that becomes JSON. The zero time stands for the default.
 func CheckTime(field string, t time.Time) error {
 	return Check(field, "must be in the years 1 to 9999, and before the last day of 9999", t.IsZero() || t.UTC().Year() >= 1 && t.Before(latest))
 }
 
-// CheckDuration is for durations of either sign.
+// CheckDuration checks a duration of either sign.
 func CheckDuration(field string, d time.Duration) error {
 	return Check(field, "must be at most 876000 h, which are 100 years", d >= -MaxDuration && d <= MaxDuration)
 }
 
-// CheckTimeout is for durations that the server keeps in milliseconds. 0 is for the
+// CheckTimeout checks a duration that the server keeps in milliseconds. 0 stands for the
 // default.
 func CheckTimeout(field string, d time.Duration) error {
 	return FirstError(
@@ -44,13 +44,13 @@ func CheckTimeout(field string, d time.Duration) error {
 	)
 }
 
-// CheckMilliseconds is for numbers of milliseconds from 0.
+// CheckMilliseconds checks a number of milliseconds from 0.
 func CheckMilliseconds(field string, ms float64) error {
 	const most = float64(MaxDuration / time.Millisecond)
 	return Check(field, fmt.Sprintf("must be from 0 to %.0f", most), ms >= 0 && ms <= most)
 }
 
-// CheckPast is for times of what has happened.
+// CheckPast checks times of past events.
 func CheckPast(field string, times ...time.Time) error {
 	for _, t := range times {
 		if t.After(time.Now().Add(MaxAhead)) {
@@ -60,13 +60,13 @@ func CheckPast(field string, times ...time.Time) error {
 	return nil
 }
 
-// CheckCount is for whole numbers from 0 that are added up.
+// CheckCount checks a whole number from 0 that the program adds up.
 func CheckCount(field string, n int64) error {
 	return Check(field, fmt.Sprintf("must be from 0 to %d", int64(MaxCount)), n >= 0 && n <= MaxCount)
 }
 
-// CheckRanges holds every time and duration in a struct, or in a list of structs, to
-// CheckTime and CheckDuration. The error names the field as JSON does.
+// CheckRanges applies [CheckTime] and [CheckDuration] to every time and duration in a struct or
+// in a list of structs. The error names the field like JSON.
 func CheckRanges(v any) error { return checkRanges("", reflect.ValueOf(v)) }
 
 func checkRanges(path string, v reflect.Value) error {
@@ -100,7 +100,7 @@ func checkRanges(path string, v reflect.Value) error {
 	return nil
 }
 
-// fieldPath is the name of a field in JSON, behind that of its struct.
+// fieldPath returns the name of a field in JSON, behind the path of the struct.
 func fieldPath(path string, f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 	switch {

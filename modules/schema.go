@@ -12,13 +12,13 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// Schema is what a client needs in its database.
+// Schema is the part of the database that a client needs.
 type Schema struct {
 	Source     string   // of fxdb.Migrations
 	Migrations fs.FS    // goose files in migrations/
-	Tables     []string // that the pool's role reads and writes
-	Views      []string // that it reads
-	// More is checked last, and may be nil.
+	Tables     []string // the pool's role reads and writes the tables
+	Views      []string // the pool's role reads the views
+	// More is the last check, and may be nil.
 	More func(context.Context) error
 }
 
@@ -31,8 +31,8 @@ select array(
        or exists (select from unnest(r.privileges) p where not has_table_privilege(to_regclass(r.name), p))
     order by r.name)::text[]`
 
-// Check returns an ErrSchema when a table, a view or a migration is missing, or
-// when the pool's role may not use one of them. It needs no tenant.
+// Check returns an [ErrSchema] when a table, a view or a migration is missing, or when the
+// pool's role lacks a right on a table or a view. Check needs no tenant.
 func (s Schema) Check(ctx context.Context, db *DB) error {
 	err := Classify(s.check(tenant.System(ctx, "schema check"), db))
 	if errors.Is(err, ErrForbidden) {
@@ -73,7 +73,7 @@ func (s Schema) check(ctx context.Context, db *DB) error {
 	return nil
 }
 
-// newest is the version of the last migration, the one that the code needs.
+// newest returns the version of the last migration, which the code needs.
 func (s Schema) newest() (int64, error) {
 	files, err := fs.Glob(s.Migrations, "migrations/*.sql")
 	if err != nil || len(files) == 0 {

@@ -7,12 +7,12 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// Rows of all tenants are an operator's to write. Their texts are read by every tenant,
-// and a transaction of one tenant that locked them would stop the others.
+// Only an operator may write rows of all tenants. Every tenant reads the texts of the rows, and
+// a tenant's transaction that locks the rows would stop all tenants.
 
-// Operator returns the context of a write to rows of all tenants: [tenant.System] with
-// the reason. A context that has a tenant is an ErrForbidden, so that no tenant's text
-// comes before the others.
+// Operator returns the context of a write to rows of all tenants: [tenant.System] with the
+// reason. A context with a tenant is an [ErrForbidden]: no tenant's text may come before all
+// tenants.
 func Operator(ctx context.Context, reason string) (context.Context, error) {
 	if _, scoped := tenant.FromContext(ctx); scoped {
 		return nil, fmt.Errorf("%w: %s, and an operator's to write: call with tenant.System", ErrForbidden, reason)
@@ -20,8 +20,8 @@ func Operator(ctx context.Context, reason string) (context.Context, error) {
 	return tenant.System(ctx, reason), nil
 }
 
-// Anybody returns the context of a read of rows of all tenants, and whether a tenant
-// reads them: the context's tenant, or the default tenant. Else the context is that of
+// Anybody returns the context of a read of rows of all tenants, and whether a tenant reads the
+// rows: the context's tenant, or the default tenant. Without a tenant the context is
 // [tenant.System] with the reason.
 func (db *DB) Anybody(ctx context.Context, reason string) (context.Context, bool) {
 	ctx = db.scope(ctx)

@@ -7,9 +7,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// AtStart has check, a client's CheckSchema or more, run at the application's start;
-// lc may be nil. Where the pool has no server yet (DB_START=degrade) there is nothing
-// to ask.
+// AtStart runs check, a client's CheckSchema or more, at the application's start; lc may be nil.
+// AtStart does not run check if the pool has no server yet (DB_START=degrade).
 func (db *DB) AtStart(lc fx.Lifecycle, check func(context.Context) error) {
 	if lc == nil {
 		return
@@ -22,8 +21,8 @@ func (db *DB) AtStart(lc fx.Lifecycle, check func(context.Context) error) {
 	}))
 }
 
-// Anyway returns check for a client that may start without what it needs: why it
-// can't be used is logged as a warning. log may be nil.
+// Anyway returns check for a client that may start without the required schema: the returned
+// check logs the error as a warning. log may be nil.
 func Anyway(client string, log *zap.Logger, check func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := check(ctx); err != nil && log != nil {

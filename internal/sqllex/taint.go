@@ -11,7 +11,8 @@ import (
 type Taint uint32
 
 const (
-	// Settings is the taint of: SET, RESET, UPDATE of pg_settings, or set_config beyond the transaction.
+	// Settings is the taint of: SET, RESET, UPDATE of pg_settings, or set_config beyond the
+	// transaction.
 	Settings Taint = 1 << iota
 	// Role is the taint of: SET ROLE or SET SESSION AUTHORIZATION, in any form.
 	Role
