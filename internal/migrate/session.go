@@ -15,8 +15,8 @@ import (
 // lock.
 var errSessionLost = errors.New("the session that holds the migrations' lock is lost")
 
-// errLockLost ends a run whose session has given up the lock while another process took the
-// lock.
+// errLockLost ends a run whose session has given up the lock, after another process has taken
+// the lock.
 var errLockLost = errors.New("the session gave up the migrations' lock " +
 	"(DISCARD ALL, pg_advisory_unlock_all, or a pooler between), and another process has the lock now")
 

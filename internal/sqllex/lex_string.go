@@ -69,7 +69,7 @@ func (l *lexer) withEscape(t token) token {
 
 // continued returns the place of the quote with which a string that ended before at continues.
 // White space with a line end stands between the two parts; comments to a line's end may stand
-// there too.
+// between as well.
 func continued(sql string, at int) (quote int, ok bool) {
 	line := false
 	for at < len(sql) {
