@@ -46,7 +46,7 @@ func (c *Client) TryAcquire(tenant string) bool {
 
 // Acquire takes a permit for tenant, which may be empty, and waits for a permit if necessary.
 // Acquire fails with ctx.Err() when ctx ends first, and with [ErrClosed] from [Controller.Close]
-// on. Acquire looks at ctx only if the caller has to wait.
+// on. An ended ctx matters only if the caller has to wait.
 func (c *Client) Acquire(ctx context.Context, tenant string) error {
 	_, err := c.AcquireWithin(ctx, tenant, 0)
 	return err

@@ -1,6 +1,6 @@
 package sqllex
 
-// set reads SET. Only SET LOCAL and SET TRANSACTION are plain, and SET LOCAL not for all
+// set reads SET. SET is plain only if the effect ends with the transaction, and not for all
 // settings.
 func (p *parser) set() Kind {
 	p.advance()

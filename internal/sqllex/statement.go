@@ -46,8 +46,8 @@ func (p *parser) statement() Kind {
 	return verb.kind
 }
 
-// verbs are the first words of the statements that have no case of their own in statement. A
-// statement without a taint leaves nothing on the session.
+// verbs are the first words of all remaining statements. A zero taint puts the statement on the
+// list of statements that leave nothing; a reader, for example create, may add a taint.
 var verbs = map[string]struct {
 	kind  Kind
 	taint Taint
