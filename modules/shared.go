@@ -17,7 +17,7 @@ func Operator(ctx context.Context, reason string) (context.Context, error) {
 	if _, scoped := tenant.FromContext(ctx); scoped {
 		return nil, fmt.Errorf("%w: %s, and an operator's to write: call with tenant.System", ErrForbidden, reason)
 	}
-	return tenant.System(ctx, reason), nil
+	return tenant.System(ctx, reason), nil //onepoolcheck:allow tenantlost the callers give constant reasons
 }
 
 // Anybody returns the context of a read of rows of all tenants, and whether a tenant reads the
@@ -28,5 +28,5 @@ func (db *DB) Anybody(ctx context.Context, reason string) (context.Context, bool
 	if _, scoped := tenant.FromContext(ctx); scoped {
 		return ctx, true
 	}
-	return tenant.System(ctx, reason), false
+	return tenant.System(ctx, reason), false //onepoolcheck:allow tenantlost the callers give constant reasons
 }
