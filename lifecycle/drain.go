@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// What a drain may take beyond its deadline, 100 ms in all: the server gets a
-// moment to answer cancel requests, then the sockets are closed, then the pool
-// gets a moment to notice.
+// The time of a drain beyond its deadline, 100 ms in all: the server gets a moment to
+// answer cancel requests, then the drain closes the sockets, then the pool gets a moment to
+// notice.
 const (
 	cancelGrace = 50 * time.Millisecond
 	closeGrace  = 25 * time.Millisecond
@@ -23,8 +23,8 @@ type Report struct {
 	Elapsed time.Duration
 	Waited  time.Duration // for work in flight, a part of Elapsed
 	Cutting time.Duration // for the holders that were cut off, a part of Elapsed
-	InUse   int           // connections that were out when the drain began, less those that only waited for notifications
-	Cut     []Holder      // holders that were still there at the deadline and were cut off
+	InUse   int           // connections in use when the drain began, less connections that only waited for notifications
+	Cut     []Holder      // holders that the drain cut off at the deadline
 }
 
 // String returns the report in one line.
@@ -40,8 +40,8 @@ func (r Report) String() string {
 		r.Elapsed.Round(time.Millisecond), len(r.Cut), r.InUse, strings.Join(names, "; "))
 }
 
-// DrainError is returned by a drain that had to cut holders off. What they had
-// not committed is rolled back by the server.
+// DrainError is returned by a drain that had to cut holders off. The server rolls back the
+// open transactions of these holders.
 type DrainError struct{ Report Report }
 
 // Error names every holder that was cut off.
@@ -53,20 +53,21 @@ type drainOnce struct {
 	report Report
 }
 
-// Drain stops the pool of m within timeout plus at most 100 ms, and within
-// three quarters of what is left until ctx's deadline, so that the stop hooks
-// that follow keep a share of theirs.
+// Drain stops the pool of m within timeout plus at most 100 ms, and within three quarters of
+// the time left until ctx's deadline: the following stop hooks keep a share of the time.
 //
-// From its first moment on readiness is off, which OnChange tells, and every acquire,
-// a waiting one included, fails with ErrDraining; so does a wait for notifications on a
-// connection that has sent LISTEN. Work in flight may finish until the deadline. Then what still runs is cancelled on the server, and every socket
-// that the pool opened is closed: the server rolls back what was not committed.
-// Drain returns a *DrainError naming every holder it cut off. Such a holder may go
-// on using its connection, which fails, and may release it at any time; until it
-// does, one goroutine waits in pgxpool's Close.
+// From the start of the drain readiness is off, and [Monitor.OnChange] reports the change.
+// Every acquire, also of a waiter, fails with ErrDraining, and so does a wait for
+// notifications on a connection that has sent LISTEN. Work in flight may finish until the
+// deadline. Then Drain cancels running statements on the server, and closes every socket of
+// the pool: the server rolls back open transactions.
 //
-// A second Drain, or one running at the same time, waits for the first and
-// returns its report without an error. A timeout of 0 cuts at once.
+// Drain returns a *DrainError that names every holder that Drain cut off. A holder that was
+// cut off may go on using its connection: every statement fails. The holder may release the
+// connection at any time. Until the release, a goroutine waits in pgxpool's Close.
+//
+// A second or concurrent Drain waits for the first Drain, and returns the report of the
+// first without an error. A timeout of 0 cuts at once.
 func Drain(ctx context.Context, m *Monitor, timeout time.Duration) (Report, error) {
 	first := false
 	m.drain.once.Do(func() {
@@ -95,10 +96,10 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 		log.Warn("pool drained without having been started")
 		log = zap.NewNop()
 	case stateStarting:
-		log = zap.NewNop() // a start that failed has said so
+		log = zap.NewNop() // the failed start has logged its error
 	}
 	told := m.tellDrain()
-	m.mu.Lock() // no goroutine of Go begins after this
+	m.mu.Lock() // after close, Go begins no goroutine
 	m.close()
 	m.mu.Unlock()
 	defer m.keepClock()()
@@ -142,8 +143,8 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	return r
 }
 
-// keepClock keeps the clock for the holds that end in the drain, until stop is called:
-// watch has ended.
+// keepClock keeps the clock for the holds that end in the drain, until the caller calls
+// stop: watch has ended.
 func (m *Monitor) keepClock() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var kept sync.WaitGroup
@@ -162,8 +163,8 @@ func (m *Monitor) keepClock() (stop func()) {
 	return func() { cancel(); kept.Wait() }
 }
 
-// waitReleased waits until no connection is out, or on its way to somebody who asked
-// before the drain. It is false when ctx ended before.
+// waitReleased waits until no connection is in use, or on its way to an acquire from before
+// the drain. waitReleased returns false if ctx ended before.
 func (m *Monitor) waitReleased(ctx context.Context, closed <-chan struct{}) bool {
 	tick := time.NewTicker(clockTick)
 	defer tick.Stop()
@@ -171,10 +172,10 @@ func (m *Monitor) waitReleased(ctx context.Context, closed <-chan struct{}) bool
 		select {
 		case <-m.released:
 		case <-tick.C:
-			m.endListeners() // those that have done their work
+			m.endListeners() // listeners whose work has ended
 		case <-closed:
-			// All that is the pool's came back. What is left was hijacked, and ends
-			// with its socket.
+			// All connections of the pool came back. A hijacked connection ends with its
+			// socket.
 			return m.sockets.waitNone(ctx)
 		case <-ctx.Done():
 			return m.slotCount() == 0
@@ -183,10 +184,10 @@ func (m *Monitor) waitReleased(ctx context.Context, closed <-chan struct{}) bool
 	return true
 }
 
-// cut cancels what runs on the server, waits a moment for the holders to see
-// it, and closes every socket. Every holder's backend gets a cancel request: what
-// goes past pgx's tracers, a COPY TO of pgconn's for one, would run on without its
-// client, and an idle backend ignores it.
+// cut cancels running statements on the server, waits a moment for the holders to notice,
+// and closes every socket. Every holder's backend gets a cancel request: a statement that
+// pgx's tracers don't see, such as a COPY TO through pgconn, would run on without its client.
+// An idle backend ignores the request.
 func (m *Monitor) cut() []Holder {
 	held := m.heldSlots()
 	left := make([]Holder, len(held))
@@ -196,12 +197,12 @@ func (m *Monitor) cut() []Holder {
 	var wg sync.WaitGroup
 	for i, s := range held {
 		left[i] = s.holder()
-		// pgconn's CancelRequest reads only what is set at connect and goes over a
-		// connection of its own, so another goroutine may call it.
+		// pgconn's CancelRequest reads only fields that connect has set, and opens its own
+		// connection: any goroutine may call CancelRequest.
 		wg.Go(func() { _ = s.conn.PgConn().CancelRequest(ctx) })
 	}
 	wg.Wait()
-	// Holders that were in a query notice; idle ones have nothing to notice.
+	// Holders in a query notice the cancel; idle holders have nothing to notice.
 	for ctx.Err() == nil && anyInQuery(held) {
 		select {
 		case <-m.released:
@@ -221,13 +222,13 @@ func anyInQuery(held []*slot) bool {
 	return false
 }
 
-// closePool closes the pool in a goroutine: pgxpool's Close has no bound. It
-// closes idle connections at once and the others as they come back.
+// closePool closes the pool in a goroutine: pgxpool's Close has no bound. Close closes idle
+// connections at once, and held connections at their release.
 func (m *Monitor) closePool() <-chan struct{} {
 	closed := make(chan struct{})
 	go func() {
-		// Who waits is told by m.closing, in a moment; from a pool that is closed they
-		// would have an error of its own.
+		// m.closing ends every wait in a moment. A closed pool would fail the waiters with
+		// pgxpool's own error.
 		tick := time.NewTicker(time.Millisecond)
 		for m.waiting.Load() > 0 {
 			<-tick.C

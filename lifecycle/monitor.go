@@ -15,31 +15,29 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// ErrNotStarted is returned by every use of a pool whose Start has not
-// succeeded. In an fx application that is a use from a constructor: move it to
-// an OnStart hook.
+// ErrNotStarted is returned by every use of a pool whose Start has not succeeded. In an fx
+// application, a constructor has used the pool: move the use to an OnStart hook.
 var ErrNotStarted = errors.New("pool is not started: use it from OnStart on, or call Start first")
 
-// ErrDraining is returned by every acquire from the moment a stop begins, to
-// callers that already wait too. When the stop has ended, or the start has failed, the
-// error says that instead, and errors.Is still finds this one.
+// ErrDraining is returned by every acquire from the moment a stop begins, also to waiters.
+// When the stop has ended, or the start has failed, the error's text names that end, and
+// errors.Is still finds ErrDraining.
 var ErrDraining = errors.New("pool is draining: the application is stopping")
 
-// DefaultAcquireTimeout is the longest wait for a connection where Config does
-// not set one.
+// DefaultAcquireTimeout is the longest wait for a connection if Config sets no limit.
 const DefaultAcquireTimeout = 10 * time.Second
 
 // Config says what New builds. Only Pool is required.
 type Config struct {
-	// Pool comes from pgxpool.ParseConfig. New takes it over: it wraps the dial
-	// function and the hooks BeforeConnect, AfterConnect, ShouldPing, PrepareConn,
-	// BeforeClose, OnNotice and OnPgError (hooks already set still run), adds a tracer beside the one
-	// that is set, and keeps MaxConnLifetime itself.
+	// Pool comes from pgxpool.ParseConfig. New wraps the dial function and the hooks
+	// BeforeConnect, AfterConnect, ShouldPing, PrepareConn, BeforeClose, OnNotice and
+	// OnPgError (hooks already set still run). New adds a tracer beside the caller's tracer.
+	// The monitor, not pgxpool, keeps MaxConnLifetime.
 	Pool *pgxpool.Config
 
 	// Yields names RuntimeParams of Pool that count only if neither the role nor the
-	// database has a setting of its own for them (ALTER ROLE ... SET). Start asks for
-	// these once, so a change of them needs a restart.
+	// database has a setting for the same parameter (ALTER ROLE ... SET). Start reads the
+	// settings once: a changed setting needs a restart.
 	Yields []string
 
 	// Name is what metrics and traces call the pool: see [Monitor.Name].
@@ -49,22 +47,21 @@ type Config struct {
 	// query's own deadline. Default 10 s. Start waits as long as its context lasts.
 	AcquireTimeout time.Duration
 
-	// LeakThreshold is how long a connection may be held before it is logged with
-	// its holder, once, and once more when it comes back. Default 1 min; negative:
-	// never.
+	// LeakThreshold is how long a holder may keep a connection before the pool logs the
+	// holder, once, and once more at the release. Default 1 min; negative: never.
 	LeakThreshold time.Duration
 
-	// SlowQuery is how long a statement may take, from its sending until its rows are
-	// closed, before it is logged with its client, tenant and text, never with its
-	// arguments. From 1 s on it is met to within 50 ms. Default 0: never.
+	// SlowQuery is how long a statement may take, from the sending until the rows are closed,
+	// before the pool logs client, tenant and text, never arguments. From 1 s on SlowQuery is
+	// accurate to 50 ms. Default 0: never.
 	SlowQuery time.Duration
 
 	// Callers takes the call site of every acquire, for tests and for the hunt of
 	// a leak. See Request.
 	Callers bool
 
-	// RawAcquire, if set, is asked about every acquire from the pool itself; its
-	// error fails the acquire, and nothing is sent.
+	// RawAcquire, if set, judges every acquire from the pool itself. An error of RawAcquire
+	// fails the acquire, and the pool sends nothing.
 	RawAcquire func(ctx context.Context) error
 
 	// Advice maps the SQLSTATE of a connection's end to a sentence for the operator. The
@@ -73,59 +70,57 @@ type Config struct {
 
 	// TaintsSession, if set, judges every text before pgx sends the text. The pool closes a
 	// connection after a text for which TaintsSession returned yes. single reports that the text
-	// is one statement: such a text costs no connection if the server could not parse it.
+	// is one statement: a single text that the server can't parse costs no connection.
 	TaintsSession func(conn *pgx.Conn, text Text) (yes, single bool)
 
-	// Nested says what becomes of an acquire by a goroutine whose transaction or rows
-	// hold a connection already. Default NestedWarn.
+	// Nested is the mode for an acquire by a goroutine whose transaction or rows hold a
+	// connection already. Default NestedWarn.
 	Nested NestedMode
 
-	// Admission, if set, decides before the pool is asked who may have a connection:
-	// its Capacity is the pool's MaxConns. Requests come with a Share of it; acquires
-	// from the pool itself are its client "raw pool". A drain closes it.
+	// Admission, if set, decides who may ask the pool for a connection. The Capacity of
+	// Admission is the pool's MaxConns. A Request carries a Share of Admission; acquires from
+	// the pool itself count for the client "raw pool". A drain closes Admission.
 	Admission *admission.Controller
 
-	// Start says what Start does when the server can't be reached. Default
-	// StartRequire.
+	// Start is the mode of [Monitor.Start] if the server can't be reached. Default StartRequire.
 	Start StartMode
 
-	// MaxWaiting is how many callers may wait for a connection at a time; one more
-	// fails at once with an *AcquireError that is ErrQueueFull. A client that has nobody
-	// waiting may have one wait all the same. Callers that a connection is being opened
-	// for do not count. Default 0: any number.
+	// MaxWaiting is how many callers may wait for a connection at a time; a further caller
+	// fails at once with an *AcquireError that wraps ErrQueueFull. A client without a waiter
+	// may have a single waiter above MaxWaiting. Callers for whom the pool opens a connection
+	// do not count. Default 0: any number.
 	MaxWaiting int
 
-	// Replicas is how many processes have a pool like this one; Start refuses what
-	// all of them together could not open. Default 1.
+	// Replicas is how many processes have a pool of the same size. Start fails if all
+	// replicas together could not open their connections. Default 1.
 	Replicas int
 
-	// SiblingConns is how many connections the other pools of each process may open. Start
-	// adds SiblingConns to the connections of this pool in the same check.
+	// SiblingConns is how many connections the sibling pools of each process may open. Start
+	// adds SiblingConns to the connections of the pool in the same check.
 	SiblingConns int
 
 	// ListenConns is how many connections the process may open by Connect. Start adds
-	// ListenConns to the connections of this pool in the same check.
+	// ListenConns to the connections of the pool in the same check.
 	ListenConns int
 
 	// SiblingPools are further pools of the process on the same server. Health and OnChange
-	// of this pool cover the siblings: the pool is ready if all of them are, and reports
+	// of the pool cover the siblings: the pool is ready if all siblings are ready, and reports
 	// the worst status of all. The figures of a sibling stay apart. The caller starts the
 	// siblings after New; the start does not report a sibling as a second pool on the
 	// database.
 	SiblingPools []*Monitor
 
 	// Pooler says that a transaction pooler stands between the pool and its server:
-	// the server's limits on connections are the pooler's, not this pool's.
+	// the server's limits on connections concern the pooler, not the pool.
 	Pooler bool
 
 	// OpenedBy names the place that asked for the pool. A second pool on the same database
 	// in one process logs OpenedBy of both.
 	OpenedBy string
 
-	// BeforeReady runs in Start after the server was checked and before the
-	// pool is warmed and open to others: the place for migrations. An error
-	// fails the start. One with a method Final() bool that returns true is final: no
-	// start mode tries again.
+	// BeforeReady runs in Start after the check of the server and before the pool opens its
+	// minimum of connections: the place for migrations. An error fails the start. An error
+	// with a method Final() bool that returns true is final: no start mode retries.
 	BeforeReady func(ctx context.Context) error
 
 	// LogFields, if set, returns fields of a context, such as a trace's id, for the lines about
@@ -136,7 +131,7 @@ type Config struct {
 	Logger *zap.Logger
 }
 
-// The states of a Monitor, in the only order they are passed through.
+// The states of a Monitor, in their only order.
 const (
 	stateNew int32 = iota
 	stateStarting
@@ -145,7 +140,7 @@ const (
 	stateStopped
 )
 
-// Monitor owns one pool from New to Drain. It is safe for concurrent use.
+// Monitor owns a pool from New to Drain. A Monitor is safe for concurrent use.
 type Monitor struct {
 	cfg       Config
 	log       *zap.Logger
@@ -157,34 +152,34 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
-	beside bool // another monitor's Config has it in SiblingPools
+	beside bool // the SiblingPools of another monitor's Config hold the monitor
 	writes bool // expected: a standby won't do
 	// A connection whose session is read-only by default was seen.
 	readOnlySeen atomic.Bool
-	foreign      bool                  // hooks or a tracer that are not ours see acquires
-	tracing      pgxpool.AcquireTracer // that tracer, where it traces acquires
+	foreign      bool                  // the caller's hooks or tracer see acquires
+	tracing      pgxpool.AcquireTracer // the caller's tracer, if the tracer traces acquires
 
 	sockets  *sockets
 	hosts    hosts
 	waiting  atomic.Int64
 	queue    queue
-	asking   atomic.Int64 // inside the pool's Acquire, where the queue has a limit
+	asking   atomic.Int64 // inside the pool's Acquire, if the queue has a limit
 	held     atomic.Int64
 	opened   atomic.Int64
-	spoiled  atomic.Uint64 // connections that came back so
-	connects chan struct{} // a place for each connection that is being opened
+	spoiled  atomic.Uint64 // connections that came back spoiled
+	connects chan struct{} // a place for each running connect
 
 	own atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
 
 	generation atomic.Int64  // how often the pool was reset
-	losses     atomic.Int64  // connections that the other side has ended, and servers met anew
-	lossTold   chan struct{} // buffered 1: the server is to be looked at
-	lossOf     atomic.Int64  // the generation of the connection that was lost last
+	losses     atomic.Int64  // connections that server or network has ended, and servers met anew
+	lossTold   chan struct{} // buffered 1: lookout looks at the server
+	lossOf     atomic.Int64  // the generation of the connection lost last
 	server     atomic.Pointer[meeting]
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
 	clock      atomic.Int64  // unix ns, kept by watch
 	acquires   atomic.Int64  // since ever
-	callers    atomic.Int64  // call sites that may yet be taken in this tick of the clock
+	callers    atomic.Int64  // call sites that acquires may yet take in the current tick
 	released   chan struct{} // buffered 1: a connection was given back
 
 	mu    sync.Mutex
@@ -201,14 +196,14 @@ type Monitor struct {
 	refilling atomic.Bool
 	refillAt  atomic.Int64 // unix ns of the next try after a failure
 
-	transactions    atomic.Uint64 // acquires for one, for nestedSample
-	readings        atomic.Uint64 // those who began to read rows, for the same
+	transactions    atomic.Uint64 // acquires for a transaction, for nestedSample
+	readings        atomic.Uint64 // goroutines that began to read rows, for nestedSample
 	remembered      atomic.Int64  // transactions and rows out whose goroutine is known
 	rememberedMu    sync.RWMutex  // taken before a slot's mutex
-	rememberedSlots []*slot       // those
-	nestedAsk       atomic.Int64  // nested acquires that are under way
-	nestedFailed    atomic.Int64  // unix ns of the last one that failed
-	nestedTold      sync.Map      // clients that a nested acquire was logged of
+	rememberedSlots []*slot       // the slots of remembered
+	nestedAsk       atomic.Int64  // nested acquires under way
+	nestedFailed    atomic.Int64  // unix ns of the last failed nested acquire
+	nestedTold      sync.Map      // clients whose nested acquire the log has
 
 	observersMu     sync.Mutex
 	observers       atomic.Pointer[[]*observing] // nil: nobody
@@ -218,7 +213,7 @@ type Monitor struct {
 	startMu    sync.Mutex
 	startErr   atomic.Pointer[error] // of the last attempt
 	startWaits startWaits
-	failed     atomic.Pointer[error] // why the start did
+	failed     atomic.Pointer[error] // why the start failed
 	background sync.WaitGroup        // goroutines that end with closing
 	drain      drainOnce
 }
@@ -226,7 +221,7 @@ type Monitor struct {
 // New builds the pool without opening a connection. It fails when cfg.Pool is
 // missing or was not made by pgxpool.ParseConfig.
 //
-// The returned monitor owns one goroutine, pgxpool's own, which ends with Drain.
+// The returned monitor owns a goroutine of pgxpool. Drain ends the goroutine.
 func New(cfg Config) (_ *Monitor, err error) {
 	if cfg.Pool == nil || cfg.Pool.ConnConfig == nil {
 		return nil, errors.New("lifecycle: Config.Pool is missing: make one with pgxpool.ParseConfig")
@@ -309,7 +304,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 
 // giveBack restores the caller's hooks and lifetimes in pc, which [pgxpool.Pool.Config]
 // returns: a second pool built from pc has no hook of the monitor. pgxpool has copied the
-// hooks, and opens no connection, which would read the lifetimes, before Start.
+// hooks. pgxpool reads the lifetimes when a connection opens: never before Start.
 func giveBack(pc, given *pgxpool.Config) {
 	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = given.BeforeConnect, given.AfterConnect, given.PrepareConn
 	pc.ShouldPing, pc.BeforeClose = given.ShouldPing, given.BeforeClose
@@ -322,12 +317,12 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	prepareConn, beforeClose := givenPrepareConn(pc), pc.BeforeClose
 
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		// pgxpool keeps its minimum from the moment it exists; until Start is over
-		// only Start opens connections, or there would be twice as many.
+		// pgxpool keeps its minimum from New on. Until Start is over only Start opens
+		// connections: else Start and pgxpool would open twice the minimum.
 		if err := m.mayConnect(ctx); err != nil {
 			return err
 		}
-		// cc belongs to one connection: the pool's configuration keeps the caller's dialer.
+		// cc belongs to a single connection: the pool's configuration keeps the caller's dialer.
 		cc.DialFunc = m.sockets.dial
 		hearEnds(cc, m.cfg.Advice)
 		m.yield(cc)
@@ -355,7 +350,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			return true, err
 		}
 		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoilt != unspoilt || m.stuck(conn) {
-			return false, nil // pgxpool closes it and goes on with another
+			return false, nil // pgxpool closes the connection and goes on with the next
 		}
 		if !slotOf(conn).undone(ctx, conn) {
 			return false, nil
@@ -434,8 +429,8 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 	return m.over()
 }
 
-// Pool returns the pool. Its every acquire is gated, bounded by the acquire
-// timeout, tracked under the client name "raw pool", and drained like all others.
+// Pool returns the pool. Every acquire from the pool passes the gate, is bounded by the
+// acquire timeout, counts for the client "raw pool", and ends in a drain.
 func (m *Monitor) Pool() *pgxpool.Pool { return m.pool }
 
 // Admission returns Config.Admission.
@@ -447,15 +442,15 @@ func (m *Monitor) CreatedAt() time.Time { return m.createdAt }
 // Started reports whether the pool is started and no stop has begun.
 func (m *Monitor) Started() bool { return m.state.Load() == stateReady }
 
-// Draining reports whether a stop has begun; it stays true after its end.
+// Draining reports whether a stop has begun. Draining stays true after the stop's end.
 func (m *Monitor) Draining() bool { return m.state.Load() >= stateDraining }
 
-// Opened returns how many connections the pool has opened since it was built.
-// pgxpool's own count has attempts in it that never got to the network.
+// Opened returns how many connections the pool has opened since New.
+// pgxpool's own count includes attempts that never got to the network.
 func (m *Monitor) Opened() int64 { return m.opened.Load() }
 
-// Spoiled returns how many connections came back spoiled, and were closed, since the pool
-// was built. See Config.TaintsSession.
+// Spoiled returns how many connections came back spoiled, and were closed, since New. See
+// Config.TaintsSession.
 func (m *Monitor) Spoiled() uint64 { return m.spoiled.Load() }
 
 // Waiting returns how many callers wait for a connection now.
