@@ -12,11 +12,10 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// acquisition is the context of one acquire. It carries who asks to the pool's
-// tracer, and it bounds the wait: by the acquire timeout, and by a drain. The wait
-// for a turn is bounded where the turns are given. The bound of a wait for a
-// connection is made when there is one to wait for; the usual acquire finds an idle
-// one, and so costs no timer and no allocation.
+// acquisition is the context of a single acquire. acquisition carries the request to the
+// pool's tracer, and bounds the wait by the acquire timeout and by a drain. Admission bounds
+// the wait for a permit. A wait for a connection makes the bound when the wait begins: the
+// usual acquire finds an idle connection, and costs no timer and no allocation.
 type acquisition struct {
 	context.Context // the caller's
 	m               *Monitor
@@ -54,18 +53,19 @@ type bound struct {
 	began  time.Time
 }
 
-// acquisitions are those that nobody waited on, so that nobody can still have them.
+// acquisitions holds acquisitions for reuse: without a wait, nobody can still hold a
+// reference.
 var acquisitions = sync.Pool{New: func() any { return new(acquisition) }}
 
-// A call site costs as much as an acquire. So the first callersPerTick acquires of each
-// tick of the clock have theirs taken unasked, which is a part in a thousand of a
-// processor's time, and of the others one in callerSample.
+// A call site costs as much as an acquire. The monitor takes, unasked, the call sites of the
+// first callersPerTick acquires of each tick of the clock: a thousandth of a processor's
+// time. Of the further acquires the monitor takes every callerSample-th call site.
 const (
 	callersPerTick = 64
 	callerSample   = 256
 )
 
-// takesCaller reports whether the call site of the nth acquire is taken unasked.
+// takesCaller reports whether the monitor takes the call site of the nth acquire unasked.
 func (m *Monitor) takesCaller(n int64) bool {
 	return m.cfg.Callers || n%callerSample == 1 || m.held.Load() >= int64(m.cfg.Pool.MaxConns)-1 ||
 		m.callers.Load() > 0 && m.callers.Add(-1) >= 0
@@ -73,8 +73,7 @@ func (m *Monitor) takesCaller(n int64) bool {
 
 type acquisitionKey struct{}
 
-// acquisitionOf finds the acquisition in a context that another tracer may have
-// wrapped.
+// acquisitionOf finds the acquisition in a context that a further tracer may have wrapped.
 func acquisitionOf(ctx context.Context) *acquisition {
 	if a, ok := ctx.(*acquisition); ok {
 		return a
@@ -110,7 +109,7 @@ func (a *acquisition) wait() *bound {
 	return b
 }
 
-// timeout is the longest wait.
+// timeout returns the longest wait.
 func (a *acquisition) timeout() time.Duration {
 	if a.warms() {
 		if deadline, ok := a.Context.Deadline(); ok {
@@ -127,7 +126,7 @@ func (a *acquisition) timeout() time.Duration {
 // warms reports whether Start itself asks. Start's time is not the time that a user waits.
 func (a *acquisition) warms() bool { return a.Context.Value(warming{}) != nil }
 
-// startWaiting counts a among those who wait, once.
+// startWaiting counts a among the waiters, once.
 func (a *acquisition) startWaiting() {
 	if a.waiting {
 		return
@@ -142,8 +141,7 @@ func (a *acquisition) startWaiting() {
 	}
 }
 
-// admit waits for a permit where there is admission. What it fails with is the
-// acquisition's reason.
+// admit waits for a permit if the request has a share. A returned error is also a.refused.
 func (a *acquisition) admit() error {
 	share := a.request.Share
 	if share == nil {
@@ -151,7 +149,7 @@ func (a *acquisition) admit() error {
 	}
 	if !share.TryAcquire(a.request.Tenant) {
 		a.began, a.kept = time.Now(), a.limit()
-		full := !a.enterQueue() // before it is counted: who sees it wait finds its place taken
+		full := !a.enterQueue() // before startWaiting: an observer of the waiter finds the queue's place taken
 		a.startWaiting()
 		if a.refused = a.refuseHopeless(); a.refused == nil && full {
 			a.refused = ErrQueueFull
@@ -179,7 +177,7 @@ func (a *acquisition) admit() error {
 	return nil
 }
 
-// giveUp gives the permit back where no connection came of it.
+// giveUp gives the permit back if the acquire got no connection.
 func (a *acquisition) giveUp() {
 	if a.permit {
 		a.permit = false
@@ -190,8 +188,8 @@ func (a *acquisition) giveUp() {
 // errPanicked makes pgxpool close the connection whose hook panicked.
 var errPanicked = errors.New("PrepareConn panicked")
 
-// prepare calls a hook. pgxpool would lose the connection to a panic for ever, so the
-// panic goes on when pgxpool is done.
+// prepare calls a hook. pgxpool would lose the connection to a panic for ever: the acquire
+// repeats the panic when pgxpool is done.
 func (a *acquisition) prepare(ctx context.Context, hook prepareConn, conn *pgx.Conn) (ok bool, err error) {
 	if a != nil {
 		defer func() {
@@ -205,7 +203,7 @@ func (a *acquisition) prepare(ctx context.Context, hook prepareConn, conn *pgx.C
 
 type prepareConn = func(context.Context, *pgx.Conn) (bool, error)
 
-// tell tells the observers of the result.
+// tell notifies the observers of the result.
 func (a *acquisition) tell(err error) {
 	if a.m.observers.Load() != nil {
 		client, waited := a.request.Client, a.waited()
@@ -213,7 +211,7 @@ func (a *acquisition) tell(err error) {
 	}
 }
 
-// end is called once, when the acquire has its result.
+// end runs once, when the acquire has its result.
 func (a *acquisition) end() {
 	a.leavePool()
 	a.leaveQueue()
@@ -223,7 +221,7 @@ func (a *acquisition) end() {
 	if a.waiting {
 		full := a.waited()
 		if a.kept != "" {
-			full -= a.turn // no more connections would have made that shorter
+			full -= a.turn // further connections would not have shortened the wait for the permit
 		}
 		if !a.warms() {
 			a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
@@ -235,10 +233,10 @@ func (a *acquisition) end() {
 	}
 	if b := a.bound.Load(); b != nil {
 		b.cancel()
-		return // pgxpool may go on with it in the background
+		return // pgxpool may still use a in the background
 	}
 	if a.m.foreign {
-		return // somebody else's hook saw it and may have kept it
+		return // the caller's hook saw a and may have kept a
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
 	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
@@ -254,7 +252,7 @@ func (a *acquisition) waited() time.Duration {
 	return a.turn
 }
 
-// since is when the wait began, the zero time where there is none.
+// since returns when the wait began, or the zero time without a wait.
 func (a *acquisition) since() time.Time {
 	if b := a.bound.Load(); b != nil && a.began.IsZero() {
 		return b.began
@@ -262,10 +260,10 @@ func (a *acquisition) since() time.Time {
 	return a.began
 }
 
-// Done is closed when the wait is over. puddle asks for it once to see that the
-// context has not ended yet, and again when it waits: for a place in the pool, for
-// a connection that is being opened, for a ping. Where the wait has begun already, for
-// its turn, Err speaks of the bound, which ends a moment after the caller's context.
+// Done returns a channel that closes when the wait is over. puddle calls Done once to check
+// that the context has not ended, and again for each wait: for a place in the pool, for a
+// connect, for a ping. After the second call Err reports the end of the bound, and the bound
+// ends a moment after the caller's context.
 func (a *acquisition) Done() <-chan struct{} {
 	if a.refused != nil {
 		return closedChannel
@@ -276,8 +274,8 @@ func (a *acquisition) Done() <-chan struct{} {
 	return a.wait().ctx.Done()
 }
 
-// Err tells the reason of the end where a plain context tells only that it
-// ended: pgxpool hands it to the caller of an acquire as it is.
+// Err returns the reason of the end, and not only that the context ended: pgxpool returns
+// the error unchanged to the caller of an acquire.
 func (a *acquisition) Err() error {
 	if a.refused != nil {
 		return a.refused
@@ -293,7 +291,7 @@ func (a *acquisition) Err() error {
 	return b.ctx.Err()
 }
 
-// Deadline is that of the wait, where there is one.
+// Deadline returns the deadline of the wait if a wait has begun, else of the caller's context.
 func (a *acquisition) Deadline() (time.Time, bool) {
 	if b := a.bound.Load(); b != nil {
 		return b.ctx.Deadline()
@@ -301,7 +299,7 @@ func (a *acquisition) Deadline() (time.Time, bool) {
 	return a.Context.Deadline()
 }
 
-// Value finds the acquisition itself too.
+// Value also finds the acquisition.
 func (a *acquisition) Value(key any) any {
 	if key == (acquisitionKey{}) {
 		return a

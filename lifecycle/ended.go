@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// endedError is a connection that its server ended, and what the server said of it.
+// endedError is the error of a connection that the server ended, with the server's message.
 type endedError struct {
 	error
 	said *pgconn.PgError
@@ -26,8 +26,8 @@ func (e *endedError) Error() string {
 
 func (e *endedError) Unwrap() []error { return []error{e.error, e.said} }
 
-// EndedBy returns the SQLSTATE with which the server ended a connection of the
-// pool's: it is empty for a connection that broke without a word, or lives.
+// EndedBy returns the SQLSTATE with which the server ended a connection of the pool. EndedBy
+// returns "" for a connection that lives, or that broke without a message.
 func EndedBy(conn *pgx.Conn) string {
 	if s := slotOf(conn); s != nil && s.socket != nil {
 		if said := s.socket.said.Load(); said != nil {
@@ -37,8 +37,8 @@ func EndedBy(conn *pgx.Conn) string {
 	return ""
 }
 
-// hearEnds keeps what the server says when it ends a connection. A crash and an
-// immediate stop come as a notice, which pgconn's error does not have.
+// hearEnds keeps the server's message at the end of a connection. A crash and an immediate
+// stop send a notice, and pgconn's error lacks the notice.
 func hearEnds(cc *pgx.ConnConfig, advice map[string]string) {
 	onError, onNotice := cc.OnPgError, cc.OnNotice
 	cc.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
@@ -72,13 +72,12 @@ func hear(conn *pgconn.PgConn, said *pgconn.PgError) {
 	}
 }
 
-// isEnd reports whether a message is one of those that end a connection though they
-// are no errors.
+// isEnd reports whether a message ends a connection, also a message that is no error.
 func isEnd(said *pgconn.PgError) bool { return strings.HasPrefix(said.Code, "57P0") }
 
-// told remembers that the other side ended the connection, and adds to the error what
-// the server said of the end. Keepalive and the user timeout are such ends: pgconn
-// takes them for a deadline, reads once more, and says that the stream ended.
+// told notes that the server or the network ended the connection, and adds the server's
+// message to the error. Keepalive and the user timeout also end a connection: pgconn takes
+// both for a deadline, reads once more, and reports the end of the stream.
 func (c *socket) told(err error) error {
 	if err != nil && c.stopped.Load() {
 		return ErrDraining
@@ -114,9 +113,8 @@ func BrokenBy(conn *pgx.Conn) error {
 // than a moment.
 const lastWordsWait = time.Second
 
-// hearLastWords reads what the server said before it closed a connection that can't be
-// written to any more. Through a Unix socket the write fails at once, and pgconn does
-// not read on.
+// hearLastWords reads the server's last message after a write to a closed connection failed.
+// Through a Unix socket the write fails at once, and pgconn does not read on.
 func (c *socket) hearLastWords() {
 	if c.said.Load() != nil || c.Conn.SetReadDeadline(time.Now().Add(lastWordsWait)) != nil {
 		return
@@ -147,9 +145,9 @@ func (c *socket) overhear(b []byte) {
 	}
 }
 
-// lastWords finds the message that ended a connection. Under TLS it finds none.
+// lastWords finds the message that ended a connection. Under TLS lastWords finds no message.
 func lastWords(b []byte) *pgconn.PgError {
-	const header = 5 // the message's type and its length, which counts itself
+	const header = 5 // the message's type and length; the length includes its own four bytes
 	for len(b) >= header {
 		end := int64(binary.BigEndian.Uint32(b[1:])) + 1
 		if end < header || end > int64(len(b)) {

@@ -10,22 +10,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// readOnlyEvery is the least time between two resets because the server is
-// read-only. While it stays so each write says it again, and the readers' new
-// connections would go each time.
+// readOnlyEvery is the least time between two resets because of a read-only server. Each
+// write to a read-only server fails again, and each reset would close the readers' new
+// connections.
 const readOnlyEvery = 10 * time.Second
 
-// failedOver looks at an error of a statement for what concerns all connections: the
-// server has become a standby, or refuses writes for a while.
+// failedOver checks whether a statement's error concerns all connections: the server has
+// become a standby, or refuses writes for a while.
 func (m *Monitor) failedOver(conn *pgx.Conn, err error) {
 	var pgErr *pgconn.PgError
 	s := slotOf(conn)
 	if s == nil || !errors.As(err, &pgErr) || pgErr.Code != "25006" {
 		return
 	}
-	// A write in a read-only transaction of the caller's own says the same. The
-	// server reports what it is since version 14; an older one is believed. A pooler
-	// does not pass that on, and its own connections are the ones to renew.
+	// A write in the caller's own read-only transaction fails with the same error. A server
+	// reports in_hot_standby since version 14; failedOver believes the error of an older
+	// server. A pooler does not pass in_hot_standby on, and a reset of the pool does not
+	// renew the pooler's connections.
 	readOnly := m.noticeReadOnly(conn)
 	if !m.writes || !readOnly && conn.PgConn().ParameterStatus("in_hot_standby") == "off" {
 		return
@@ -36,26 +37,26 @@ func (m *Monitor) failedOver(conn *pgx.Conn, err error) {
 	}
 }
 
-// mayResetReadOnly takes the turn, where it is time.
+// mayResetReadOnly reports whether readOnlyEvery has passed, and notes the reset.
 func (m *Monitor) mayResetReadOnly() bool {
 	now, last := time.Now().UnixNano(), m.readOnly.Load()
 	return now-last >= int64(readOnlyEvery) && m.readOnly.CompareAndSwap(last, now)
 }
 
-// reset closes the connections of a generation, and all before: idle ones at once,
-// those in use when they come back. An incident meets many connections; only the first
-// to tell of it resets the pool.
+// reset closes the connections of a generation, and of all generations before: idle
+// connections at once, held connections at their release. An incident hits many
+// connections; only the first report resets the pool.
 func (m *Monitor) reset(generation int64, code string) {
 	if !m.generation.CompareAndSwap(generation, generation+1) {
-		return // it was reset since
+		return // a different connection has reset the pool since
 	}
 	m.log.Warn("pool reset: its server is going away or is read-only", zap.String("sqlstate", code), zap.String("database", m.Database()))
 	m.pool.Reset()
 }
 
-// lose takes note, once, of a connection that the server or the network has ended.
-// Every other one is asked whether it lives before its next use, and where the server may
-// be going away it is looked at: who ends one backend leaves the others alone.
+// lose notes, once, a connection that the server or the network has ended. The pool pings
+// every remaining connection before the next use. If the server may be going away, lookout
+// looks at the server: an operator may have ended a single backend only.
 func (m *Monitor) lose(conn *pgx.Conn) {
 	s := slotOf(conn)
 	if s == nil || s.lost || !s.hasEnded() {
@@ -64,7 +65,7 @@ func (m *Monitor) lose(conn *pgx.Conn) {
 	s.lost = true
 	m.losses.Add(1)
 	switch code := EndedBy(conn); code {
-	case "57P02": // a crash has ended all of them
+	case "57P02": // a crash has ended all connections
 		m.reset(s.generation, code)
 	case "57P01", "57P03", "":
 		if s.generation == m.generation.Load() {
@@ -77,13 +78,13 @@ func (m *Monitor) lose(conn *pgx.Conn) {
 	}
 }
 
-// hasEnded reports whether the other side ended the connection.
+// hasEnded reports whether the server or the network ended the connection.
 func (s *slot) hasEnded() bool {
 	return s.socket != nil && (s.socket.ended.Load() || s.socket.said.Load() != nil)
 }
 
-// doubted reports, once for each loss, that a connection is to be asked whether it
-// lives before it is handed out.
+// doubted reports, once for each loss, that the pool pings the connection before the pool
+// hands the connection out.
 func (m *Monitor) doubted(conn *pgx.Conn) bool {
 	s, losses := slotOf(conn), m.losses.Load()
 	if s == nil || s.trusted == losses {
@@ -93,9 +94,9 @@ func (m *Monitor) doubted(conn *pgx.Conn) bool {
 	return true
 }
 
-// lookAfterLoss resets the pool where the server that ended a connection is going away,
-// has gone, or is another than before. No answer in time says neither. The look resets the
-// generation of the lost connection: after an earlier reset the pool has new connections already.
+// lookAfterLoss resets the pool if the server that ended a connection is going away, has
+// gone, or has changed. A look without an answer in time resets nothing. lookAfterLoss resets
+// the generation of the lost connection: after an earlier reset the pool has new connections.
 func (m *Monitor) lookAfterLoss(ctx context.Context) {
 	generation, was := m.lossOf.Load(), m.server.Load()
 	err := m.ask(ctx)
@@ -110,15 +111,15 @@ func (m *Monitor) lookAfterLoss(ctx context.Context) {
 	}
 }
 
-// startedAt tells one server from another, and from itself before a restart.
+// startedAt distinguishes servers, and a server from itself before a restart.
 const startedAt = "extract(epoch from pg_postmaster_start_time())::text"
 
-// meeting is the server that a look has met: its address, and when it started, as it
-// says itself.
+// meeting is the server that a look has met: the address, and the start time by the server's
+// own report.
 type meeting struct{ address, started string }
 
-// meet takes note of the server that a look has met. Where it is another than before,
-// or has restarted, every connection is asked whether it lives before its next use.
+// meet notes the server that a look has met. If the server has changed or restarted, the
+// pool pings every connection before the next use.
 func (m *Monitor) meet(conn *pgx.Conn, started string) {
 	met, was := meeting{conn.PgConn().Conn().RemoteAddr().String(), started}, m.server.Load()
 	if was != nil && *was == met {

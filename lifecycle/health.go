@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// A server that stops answering is noticed within a second: by the first look
-// that finds no answer younger than probeFor, after probeTimeout. The monitor's own
-// looks for that come every silenceEvery.
+// The monitor notices within a second that a server has stopped answering. The first look
+// without an answer younger than probeFor notices after probeTimeout. The monitor looks for
+// silence every silenceEvery.
 const (
 	probeTimeout = 500 * time.Millisecond
-	// probeFor is how long an answer of the server counts as proof that it
-	// answers: the pool's own traffic, or the last probe.
+	// probeFor is how long an answer counts as proof that the server answers: an answer to
+	// the pool's own traffic, or to the last probe.
 	probeFor = 300 * time.Millisecond
-	// lookEvery is how often the pool is looked at unasked, whatever it does.
+	// lookEvery is how often the monitor looks at the pool unasked, busy or idle.
 	lookEvery    = time.Second
 	silenceEvery = lookEvery / 10
 )
@@ -63,15 +63,15 @@ func (h *health) measured(latency time.Duration) {
 	h.latency = latency
 }
 
-// Health judges the pool: its utilisation over the last second, its waits over the
-// last ten, and its server. Where the pool's own traffic proved just now that the
-// server answers, nothing is sent; else a probe goes over a connection of its own,
-// bounded by half a second, its result kept for a third of one. It never waits for
-// a connection of the pool, so a saturated pool is not mistaken for an unreachable
-// server. A server that is a read-only standby, or whose sessions are read-only by
-// default, is not ready, unless the connection string asks for that
-// (target_session_attrs read-only, standby or prefer-standby, or
-// default_transaction_read_only).
+// Health judges the pool: the utilisation over the last second, the waits over the last ten
+// seconds, and the server. Health sends nothing if the pool's own traffic has just proved
+// that the server answers. If not, a probe opens a separate connection, bounded by half a
+// second; Health keeps the result of the probe for 300 ms. Health never waits for a
+// connection of the pool: a saturated pool does not look like an unreachable server.
+//
+// A read-only standby is not ready, nor is a server whose sessions are read-only by default,
+// unless the connection string asks for read-only sessions (target_session_attrs read-only,
+// standby or prefer-standby, or default_transaction_read_only).
 func (m *Monitor) Health(ctx context.Context) Health {
 	if m.mayAcquire(context.Background()) != nil {
 		return m.judge(nil)
@@ -79,13 +79,13 @@ func (m *Monitor) Health(ctx context.Context) Health {
 	return m.judge(m.probe(ctx))
 }
 
-// judge is the health where err is why the server can't be used, if it can't.
+// judge returns the health. err is the reason if the pool can't use the server, else nil.
 func (m *Monitor) judge(err error) Health {
 	if m.leaving.Load() {
 		err = errLeaving
 	}
 	if draining := m.mayAcquire(context.Background()); draining != nil {
-		err = draining // it may have begun since
+		err = draining // the drain may have begun since
 	}
 	h := m.figures()
 	h.Status = m.pressure.status(m.acquires.Load(), h.Max)
@@ -104,7 +104,8 @@ func (m *Monitor) judge(err error) Health {
 	return h
 }
 
-// known is the verdict without a look at the server, and why it can't be used, if it can't.
+// known returns the verdict without a look at the server, and the reason if the pool can't
+// use the server.
 func (m *Monitor) known() (Status, error) {
 	if err := m.mayAcquire(context.Background()); err != nil {
 		return Unhealthy, err
@@ -118,14 +119,15 @@ func (m *Monitor) known() (Status, error) {
 	return m.pressure.status(m.acquires.Load(), int(m.cfg.Pool.MaxConns)), nil
 }
 
-// Latency is the time that the last probe took, or the start if no probe was needed since.
+// Latency returns the duration of the last probe, or of the start's look at the server if
+// no probe ran since.
 func (m *Monitor) Latency() time.Duration {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
 	return m.health.latency
 }
 
-// figures is the part of a look that is no verdict.
+// figures returns the part of a look without the verdict.
 func (m *Monitor) figures() Health {
 	st := m.pool.Stat()
 	return Health{
@@ -135,9 +137,9 @@ func (m *Monitor) figures() Health {
 	}
 }
 
-// lookout looks at the pool every second until ctx ends, and when the answers to a
-// busy pool stop, so that a change is told even where nobody asks. An idle pool's
-// server is not asked whether it is there, unless it was away the last time.
+// lookout looks at the pool every second until ctx ends, and when the answers to a busy pool
+// stop: [Monitor.OnChange] reports a change even if nobody calls Health. lookout does not ask
+// the server of an idle pool, unless the last look failed.
 func (m *Monitor) lookout(ctx context.Context) {
 	tick := time.NewTicker(silenceEvery)
 	defer tick.Stop()
@@ -168,8 +170,8 @@ func (m *Monitor) lookout(ctx context.Context) {
 	}
 }
 
-// probeError returns why the last probe could not reach the server, if that is the
-// last thing heard of it.
+// probeError returns why the last probe could not reach the server, or nil if the server
+// has answered since.
 func (m *Monitor) probeError() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
@@ -180,7 +182,7 @@ func (m *Monitor) probeError() error {
 }
 
 // Status returns the verdict by the connections in use at this moment, a burst
-// included, and by the last look at the server. It sends nothing.
+// included, and by the last look at the server. Status sends nothing.
 func (m *Monitor) Status() Status {
 	if !m.Started() || m.probeError() != nil || m.refusal() != nil {
 		return Unhealthy
@@ -189,7 +191,7 @@ func (m *Monitor) Status() Status {
 	return utilisationStatus(float64(st.AcquiredConns()), int(st.MaxConns()))
 }
 
-// LastCheck returns when the server last answered or failed to; zero before that.
+// LastCheck returns when the server last answered or failed to answer; zero before.
 func (m *Monitor) LastCheck() time.Time {
 	m.health.mu.Lock()
 	at := m.health.checkedAt
@@ -215,7 +217,7 @@ func (m *Monitor) probe(ctx context.Context) error {
 	return m.askNow(ctx)
 }
 
-// ask is probe where an answer that is known already won't do.
+// ask probes the server even if a recent answer is known.
 func (m *Monitor) ask(ctx context.Context) error {
 	m.health.probing.Lock()
 	defer m.health.probing.Unlock()
@@ -223,7 +225,7 @@ func (m *Monitor) ask(ctx context.Context) error {
 }
 
 func (m *Monitor) askNow(ctx context.Context) error {
-	// The result is shared, so it must not depend on one caller's patience.
+	// Callers share the result: a caller's deadline must not decide the result.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(m.health.timeout.Load()))
 	defer cancel()
 	defer context.AfterFunc(m.closing, cancel)()
@@ -234,10 +236,10 @@ func (m *Monitor) askNow(ctx context.Context) error {
 		closeConn(conn)
 	}
 	if isFull(err) {
-		err = nil // an answer too; the pool's own connections may be what it is full of
+		err = nil // a full server has answered; the pool's own connections may fill the server
 	}
 	if err != nil && !refusesWrites(err) && m.health.lastAnswer.Load() > began.UnixNano() {
-		err = nil // it was slow to take a connection, but others got answers
+		err = nil // the server was slow to take a connection, but has answered statements
 	}
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
@@ -245,17 +247,17 @@ func (m *Monitor) askNow(ctx context.Context) error {
 	return err
 }
 
-// Live answers 200 as long as the process can answer. It never looks at the
-// database: restarting a program does not mend its server.
+// Live answers 200 as long as the process can answer. Live never looks at the database:
+// a restart of a program does not mend the server.
 func (m *Monitor) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 	})
 }
 
-// Ready answers 200 while the pool is started and its server answers, 503 else,
-// from the first moment of a drain on too, with a Health as its body. A busy
-// pool is ready. The body's error names no login, database or host; the log does.
+// Ready answers 200 while the pool is started and [Health].Ready is true, and 503 if not. From
+// the first moment of a drain on Ready answers 503. The body is a [Health]. A busy pool is
+// ready. The body's error names no login, database or host; the log names them.
 func (m *Monitor) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := m.Health(r.Context())
@@ -267,8 +269,8 @@ func (m *Monitor) Ready() http.Handler {
 	})
 }
 
-// publicReason is why a pool is not ready, for strangers: the error of a connection names
-// the login, the database and the host.
+// publicReason returns why a pool is not ready, for strangers: the error of a connection
+// names the login, the database and the host.
 func publicReason(err error) string {
 	for _, known := range []error{ErrNotStarted, ErrDraining, errLeaving, errStandby, errReadOnly} {
 		if errors.Is(err, known) {

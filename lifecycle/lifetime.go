@@ -12,12 +12,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// lifetime replaces connections that are old, as pgxpool would: it looks at the
-// real clock on every acquire and every release for that, which is a third of
-// their time; this looks at the monitor's own.
+// lifetime replaces old connections in the place of pgxpool. pgxpool reads the real clock on
+// every acquire and release: a third of their time. lifetime reads the monitor's clock.
 type lifetime struct{ longest, jitter time.Duration }
 
-// expiry is when a connection that is opened now is to be replaced.
+// expiry returns when the pool replaces a connection that opens now.
 func (l lifetime) expiry(now time.Time) int64 {
 	if l.longest <= 0 {
 		return math.MaxInt64
@@ -31,11 +30,11 @@ func (l lifetime) expiry(now time.Time) int64 {
 
 func (m *Monitor) isOld(s *slot) bool { return s != nil && m.clock.Load() >= s.expires }
 
-// retireGrace is how long an old connection that the pool's minimum needs is still
-// handed out, at most: sweep opens its successor meanwhile.
+// retireGrace is how long the pool, at most, still hands out an old connection of the pool's
+// minimum: sweep opens the successor meanwhile.
 const retireGrace = 5 * time.Second
 
-// expired reports whether the connection is to be closed instead of handed out.
+// expired reports whether the pool closes the connection instead of handing it out.
 func (m *Monitor) expired(ctx context.Context, s *slot) bool {
 	if !m.isOld(s) || ctx.Value(sparing{}) != nil {
 		return false
@@ -53,12 +52,12 @@ func (m *Monitor) countRetired(s *slot) {
 	}
 }
 
-// sweepEvery is how often idle connections are looked at for their age.
+// sweepEvery is how often sweep looks at the age of idle connections.
 const sweepEvery = time.Second
 
-// sweep closes idle connections that are old, so that nobody has to wait for
-// their successors, and those that a statement has spoiled, which may keep a lock.
-// Old ones stay until there are as many young ones as the pool's minimum.
+// sweep closes old idle connections: nobody has to wait for their successors. sweep also
+// closes idle connections that a statement has spoiled and that may keep a lock. Old
+// connections stay until the young connections reach the pool's minimum.
 func (m *Monitor) sweep() {
 	old, spoiled, missing := m.stock()
 	ctx := m.closing
@@ -67,15 +66,15 @@ func (m *Monitor) sweep() {
 		m.refill(missing)
 	}
 	if spoiled || old && missing <= 0 {
-		// It asks PrepareConn about each, which refuses them.
+		// AcquireAllIdle asks PrepareConn, and PrepareConn refuses old or spoiled connections.
 		for _, conn := range m.pool.AcquireAllIdle(ctx) {
 			conn.Release()
 		}
 	}
 }
 
-// stock reports whether idle connections are old or spoiled, and how many the pool's
-// minimum is short of.
+// stock reports whether idle connections are old or spoiled, and how many young connections
+// the pool's minimum lacks.
 func (m *Monitor) stock() (old, spoiled bool, missing int) {
 	now, generation := m.clock.Load(), m.generation.Load()
 	young := int(m.pool.Stat().ConstructingConns())
@@ -96,26 +95,25 @@ func (m *Monitor) stock() (old, spoiled bool, missing int) {
 	return old, spoiled, int(m.cfg.Pool.MinConns) - young
 }
 
-// sparing marks a round through the idle connections that leaves the old ones alone.
+// sparing marks a round through the idle connections that leaves old connections alone.
 type sparing struct{}
 
-// The successors of what the pool lost or is about to close must come within refillMost,
-// since all that is idle is held meanwhile. After a failure the next try is refillPause
-// later.
+// The successors of lost and old connections must open within refillMost: refill holds all
+// idle connections meanwhile. After a failure the next try is refillPause later.
 const (
 	refillMost  = time.Second
 	refillPause = 5 * time.Second
 )
 
-// refill opens connections that the pool's minimum is short of, in a goroutine of its
-// own, unless one is at it or has just failed.
+// refill opens the connections that the pool's minimum lacks, in a new goroutine, unless a
+// refill runs or has just failed.
 func (m *Monitor) refill(missing int) {
 	if time.Now().UnixNano() < m.refillAt.Load() || !m.refilling.CompareAndSwap(false, true) {
 		return
 	}
 	m.background.Go(func() {
 		defer m.refilling.Store(false)
-		// Nothing is held for a server that does not answer.
+		// If the server does not answer, refill holds no connection.
 		err := m.ask(m.closing)
 		if err == nil || refusesWrites(err) {
 			err = m.open(missing)
@@ -127,8 +125,8 @@ func (m *Monitor) refill(missing int) {
 	})
 }
 
-// open opens so many connections, and closes the old ones that are idle then. pgxpool
-// opens one where none is idle, so it holds all XX
+// open opens the missing connections, and closes old idle connections. pgxpool opens a
+// connection only if none is idle: open holds all idle connections meanwhile.
 func (m *Monitor) open(missing int) error {
 	ctx, cancel := context.WithTimeout(context.WithValue(m.closing, warming{}, true), refillMost)
 	defer cancel()

@@ -11,36 +11,36 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrNestedAcquire is returned in NestedStrict by an acquire whose own goroutine
-// began a transaction, or began to read rows, that still hold a connection: as many of
-// these at once as the pool is large wait for each other. In NestedWarn an
-// *AcquireError is it too, where that was found.
+// ErrNestedAcquire is returned in [NestedStrict] by an acquire whose own goroutine began a
+// transaction, or began to read rows, that still hold a connection. Nested acquires that are
+// as many as the pool's connections wait for each other. In [NestedWarn] an [*AcquireError]
+// wraps ErrNestedAcquire if the pool found a nested acquire.
 var ErrNestedAcquire = errors.New("nested acquire: use the transaction that this goroutine has begun, or first end it, or close the rows that it reads")
 
-// NestedMode says what becomes of an acquire by a goroutine whose transaction, or
-// whose half read rows, hold a connection already. A connection that was acquired by
-// itself does not count: a listener's may be held for good, and deadlocks nothing.
+// NestedMode is the mode for an acquire by a goroutine whose transaction, or whose half read
+// rows, hold a connection already. A plain acquired connection does not count: a listener
+// may hold a connection for good, and deadlocks nothing.
 type NestedMode string
 
-// The modes. A goroutine's identity costs microseconds in Go, so NestedWarn looks
-// at a part: one transaction in 16 is remembered, and an acquire is compared with
-// it where it has to wait or comes with the same context. So are one in 16 of those
-// who read rows, for an acquire that has to wait.
+// The modes. A goroutine's identity costs microseconds in Go: NestedWarn looks at a sample.
+// The monitor remembers every 16th transaction, and compares an acquire with the remembered
+// transactions if the acquire has to wait or has the same context. The monitor also
+// remembers every 16th reader of rows, for acquires that have to wait.
 const (
 	NestedOff    NestedMode = "off"
-	NestedWarn   NestedMode = "warn"   // log it, once for each client, and fail it where MaxConns(1) means that it can't ever be served
-	NestedStrict NestedMode = "strict" // fail it with ErrNestedAcquire, every time: for tests
+	NestedWarn   NestedMode = "warn"   // log the first nested acquire of each client, and fail a nested acquire that MaxConns(1) can never serve
+	NestedStrict NestedMode = "strict" // fail every nested acquire with ErrNestedAcquire: for tests
 )
 
-// nestedSample is how many transactions there are to one that NestedWarn remembers.
+// nestedSample is how many transactions pass for each transaction that NestedWarn remembers.
 const nestedSample = 16
 
-// remembersTransaction decides for an acquire that is for a transaction.
+// remembersTransaction reports whether the monitor remembers the next transaction.
 func (m *Monitor) remembersTransaction() bool {
 	return m.cfg.Nested == NestedStrict || m.cfg.Nested == NestedWarn && m.transactions.Add(1)%nestedSample == 1
 }
 
-// Reads tells that the calling goroutine reads rows from a connection that is held.
+// Reads notes that the calling goroutine reads rows from conn, a held connection.
 func Reads(conn *pgx.Conn) {
 	s := slotOf(conn)
 	if s == nil {
@@ -62,9 +62,9 @@ func Reads(conn *pgx.Conn) {
 	}
 }
 
-// nestedIn finds the transaction or the rows of this goroutine that hold a connection. Where
-// same is set, only transactions whose context has that Done channel count. Usually
-// there is none, which costs no allocation.
+// nestedIn finds the transaction or the rows of the calling goroutine that hold a connection.
+// If same is set, only transactions whose context has the Done channel same count. The usual
+// search finds nothing, and allocates nothing.
 func (m *Monitor) nestedIn(same <-chan struct{}) *slot {
 	m.rememberedMu.RLock()
 	defer m.rememberedMu.RUnlock()
@@ -87,7 +87,7 @@ func (m *Monitor) nestedIn(same <-chan struct{}) *slot {
 	return nil
 }
 
-// remember notes that s is held by a transaction, or for rows, whose goroutine is known.
+// remember notes that a transaction, or rows, of a known goroutine hold s.
 func (m *Monitor) remember(s *slot) {
 	m.rememberedMu.Lock()
 	m.rememberedSlots = append(m.rememberedSlots, s)
@@ -116,7 +116,7 @@ func (m *Monitor) refuseNested(a *acquisition) error {
 			return fmt.Errorf("%w (it is held by %s)", ErrNestedAcquire, s.holder())
 		}
 	case NestedWarn:
-		// Without a Done channel it is a context that everybody has.
+		// Unrelated callers share a context without a Done channel.
 		if done := a.Context.Done(); done != nil {
 			m.warnNested(a, done)
 		}
@@ -124,7 +124,7 @@ func (m *Monitor) refuseNested(a *acquisition) error {
 	return nil
 }
 
-// warnNested logs a nested acquire and remembers it for the error, should there be one.
+// warnNested logs a nested acquire, and marks a as nested for a later error.
 func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	if a.nested {
 		return
@@ -146,14 +146,14 @@ func (m *Monitor) countNested(a *acquisition) {
 	m.incidents.count(a.request.Client, func(i *Incidents) { i.Nested++ })
 }
 
-// amongNested reports whether a nested acquire waited while a did. Both may wait in one
-// deadlock, in which the pool did not remember a's transaction.
+// amongNested reports whether a nested acquire waited at the same time as a. Both may wait in
+// the same deadlock if the monitor did not remember a's transaction.
 func (m *Monitor) amongNested(a *acquisition) bool {
 	return m.nestedAsk.Load() > 0 || m.nestedFailed.Load() >= time.Now().Add(-a.waited()).UnixNano()
 }
 
-// refuseHopeless fails a nested acquire that would wait for a permit which only its own
-// goroutine's transaction can give back.
+// refuseHopeless fails a nested acquire that would wait for a permit of its own goroutine's
+// transaction.
 func (a *acquisition) refuseHopeless() error {
 	if !a.nested || a.request.Share.Limits().Max != 1 {
 		return nil
@@ -163,7 +163,7 @@ func (a *acquisition) refuseHopeless() error {
 		return nil
 	}
 	s.mu.Lock()
-	own := s.held && s.share == a.request.Share && !s.reads // which another goroutine may read on
+	own := s.held && s.share == a.request.Share && !s.reads // a different goroutine may go on reading rows
 	s.mu.Unlock()
 	if !own {
 		return nil
@@ -172,7 +172,7 @@ func (a *acquisition) refuseHopeless() error {
 }
 
 // goroutineID is the number in the first line of the goroutine's trace,
-// "goroutine 17 [running]:"; there is no other public way to it.
+// "goroutine 17 [running]:". Go has no further public way to the number.
 func goroutineID() (id uint64) {
 	var buf [64]byte
 	n := runtime.Stack(buf[:], false)

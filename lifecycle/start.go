@@ -15,33 +15,31 @@ import (
 // StartMode says what Start does when the server can't be reached.
 type StartMode string
 
-// The start modes. Whatever is not a matter of reaching the server (a refused
-// password, an old server, a migration that fails) fails the start in all. A start in
-// the background, which can't fail any more, tries again slowly what an operator can
-// mend; it ends for good with what is final (Config.BeforeReady), and the log says so.
+// The start modes. An error of a reachable server (a refused password, an old server, a
+// failed migration) fails the start in every mode. A start in the background can't fail the
+// application any more: the start slowly retries errors that an operator can mend. A final
+// error (Config.BeforeReady) ends the retries for good, with a line in the log.
 const (
 	StartRequire StartMode = "require" // fail at once
 	StartWait    StartMode = "wait"    // try again until the start's time is over
 	StartDegrade StartMode = "degrade" // start with a warning and connect in the background
 )
 
-// warming marks the acquires of Start itself, which may pass the gate.
+// warming marks the acquires of Start itself: these acquires may pass the gate.
 type warming struct{}
 
-// Start connects: it checks the server over a connection of its own, runs
-// BeforeReady, opens the pool's minimum of connections concurrently (at least
-// one), and opens the gate. Config.Start says what happens when the server can't
-// be reached.
+// Start checks the server over a separate connection, runs BeforeReady, opens the pool's
+// minimum of connections concurrently (at least a single connection), and opens the gate.
+// Config.Start is the mode if the server can't be reached.
 //
 // Start's own wait for its connections is bounded by ctx, not by
 // Config.AcquireTimeout. If ctx has no deadline, each connection may take
-// DefaultAcquireTimeout, or Config.AcquireTimeout if that is longer.
+// the longer of DefaultAcquireTimeout and Config.AcquireTimeout.
 //
-// It keeps to four fifths of the time left until ctx's deadline, so that the
-// start hooks that follow keep a share of theirs. When it fails nothing is left
-// open. A pool whose start has failed, or that was drained, can't be started again: the
-// error says which. Starting a started pool is a no-op
-// with a warning in the log.
+// Start keeps to four fifths of the time left until ctx's deadline: the following start
+// hooks keep a share of the time. A failed Start leaves nothing open. Start returns an error
+// for a pool whose start has failed, or whose drain has begun; the error names the reason.
+// Start of a started pool is a no-op with a warning in the log.
 func (m *Monitor) Start(ctx context.Context) error {
 	m.startMu.Lock()
 	defer m.startMu.Unlock()
@@ -79,8 +77,8 @@ func (m *Monitor) Start(ctx context.Context) error {
 	return err
 }
 
-// startInBackground can tell nobody of a failure but the log, health and whoever wants
-// a connection.
+// startInBackground retries the start until the start succeeds, the error is final, or the
+// pool stops. The log, health and every acquire report a failure.
 func (m *Monitor) startInBackground() {
 	err := m.startRetrying(m.closing, func(err error) bool { return !isFinal(err) })
 	if err != nil && m.closing.Err() == nil {
@@ -89,7 +87,7 @@ func (m *Monitor) startInBackground() {
 	}
 }
 
-// startRetrying tries again, backing off, while again says so and ctx lasts.
+// startRetrying retries, backing off, while again returns true and ctx lasts.
 func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) error {
 	attempts := 0
 	var last error
@@ -104,7 +102,7 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 	})
 	err := retry.Do(ctx, waits, func(ctx context.Context) error {
 		attempts++
-		err := m.start(ctx) // one for each attempt: acquires read it meanwhile
+		err := m.start(ctx) // a new variable for each attempt: acquires read startErr meanwhile
 		if last = err; err == nil {
 			return nil
 		}
@@ -120,7 +118,7 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 	return err
 }
 
-// start is one attempt.
+// start makes a single attempt.
 func (m *Monitor) start(ctx context.Context) error {
 	began := time.Now()
 	warm := context.WithValue(ctx, warming{}, true)
@@ -133,7 +131,7 @@ func (m *Monitor) start(ctx context.Context) error {
 			return err
 		}
 	}
-	// Until watch keeps the clock it stands still, and what begins now would seem old.
+	// Until watch keeps the clock, the clock stands still, and a new connection would seem old.
 	m.clock.Store(time.Now().UnixNano())
 	if err := m.warm(warm); err != nil {
 		return fmt.Errorf("warm the pool on %s: %w", m.Database(), err)
@@ -154,14 +152,14 @@ func (m *Monitor) start(ctx context.Context) error {
 	return nil
 }
 
-// abandon closes what a failed start opened. All connections are back by then,
-// so the drain has nothing to wait for.
+// abandon closes the connections of a failed start. All connections are back already: the
+// drain has nothing to wait for.
 func (m *Monitor) abandon() {
 	_, _ = Drain(context.Background(), m, 0)
 }
 
-// warm opens the minimum at once. It holds what it has until all are there, so
-// that every acquire opens a connection of its own.
+// warm opens the minimum concurrently. warm holds every connection until all are open: each
+// acquire then opens a new connection.
 func (m *Monitor) warm(ctx context.Context) error {
 	n := min(max(1, int(m.cfg.Pool.MinConns)), int(m.cfg.Pool.MaxConns))
 	conns := make([]*pgxpool.Conn, n)
