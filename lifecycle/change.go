@@ -6,19 +6,19 @@ import (
 	"go.uber.org/zap"
 )
 
-// watchers are told of changes one after the other, in the order of the changes, by a
-// goroutine that lives as long as there is one to tell of: whoever looks at the pool,
-// or drains it, does not wait for them.
+// watchers are the functions of OnChange. A goroutine notifies the watchers of changes, in
+// the order of the changes, and lives as long as a change waits: neither a look at the pool
+// nor a drain waits for a watcher.
 type watchers struct {
 	mu       sync.Mutex
 	status   Status // of the last change
 	notReady bool
 	fns      []func(Health)
 	untold   []change
-	told     chan struct{} // closed when nothing is untold; nil: nothing is
+	told     chan struct{} // closed when untold is empty; nil: untold is empty
 }
 
-// change is one, and who knew how to be told of it by then.
+// change is a changed health, and the watchers at the time of the change.
 type change struct {
 	health Health
 	fns    []func(Health)
@@ -27,14 +27,13 @@ type change struct {
 // untoldMost is how many changes wait for a watcher that blocks. The oldest go.
 const untoldMost = 100
 
-// OnChange calls fn whenever a look at the pool finds another status or readiness
-// than the look before: Health's, and the monitor's own, every second and when the
-// answers to a busy pool stop. It calls fn when a drain begins too, whatever the status
-// was, with a Health whose Error is that of ErrDraining; nothing is told after that.
+// OnChange calls fn whenever a look at the pool finds a new status or readiness. [Monitor.Health]
+// looks, and the monitor itself looks every second and when the answers to a busy pool stop.
+// OnChange also calls fn when a drain begins, at any status, with a Health whose Error is the
+// text of ErrDraining. After the drain's change OnChange calls fn no more.
 //
-// Changes are told in their order, one at a time, in a goroutine of their own. fn may
-// use the monitor. It should not block: later changes wait for it, though a drain
-// does not.
+// A separate goroutine calls fn, change after change, in the order of the changes. fn may use
+// the monitor. fn should not block: later changes wait for fn, but a drain does not wait.
 func (m *Monitor) OnChange(fn func(Health)) {
 	w := &m.health.watchers
 	w.mu.Lock()
@@ -42,7 +41,8 @@ func (m *Monitor) OnChange(fn func(Health)) {
 	w.fns = append(w.fns, fn)
 }
 
-// tell tells of h where it is a change. From a drain on there is none but the drain's.
+// tell notifies the watchers of h if h is a change. From a drain on tell does nothing:
+// tellDrain has reported the last change.
 func (m *Monitor) tell(h Health) {
 	w := &m.health.watchers
 	w.mu.Lock()
@@ -73,7 +73,8 @@ func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	}
 }
 
-// tellDrain tells of a drain that has begun. told is closed when everybody knows.
+// tellDrain notifies the watchers that a drain has begun. told closes when all watchers have
+// returned.
 func (m *Monitor) tellDrain() (told <-chan struct{}) {
 	h := m.figures()
 	h.Status, h.Ready, h.Error = Unhealthy, false, ErrDraining.Error()

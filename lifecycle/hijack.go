@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// forgetHijacked drops from held what was hijacked and has been closed by its new
-// owner. pgxpool tells of neither, and a connection that broke in its holder's hands
-// looks the same, except that it still has its place in the pool.
+// forgetHijacked drops from held the hijacked connections that their new owner has closed.
+// pgxpool reports neither the hijack nor the close. A held connection that broke looks the
+// same, but still has its place in the pool.
 func (m *Monitor) forgetHijacked(held []*slot) []*slot {
 	closed := 0
 	for _, s := range held {
@@ -25,7 +25,7 @@ func (m *Monitor) forgetHijacked(held []*slot) []*slot {
 	places := int(m.pool.Stat().AcquiredConns())
 	for i, s := range held {
 		if uses[i] == 0 || s.use() != uses[i] {
-			return held // not all were held at the moment of the count, which proves nothing then
+			return held // not all were held at the moment of the count: the count proves nothing
 		}
 	}
 	if places > len(held)-closed {
@@ -41,7 +41,7 @@ func (m *Monitor) forgetHijacked(held []*slot) []*slot {
 	})
 }
 
-// use tells one holding of the connection from the others. It is 0 while nobody holds it.
+// use returns the number of the current hold, or 0 if nobody holds the connection.
 func (s *slot) use() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,11 +51,11 @@ func (s *slot) use() int64 {
 	return s.uses
 }
 
-// closed reports whether this side has closed the connection's socket.
+// closed reports whether this process has closed the connection's socket.
 func (s *slot) closed() bool { return s.socket != nil && s.socket.closed.Load() }
 
-// socketUnder finds the socket that the pool dialled under a connection, which may
-// have TLS over it. It is nil under a connection that hides what it wraps.
+// socketUnder finds the socket that the pool dialled under a connection, also under TLS.
+// socketUnder returns nil if the connection hides the wrapped connection.
 func socketUnder(conn net.Conn) *socket {
 	for {
 		switch c := conn.(type) {

@@ -9,41 +9,41 @@ import (
 	"go.uber.org/zap"
 )
 
-// Observer is told what happens in the pool, for metrics. Its methods run in the
-// goroutine where it happens: they must be quick and must not use the pool. The pool
+// Observer receives the events of the pool, for metrics. The methods of an Observer run in
+// the goroutine of the event: a method must be quick and must not use the pool. The pool
 // recovers from a panic of an Observer, and logs the first.
 type Observer interface {
-	// Acquired tells that an acquire ended. waited is 0 where nobody had to
-	// wait; err is nil or what the caller got.
+	// Acquired reports the end of an acquire. waited is 0 for an acquire without a wait; err
+	// is nil or the caller's error.
 	Acquired(client string, waited time.Duration, err error)
-	// Released tells that a connection was given back.
+	// Released reports the release of a connection.
 	Released(client string, held time.Duration)
-	// Connected tells that an attempt to open a connection ended. client is who
-	// asked for it, empty where the pool itself did.
+	// Connected reports the end of an attempt to open a connection. client is the client
+	// that asked for the connection, empty if the pool itself opened the connection.
 	Connected(client string, took time.Duration, err error)
 }
 
-// StatementObserver is an [Observer] that is told of statements too.
+// StatementObserver is an [Observer] that also receives the ends of statements.
 type StatementObserver interface {
 	Observer
-	// Ended tells that a statement, a batch or a COPY of the client ended, BEGIN and
+	// Ended reports the end of a statement, a batch or a COPY of the client, BEGIN and
 	// COMMIT included. took lasts from the sending until the rows are closed; err is nil or
 	// the error of the statement.
 	Ended(client string, took time.Duration, err error)
 }
 
-// observing is one observer and the log of its panics.
+// observing is an observer, and whether the log has a panic of the observer.
 type observing struct {
 	Observer
 	statements StatementObserver // nil: the observer takes none
 	panicked   atomic.Bool
 }
 
-// Observe tells o from now on, until stop is called. Holds are timed exactly
-// while somebody observes, which costs two looks at the clock per acquire;
-// without, to 50 ms. A [StatementObserver] costs two looks per statement more.
+// Observe notifies o from now on, until the caller calls stop. With an observer the monitor
+// times holds exactly, for two looks at the clock per acquire; without an observer, to
+// 50 ms. A [StatementObserver] costs two further looks per statement.
 func (m *Monitor) Observe(o Observer) (stop func()) {
-	own := &observing{Observer: o} // one observer may be given twice
+	own := &observing{Observer: o} // callers may pass the same observer twice
 	own.statements, _ = o.(StatementObserver)
 	m.changeObservers(func(all []*observing) []*observing { return append(all, own) })
 	return func() {
@@ -77,7 +77,7 @@ func (m *Monitor) observe(tell func(Observer)) {
 	}
 }
 
-// observeStatement tells of a statement that has ended.
+// observeStatement notifies the observers of a statement's end.
 func (m *Monitor) observeStatement(client string, took time.Duration, err error) {
 	if p := m.observers.Load(); p != nil {
 		for _, o := range *p {

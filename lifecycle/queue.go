@@ -2,16 +2,16 @@ package lifecycle
 
 import "sync"
 
-// queue counts those who wait for a permit or for a place in the pool, not those a
-// connection is being opened for. The zero value is an empty one.
+// queue counts the waiters for a permit or for a place in the pool, but not the waiters for
+// whom the pool opens a connection. The zero value is an empty queue.
 type queue struct {
 	mu  sync.Mutex
 	all int
 	of  map[string]int // by client
 }
 
-// enter adds one of client's. It is false when most are there already, unless client
-// has nobody among them: others' floods must not shut it out.
+// enter adds a waiter of client. enter returns false if most waiters are in the queue
+// already, unless client has no waiter: floods of further clients must not shut client out.
 func (q *queue) enter(client string, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -35,7 +35,7 @@ func (q *queue) leave(client string) {
 	}
 }
 
-// enterQueue is false when too many wait.
+// enterQueue returns false if too many callers wait.
 func (a *acquisition) enterQueue() bool {
 	if a.m.cfg.MaxWaiting <= 0 {
 		return true
@@ -51,9 +51,8 @@ func (a *acquisition) leaveQueue() {
 	}
 }
 
-// enterPool is called before the pool is asked. It finds out whether there is a place
-// for a, which the pool does not tell: it only has a wait, for a place as for a
-// connection that it opens for a.
+// enterPool runs before the acquire from the pool, and finds out whether the pool has a place
+// for a. The pool itself shows only a wait: for a place, or for a connect on behalf of a.
 func (a *acquisition) enterPool() {
 	if a.m.cfg.MaxWaiting > 0 && !a.inPool {
 		a.inPool = true
@@ -61,8 +60,7 @@ func (a *acquisition) enterPool() {
 	}
 }
 
-// leavePool is called when the connection is there, just before it counts as held, or
-// when there will be none.
+// leavePool runs just before the connection counts as held, or when the acquire has failed.
 func (a *acquisition) leavePool() {
 	if a.inPool {
 		a.inPool = false

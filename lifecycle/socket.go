@@ -12,10 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// sockets remembers every network connection that the pool dialled, those of
-// cancel requests included, so that a stop can end them all at once: pgx leaves
-// goroutines of up to 15 s behind for connections that do not answer
-// (pgconn's asyncClose), and they end when their socket does.
+// sockets remembers every network connection that the pool dialled, also for cancel
+// requests: a stop can end all connections at once. For a silent connection pgx leaves a
+// goroutine of up to 15 s behind (pgconn's asyncClose). The goroutine ends with its socket.
 type sockets struct {
 	base   pgconn.DialFunc
 	advice map[string]string // see Config
@@ -30,16 +29,16 @@ type sockets struct {
 	cancel context.CancelFunc
 }
 
-// A network that drops everything is noticed within 5 s: by keepalive while an
-// answer is waited for, by the user timeout while sent data is not acknowledged.
-// Without these a call without a deadline waits for minutes.
+// Two timeouts notice within 5 s that a network drops everything: keepalive during the wait
+// for an answer, the user timeout while sent data is not acknowledged. Without the two
+// timeouts a call without a deadline waits for minutes.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}
 
 const userTimeout = 5 * time.Second
 
-// cancelDialMost is how long opening a connection for a cancel request may take.
-// pgconn allows it 15 s when it closes a connection that broke, and the connection
-// keeps its place in the pool until then: on a dead network all of them would.
+// cancelDialMost is the longest dial for a cancel request. pgconn allows 15 s when pgconn
+// closes a broken connection, and the broken connection keeps its place in the pool for the
+// 15 s. On a dead network every connection would keep its place.
 const cancelDialMost = 2 * time.Second
 
 func newSockets(base pgconn.DialFunc) *sockets {
@@ -51,11 +50,11 @@ func newSockets(base pgconn.DialFunc) *sockets {
 type socket struct {
 	net.Conn
 	owner   *sockets
-	closed  atomic.Bool                    // by this side
+	closed  atomic.Bool                    // by this process
 	stopped atomic.Bool                    // by a drain, in a wait for notifications
-	ended   atomic.Bool                    // by the other side
+	ended   atomic.Bool                    // by the server or the network
 	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
-	broke   atomic.Pointer[error]          // what a read or write failed with, first
+	broke   atomic.Pointer[error]          // the first error of a read or write
 	reading atomic.Int32                   // reads that wait
 
 	overheard atomic.Pointer[pgconn.PgError] // a FATAL error that a read has passed on
@@ -79,9 +78,9 @@ func (c *socket) Write(b []byte) (int, error) {
 	return n, c.told(err)
 }
 
-// NetworkDead reports whether a connection was lost within the last second because
-// nothing had come through the network for five, and the last look at the server found
-// no answer either: a new connection is not likely to be had.
+// NetworkDead reports that the network is silent: within the last second a connection ended
+// after five seconds of silence, and the last look at the server failed. A new connection is
+// unlikely.
 func (m *Monitor) NetworkDead() bool {
 	return time.Since(time.Unix(0, m.sockets.silent.Load())) < time.Second && m.probeError() != nil
 }
@@ -116,7 +115,7 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 		return nil, err
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		// Best effort: a connection without it works, it only notices later.
+		// Best effort: a connection without keepalive works, and notices a loss later.
 		_ = tcp.SetKeepAliveConfig(keepAlive)
 		setUserTimeout(tcp, userTimeout)
 	}
@@ -131,7 +130,7 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 	return c, nil
 }
 
-// waitNone waits until none is open. It is false when ctx ended before.
+// waitNone waits until no socket is open. waitNone returns false if ctx ended before.
 func (s *sockets) waitNone(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
@@ -148,8 +147,8 @@ func (s *sockets) waitNone(ctx context.Context) bool {
 	}
 }
 
-// cutAll closes what is open and refuses every later dial. It closes the
-// sockets under TLS, not the TLS connections: those would first try to write.
+// cutAll closes all open sockets and refuses every later dial. cutAll closes the sockets
+// under TLS, not the TLS connections: a TLS connection would first try to write.
 func (s *sockets) cutAll() {
 	s.mu.Lock()
 	s.cut = true

@@ -11,22 +11,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// errStandby is the look at a server that answers and takes no writes.
+// errStandby is the result of a look at a standby: the server answers and takes no writes.
 var errStandby = errors.New("the server is a read-only standby: promote it, let the connection string reach the primary, or ask for a standby with target_session_attrs")
 
-// errReadOnly is the look at a primary whose sessions begin read-only, as managed
-// servers make them on a full disk.
+// errReadOnly is the result of a look at a primary whose sessions begin read-only: managed
+// servers turn writes off on a full disk.
 var errReadOnly = errors.New("the server refuses writes: default_transaction_read_only is on for this role or database: turn it off, or say in the connection string that it is meant (default_transaction_read_only=on)")
 
 // refusesWrites reports whether a look found a server that answers and takes no writes.
 func refusesWrites(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
 
-// readOnlySetting is reported by the server since version 14.
+// readOnlySetting is a parameter that the server reports since version 14.
 const readOnlySetting = "default_transaction_read_only"
 
-// expectsWrites is false where the connection string asks for sessions that are
-// read-only, or for a server that is. pgx keeps no more of the latter than the function
-// that checks it.
+// expectsWrites returns false if the connection string asks for read-only sessions or a
+// read-only server. Of the asked server pgx keeps only the function that checks the server.
 func expectsWrites(cc *pgx.ConnConfig) bool {
 	if _, set := cc.RuntimeParams[readOnlySetting]; set || strings.Contains(cc.RuntimeParams["options"], readOnlySetting) {
 		return false
@@ -47,15 +46,15 @@ func expectsWrites(cc *pgx.ConnConfig) bool {
 	return true
 }
 
-// noticeStandby looks at what the server says of itself when a connection begins,
-// since version 14: a standby answers reads, so answers alone don't tell.
+// noticeStandby reads the parameters that the server reports when a connection begins, since
+// version 14: a standby answers reads, and its answers alone prove no primary.
 func (m *Monitor) noticeStandby(conn *pgx.Conn) {
 	if m.writes && (conn.PgConn().ParameterStatus("in_hot_standby") == "on" || m.noticeReadOnly(conn)) {
 		m.suspectStandby()
 	}
 }
 
-// noticeReadOnly reports whether a session is read-only by default, as its server says.
+// noticeReadOnly reports whether the server reports the session as read-only by default.
 func (m *Monitor) noticeReadOnly(conn *pgx.Conn) bool {
 	on := conn.PgConn().ParameterStatus(readOnlySetting) == "on"
 	if on {
@@ -64,16 +63,17 @@ func (m *Monitor) noticeReadOnly(conn *pgx.Conn) bool {
 	return on
 }
 
-// stuck reports whether a connection stayed read-only though the server takes writes
-// again: a session keeps what its role or database had when it began.
+// stuck reports whether a connection stayed read-only though the server takes writes again:
+// a session keeps the settings of its role and database from its beginning.
 func (m *Monitor) stuck(conn *pgx.Conn) bool {
 	return m.readOnlySeen.Load() && m.writes && m.health.standby.Load() == 0 && m.noticeReadOnly(conn)
 }
 
-// suspectStandby makes every look ask the server, until it says that it is none.
+// suspectStandby makes every look ask the server, until a look finds a server that takes
+// writes.
 func (m *Monitor) suspectStandby() { m.health.standby.Store(time.Now().UnixNano()) }
 
-// look asks a server that took a connection whether it answers, and for what.
+// look checks that a connected server answers, and takes writes.
 func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 	suspected := m.health.standby.Load()
 	results, err := conn.PgConn().Exec(ctx, "select pg_is_in_recovery(), "+startedAt+", current_setting('"+readOnlySetting+"')").ReadAll()
@@ -93,13 +93,13 @@ func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 		m.suspectStandby()
 		return errReadOnly
 	}
-	if m.health.standby.CompareAndSwap(suspected, 0) && suspected != 0 { // one that came meanwhile stays
+	if m.health.standby.CompareAndSwap(suspected, 0) && suspected != 0 { // a later suspicion stays
 		m.losses.Add(1) // an answer brings the session's own setting up to date
 	}
 	return nil
 }
 
-// refusal is why the last look found that the server takes no writes, if it did.
+// refusal returns why the last look found a server without writes, or nil.
 func (m *Monitor) refusal() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()

@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// withTracer returns the monitor's tracer, followed by the given one. An AcquireTracer hears
-// of each acquire once, from traceAcquire: the pool is asked again and again while the server
-// is away.
+// withTracer returns the monitor's tracer, followed by the given tracer. traceAcquire calls
+// the given AcquireTracer once for each acquire: the monitor asks the pool repeatedly while
+// the server is away.
 func (m *Monitor) withTracer(given pgx.QueryTracer) pgx.QueryTracer {
 	if given == nil {
 		return tracer{m}
@@ -36,9 +36,9 @@ func (m *Monitor) tracedAcquire(ctx context.Context, pool *pgxpool.Pool, data pg
 	}
 }
 
-// ClientOf returns the name of the client that holds the connection, for
-// tracers. It is empty for a connection that nobody holds, such as one that is
-// being opened or pinged, or that is not of a Monitor's pool.
+// ClientOf returns the name of the client that holds the connection, for tracers. ClientOf
+// returns "" for a connection without a holder, for example during a connect or a ping, and
+// for a connection of no Monitor's pool.
 func ClientOf(conn *pgx.Conn) string {
 	if conn == nil {
 		return ""
@@ -55,8 +55,8 @@ func ClientOf(conn *pgx.Conn) string {
 	return s.client
 }
 
-// MonitorOf returns the Monitor of a tracer's call: of the pool that conn belongs to, or
-// else of the acquire or the connect whose context the tracer was given. MonitorOf returns
+// MonitorOf returns the Monitor of a tracer's call: the Monitor of conn's pool, or, without
+// a pool, of the acquire or the connect whose context is ctx. MonitorOf returns
 // nil for a connection of no Monitor's pool. conn may be nil.
 func MonitorOf(ctx context.Context, conn *pgx.Conn) *Monitor {
 	if conn != nil {
@@ -73,9 +73,9 @@ func MonitorOf(ctx context.Context, conn *pgx.Conn) *Monitor {
 	return nil
 }
 
-// Acquiring returns who asks in the acquire whose context a tracer was given, and
-// since when it waits, for its turn or for a connection: the zero time where it
-// does not. client is empty for other contexts.
+// Acquiring returns the client of the acquire whose context is ctx, for tracers. since is
+// when the acquire's wait for a permit or a connection began: the zero time without a wait.
+// client is empty if ctx belongs to no acquire.
 func Acquiring(ctx context.Context) (client string, since time.Time) {
 	a := acquisitionOf(ctx)
 	if a == nil {
