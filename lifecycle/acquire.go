@@ -14,11 +14,11 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// ErrAcquireTimeout is what an AcquireError is when no connection came free
-// within the acquire timeout.
+// ErrAcquireTimeout is the Err of an [AcquireError] if no connection came free within the
+// acquire timeout.
 var ErrAcquireTimeout = errors.New("acquire timeout")
 
-// ErrQueueFull is what an AcquireError is when too many callers wait already.
+// ErrQueueFull is the Err of an [AcquireError] if too many callers wait already.
 var ErrQueueFull = errors.New("acquire queue is full")
 
 // AcquireError says why an acquire got no connection, and who holds the connections.
@@ -37,11 +37,11 @@ type AcquireError struct {
 	Holders []Holder
 	// Err is the reason: ErrAcquireTimeout, ErrQueueFull or the context's error.
 	Err error
-	// Connect is the error of the last attempt to reach the server, if that attempt failed.
+	// Connect is the error of the last attempt to reach the server, or nil.
 	Connect error
 	// Nested reports that the caller's own transaction holds a connection of the pool.
 	Nested bool
-	// AmongNested reports that another waiter's own transaction holds a connection.
+	// AmongNested reports that a further waiter's own transaction holds a connection.
 	AmongNested bool
 	// Hint names the limit that kept the caller waiting, and the remedy. Hint is empty if
 	// the pool itself was full.
@@ -83,8 +83,8 @@ func (e *AcquireError) Error() string {
 // opening is how many connections were being opened.
 func (e *AcquireError) opening() int { return e.Total - e.Idle - e.Active }
 
-// Unwrap returns ErrAcquireTimeout, ErrQueueFull or the context's error, why no
-// connection could be opened, if that was tried, and ErrNestedAcquire, if it is that.
+// Unwrap returns Err (ErrAcquireTimeout, ErrQueueFull or the context's error), Connect if not
+// nil, and ErrNestedAcquire if Nested is true.
 func (e *AcquireError) Unwrap() []error {
 	all := []error{e.Err}
 	if e.Connect != nil {
@@ -101,25 +101,24 @@ type Request struct {
 	Client string
 	Tenant string // empty: none
 
-	// Caller asks for the call site of this acquire, which costs about a
-	// microsecond. Without it, and without Config.Callers, the call site is known
-	// for the first 64 acquires of every 50 ms, for one in 256 of the others, and for
-	// every one that takes the last connection.
+	// Caller asks for the call site of the acquire, for about a microsecond. Without Caller and
+	// Config.Callers, the monitor takes the call sites of the first 64 acquires of every 50 ms,
+	// of every 256th acquire, and of every acquire that takes the last connection.
 	Caller bool
 
-	// CallerSkip is how many frames, from the caller of Acquire on, can't be the call
-	// site: those of a library that acquires for somebody else. Eight are kept,
-	// which a deep library would fill.
+	// CallerSkip is how many frames, from the caller of Acquire on, can't be the call site:
+	// the frames of a library that acquires for its caller. The monitor keeps eight frames
+	// after CallerSkip: a deep library would fill the eight.
 	CallerSkip int
 
 	// Transaction says that the connection is for a transaction of the calling
 	// goroutine's. See NestedMode.
 	Transaction bool
 
-	// Share, if set, is asked for a permit first. It is of Config.Admission.
+	// Share, if set, gives the permit of the acquire. Share is a client of Config.Admission.
 	Share *admission.Client
 
-	// Timeout is the longest wait, where it is shorter than the pool's; 0 is the pool's.
+	// Timeout is the longest wait, if shorter than the pool's timeout; 0 is the pool's timeout.
 	Timeout time.Duration
 
 	// Waiting, if set, is counted up while the request waits.
@@ -130,14 +129,13 @@ type Request struct {
 	Spoiled *atomic.Uint64
 }
 
-// Acquire takes a connection. It waits at most the acquire timeout, then fails
-// with an *AcquireError; it fails with ErrNotStarted before Start and
-// ErrDraining from a stop on. A server that can't be reached, or is starting or
-// stopping, is tried again, backing off, within the same time: nothing was sent
-// yet.
+// Acquire takes a connection. Acquire waits at most the acquire timeout, then fails with an
+// [*AcquireError]. Acquire fails with ErrNotStarted before Start and with ErrDraining from a
+// stop on. If the server can't be reached, or is starting or stopping, Acquire retries,
+// backing off, within the same time: the caller's statement was not sent yet.
 //
-// A connection that a drain has cut off fails its holder's statements; releasing it
-// is as safe and as needed as before.
+// A connection that a drain has cut off fails its holder's statements. The holder may, and
+// must, still release the connection.
 func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error) {
 	if err := m.mayAcquire(ctx); err != nil {
 		return nil, err
@@ -199,8 +197,9 @@ const (
 	connectRetryMost = 500 * time.Millisecond
 )
 
-// connectOrWait acquires, trying again for as long as ctx, which is a as the tracers made it,
-// lasts while the server can't be reached. unreachable is why the last such attempt failed.
+// connectOrWait acquires, and retries until ctx ends while the server can't be reached. ctx is
+// a, as the tracers wrapped a. unreachable is the error of the last attempt that could not
+// reach the server.
 func (m *Monitor) connectOrWait(ctx context.Context, a *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
 	a.enterPool()
 	conn, err = m.pool.Acquire(ctx)
@@ -220,7 +219,7 @@ func (m *Monitor) connectOrWait(ctx context.Context, a *acquisition) (conn *pgxp
 	return conn, unreachable, err
 }
 
-// acquireError adds who holds the connections where the time to wait was over.
+// acquireError adds the holders of the connections to the error of a wait that has ended.
 func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable, err error) error {
 	switch {
 	case errors.Is(err, ErrDraining):
@@ -230,7 +229,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 	case errors.Is(err, ErrNestedAcquire):
 		return err
 	case a.Err() == nil && m.Draining():
-		return m.over() // it was past the gate, and found pgxpool closed
+		return m.over() // a passed the gate, and found pgxpool closed
 	case a.Err() == nil:
 		return fmt.Errorf("acquire a connection: %w", err)
 	}
@@ -239,7 +238,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		reason = ctx.Err()
 	}
 	if failed := m.probeError(); unreachable == nil && failed != nil {
-		unreachable = errors.New(failed.Error()) // a deadline that it ran into was not the caller's
+		unreachable = errors.New(failed.Error()) // a deadline of the probe is not the caller's deadline
 	}
 	st := m.pool.Stat()
 	e := &AcquireError{

@@ -1,9 +1,9 @@
-// Package lifecycle runs the life of one PostgreSQL pool: it starts a
-// *pgxpool.Pool inside a budget, knows at every moment who holds which
-// connection, says how healthy the pool is, and drains it within a bound.
+// Package lifecycle runs the life of a PostgreSQL pool. A [Monitor] starts a
+// *pgxpool.Pool inside a time budget, knows at every moment the holder of each
+// connection, reports the health of the pool, and drains the pool within a bound.
 //
-// It knows neither fx nor tenants. Package fxdb puts both around it; a program
-// without fx can use it directly:
+// Package lifecycle knows neither fx nor tenants. Package fxdb adds both; a program
+// without fx can use lifecycle directly:
 //
 //	m, err := lifecycle.New(lifecycle.Config{Pool: poolConfig})
 //	if err != nil { ... }

@@ -2,8 +2,8 @@ package lifecycle
 
 import "fmt"
 
-// limit says which limit of admission's keeps a from its permit at this moment. It is
-// empty where the pool itself is full, or a has its permit.
+// limit names the limit of admission that keeps a from its permit at this moment. limit
+// returns "" if the pool itself is full, or a has its permit.
 func (a *acquisition) limit() string {
 	if a.request.Share == nil || a.permit {
 		return ""

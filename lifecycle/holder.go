@@ -19,17 +19,17 @@ import (
 
 // Holder says who holds a connection.
 type Holder struct {
-	Client string // name of the client that acquired it; "raw pool" for uses of the pool itself
+	Client string // name of the client that acquired the connection; "raw pool" for uses of the pool itself
 	Tenant string // tenant in the context of the acquire, if any
-	Caller string // function and file:line that asked for it
+	Caller string // function and file:line of the acquire
 	Since  time.Time
-	Query  string // the statement that runs or ran last, without arguments
+	Query  string // the running or last statement, without arguments
 	PID    uint32 // process id of the backend on the server
 
 	TooLong bool // held for longer than Config.LeakThreshold, and logged
-	Listens bool // waits for notifications, for which there is no threshold
+	Listens bool // waits for notifications: no threshold holds for the wait
 
-	seen time.Time // when it was looked at, so that it reads the same later
+	seen time.Time // when the monitor read the holder: String returns the same text later
 }
 
 // String returns the holder in one line, as errors and logs show it.
@@ -64,17 +64,17 @@ func shorten(s string, n int) string {
 // rawPool is the client name of acquires that did not come through Monitor.Acquire.
 const rawPool = "raw pool"
 
-// slotKey finds a connection's slot in pgconn's CustomData, which belongs to
-// whoever holds the connection and so needs no lock.
+// slotKey finds a connection's slot in pgconn's CustomData. CustomData belongs to the holder
+// of the connection, and needs no lock.
 const slotKey = "onepool"
 
-// slot is what is known of one connection.
+// slot is the monitor's record of a single connection.
 type slot struct {
 	m          *Monitor
 	conn       *pgx.Conn
 	socket     *socket
 	pid        uint32
-	generation int64 // of the pool when it was opened
+	generation int64 // of the pool at the connect
 	expires    int64 // unix ns
 	atConnect  reported
 	retired    atomic.Bool
@@ -119,19 +119,19 @@ func (m *Monitor) addSlot(conn *pgx.Conn) {
 	m.opened.Add(1)
 }
 
-// removeSlot forgets a connection that the pool closes. It is still held when
-// its holder let it be closed by an error: then release was told before.
+// removeSlot forgets a connection that the pool closes. If an error closed a held connection,
+// the pool has called release before.
 func (m *Monitor) removeSlot(conn *pgx.Conn) {
 	m.mu.Lock()
 	delete(m.slots, conn)
 	m.mu.Unlock()
 	select {
-	case m.released <- struct{}{}: // a drain waits for it
+	case m.released <- struct{}{}: // a drain waits for releases
 	default:
 	}
 }
 
-// slotCount is how many connections the pool has opened and not begun to close.
+// slotCount returns how many connections the pool has opened and not begun to close.
 func (m *Monitor) slotCount() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,15 +143,15 @@ func slotOf(conn *pgx.Conn) *slot {
 	return s
 }
 
-// Undo has the text run before somebody else gets the connection. A connection on which
-// the text fails is closed.
+// Undo runs sql on the connection before the next holder gets the connection. If sql fails,
+// the pool closes the connection.
 func Undo(conn *pgx.Conn, sql string) {
 	if s := slotOf(conn); s != nil {
 		s.undo = sql
 	}
 }
 
-// undone runs what the last holder left to undo.
+// undone runs the undo text of the last holder.
 func (s *slot) undone(ctx context.Context, conn *pgx.Conn) bool {
 	if s == nil || s.undo == "" {
 		return true
@@ -243,8 +243,9 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		share.Release(tenant, held)
 		return
 	}
-	// The pool destroys it, and its place is taken until then: who had the permit before
-	// would wait for a place where no turn is kept. pgx bounds the cleanup.
+	// The pool destroys the connection, and the connection keeps its place until the end of
+	// the cleanup. A permit before that end would let its holder wait for a place out of turn.
+	// pgx bounds the cleanup.
 	go func() {
 		<-conn.PgConn().CleanupDone()
 		share.Release(tenant, held)
@@ -253,7 +254,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 
 func (m *Monitor) heldCount() int { return int(m.held.Load()) }
 
-// heldSlots returns the connections that are out, the longest held first.
+// heldSlots returns the connections in use, the longest held first.
 func (m *Monitor) heldSlots() []*slot {
 	m.mu.Lock()
 	all := make([]*slot, 0, len(m.slots))
@@ -293,7 +294,7 @@ func (s *slot) holder() Holder {
 	return h
 }
 
-// Holders returns who holds a connection now, the longest first.
+// Holders returns the holders of connections now, the longest first.
 func (m *Monitor) Holders() []Holder {
 	held := m.heldSlots()
 	out := make([]Holder, len(held))
@@ -303,8 +304,8 @@ func (m *Monitor) Holders() []Holder {
 	return out
 }
 
-// callSite names the first frame outside the layers that every acquire passes
-// through. Program counters are taken at acquire and only resolved here.
+// callSite names the first frame outside the layers of every acquire. An acquire takes
+// program counters; only callSite resolves the counters.
 func callSite(pcs []uintptr) string {
 	n := slices.Index(pcs, 0)
 	if n < 0 {

@@ -5,15 +5,14 @@ import (
 	"sync"
 )
 
-// Incidents counts the events of one client that an operator acts on, since the pool was
-// built.
+// Incidents counts, since New, the events of a client that an operator acts on.
 type Incidents struct {
-	Nested  int64            // acquires that were found to be nested: see NestedMode
+	Nested  int64            // nested acquires that the monitor found: see NestedMode
 	Slow    int64            // statements that took longer than Config.SlowQuery
 	Retries map[string]int64 // repeated attempts, by the SQLSTATE of the failed attempt; empty: the connection broke without a word of the server
 }
 
-// incidents are those of all clients. Each is rare, so one mutex guards all.
+// incidents holds the Incidents of all clients. Incidents are rare: a single mutex guards all.
 type incidents struct {
 	mu sync.Mutex
 	by map[string]*Incidents
@@ -31,7 +30,7 @@ func (i *incidents) count(client string, change func(*Incidents)) {
 	change(i.by[client])
 }
 
-// Incidents returns the incidents of each client that had any.
+// Incidents returns the incidents of each client with at least one incident.
 func (m *Monitor) Incidents() map[string]Incidents {
 	m.incidents.mu.Lock()
 	defer m.incidents.mu.Unlock()
@@ -42,7 +41,7 @@ func (m *Monitor) Incidents() map[string]Incidents {
 	return all
 }
 
-// CountRetry counts that the client tries again what failed with the SQLSTATE. Package fxdb
+// CountRetry counts a retry by the client after a failure with the SQLSTATE. Package fxdb
 // calls CountRetry; the pool itself sends no statement twice.
 func (m *Monitor) CountRetry(client, sqlstate string) {
 	m.incidents.count(client, func(i *Incidents) { i.Retries[sqlstate]++ })

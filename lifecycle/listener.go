@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// listens tells LISTEN, and UNLISTEN of all channels, from other statements. changes is
-// false for those.
+// listens recognises LISTEN, and UNLISTEN of all channels. changes is false for all remaining
+// statements.
 func listens(sql string) (on, changes bool) {
 	sql = strings.TrimLeft(sql, " \t\r\n")
 	switch {
@@ -19,7 +19,7 @@ func listens(sql string) (on, changes bool) {
 }
 
 // listening reports whether the holder of a connection that has subscribed to a channel
-// waits for a notification: it reads, and no statement runs.
+// waits for a notification: the holder reads, and no statement runs.
 func (s *slot) listening() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,8 +30,8 @@ func (s *slot) waitsForNotification() bool {
 	return s.held && s.listens && !s.running && s.socket != nil && s.socket.reading.Load() > 0
 }
 
-// heldTooLong reports, once, that a connection has been held longer than the threshold. A
-// wait for notifications may last, so it does not count.
+// heldTooLong reports, once, that a holder has kept a connection longer than the threshold.
+// A wait for notifications may last, and does not count.
 func (s *slot) heldTooLong(now int64, threshold time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,8 +45,8 @@ func (s *slot) heldTooLong(now int64, threshold time.Duration) bool {
 	return true
 }
 
-// endListeners ends the waits for notifications, with ErrDraining, and returns how many
-// there were: such a wait has no end of its own.
+// endListeners ends the waits for notifications, with ErrDraining, and returns the number of
+// ended waits: a wait for a notification has no end of its own.
 func (m *Monitor) endListeners() (ended int) {
 	for _, s := range m.heldSlots() {
 		if s.listening() && s.socket.stopped.CompareAndSwap(false, true) {

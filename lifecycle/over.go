@@ -2,8 +2,8 @@ package lifecycle
 
 import "fmt"
 
-// overError is what a pool says that has stopped. It is ErrDraining.
-type overError struct{ start error } // why that failed, if it did
+// overError is the error of a stopped pool. errors.Is matches ErrDraining.
+type overError struct{ start error } // why the start failed, or nil
 
 func (e *overError) Error() string {
 	const anew = "a pool starts once: build a new application (fx.New), or open another pool"
@@ -16,7 +16,7 @@ func (e *overError) Error() string {
 func (e *overError) Is(target error) bool { return target == ErrDraining }
 func (e *overError) Unwrap() error        { return e.start }
 
-// over is why a pool takes no more work: it drains, or has stopped.
+// over returns why a pool takes no more work: the pool drains, or has stopped.
 func (m *Monitor) over() error {
 	if m.state.Load() != stateStopped {
 		return ErrDraining

@@ -2,9 +2,9 @@ package lifecycle
 
 import "github.com/jackc/pgx/v5"
 
-// reportedNames are parameters that the server reports to the client whenever they change
-// (PostgreSQL's documentation, 55.2.7 "Asynchronous Operations"), and that a session has for
-// itself. The server reports search_path since version 18.
+// reportedNames are session parameters whose changes the server reports to the client
+// (PostgreSQL's documentation, 55.2.7 "Asynchronous Operations"). The server reports
+// search_path since version 18.
 var reportedNames = [...]string{
 	"application_name", "client_encoding", "DateStyle", "default_transaction_read_only", "IntervalStyle", "is_superuser",
 	"search_path", "session_authorization", "standard_conforming_strings", "TimeZone",
@@ -21,9 +21,9 @@ func reportedBy(conn *pgx.Conn) (r reported) {
 	return r
 }
 
-// compareReported taints a connection whose reported parameters are not those that the
-// connection began with: a function, a trigger or an operator has changed the session, which
-// no text shows. A pooler reports the parameters of whatever session it uses.
+// compareReported taints a connection whose reported parameters have changed since the
+// connect: a function, a trigger or an operator has changed the session, and no text shows
+// the change. A pooler reports the parameters of any session that the pooler uses.
 func (s *slot) compareReported(conn *pgx.Conn) {
 	if s.spoilt == unspoilt && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
 		s.spoilt = spoiltInAnyCase

@@ -9,12 +9,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// slowByTick is the threshold from which the monitor's clock is good enough to
-// time a statement's beginning by: it is behind by a tick at most, a twentieth.
+// slowByTick is the threshold from which the monitor's clock is good enough for the time of
+// a statement's beginning: the clock is behind by at most a tick, a twentieth.
 const slowByTick = 20 * clockTick
 
-// statementBegins is the time that a statement is taken to begin at; 0 where
-// nobody asks.
+// statementBegins returns the time of a statement's beginning, or 0 if nobody asks.
 func (m *Monitor) statementBegins() int64 {
 	switch slow := m.cfg.SlowQuery; {
 	case m.timesStatements.Load():
@@ -27,8 +26,9 @@ func (m *Monitor) statementBegins() int64 {
 	return m.clock.Load()
 }
 
-// isSlow reports how long a statement took that began then, and whether that is
-// worth a line. Most are told by the monitor's clock to be fast.
+// isSlow returns the duration of a statement that began at began, and whether the duration
+// is worth a log line. For most statements the monitor's clock proves that the statement was
+// fast: took is then 0.
 func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 	if began == 0 || m.cfg.SlowQuery <= 0 {
 		return 0, false
@@ -42,7 +42,7 @@ func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 	return took, took >= m.cfg.SlowQuery
 }
 
-// tellSlow logs a statement that took long, without its arguments.
+// tellSlow logs a slow statement, without the arguments.
 func (m *Monitor) tellSlow(ctx context.Context, s *slot, took time.Duration, err error) {
 	h := s.holder()
 	m.incidents.count(h.Client, func(i *Incidents) { i.Slow++ })
@@ -50,7 +50,7 @@ func (m *Monitor) tellSlow(ctx context.Context, s *slot, took time.Duration, err
 		zap.String("client", h.Client), zap.String("tenant", h.Tenant),
 		zap.String("statement", shorten(h.Query, 200)), zap.Duration("took", took.Round(time.Millisecond)),
 	}
-	// Other errors than these may quote an argument or a value.
+	// Errors outside these cases may quote an argument or a value.
 	var pgErr *pgconn.PgError
 	switch {
 	case err == nil:

@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// tracer keeps the slots true. It logs slow statements and nothing else.
+// tracer keeps the slots true, and logs slow statements.
 type tracer struct{ m *Monitor }
 
-// TraceAcquireStart bounds acquires that come straight from the pool as
-// Monitor.Acquire bounds its own.
+// TraceAcquireStart bounds acquires straight from the pool as Monitor.Acquire bounds its own
+// acquires.
 func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
 	switch {
 	case pool != t.m.pool: // a pool that was built from this pool's Config
@@ -29,8 +29,7 @@ func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgx
 	return traced
 }
 
-// refuseRaw does for an acquire from the pool itself what Monitor.Acquire does before
-// it asks the pool.
+// refuseRaw makes the checks of Monitor.Acquire for an acquire from the pool itself.
 func (m *Monitor) refuseRaw(a *acquisition) error {
 	if err := m.mayAcquire(a.Context); err != nil {
 		return err
@@ -72,19 +71,19 @@ func (t tracer) TraceRelease(pool *pgxpool.Pool, data pgxpool.TraceReleaseData) 
 	}
 }
 
-// connectsAtOnce is how many connections are being opened at a time at most: a
-// burst must not become a storm on a server that is coming back.
+// connectsAtOnce is the most concurrent connects: a burst must not become a storm on a server
+// that is coming back.
 const connectsAtOnce = 8
 
-// connecting is one attempt to open a connection.
+// connecting is an attempt to open a connection.
 type connecting struct {
 	m      *Monitor
 	client string
 	began  time.Time
-	placed bool // it has a place among those at once
+	placed bool // holds a place of connectsAtOnce
 }
 
-// connectingKey marks the contexts of those; a cancel request's has none.
+// connectingKey marks the contexts of connects; the context of a cancel request has no mark.
 type connectingKey struct{}
 
 func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
@@ -173,8 +172,8 @@ func isCached(name string) bool {
 	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "onepool_")
 }
 
-// PreparedAs returns the text of a statement that somebody has asked to be prepared on
-// the connection by this name. The holder of the connection alone may ask.
+// PreparedAs returns the text of the statement that a holder has prepared on the connection
+// by name. Only the holder of the connection may call PreparedAs.
 func PreparedAs(conn *pgx.Conn, name string) (sql string, ok bool) {
 	if s := slotOf(conn); s != nil {
 		sql, ok = s.byName[name]
@@ -189,8 +188,8 @@ func (t tracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.Trac
 	}
 }
 
-// LostInPreparation reports whether the connection broke while pgx prepared a
-// statement on it, so that the statement did not run.
+// LostInPreparation reports whether the connection broke while pgx prepared a statement: the
+// statement did not run.
 func LostInPreparation(conn *pgx.Conn) bool {
 	s := slotOf(conn)
 	return s != nil && s.unprepared.Load()
@@ -199,8 +198,8 @@ func LostInPreparation(conn *pgx.Conn) bool {
 func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	sql := "batch"
 	if data.Batch != nil && len(data.Batch.QueuedQueries) > 0 {
-		// The last statement is the caller's own: a scope stands before it, but
-		// behind the BEGIN of a transaction.
+		// The last statement is the caller's own: a scope stands before the caller's statement,
+		// but behind the BEGIN of a transaction.
 		sql = data.Batch.QueuedQueries[len(data.Batch.QueuedQueries)-1].SQL
 		if first := data.Batch.QueuedQueries[0].SQL; strings.HasPrefix(first, "begin") {
 			sql = first
@@ -209,7 +208,7 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 			t.spoil(conn, Text{SQL: q.SQL, Args: q.Arguments})
 		}
 		if s := slotOf(conn); s != nil && s.spoilt == spoiltIfParsed {
-			s.spoilt = spoiltInAnyCase // the error may be of another statement
+			s.spoilt = spoiltInAnyCase // the error may be of a different statement
 		}
 	}
 	t.began(conn, sql)

@@ -7,17 +7,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultLeakThreshold is how long a connection may be held before it is
-// reported, where Config does not say.
+// DefaultLeakThreshold is Config.LeakThreshold if Config sets no threshold.
 const DefaultLeakThreshold = time.Minute
 
-// clockTick is how often the clock that holders are timed by moves. Reading the
-// real one costs as much as a third of an acquire.
+// clockTick is how often the monitor's clock, the clock for the times of holders, moves. A
+// read of the real clock costs a third of an acquire.
 const clockTick = 50 * time.Millisecond
 
-// watch keeps the clock, samples the utilisation, closes idle connections that are old, and reports
-// connections that are held longer than the threshold, each once; release reports
-// their return. It ends with ctx.
+// watch keeps the clock, samples the utilisation, closes old idle connections, and reports
+// each connection that is held longer than the threshold, once; release reports the return
+// of these connections. watch ends with ctx.
 func (m *Monitor) watch(ctx context.Context) {
 	threshold, interval := m.cfg.LeakThreshold, clockTick
 	if threshold > 0 {
@@ -43,7 +42,7 @@ func (m *Monitor) watch(ctx context.Context) {
 				m.pressure.mark(m.acquires.Load())
 				m.sweep()
 				if threshold < 0 && m.held.Load() > 0 {
-					m.heldSlots() // for those that were hijacked
+					m.heldSlots() // to forget hijacked connections
 				}
 			}
 			if threshold < 0 || m.held.Load() == 0 {
@@ -66,7 +65,7 @@ func (m *Monitor) reportFields(s *slot) []zap.Field {
 	return append(holderFields(s.holder()), traced...)
 }
 
-// logFields are those of Config.LogFields.
+// logFields returns the fields of Config.LogFields.
 func (m *Monitor) logFields(ctx context.Context) []zap.Field {
 	if m.cfg.LogFields == nil {
 		return nil
