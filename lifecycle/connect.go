@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Connect opens a connection that is not the pool's, with the pool's settings and
+// Connect opens a connection outside the pool, with the pool's settings and
 // application_name with "/name" behind. No hook of the pool but BeforeConnect runs, and no
 // tracer sees the connection. The caller closes the connection; the end of a drain cuts
 // the connection off. Start counts Config.ListenConns of these connections in the check of

@@ -12,8 +12,8 @@ var errLeaving = errors.New("the application is about to stop: the pool still se
 // Leaving reports whether Leave was called, or a stop has begun.
 func (m *Monitor) Leaving() bool { return m.leaving.Load() || m.Draining() }
 
-// Leave turns readiness off, with a call of every OnChange function, and leaves the pool open:
-// load balancers send new work elsewhere, and the pool serves further work. A drain follows.
+// Leave turns readiness off and leaves the pool open: load balancers send new work elsewhere,
+// and the pool serves further work. [Monitor.OnChange] reports the change. A drain follows.
 // Leave does nothing if the pool is not started.
 func (m *Monitor) Leave() {
 	if !m.Started() || !m.leaving.CompareAndSwap(false, true) {

@@ -24,14 +24,14 @@ func (m *Monitor) asked() string {
 	return fmt.Sprintf("%s:%d/%s", cc.Host, cc.Port, cc.Database)
 }
 
-// Name tells pools apart in metrics and traces: "Config.Name@host:port/database". It holds
+// Name distinguishes pools in metrics and traces: "Config.Name@host:port/database". Name holds
 // no password and no user.
 func (m *Monitor) Name() string {
 	return strings.ToValidUTF8(m.cfg.Name+"@"+m.Database(), "\uFFFD")
 }
 
-// opened knows the started pools of this process, to report a second one on
-// the same database: the fault that this library exists to end.
+// opened holds the started pools of the process, to report a second pool on the same
+// database: the fault that the library exists to end.
 var opened struct {
 	sync.Mutex
 	open map[string]*Monitor

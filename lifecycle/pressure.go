@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// pressure is how hard the pool has been used lately: its utilisation over the
-// last second, and how many of the last ten seconds' acquires had to wait long.
-// One sample says nothing: a burst takes a whole pool for a moment.
+// pressure is the recent load of the pool: the utilisation over the last second, and how many
+// of the last ten seconds' acquires had to wait long. A single sample proves nothing: a burst
+// takes a whole pool for a moment.
 type pressure struct {
 	long, lost atomic.Int64 // waits of half the acquire timeout and of nine tenths, since ever
 
@@ -20,17 +20,17 @@ type pressure struct {
 	second int
 
 	told   Status    // the last verdict
-	toldAt time.Time // when the pool was last that bad
+	toldAt time.Time // when the pool was last as bad as told
 }
 
-// recoverAfter is how long a verdict has to be better before status tells the better one:
+// recoverAfter is how long a verdict has to be better before status returns the better verdict:
 // bursts of a second each would turn the status with every burst.
 const recoverAfter = 5 * time.Second
 
 // waits are running totals.
 type waits struct{ acquires, long, lost int64 }
 
-// sample is called every clock tick.
+// sample runs every clock tick.
 func (p *pressure) sample(held int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +39,7 @@ func (p *pressure) sample(held int) {
 	p.next = (p.next + 1) % len(p.used)
 }
 
-// mark is called every second.
+// mark runs every second.
 func (p *pressure) mark(acquires int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,7 +47,7 @@ func (p *pressure) mark(acquires int64) {
 	p.second = (p.second + 1) % len(p.counts)
 }
 
-// waited counts a wait that is over.
+// waited counts a wait that has ended.
 func (p *pressure) waited(d, timeout time.Duration) {
 	switch {
 	case d >= timeout*9/10:
@@ -58,7 +58,8 @@ func (p *pressure) waited(d, timeout time.Duration) {
 	}
 }
 
-// status is the verdict. A worse verdict counts at once, a better one after recoverAfter.
+// status returns the verdict. A worse verdict counts at once, a better verdict after
+// recoverAfter.
 func (p *pressure) status(acquires int64, limit int) Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,8 +71,8 @@ func (p *pressure) status(acquires int64, limit int) Status {
 }
 
 // verdict judges the last second's mean utilisation and the last ten seconds' waits.
-// The 99th percentile of the wait is above a bound where more than one in a
-// hundred is.
+// The 99th percentile of the wait is above a bound if more than 1 percent of the waits are
+// above the bound.
 func (p *pressure) verdict(acquires int64, limit int) Status {
 	since := p.counts[p.second]
 	n := acquires - since.acquires

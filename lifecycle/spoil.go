@@ -14,13 +14,13 @@ type spoilt uint8
 const (
 	unspoilt        spoilt = iota
 	spoiltIfParsed         // by the statement that runs, unless the server could not parse it
-	spoiltInAnyCase        // by one that ended before, or by several
+	spoiltInAnyCase        // by an earlier statement, or by several statements
 )
 
 // Text is a text that pgx is about to send.
 type Text struct {
 	SQL      string
-	Args     []any // a pgx.QueryRewriter among them writes another text: see [Spoil]
+	Args     []any // a pgx.QueryRewriter among Args writes a new text: see [Spoil]
 	Prepared bool  // to be run later, by a name
 }
 

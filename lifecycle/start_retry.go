@@ -14,7 +14,7 @@ import (
 // startWaits are the waits between attempts to start: the first and the longest.
 type startWaits struct {
 	reach, reachMost time.Duration // for a server that can't be reached
-	mend, mendMost   time.Duration // for what an operator must mend first
+	mend, mendMost   time.Duration // for a fault that an operator must mend first
 }
 
 var defaultStartWaits = startWaits{
@@ -23,7 +23,7 @@ var defaultStartWaits = startWaits{
 }
 
 // startBackoff doubles the wait from attempt to attempt, each up to a fifth shorter or
-// longer, and begins anew when the trouble is of the other kind.
+// longer, and begins anew when the kind of trouble changes.
 type startBackoff struct {
 	waits   startWaits
 	mending bool
@@ -50,11 +50,11 @@ func (b *startBackoff) next(err error) time.Duration {
 	if mending := !isUnavailable(err) || isTLS(err); mending != b.mending {
 		b.begin(mending)
 	}
-	wait, _ := b.backoff.Next() // this backoff has no end
+	wait, _ := b.backoff.Next() // the backoff has no end
 	return wait
 }
 
-// isFinal reports whether BeforeReady said that another attempt is no use.
+// isFinal reports whether an error of BeforeReady is final: a retry is no use.
 func isFinal(err error) bool {
 	var final interface{ Final() bool }
 	return errors.As(err, &final) && final.Final()
@@ -75,7 +75,7 @@ func isTLS(err error) bool {
 		err != nil && strings.Contains(err.Error(), "server refused TLS connection")
 }
 
-// startTrouble says for the log why the pool did not start.
+// startTrouble returns, for the log, why the pool did not start.
 func startTrouble(err error) string {
 	var pgErr *pgconn.PgError
 	switch {
@@ -91,7 +91,7 @@ func startTrouble(err error) string {
 	return "pool can't start"
 }
 
-// refusal says what a server that was reached has against the start.
+// refusal returns why a reachable server refused the start.
 func refusal(sqlstate string) string {
 	switch sqlstate {
 	case "28P01":

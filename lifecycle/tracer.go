@@ -172,8 +172,8 @@ func isCached(name string) bool {
 	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "onepool_")
 }
 
-// PreparedAs returns the text of the statement that a holder has prepared on the connection
-// by name. Only the holder of the connection may call PreparedAs.
+// PreparedAs returns the text of the statement that a holder has asked pgx to prepare on the
+// connection by name. Only the holder of the connection may call PreparedAs.
 func PreparedAs(conn *pgx.Conn, name string) (sql string, ok bool) {
 	if s := slotOf(conn); s != nil {
 		sql, ok = s.byName[name]

@@ -9,16 +9,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// ownSettingsSQL reads what ALTER ROLE and ALTER DATABASE set for a session like the one
-// that asks.
+// ownSettingsSQL reads the settings of ALTER ROLE and ALTER DATABASE for the session's role
+// and database.
 const ownSettingsSQL = `
 	select distinct lower(split_part(c, '=', 1))
 	from pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c
 	where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
 	  and s.setrole in (0, (select oid from pg_catalog.pg_roles where rolname = session_user))`
 
-// askOwnSettings learns which of Config.Yields the role or the database sets. A role that
-// may not read these has the pool's.
+// askOwnSettings reads the members of Config.Yields that the role or the database sets. If
+// the role may not read the settings, the pool's parameters count.
 func (m *Monitor) askOwnSettings(ctx context.Context, conn *pgx.Conn) error {
 	if len(m.cfg.Yields) == 0 {
 		return nil
@@ -39,8 +39,8 @@ func (m *Monitor) askOwnSettings(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Yielded returns the members of Config.Yields that the role or the database sets, as
-// Start found them; none before.
+// Yielded returns the members of Config.Yields that Start found set by the role or the
+// database, and returns none before Start.
 func (m *Monitor) Yielded() []string {
 	if own := m.own.Load(); own != nil {
 		return *own
@@ -48,7 +48,7 @@ func (m *Monitor) Yielded() []string {
 	return nil
 }
 
-// yield leaves out what the server sets.
+// yield leaves out the parameters that the server sets.
 func (m *Monitor) yield(cc *pgx.ConnConfig) {
 	for _, name := range m.Yielded() {
 		delete(cc.RuntimeParams, name)
