@@ -23,18 +23,18 @@ type acquisition struct {
 	raw             bool // straight from the pool
 	pcs             [8]uintptr
 	goStatement     string // names the caller instead of pcs
-	nested          bool   // this goroutine's transaction holds one already
-	refused         error  // known before the pool was asked
+	nested          bool   // the goroutine's transaction holds a connection already
+	refused         error  // the reason for a failure before the acquire from the pool
 	permit          bool   // of the request's share, and not yet a slot's
-	panicked        any    // what the PrepareConn hook panicked with
+	panicked        any    // the value of the PrepareConn hook's panic
 
-	inPool  bool          // it is counted among those who ask the pool
-	noPlace bool          // it came when the pool was full
-	queued  bool          // it is in the queue
-	waiting bool          // it is counted among those who wait
-	began   time.Time     // the wait for its turn; zero: there was none
-	turn    time.Duration // how long that took
-	kept    string        // the limit that it was due to, where that was not the pool's size
+	inPool  bool          // counted in Monitor.asking
+	noPlace bool          // the pool was full at the acquire's beginning
+	queued  bool          // is in the queue
+	waiting bool          // counted among the waiters
+	began   time.Time     // when the wait for a permit began; zero: no wait
+	turn    time.Duration // how long the wait for a permit took
+	kept    string        // the limit that caused the wait, if not the pool's size
 
 	asked atomic.Bool
 	mu    sync.Mutex // makes bound once

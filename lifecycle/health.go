@@ -29,9 +29,9 @@ const (
 type Health struct {
 	Status    Status        `json:"status"`
 	Ready     bool          `json:"ready"`           // started, not draining, and the server answers and takes writes
-	Error     string        `json:"error,omitempty"` // why it is not ready
-	Latency   time.Duration `json:"latency_ns"`      // of the last probe: connect and ask; of the start's where none was needed since
-	CheckedAt time.Time     `json:"checked_at"`      // when the server last answered or failed to
+	Error     string        `json:"error,omitempty"` // why the pool is not ready
+	Latency   time.Duration `json:"latency_ns"`      // of the last probe: connect and ask; of the start's probe if no probe ran since
+	CheckedAt time.Time     `json:"checked_at"`      // when the server last answered or failed to answer
 	Max       int           `json:"max"`
 	Total     int           `json:"total"`
 	Idle      int           `json:"idle"`
@@ -46,7 +46,7 @@ type health struct {
 	standby    atomic.Int64 // unix ns of the last sign that the server takes no writes; 0: none
 
 	timeout atomic.Int64 // of a probe
-	probing sync.Mutex   // one probe at a time; others take its result
+	probing sync.Mutex   // a single probe at a time; concurrent callers take the result of the probe
 
 	mu        sync.Mutex // guards the last probe's result
 	err       error
@@ -56,7 +56,7 @@ type health struct {
 	watchers watchers
 }
 
-// measured keeps what the start has measured.
+// measured keeps the latency of the start's look at the server.
 func (h *health) measured(latency time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

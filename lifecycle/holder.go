@@ -32,7 +32,7 @@ type Holder struct {
 	seen time.Time // when the monitor read the holder: String returns the same text later
 }
 
-// String returns the holder in one line, as errors and logs show it.
+// String returns the holder in one line, for errors and logs.
 func (h Holder) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", h.Client)
@@ -78,31 +78,31 @@ type slot struct {
 	expires    int64 // unix ns
 	atConnect  reported
 	retired    atomic.Bool
-	undo       string            // to be run before the next holder gets the connection; the pool's
+	undo       string            // the pool runs undo before the next holder gets the connection
 	byName     map[string]string // texts of what a holder has prepared by name; the holder's, then the pool's
-	unprepared atomic.Bool       // it broke while a statement was being prepared
+	unprepared atomic.Bool       // the connection broke while pgx prepared a statement
 	spoilt     spoilt            // by a statement; the holder's, then the pool's
-	lost       bool              // the monitor knows that the other side ended it; the holder's, then the pool's
-	trusted    int64             // the count of losses when it was last asked whether it lives; the same
+	lost       bool              // the monitor knows that server or network ended the connection; the holder's, then the pool's
+	trusted    int64             // the count of losses at the last ping; the holder's, then the pool's
 
-	mu       sync.Mutex // guards what follows: a drain and Holders read it from outside
+	mu       sync.Mutex // guards the fields below: a drain and Holders read the fields from outside
 	held     bool
-	uses     int64 // how often it was held
+	uses     int64 // how often the connection was held
 	client   string
 	tenant   string
 	pcs      [8]uintptr
 	goSite   string            // names the caller instead of pcs
-	share    *admission.Client // whose permit it took
-	spoiled  *atomic.Uint64    // counts it if it comes back spoiled; nil: nobody asked
+	share    *admission.Client // the client whose permit the holder took
+	spoiled  *atomic.Uint64    // counts the connection if the connection comes back spoiled; nil: nobody asked
 	since    int64             // by the monitor's clock
-	exactly  time.Time         // the same while somebody observes, else zero
+	exactly  time.Time         // since, exactly, while somebody observes; zero if nobody observes
 	query    string
 	running  bool
 	listens  bool  // to a channel
-	listened int64 // when its holder was last seen to wait for a notification
-	began    int64 // when the statement did; 0: nobody asks
+	listened int64 // when the monitor last saw the holder wait for a notification
+	began    int64 // when the statement began; 0: nobody asks
 
-	goroutine uint64          // that began the transaction or reads the rows, where it is remembered
+	goroutine uint64          // that began the transaction or reads the rows, if the monitor remembers the goroutine
 	done      <-chan struct{} // of the transaction's context
 	reads     bool            // rows
 

@@ -14,14 +14,14 @@ import (
 
 // pgx connects to the hosts of a connection string one after the other, and waits for a
 // silent host until its connect timeout, for each new connection anew. So the pool asks the
-// hosts first which of them answers.
+// hosts first, and prefers hosts that answer.
 const (
 	hostPatience = 250 * time.Millisecond // for an answer, before the next host is asked too
 	hostAnswered = time.Second            // how long an answer counts
 	hostSilent   = 10 * time.Second       // how long a silent host comes last
 )
 
-// hosts remembers which hosts answer.
+// hosts remembers the hosts that answer.
 type hosts struct {
 	mu       sync.Mutex
 	answered map[string]time.Time // by address: when the host answered last
@@ -46,8 +46,8 @@ func hostsOf(cc *pgx.ConnConfig) []host {
 	return all
 }
 
-// PreferAnswering moves the hosts of cc that do not answer behind those that do, as the pool
-// does for its own connections. PreferAnswering asks no host if cc has one only.
+// PreferAnswering moves the silent hosts of cc behind the hosts that answer, as the pool does
+// for its own connections. PreferAnswering asks no host if cc has a single host.
 func (m *Monitor) PreferAnswering(ctx context.Context, cc *pgx.ConnConfig) {
 	all := hostsOf(cc)
 	names := slices.CompactFunc(slices.Clone(all), func(a, b host) bool { return a.address == b.address })
@@ -70,7 +70,7 @@ func (m *Monitor) PreferAnswering(ctx context.Context, cc *pgx.ConnConfig) {
 	}
 }
 
-// answer is what a host says: true if a server answered, false if nothing listens there.
+// answer is the reply of a host: true if a server answered, false if nothing listens.
 type answer struct {
 	address string
 	serves  bool
