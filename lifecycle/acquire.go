@@ -238,7 +238,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		reason = ctx.Err()
 	}
 	if failed := m.probeError(); unreachable == nil && failed != nil {
-		unreachable = errors.New(failed.Error()) // a deadline of the probe is not the caller's deadline
+		unreachable = errors.New(failed.Error()) // the probe's deadline is not the caller's
 	}
 	st := m.pool.Stat()
 	e := &AcquireError{

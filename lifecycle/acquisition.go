@@ -149,7 +149,7 @@ func (a *acquisition) admit() error {
 	}
 	if !share.TryAcquire(a.request.Tenant) {
 		a.began, a.kept = time.Now(), a.limit()
-		full := !a.enterQueue() // before startWaiting: an observer of the waiter finds the queue's place taken
+		full := !a.enterQueue() // before startWaiting: a visible waiter has its place
 		a.startWaiting()
 		if a.refused = a.refuseHopeless(); a.refused == nil && full {
 			a.refused = ErrQueueFull

@@ -19,7 +19,7 @@ import (
 
 // Holder says who holds a connection.
 type Holder struct {
-	Client string // name of the client that acquired the connection; "raw pool" for uses of the pool itself
+	Client string // client that acquired the connection; "raw pool" for uses of the pool itself
 	Tenant string // tenant in the context of the acquire, if any
 	Caller string // function and file:line of the acquire
 	Since  time.Time
@@ -82,8 +82,8 @@ type slot struct {
 	byName     map[string]string // texts of what a holder has prepared by name; the holder's, then the pool's
 	unprepared atomic.Bool       // the connection broke while pgx prepared a statement
 	spoilt     spoilt            // by a statement; the holder's, then the pool's
-	lost       bool              // the monitor knows that server or network ended the connection; the holder's, then the pool's
-	trusted    int64             // the count of losses at the last ping; the holder's, then the pool's
+	lost       bool              // ended by server or network; the holder's, then the pool's
+	trusted    int64             // losses at the last ping; the holder's, then the pool's
 
 	mu       sync.Mutex // guards the fields below: a drain and Holders read the fields from outside
 	held     bool
@@ -93,7 +93,7 @@ type slot struct {
 	pcs      [8]uintptr
 	goSite   string            // names the caller instead of pcs
 	share    *admission.Client // the client whose permit the holder took
-	spoiled  *atomic.Uint64    // counts the connection if the connection comes back spoiled; nil: nobody asked
+	spoiled  *atomic.Uint64    // counts a spoiled connection; nil: nobody asked
 	since    int64             // by the monitor's clock
 	exactly  time.Time         // since, exactly, while somebody observes; zero if nobody observes
 	query    string
@@ -102,7 +102,7 @@ type slot struct {
 	listened int64 // when the monitor last saw the holder wait for a notification
 	began    int64 // when the statement began; 0: nobody asks
 
-	goroutine uint64          // that began the transaction or reads the rows, if the monitor remembers the goroutine
+	goroutine uint64          // that began the transaction or reads the rows; 0: none
 	done      <-chan struct{} // of the transaction's context
 	reads     bool            // rows
 

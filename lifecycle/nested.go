@@ -28,7 +28,7 @@ type NestedMode string
 // remembers every 16th reader of rows, for acquires that have to wait.
 const (
 	NestedOff    NestedMode = "off"
-	NestedWarn   NestedMode = "warn"   // log the first nested acquire of each client, and fail a nested acquire that MaxConns(1) can never serve
+	NestedWarn   NestedMode = "warn"   // log the first of each client; fail if MaxConns(1) can never serve
 	NestedStrict NestedMode = "strict" // fail every nested acquire with ErrNestedAcquire: for tests
 )
 
@@ -163,7 +163,7 @@ func (a *acquisition) refuseHopeless() error {
 		return nil
 	}
 	s.mu.Lock()
-	own := s.held && s.share == a.request.Share && !s.reads // a different goroutine may go on reading rows
+	own := s.held && s.share == a.request.Share && !s.reads // any goroutine may read on
 	s.mu.Unlock()
 	if !own {
 		return nil
