@@ -23,7 +23,7 @@ type Report struct {
 	Elapsed time.Duration
 	Waited  time.Duration // for work in flight, a part of Elapsed
 	Cutting time.Duration // for the holders that were cut off, a part of Elapsed
-	InUse   int           // connections in use at the drain's begin, less idle listeners
+	InUse   int           // connections in use at the drain's begin, less waiting listeners
 	Cut     []Holder      // holders that the drain cut off at the deadline
 }
 

@@ -28,7 +28,7 @@ type NestedMode string
 // remembers every 16th reader of rows, for acquires that have to wait.
 const (
 	NestedOff    NestedMode = "off"
-	NestedWarn   NestedMode = "warn"   // log the first of each client; fail if MaxConns(1) can never serve
+	NestedWarn   NestedMode = "warn"   // log the first nested acquire per client; fail if MaxConns(1) dooms it
 	NestedStrict NestedMode = "strict" // fail every nested acquire with ErrNestedAcquire: for tests
 )
 
