@@ -107,7 +107,7 @@ func TestTheWatcherCountsOnlyThePoolsConnections(t *testing.T) {
 			seen, err = w.end()
 			return err == nil && seen.pool == 3 && seen.all == 4 // nor does a probe last
 		}, 10*time.Second, 10*time.Millisecond)
-		require.Equal(t, 200, seen.limit)
+		require.Equal(t, 1000, seen.limit)
 		require.Equal(t, 1, seen.looks)
 
 		// A session is counted once it has had a moment of rest.

@@ -60,6 +60,7 @@ func (m *Monitor) tell(h Health) {
 func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	fields := []zap.Field{zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Int("active", h.Active), zap.Int("max", h.Max), zap.Int("waiting", h.Waiting)}
 	switch {
+	case h.Error == errLeaving.Error(): // Leave has logged the change
 	case !h.Ready && m.Started():
 		m.log.Error("pool can't use its server", append(fields, zap.String("error", h.Error))...)
 	case !h.Ready:

@@ -108,17 +108,15 @@ func (s server) supported() error {
 	return nil
 }
 
-// checkSize refuses a pool that can't be filled: at the worst moment, under load,
-// its connects would be refused. Each process needs more than its pools: ListenConns for
-// Connect, and one connection for a look at the server's health.
+// checkSize refuses a pool that could never be filled: the first busy minute would show that
+// connects are refused. Each process needs a connection more than its pools: the probe of
+// the health. A listener's connection, which the application may never open, is worth a
+// warning.
 func (m *Monitor) checkSize(limits []limit) error {
-	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + m.cfg.ListenConns + 1) * m.cfg.Replicas
+	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
 	if m.cfg.SiblingConns > 0 {
 		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.SiblingConns)
-	}
-	if m.cfg.ListenConns > 0 {
-		what += fmt.Sprintf(", %d more may listen for notifications", m.cfg.ListenConns)
 	}
 	what += ", and one more looks after the server's health,"
 	if m.cfg.Replicas > 1 {
@@ -126,8 +124,11 @@ func (m *Monitor) checkSize(limits []limit) error {
 	}
 	what += fmt.Sprintf(" %d in all", need)
 	for _, l := range limits {
-		if need > l.conns {
+		switch {
+		case need > l.conns:
 			return fmt.Errorf("%s, but %s allows %d connections: %w", what, l.name, l.conns, errSize)
+		case need+m.cfg.ListenConns*m.cfg.Replicas > l.conns:
+			m.log.Warn("the limits on connections leave none for DB.Listen", zap.String("limit", l.name), zap.Int("connections", l.conns), zap.Int("taken", need))
 		}
 	}
 	return nil

@@ -107,6 +107,7 @@ func (c *crowd) ask(ctx context.Context, tenant string, s step) (failure string)
 		return err.Error()
 	}
 	r.Header.Set("X-Tenant-ID", tenant)
+	r.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(r)
 	if err == nil {
 		_, err = io.Copy(io.Discard, resp.Body)
