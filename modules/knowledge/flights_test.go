@@ -21,6 +21,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	storeQuery(t, ctx, c, "q")
+	storeQuery(t, ctx, c, "failing")
 	id, err := c.PutEntry(ctx, entry("e"))
 	require.NoError(t, err)
 	require.NoError(t, c.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{Available: true}))
@@ -32,7 +33,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	}
 	clienttest.Flights(t, w, c, map[string]func(i int) error{
 		"StoreQuery":            func(i int) error { _, err := c.StoreQuery(ctx, query(fmt.Sprint("q", i))); return err },
-		"SetQueryStatus":        func(int) error { return c.SetQueryStatus(ctx, "q", knowledge.Failed, "why") },
+		"SetQueryStatus":        func(int) error { return c.SetQueryStatus(ctx, "failing", knowledge.Failed, "why") },
 		"StoreResults":          func(i int) error { _, err := c.StoreResults(ctx, results(i, 1)); return err },
 		"StoreResults: of 500":  func(i int) error { _, err := c.StoreResults(ctx, results(i, 500)); return err },
 		"StoreResults: of none": func(int) error { _, err := c.StoreResults(ctx, nil); return err },
