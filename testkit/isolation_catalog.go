@@ -62,10 +62,10 @@ func isolatedTables(ctx context.Context, admin *pgx.Conn, column, role string) (
 	known := tenantsBelow(all, keys)
 	for _, c := range all {
 		table, ok := known[c.OID]
+		if !c.Readable && !c.Writable && (!ok || table.parent != "") {
+			continue // no tenant reaches the rows
+		}
 		if !ok {
-			if !c.Readable && !c.Writable {
-				continue
-			}
 			table = isolatedTable{tenant: "'" + everyTenant + "'::text", common: true}
 		}
 		table.name, table.quoted, table.secured, table.writable = c.Name, c.Quoted, c.Secured, c.Writable
