@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// arrays are rows that go as one array for each column, in the server's binary form.
+// arrays holds rows as one array for each column, in the server's binary form.
 type arrays struct {
 	sql     string
 	st      *statements
@@ -27,14 +27,14 @@ type arrays struct {
 	undoes  bool // it is sent between a savepoint and its release
 }
 
-// The savepoint of a copy in a transaction, which travels with it.
+// A copy in a transaction sends the savepoint in the same round trip.
 const (
 	copySavepoint = "savepoint onepool_copy"
 	copyRelease   = "release savepoint onepool_copy"
 	copyUndo      = "rollback to savepoint onepool_copy; " + copyRelease
 )
 
-// sendOrUndo is send in a transaction, which can go on after an error.
+// sendOrUndo is send in a transaction. The transaction can go on after an error.
 func (a *arrays) sendOrUndo(ctx context.Context, db *DB, conn *pgx.Conn) error {
 	a.undoes = true
 	err := a.send(ctx, db, conn, scope{})
@@ -46,12 +46,13 @@ func (a *arrays) sendOrUndo(ctx context.Context, db *DB, conn *pgx.Conn) error {
 	return err
 }
 
-// arrayHeader is dimensions, a flag for nulls, the element's type, and the one
-// dimension's length and lower bound: four bytes each.
+// arrayHeader is the length of an array's header: dimensions, a flag for nulls, the
+// element's type, and the length and lower bound of the only dimension, four bytes each.
 const arrayHeader = 20
 
-// arrays asks for the types of a table's columns, once on each connection, and prepares
-// s with that. It is not usable where one has no array that could be unnested.
+// arrays asks for the types of a table's columns, once on each connection, and prepares s
+// in the same round trip. The result is not usable if a column's type has no array to
+// unnest.
 func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, s scope, ask string) (*arrays, error) {
 	st, key := statementsOf(conn, db.core.statements), statementKey{sql: ask}
 	a := &arrays{st: st, used: []statementKey{key}, types: conn.TypeMap()}
@@ -88,7 +89,7 @@ func (a *arrays) reset() {
 	}
 }
 
-// add takes a row, unless one of its values has no binary form here.
+// add appends a row. add returns false if a value of the row has no binary form.
 func (a *arrays) add(values []any) bool {
 	for i, v := range values {
 		at := len(a.columns[i])
@@ -115,9 +116,9 @@ func (a *arrays) add(values []any) bool {
 	return true
 }
 
-// send writes the rows that were taken, with s in front as a flight has it. It goes
-// below pgx, which would ask for the parameters' types first, and tells the tracers
-// what pgx would have told them.
+// send writes the collected rows, with s in front as in a flight. send works below pgx,
+// because pgx would first ask for the parameters' types, and reports to the tracers like
+// pgx.
 func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err error) {
 	if a.rows == 0 {
 		return nil
@@ -170,7 +171,7 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 	return nil
 }
 
-// isPrepared reports whether the connection knows the statement, for these types.
+// isPrepared reports whether the connection knows the statement for the current types.
 func (a *arrays) isPrepared(key statementKey) bool {
 	if a.st.has(key) && !slices.Equal(a.st.get(key).ParamOIDs, a.oids) {
 		a.st.forget(key)
@@ -178,9 +179,8 @@ func (a *arrays) isPrepared(key statementKey) bool {
 	return a.st.has(key)
 }
 
-// prepareAndInsert is the first use of a statement whose types are known: preparing it
-// takes no flight of its own. The server parses and plans a text for longer than it
-// writes a hundred rows.
+// prepareAndInsert prepares a statement of known types and inserts in the same round trip.
+// The server parses and plans a text for longer than the server writes a hundred rows.
 func (a *arrays) prepareAndInsert(ctx context.Context, conn *pgconn.PgConn, s scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
 	a.st.makeRoom(1, len(a.used)+1)
 	p := conn.StartPipeline(ctx)

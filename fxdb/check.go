@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// problems are the settings that can't be used, each once.
+// problems lists every invalid setting once.
 type problems []*ConfigError
 
 func (p *problems) add(setting, reason string) {
@@ -24,7 +24,7 @@ func (p problems) has(settings ...string) bool {
 	return slices.ContainsFunc(p, func(e *ConfigError) bool { return slices.Contains(settings, e.Setting) })
 }
 
-// err joins them.
+// err joins the problems, and is nil without problems.
 func (p problems) err() error {
 	errs := make([]error, len(p))
 	for i, e := range p {
@@ -33,16 +33,16 @@ func (p problems) err() error {
 	return errors.Join(errs...)
 }
 
-// validate returns a *ConfigError for each setting that can't be used, joined. It expects
-// defaults filled in.
+// validate returns a [*ConfigError] for each invalid setting, joined. The caller has
+// filled in the defaults.
 func (c Config) validate() error {
 	var bad problems
 	c.check(&bad)
 	return bad.err()
 }
 
-// check adds what can't be used to bad, and says nothing of what depends on a setting
-// that is bad already.
+// check adds each invalid setting to bad, and skips the checks that depend on an invalid
+// setting.
 func (c Config) check(bad *problems) {
 	for _, check := range []struct {
 		bad             bool
@@ -86,8 +86,8 @@ func (c Config) check(bad *problems) {
 
 func oneOf(s string, known ...string) bool { return slices.Contains(known, s) }
 
-// checkText refuses line breaks, which the server would repeat in broken lines of its log.
-// A connection string and a password may have one inside.
+// checkText refuses line breaks, because the server would repeat the breaks in its log. A
+// connection string and a password may hold a line break inside, but not at the end.
 func (c Config) checkText(bad *problems) {
 	for _, text := range []struct {
 		setting, value string
@@ -115,8 +115,8 @@ func (c Config) checkText(bad *problems) {
 	}
 }
 
-// checkHost says which setting takes what is no host. It repeats nothing: a password may
-// be a part of it.
+// checkHost reports the setting for each part of DB_HOST that is no host. The report never
+// quotes DB_HOST, because DB_HOST may hold a password.
 func (c Config) checkHost(bad *problems) {
 	for host := range strings.SplitSeq(c.Host, ",") {
 		name, isAddress := strings.CutPrefix(host, "[")
@@ -135,7 +135,7 @@ func (c Config) checkHost(bad *problems) {
 	}
 }
 
-// checkFiles reads what is read again when connecting.
+// checkFiles reads the files that connecting reads again.
 func (c Config) checkFiles(bad *problems) {
 	if c.SSLRootCert != "" && c.SSLRootCert != "system" && !bad.has("DB_SSLROOTCERT") {
 		if _, err := os.ReadFile(c.SSLRootCert); err != nil {
@@ -150,8 +150,8 @@ func (c Config) checkFiles(bad *problems) {
 	}
 }
 
-// checkStrings has pgx read the connection strings. One that a bad part would fill is
-// read without the parts, so that it is not blamed for them.
+// checkStrings lets pgx parse the connection strings. If a setting to fill in is invalid,
+// pgx parses the string alone, and reports only errors of the string.
 func (c Config) checkStrings(bad *problems) {
 	alone := bad.has("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD",
 		"DB_SSLMODE", "DB_SSLROOTCERT", "DB_POOLER")
@@ -177,7 +177,7 @@ func (c Config) checkStrings(bad *problems) {
 	}
 }
 
-// configErrors are those that err joins.
+// configErrors returns every [*ConfigError] that err joins.
 func configErrors(err error) (all []*ConfigError) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {

@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// A tenant's CopyFrom sends so many rows, or bytes, in one round trip; of those that
-// can only be inserted one by one, fewer.
+// A tenant's CopyFrom sends at most copyRows rows or copyBytes bytes in a round trip, and
+// at most copyInserts rows that need an INSERT for each row.
 const (
 	copyRows    = 10_000
 	copyBytes   = 8 << 20
@@ -22,18 +22,20 @@ const (
 
 var errNoColumns = errors.New("fxdb: copy: no columns are named")
 
-// CopyFrom writes many rows. Without a tenant it is COPY. With an identity in ctx or
-// DB_TENANT_ROLE it inserts instead: the server refuses COPY FROM on a table with
-// row-level security (SQLSTATE 0A000), and the policies must hold. Up to 10,000 rows
-// or 8 MB take one round trip (up to 1000 rows for columns of arrays and of types that
-// pgx does not know, and for values that only the server can convert), and one more
-// where the connection has not met the table yet. More rows take one for each such
-// part, in one transaction. So does the CopyFrom of a transaction. Either all rows are
-// written or none; it returns how many. As COPY does, it writes the values it is given
-// for identity columns.
+// CopyFrom writes all rows of src or none, and returns the number of rows. Without a
+// tenant CopyFrom runs COPY. With an identity in ctx or DB_TENANT_ROLE CopyFrom inserts
+// instead: the server refuses COPY FROM on a table with row-level security (SQLSTATE
+// 0A000), and the policies must hold. Like COPY, CopyFrom writes given values into
+// identity columns.
 //
-// The types of a table's columns are asked for once on each connection: where one
-// has changed since, the server may refuse a copy, once.
+// Up to 10,000 rows or 8 MB take one round trip. The limit is 1000 rows for columns of
+// arrays and of types that pgx does not know, and for values that only the server can
+// convert. More rows take one round trip for each part, in one transaction. The first
+// CopyFrom into a table on a connection takes one more round trip. CopyFrom of a
+// transaction needs as many round trips.
+//
+// A connection asks once for the types of a table's columns. If a type has changed since,
+// the server may refuse a copy, once.
 func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
@@ -50,7 +52,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 	case db.inserts(s):
 		return db.insertAll(ctx, s, table, columns, src)
 	}
-	// A source can be read once, so this must not be tried again.
+	// A source can be read only once, so a retry has no rows.
 	var n int64
 	_, _, err = db.attempt(ctx, pgx.TxOptions{}, false, func(tx pgx.Tx) error {
 		n, err = tx.CopyFrom(ctx, table, columns, src)
@@ -62,12 +64,11 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 	return n, nil
 }
 
-// inserts reports whether policies may hold what s stands before, so that COPY
-// could be refused.
+// inserts reports whether policies may hold for s. The server may then refuse COPY.
 func (db *DB) inserts(s scope) bool { return s.hasTenant() || db.core.cfg.TenantRole != "" }
 
-// insertAll sends what fits in one chunk with the scope, as one flight, and begins a
-// transaction for more.
+// insertAll sends a single chunk with the scope, as one flight, and begins a transaction
+// for further chunks.
 func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
 	c, err := newCopying(db, table, columns, src)
 	if err != nil {
@@ -113,8 +114,8 @@ func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, colu
 	return c.n, nil
 }
 
-// CopyFrom is DB.CopyFrom in the transaction. What fails undoes all of it: a tenant's
-// transaction can go on after an error of the source.
+// CopyFrom is [DB.CopyFrom] in the transaction. An error undoes all rows of the call. A
+// tenant's transaction can go on after an error of the source.
 func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
 	if err := t.refuse(ctx); err != nil {
 		return 0, err
@@ -159,8 +160,8 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	return c.n, nil
 }
 
-// copying is a source on its way into a table, one chunk of rows at a time: those in
-// arrays, then those in single.
+// copying is a source on the way into a table, in chunks. A chunk is the rows in arrays,
+// then the rows in single.
 type copying struct {
 	db      *DB
 	src     pgx.CopyFromSource
@@ -195,8 +196,8 @@ func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFrom
 	}, nil
 }
 
-// begin takes a connection that knows the types. Nothing is read from the source
-// before, so another may be taken where that one is lost.
+// begin acquires a connection and asks for the types. begin reads nothing from the source,
+// so the caller may retry on a new connection.
 func (c *copying) begin(ctx context.Context, s scope, within time.Duration) (conn *pgxpool.Conn, again bool, err error) {
 	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
 		return nil, false, err
@@ -225,7 +226,7 @@ func (c *copying) begun(ctx context.Context, conn *pgx.Conn) (more bool, err err
 	return c.fill()
 }
 
-// fill reads the next chunk. more says that the source has others.
+// fill reads the next chunk. more reports whether the source has further rows.
 func (c *copying) fill() (more bool, err error) {
 	for c.pending || c.src.Next() {
 		if c.full() {
@@ -254,7 +255,7 @@ func (c *copying) full() bool {
 	return c.arrays.rows == copyRows || c.arrays.size >= copyBytes || c.single.Len() == copyInserts
 }
 
-// sendAll sends the chunk that was read and, where there are more, those.
+// sendAll sends the current chunk and, if more is true, the remaining chunks.
 func (c *copying) sendAll(ctx context.Context, tx pgx.Tx, more bool) error {
 	for {
 		if err := c.arrays.send(ctx, c.db, tx.Conn(), scope{}); err != nil {

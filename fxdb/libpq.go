@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// part is a setting that says where to connect, as whom, and over which link.
+// part is a setting for the server, the user or the link of a connection.
 type part struct {
 	key      string // libpq's keyword
 	setting  string
@@ -17,7 +17,7 @@ type part struct {
 	standard string // the value if nobody sets one
 }
 
-// libpqVariables are those that pgx reads.
+// libpqVariables are the environment variables of libpq that pgx reads.
 var libpqVariables = []string{
 	"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGAPPNAME", "PGCONNECT_TIMEOUT",
 	"PGSSLMODE", "PGSSLKEY", "PGSSLCERT", "PGSSLCERTMODE", "PGSSLSNI", "PGSSLROOTCERT", "PGSSLPASSWORD",
@@ -26,7 +26,7 @@ var libpqVariables = []string{
 	"PGMINPROTOCOLVERSION", "PGMAXPROTOCOLVERSION", "PGCHANNELBINDING", "PGREQUIREAUTH",
 }
 
-// parts are those of c, which has its defaults.
+// parts returns the parts of c. The caller has filled in the defaults of c.
 func (c Config) parts() []part {
 	set := func(value, mark string) string {
 		if value == mark {
@@ -49,9 +49,9 @@ func (c Config) parts() []part {
 	}
 }
 
-// connString is what pgx is given: URL with what it leaves out filled in from the other
-// fields, or these fields alone. It is empty if libpq's variables alone say where to
-// connect: pgx reads these by itself then, as a whole.
+// connString returns the connection string for pgx: URL, completed from the other fields,
+// or the fields alone. The string is empty if only libpq's variables say where to connect:
+// pgx then reads all of libpq's variables by itself.
 func (c Config) connString() (string, error) {
 	parts := c.parts()
 	s := c.URL
@@ -79,9 +79,9 @@ func (c Config) connString() (string, error) {
 	return s, nil
 }
 
-// unmixed returns an error for each of libpq's variables that pgx would take for what
-// the parts leave out. A variable is meant for the server that the other variables
-// name: its password could go to another server, or over a link without encryption.
+// unmixed returns an error for each variable of libpq that pgx would use for a missing
+// part. A variable belongs to the server that the other variables name. In a mix, a
+// password could go to another server, or over a link without encryption.
 func (c Config) unmixed(parts []part) error {
 	var errs []error
 	var set []string
@@ -113,11 +113,11 @@ func (c Config) unmixed(parts []part) error {
 	return errors.Join(errs...)
 }
 
-// strictModes are the values of sslmode under which nothing is sent in clear.
+// strictModes are the values of sslmode that never send in clear.
 var strictModes = []string{"require", "verify-ca", "verify-full"}
 
-// migrateString is MigrateURL with the link's settings filled in: the password of the
-// tables' owner must not travel in clear while the pool's own is kept secret.
+// migrateString is MigrateURL, completed with the link's settings. The password of the
+// tables' owner must not travel in clear while the pool encrypts its own password.
 func (c Config) migrateString() string {
 	s := c.MigrateURL
 	for _, p := range c.parts() {

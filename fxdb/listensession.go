@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// listenSession is one connection of the listener. One goroutine reads and the listener's
-// own writes: pgx would have to end a read by a deadline before it could write.
+// listenSession is a connection of the listener. A goroutine reads while the listener's
+// goroutine writes: pgx could write only after a deadline had ended the read.
 type listenSession struct {
 	l       *listener
 	wire    *pgconn.HijackedConn
@@ -92,8 +92,8 @@ func (s *listenSession) read() error {
 	}
 }
 
-// deliver gives a notification to the subscriptions that know of this session. The others
-// learn of a gap when the server has confirmed their channels.
+// deliver passes a notification to the subscriptions in heard. Subscriptions outside heard
+// receive a gap when the server has confirmed the channels.
 func (s *listenSession) deliver(n Notification) {
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
@@ -104,8 +104,8 @@ func (s *listenSession) deliver(n Notification) {
 	}
 }
 
-// listen tells the server the difference between what is on and what subs want, in one
-// round trip, and tells the subscriptions that are new to this session.
+// listen sends the server the difference between on and the channels of subs, in one round
+// trip, and notifies the subscriptions that are new to the session.
 func (s *listenSession) listen(ctx context.Context, subs []*Subscription) error {
 	want := channelsOf(subs)
 	if text := changeOf(s.on, want); text != "" {
@@ -149,7 +149,7 @@ func (s *listenSession) run(ctx context.Context, text string) error {
 	}
 }
 
-// changeOf is the text that makes on to want.
+// changeOf returns the text that turns on into want.
 func changeOf(on, want map[string]bool) string {
 	var text strings.Builder
 	for channel := range on {

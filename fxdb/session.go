@@ -14,18 +14,18 @@ import (
 
 func init() { sqldoor.Open = func(db any) sqldoor.Session { return &session{db: db.(*DB)} } }
 
-// session is one connection of a client's, kept over several statements. Only its
-// first use may be sent again on another connection: later ones may count on what
-// the earlier ones left on theirs. Behind a pooler they are refused, since it is not
-// there.
+// session holds one connection of a client over several statements. session retries only
+// the first use on a new connection: a later use may depend on the session state of an
+// earlier use. Behind a pooler session refuses later uses, because a pooler keeps no
+// session state.
 type session struct {
 	db     *DB
 	handle *pgxpool.Conn
 	conn   *pgx.Conn // of handle
 }
 
-// framesOfSQL stand between an acquire and whoever uses database/sql: ours, the
-// driver's, and those that all uses of database/sql have in common.
+// framesOfSQL is the number of stack frames between an acquire and the caller of
+// database/sql: frames of onepool, of the driver, and of database/sql in all its uses.
 const framesOfSQL = 10
 
 func (s *session) take(ctx context.Context, sc scope, u use, within time.Duration) (err error) {
@@ -66,8 +66,9 @@ func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, sen
 
 var errBegunByText = fmt.Errorf("a transaction begun by the text BEGIN can't carry a tenant or limits: use BeginTx: %w", ErrTenantNotCarried)
 
-// endBegunByText ends what a BEGIN has left open, with the tenant in it. A connection
-// that can't be rolled back is closed.
+// endBegunByText rolls back a transaction that the text BEGIN left open, because the
+// transaction carries the tenant. If the rollback fails, endBegunByText closes the
+// connection.
 func endBegunByText(ctx context.Context, conn *pgx.Conn) error {
 	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return nil
@@ -144,7 +145,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 	return s.db.fresh(nil, sc, tx, opts), nil
 }
 
-// Ping sends an empty statement. It needs no tenant.
+// Ping sends an empty statement, and needs no tenant.
 func (s *session) Ping(ctx context.Context) error {
 	return s.use(ctx, scope{}, forCall, true, func() error { return s.conn.Ping(ctx) })
 }

@@ -11,23 +11,23 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// Stats is a look at the shared pool. Clients and Tenants are those of the pools of
-// DB_DEDICATED too, in the order they were named.
+// Stats is a snapshot of the shared pool. Clients and Tenants also cover the pools of
+// DB_DEDICATED. Clients keeps the order in which the program named the clients.
 type Stats struct {
 	PoolStats
 	Tenants   []TenantStats    `json:"tenants,omitempty"`   // by name
-	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in its order
-	Listener  ListenerStats    `json:"listener,omitzero"`   // the connection of DB.Listen, which no pool counts
+	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in the setting's order
+	Listener  ListenerStats    `json:"listener,omitzero"`   // the connection of DB.Listen, outside all pools
 }
 
-// DedicatedStats is a look at the pool that a client has of its own. Its Clients are that
-// client, and the raw pool once it was used.
+// DedicatedStats is a snapshot of a client's own pool. Clients holds the client, and the
+// raw pool after the first use of the raw pool.
 type DedicatedStats struct {
 	Client string `json:"client"`
 	PoolStats
 }
 
-// PoolStats is a look at one pool. Total is Idle plus Active plus connections that are
+// PoolStats is a snapshot of one pool. Total is Idle plus Active plus connections that are
 // being opened.
 type PoolStats struct {
 	Total   int `json:"total"`
@@ -51,8 +51,8 @@ type PoolStats struct {
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
 }
 
-// ClientStats is one client's part. Its limits and waits are those of sharing, and
-// zero where DB_SHARING is off.
+// ClientStats is a client's part of the pool. Limits and waits come from sharing, and are
+// zero if DB_SHARING is off.
 type ClientStats struct {
 	Name     string `json:"name"`
 	Held     int    `json:"held"`
@@ -67,8 +67,8 @@ type ClientStats struct {
 	Sharing
 }
 
-// TenantStats is one tenant's part, over all clients: of those that hold or wait now,
-// and of the 1024 that did so last.
+// TenantStats is a tenant's part, over all clients. Stats covers the tenants that hold or
+// wait now, and the 1024 tenants that held or waited last.
 type TenantStats struct {
 	Name     string `json:"name"`
 	Held     int    `json:"held"`
@@ -77,10 +77,10 @@ type TenantStats struct {
 	Sharing
 }
 
-// Sharing is what waiting for others cost a client or a tenant, and what others may
-// have waited for. Hold times are measured by a clock that ticks every 50 ms, unless
-// somebody observes the pool (lifecycle.Monitor.Observe, as the packages for metrics
-// do): one is that much too long or too short, their sum is right.
+// Sharing is the time that a client or a tenant waited, and the time that the client or
+// tenant held connections. A clock that ticks every 50 ms measures holds, unless an
+// observer is attached ([lifecycle.Monitor.Observe], as by the packages for metrics). By
+// the clock a single hold is up to 50 ms too long or too short; the sum of holds is right.
 type Sharing struct {
 	Refused   int64         `json:"refused"`     // waits that ended without a connection
 	WouldWait int64         `json:"would_wait"`  // in a dry run: acquires that would have waited
@@ -98,7 +98,7 @@ func sharingOf(u admission.Usage) Sharing {
 	}
 }
 
-// and adds what the tenant has and had in one more pool.
+// and adds the tenant's figures of a second pool.
 func (t TenantStats) and(u TenantStats) TenantStats {
 	return TenantStats{
 		Name: u.Name, Held: t.Held + u.Held, Waiting: t.Waiting + u.Waiting, Acquired: t.Acquired + u.Acquired,
@@ -110,10 +110,10 @@ func (t TenantStats) and(u TenantStats) TenantStats {
 	}
 }
 
-// rawPool is the client that uses of the pool itself are counted for.
+// rawPool is the client name for uses of the pool itself.
 const rawPool = "raw pool"
 
-// StatsHandler answers with Stats as JSON, for a mux of the program's own.
+// StatsHandler answers with [Stats] as JSON, for a mux of the program.
 func (db *DB) StatsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		raw, err := json.Marshal(db.Stats())
@@ -126,9 +126,9 @@ func (db *DB) StatsHandler() http.Handler {
 	})
 }
 
-// Stats returns the figures of the shared pool now, of all clients, and of the pools of
-// DB_DEDICATED, whichever handle is asked. It sends nothing: Status is judged by the
-// connections in use and the last look at the server.
+// Stats returns the current figures of the shared pool, of all clients, and of the pools
+// of DB_DEDICATED. Every handle returns the same figures. Stats sends nothing: Status
+// follows from the connections in use and the last check of the server.
 func (db *DB) Stats() Stats {
 	c := db.core
 	c.mu.Lock()
@@ -150,7 +150,7 @@ func (db *DB) Stats() Stats {
 	return s
 }
 
-// add adds a pool, its client and what its tenants did.
+// add adds a dedicated pool, the pool's client and the figures of the pool's tenants.
 func (s *Stats) add(d DedicatedStats, tenants []TenantStats) {
 	s.Dedicated = append(s.Dedicated, d)
 	for _, c := range d.Clients {
@@ -168,7 +168,7 @@ func (s *Stats) add(d DedicatedStats, tenants []TenantStats) {
 	}
 }
 
-// statsOf is one pool's part: of those clients that are its own.
+// statsOf returns the figures of one pool, with the clients of the pool.
 func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []TenantStats) {
 	st := m.Pool().Stat()
 	s = PoolStats{
