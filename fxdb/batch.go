@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// batchResults gives the connection back when it is closed; where the batch
-// began a transaction, that does it at its own end. The scope's result is kept
-// from its user.
+// batchResults releases the connection on Close. If the batch began a transaction, the end
+// of the transaction releases the connection. batchResults hides the scope's result from
+// the caller.
 type batchResults struct {
 	pgx.BatchResults
 	conn    *pgxpool.Conn
@@ -28,7 +28,7 @@ func (db *DB) batchResults(conn *pgxpool.Conn, s scope, br pgx.BatchResults, sco
 	return r
 }
 
-// next is called before a result is read.
+// next reads the scope's result, if the scope's result comes next.
 func (r *batchResults) next() error {
 	r.scopeAt--
 	if r.scopeAt != -1 {
@@ -76,8 +76,8 @@ func (r *batchResults) Close() error {
 	return r.BatchResults.Close()
 }
 
-// sendBatch sends s and all of b as a flight. pgx's own batch forgets all that it
-// had prepared when one statement fails, the scope too.
+// sendBatch sends s and all of b as a flight. pgx's own batch forgets all of its prepared
+// statements when a statement fails, the scope's included.
 func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
 	f := &batchFlight{ctx: ctx, conn: conn, batch: b, mode: db.core.mode, st: statementsOf(conn.Conn(), db.core.statements)}
 	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
@@ -102,7 +102,7 @@ func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx
 	return f
 }
 
-// batchFlight is the scope and a batch on their way, and its results.
+// batchFlight is a scope and a batch in flight, with the results.
 type batchFlight struct {
 	ctx      context.Context // as the tracers made it
 	conn     *pgxpool.Conn   // nil when it was given back
@@ -243,8 +243,8 @@ func (f *batchFlight) QueryRow() pgx.Row {
 
 func (f *batchFlight) Tx() pgx.Tx { return nil }
 
-// Close reads what is left, with the callbacks of the queries, and gives the
-// connection back. The transaction commits here.
+// Close reads the remaining results, runs the callbacks of the queries, and releases the
+// connection. The transaction commits in Close.
 func (f *batchFlight) Close() (err error) {
 	if f.conn == nil {
 		return f.err
@@ -288,7 +288,7 @@ func (f *batchFlight) Close() (err error) {
 	return f.err
 }
 
-// batchRows are one result of a batch.
+// batchRows is one result of a batch.
 type batchRows struct {
 	pgx.Rows
 	flight *batchFlight

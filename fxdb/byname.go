@@ -10,9 +10,8 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// byName returns the statement that the caller has prepared on the connection under the
-// name that is given instead of a text, or nil. pgx knows the statement, and sends
-// nothing to tell of it.
+// byName returns the statement that the caller has prepared on the connection under name,
+// or nil. pgx knows the statement, and sends nothing to describe the statement.
 func byName(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.StatementDescription, error) {
 	if len(name) >= 64 || strings.ContainsAny(name, " \t\n") { // most texts
 		return nil, nil

@@ -13,18 +13,18 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// ClientOption says how a client shares the pool.
+// ClientOption sets how a client shares the pool.
 type ClientOption interface{ apply(*client) error }
 
 type clientOption func(*client) error
 
 func (f clientOption) apply(c *client) error { return f(c) }
 
-// Client declares a database client: a constructor that takes a *DB named after
-// it. It is fx.Module(name, Named(name, opts...), fx.Provide(constructor)). A blank
-// name fails the application with an *LimitError. A constructor that takes
-// neither a *DB, a *sql.DB nor a *pgxpool.Pool is warned of at start: name and options
-// do not reach what it uses.
+// Client declares a database client: a constructor that takes a *DB with the client's
+// name. Client is fx.Module(name, Named(name, opts...), fx.Provide(constructor)). A blank
+// name fails the application with a [*LimitError]. The start warns of a constructor that
+// takes neither a *DB, a *sql.DB nor a *pgxpool.Pool: name and options do not reach the
+// constructor's statements.
 func Client(name string, constructor any, opts ...ClientOption) fx.Option {
 	if err := checkName(name); err != nil {
 		return fx.Error(fmt.Errorf("fxdb.Client: %w", err))
@@ -39,10 +39,9 @@ func Client(name string, constructor any, opts ...ClientOption) fx.Option {
 	return fx.Module(name, all...)
 }
 
-// Named gives every constructor of the enclosing fx.Module a *DB with this name
-// and these options, as zap's Named does for loggers. In the module of another client
-// the names join, and the inner client inherits: see [DB.Named]. A blank name
-// fails the application.
+// Named gives every constructor of the enclosing fx.Module a *DB with the name and the
+// options, as zap's Named does for loggers. In the module of another client the names
+// join, and the inner client inherits: see [DB.Named]. A blank name fails the application.
 func Named(name string, opts ...ClientOption) fx.Option {
 	if err := checkName(name); err != nil {
 		return fx.Error(fmt.Errorf("fxdb.Named: %w", err))
@@ -51,7 +50,7 @@ func Named(name string, opts ...ClientOption) fx.Option {
 }
 
 // RequireTenant refuses every statement without an identity in its context with
-// ErrTenantRequired, before anything is sent. tenant.System is the way out.
+// [ErrTenantRequired], before fxdb sends anything. tenant.System is the way out.
 func RequireTenant() ClientOption {
 	return clientOption(func(c *client) error {
 		c.requireTenant.Store(true)
@@ -59,20 +58,23 @@ func RequireTenant() ClientOption {
 	})
 }
 
-// ServerTimeouts are limits that the server keeps. Zero leaves a limit as it is, the
-// pool's own where no other Timeouts set one; negative is none. [LeftToServer] is the
-// pool's to use, and fails the start here.
+// ServerTimeouts are limits that the server enforces. Zero keeps the limit of earlier
+// Timeouts, or the pool's limit. A negative value is no limit. [LeftToServer] is for the
+// pool's settings only, and fails the start here.
 type ServerTimeouts struct {
 	Statement         time.Duration // statement_timeout
 	Lock              time.Duration // lock_timeout
 	IdleInTransaction time.Duration // idle_in_transaction_session_timeout
 }
 
-// Timeouts gives this client other limits on the server than the pool's
-// DB_STATEMENT_TIMEOUT_MS and its like. They travel with each statement, in the
-// same round trip; so each runs in a transaction, tenant or not, and what can't
-// (VACUUM, CREATE DATABASE) needs Acquire, whose connection has the limits too until its
-// release. Connections of the raw pool have the pool's.
+// Timeouts gives the client its own limits on the server, instead of the pool's
+// DB_STATEMENT_TIMEOUT_MS, DB_LOCK_TIMEOUT_MS and DB_IDLE_IN_TX_TIMEOUT_MS. The limits
+// travel with each statement, in the same round trip. Every statement therefore runs in a
+// transaction, with or without a tenant.
+//
+// A statement that can't run in a transaction (VACUUM, CREATE DATABASE) needs
+// [DB.Acquire]. The acquired connection has the limits until its release. Connections of
+// the raw pool have the pool's limits.
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
 		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer {
@@ -88,28 +90,29 @@ func Timeouts(t ServerTimeouts) ClientOption {
 	})
 }
 
-// MaxConns limits the connections that this client may hold at once: for one that
-// is heavy on the server's processor, which no queue can share out. At least 1.
-// With DB_SHARING off it is ignored, as Reserve and Weight are, and the log warns of it.
+// MaxConns limits the connections that the client may hold at once. A client that is heavy
+// on the server's processor needs a limit, because no queue can share out the processor.
+// At least 1. With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs
+// a warning.
 func MaxConns(conns int) ClientOption {
 	return limit("MaxConns", "Max", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
-// Reserve keeps connections reachable for this client, whatever the others do. They
-// are not lent. The start fails when all reserves together leave none of
-// DB_POOL_MAX. At least 1.
+// Reserve keeps connections reachable for the client, regardless of all further clients.
+// The pool does not lend reserved connections. The start fails if all reserves together
+// leave no connection of DB_POOL_MAX. At least 1.
 func Reserve(conns int) ClientOption {
 	return limit("Reserve", "Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
 }
 
-// Weight is this client's share when clients compete: one of weight 2 gets twice the
-// connections of one of the default weight of 1.
+// Weight is the client's share when clients compete: a client of weight 2 gets twice the
+// connections of a client of the default weight of 1.
 func Weight(n int) ClientOption {
 	return limit("Weight", "Weight", n, func(l *admission.Limits) { l.Weight = n })
 }
 
-// draft is what the options of one call of Named ask for. They are applied together,
-// so that their order does not matter.
+// draft collects the options of one call of Named. configure applies the options together,
+// in any order.
 type draft struct {
 	limits  admission.Limits
 	options []string
@@ -129,7 +132,7 @@ func limit(option, field string, n int, set func(*admission.Limits)) ClientOptio
 	})
 }
 
-// configure applies options. What can't be met stays the client's misuse.
+// configure applies options. An option that can't be met stays the client's misuse.
 func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
 	c.draft = draft{}
 	if c.share != nil {

@@ -20,16 +20,15 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// DB is the shared pool as one client sees it. It has the methods of
-// *pgxpool.Pool that sqlc, scany and hand-written code use, with pgx's
-// semantics; what it adds is the client's name, the tenant's scope and the
-// pool's life. It is safe for concurrent use.
+// DB is a client's view of the shared pool. DB has the methods of *pgxpool.Pool that sqlc,
+// scany and hand-written code use, with pgx's semantics. DB adds the client's name, the
+// tenant's scope and the pool's life. DB is safe for concurrent use.
 type DB struct {
 	core   *core
 	client *client
 }
 
-// core is what all handles on one pool share.
+// core is shared by all handles on a pool.
 type core struct {
 	cfg         Config
 	application string // application_name of the pool's connections
@@ -56,7 +55,7 @@ type core struct {
 	closed afterClose
 }
 
-// client is one user of the pool, by name.
+// client is a user of the pool, by name.
 type client struct {
 	name          string
 	ownName       string      // the last part of name
@@ -75,8 +74,8 @@ type client struct {
 	lockTold      atomic.Bool   // see warnOfLock
 }
 
-// newDB checks the configuration and builds the pool, and those of DB_DEDICATED. It
-// opens no connection.
+// newDB checks the configuration, and builds the shared pool and the pools of
+// DB_DEDICATED. newDB opens no connection.
 func newDB(cfg Config, o options, origin string) (*DB, error) {
 	db, err := build(cfg, o, origin)
 	return db, prefixed(settingsPrefix(cfg.pool), err)
@@ -211,7 +210,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	return (&DB{core: c}).Named(rootClient), nil
 }
 
-// abandon closes the pools that were built, where a later one can't be.
+// abandon closes the pools that were built before a pool failed to build.
 func (c *core) abandon() {
 	for _, m := range c.dedicated {
 		if m != nil {
@@ -227,10 +226,10 @@ func newMonitor(cfg Config, lc lifecycle.Config) (_ *lifecycle.Monitor, err erro
 	return lifecycle.New(lc)
 }
 
-// rootClient is the name of the handle that nobody named.
+// rootClient is the name of the handle without a client.
 const rootClient = "app"
 
-// start opens the pool. Client options that can't be met fail it.
+// start opens the pools. A client option that can't be met fails the start.
 func (db *DB) start(ctx context.Context) error {
 	db.core.mu.Lock()
 	err := db.core.misuse
@@ -261,10 +260,10 @@ func (db *DB) start(ctx context.Context) error {
 	return err
 }
 
-// Close drains the pool as a stop of the application does: after DB_STOP_DELAY_MS, within
-// DB_DRAIN_TIMEOUT_MS and three quarters of ctx's time. It returns a
-// *lifecycle.DrainError when holders had to be cut off. Closing again is a no-op.
-// It closes the pool for all clients, and those of DB_DEDICATED.
+// Close drains the pools of all clients, the pools of DB_DEDICATED included, as a stop of
+// the application does: after DB_STOP_DELAY_MS, within DB_DRAIN_TIMEOUT_MS and three
+// quarters of ctx's time. Close returns a [*lifecycle.DrainError] if the drain cut holders
+// off. A second Close is a no-op.
 func (db *DB) Close(ctx context.Context) error {
 	if !db.core.fx && db.core.monitor.Started() {
 		db.core.warnOfStrangers()
@@ -284,20 +283,21 @@ func (db *DB) Close(ctx context.Context) error {
 }
 
 // Named returns a handle on the same pool for the client name. The name shows in errors,
-// logs and statistics. A statement with a tenant or with limits of its own shows it in
-// pg_stat_activity too, as "application/name". Options are those of [Client].
+// logs and statistics. pg_stat_activity shows the name as "application/name" during a
+// statement with a tenant or with the client's own limits. Options are the options of
+// [Client].
 //
 // Names join as zap's do: Named("reports") of the client "orders" is the client
 // "orders.reports". The inner client begins with the outer client's RequireTenant,
-// Timeouts, MaxConns and Weight, and its own options come on top. A Reserve is not
-// inherited. The two clients count their connections apart.
+// Timeouts, MaxConns and Weight, and the inner client's options come on top. A Reserve is
+// not inherited. The two clients count their connections apart.
 //
-// A second call with one name returns another handle of the same client, with the
-// options of both calls. So does a call with the handle's own name.
+// A second call with the same name returns another handle of the same client, with the
+// options of both calls. A call with the handle's own name does the same.
 //
-// Options that can't be met fail the start or, after the start, every use of the client,
-// with an error that names client and option and is an *LimitError. So does a blank
-// name.
+// An option that can't be met fails the start or, after the start, every use of the
+// client. The error names client and option and is a [*LimitError]. A blank name fails
+// likewise.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core
 	c.mu.Lock()
@@ -334,8 +334,8 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	return &DB{core: c, client: cl}
 }
 
-// newClient builds a client, with the options that it inherits. outer is nil if nobody
-// named the handle that the name was asked of.
+// newClient builds a client, with the options inherited from outer. outer is nil if the
+// caller of Named holds the root handle.
 func (c *core) newClient(full, own string, outer *client) *client {
 	cl := &client{name: full, ownName: own, monitor: c.monitor}
 	if outer != nil {
@@ -360,15 +360,20 @@ func (c *core) newClient(full, own string, outer *client) *client {
 	return cl
 }
 
-// Pool returns the pool itself, for libraries that want one. Its uses are
-// bounded, tracked and drained like all others, but they carry no tenant: with
-// an identity in the context they fail with ErrTenantNotCarried, unless [RawPool] says otherwise. RequireTenant does not reach
-// them: without an identity they run as the login, of whom policies show no tenant's
-// rows. A login that no policy holds sees all of them here, as by Acquire, for
-// DB_TENANT_ROLE is not taken either: rls.Verify tells of one. Do not call its AcquireAllIdle:
-// what that takes has no permit and no holder, so limits and Holders know nothing of it.
+// Pool returns the pool itself, for libraries that want a *pgxpool.Pool. The monitor
+// bounds, tracks and drains uses of the pool itself, too. A use carries no tenant: with an
+// identity in the context the use fails with [ErrTenantNotCarried], unless [RawPool] says
+// otherwise.
+//
+// RequireTenant does not reach the pool itself. Without an identity a statement runs as
+// the login, and policies show the login no tenant's rows. The pool itself, like
+// [DB.Acquire], does not take DB_TENANT_ROLE: a login that no policy holds sees all rows.
+// rls.Verify reports a login that no policy holds.
+//
+// Do not call AcquireAllIdle: the acquired connections have no permit and no holder, and
+// limits and Holders ignore the connections.
 func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 
-// Monitor returns what watches the pool: health, holders, handlers. Health and Ready of
-// the shared pool's speak for those of DB_DEDICATED too.
+// Monitor returns the monitor of the client's pool: health, holders, handlers. Health and
+// Ready of the shared pool's monitor cover the pools of DB_DEDICATED too.
 func (db *DB) Monitor() *lifecycle.Monitor { return db.client.monitor }

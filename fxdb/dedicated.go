@@ -11,8 +11,8 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// dedicated reads a member of DB_DEDICATED: a client's name, and after "=" how many
-// connections its own pool may have. conns is 0 if that is DB_POOL_MAX.
+// dedicated reads a member of DB_DEDICATED: a client's name, and after "=" the number of
+// connections of the client's pool. conns is 0 if DB_POOL_MAX is the number.
 func dedicated(member string) (name string, conns int32, err *ConfigError) {
 	name, number, sized := strings.Cut(member, "=")
 	if checkName(name) != nil || name == rootClient {
@@ -28,7 +28,7 @@ func dedicated(member string) (name string, conns int32, err *ConfigError) {
 	return name, conns, nil
 }
 
-// dedicatedConns is how many connections a member's pool may have.
+// dedicatedConns is the number of connections that a member's pool may have.
 func dedicatedConns(member string, poolMax int32) int32 {
 	if _, conns, _ := dedicated(member); conns > 0 {
 		return conns
@@ -36,7 +36,7 @@ func dedicatedConns(member string, poolMax int32) int32 {
 	return poolMax
 }
 
-// validateDedicated refuses members that can't be read, and names given twice.
+// validateDedicated refuses malformed members and duplicate names.
 func validateDedicated(members []string) *ConfigError {
 	var names []string
 	for _, m := range members {
@@ -52,11 +52,11 @@ func validateDedicated(members []string) *ConfigError {
 	return nil
 }
 
-// Monitors returns what watches the shared pool, and what watches those of DB_DEDICATED, in
-// their order, as Stats.Dedicated has them.
+// Monitors returns the monitor of the shared pool, then the monitors of the DB_DEDICATED
+// pools, in the order of Stats.Dedicated.
 func (db *DB) Monitors() []*lifecycle.Monitor { return db.core.monitors() }
 
-// monitors are those of all pools, the shared one first.
+// monitors returns the monitors of all pools, the shared pool's first.
 func (c *core) monitors() []*lifecycle.Monitor {
 	all := []*lifecycle.Monitor{c.monitor}
 	for _, d := range c.cfg.Dedicated {
@@ -66,8 +66,9 @@ func (c *core) monitors() []*lifecycle.Monitor {
 	return all
 }
 
-// warnOfStrangers tells of members that no client has. With fx all clients are named by
-// the time of the start; without fx they may be named later, until the pool closes.
+// warnOfStrangers warns of members of DB_DEDICATED that no client has. With fx all clients
+// have a name by the time of the start. Without fx the program may name clients until the
+// pool closes.
 func (c *core) warnOfStrangers() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,31 +10,31 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// LeftToServer is a value of Config's StatementTimeout, LockTimeout and
-// IdleInTransactionTimeout: the pool sets no such limit, and the server's own counts.
-// In the environment the value is "server".
+// LeftToServer is a value of StatementTimeout, LockTimeout and IdleInTransactionTimeout in
+// [Config]: the pool sets no limit, and the server's own limit counts. In the environment
+// the value is "server".
 //
-// A limit that nobody set has onepool's default, unless the role or the database has one
-// of its own (ALTER ROLE ... SET, ALTER DATABASE ... SET) or options= sets one. The
+// A limit without a setting has onepool's default, unless the role or the database has a
+// limit (ALTER ROLE ... SET, ALTER DATABASE ... SET) or options= sets a limit. The
 // server's configuration file does not count. The start asks for the limits of the role
 // and the database once, so a change needs a restart. Behind a pooler (DB_POOLER) the same
-// rule holds, for the login that the pooler has on the server; what the pooler itself sets
-// there can't be known.
+// rule holds for the pooler's login on the server. onepool can't know the limits that the
+// pooler sets.
 const LeftToServer time.Duration = math.MinInt64
 
-// advice says which setting a transaction met that the server ended.
+// advice explains the SQLSTATE of a transaction that the server ended by a setting.
 var advice = map[string]string{
 	"25P03": "the transaction was idle for longer than DB_IDLE_IN_TX_TIMEOUT_MS, or the client's fxdb.Timeouts: " +
 		"shorten what it waits for, or give the client fxdb.Timeouts with a longer IdleInTransaction",
 }
 
-// param is a setting of the server that a connection begins with.
+// param is a setting of the server at the begin of a connection.
 type param struct {
 	name, value string
 	standard    bool // nobody asked for this value
 }
 
-// params are those that c sets.
+// params returns the server settings of c.
 func (c Config) params() []param {
 	all := []param{
 		{"application_name", c.ApplicationName, c.ApplicationName == c.filled.application},
@@ -52,9 +52,9 @@ func (c Config) params() []param {
 	return all
 }
 
-// setParams adds c's parameters to those that pgx has read. A connection string's own
-// come before a field's, and libpq's variables come before a default. It returns the
-// limits that the server's own come before: defaults, which nobody asked for.
+// setParams adds c's parameters to the parameters that pgx has read. A parameter of the
+// connection string comes before a field, and libpq's variables come before a default.
+// yields are the default limits that give way to the server's own limits.
 func (c Config) setParams(read map[string]string) (yields []string) {
 	lowerNames(read)
 	said := settingsOf(c.URL)
@@ -74,7 +74,7 @@ func (c Config) setParams(read map[string]string) (yields []string) {
 	return yields
 }
 
-// lowerNames makes the names of c's parameters what the server takes them for.
+// lowerNames writes the names of c's parameters in lower case, as the server does.
 func lowerNames(params map[string]string) {
 	for name, value := range params {
 		lower := strings.ToLower(name)
@@ -86,7 +86,7 @@ func lowerNames(params map[string]string) {
 }
 
 // optionNames reads the names of the settings in libpq's options: -c name=value and
-// --name=value, with a backslash before a space that belongs to a value.
+// --name=value, with a backslash before a space inside a value.
 func optionNames(s string) map[string]bool {
 	set := make(map[string]bool)
 	var words []string
@@ -122,9 +122,9 @@ func optionNames(s string) map[string]bool {
 	return set
 }
 
-// yielded is what the pool's connections begin with, once the server was asked for its
-// own limits. Behind a pooler these travel with each transaction, so the scopes change:
-// nobody uses them before the start is over.
+// yielded returns the configuration of the pool's connections, after the server has
+// reported its own limits. Behind a pooler the limits travel with each transaction, so the
+// scopes change: no statement uses a scope before the start is over.
 func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
 	own := c.monitor.Yielded()
 	c.mu.Lock()
@@ -140,7 +140,7 @@ func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
 	return pc
 }
 
-// scope writes a client's scope. c.mu is held.
+// scope writes a client's scope. The caller holds c.mu.
 func (c *core) scope(cl *client) {
 	cfg := c.cfg
 	cfg.fences = slices.DeleteFunc(slices.Clone(cfg.fences), func(s setting) bool { return slices.Contains(c.own, s.name) })
@@ -151,7 +151,7 @@ func (c *core) scope(cl *client) {
 	cl.scope.Store(newScopeText(cfg, c.application, cl.name, cl.limits, statement))
 }
 
-// milliseconds is a timeout as the server takes it: 0 is none.
+// milliseconds formats a timeout for the server: 0 is no timeout.
 func milliseconds(d time.Duration) string {
 	if d < 0 {
 		return "0"

@@ -17,11 +17,17 @@ import (
 //
 //	fxdb.OnConnect("types", fxdb.LoadTypes("mood", "shop.address"))
 //
-// The first connection loads the types, in one query. Connections that follow register the
-// loaded types without a query. A minute later the next new connection loads again, so that
-// new connections know a type that a migration has made anew.
+// LoadTypes returns a hook for [OnConnect] that registers composite types, enums, domains,
+// ranges and the row types of tables by name, for example "mood" or "shop.address". The
+// hook also registers the types' arrays and the types of fields:
 //
-// The hook fails if the database has no such type.
+//	fxdb.OnConnect("types", fxdb.LoadTypes("mood", "shop.address"))
+//
+// The first connection loads the types, in one query. Later connections register the
+// loaded types without a query. A minute later the next new connection loads again: new
+// connections then know a type that a migration has recreated.
+//
+// The hook fails if the database lacks a named type.
 func LoadTypes(names ...string) func(context.Context, *pgx.Conn) error {
 	all := make([]string, 0, 2*len(names))
 	for _, name := range names {
@@ -60,7 +66,7 @@ const typesFor = time.Minute
 
 type typesKey struct{}
 
-// typeCache holds the types that the connections of one database have loaded.
+// typeCache holds the types loaded by the connections of a database.
 type typeCache struct {
 	mu   sync.Mutex
 	sets map[string]*typeSet // by the names
@@ -73,8 +79,8 @@ type typeSet struct {
 	loaded time.Time
 }
 
-// load returns the types. One connection loads at a time, and the others wait for the
-// result.
+// load returns the types. A single connection loads at a time; further connections wait
+// for the result.
 func (c *typeCache) load(ctx context.Context, conn *pgx.Conn, names []string) ([]*pgtype.Type, error) {
 	key := strings.Join(names, "\x00")
 	c.mu.Lock()
@@ -105,9 +111,9 @@ func (c *typeCache) load(ctx context.Context, conn *pgx.Conn, names []string) ([
 	return types, nil
 }
 
-// typeFor returns t for another connection's map. An EnumCodec keeps the strings that the
-// connection has read, without a lock. So every connection needs codecs of its own, and
-// elements and fields of its own map.
+// typeFor returns t for the map of another connection. An EnumCodec keeps the strings that
+// the connection has read, without a lock. Every connection therefore needs its own
+// codecs, with elements and fields of its own map.
 func typeFor(m *pgtype.Map, t *pgtype.Type) *pgtype.Type {
 	return &pgtype.Type{Name: t.Name, OID: t.OID, Codec: codecFor(m, t.Codec)}
 }

@@ -16,34 +16,36 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) where a migration's
-// file is another than when it was applied. The error names the file.
+// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) if a file of an applied
+// migration has changed. The error names the file.
 var ErrMigrationChanged = migrate.ErrChanged
 
-// MigrationOption changes how a source of migrations is applied. It is for [Migrations],
-// [WithMigrations] and testkit.Migrations.
+// MigrationOption changes how the start applies a source of migrations. MigrationOption is
+// for [Migrations], [WithMigrations] and testkit.Migrations.
 type MigrationOption func(*migrate.Source)
 
-// After names the sources that are applied before this one, because its migrations use
-// what theirs make. A name that no source has, and a circle, fail when the graph is
-// built, with an error that names the order.
+// After names the sources that the start applies before this source, because migrations of
+// this source use objects of the named sources. An unknown name or a circle fails the
+// build of the graph, with an error that names the order.
 func After(sources ...string) MigrationOption {
 	return func(s *migrate.Source) { s.After = append(s.After, sources...) }
 }
 
-// Migrations contributes goose SQL migrations, applied at start when DB_MIGRATE
-// is true. source is their namespace: each has a version table of its own,
-// onepool.<source>_versions. Sources are applied in the order of their names, but
-// after those that [After] names. fsys holds *.sql files at its root or one folder
-// below. A bad name, a name given twice, a source without a file and a *.sql file whose
-// name goose would pass over fail when the graph is built.
+// Migrations contributes goose SQL migrations. The start applies the migrations if
+// DB_MIGRATE is true. source is the migrations' namespace: each source has its own version
+// table, onepool.<source>_versions. The start applies sources in the order of their names,
+// but after the sources that [After] names. fsys holds *.sql files at its root or one
+// folder below. The build of the graph fails for a bad name, a duplicate name, a source
+// without a file, and a *.sql file whose name goose would skip.
 //
-// Each source is applied on a session of its own, which holds an advisory lock: what its
-// migrations set (search_path, role) ends with it. Replicas that start together take
-// turns. A migration in a transaction runs under DB_MIGRATE_LOCK_TIMEOUT_MS; one with
-// "-- +goose NO TRANSACTION" waits for locks without limit. The start's time bounds both.
+// The start applies each source on a separate session with an advisory lock: settings of
+// the migrations (search_path, role) end with the session. Replicas that start together
+// take turns. A migration in a transaction runs under DB_MIGRATE_LOCK_TIMEOUT_MS. A
+// migration with "-- +goose NO TRANSACTION" waits for locks without limit. The start's
+// time bounds both.
 //
-// Inside ModuleNamed the migrations are that pool's, else Module's.
+// Inside [ModuleNamed] the migrations belong to the named pool, else to the pool of
+// [Module].
 func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
 	shared := newSource(source, fsys, opts)
 	return fx.Provide(fx.Annotate(func(of graph.Pool) migrate.Source {
@@ -53,7 +55,8 @@ func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
 	}, fx.ParamTags(`optional:"true"`), fx.ResultTags(migrate.Group)))
 }
 
-// WithMigrations is Migrations for Open. They are applied when Config.Migrate is set.
+// WithMigrations is [Migrations] for [Open]. The start applies the migrations if
+// Config.Migrate is set.
 func WithMigrations(source string, fsys fs.FS, opts ...MigrationOption) Option {
 	return option(func(o *options) { o.sources = append(o.sources, newSource(source, fsys, opts)) })
 }
@@ -94,8 +97,8 @@ func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) err
 	return m, nil
 }
 
-// up is one attempt. A migration whose session is lost is tried once more, for the server
-// may have gone away; the second loss is the migration's own doing.
+// up is one attempt to start. A later attempt retries a migration that lost its session,
+// because the server may have gone away. The second loss is the migration's own doing.
 func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig) error {
 	cc := cmp.Or(m.cc, pool)
 	if m.lock != 0 {
@@ -118,10 +121,10 @@ func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig) error {
 	return err
 }
 
-// finalError is a failure of the start that another attempt would only repeat.
+// finalError is a failure of the start that a retry would only repeat.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
-// Final is what lifecycle asks for.
+// Final implements lifecycle's check for a failure without a retry.
 func (finalError) Final() bool { return true }

@@ -12,13 +12,15 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// PasswordSource gives the password of a new connection: a secret store's, or a
-// token of limited life. Provide one to the fx graph, or give it to Open with
-// WithPasswordSource. It is asked for every new connection, migrations as the
-// pool's own role included, by one caller at a time; so credentials may rotate
-// without a restart. Connections that are open stay. An error fails the attempt
-// to connect, and so does a panic; neither may hold a secret. Line breaks at the
-// end of a password are dropped.
+// PasswordSource returns the password of a new connection: from a secret store, or a token
+// of limited life. Provide a PasswordSource to the fx graph, or give a PasswordSource to
+// [Open] with [WithPasswordSource].
+//
+// The pool calls the source for every new connection, the connections of migrations as the
+// pool's own role included. A single caller at a time calls the source. Credentials may
+// rotate without a restart, and open connections stay open. An error or a panic fails the
+// attempt to connect; neither may hold a secret. The pool drops line breaks at the end of
+// a password.
 type PasswordSource func(ctx context.Context) (string, error)
 
 // passwordFile reads DB_PASSWORD_FILE anew each time.
@@ -32,7 +34,7 @@ func passwordFile(name string) PasswordSource {
 	}
 }
 
-// of names the settings in the source's errors as those of a pool.
+// of adds the prefix of pool to the settings that the source's errors name.
 func (source PasswordSource) of(pool string) PasswordSource {
 	return func(ctx context.Context) (string, error) {
 		password, err := source(ctx)
@@ -40,21 +42,22 @@ func (source PasswordSource) of(pool string) PasswordSource {
 	}
 }
 
-// beforeConnect asks the source. Connections that are opened at the same time
-// share one answer.
+// beforeConnect calls the source. Connections that the pool opens at the same time share
+// an answer.
 func (source PasswordSource) beforeConnect() func(context.Context, *pgx.ConnConfig) error {
 	var flight singleflight.Group
 	return func(ctx context.Context, cc *pgx.ConnConfig) error {
 		result := flight.DoChan("", func() (_ any, err error) {
-			// The answer is for others too, so one caller's end must not fail it;
-			// the time to connect bounds it. connect_timeout=0 says that there is none.
+			// Several connections share the answer, so the end of a caller's context must
+			// not fail the call. The time to connect bounds the call. connect_timeout=0 is
+			// no bound.
 			within := cc.ConnectTimeout
 			if within <= 0 {
 				within = lifecycle.DefaultAcquireTimeout
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 			defer cancel()
-			// This goroutine is nobody's: a panic here could not be caught by a caller.
+			// No caller can recover a panic of singleflight's goroutine.
 			defer func() {
 				if r := recover(); r != nil {
 					err = fmt.Errorf("it panicked: %v", r)

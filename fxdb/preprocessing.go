@@ -7,9 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// preprocessing is pgx's error of a batch whose statement could not be prepared or
-// built: programs look for it with errors.As, and pgx alone can make one. Without the
-// fields that pgx 5.13 has, err is returned as it is.
+// preprocessing returns pgx's error of a batch whose statement pgx could not prepare or
+// build, because programs look for the error with errors.As. Only pgx can construct the
+// error. preprocessing returns err unchanged if pgx's struct lacks the fields of pgx 5.13.
 func preprocessing(step, sql string, err error) error {
 	e := new(pgx.ErrPreprocessingBatch)
 	fields := reflect.ValueOf(e).Elem()

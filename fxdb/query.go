@@ -13,21 +13,21 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// Acquire takes a bare connection, for what needs one: LISTEN, session locks.
-// Release it. A bare connection carries no tenant: with an identity in ctx it
-// fails with ErrTenantNotCarried, and for a client that requires a tenant it needs
-// tenant.System. Behind a transaction pooler it fails with ErrNeedsSession.
+// Acquire takes a bare connection, for session features: LISTEN, session locks. The caller
+// releases the connection. A bare connection carries no tenant: with an identity in ctx
+// Acquire fails with [ErrTenantNotCarried]. A client that requires a tenant needs
+// tenant.System. Behind a transaction pooler Acquire fails with [ErrNeedsSession].
 //
 // The connection has the client's Timeouts, which take a round trip. The pool restores its
 // limits before the next holder gets the connection.
 //
 // The pool closes the connection after a text that is not plain: SET of any setting,
 // PREPARE, DDL, CALL, DO, LISTEN, an advisory lock, a temporary table without ON COMMIT
-// DROP. A rewriter that is not pgx's own costs the connection too. The pool does not see
-// texts sent by PgConn, nor the statements inside a function.
+// DROP. A rewriter from outside pgx costs the connection too. The pool does not see texts
+// sent by PgConn, nor the statements inside a function.
 //
-// A connection that a stop has cut off fails its holder's statements; releasing it is
-// as safe and as needed as before.
+// If a stop cuts the connection off, the holder's statements fail. The holder still
+// releases the connection.
 func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
@@ -49,7 +49,7 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return conn, err
 }
 
-// acquireLimited takes a connection and gives it the client's limits.
+// acquireLimited acquires a connection and sets the client's limits.
 func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, again bool, err error) {
 	conn, err := db.acquireFor(ctx, scope{}, forCall, within, 2)
 	text := db.client.scope.Load()
@@ -67,7 +67,7 @@ func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxp
 // undoLimits restores the limits with which the connection began.
 var undoLimits = "reset " + strings.Join(fences, "; reset ")
 
-// Ping sends an empty statement. It needs no tenant.
+// Ping sends an empty statement, and needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
 	// An empty statement reads nothing, so a tenant in ctx does not matter.
 	conn, err := db.acquire(ctx, scope{}, forCall, 0)
@@ -78,8 +78,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	return conn.Ping(ctx)
 }
 
-// Exec runs a statement. With an identity in ctx it and the tenant's settings are
-// one transaction in one round trip; several statements in one text take four.
+// Exec runs a statement. With an identity in ctx the statement and the tenant's settings
+// are one transaction in one round trip. Several statements in one text take four round
+// trips.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -129,7 +130,7 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql strin
 	if !f.simple || !isSeveral(err) {
 		return tag, err
 	}
-	// Nothing ran. Several statements can go with no other in one flight.
+	// Nothing ran: the server takes a text of several statements only alone.
 	opts := pgx.TxOptions{}
 	begun, err := db.begin(ctx, conn, s, opts)
 	if err != nil {
@@ -146,9 +147,9 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql strin
 	return tag, nil
 }
 
-// Query runs a statement that returns rows. The connection is held until the
-// rows are closed or read to their end; check Err after that: with an identity
-// in ctx it is there that a failed commit shows.
+// Query runs a statement that returns rows. The rows hold the connection until the caller
+// closes the rows or reads the last row. Check Err afterwards: with an identity in ctx,
+// Err returns the error of a failed commit.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -200,7 +201,7 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 	}
 	held = true
 	if isIdempotent(ctx) {
-		// Until its user has seen a row it may still be sent again.
+		// Until the caller has seen a row, fxdb may retry the statement.
 		pc := conn.Conn()
 		r.ahead, r.has = true, r.Rows.Next()
 		if !r.has {
@@ -213,8 +214,8 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 	return r, false, nil
 }
 
-// QueryRow runs a statement that returns at most one row. Call Scan: it gives
-// the connection back, and reports every error, pgx.ErrNoRows included.
+// QueryRow runs a statement that returns at most one row. Call Scan: Scan releases the
+// connection, and returns every error, pgx.ErrNoRows included.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -228,9 +229,9 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return r
 }
 
-// SendBatch sends the statements of b in one round trip. Close the results:
-// that gives the connection back. With an identity in ctx all of b is one
-// transaction with the tenant's settings; b itself is not changed.
+// SendBatch sends the statements of b in one round trip. Close the results: Close releases
+// the connection. With an identity in ctx all of b is one transaction with the tenant's
+// settings. SendBatch does not change b.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	s, err := db.scopeForBatch(ctx, b)
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// transaction gives the connection back at its end. Its statements run with the
-// identity that it began with, so one whose context has another is refused.
+// transaction releases the connection at the end. The statements run with the identity of
+// the transaction's begin, and a statement whose context has another identity is refused.
 type transaction struct {
 	pgx.Tx
 	db       *DB
 	conn     *pgxpool.Conn // nil: given back, or a savepoint's
 	identity tenant.Identity
 	inserts  bool   // its CopyFrom
-	pooled   bool   // its session on the server is not ours
-	scoped   bool   // it was told something that lasts as long as it does
+	pooled   bool   // a pooler owns the session on the server
+	scoped   bool   // the scope lasts until the transaction's end
 	lost     bool   // the connection broke
 	gaveUp   bool   // the first statement was sent again, in vain
-	endCode  string // with which the server ended it, if it did
+	endCode  string // SQLSTATE with which the server ended the connection
 	opening  opening
 	pending  *pending      // not nil: the server does not have the transaction yet
 	outer    *transaction  // around a savepoint
@@ -37,19 +37,19 @@ func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
 	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.guards(), opening: opening{over: true}}
 }
 
-// fresh is the transaction that has just begun, and done nothing else.
+// fresh is a transaction that has begun, before the first statement.
 func (db *DB) fresh(conn *pgxpool.Conn, s scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
 	t := db.transaction(conn, s, tx)
 	t.opening = opening{scope: s, beginQuery: opts.BeginQuery, over: s.isZero()}
 	return t
 }
 
-// ErrTenantMismatch is returned for a statement in a transaction whose context has
-// another tenant or user than the transaction began with, or has one where the
-// transaction began with none. Begin another transaction for it.
+// ErrTenantMismatch is returned for a statement in a transaction if the context has
+// another tenant or user than the transaction, or if the context has a tenant and the
+// transaction has none. Begin another transaction for the statement.
 var ErrTenantMismatch = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
 
-// errBeganWithNone is an ErrTenantMismatch whose transaction carries no tenant at all.
+// errBeganWithNone is the [ErrTenantMismatch] of a transaction without a tenant.
 var errBeganWithNone = fmt.Errorf("%w (this transaction began with none: give the tenant's context to Begin)", ErrTenantMismatch)
 
 func (t *transaction) refuse(ctx context.Context) error {
@@ -170,7 +170,8 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	return t.Tx.SendBatch(ctx, watchBatch(b, t.check))
 }
 
-// Prepare prepares a statement by name, which a pooler can't keep.
+// Prepare prepares a statement by name. Prepare fails behind a pooler, because a pooler
+// can't keep the statement.
 func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
 	if t.pooled {
 		return nil, ErrNeedsSession
@@ -185,7 +186,7 @@ func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.St
 	return t.Tx.Prepare(ctx, name, sql)
 }
 
-// Begin sets a savepoint, whose statements are refused alike.
+// Begin sets a savepoint. The savepoint refuses the same statements as the transaction.
 func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err := t.refuse(ctx); err != nil {
 		return nil, err
