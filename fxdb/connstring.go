@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// connURL is a connection URL taken apart as libpq does it, which is not as
-// net/url does it: several hosts, and no complaint about odd characters.
+// connURL is a connection URL, split as libpq does: with several hosts, and without
+// complaint about odd characters. net/url does neither.
 type connURL struct {
 	scheme, userinfo, hosts, path, query string
 	hasUserinfo                          bool
@@ -49,8 +49,8 @@ func (u connURL) params(each func(key, value string) string) string {
 	return strings.Join(pairs, "&")
 }
 
-// redactURL shows a connection string without its password. What can't be taken
-// apart with certainty is not shown at all.
+// redactURL shows a connection string without its password. redactURL shows nothing of a
+// string that redactURL can't split with certainty.
 func redactURL(s string) string {
 	if s == "" {
 		return ""
@@ -80,9 +80,10 @@ func redactURL(s string) string {
 	return out
 }
 
-// settingsOf reads a connection string: its settings by pgx's names. It is lenient,
-// since pgx has the last word on what can't be read. pgx fills what is missing from the
-// environment and the operating system, so its result does not tell what the string says.
+// settingsOf reads the settings of a connection string, by pgx's names. settingsOf is
+// lenient, because pgx has the last word on malformed strings. pgx's own result does not
+// show the string's settings: pgx fills in missing settings from the environment and the
+// operating system.
 func settingsOf(connString string) map[string]string {
 	if u, isURL := splitURL(connString); isURL {
 		return u.settings()
@@ -166,7 +167,7 @@ func keywords(s string) map[string]string {
 	}
 }
 
-// given reports whether the connection string itself says key.
+// given reports whether the connection string itself sets key.
 func given(connString, key string) bool {
 	_, ok := settingsOf(connString)[canonical(key)]
 	return ok
@@ -175,7 +176,7 @@ func given(connString, key string) bool {
 // with returns the connection string with one more setting.
 func with(connString, key, value string) string {
 	if _, isURL := splitURL(connString); !isURL {
-		// In front: behind a backslash it would be a part of the last value.
+		// In front: after a backslash the setting would be a part of the last value.
 		return key + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "' " + connString
 	}
 	sep := "&"
@@ -184,12 +185,12 @@ func with(connString, key, value string) string {
 		sep = "?"
 		connString = strings.TrimSuffix(connString, "?")
 	}
-	// libpq takes a plus sign for what it is.
+	// libpq does not decode a plus sign.
 	return connString + sep + key + "=" + strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 }
 
-// parseConnString parses without ever repeating the connection string: pgx
-// redacts passwords by best effort only.
+// parseConnString parses without ever repeating the connection string, because pgx redacts
+// passwords by best effort only.
 func parseConnString(setting, s string) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(s)
 	if err == nil {
@@ -201,13 +202,13 @@ func parseConnString(setting, s string) (*pgxpool.Config, error) {
 	return nil, &ConfigError{setting, "can't be parsed: check host, port, sslmode and the other parameters, and percent-encode reserved characters in the password"}
 }
 
-// poolConfig is what pgxpool is built from. c has its defaults and is valid.
+// poolConfig is the configuration of pgxpool. c has its defaults and is valid.
 func (c Config) poolConfig() (*pgxpool.Config, error) {
 	pc, _, err := c.build()
 	return pc, err
 }
 
-// build is poolConfig, and the parameters that yield to the server's own.
+// build is poolConfig, and returns the parameters that yield to the server's own.
 func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 	s, err := c.connString()
 	if err != nil {
@@ -236,7 +237,7 @@ func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 		pc.MaxConnLifetimeJitter = pc.MaxConnLifetime / 10
 	}
 	if !given(c.URL, "pool_health_check_period") {
-		// Idle connections are only closed by this check.
+		// Only the health check closes idle connections.
 		pc.HealthCheckPeriod = min(max(pc.MaxConnIdleTime/2, 10*time.Millisecond), time.Minute)
 	}
 	if !given(c.URL, "pool_ping_timeout") {
@@ -255,7 +256,7 @@ func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 	return pc, yields, nil
 }
 
-// migrateConfig is what the migrations connect with.
+// migrateConfig is the configuration of the migrations' connections.
 func (c Config) migrateConfig() (*pgxpool.Config, error) {
 	pc, err := parseConnString("DB_MIGRATE_URL", c.migrateString())
 	if err != nil {
@@ -267,7 +268,7 @@ func (c Config) migrateConfig() (*pgxpool.Config, error) {
 	return pc, nil
 }
 
-// connSetting names what connString made s of.
+// connSetting names the settings that connString made s of.
 func (c Config) connSetting(s string) string {
 	switch {
 	case c.URL != "":
@@ -278,10 +279,10 @@ func (c Config) connSetting(s string) string {
 	return "PGHOST, PGPORT, PGSSLMODE, PGSERVICE"
 }
 
-// connectTimeout is how long opening a connection may take on one of the hosts. It
-// leaves time for all of them, or for another attempt, within the longest wait for a
-// connection: a host that is dead does not refuse, it keeps silent. Two seconds it may
-// take however short the wait: the pool goes on when nobody waits any more.
+// connectTimeout is the time for opening a connection to a single host. The time leaves
+// room for all hosts, or for another attempt, within the longest wait for a connection: a
+// dead host does not refuse but keeps silent. The minimum is two seconds even for a
+// shorter wait: the pool goes on opening when no waiter is left.
 func connectTimeout(cc *pgx.ConnConfig, wait time.Duration) time.Duration {
 	hosts := map[string]bool{net.JoinHostPort(cc.Host, strconv.Itoa(int(cc.Port))): true}
 	for _, f := range cc.Fallbacks {

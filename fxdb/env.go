@@ -12,7 +12,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// environ is the environment as it stands; Config is what is made of it.
+// environ is the environment as text, before the conversion to a [Config].
 type environ struct {
 	URL               string   `env:"DATABASE_URL"`
 	Host              string   `env:"DB_HOST"`
@@ -53,7 +53,7 @@ type environ struct {
 	Dedicated         []string `env:"DB_DEDICATED"`
 }
 
-// whole is a whole number that knows whether it was set: 0 is not the default.
+// whole is a whole number that knows whether the variable was set: 0 is not the default.
 type whole struct {
 	set bool
 	n   int64
@@ -123,30 +123,31 @@ func (v *boolean) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// ConfigFromEnv reads DATABASE_URL and the DB_* variables, checks them and fills
-// in the defaults. A variable set to nothing counts as not set, and line breaks at
-// the end of a value are dropped: a file with a secret often has one. It fails with
-// a *ConfigError for each bad value, which names the variable. Connecting is left to
-// the start.
+// ConfigFromEnv reads DATABASE_URL and the DB_* variables, checks the values and fills in
+// the defaults. A variable set to nothing counts as not set. ConfigFromEnv drops line
+// breaks at the end of a value, because a file with a secret often ends in a line break.
+// ConfigFromEnv fails with a [*ConfigError] for each bad value; the error names the
+// variable. Connecting is left to the start.
 //
-// libpq's variables (PGHOST, PGSERVICE, PGSSLMODE and the others that pgx reads) count
-// as follows.
+// libpq's variables (PGHOST, PGSERVICE, PGSSLMODE and all others that pgx reads) count as
+// follows.
 //
-//   - DATABASE_URL is set: they fill in what neither DATABASE_URL nor DB_HOST, DB_PORT,
-//     DB_NAME, DB_USER, DB_PASSWORD, DB_SSLMODE and DB_SSLROOTCERT say, as they do for
-//     pgx. They count for DB_MIGRATE_URL in the same way.
-//   - One of those DB_* parts is set, or DB_PASSWORD_FILE, and DATABASE_URL is not: what
-//     the parts leave out has onepool's defaults. A variable of libpq's that says
-//     something else about a part is refused, for its password could go to another server.
-//   - None of these is set: pgx reads libpq's variables as a whole, with libpq's
+//   - DATABASE_URL is set: libpq's variables fill in the parts that neither DATABASE_URL
+//     nor DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SSLMODE and DB_SSLROOTCERT
+//     set, as for pgx. libpq's variables count for DB_MIGRATE_URL in the same way.
+//   - DATABASE_URL is not set, but a DB_* part of the list above or DB_PASSWORD_FILE is: a
+//     missing part has onepool's default. ConfigFromEnv refuses a variable of libpq with a
+//     different value for a part, because a password could go to another server.
+//   - None of the above is set: pgx reads libpq's variables as a whole, with libpq's
 //     defaults. If PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGSSLMODE,
 //     PGSSLROOTCERT and PGSERVICE are all unset, onepool's defaults count.
 //
-// PGAPPNAME, PGCONNECT_TIMEOUT, PGOPTIONS, PGTZ, PGTARGETSESSIONATTRS, PGPASSFILE, and
-// those of a client's certificate count in every case; a DB_* setting comes before them.
+// PGAPPNAME, PGCONNECT_TIMEOUT, PGOPTIONS, PGTZ, PGTARGETSESSIONATTRS, PGPASSFILE, and the
+// variables of a client's certificate count in every case. A DB_* setting comes before a
+// variable of libpq.
 func ConfigFromEnv() (Config, error) { return configFromEnv("") }
 
-// configFromEnv reads the settings of the pool that ModuleNamed gave this name.
+// configFromEnv reads the settings of the pool that ModuleNamed has named.
 func configFromEnv(pool string) (_ Config, err error) {
 	prefix := settingsPrefix(pool)
 	defer func() { err = prefixed(prefix, err) }()
@@ -169,8 +170,8 @@ func configFromEnv(pool string) (_ Config, err error) {
 	if c.SSLMode == "" && bool(e.SSL) {
 		c.SSLMode = "require"
 	}
-	// 0 is a value here, and in Config it is not: PoolMin keeps it because
-	// PoolMax is always set, a limit that can be off is negative.
+	// 0 is a value in the environment, but not in Config. PoolMin keeps 0 because PoolMax
+	// is always set. A limit that can be off becomes negative.
 	c.PoolMin, c.PoolMax = e.PoolMin.or(DefaultPoolMin), e.PoolMax.or(DefaultPoolMax)
 	c.ReplicasOfApp = e.Replicas.or(1)
 	for setting, value := range map[string]whole{"DB_POOL_MAX": e.PoolMax, "DB_REPLICAS_OF_APP": e.Replicas} {
@@ -235,8 +236,8 @@ func trimmed(list []string) []string {
 	return out
 }
 
-// environment holds the variables of the process with this prefix, without the prefix.
-// Line breaks at the end of a value are dropped.
+// environment returns the variables of the process with the prefix, without the prefix.
+// environment drops line breaks at the end of a value.
 func environment(prefix string) map[string]string {
 	all := make(map[string]string)
 	for _, kv := range os.Environ() {
@@ -248,7 +249,7 @@ func environment(prefix string) map[string]string {
 	return all
 }
 
-// envProblems names the variables; the library names the fields of the struct.
+// envProblems reports the variables by name; the library reports the fields of the struct.
 func envProblems(err error, bad *problems) {
 	all := []error{err}
 	var several env.AggregateError

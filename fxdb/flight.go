@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// flight is a scope and one statement on their way: one write, and one implicit
-// transaction that the server commits at its end (PostgreSQL's documentation,
-// 55.2.4 "Pipelining"). It goes below pgx.Conn, which has no way to send two
-// statements but a Batch, at three times the allocations.
+// flight is a scope and one statement in one write, and in one implicit transaction that
+// the server commits at the end (PostgreSQL's documentation, 55.2.4 "Pipelining"). flight
+// works below pgx.Conn: pgx.Conn can send two statements only as a Batch, at three times
+// the allocations.
 type flight struct {
 	ctx     context.Context // as the tracers made it
 	conn    *pgx.Conn
@@ -33,7 +33,7 @@ type flight struct {
 	deadline time.Time
 }
 
-// query is a statement as pgx.Conn.Query takes it, its options read.
+// query is a statement as pgx.Conn.Query takes statements, after the options were read.
 type query struct {
 	sql          string
 	args         []any
@@ -75,7 +75,7 @@ func (q query) rewrite(ctx context.Context, conn *pgx.Conn, rewriter pgx.QueryRe
 	return q, nil
 }
 
-// prepared reports whether the statement's types are asked for before it is sent.
+// prepared reports whether a flight asks for the statement's types before the statement.
 func (q query) prepared() bool {
 	if q.own != nil {
 		return false
@@ -91,8 +91,8 @@ func (q query) key() statementKey {
 	return statementKey{sql: q.sql, named: q.mode == pgx.QueryExecModeCacheStatement}
 }
 
-// send sends s and the statement. It waits for no result, but for the preparation
-// of what is new on this connection.
+// send sends s and the statement. send waits for no result, except for the preparation of
+// statements that are new on the connection.
 func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode pgx.QueryExecMode, sql string, args []any) error {
 	f.conn, f.tracer, f.results, f.used = conn, db.core.tracer, nil, nil
 	if f.deadline = s.deadline; !f.deadline.IsZero() {
@@ -192,8 +192,8 @@ func (f *flight) hasBegun(err error) {
 	}
 }
 
-// receive reads the scope's result and goes to the statement's. It is nil without
-// an error where the statement was empty.
+// receive reads the scope's result and goes to the statement's result. The reader is nil
+// without an error if the statement was empty.
 func (f *flight) receive() (*pgconn.ResultReader, error) {
 	err := f.block.begun(f.results)
 	f.hasBegun(err)
@@ -214,8 +214,8 @@ func (f *flight) receive() (*pgconn.ResultReader, error) {
 	return f.results.ResultReader(), nil
 }
 
-// end waits for the commit, whose failure is the statement's, and tells the
-// tracers. It returns err, or why the commit failed.
+// end waits for the commit, and reports to the tracers. A failed commit fails the
+// statement. end returns err, or the commit's error.
 func (f *flight) end(tag pgconn.CommandTag, err error) error {
 	if f.results != nil {
 		if closeErr := f.results.Close(); closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
@@ -280,9 +280,10 @@ func ranWith(err error) (error, bool) {
 	return err, true
 }
 
-// isSeveral reports whether err says that a text is several statements, which the
-// server takes only as a simple query. The code alone does not say so: what has run
-// may raise it too. The message is translated, the place in the server is not.
+// isSeveral reports whether err refuses a text of several statements, because the server
+// takes several statements only as a simple query. The code alone is not enough: a running
+// statement may raise the same code. The server translates the message, but not the
+// routine.
 func isSeveral(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == "42601" && pgErr.Routine == "exec_parse_message"

@@ -11,22 +11,22 @@ import (
 	"github.com/sethvargo/go-retry"
 )
 
-// InTx's attempts at a transaction that the server aborted for another's sake:
-// waits of 5, 10, 20 and 40 ms, each up to half shorter or longer.
+// The server may abort a transaction in favour of another transaction. InTx then retries
+// after 5, 10, 20 and 40 ms, each wait up to half shorter or longer.
 const (
 	txRetries   = 4
 	txRetryWait = 5 * time.Millisecond
 )
 
-// InTx runs fn in a transaction: commit when it returns nil, rollback when it
-// returns an error or panics. The connection is given back in every case.
+// InTx runs fn in a transaction. InTx commits if fn returns nil, and rolls back if fn
+// returns an error or panics. InTx releases the connection in every case.
 //
-// When the server aborts the transaction with 40001 (serialization failure) or
-// 40P01 (deadlock), in fn or at commit, fn runs again in a new one, up to four
-// times. It runs again too, as often as Idempotent says, when the connection is lost and
-// the transaction is read-only or ctx is Idempotent. So fn must have no effects outside
-// tx that can't be repeated. The error of fn is returned as it is; a failed commit is
-// wrapped.
+// If the server aborts the transaction with 40001 (serialization failure) or 40P01
+// (deadlock), in fn or at commit, InTx runs fn again in a new transaction, up to four
+// times. InTx also runs fn again, as often as [Idempotent] says, if the connection is lost
+// and the transaction is read-only or ctx is Idempotent. fn must therefore have no effects
+// outside tx that can't be repeated. InTx returns the error of fn unchanged, and wraps the
+// error of a failed commit.
 func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
 	idempotent := opts.AccessMode == pgx.ReadOnly || isIdempotent(ctx)
 	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
@@ -60,8 +60,9 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	}
 }
 
-// inTx makes one attempt, of which tracers are told. again says that the connection broke,
-// and that another may be made; code is what the server ended the connection with.
+// inTx makes one attempt, and reports the attempt to the tracers. again reports whether
+// the connection broke and the caller may retry. code is the SQLSTATE with which the
+// server ended the connection.
 func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, attempt int, fn func(pgx.Tx) error) (again bool, code string, err error) {
 	ctx, end := db.core.traceTx(ctx, db.client.name, attempt)
 	result := errPanicked
@@ -82,7 +83,7 @@ func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, 
 	return again, tx.endCode, err
 }
 
-// runTx runs fn in a transaction and ends that.
+// runTx runs fn in a transaction and ends the transaction.
 func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
 	committing := false
 	defer func() {
@@ -104,8 +105,8 @@ func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn fu
 	return false, nil
 }
 
-// isAborted reports whether the server gave the transaction up for another's
-// sake, so that nothing of it happened (PostgreSQL's documentation, 13.5).
+// isAborted reports whether the server aborted the transaction in favour of another
+// transaction, without any effect (PostgreSQL's documentation, 13.5).
 func isAborted(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")

@@ -12,12 +12,6 @@ import (
 )
 
 // LoadTypes returns a hook for [OnConnect] that registers composite types, enums, domains,
-// ranges and the row types of tables by name, such as "mood" or "shop.address". The hook
-// registers the types' arrays and the types of fields too:
-//
-//	fxdb.OnConnect("types", fxdb.LoadTypes("mood", "shop.address"))
-//
-// LoadTypes returns a hook for [OnConnect] that registers composite types, enums, domains,
 // ranges and the row types of tables by name, for example "mood" or "shop.address". The
 // hook also registers the types' arrays and the types of fields:
 //

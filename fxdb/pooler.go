@@ -11,27 +11,27 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ErrNeedsSession is returned where DB_POOLER is transaction for what needs a session on
-// the server that lasts: DB.Acquire, a second use of a *sql.Conn, statements prepared
-// by name, and statements that LISTEN, DO, SET and their like, take advisory locks of the
-// session, make temporary tables that outlive their transaction or declare cursors WITH
-// HOLD, and texts of more than 1 MB. Use a transaction, or a connection to the server itself.
+// ErrNeedsSession is returned if DB_POOLER is transaction and a call needs a session on
+// the server that lasts: [DB.Acquire], a second use of a *sql.Conn, statements prepared by
+// name, and texts of more than 1 MB. The same holds for statements that LISTEN, DO, SET
+// and the like, take advisory locks of the session, make temporary tables that outlive
+// their transaction or declare cursors WITH HOLD. Use a transaction, or a connection to
+// the server itself.
 var ErrNeedsSession = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
 
-// pooled reports whether a pooler gives each transaction another session on the
-// server.
+// pooled reports whether a pooler gives each transaction another session on the server.
 func (c Config) pooled() bool { return c.Pooler == PoolerTransaction }
 
-// The settings that a connection may begin with through a pooler, in lower case:
-// PgBouncer keeps them for each client.
+// poolerKeeps are the settings that a connection may begin with through a pooler, in lower
+// case: PgBouncer keeps the settings for each client.
 var poolerKeeps = []string{"application_name", "client_encoding", "datestyle", "standard_conforming_strings", "timezone"}
 
-// fences are the settings that travel with each transaction through a pooler, since
-// it refuses them at connect.
+// fences are the settings that travel with each transaction through a pooler, because a
+// pooler refuses the settings at connect.
 var fences = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
 
-// forPooler makes pc fit for a pooler, or says what in it can't be. Statements are
-// described and not prepared: that keeps pgx's types and costs less than exec.
+// forPooler makes pc fit for a pooler, or returns an error. pgx describes statements and
+// does not prepare: a description keeps pgx's types and costs less than exec.
 func (c Config) forPooler(pc *pgxpool.Config) error {
 	cc := pc.ConnConfig
 	if !given(c.URL, "default_query_exec_mode") {
@@ -41,7 +41,7 @@ func (c Config) forPooler(pc *pgxpool.Config) error {
 	return c.refuseForPooler(pc)
 }
 
-// refuseForPooler returns an error for what in pc can't pass a pooler.
+// refuseForPooler returns an error for a setting in pc that can't pass a pooler.
 func (c Config) refuseForPooler(pc *pgxpool.Config) error {
 	cc := pc.ConnConfig
 	switch mode := cc.DefaultQueryExecMode; mode {
@@ -57,7 +57,7 @@ func (c Config) refuseForPooler(pc *pgxpool.Config) error {
 	return nil
 }
 
-// takeFences takes what a pooler would refuse at connect out of the parameters.
+// takeFences takes the parameters that a pooler would refuse at connect out of params.
 func takeFences(params map[string]string) (taken []setting) {
 	for _, name := range fences {
 		if value, ok := params[name]; ok {
@@ -78,8 +78,7 @@ func refuseBatch(b *pgx.Batch) error {
 	return nil
 }
 
-// namesStatement reports whether a statement's options ask for one that is prepared
-// by name.
+// namesStatement reports whether a statement's options ask for preparation by name.
 func namesStatement(args []any) bool {
 	for _, arg := range args {
 		switch option := arg.(type) {

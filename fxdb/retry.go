@@ -16,20 +16,21 @@ import (
 
 type idempotentKey struct{}
 
-// Idempotent marks what is done with the context as safe to be done twice: reads,
-// and writes that come to the same the second time. When the connection is lost on
-// the way, as in a restart or a failover, Exec, Query (until its first row),
-// QueryRow and InTx are sent again on another one, for at most
-// DB_CONNECTION_TIMEOUT_MS. The caller sees a delay instead of an error.
+// Idempotent marks the work of the context as safe to run twice: reads, and writes with
+// the same result the second time. If the connection is lost on the way, as in a restart
+// or a failover, fxdb retries Exec, Query (until its first row), QueryRow and InTx on a
+// new connection, for at most DB_CONNECTION_TIMEOUT_MS. The caller sees a delay instead of
+// an error.
 //
-// A statement is sent three times at most, and twice where its connection broke without
-// a word from the server, as it does when the statement crashes its backend. What the
-// server ended for the caller's own doing is not sent again, a transaction that idled
-// too long for one.
+// fxdb sends a statement at most three times. fxdb sends a statement at most twice if the
+// connection broke without a message from the server, as when the statement crashes the
+// backend. fxdb does not retry after the server ended the connection for the caller's own
+// doing, for example because a transaction idled too long.
 //
-// Without the mark only what surely left nothing behind is sent again: a statement of which
-// nothing had been sent, a preparation, and a BEGIN with its first statement, of which
-// nothing was committed. A transaction of InTx that is read-only needs no mark. Results of SendBatch and a CopyFrom are never retried.
+// Without the mark fxdb retries only an attempt that surely left nothing behind: a
+// statement of which nothing had been sent, a preparation, and a BEGIN with the first
+// statement, of which nothing was committed. A read-only transaction of InTx needs no
+// mark. fxdb never retries results of SendBatch or a CopyFrom.
 func Idempotent(ctx context.Context) context.Context {
 	return context.WithValue(ctx, idempotentKey{}, true)
 }
@@ -39,9 +40,9 @@ func isIdempotent(ctx context.Context) bool {
 	return marked
 }
 
-// mayResend reports whether fxdb may send a statement again that failed with err: conn is
-// lost, and the statement did not run or may run twice. mayResend does not ask
-// pgconn.SafeToRetry, which ignores preparations.
+// mayResend reports whether fxdb may retry a statement that failed with err: conn is lost,
+// and the statement did not run or may run twice. mayResend does not ask
+// pgconn.SafeToRetry, because SafeToRetry ignores preparations.
 func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) bool {
 	if err == nil || !conn.IsClosed() || ctx.Err() != nil ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -54,8 +55,8 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 	return idempotent || code == idleTooLong || lostInPreparation(conn) || lifecycle.LostInPreparation(conn)
 }
 
-// endCode is the SQLSTATE with which the server ended a connection; it is empty where
-// the connection broke without one.
+// endCode is the SQLSTATE with which the server ended a connection, and is empty if the
+// connection broke without a SQLSTATE.
 func endCode(conn *pgx.Conn, err error) string {
 	if code := lifecycle.EndedBy(conn); code != "" {
 		return code
@@ -63,7 +64,7 @@ func endCode(conn *pgx.Conn, err error) string {
 	return codeOf(err)
 }
 
-// codeOf is the SQLSTATE of an error, if it has one.
+// codeOf is the SQLSTATE of err, or empty.
 func codeOf(err error) string {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
@@ -72,15 +73,15 @@ func codeOf(err error) string {
 	return ""
 }
 
-// idleTooLong ends a connection that nobody uses (idle_session_timeout), so what was
-// sent to it then did not run.
+// idleTooLong ends an idle connection (idle_session_timeout): a statement sent to the
+// connection did not run.
 const idleTooLong = "57P05"
 
-// endedByOthers reports whether a connection ended for no doing of its user's: the
-// server shut down, an administrator or another's crash ended it, a standby made room
-// for its replay, a pooler lost its server. Not so a limit on transactions (25P03,
-// 25P04), memory or disk that ran out (53, 58), damaged data (XX), a dropped
-// database (57P04).
+// endedByOthers reports whether a connection ended without the user's doing: the server
+// shut down, an administrator or the crash of another backend ended the connection, a
+// standby made room for its replay, or a pooler lost its server. endedByOthers is false
+// for a limit on transactions (25P03, 25P04), memory or disk that ran out (53, 58),
+// damaged data (XX) and a dropped database (57P04).
 func endedByOthers(code string) bool {
 	switch code {
 	case "", "57P01", "57P02", "57P03", idleTooLong, "40001":
@@ -89,9 +90,9 @@ func endedByOthers(code string) bool {
 	return strings.HasPrefix(code, "08")
 }
 
-// resends is how often a statement is sent again at most. Each time it gets a
-// connection that answers; the pool waits for the server meanwhile. The waits are 10 and
-// 20 ms, each up to a half shorter or longer.
+// resends is the highest number of retries of a statement. Each retry gets a connection
+// that answers; the pool waits for the server meanwhile. The waits are 10 and 20 ms, each
+// up to a half shorter or longer.
 const (
 	resends    = 2
 	resendWait = 10 * time.Millisecond
@@ -101,8 +102,8 @@ func resendBackoff() retry.Backoff {
 	return retry.WithMaxRetries(resends, retry.WithJitterPercent(50, retry.NewExponential(resendWait)))
 }
 
-// silences counts the losses of one statement that came without a word of the server's.
-// The second is the statement's own doing: it had a connection that answered.
+// silences counts the losses of a statement without a message from the server. The second
+// is the statement's own doing: the statement had a connection that answered.
 type silences int
 
 func (n *silences) again(code string) bool {
@@ -112,13 +113,13 @@ func (n *silences) again(code string) bool {
 	return *n < 2
 }
 
-// resendDead is how long another connection is waited for on a dead network, which
-// took five seconds to be noticed: no caller is to be kept much longer than that.
+// resendDead bounds the wait for a new connection on a dead network. The pool needs five
+// seconds to notice a dead network, and a caller must not wait much longer.
 const resendDead = 500 * time.Millisecond
 
-// resend calls send until it no longer asks for another attempt. Each takes a
-// connection in what is left of the time for one. lost is why it is needed, and is told too
-// where no connection is to be had any more, or ctx ends before.
+// resend calls send until send asks for no further attempt. Each attempt acquires a
+// connection in the rest of DB_CONNECTION_TIMEOUT_MS. lost is the cause of the retry. The
+// error wraps lost too if no connection is available or ctx ends.
 func (db *DB) resend(ctx context.Context, lost error, send func(within time.Duration) (again bool, err error)) error {
 	until := time.Now().Add(db.core.cfg.ConnectionTimeout)
 	var silent silences

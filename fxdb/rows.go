@@ -13,8 +13,8 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// rows gives the connection back when it is closed, by its user or by itself at
-// its end.
+// rows releases the connection on Close. The caller closes rows, or rows closes itself at
+// the end.
 type rows struct {
 	pgx.Rows
 	conn       *pgxpool.Conn
@@ -40,7 +40,7 @@ func (r *rows) Close() {
 	}
 }
 
-// Conn is the connection that the rows come from.
+// Conn is the connection of the rows.
 func (r *rows) Conn() *pgx.Conn {
 	if r.flight.conn != nil {
 		return r.flight.conn
@@ -87,7 +87,7 @@ func (r *rows) Values() ([]any, error) {
 	return values, err
 }
 
-// row gives the connection back when it is scanned.
+// row releases the connection in Scan.
 type row struct {
 	db   *DB
 	ctx  context.Context
@@ -99,7 +99,7 @@ type row struct {
 	scoped *scopedRow // where there is one
 }
 
-// scopedRow is a row with what only a scope needs, which is the larger part.
+// scopedRow is a row with the fields that only a scope needs, the larger part.
 type scopedRow struct {
 	row
 	scope  scope
@@ -116,8 +116,7 @@ func (db *DB) newRow(ctx context.Context, s scope, sql string, args []any) *row 
 	return &r.row
 }
 
-// send takes a connection for the statement and sends it. Only the first can fail
-// here.
+// send acquires a connection and sends the statement. Only the acquire can fail here.
 func (r *row) send(within time.Duration) (err error) {
 	var s scope
 	if r.scoped != nil {
@@ -214,8 +213,8 @@ func (f *flight) scan(dest []any) error {
 	return f.end(tag, err)
 }
 
-// scanResult reads the first row as pgx.Conn.QueryRow does, without what Rows need.
-// result is nil for an empty statement.
+// scanResult reads the first row as pgx.Conn.QueryRow does, without the allocation of
+// Rows. result is nil for an empty statement.
 func scanResult(types *pgtype.Map, result *pgconn.ResultReader, dest []any) (tag pgconn.CommandTag, err error) {
 	if result == nil {
 		return tag, pgx.ErrNoRows
@@ -232,7 +231,7 @@ func scanResult(types *pgtype.Map, result *pgconn.ResultReader, dest []any) (tag
 			err = pgx.ErrNoRows
 		}
 	}
-	// What the server says comes first: it may follow a row.
+	// The server's error comes first, because the error may follow a row.
 	tag, closeErr := result.Close()
 	if closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
 		err = closeErr
@@ -263,12 +262,12 @@ func scanOne(rows pgx.Rows, dest []any) error {
 	return rows.Err()
 }
 
-// errRow is the row of a statement that was not sent.
+// errRow is the row of an unsent statement.
 type errRow struct{ err error }
 
 func (r errRow) Scan(...any) error { return r.err }
 
-// errRows are the rows of a statement that was not sent.
+// errRows are the rows of an unsent statement.
 type errRows struct{ err error }
 
 func (r errRows) Close()                                       {}

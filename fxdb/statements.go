@@ -13,13 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// statementsKey finds a connection's statements in pgconn's CustomData, which
-// belongs to whoever holds the connection and so needs no lock.
+// statementsKey finds a connection's statements in pgconn's CustomData. The data belongs
+// to the holder of the connection and needs no lock.
 const statementsKey = "onepool.statements"
 
-// statements are what is prepared on one connection for flights, the most recently
-// used first. pgx's own cache can't be reached from outside, and it forgets every
-// statement of a batch that failed, the scope's among them.
+// statements are the prepared statements of a connection for flights, the most recently
+// used first. Code outside pgx can't reach pgx's own cache. pgx's cache also forgets every
+// statement of a failed batch, the scope's included.
 type statements struct {
 	capacity int
 	known    map[statementKey]*list.Element // of *statement
@@ -34,7 +34,7 @@ type statements struct {
 	text   []byte
 }
 
-// statementKey is a statement's text. One that is described only has no name on
+// statementKey is a statement's text. A statement that is only described has no name on
 // the server.
 type statementKey struct {
 	sql   string
@@ -57,7 +57,7 @@ func statementsOf(conn *pgx.Conn, capacity int) *statements {
 	return st
 }
 
-// get returns what prepare made known.
+// get returns a statement that prepare made known.
 func (st *statements) get(k statementKey) *pgconn.StatementDescription {
 	return st.known[k].Value.(*statement).StatementDescription
 }
@@ -80,17 +80,17 @@ func (st *statements) forget(k statementKey) {
 	}
 }
 
-// ofAnyStatement are the codes of an error that may be the scope's as well: it has no
-// tables whose schema can change.
+// ofAnyStatement are the codes of an error that may be the scope's as well: the scope has
+// no tables whose schema can change.
 var ofAnyStatement = []string{"26000", "0A000", "08P01"}
 
-// ofParameters are the codes of an error that a parameter of a type which the table no
-// longer has may give.
+// ofParameters are the codes of an error that a parameter may cause after the table's
+// types have changed.
 var ofParameters = []string{"22003", "22007", "22008", "22P02", "22P03"}
 
-// failed forgets a statement whose plan or parameters may no longer be right:
-// after an error about the schema, a parameter, the statement itself or the server's
-// inside. Others, such as a duplicate key, say nothing about it.
+// failed forgets a statement whose plan or parameters may no longer be right: after an
+// error about the schema, a parameter, the statement itself or the server's inside. Any
+// different error, for example a duplicate key, leaves the statement known.
 func (st *statements) failed(err error, keys ...statementKey) {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || len(pgErr.Code) < 2 {
@@ -110,16 +110,16 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	}
 }
 
-// lostInPreparation reports whether the connection broke while a flight's statements
-// were prepared on it.
+// lostInPreparation reports whether the connection broke during the preparation of a
+// flight's statements.
 func lostInPreparation(conn *pgx.Conn) bool {
 	st, ok := conn.PgConn().CustomData()[statementsKey].(*statements)
 	return ok && st.unsent
 }
 
 // prepare prepares the missing keys in one round trip. Only begin and s run before the
-// preparation, so the caller may replace a connection that is lost here. tracer, if not nil, learns of each statement, but not of the scope, as pgx
-// would report them.
+// preparation, so the caller may retry on a new connection. tracer, if not nil, learns of
+// each statement as from pgx, but not of the scope.
 func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, begin block, keys ...statementKey) error {
 	var missing []statementKey
 	for _, k := range keys {
@@ -229,8 +229,8 @@ func readResult(p *pgconn.Pipeline) error {
 	return err
 }
 
-// makeRoom forgets what was not used for longest: the server keeps no more than pgx
-// would, and all that is wanted now.
+// makeRoom forgets the least recently used statements. The server keeps no more statements
+// than pgx would, and all statements of the current flight.
 func (st *statements) makeRoom(missing, wanted int) {
 	for spare := st.recent.Len() + missing - max(st.capacity, wanted); spare > 0; spare-- {
 		st.forget(st.recent.Back().Value.(*statement).key)
@@ -242,8 +242,8 @@ func (st *statements) newName() string {
 	return "onepool_" + strconv.Itoa(st.named)
 }
 
-// addScope puts the scope in front: by name where statements are cached, else as
-// text, which a pooler between us and the server can take too.
+// addScope puts the scope in front: by name if pgx caches statements, else as text. A
+// pooler accepts a text too.
 func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
 	values := st.scopeValues(s)
 	if named {
@@ -276,7 +276,7 @@ func (st *statements) scopeValues(s scope) [][]byte {
 // errTooManyParams has pgx's words.
 var errTooManyParams = fmt.Errorf("extended protocol limited to %d parameters", math.MaxUint16)
 
-// add puts a statement behind.
+// add appends a statement to the batch.
 func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
 	var sd *pgconn.StatementDescription
 	if sd = q.own; q.prepared() {

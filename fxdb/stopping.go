@@ -10,12 +10,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// stopping gives the pool its part of fx's stop. fx runs OnStop hooks one after the
-// other, the pool's behind those of whoever uses the pool, and skips the rest when the
-// time is over: a server that waits for a request that hangs would take all of it.
-// So every hook tells when it begins to stop, the first of them begins the stop, and
-// when only the drain's share of the time is left the pool drains, though
-// hooks before its own still run.
+// stopping gives the pool a part of fx's stop. fx runs OnStop hooks one after the other,
+// the pool's hook behind the hooks of the pool's users, and skips the rest when the time
+// is over. A server that waits for a hanging request would take all of the time.
+//
+// Every hook therefore calls begin at the start of its stop, and the first call begins the
+// stop. When only the drain's share of the time is left, the pool drains, even if earlier
+// hooks still run.
 type stopping struct {
 	mu       sync.Mutex
 	begun    time.Time // zero: the stop has not begun
@@ -25,7 +26,7 @@ type stopping struct {
 	pools    []*stoppingPool
 }
 
-// stoppingPool is one pool's drain, by its own hook or by the clock.
+// stoppingPool drains a pool, by the pool's hook or by the clock.
 type stoppingPool struct {
 	db   *DB
 	stop *stopping
@@ -42,7 +43,8 @@ func (s *stopping) add(db *DB) *stoppingPool {
 	return p
 }
 
-// drain is the pool's OnStop. What the clock has begun it waits for, and reports.
+// drain is the pool's OnStop. If the clock has begun the drain, drain waits for the
+// drain's end and returns the error.
 func (p *stoppingPool) drain(ctx context.Context) error {
 	p.once.Do(func() {
 		began := time.Now()
@@ -52,7 +54,7 @@ func (p *stoppingPool) drain(ctx context.Context) error {
 	return p.err
 }
 
-// logTimeline logs what the steps of a stop took, from its first hook to the end of a
+// logTimeline logs the durations of a stop's steps, from the first hook to the end of a
 // pool's drain.
 func (s *stopping) logTimeline(db *DB, drained time.Time) {
 	s.mu.Lock()
@@ -71,12 +73,12 @@ func (s *stopping) logTimeline(db *DB, drained time.Time) {
 	db.core.log.Info("stop timeline", fields...)
 }
 
-// drainShare is the drain's part of a stop that takes so long at most: a quarter, and no
-// more than the drain may need. Half of the share is for who gets errors from a drain, and
-// for the hooks behind.
+// drainShare is the drain's part of the duration stop: at most a quarter, and at most
+// twice the drain's timeout. Half of the share is for callers that get errors from a
+// drain, and for the hooks behind.
 func drainShare(stop, drain time.Duration) time.Duration { return min(stop/4, 2*drain) }
 
-// begin is called by every hook that stops. The first begins the stop, and waits for
+// begin runs in every hook that stops. The first hook begins the stop, and waits for
 // DB_STOP_DELAY_MS before anything stops.
 func (s *stopping) begin(ctx context.Context) {
 	dbs := s.first(ctx)
@@ -90,7 +92,8 @@ func (s *stopping) begin(ctx context.Context) {
 	s.delayed = time.Since(began)
 }
 
-// first returns the pools to the first hook of a stop, if they may have served anybody.
+// first returns the pools to the first hook of a stop, if the application may have served
+// anybody.
 func (s *stopping) first(ctx context.Context) (dbs []*DB) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +114,7 @@ func (s *stopping) first(ctx context.Context) (dbs []*DB) {
 	return dbs
 }
 
-// delayStop turns readiness off, and lets the application serve on for the longest
+// delayStop turns readiness off. The application then serves on for the longest
 // DB_STOP_DELAY_MS of the pools, at most half of the time until the deadline of ctx.
 func delayStop(ctx context.Context, dbs ...*DB) {
 	var delay time.Duration
@@ -140,20 +143,20 @@ func delayStop(ctx context.Context, dbs ...*DB) {
 	}
 }
 
-// drainInTime has the pools drain when only the drain's share of the stop is left. s.mu is
-// held.
+// drainInTime schedules the pools' drains for the moment when only the drain's share of
+// the stop is left. The caller holds s.mu.
 func (s *stopping) drainInTime(ctx context.Context, deadline time.Time) {
 	for _, p := range s.pools {
 		left := time.Until(deadline)
 		share := drainShare(left, p.db.core.cfg.DrainTimeout)
 		time.AfterFunc(left-share, func() {
 			if !p.db.Monitor().Started() {
-				return // it was drained, or fx rolls back a start that had not come to it
+				return // drained, or fx rolls back a start before the pool's start
 			}
-			// Drain takes three quarters of what it is given.
+			// Drain takes three quarters of the context's time.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), share/3*2)
 			defer cancel()
-			_ = p.drain(ctx) // which is logged, and is the hook's error if fx comes to that
+			_ = p.drain(ctx) // drain keeps the error for the pool's hook
 		})
 	}
 }
@@ -165,7 +168,8 @@ func (s *stopping) fail() {
 	s.failed = true
 }
 
-// giveUp closes the pools of a start that ran out of time: fx skips every OnStop then.
+// giveUp closes the pools of a start that ran out of time, because fx then skips every
+// OnStop.
 func (s *stopping) giveUp() {
 	s.mu.Lock()
 	pools := s.pools
@@ -179,7 +183,7 @@ func (s *stopping) giveUp() {
 	}
 }
 
-// watchedLifecycle is what an application with Module appends its hooks to.
+// watchedLifecycle takes the hooks of an application with [Module].
 type watchedLifecycle struct {
 	fx.Lifecycle
 	stop *stopping
@@ -192,7 +196,7 @@ func watchLifecycle(lc fx.Lifecycle, stop *stopping) fx.Lifecycle {
 	return &watchedLifecycle{lc, stop}
 }
 
-// Append appends a hook that tells when it begins to stop, under its own name.
+// Append appends a hook that calls begin when the hook stops, and keeps the hook's name.
 func (l *watchedLifecycle) Append(h fx.Hook) {
 	start, stop := h.OnStart, h.OnStop
 	if !named(h) { // by fx.StartHook and its like; a function's name is fx's own choice else
@@ -226,7 +230,7 @@ func (l *watchedLifecycle) Append(h fx.Hook) {
 	l.Lifecycle.Append(h)
 }
 
-// named reports whether a hook has a name that is not its functions'.
+// named reports whether a hook has a name besides its functions' names.
 func named(h fx.Hook) bool {
 	v := reflect.ValueOf(h)
 	for _, field := range []string{"onStartName", "onStopName"} {
