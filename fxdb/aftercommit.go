@@ -41,8 +41,8 @@ func AfterCommit(tx pgx.Tx, fn func(context.Context)) error {
 	return nil
 }
 
-// ForeignTxError refuses a transaction that fxdb did not begin, such as one of a bare
-// connection.
+// ForeignTxError refuses a transaction that fxdb did not begin, for example the
+// transaction of a bare connection.
 type ForeignTxError struct {
 	Type string // of the transaction
 }
@@ -52,7 +52,7 @@ func (e *ForeignTxError) Error() string {
 	return fmt.Sprintf("fxdb.AfterCommit: fxdb did not begin this transaction, a %s: begin with Begin, BeginTx or InTx of *fxdb.DB", e.Type)
 }
 
-// afterCommit is a function, and the transaction or savepoint that it was given for.
+// afterCommit is a function, and the transaction or savepoint of the call of AfterCommit.
 type afterCommit struct {
 	tx *transaction
 	fn func(context.Context)
@@ -83,14 +83,15 @@ func (t *transaction) rolledBack() {
 	root.after = slices.DeleteFunc(root.after, func(a afterCommit) bool { return a.tx.isIn(t) })
 }
 
-// isOpen reports whether a text has ended the transaction. It is asked before the commit, if
-// functions wait for the commit.
+// isOpen reports whether the server still has the transaction open: a text may have ended
+// the transaction. isOpen is true without a look at the server if no function waits for
+// the commit.
 func (t *transaction) isOpen() bool {
 	return t.ended || len(t.after) == 0 || t.Tx.Conn().PgConn().TxStatus() == 'T'
 }
 
-// committed runs the functions of a transaction whose commit returned err. Those of a
-// savepoint wait for the transaction's commit.
+// committed runs the functions of a transaction whose commit returned err. The functions
+// of a savepoint wait for the transaction's commit.
 func (t *transaction) committed(ctx context.Context, wasOpen bool, err error) {
 	t.ended = true
 	if t.outer != nil {

@@ -9,28 +9,29 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Begin starts a transaction in the default mode. See BeginTx.
+// Begin starts a transaction in the default mode. See [DB.BeginTx].
 func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx, pgx.TxOptions{}) }
 
 // BeginTx starts a transaction and holds a connection until Commit or Rollback.
 //
-// BEGIN and the scope travel with the first statement, in one round trip. The error of
-// BEGIN is the first statement's then. A transaction without a statement sends nothing. Conn,
-// LargeObjects, Prepare, CopyFrom, SendBatch and Begin (a savepoint) send BEGIN first, in a
-// round trip of its own; so does BeginTx itself if opts has a BeginQuery or CommitQuery, or
-// if the mode is simple_protocol.
+// BEGIN and the scope travel with the first statement, in one round trip. The first
+// statement then returns the error of BEGIN. A transaction without a statement sends
+// nothing. Conn, LargeObjects, Prepare, CopyFrom, SendBatch and Begin (a savepoint) send
+// BEGIN first, in a separate round trip. BeginTx itself sends BEGIN if opts has a
+// BeginQuery or CommitQuery, or if the mode is simple_protocol.
 //
 // With an identity in ctx the tenant's settings hold for the whole transaction. The
-// statements need no identity in their contexts; with another tenant's or user's they fail
-// with ErrTenantMismatch. A text that would end the transaction fails with a *ScopeError.
+// statements need no identity in their contexts. A statement with another tenant or user
+// in its context fails with [ErrTenantMismatch]. A text that would end the transaction
+// fails with a [*ScopeError].
 //
 // The transaction may begin with SET TRANSACTION and LOCK, which must come before any
-// query: with a tenant or Timeouts the transaction then begins anew, in the flight of
-// that statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK
-// for a moment.
+// query: with a tenant or Timeouts the transaction then begins anew, in the flight of the
+// statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK for a
+// moment.
 //
-// If the connection is lost before the first statement has its answer, BEGIN and the
-// statement go again on another connection, within DB_CONNECTION_TIMEOUT_MS and as often as
+// If the connection is lost before the first statement has its answer, fxdb retries BEGIN
+// and the statement on another connection, within DB_CONNECTION_TIMEOUT_MS and as often as
 // [Idempotent] says: the server has committed nothing.
 //
 // Several goroutines must not use a transaction at once.
@@ -86,8 +87,8 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOpt
 	case s.isZero():
 		return conn.BeginTx(ctx, opts)
 	case opts.BeginQuery != "" || db.core.mode == pgx.QueryExecModeSimpleProtocol:
-		// It may be several statements, which a batch can't take; and pgx would write
-		// the identity into the text of a simple batch.
+		// BeginQuery may hold several statements, and a batch can't take several
+		// statements. pgx would also write the identity into the text of a simple batch.
 		if tx, err = conn.BeginTx(ctx, opts); err != nil {
 			return nil, err
 		}
@@ -111,8 +112,8 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOpt
 // rollbackTimeout bounds a rollback whose caller's context has ended.
 const rollbackTimeout = 5 * time.Second
 
-// rollback works after ctx has ended too: a connection that is rolled back can
-// be used again, one that is not must be closed.
+// rollback works after ctx has ended too. The pool can reuse a connection after a
+// rollback, and must close a connection without a rollback.
 func rollback(ctx context.Context, tx pgx.Tx) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()

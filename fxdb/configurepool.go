@@ -13,20 +13,22 @@ import (
 	"github.com/agentagency/onepool/internal/graph"
 )
 
-// ConfigurePool changes the configuration of pgxpool before the pool is built, for what no
-// setting covers: DialFunc, TLS, OnNotice, OnPgError, runtime parameters, PrepareConn,
-// AfterRelease, BeforeClose, or a token source in BeforeConnect or OAuthTokenProvider. The
-// hooks of onepool run around the hooks that fn sets: a BeforeConnect runs after
-// PasswordSource, and an AfterConnect runs before the hooks of [OnConnect], by the same
-// rules. A Tracer joins those of [WithTracer]. Several functions run in no order.
+// ConfigurePool changes the configuration of pgxpool before onepool builds the pool, for
+// features without a setting: DialFunc, TLS, OnNotice, OnPgError, runtime parameters,
+// PrepareConn, AfterRelease, BeforeClose, or a token source in BeforeConnect or
+// OAuthTokenProvider. The hooks of onepool run around the hooks that fn sets: a
+// BeforeConnect runs after PasswordSource, and an AfterConnect runs before the hooks of
+// [OnConnect], by the same rules. A Tracer joins the tracers of [WithTracer]. Several
+// functions run in no order.
 //
-// fn may not change what a setting of [Config] says: the number of connections, their
-// lifetimes, application_name and the limits on the server. Such a change fails with a
-// *ConfigError that names the setting. An error of fn fails when the graph is built.
+// fn may not change a value that a setting of [Config] owns: the number of connections,
+// their lifetimes, application_name and the limits on the server. A change of an owned
+// value fails with a [*ConfigError] that names the setting. An error of fn fails the build
+// of the graph.
 //
-// Inside ModuleNamed the function is that pool's. In a test with testkit.Swap the function
-// runs too, but address, login, TLS, dialer and BeforeConnect stay those of the test's
-// database.
+// Inside [ModuleNamed] the function belongs to the named pool. In a test with testkit.Swap
+// the function runs too, but address, login, TLS, dialer and BeforeConnect stay the values
+// of the test's database.
 func ConfigurePool(fn func(*pgxpool.Config) error) fx.Option {
 	return fx.Provide(fx.Annotate(func(of graph.Pool) graph.PoolConfig { return graph.PoolConfig{Pool: of, Change: fn} },
 		fx.ParamTags(`optional:"true"`), fx.ResultTags(`group:"onepool.poolconfig"`)))
@@ -37,7 +39,7 @@ func WithConfigurePool(fn func(*pgxpool.Config) error) Option {
 	return option(func(o *options) { o.changes = append(o.changes, fn) })
 }
 
-// configurePool applies the changes, and takes over a tracer that they set.
+// configurePool applies the changes, and takes over a tracer from the changes.
 func (o *options) configurePool(cfg Config, pc *pgxpool.Config) error {
 	if len(o.changes) == 0 {
 		return nil
@@ -85,7 +87,7 @@ func changePool(change func(*pgxpool.Config) error, pc *pgxpool.Config) (err err
 	return nil
 }
 
-// refuseOwned returns an error for a change of what a setting says.
+// refuseOwned returns an error for a change of a value that a setting owns.
 func refuseOwned(given, pc *pgxpool.Config) error {
 	param := func(name string) bool {
 		return given.ConnConfig.RuntimeParams[name] != pc.ConnConfig.RuntimeParams[name]

@@ -13,7 +13,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// checkName returns an error for a client's name that nobody could tell from none.
+// checkName returns an error for a client's name that no reader could tell from a missing
+// name.
 func checkName(name string) error {
 	var reason string
 	switch {
@@ -74,7 +75,8 @@ func isDatabase(t reflect.Type) bool {
 
 func nameTag(tag string) bool { return reflect.StructTag(tag).Get("name") != "" }
 
-// warnOfConstructor tells at start, for a graph may be built to be checked only.
+// warnOfConstructor warns at start, because a program may build a graph only to check the
+// graph.
 func warnOfConstructor(client string) fx.Option {
 	return fx.Invoke(func(p struct {
 		fx.In

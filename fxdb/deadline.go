@@ -45,7 +45,8 @@ func (e *deadlineError) Error() string {
 
 func (e *deadlineError) Unwrap() []error { return []error{context.DeadlineExceeded, e.error} }
 
-// atDeadline marks err if the server ended the statement because the deadline had passed. Without the mark, 57014 is a limit of the server or a cancel request.
+// atDeadline marks err if the server ended the statement because the deadline had passed.
+// Without the mark, 57014 is a limit of the server or a cancel request.
 func atDeadline(deadline time.Time, err error) error {
 	if err == nil || deadline.IsZero() || codeOf(err) != "57014" || time.Now().Before(deadline) ||
 		errors.Is(err, context.DeadlineExceeded) {

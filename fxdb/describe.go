@@ -10,8 +10,8 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// Description is what an application has made of its pool: who uses the pool, within which
-// limits. A Description holds no secret.
+// Description shows how an application uses its pool: the clients, and their limits. A
+// Description holds no secret.
 type Description struct {
 	Database    string // host, port and name
 	Application string // application_name
@@ -40,7 +40,7 @@ type ClientDescription struct {
 const sharedPool = "shared"
 
 // Describe returns the shape of the pool that db uses: clients with their limits, pools,
-// migrations, hooks and tracers, as the application has named them until now. Print
+// migrations, hooks and tracers, as the application has named the parts until now. Print
 // the description after the start, or draw its DOT.
 func Describe(db *DB) Description {
 	c := db.core
@@ -78,7 +78,7 @@ func Describe(db *DB) Description {
 	return d
 }
 
-// parts are the names of what the application has contributed to a pool.
+// parts are the names of an application's contributions to a pool.
 type parts struct{ sources, hooks, tracers []string }
 
 func partsOf(o options, sources []migrate.Source) (p parts) {
@@ -95,7 +95,7 @@ func partsOf(o options, sources []migrate.Source) (p parts) {
 	return p
 }
 
-// limits returns what is set, in words.
+// limits returns the client's limits, in words.
 func (c ClientDescription) limits() (all []string) {
 	for _, l := range []struct {
 		n    int

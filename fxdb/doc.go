@@ -1,8 +1,8 @@
-// Package fxdb gives an application one PostgreSQL pool that fx starts and
-// drains, and that every database client shares.
+// Package fxdb gives an application one PostgreSQL pool. fx starts and drains the pool, and
+// every database client shares the pool.
 //
-// Add Module to the app, declare each database client with Client, and take a
-// *DB in its constructor:
+// Add [Module] to the app, declare each database client with [Client], and take a *DB in the
+// client's constructor:
 //
 //	fx.New(
 //		fxdb.Module,
@@ -10,11 +10,9 @@
 //		fxdb.Client("orders", orders.New, fxdb.RequireTenant()),
 //	)
 //
-// The identity that package tenant puts into a context reaches the server with
-// every statement, as settings local to the statement's transaction, and row-
-// level security policies read them there. A program without fx gets the same
-// from Open.
+// The identity that package tenant puts into a context reaches the server with every
+// statement, as settings local to the statement's transaction. Row-level security policies
+// read the settings. A program without fx gets the same pool from [Open].
 //
-// A *DB has the methods of a *pgxpool.Pool; pgx's types, errors and semantics
-// are unchanged.
+// A *DB has the methods of a *pgxpool.Pool. pgx's types, errors and semantics are unchanged.
 package fxdb

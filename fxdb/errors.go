@@ -6,7 +6,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// The sentinels of a pool's use. All are found with errors.Is.
+// The sentinels of a pool's use. errors.Is finds all sentinels.
 var (
 	// ErrNotStarted is returned by every use before OnStart has succeeded.
 	ErrNotStarted = lifecycle.ErrNotStarted
@@ -15,19 +15,19 @@ var (
 	// ErrTenantRequired is returned by clients declared with RequireTenant for
 	// a context that has neither an identity nor tenant.System with a reason.
 	ErrTenantRequired = errors.New("tenant required: put an identity into the context with tenant.NewContext, or use tenant.System for work that belongs to no tenant")
-	// ErrTenantNotCarried is returned where an identity is in the context of a use that
-	// can't carry it: the raw pool and DB.Acquire. Use Begin or InTx. For a library on the
-	// raw pool, such as a job queue, see [RawPool].
+	// ErrTenantNotCarried is returned by the raw pool and [DB.Acquire] if the context has
+	// an identity: a bare connection can't carry the identity. Use Begin or InTx. For a
+	// library on the raw pool, for example a job queue, see [RawPool].
 	ErrTenantNotCarried = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB; " +
 		"a library such as a job queue takes a transaction of InTx (InsertTx), or the context of tenant.System for its own tables, or see fxdb.RawPool")
-	// ErrNestedAcquire is returned where DB_NESTED_ACQUIRE is strict by an acquire
-	// whose own goroutine began a transaction, or began to read the rows of DB.Query,
-	// that still hold a connection. Where it is warn, an AcquireError is it too, when
-	// that was found.
+	// ErrNestedAcquire is returned if DB_NESTED_ACQUIRE is strict and the goroutine of an
+	// acquire still holds a connection: by a transaction, or by rows of DB.Query that the
+	// goroutine has begun to read. If DB_NESTED_ACQUIRE is warn, errors.Is finds
+	// ErrNestedAcquire in the [AcquireError] of a nested acquire.
 	ErrNestedAcquire = lifecycle.ErrNestedAcquire
-	// ErrAcquireTimeout is what an AcquireError is when DB_CONNECTION_TIMEOUT_MS ran out.
+	// ErrAcquireTimeout is in an [AcquireError] after DB_CONNECTION_TIMEOUT_MS ran out.
 	ErrAcquireTimeout = lifecycle.ErrAcquireTimeout
-	// ErrQueueFull is what an AcquireError is when too many callers wait already.
+	// ErrQueueFull is in an [AcquireError] if too many callers already wait.
 	ErrQueueFull = lifecycle.ErrQueueFull
 )
 
@@ -40,10 +40,10 @@ func (blankReasonError) Error() string {
 
 func (blankReasonError) Is(target error) bool { return target == ErrTenantRequired }
 
-// AcquireError says why no connection could be had, and who has them.
+// AcquireError names the reason for a failed acquire, and the holders of the connections.
 type AcquireError = lifecycle.AcquireError
 
-// ConfigError names the setting that can't be used. It never holds a password.
+// ConfigError names the invalid setting. A ConfigError never holds a password.
 type ConfigError struct {
 	Setting string // the variable, such as DB_POOL_MAX
 	Reason  string

@@ -12,7 +12,7 @@ type flightRows struct {
 	ahead, has bool  // the next row was asked for, and is there
 }
 
-// readAhead asks for the first row, so that Query returns an error of the statement.
+// readAhead asks for the first row: Query then returns an error of the statement.
 func (r *flightRows) readAhead() error {
 	r.has = r.Next()
 	r.ahead = true

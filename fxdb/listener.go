@@ -28,8 +28,8 @@ func newListenBackoff() retry.Backoff {
 	return retry.WithJitterPercent(50, retry.WithCappedDuration(listenRetryMost, retry.NewExponential(listenRetryWait)))
 }
 
-// listener is the one connection that all subscriptions of a pool share. Its goroutine
-// lives as long as there are subscriptions.
+// listener is the connection that all subscriptions of a pool share. The listener's
+// goroutine lives as long as subscriptions exist.
 type listener struct {
 	monitor *lifecycle.Monitor
 	log     *zap.Logger
@@ -116,7 +116,7 @@ func (l *listener) remove(s *Subscription) {
 	}
 }
 
-// change has the goroutine look at subs.
+// change makes the goroutine look at subs.
 func (l *listener) change() {
 	select {
 	case l.changes <- struct{}{}:
@@ -193,7 +193,7 @@ func (l *listener) pause(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// subscriptions returns those of this moment.
+// subscriptions returns the current subscriptions.
 func (l *listener) subscriptions() []*Subscription {
 	l.mu.Lock()
 	defer l.mu.Unlock()

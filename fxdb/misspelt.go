@@ -14,7 +14,7 @@ func settingNames() (names []string) {
 	return names
 }
 
-// misspelling is a variable that is no setting, and the one that may be meant.
+// misspelling is a variable that is no setting, and the setting that may be meant.
 type misspelling struct{ variable, setting string }
 
 // misspelt returns the variables with the pool's prefix whose names are close to a
@@ -47,12 +47,12 @@ func misspelt(prefix string, environ []string) (found []misspelling) {
 	return found
 }
 
-// tooFar is the distance from which on two names are not nearly the same.
+// tooFar is the least distance of two names that are not nearly the same.
 const tooFar = 3
 
-// apart is how many letters it takes to make b of a: inserted, left out, replaced, or
-// exchanged with their neighbour. A name that goes on, or ends early, by up to four
-// letters counts as two. In a short name two letters make another word.
+// apart is the number of letters to insert, leave out, replace or exchange with their
+// neighbour to turn a into b. A name that goes on, or ends early, by up to four letters
+// counts as two. In a short name two letters make another word.
 func apart(a, b string) int {
 	longer, shorter := a, b
 	if len(a) < len(b) {

@@ -12,15 +12,15 @@ import (
 	"github.com/agentagency/onepool/internal/graph"
 )
 
-// Module provides the pool to an fx application: Config (from the environment),
-// *DB, *pgxpool.Pool and *lifecycle.Monitor. OnStart starts the pool, OnStop
-// drains it; both keep to a share of fx's time. A *zap.Logger in the graph takes
-// its log lines, a PasswordSource is asked for passwords, and the members of the
-// value group "onepool.tracers" (pgx.QueryTracer, as for WithTracer) trace it.
+// Module provides the pool to an fx application: Config (from the environment), *DB,
+// *pgxpool.Pool and *lifecycle.Monitor. OnStart starts the pool, OnStop drains the pool;
+// both keep to a share of fx's time. A *zap.Logger in the graph takes the pool's log
+// lines. A [PasswordSource] in the graph returns passwords. The members of the value group
+// "onepool.tracers" (pgx.QueryTracer, as for [WithTracer]) trace the pool.
 //
-// Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool
-// starts even where nothing takes it: an application that names a database wants
-// to know that it is there.
+// Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool starts
+// even if no constructor takes the pool, because an application that names a database
+// wants to know whether the server answers.
 //
 // An application has one Module. Further databases, and the only database of an
 // application that still provides a *pgxpool.Pool of its own, come from [ModuleNamed].
@@ -104,8 +104,8 @@ func (p params) open(origin string) (*DB, error) {
 	return db, nil
 }
 
-// contributed are the contributions of the graph to one pool. Loggers and tracers are
-// every pool's.
+// contributed collects the graph's contributions to a pool. All pools share loggers and
+// tracers.
 func contributed(c graph.Contributions) (o options, err error) {
 	o = options{fx: true, log: c.Log, logged: c.Log != nil, tracers: c.Tracers}
 	if !o.logged {

@@ -57,16 +57,16 @@ func WithPasswordSource(source PasswordSource) Option {
 	return option(func(o *options) { o.password = source })
 }
 
-// WithTracer traces the pool with t, beside what onepool traces for itself. t may
-// have the methods of pgx's and pgxpool's other tracers too.
+// WithTracer traces the pool with t, beside onepool's own tracing. t may also have the
+// methods of pgx's and pgxpool's further tracers.
 func WithTracer(t pgx.QueryTracer) Option {
 	return option(func(o *options) { o.tracers = append(o.tracers, t) })
 }
 
-// Open builds a pool and starts it, for programs without fx: connect, check the
-// server, migrate when asked to, warm. Close drains it. It fails with a
-// *ConfigError that names the setting, or with what the server said; nothing is
-// left open then.
+// Open builds and starts a pool, for programs without fx. Open connects, checks the
+// server, migrates if cfg.Migrate is set, and warms the pool. [DB.Close] drains the pool.
+// Open fails with a [*ConfigError] that names the setting, or with the server's error. A
+// failed Open leaves nothing open.
 func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 	o := options{log: zap.NewNop()}
 	for _, opt := range opts {

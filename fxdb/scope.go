@@ -16,9 +16,9 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// scope is the statement in front of another statement, in the same transaction. The
-// scope sets what belongs to that transaction: tenant, client's name, limits and deadline.
-// The zero scope sets nothing.
+// scope is the statement in front of another statement, in the same transaction. The scope
+// sets values local to the transaction: tenant, client's name, limits and deadline. The
+// zero scope sets nothing.
 type scope struct {
 	form     *scopeForm
 	identity tenant.Identity
@@ -137,15 +137,15 @@ func fixedValues(settings []setting) (all [][]byte) {
 	return all
 }
 
-// reasons are those that a client has given for statements outside any tenant, and
-// that were logged.
+// reasons are the reasons for statements outside any tenant that onepool has logged for a
+// client.
 type reasons struct {
 	known sync.Map // of string
 	n     atomic.Int64
 }
 
-// maxReasons bounds what a client can make us remember, and log, by reasons that are
-// each another.
+// maxReasons bounds the reasons of a client that onepool remembers and logs. A client may
+// give a new reason with each statement.
 const maxReasons = 100
 
 func (r *reasons) isNew(reason string) bool {
@@ -159,7 +159,7 @@ func (r *reasons) isNew(reason string) bool {
 	return true
 }
 
-// scopeOf reads the identity in ctx. It fails before anything is sent.
+// scopeOf reads the identity in ctx. scopeOf fails before fxdb sends anything.
 func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 	text := db.client.scope.Load()
 	id, ok := tenant.FromContext(ctx)
@@ -286,9 +286,9 @@ func (s scope) args() []any {
 	return args
 }
 
-// before returns a copy of b with the scope in front of its first statement:
-// after the BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is
-// the place of the scope's result among b's.
+// before returns a copy of b with the scope in front of the first statement: after the
+// BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is the place of
+// the scope's result among the results of b.
 func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 	c := *b
 	if begins(b) {
@@ -302,5 +302,5 @@ func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 	return &c, at
 }
 
-// begins reports whether b began with Batch.BeginTx, which shows only in results.
+// begins reports whether b began with Batch.BeginTx. Only results show a BeginTx.
 func begins(b *pgx.Batch) bool { return pgx.FailedBatchResults(b, nil).Tx() != nil }

@@ -13,13 +13,13 @@ func spoils(conn *pgx.Conn, text lifecycle.Text) (yes, single bool) {
 	rewriting := rewritingOf(text.Args)
 	switch rewriting {
 	case watched:
-		return false, false // its text is asked about when it is written
+		return false, false // the pool asks about the text when the rewriter has written the text
 	case unseen:
 		return true, false
 	}
 	v := verdictOf(text.SQL, rewriting == byNames)
 	if text.Prepared && v.EndsScope {
-		return true, false // its name would say nothing of that in a scope
+		return true, false // in a scope the name alone would not show the end of the scope
 	}
 	return !v.Plain() || !isReadAsJudged(conn), v.Statements == 1
 }

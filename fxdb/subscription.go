@@ -10,9 +10,9 @@ import (
 type Notification struct {
 	Channel string
 	Payload string
-	// Gap reports that notifications of any of the subscription's channels may be missing
-	// here: the connection was lost, or the subscriber was too slow. Channel and Payload of
-	// a gap are empty. Read the state anew that the notifications are about.
+	// Gap reports that notifications of the subscription's channels may be missing here:
+	// the connection was lost, or the subscriber was too slow. Channel and Payload of a
+	// gap are empty. Read the state behind the notifications anew.
 	Gap bool
 }
 
@@ -23,11 +23,11 @@ var ErrSubscriptionClosed = errors.New("the subscription is closed: Close was ca
 const subscriptionBuffer = 1024
 
 // Subscription receives the notifications of some channels, in the order of their commits.
-// Call Next in a loop, and Close at the end. It is safe for concurrent use: several
-// goroutines in Next share the notifications.
+// Call Next in a loop, and Close at the end. A Subscription is safe for concurrent use:
+// several goroutines in Next share the notifications.
 //
-// 1024 notifications wait for a slow subscriber. The next ones are dropped, and Next
-// returns a gap in their place.
+// 1024 notifications wait for a slow subscriber. The subscription drops further
+// notifications, and Next returns a gap in their place.
 type Subscription struct {
 	listener *listener
 	channels map[string]bool
@@ -53,7 +53,7 @@ func newSubscription(l *listener, channels []string) *Subscription {
 
 // Next waits for the next notification. Next fails with the error of ctx, with
 // [ErrSubscriptionClosed] after Close, and with [ErrDraining] from the beginning of a stop
-// on, though notifications wait: the pool takes no more work for them.
+// on, even if notifications wait: the pool takes no more work for the notifications.
 func (s *Subscription) Next(ctx context.Context) (Notification, error) {
 	for {
 		n, ok, err := s.take()
@@ -136,7 +136,7 @@ func (s *Subscription) endUnready(err error) bool {
 	return !ready
 }
 
-// end ends the subscription for all who wait. The first error stays.
+// end ends the subscription for all waiters. The first error stays.
 func (s *Subscription) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,7 +147,8 @@ func (s *Subscription) end(err error) {
 	}
 }
 
-// Close ends the subscription: Next returns ErrSubscriptionClosed. Closing again is a no-op.
+// Close ends the subscription: Next returns [ErrSubscriptionClosed]. A second Close is a
+// no-op.
 func (s *Subscription) Close() {
 	s.end(ErrSubscriptionClosed)
 	s.listener.remove(s)

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// TxTracer is a tracer for [WithTracer] that is told of the attempts of [DB.InTx] too: pgx
+// TxTracer is a tracer for [WithTracer] that also traces the attempts of [DB.InTx]: pgx
 // has no tracer of transactions.
 type TxTracer interface {
 	pgx.QueryTracer
@@ -30,18 +30,19 @@ type TraceTxEndData struct {
 	Err error // nil: committed
 }
 
-// LogTracer is a tracer for [WithTracer] whose fields, such as the ids of trace and span, the
-// pool adds to the log lines about one caller.
+// LogTracer is a tracer for [WithTracer] with log fields, for example the ids of trace and
+// span. The pool adds the fields to the log lines about a caller.
 type LogTracer interface {
 	pgx.QueryTracer
-	// LogFields returns the fields of ctx. LogFields must be cheap: it runs at every acquire.
+	// LogFields returns the fields of ctx. LogFields must be cheap, because every acquire
+	// calls LogFields.
 	LogFields(ctx context.Context) []zap.Field
 }
 
 // errPanicked is the result of an attempt whose function panics.
 var errPanicked = errors.New("the function of InTx panicked")
 
-// traceTx tells the tracers of an attempt. Call end with its result.
+// traceTx reports an attempt to the tracers. Call end with the attempt's result.
 func (c *core) traceTx(ctx context.Context, client string, attempt int) (_ context.Context, end func(error)) {
 	if len(c.txTracers) == 0 {
 		return ctx, func(error) {}
@@ -56,7 +57,7 @@ func (c *core) traceTx(ctx context.Context, client string, attempt int) (_ conte
 	}
 }
 
-// txTracers are the tracers that take transactions.
+// txTracers returns the tracers that trace transactions.
 func txTracers(all []pgx.QueryTracer) (tx []TxTracer) {
 	for _, t := range all {
 		if t, ok := t.(TxTracer); ok {
@@ -66,7 +67,7 @@ func txTracers(all []pgx.QueryTracer) (tx []TxTracer) {
 	return tx
 }
 
-// logFields are those of all tracers that have any; nil if none has.
+// logFields returns the log fields of all tracers, and is nil if no tracer has log fields.
 func logFields(all []pgx.QueryTracer) func(context.Context) []zap.Field {
 	var tracers []LogTracer
 	for _, t := range all {

@@ -17,13 +17,13 @@ import (
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
-// TenancyError fails the start where DB_VERIFY_TENANCY is require and
-// rls.Verify found something of level error. errors.Is finds rls.ErrUnsound.
+// TenancyError fails the start if DB_VERIFY_TENANCY is require and rls.Verify found a
+// problem of level error. errors.Is finds rls.ErrUnsound.
 type TenancyError struct {
 	Report rls.Report
 }
 
-// Error names the setting, the role and what was found.
+// Error names the setting, the role and the findings.
 func (e *TenancyError) Error() string {
 	return fmt.Sprintf("fxdb: DB_VERIFY_TENANCY=require: %v", e.Report.Err())
 }
@@ -31,17 +31,16 @@ func (e *TenancyError) Error() string {
 // Unwrap returns the report's own error.
 func (e *TenancyError) Unwrap() error { return e.Report.Err() }
 
-// VerifyOptions contributes options to the verification that DB_VERIFY_TENANCY
-// asks for: rls.Allow for a finding that is meant, rls.Column or
-// rls.Tables where the tenant column is not tenant_id. The role is that of
-// DB_TENANT_ROLE, else the pool's own. Inside ModuleNamed the options are that pool's,
-// else Module's.
+// VerifyOptions contributes options to the verification of DB_VERIFY_TENANCY: rls.Allow
+// for an intended finding, rls.Column or rls.Tables if the tenant column is not tenant_id.
+// The role is DB_TENANT_ROLE, else the pool's own role. Inside [ModuleNamed] the options
+// belong to the named pool, else to the pool of [Module].
 func VerifyOptions(opts ...rls.VerifyOption) fx.Option {
 	return fx.Provide(fx.Annotate(func(of graph.Pool) graph.Verify { return graph.Verify{Pool: of, Options: opts} },
 		fx.ParamTags(`optional:"true"`), fx.ResultTags(`group:"onepool.verify"`)))
 }
 
-// WithVerifyOptions is VerifyOptions for Open.
+// WithVerifyOptions is [VerifyOptions] for [Open].
 func WithVerifyOptions(opts ...rls.VerifyOption) Option {
 	return option(func(o *options) { o.verify = append(o.verify, opts...) })
 }
@@ -61,9 +60,9 @@ func (c *core) requiresTenant() bool {
 	return slices.ContainsFunc(c.clients, func(cl *client) bool { return cl.requireTenant.Load() })
 }
 
-// verifyTenancy does what DB_VERIFY_TENANCY says: it logs what rls.Verify
-// finds, and fails with a *TenancyError or because the database can't be asked
-// where that is require.
+// verifyTenancy verifies as DB_VERIFY_TENANCY says, and logs the findings of rls.Verify.
+// If the mode is require, verifyTenancy fails with a [*TenancyError], or because the
+// database can't be asked.
 func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options) error {
 	cfg, log := c.cfg, cmp.Or(o.verifyLog, o.log)
 	if cfg.VerifyTenancy == VerifyOff {
@@ -71,7 +70,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 	}
 	began := time.Now()
 	if deadline, ok := ctx.Deadline(); ok && cfg.VerifyTenancy == VerifyWarn {
-		// What only warns must leave time to start.
+		// A verification that only warns must leave time to start.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
@@ -108,7 +107,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 	return nil
 }
 
-// askTenancy verifies over a connection like the pool's, which is not open yet.
+// askTenancy verifies over a connection like the pool's, because the pool is not open yet.
 func askTenancy(ctx context.Context, pc *pgxpool.Config, opts []rls.VerifyOption) (rls.Report, error) {
 	cc := pc.ConnConfig.Copy()
 	cc.Tracer = nil
