@@ -13,7 +13,7 @@ func (db *DB) AfterClose(fn func()) (forget func()) { return db.core.closed.add(
 
 // afterClose holds the functions of AfterClose.
 type afterClose struct {
-	running sync.Mutex // held while they run: a second Close waits
+	running sync.Mutex // held while fns run: a second Close waits
 
 	mu   sync.Mutex
 	over bool

@@ -15,7 +15,7 @@ import (
 type arrays struct {
 	sql     string
 	st      *statements
-	used    []statementKey // what the types were asked with, and a scope that is prepared
+	used    []statementKey // the statement that asks for the types, and a prepared scope
 	types   *pgtype.Map
 	element []uint32 // types of the columns
 	oids    []uint32 // of their arrays
@@ -24,7 +24,7 @@ type arrays struct {
 	rows    int
 	size    int
 	usable  bool
-	undoes  bool // it is sent between a savepoint and its release
+	undoes  bool // send adds a savepoint in front and the release behind
 }
 
 // A copy in a transaction sends the savepoint in the same round trip.
@@ -41,7 +41,7 @@ func (a *arrays) sendOrUndo(ctx context.Context, db *DB, conn *pgx.Conn) error {
 	if err != nil && !conn.IsClosed() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
-		_, _ = conn.Exec(ctx, copyUndo) // where it fails, the transaction was aborted before
+		_, _ = conn.Exec(ctx, copyUndo) // fails only if the transaction was aborted before
 	}
 	return err
 }
@@ -157,7 +157,7 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 		}
 		results := conn.PgConn().ExecBatch(ctx, b)
 		for results.NextResult() {
-			if t, _ := results.ResultReader().Close(); t.Insert() { // its error is the batch's
+			if t, _ := results.ResultReader().Close(); t.Insert() { // Close of results returns the error
 				tag = t
 			}
 		}

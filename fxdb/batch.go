@@ -104,13 +104,13 @@ func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx
 
 // batchFlight is a scope and a batch in flight, with the results.
 type batchFlight struct {
-	ctx      context.Context // as the tracers made it
-	conn     *pgxpool.Conn   // nil when it was given back
+	ctx      context.Context // from the tracers
+	conn     *pgxpool.Conn   // nil after the release
 	tracer   pgx.BatchTracer
 	st       *statements
 	used     []statementKey
 	batch    *pgx.Batch
-	mode     pgx.QueryExecMode // of its statements
+	mode     pgx.QueryExecMode // of the batch's statements
 	results  *pgconn.MultiResultReader
 	block    block
 	deadline time.Time  // see flight

@@ -37,7 +37,7 @@ var databases = []reflect.Type{reflect.TypeFor[*DB](), reflect.TypeFor[*sql.DB](
 func takesDatabase(constructor any) bool {
 	var tags []string
 	if annotated := reflect.ValueOf(constructor); annotated.Kind() == reflect.Struct {
-		target := annotated.FieldByName("Target") // of fx.Annotated, and of what fx.Annotate returns
+		target := annotated.FieldByName("Target") // of fx.Annotated, and of fx.Annotate's result
 		if !target.IsValid() || target.Kind() != reflect.Interface || target.IsNil() {
 			return true
 		}

@@ -166,16 +166,16 @@ type copying struct {
 	db      *DB
 	src     pgx.CopyFromSource
 	data    pgx.TraceCopyFromStartData
-	ctx     context.Context        // as the tracers made it
-	told    func(n int64, _ error) // tells the tracers of the end
+	ctx     context.Context        // from the tracers
+	told    func(n int64, _ error) // reports the end to the tracers
 	columns int
-	ask     string // what the types are asked with
+	ask     string // the statement that asks for the types
 	insert  string
 	values  string
 	arrays  *arrays
 	single  pgx.Batch
 	n       int64 // rows that were read
-	pending bool  // the source stands at the next one
+	pending bool  // the source stands at an unread row
 }
 
 func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (*copying, error) {

@@ -32,14 +32,14 @@ type DB struct {
 type core struct {
 	cfg         Config
 	application string // application_name of the pool's connections
-	fx          bool   // fx starts and stops it
+	fx          bool   // fx starts and stops the pool
 	log         *zap.Logger
 	monitor     *lifecycle.Monitor
 	dedicated   map[string]*lifecycle.Monitor // by client
-	tracer      pgx.QueryTracer               // all of the pool's in one
-	traced      *discreet                     // the application's; nil: it has none
+	tracer      pgx.QueryTracer               // all tracers of the pool
+	traced      *discreet                     // the application's tracers; nil: none
 	txTracers   []TxTracer                    // of those
-	mode        pgx.QueryExecMode             // of statements that do not say
+	mode        pgx.QueryExecMode             // of statements without a mode of their own
 	statements  int                           // how many a connection keeps prepared, or described
 
 	tenants  atomic.Bool // a client requires a tenant, or a statement has carried one
@@ -49,7 +49,7 @@ type core struct {
 	mu        sync.Mutex
 	clients   []*client
 	statement time.Duration // statement_timeout of the pool's connections; 0: none, or the server's own
-	own       []string      // limits that the server has settings of its own for
+	own       []string      // limits for which the server has its own settings
 	misuse    error         // a client option that can't be met; fails the start
 
 	closed afterClose
@@ -68,7 +68,7 @@ type client struct {
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
-	tainted       atomic.Uint64 // connections that a text of its cost
+	tainted       atomic.Uint64 // connections closed after a text of the client
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
 	lockTold      atomic.Bool   // see warnOfLock
@@ -182,9 +182,9 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		lc.ListenConns = 1 // of DB.Listen
 	}
 	own := lc
-	own.BeforeReady = nil // the shared pool does it
+	own.BeforeReady = nil // the shared pool migrates and verifies
 	for _, d := range cfg.Dedicated {
-		name, _, _ := dedicated(d) // it was validated
+		name, _, _ := dedicated(d) // validate has read d
 		conns := dedicatedConns(d, pc.MaxConns)
 		own.Pool, own.OpenedBy, own.SiblingConns = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
 		own.Name = lc.Name + "/" + name
@@ -251,7 +251,7 @@ func (db *DB) start(ctx context.Context) error {
 	if err == nil && db.core.fx {
 		db.core.warnOfStrangers()
 	}
-	if err != nil { // what was opened, and what the constructor made
+	if err != nil { // close the opened pools, and run the functions of AfterClose
 		for _, m := range db.core.monitors() {
 			_, _ = lifecycle.Drain(ctx, m, 0)
 		}
@@ -354,7 +354,7 @@ func (c *core) newClient(full, own string, outer *client) *client {
 	cl.limits = outer.limits
 	if cl.share != nil && outer.share != nil {
 		limits := outer.share.Limits()
-		limits.Reserve = 0             // a copy would keep twice as many connections from all others
+		limits.Reserve = 0             // a copy would keep twice as many connections from all further clients
 		_ = cl.share.SetLimits(limits) // the same limits were accepted for outer
 	}
 	return cl

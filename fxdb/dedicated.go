@@ -60,7 +60,7 @@ func (db *DB) Monitors() []*lifecycle.Monitor { return db.core.monitors() }
 func (c *core) monitors() []*lifecycle.Monitor {
 	all := []*lifecycle.Monitor{c.monitor}
 	for _, d := range c.cfg.Dedicated {
-		name, _, _ := dedicated(d) // it was read before
+		name, _, _ := dedicated(d) // validate has read d
 		all = append(all, c.dedicated[name])
 	}
 	return all

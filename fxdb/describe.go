@@ -50,7 +50,7 @@ func Describe(db *DB) Description {
 	}
 	names := []string{sharedPool}
 	for _, member := range c.cfg.Dedicated {
-		name, _, _ := dedicated(member) // it was read before
+		name, _, _ := dedicated(member) // validate has read the member
 		names = append(names, name)
 	}
 	for i, m := range c.monitors() {

@@ -16,7 +16,7 @@ import (
 // works below pgx.Conn: pgx.Conn can send two statements only as a Batch, at three times
 // the allocations.
 type flight struct {
-	ctx     context.Context // as the tracers made it
+	ctx     context.Context // from the tracers
 	conn    *pgx.Conn
 	tracer  pgx.QueryTracer
 	st      *statements
@@ -38,7 +38,7 @@ type query struct {
 	sql          string
 	args         []any
 	mode         pgx.QueryExecMode
-	own          *pgconn.StatementDescription // the caller prepared it by name
+	own          *pgconn.StatementDescription // the caller's statement, prepared by name
 	formats      pgx.QueryResultFormats
 	formatsByOID pgx.QueryResultFormatsByOID
 }
@@ -144,7 +144,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 		f.st.forget(q.key())
 	}
 	f.used = f.keys[:0]
-	if named = named && f.scoped && (q.prepared() || f.st.has(s.key())); named { // else not worth a flight of its own
+	if named = named && f.scoped && (q.prepared() || f.st.has(s.key())); named { // a scope alone is not worth a round trip
 		f.used = append(f.used, s.key())
 	}
 	if q.prepared() {

@@ -9,7 +9,7 @@ type flightRows struct {
 	ended      func(*flight) error // if not nil, runs after a flight without an error
 	closed     bool
 	err        error // of the flight's end
-	ahead, has bool  // the next row was asked for, and is there
+	ahead, has bool  // the next row was requested, and exists
 }
 
 // readAhead asks for the first row: Query then returns an error of the statement.

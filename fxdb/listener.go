@@ -136,7 +136,7 @@ func (l *listener) run(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			continue // a subscription came when the last one went
+			continue // a new subscription came when the last subscription went
 		}
 		wait, _ := backoff.Next() // this backoff has no end
 		if attempts++; attempts == 1 {

@@ -23,7 +23,7 @@ type listenSession struct {
 	lost    chan error      // buffered 1: the connection ended
 	reader  sync.WaitGroup
 
-	heard map[*Subscription]bool // subscriptions that know of this session; l.mu guards it
+	heard map[*Subscription]bool // subscriptions that know of this session; l.mu guards heard
 }
 
 func newListenSession(l *listener, wire *pgconn.HijackedConn) *listenSession {

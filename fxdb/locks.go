@@ -8,9 +8,9 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// warnOfLock tells a client, once, of an advisory lock of the session that a statement
-// of the pool takes or gives back: the lock ends with the statement, for nobody else gets
-// the connection, and a later unlock meets another session.
+// warnOfLock warns a client, once, of an advisory lock of the session that a statement of
+// the pool takes or releases. The lock ends with the statement, because no other holder
+// gets the connection, and a later unlock meets another session.
 func (db *DB) warnOfLock(sql string) {
 	if !strings.Contains(sql, "advisory") && !strings.Contains(sql, "ADVISORY") || db.client.lockTold.Load() {
 		return

@@ -17,7 +17,7 @@ import (
 type opening struct {
 	scope      scope
 	beginQuery string   // of pgx.TxOptions
-	ran        []string // they go again when the transaction begins anew
+	ran        []string // sent again when the transaction begins anew
 	over       bool
 }
 
@@ -71,7 +71,7 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 		return tag, sql, false, nil
 	}
 	conn := t.Tx.Conn()
-	o.over = true // unless it goes on
+	o.over = true // unless the opening goes on
 	if len(args) > 0 {
 		if !mayOpen(sql) {
 			return tag, sql, false, nil
@@ -126,7 +126,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	statementsOf(conn, t.db.core.statements).addScope(b, o.scope, false)
 	results := pc.ExecBatch(ctx, b)
 	for results.NextResult() {
-		got, _ := results.ResultReader().Close() // its error is the batch's
+		got, _ := results.ResultReader().Close() // Close of results returns the error
 		if got.String() != "" && !got.Select() { // the scope's comes last
 			tag = got
 		}

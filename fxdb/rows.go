@@ -18,10 +18,10 @@ import (
 type rows struct {
 	pgx.Rows
 	conn       *pgxpool.Conn
-	flight     flight // where a scope stands before the statement
+	flight     flight // of a statement with a scope
 	err        error  // of the statement, or of the commit
-	ahead, has bool   // the next row was asked for, and is there
-	reading    bool   // somebody does
+	ahead, has bool   // the next row was requested, and exists
+	reading    bool   // the caller reads
 }
 
 func (r *rows) Close() {
@@ -95,8 +95,8 @@ type row struct {
 	args []any
 
 	conn   *pgxpool.Conn
-	row    pgx.Row    // where there is no scope
-	scoped *scopedRow // where there is one
+	row    pgx.Row    // nil with a scope
+	scoped *scopedRow // nil without a scope
 }
 
 // scopedRow is a row with the fields that only a scope needs, the larger part.
@@ -104,7 +104,7 @@ type scopedRow struct {
 	row
 	scope  scope
 	flight flight
-	err    error // of its sending
+	err    error // of send
 }
 
 func (db *DB) newRow(ctx context.Context, s scope, sql string, args []any) *row {
@@ -181,7 +181,7 @@ func (r *row) scan(dest []any) (again bool, err error) {
 // scan reads the first row, and ends the flight.
 func (f *flight) scan(dest []any) error {
 	if len(dest) == 1 {
-		if _, ok := dest[0].(pgx.RowScanner); ok { // it wants rows
+		if _, ok := dest[0].(pgx.RowScanner); ok { // a RowScanner needs rows
 			rows, err := f.query()
 			if err != nil {
 				err, _ = ranWith(err)

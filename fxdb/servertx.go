@@ -119,7 +119,7 @@ func (tx *serverTx) LargeObjects() pgx.LargeObjects {
 	if err != nil {
 		b := &pgx.Batch{}
 		b.BeginTx(pgx.TxOptions{})
-		pgxs = pgx.FailedBatchResults(b, err).Tx() // it is closed
+		pgxs = pgx.FailedBatchResults(b, err).Tx() // the transaction is closed
 	}
 	return pgxs.LargeObjects()
 }

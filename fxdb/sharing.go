@@ -6,8 +6,8 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// newAdmission returns who decides about the pool's connections, nil where sharing
-// is off.
+// newAdmission returns the controller of the pool's connections, and nil if sharing is
+// off.
 func newAdmission(cfg Config, conns int) (*admission.Controller, error) {
 	if cfg.Sharing == SharingOff {
 		return nil, nil

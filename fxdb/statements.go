@@ -99,7 +99,7 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	switch class := pgErr.Code[:2]; {
 	case pgErr.Code == "42501": // a policy's or a right's refusal
 		return
-	case slices.Contains([]string{"08", "0A", "26", "42", "XX"}, class): // 08P01 where a described statement has other columns now
+	case slices.Contains([]string{"08", "0A", "26", "42", "XX"}, class): // 08P01 if a described statement has new columns
 	case !slices.Contains(ofParameters, pgErr.Code):
 		return
 	}
@@ -283,7 +283,7 @@ func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
 		sd = st.get(q.key())
 	}
 	if err := st.params.Build(conn.TypeMap(), sd, q.args); err != nil {
-		st.forget(q.key()) // the table may have other types now
+		st.forget(q.key()) // the table may have new types
 		return err
 	}
 	p := &st.params

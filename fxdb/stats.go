@@ -47,7 +47,7 @@ type PoolStats struct {
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
 	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
 	TaintClosed      uint64        `json:"taint_closed"`       // closed after a text that is not plain
-	Clients          []ClientStats `json:"clients,omitempty"`  // and the raw pool once it was used
+	Clients          []ClientStats `json:"clients,omitempty"`  // and the raw pool after the first use
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
 }
 
@@ -59,7 +59,7 @@ type ClientStats struct {
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since the pool was made
 	System   uint64 `json:"system"`   // uses outside any tenant, by tenant.System, since then
-	Tainted  uint64 `json:"tainted"`  // connections closed after a text of its that is not plain, since then
+	Tainted  uint64 `json:"tainted"`  // connections closed after a text of the client that is not plain, since then
 
 	MaxConns int `json:"max_conns,omitempty"` // 0: no limit
 	Reserve  int `json:"reserve,omitempty"`
@@ -73,7 +73,7 @@ type TenantStats struct {
 	Name     string `json:"name"`
 	Held     int    `json:"held"`
 	Waiting  int    `json:"waiting"`
-	Acquired uint64 `json:"acquired"` // since it was last forgotten
+	Acquired uint64 `json:"acquired"` // since Stats last forgot the tenant
 	Sharing
 }
 
@@ -85,7 +85,7 @@ type Sharing struct {
 	Refused   int64         `json:"refused"`     // waits that ended without a connection
 	WouldWait int64         `json:"would_wait"`  // in a dry run: acquires that would have waited
 	Waits     int64         `json:"waits"`       // acquires that waited
-	WaitTotal time.Duration `json:"wait_ns"`     // all of them together
+	WaitTotal time.Duration `json:"wait_ns"`     // all waits together
 	WaitMax   time.Duration `json:"wait_max_ns"` // the longest
 	HoldTotal time.Duration `json:"hold_ns"`     // all holds that are over together
 	HoldMax   time.Duration `json:"hold_max_ns"` // the longest
@@ -137,7 +137,7 @@ func (db *DB) Stats() Stats {
 	s := Stats{Listener: c.listener.stats()}
 	s.PoolStats, s.Tenants = statsOf(c.monitor, clients)
 	for _, d := range c.cfg.Dedicated {
-		name, _, _ := dedicated(d) // it was read before
+		name, _, _ := dedicated(d) // validate has read d
 		own, tenants := statsOf(c.dedicated[name], clients)
 		s.add(DedicatedStats{name, own}, tenants)
 	}
@@ -186,14 +186,14 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 	if a := m.Admission(); a != nil {
 		sharing := a.Stats()
 		for _, c := range sharing.Clients {
-			s.AcquireWait += c.WaitTotal // callers wait there, and the pool sees but those who may have a connection
+			s.AcquireWait += c.WaitTotal // callers wait in admission, and the pool sees only callers with a turn
 			if c.Name != rawPool {       // whose refusals the pool has counted
 				s.CanceledAcquires += c.Abandoned
 			}
 			shares[c.Name] = c
 		}
 		for _, t := range sharing.Tenants {
-			if t.Name != "" { // what was done for none
+			if t.Name != "" { // the empty name is work without a tenant
 				tenants = append(tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
 			}
 		}

@@ -199,7 +199,7 @@ func watchLifecycle(lc fx.Lifecycle, stop *stopping) fx.Lifecycle {
 // Append appends a hook that calls begin when the hook stops, and keeps the hook's name.
 func (l *watchedLifecycle) Append(h fx.Hook) {
 	start, stop := h.OnStart, h.OnStop
-	if !named(h) { // by fx.StartHook and its like; a function's name is fx's own choice else
+	if !named(h) { // without a name, fx would name the hook after a closure below
 		switch {
 		case start != nil && stop != nil:
 			h = fx.StartStopHook(start, stop)

@@ -32,12 +32,12 @@ type Subscription struct {
 	listener *listener
 	channels map[string]bool
 	ready    chan struct{} // closed when the server listens to all channels
-	told     chan struct{} // buffered 1: there is something to receive
+	told     chan struct{} // buffered 1: a notification waits
 	done     chan struct{} // closed at the end
 
 	mu      sync.Mutex
 	waiting []Notification
-	missed  bool  // a gap follows what waits
+	missed  bool  // a gap follows the waiting notifications
 	isReady bool  // ready is closed
 	err     error // of the end
 }

@@ -20,7 +20,7 @@ type transaction struct {
 	db       *DB
 	conn     *pgxpool.Conn // nil: given back, or a savepoint's
 	identity tenant.Identity
-	inserts  bool   // its CopyFrom
+	inserts  bool   // CopyFrom inserts
 	pooled   bool   // a pooler owns the session on the server
 	scoped   bool   // the scope lasts until the transaction's end
 	lost     bool   // the connection broke

@@ -71,7 +71,7 @@ func (w *unhealthyWatch) disarm() {
 	}
 }
 
-// over looks once more: nobody tells of the first readiness after a start in the background.
+// over looks once more: no event reports the first readiness after a start in the background.
 func (w *unhealthyWatch) over() {
 	h := w.health(context.Background()) // bounded by the time of a probe
 	w.mu.Lock()
