@@ -98,13 +98,14 @@ func (t *transaction) startNow() {
 }
 
 // attempts runs send, and runs send again on another connection if the connection was
-// lost: the server has committed nothing of the transaction.
+// lost: the server has committed nothing of the transaction. A transaction that InTx runs
+// again as a whole is left to InTx.
 func (t *transaction) attempts(ctx context.Context, p *pending, send func() error) error {
 	err := send()
-	if !mayResend(ctx, t.conn.Conn(), err, true) {
+	if t.runsAgain || !mayResend(ctx, t.conn.Conn(), err, true) {
 		return err
 	}
-	err = t.db.resend(ctx, err, func(within time.Duration) (bool, error) {
+	return t.db.resend(ctx, err, func(within time.Duration) (bool, error) {
 		t.release()
 		conn, err := t.db.acquire(ctx, p.scope, forTransaction, within)
 		if err != nil {
@@ -114,8 +115,6 @@ func (t *transaction) attempts(ctx context.Context, p *pending, send func() erro
 		err = send()
 		return mayResend(ctx, conn.Conn(), err, true), err
 	})
-	t.gaveUp = err != nil
-	return err
 }
 
 // settle decides after an attempt with the result err if BEGIN is still pending: began

@@ -79,6 +79,7 @@ func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, 
 		return false, "", err
 	}
 	tx := begun.(*transaction)
+	tx.runsAgain = idempotent
 	again, err = db.runTx(ctx, tx, idempotent, fn)
 	return again, tx.endCode, err
 }
@@ -92,7 +93,7 @@ func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn fu
 				err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
 			}
 		}
-		again = err != nil && idempotent && tx.lost && !tx.gaveUp && endedByOthers(tx.endCode) && ctx.Err() == nil &&
+		again = err != nil && idempotent && tx.lost && endedByOthers(tx.endCode) && ctx.Err() == nil &&
 			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}()
 	if err := fn(tx); err != nil {

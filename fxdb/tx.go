@@ -17,20 +17,20 @@ import (
 // the transaction's begin, and a statement whose context has another identity is refused.
 type transaction struct {
 	pgx.Tx
-	db       *DB
-	conn     *pgxpool.Conn // nil: given back, or a savepoint's
-	identity tenant.Identity
-	inserts  bool   // CopyFrom inserts
-	pooled   bool   // a pooler owns the session on the server
-	scoped   bool   // the scope lasts until the transaction's end
-	lost     bool   // the connection broke
-	gaveUp   bool   // the first statement was sent again, in vain
-	endCode  string // SQLSTATE with which the server ended the connection
-	opening  opening
-	pending  *pending      // not nil: the server does not have the transaction yet
-	outer    *transaction  // around a savepoint
-	after    []afterCommit // of the transaction and its savepoints
-	ended    bool          // by Commit or Rollback
+	db        *DB
+	conn      *pgxpool.Conn // nil: given back, or a savepoint's
+	identity  tenant.Identity
+	inserts   bool   // CopyFrom inserts
+	pooled    bool   // a pooler owns the session on the server
+	scoped    bool   // the scope lasts until the transaction's end
+	lost      bool   // the connection broke
+	runsAgain bool   // InTx runs the transaction again if the connection is lost
+	endCode   string // SQLSTATE with which the server ended the connection
+	opening   opening
+	pending   *pending      // not nil: the server does not have the transaction yet
+	outer     *transaction  // around a savepoint
+	after     []afterCommit // of the transaction and its savepoints
+	ended     bool          // by Commit or Rollback
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {

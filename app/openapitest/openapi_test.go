@@ -80,8 +80,11 @@ func (g *generator) request(op operation) made {
 		case "path":
 			g.about = collectionBefore(op.path, p.Name)
 			text := fmt.Sprint(g.value(p.Name, p.Schema.Value))
-			if text == "." || text == ".." {
+			switch text {
+			case ".", "..":
 				text = "dots" // clients take these out of a path
+			case "stats":
+				text = "statistics" // the path is another operation's
 			}
 			m.parameters[p.Name] = text
 			m.url = strings.ReplaceAll(m.url, "{"+p.Name+"}", url.PathEscape(text))
