@@ -12,7 +12,7 @@ import (
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
 
-// newAgent is what a caller says of an agent; the rest is the registry's.
+// newAgent holds the fields of an agent that a caller sets; the registry sets the rest.
 type newAgent struct {
 	ID                 string                     `json:"id"` // made when empty
 	Name               string                     `json:"name"`
@@ -28,7 +28,8 @@ type newMetrics struct {
 	LatencyMS    *int64   `json:"latency_ms"`
 }
 
-// metrics are those that were told. What is left out is no failure of a task.
+// metrics returns the metrics of the request. Success is required: an absent value is no
+// failure of a task.
 func (n newMetrics) metrics() (m agentregistry.Metrics, err error) {
 	m = n.Metrics
 	var errs [3]error
@@ -47,8 +48,8 @@ type inactive struct {
 	For time.Duration `json:"inactive_for_ns"`
 }
 
-// agentList is a page of agents. Next is the value of "after" for the page that
-// follows; without it there is none.
+// agentList is a page of agents. Next is the value of "after" for the next page, and is empty
+// on the last page.
 type agentList struct {
 	Agents []agentregistry.Agent `json:"agents"`
 	Next   string                `json:"next,omitempty"`
@@ -58,8 +59,8 @@ type scoredList struct {
 	Agents []agentregistry.Scored `json:"agents"`
 }
 
-// agentFilter finds the agents that have all of it; without a filter it pages
-// through all of them.
+// agentFilter finds the agents that meet every condition. Without a condition agentFilter pages
+// through all agents.
 type agentFilter struct {
 	TaskType        string   `query:"task_type"`
 	Languages       []string `query:"language"`

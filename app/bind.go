@@ -11,10 +11,9 @@ import (
 	"strings"
 )
 
-// bind fills the struct that in points to from a request: a field with the tag
-// path:"x" or query:"x" from the URL, the field Body from the body. A parameter that
-// is unknown, empty or given too often is refused: a typing error must not find
-// everything.
+// bind fills the struct behind in from a request: a field with the tag path:"x" or query:"x"
+// from the URL, the field Body from the body. bind refuses an unknown, empty or repeated
+// parameter: a typing error must not find everything.
 func bind(w http.ResponseWriter, r *http.Request, in any) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -49,7 +48,8 @@ func bind(w http.ResponseWriter, r *http.Request, in any) error {
 	return decode(w, r, v.Field(body).Addr().Interface(), v.Type().Field(body).Tag.Get("body") == "optional")
 }
 
-// told is what the body must say: left out it would count as false, or as 0.
+// told returns a required value of the body: without told an absent value would count as false,
+// or as 0.
 func told[T any](field string, value *T) (v T, err error) {
 	if value == nil {
 		return v, badRequest(field + " is missing")

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// maxBody is the largest request body that is read.
+// maxBody is the size limit of a request body, in bytes.
 const maxBody = 1 << 20
 
-// decode reads the body, one JSON value, into what v points to. A body that is optional
-// may be left out.
+// decode reads the body, a single JSON value, into the value behind v. A caller may leave out
+// an optional body.
 func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) error {
 	raw, err := readBody(w, r)
 	if err != nil {
@@ -41,8 +41,8 @@ func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) error 
 	return nil
 }
 
-// readBody reads the body. The text of a failed read has the connection's addresses, and
-// nobody gets it.
+// readBody reads the body. The text of a failed read holds the connection's addresses, so
+// readBody keeps the text from the caller.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
@@ -59,8 +59,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return nil, badRequest("the body did not arrive whole")
 }
 
-// checkMedia refuses a body that is not plain JSON. A browser sends other types to a
-// foreign server without asking that server first.
+// checkMedia refuses a body of any type but plain JSON. A browser sends other types to a
+// foreign server without a preflight request.
 func checkMedia(w http.ResponseWriter, r *http.Request) error {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := strings.ToLower(parameters["charset"])

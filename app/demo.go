@@ -16,16 +16,15 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// watcher is the client of the demo that looks at the server. It has a pool of its
-// own, of one connection, so that it sees the shared pool from outside.
+// watcher is the client of the demo that looks at the server. watcher has a dedicated pool of 1
+// connection, and sees the shared pool from outside.
 const watcher = "demo-watcher"
 
-// demoRun is in the names of the demo's tenants and of its connections, so that neither
-// are those of another run on the same server.
+// demoRun is in the names of the demo's tenants and connections, and keeps two runs on the same
+// server apart.
 var demoRun = strings.ToLower(rand.Text()[:6])
 
-// demoing is what the application does in place of serving: play a small agency,
-// and end.
+// demoing plays a small agency and ends, in place of serving.
 var demoing = fx.Options(
 	fx.Decorate(func(cfg fxdb.Config) fxdb.Config {
 		cfg.ApplicationName = "demo-" + demoRun
@@ -33,13 +32,13 @@ var demoing = fx.Options(
 		return cfg
 	}),
 	fx.Decorate(func(log *zap.Logger) *zap.Logger {
-		return log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)) // the demo says itself what is worth saying
+		return log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel)) // the demo itself prints every fault
 	}),
 	fx.Invoke(demo),
 )
 
-// demo plays between OnStart and OnStop. The exit code is 1 where the play fails or
-// a figure is wrong.
+// demo plays between OnStart and OnStop. The exit code is 1 if the play fails or a figure is
+// wrong.
 func demo(lc fx.Lifecycle, db *fxdb.DB, cfg fxdb.Config, c clients, stop fx.Shutdowner) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done, interrupted := make(chan struct{}), false
@@ -72,8 +71,7 @@ func demo(lc fx.Lifecycle, db *fxdb.DB, cfg fxdb.Config, c clients, stop fx.Shut
 	})
 }
 
-// show plays, watches the server meanwhile, and prints what the database says in the
-// end.
+// show plays, watches the server meanwhile, and prints the database's figures at the end.
 func show(ctx context.Context, out io.Writer, db, watch *fxdb.DB, c clients, poolMax int) error {
 	began := time.Now()
 	fmt.Fprintf(out, "database: %s\n", describe(db))

@@ -19,23 +19,23 @@ import (
 const (
 	workersEach  = 16 // of a tenant
 	attemptsEach = 2  // of a task
-	unanswerable = 10 // every how many tasks one asks what no document answers
+	unanswerable = 10 // 1 task in unanswerable asks a question without an answer
 	nobodyKnows  = "Who won the regatta of nineteen hundred and three?"
-	enough       = 0.6 // of the question's words must be in what answers it
+	enough       = 0.6 // share of the question's words that an answer must contain
 	shelf        = "library"
 	site         = "library.example"
 )
 
-// actor is a tenant of the demo. All of them use the same ids: what keeps their rows
-// apart is row-level security.
+// actor is a tenant of the demo. All actors use the same ids: row-level security alone keeps
+// the actors' rows apart.
 type actor struct {
 	name, tenant  string
 	agents, tasks int
 	library       []document
 }
 
-// newActors are tenants that the database has not seen before. They differ in size,
-// so that one's figures are never another's.
+// newActors returns tenants that are new to the database. The tenants differ in size, so each
+// tenant has distinct figures.
 func newActors(run string) ([]actor, error) {
 	books, err := library()
 	if err != nil {
@@ -52,7 +52,7 @@ func (a actor) context(ctx context.Context) context.Context {
 	return tenant.NewContext(ctx, tenant.Identity{Tenant: a.tenant})
 }
 
-// failing is how many of its tasks have no answer.
+// failing is the count of the actor's tasks without an answer.
 func (a actor) failing() int { return a.tasks / unanswerable }
 
 func (a actor) question(task int) string {
@@ -131,8 +131,8 @@ func (a actor) prepare(ctx context.Context, c clients) error {
 	return c.Orchestrator.EnqueueAll(ctx, tasks)
 }
 
-// read walks the library: each document is fetched, kept and made an entry that is
-// found by meaning and by text.
+// read walks the library: read fetches and keeps each document, and makes an entry of the
+// document for searches by meaning and by text.
 func (a actor) read(ctx context.Context, c clients) error {
 	walk, err := c.Web.StartTraversal(ctx, webnavigator.Traversal{
 		SessionID: shelf, StartURL: a.library[0].url(), MaxDepth: 1, MaxPages: len(a.library), Strategy: webnavigator.BreadthFirst,

@@ -11,8 +11,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// figure is a line of the report: what the database says of each tenant, and what it
-// must say.
+// figure is a line of the report: for each tenant the database's value, and the right value.
 type figure struct {
 	name      string
 	got, want []int64
@@ -62,7 +61,7 @@ func report(ctx context.Context, out io.Writer, db *fxdb.DB, c clients, actors [
 	return wrong, err
 }
 
-// figures are those of one tenant: the clients' own, and the rows of the tables.
+// figures adds the figures of a tenant: the clients' own, and the rows of the tables.
 func (a actor) figures(ctx context.Context, db *fxdb.DB, c clients, add func(name string, got int64, want int)) error {
 	right, failed := a.tasks-a.failing(), a.failing()
 	runs := right + attemptsEach*failed
@@ -111,8 +110,8 @@ func (a actor) figures(ctx context.Context, db *fxdb.DB, c clients, add func(nam
 	if err != nil {
 		return err
 	}
-	// An execution, a query, a request, a result and its evidence for each run, for each
-	// task itself, for each agent itself, for each document a page, a node and an entry.
+	// An execution, a query, a request, a result and its evidence for each run; a row for each
+	// task and each agent; a page, a node and an entry for each document.
 	add("rows in ten tables", rows, 5*runs+a.tasks+a.agents+3*len(a.library))
 	add("of others", strangers, 0)
 	return nil
@@ -131,7 +130,8 @@ from (select tenant_id from registry.agents
       union all select tenant_id from verification.results
       union all select tenant_id from verification.evidence) everything`
 
-// count returns how many rows whoever ctx is sees, and how many are not its own.
+// count returns how many rows the tenant of ctx sees, and how many of the rows belong to
+// foreign tenants.
 func count(ctx context.Context, db *fxdb.DB) (rows, strangers int64, err error) {
 	err = db.QueryRow(ctx, countSQL).Scan(&rows, &strangers)
 	return rows, strangers, err

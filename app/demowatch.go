@@ -7,23 +7,22 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// watchEvery is how often the server is asked for its connections.
+// watchEvery is the time between two looks at the server's connections.
 const watchEvery = 5 * time.Millisecond
 
-// sighting is the most connections that were seen at once, and how many there were
-// ever.
+// sighting is the largest count of connections at once, and the count of sessions ever.
 type sighting struct {
 	pool  int // the shared pool's
-	all   int // of whoever, but the watcher's own
+	all   int // of every client but the watcher
 	limit int // max_connections
 	looks int
 
-	ever, during int64 // sessions of the database: since it is there, since the first look; 0 before PostgreSQL 14
+	ever, during int64 // sessions of the database: since the database exists, since the first look; 0 before PostgreSQL 14
 }
 
-// Statements of a tenant run as "application/client", probes of the server's health,
-// which are none of the pool's, as "application/health". Of other roles' backends the
-// type is not told; those of the server itself have no role or no database.
+// A tenant's statements run as "application/client". Probes of the server's health run outside
+// the pool, as "application/health". The server hides the type of foreign roles' backends; the
+// server's own backends have no role or no database.
 const watchSQL = `
 select count(*) filter (where split_part(application_name, '/', 1) = current_setting('application_name')
                           and split_part(application_name, '/', 2) <> 'health'),
@@ -52,7 +51,7 @@ func startWatch(ctx context.Context, db *fxdb.DB) *watch {
 		for more := true; more; more = looking.Err() == nil {
 			var pool, all int
 			var ever int64
-			// Not looking: a look that has begun comes to its end.
+			// ctx, and not looking: a look that has begun comes to its end.
 			if w.err = db.QueryRow(ctx, watchSQL).Scan(&pool, &all, &w.seen.limit, &ever); w.err != nil {
 				return
 			}
@@ -71,7 +70,7 @@ func startWatch(ctx context.Context, db *fxdb.DB) *watch {
 	return w
 }
 
-// end returns what was seen.
+// end returns the sighting.
 func (w *watch) end() (sighting, error) {
 	w.stop()
 	<-w.done

@@ -19,8 +19,8 @@ type worker struct {
 	progress *progress
 }
 
-// work claims and does tasks until the queue is empty. A task that goes back to the
-// queue does so before its worker asks for the next one, so none is left over.
+// work claims and does tasks until the queue is empty. The worker puts a failed task back
+// before the worker's next claim, so no task is left over.
 func (w worker) work(ctx context.Context) error {
 	for {
 		tasks, err := w.Orchestrator.Claim(ctx, 1, w.name)
@@ -33,8 +33,8 @@ func (w worker) work(ctx context.Context) error {
 	}
 }
 
-// do gives a task to the agent that fits best, finds an answer, has it verified, and
-// finishes the task by the verdict.
+// do gives a task to the best agent, finds an answer, verifies the answer, and finishes the
+// task by the verdict.
 func (w worker) do(ctx context.Context, task orchestrator.Task) error {
 	began := time.Now()
 	agents, err := w.Agents.FindScored(ctx, agentregistry.Query{TaskType: agentregistry.TaskResearch, Limit: 1})
@@ -86,8 +86,8 @@ func (w worker) do(ctx context.Context, task orchestrator.Task) error {
 	return err
 }
 
-// research returns the entry that fits the question best, and how much of the
-// question it covers.
+// research returns the entry that fits the question best, and the share of the question's words
+// in the entry.
 func (w worker) research(ctx context.Context, id, requester, question string) (knowledge.Hit, float64, error) {
 	id, err := w.Knowledge.StoreQuery(ctx, knowledge.Query{
 		ID: id, Text: question, Type: knowledge.Factual, MaxResults: 3, Timeout: time.Minute, RequesterID: requester, Priority: 5,
@@ -120,7 +120,7 @@ func (w worker) research(ctx context.Context, id, requester, question string) (k
 	return best, sure, err
 }
 
-// verify records what the answer is worth, with the document as evidence.
+// verify records a verdict on the answer, with the document as evidence.
 func (w worker) verify(ctx context.Context, id, question string, answer knowledge.Hit, sure float64) error {
 	if err := w.Verification.SaveRequest(ctx, verification.Request{ID: id, Content: question, Types: []verification.MethodType{verification.CrossReference}}); err != nil {
 		return err

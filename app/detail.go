@@ -11,7 +11,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// requestNames are the request's names of fields that the clients call otherwise.
+// requestNames maps a client's name of a field to the request's name.
 var requestNames = map[string]string{
 	"age":             "finished_for_ns",
 	"duration":        "duration_ns",
@@ -31,11 +31,11 @@ var requestNames = map[string]string{
 	"window":          "window_ns",
 }
 
-// clientOperation is what the clients' errors begin with: the caller knows what was asked.
+// clientOperation is the beginning of a client's error: the caller knows the operation.
 var clientOperation = regexp.MustCompile(`^(agentregistry|knowledge|orchestrator|verification|webnavigator): [^:]+: `)
 
-// detailOf is an error in words of the request: without the client's operation, with the
-// request's names of fields, and without what the server calls its constraints.
+// detailOf returns an error in words of the request: without the client's operation, with the
+// request's names of fields, and without the server's names of constraints.
 func detailOf(err error) string {
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) {
@@ -50,8 +50,8 @@ func detailOf(err error) string {
 	return text
 }
 
-// renamed is err with the request's name for a field, if err is about that field and the
-// name is this request's alone.
+// renamed returns err with a name of the request for a field, if err is about the field. No
+// other request uses the name.
 func renamed(err error, field, name string) error {
 	var about *modules.FieldError
 	if errors.As(err, &about) && about.Field == field {
@@ -60,18 +60,18 @@ func renamed(err error, field, name string) error {
 	return err
 }
 
-// uniqueFields are what the server's constraints keep unique in a tenant; the others do so
-// for ids.
+// uniqueFields names the unique fields of a tenant by the server's constraint; every other
+// constraint is about an id.
 var uniqueFields = map[string]string{
 	"agents_name_key":        "name",
 	"assignments_active_key": "active assignment of the task",
 	"traversals_session_key": "session_id",
 }
 
-// foreignKey is the name that the server gives to a reference within a tenant.
+// foreignKey is the server's name of a reference within a tenant.
 var foreignKey = regexp.MustCompile(`_tenant_id_(\w+)_fkey$`)
 
-// serverDetail is about a row that the server refused.
+// serverDetail describes a row that the server refused.
 func serverDetail(err error, constraint string) string {
 	switch {
 	case errors.Is(err, modules.ErrConflict):

@@ -5,18 +5,17 @@
 //	go run ./app demo
 //	go run ./app help
 //
-// With no setting at all it starts a throwaway PostgreSQL server, migrates it
-// and serves on 127.0.0.1:8080. ADDR changes the address; DATABASE_URL and the
-// DB_* settings of package fxdb name another database, and DB_MIGRATE=true
-// migrates that one too. OPERATOR_TOKEN is for who may see tenants' names in /stats.
-// The address is taken first, before anything is started or migrated. SIGTERM and Ctrl-C stop it cleanly.
+// Without any setting the agency starts a throwaway PostgreSQL server, migrates the database
+// and serves on 127.0.0.1:8080. ADDR changes the address. DATABASE_URL and the DB_* settings of
+// package fxdb name another database, and DB_MIGRATE=true migrates the named database. A caller
+// with OPERATOR_TOKEN sees tenants' names in /stats. The agency listens on the address before
+// anything starts or migrates. SIGTERM and Ctrl-C stop the agency cleanly.
 //
-// With verify it prints what rls.Verify says of that same database, and ends:
-// with exit code 1 where it does not keep tenants apart.
+// With verify the agency prints the report of rls.Verify about the same database, and ends:
+// with exit code 1 if the database does not keep tenants apart.
 //
-// With demo it plays a small agency on that database: three tenants, whose workers
-// claim tasks, research them in documents that were fetched, have the answers
-// verified and finish the tasks. It prints what the database says of it, and how many
-// connections the server saw, and ends: with exit code 1 where a figure is wrong. Its
-// rows stay, under tenants of its own.
+// With demo the agency plays a small agency on the same database. The workers of three tenants
+// claim tasks, research answers in fetched documents, verify the answers and finish the tasks.
+// The demo prints the database's figures and the server's count of connections, and ends: with
+// exit code 1 if a figure is wrong. The demo's rows stay, under the demo's own tenants.
 package main

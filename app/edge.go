@@ -13,7 +13,7 @@ import (
 
 const requestIDHeader = "X-Request-Id"
 
-// ServeHTTP is what every request and every answer passes.
+// ServeHTTP serves every request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID(r)
 	header := w.Header()
@@ -21,8 +21,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	if len(r.TransferEncoding) > 0 {
-		// net/http has removed a Content-Length that stood beside it, so every request
-		// of this kind counts as one that may hide a second request.
+		// net/http has removed a Content-Length beside the Transfer-Encoding, so every chunked
+		// request may hide a second request.
 		header.Set("Connection", "close")
 	}
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
@@ -35,22 +35,22 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type requestIDKey struct{}
 
-// requestIDOf is the id of the request that a context belongs to.
+// requestIDOf returns the request's id from a context.
 func requestIDOf(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
-// traceparent is the header of W3C Trace Context, in its first version and later ones.
+// traceparent is the header of W3C Trace Context, in the first version and in later versions.
 var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-|$)`)
 
-// requestID is the trace's id if the caller traces, else a new id of the same form.
+// requestID returns the trace's id if the caller traces, or a new id of the same form.
 func requestID(r *http.Request) string {
 	if found := traceparent.FindStringSubmatch(r.Header.Get("Traceparent")); found != nil && found[1] != noTrace {
 		return found[1]
 	}
 	var id [16]byte
-	_, _ = rand.Read(id[:]) // it never fails
+	_, _ = rand.Read(id[:]) // rand.Read never fails
 	return hex.EncodeToString(id[:])
 }
 

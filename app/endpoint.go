@@ -6,30 +6,29 @@ import (
 	"reflect"
 )
 
-// endpoint answers one route.
+// endpoint serves a route.
 type endpoint struct {
 	serve   func(http.ResponseWriter, *http.Request) error
 	status  int          // of a success
-	in, out reflect.Type // what bind fills, and what is answered: nil for nothing
+	in, out reflect.Type // the types of bind's input and of the answer; nil: none
 }
 
-// gives answers 200 with what fn returns for the request that is bound to its In.
+// gives answers 200 with the result of fn for the bound request.
 func gives[In, Out any](fn func(context.Context, In) (Out, error)) endpoint {
 	return makes(http.StatusOK, nil, fn)
 }
 
-// tells is gives for what needs nothing but the tenant.
+// tells is gives for an fn that needs only the tenant.
 func tells[Out any](fn func(context.Context) (Out, error)) endpoint {
 	return gives(func(ctx context.Context, _ nothing) (Out, error) { return fn(ctx) })
 }
 
-// tellsOf is gives for what has an id.
+// tellsOf is gives for an fn that needs an id.
 func tellsOf[Out any](fn func(ctx context.Context, id string) (Out, error)) endpoint {
 	return gives(func(ctx context.Context, in byID) (Out, error) { return fn(ctx, in.ID) })
 }
 
-// makes answers with another status, and says where the thing made is, unless at is
-// nil.
+// makes answers with the given status, and sets the new object's Location unless at is nil.
 func makes[In, Out any](status int, at func(Out) string, fn func(context.Context, In) (Out, error)) endpoint {
 	serve := func(w http.ResponseWriter, r *http.Request) error {
 		var in In
@@ -64,7 +63,7 @@ func does[In any](fn func(context.Context, In) error) endpoint {
 	return endpoint{serve, http.StatusNoContent, reflect.TypeFor[In](), nil}
 }
 
-// What many endpoints take and give.
+// The inputs and outputs that endpoints share.
 type (
 	nothing struct{}
 	byID    struct {
@@ -75,7 +74,7 @@ type (
 		ID   string `path:"id"`
 		Body T
 	}
-	// calledOn is something that an id is enough for: the body may be left out.
+	// calledOn is an input with an id and an optional body.
 	calledOn[T any] struct {
 		ID   string `path:"id"`
 		Body T      `body:"optional"`
@@ -84,7 +83,7 @@ type (
 		Limit int    `query:"limit"`
 		After string `query:"after"`
 	}
-	// made is the id of what was stored.
+	// made is the id of the stored row.
 	made struct {
 		ID string `json:"id"`
 	}
@@ -94,8 +93,7 @@ type (
 	}
 )
 
-// pageSize is how many things a list holds unless the caller says otherwise, maxPage
-// how many it holds at most.
+// pageSize is the default length of a list, maxPage the largest.
 const (
 	pageSize = 100
 	maxPage  = 1000

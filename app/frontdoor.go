@@ -12,10 +12,10 @@ var frontDoorText string
 
 var frontDoorPage = template.Must(template.New("frontdoor").Parse(frontDoorText))
 
-// plainHost is a host that is safe to paste into a shell.
+// plainHost matches a host that a reader can paste safely into a shell.
 var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:\[\]-]+$`)
 
-// frontDoor says what this server is, and where the rest is.
+// frontDoor describes the server, and links to every other page.
 func frontDoor(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if !plainHost.MatchString(host) {

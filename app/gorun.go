@@ -13,9 +13,8 @@ import (
 // goRunPoll is how often the parent is looked at.
 const goRunPoll = 500 * time.Millisecond
 
-// stopWithGoRun stops the application when the "go run" that started it is
-// gone. SIGTERM ends "go run" without a word to its child, which would keep the
-// port and the throwaway server.
+// stopWithGoRun stops the application when the parent "go run" has ended. SIGTERM ends "go run"
+// without a signal to the child, and the child would keep the port and the throwaway server.
 func stopWithGoRun(lc fx.Lifecycle, log *zap.Logger, stop fx.Shutdowner) {
 	if exe, err := os.Executable(); err != nil || !strings.Contains(exe, "go-build") {
 		return

@@ -18,8 +18,8 @@ import (
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
-// tenantHeader names the tenant. This server believes it: put it behind a proxy
-// that checks who is asking, and sets it.
+// tenantHeader names the tenant. The server trusts the header: put the server behind a proxy
+// that authenticates the caller and sets the header.
 const tenantHeader = "X-Tenant-ID"
 
 // clients are the agency's.
@@ -33,10 +33,10 @@ type clients struct {
 	Orchestrator *orchestrator.Client
 }
 
-// routes are endpoints by their patterns, each a method and a path.
+// routes maps a pattern, a method and a path, to an endpoint.
 type routes map[string]endpoint
 
-// routes are those of all clients. Each belongs to a tenant.
+// routes returns the routes of all clients. Each route needs a tenant.
 func (c clients) routes() routes {
 	all := routes{}
 	for _, r := range []routes{
@@ -48,7 +48,7 @@ func (c clients) routes() routes {
 	return all
 }
 
-// openRoutes are those that belong to no tenant.
+// openRoutes returns the routes that need no tenant.
 func (h *handler) openRoutes(db *fxdb.DB) map[string]http.Handler {
 	return map[string]http.Handler{
 		"GET /{$}":              http.HandlerFunc(frontDoor),
@@ -61,8 +61,8 @@ func (h *handler) openRoutes(db *fxdb.DB) map[string]http.Handler {
 	}
 }
 
-// statsHandler is the pool's own. Anybody may ask, but who else is here is an
-// operator's business: others get the tenants' figures without their names.
+// statsHandler serves the pool's statistics. Anybody may ask, but only an operator sees the
+// tenants' names.
 func statsHandler(db *fxdb.DB) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		stats := db.Stats()
@@ -75,7 +75,7 @@ func statsHandler(db *fxdb.DB) func(http.ResponseWriter, *http.Request) error {
 	}
 }
 
-// description is this API, as OpenAPI 3.1.
+// description is the API, as OpenAPI 3.1.
 //
 //go:embed openapi.yaml
 var description []byte
@@ -92,7 +92,7 @@ type handler struct {
 	mux    *http.ServeMux
 }
 
-// operators says who is one.
+// operators holds the operator's token, if set.
 type operators struct {
 	fx.In
 
@@ -112,7 +112,7 @@ func newHandler(log *zap.Logger, db *fxdb.DB, c clients, o operators) http.Handl
 	return h
 }
 
-// noRoute answers what no other pattern took, in JSON like everything else.
+// noRoute answers a request that matches no pattern, in JSON like every answer.
 func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

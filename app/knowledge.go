@@ -29,13 +29,13 @@ type newResponse struct {
 	CompleteQuery bool `json:"complete_query"`
 }
 
-// entity is what a source has an entry of.
+// entity names a source and an entity of the source.
 type entity struct {
 	Source string `path:"source"`
 	Entity string `path:"entity"`
 }
 
-// newEntry is what a caller says of an entity; the rest is the database's.
+// newEntry holds the fields of an entry that a caller sets; the database sets the rest.
 type newEntry struct {
 	Kind           string         `json:"kind"`
 	Name           string         `json:"name"`
@@ -165,7 +165,7 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 		}),
 		"POST /knowledge/search": gives(func(ctx context.Context, in posted[knowledgeSearch]) (out hitList, err error) {
 			switch s := in.Body; {
-			case s.Embedding == nil: // without a text the client says what is missing
+			case s.Embedding == nil: // without a text the client names the missing argument
 				out.Hits, err = c.SearchText(ctx, s.Text, s.SearchOptions)
 			case s.Text == "":
 				out.Hits, err = c.SearchSimilar(ctx, s.Embedding, s.SearchOptions)
@@ -199,7 +199,7 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 	}
 }
 
-// fromPath fills in what the body of a request may leave to its path.
+// fromPath fills a field of the body from the path. The body may leave out the field.
 func fromPath(field string, value *string, path string) error {
 	if *value != "" && *value != path {
 		return badRequest(field + " is not the one in the path")
@@ -208,7 +208,7 @@ func fromPath(field string, value *string, path string) error {
 	return nil
 }
 
-// orMissing is the error where a cache has nothing.
+// orMissing returns modules.ErrNotFound if a cache found nothing.
 func orMissing(found bool, err error) error {
 	if err == nil && !found {
 		err = modules.ErrNotFound

@@ -15,14 +15,14 @@ import (
 //go:embed documents/*.txt
 var documents embed.FS
 
-// document is something to read in the demo, and a question that it answers.
+// document is a text of the demo, and a question with an answer in the text.
 type document struct {
 	name, title, question, body string
 }
 
 func (d document) url() string { return "https://library.example/" + d.name }
 
-// library is all documents, in the order of their names. A file is a title, a
+// library returns all documents, in the order of the files' names. A file is a title, a
 // question, an empty line, and the body.
 func library() ([]document, error) {
 	files, err := documents.ReadDir("documents")
@@ -42,7 +42,7 @@ func library() ([]document, error) {
 	return all, nil
 }
 
-// words are those of a text that say something.
+// words returns the words of a text with at least 4 bytes: shorter words carry no meaning.
 func words(text string) []string {
 	var out []string
 	for w := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && r != '-' }) {
@@ -53,13 +53,13 @@ func words(text string) []string {
 	return out
 }
 
-// embedText is a text as a direction: each word adds to one of the dimensions. No model
-// is asked, so it is the same everywhere; texts that share words point the same way.
+// embedText returns a text as a direction: each word adds to a dimension. embedText asks no
+// model, so the result is the same everywhere. Texts with common words point the same way.
 func embedText(text string) []float32 {
 	v := make([]float32, knowledge.Dimensions)
 	for _, w := range words(text) {
 		h := fnv.New32a()
-		_, _ = h.Write([]byte(w)) // it never fails
+		_, _ = h.Write([]byte(w)) // Write never fails
 		v[h.Sum32()%knowledge.Dimensions]++
 	}
 	var sum float64
@@ -74,7 +74,7 @@ func embedText(text string) []float32 {
 	return v
 }
 
-// coverage is the share of the question's words that the text has.
+// coverage is the share of the question's words that occur in the text.
 func coverage(question, text string) float64 {
 	asked, has := words(question), map[string]bool{}
 	for _, w := range words(text) {

@@ -54,7 +54,7 @@ func perform(args []string) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer func() { _ = ln.Close() }() // for a start that fails
+		defer func() { _ = ln.Close() }() // for a failed start
 		token := operatorToken(strings.TrimSpace(os.Getenv("OPERATOR_TOKEN")))
 		work = fx.Options(fx.Supply(fx.Annotate(ln, fx.As(new(net.Listener))), token), fx.Invoke(serve, stopWithGoRun))
 	case len(args) == 1 && args[0] == "verify":
@@ -67,7 +67,7 @@ func perform(args []string) int {
 	}
 	return run(fx.New(
 		fx.Provide(newLogger),
-		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // run says what failed
+		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }), // run prints the failure
 		devdb.Module,
 		agency,
 		work,
@@ -76,8 +76,8 @@ func perform(args []string) int {
 
 func isHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help", "help"}, arg) }
 
-// agency is the application without what a test replaces: the database server,
-// the address and the log.
+// agency is the application without the parts that a test replaces: the database server, the
+// address and the log.
 var agency = fx.Options(
 	fxdb.Module,
 	agentregistry.Module,
@@ -88,9 +88,9 @@ var agency = fx.Options(
 	fx.Provide(newHandler),
 )
 
-// run is fx's own Run with one line for what failed instead of the graph's
-// trace. It returns the exit code. SIGHUP, the end of a terminal, stops the application as
-// SIGTERM does, unless whoever started the process has it ignored.
+// run is fx's own Run, and prints a failure in a single line instead of the graph's trace. run
+// returns the exit code. SIGHUP, the end of a terminal, stops the application as SIGTERM does,
+// unless the process was started with SIGHUP ignored.
 func run(app *fx.App) int {
 	failed := func(what string, err error) int {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", what, dig.RootCause(err))

@@ -13,9 +13,8 @@ import (
 // metricsMedia is the type of Prometheus's text format.
 const metricsMedia = "text/plain; version=0.0.4; charset=utf-8"
 
-// metric is one figure of each pool, with the name that package fxdbprom gives to the same
-// figure. The histograms of fxdbprom need the Prometheus client, which is not among this
-// module's dependencies.
+// metric is a figure of each pool, with fxdbprom's name of the figure. The histograms of
+// fxdbprom need the Prometheus client: the module does not depend on the Prometheus client.
 type metric struct {
 	name, kind, help string
 	samples          func(fxdb.PoolStats) []sample
@@ -79,7 +78,7 @@ func serveMetrics(db *fxdb.DB) http.Handler {
 	})
 }
 
-// sharedPool is the shared pool's part of the figures, without the clients of other pools.
+// sharedPool is the shared pool's part of the figures, without the clients of dedicated pools.
 func sharedPool(s fxdb.Stats) fxdb.PoolStats {
 	own := map[string]bool{}
 	for _, d := range s.Dedicated {

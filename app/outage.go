@@ -8,14 +8,14 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// While the database is away every request fails: the log gets outageLines of these
-// warnings in an outageTick.
+// While the database is away every request fails: the log gets outageLines warnings in each
+// outageTick.
 const (
 	outageTick  = 10 * time.Second
 	outageLines = 5
 )
 
-// outageLog writes a sample of the warnings, and how many it left out.
+// outageLog writes a sample of the warnings, and the count of omitted warnings.
 type outageLog struct {
 	log     *zap.Logger
 	leftOut atomic.Int64 // since the last line

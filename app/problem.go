@@ -12,12 +12,12 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// problem is the body of every answer that is not a success, as RFC 9457 has it.
+// problem is the body of every answer but a success, as RFC 9457 has it.
 type problem struct {
-	Type      string `json:"type"`  // a path of this server, one for each class
+	Type      string `json:"type"`  // a path of the server, distinct for each class
 	Title     string `json:"title"` // the same for all problems of a class
 	Status    int    `json:"status"`
-	Detail    string `json:"detail"`     // about this request
+	Detail    string `json:"detail"`     // about the request
 	RequestID string `json:"request_id"` // in the answer's X-Request-Id and in the log too
 }
 
@@ -26,7 +26,7 @@ const (
 	problemPath  = "/problems/" // before the name of a class
 )
 
-// class is a kind of problem. Clients tell problems apart by the name, which stays.
+// class is a kind of problem. Clients distinguish problems by the name: the name never changes.
 type class struct {
 	name   string
 	status int
@@ -84,7 +84,7 @@ var classOf = []struct {
 	{modules.ErrTimeout, databaseTimeout},
 }
 
-// requestError is a problem that was found before any client was asked.
+// requestError is a problem that the server found before the call of a client.
 type requestError struct {
 	class
 	detail string
@@ -94,7 +94,7 @@ func (e *requestError) Error() string { return e.detail }
 
 func badRequest(detail string) error { return &requestError{invalid, detail} }
 
-// refuse answers with a problem. An answer that asks for patience says how long.
+// refuse answers with a problem. A problem that a retry may solve has a Retry-After.
 func refuse(ctx context.Context, w http.ResponseWriter, c class, detail string) {
 	body, err := json.Marshal(problem{problemPath + c.name, c.title, c.status, detail, requestIDOf(ctx)})
 	if err != nil { // strings and a number
@@ -108,7 +108,7 @@ func refuse(ctx context.Context, w http.ResponseWriter, c class, detail string) 
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// problemClass is what the server says at the URL of a problem's type.
+// problemClass is the answer at the URL of a problem's type.
 type problemClass struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`

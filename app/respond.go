@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// respond answers with a value. It encodes first: an answer that can't be encoded is an
-// error, and no status was sent.
+// respond answers with a value. respond encodes first: if encoding fails, respond has sent no
+// status, and returns the error.
 func respond(w http.ResponseWriter, status int, body any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -23,7 +23,7 @@ func respond(w http.ResponseWriter, status int, body any) error {
 	return nil
 }
 
-// answer is a handler that may fail.
+// answer returns a handler for a function that may fail.
 func (h *handler) answer(fn func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := fn(w, r)
@@ -38,11 +38,11 @@ func (h *handler) answer(fn func(http.ResponseWriter, *http.Request) error) http
 	})
 }
 
-// fail answers with the error's class. The log has what a caller can't mend; such an
-// answer does not have the error's text.
+// fail answers with the error's class. If the caller can't mend the error, the log has the
+// error's text and the answer does not.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // nobody is there to read an answer
+		return // nobody reads the answer any more
 	}
 	fields := []zap.Field{
 		zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("request_id", requestIDOf(r.Context())), zap.Error(err),

@@ -20,8 +20,8 @@ import (
 
 const defaultAddress = "127.0.0.1:8080"
 
-// listen takes the address before anything is started or migrated, so that an address
-// in use costs nothing. Callers that come meanwhile wait until serve answers them.
+// listen takes the address before anything starts or migrates: an address in use costs nothing.
+// Callers that connect meanwhile wait for serve.
 func listen(addr string) (net.Listener, error) {
 	addr = cmp.Or(strings.TrimSpace(addr), defaultAddress)
 	ln, err := net.Listen("tcp", addr)
@@ -34,8 +34,8 @@ func listen(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// serve runs the HTTP server between OnStart and OnStop. It depends on the
-// clients, so fx starts it after the pool and stops it before.
+// serve runs the HTTP server between OnStart and OnStop. serve depends on the clients, so fx
+// starts the HTTP server after the pool, and stops the HTTP server before the pool.
 func serve(lc fx.Lifecycle, ln net.Listener, handler http.Handler, db *fxdb.DB, log *zap.Logger, stop fx.Shutdowner) {
 	srv := &http.Server{
 		Handler:           handler,
@@ -75,7 +75,7 @@ func serve(lc fx.Lifecycle, ln net.Listener, handler http.Handler, db *fxdb.DB, 
 	})
 }
 
-// describe says which database is used, in one line without a secret.
+// describe names the database, in a single line without a secret.
 func describe(db *fxdb.DB) string {
 	name := db.Monitor().Database()
 	if cfg, err := fxdb.ConfigFromEnv(); err == nil && !cfg.NamesDatabase() {

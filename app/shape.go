@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// checkShape holds a body against the type that it is to fill. encoding/json takes a field
-// in any case, the last of two of the same name and null for everything; none of these are
-// taken here, and what is wrong has the field's name.
+// checkShape checks a body against the type of the target. encoding/json accepts a field's name
+// in any case, the last of two equal names, and null for everything. checkShape refuses all
+// three, and names the field in the error.
 func checkShape(raw []byte, t reflect.Type) error {
 	if !utf8.Valid(raw) {
 		return badRequest("the body is not UTF-8")
@@ -29,7 +29,7 @@ func checkShape(raw []byte, t reflect.Type) error {
 	return s.check(t, "")
 }
 
-// shape reads tokens of JSON that is well-formed.
+// shape reads tokens of well-formed JSON.
 type shape struct{ dec *json.Decoder }
 
 var (
@@ -38,7 +38,7 @@ var (
 	unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 )
 
-// check reads one value. A type of nil takes anything.
+// check reads a value. A nil type accepts any value.
 func (s *shape) check(t reflect.Type, path string) error {
 	nullable := t == nil
 	if t != nil && t.Kind() == reflect.Pointer {
@@ -141,7 +141,8 @@ func (s *shape) list(t reflect.Type, path string) error {
 	return err
 }
 
-// number holds a number against a type. What no double holds would be digits without end.
+// number checks a number against a type. A number beyond a double's range would be endless
+// digits.
 func number(n json.Number, t reflect.Type, path string) error {
 	f, err := n.Float64()
 	switch {
@@ -182,7 +183,7 @@ func named(path string) string {
 	return path
 }
 
-// misshapen says what the value must be.
+// misshapen names the type that the value must have.
 func misshapen(t reflect.Type, path string) error {
 	must := "a number"
 	switch {

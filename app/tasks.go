@@ -11,7 +11,7 @@ import (
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
 
-// newTask is what a caller says of a task; the rest is the queue's.
+// newTask holds the fields of a task that a caller sets; the queue sets the rest.
 type newTask struct {
 	ID                   string                `json:"id"`
 	Type                 orchestrator.TaskType `json:"type"`
@@ -41,8 +41,8 @@ type taskFilter struct {
 	After   string `query:"after"`
 }
 
-// taskList is a page of tasks. Like that of every list, Next is the value of "after" for
-// the page that follows; without Next there is none.
+// taskList is a page of tasks. Next is, as in every list, the value of "after" for the next
+// page, and is empty on the last page.
 type taskList struct {
 	Tasks []orchestrator.Task `json:"tasks"`
 	Next  string              `json:"next,omitempty"`
@@ -53,8 +53,8 @@ type claim struct {
 	Count  int    `json:"count"` // default 1
 }
 
-// held is what a claimed task said of its claim; with it a worker that was too slow
-// gets "not_held" and does not finish what another one has claimed since.
+// held identifies a claim by fields of the claimed task. A slow worker with held gets
+// "not_held", and does not finish a task that a faster worker has claimed since.
 type held struct {
 	Attempts   int        `json:"attempts"`
 	DequeuedAt *time.Time `json:"dequeued_at"`
@@ -103,7 +103,7 @@ type newAssignment struct {
 
 type newExecution struct {
 	orchestrator.Execution
-	Retry bool `json:"retry"` // a failed one's task goes back to the queue
+	Retry bool `json:"retry"` // puts the task of a failed execution back into the queue
 }
 
 type executionList struct {
@@ -141,7 +141,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 			}
 			return affected{int64(len(tasks))}, c.EnqueueAll(ctx, tasks)
 		}),
-		// The queued tasks, or those whose deadline has passed.
+		// The queued tasks, or with overdue the tasks past the deadline.
 		"GET /tasks": gives(func(ctx context.Context, f taskFilter) (taskList, error) {
 			limit := cmp.Or(f.Limit, pageSize)
 			switch {
@@ -179,7 +179,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 		}) (executionList, error) {
 			page, err := c.ExecutionsPage(ctx, in.ID, cmp.Or(in.Limit, pageSize), in.After)
 			if err == nil && len(page.Items) == 0 {
-				_, err = c.Task(ctx, in.ID) // a task that the tenant does not have has no list
+				_, err = c.Task(ctx, in.ID) // a task of a foreign tenant has no list
 			}
 			return executionList{list(page.Items), page.Next}, err
 		}),
@@ -217,7 +217,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 			return settingList{settings}, err
 		}),
 
-		// The active assignments, or those of them whose deadline has passed.
+		// The active assignments, or with overdue the assignments past the deadline.
 		"GET /assignments": gives(func(ctx context.Context, f assignmentFilter) (assignmentList, error) {
 			limit := cmp.Or(f.Limit, pageSize)
 			switch {

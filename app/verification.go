@@ -21,7 +21,7 @@ type requestList struct {
 	Next     string                 `json:"next,omitempty"`
 }
 
-// newResult is what a verification came to; the rest is the database's.
+// newResult holds the fields of a result that a verifier sets; the database sets the rest.
 type newResult struct {
 	Verdict        verification.Verdict        `json:"verdict"`
 	Confidence     float64                     `json:"confidence"`
@@ -54,7 +54,7 @@ type methodList struct {
 	Methods []verification.MethodPerformance `json:"methods"`
 }
 
-// question is the part of a request that the cache goes by.
+// question is the part of a request that identifies an entry of the cache.
 type question struct {
 	Content string                    `json:"content"`
 	Source  *string                   `json:"source"`
@@ -67,7 +67,7 @@ func (q question) request() verification.Request {
 
 type newAnswer struct {
 	Question  question      `json:"question"`
-	RequestID string        `json:"request_id"` // that was answered
+	RequestID string        `json:"request_id"` // of the answered request
 	Result    newResult     `json:"result"`
 	TTL       time.Duration `json:"ttl_ns"`
 }
@@ -77,7 +77,7 @@ func verificationRoutes(c *verification.Client) routes {
 		"POST /verification/requests": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[verification.Request]) (made, error) {
 			return made{in.Body.ID}, c.SaveRequest(ctx, in.Body)
 		}),
-		// The pending ones: what a verifier is to begin with.
+		// The pending requests, for a verifier's next work.
 		"GET /verification/requests": gives(func(ctx context.Context, in listed) (requestList, error) {
 			page, err := c.PendingPage(ctx, cmp.Or(in.Limit, pageSize), in.After)
 			return requestList{list(page.Items), page.Next}, err
@@ -100,8 +100,8 @@ func verificationRoutes(c *verification.Client) routes {
 			return evidenceQualities{list(methods)}, err
 		}),
 
-		// The methods are the same for all tenants; how they are set up, and what
-		// their runs were, is an operator's to say.
+		// The methods are the same for all tenants. Only an operator sets up methods and
+		// records runs.
 		"GET /verification/methods": gives(func(ctx context.Context, _ nothing) (methodList, error) {
 			methods, err := c.MethodPerformance(ctx)
 			return methodList{list(methods)}, err

@@ -11,9 +11,8 @@ import (
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
-// verifying is what the application does in place of serving: print what
-// rls.Verify says of its database, and end. The start itself does not verify,
-// so that the report is printed whatever DB_VERIFY_TENANCY says.
+// verifying prints the report of rls.Verify about the database and ends, in place of serving.
+// The start itself does not verify: the report is printed for every value of DB_VERIFY_TENANCY.
 var verifying = fx.Options(
 	fx.Decorate(func(cfg fxdb.Config) fxdb.Config {
 		cfg.VerifyTenancy = "off"
@@ -22,8 +21,8 @@ var verifying = fx.Options(
 	fx.Invoke(verify),
 )
 
-// verify depends on the pool, so fx starts it when the pool has migrated. The exit
-// code is 1 where tenant isolation is not sound.
+// verify depends on the pool, so fx starts verify after the pool has migrated. The exit code is
+// 1 if tenant isolation is not sound.
 func verify(lc fx.Lifecycle, db *fxdb.DB, cfg fxdb.Config, stop fx.Shutdowner) {
 	var opts []rls.VerifyOption
 	if cfg.TenantRole != "" {

@@ -10,7 +10,7 @@ import (
 
 type storedContent struct {
 	ID       string `json:"id"`
-	Inserted bool   `json:"inserted"` // false: refreshed, it was there
+	Inserted bool   `json:"inserted"` // false: refreshed a stored page
 }
 
 type newCachedPage struct {
@@ -100,8 +100,8 @@ func webRoutes(c *webnavigator.Client) routes {
 			return c.SetNodeStatus(ctx, in.ID, in.Body.Status, in.Body.ContentID, in.Body.Error)
 		}),
 
-		// The rate limits of sites are the same for all tenants: a request is counted,
-		// what a site has said is an operator's to set.
+		// The rate limits of sites are the same for all tenants. Tenants count requests; an
+		// operator sets a site's limits.
 		"GET /web/rate-limits": gives(func(ctx context.Context, _ nothing) (domainList, error) {
 			domains, err := c.LimitedDomains(ctx)
 			return domainList{list(domains)}, err
