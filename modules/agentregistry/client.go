@@ -13,8 +13,8 @@ import (
 // name is the client's in errors, statistics and the version table.
 const name = "agentregistry"
 
-// Module adds *Client and its migrations to an fx application that has
-// fxdb.Module. OnStart checks the schema.
+// Module adds *Client and the client's migrations to an fx application with fxdb.Module.
+// OnStart checks the schema.
 var Module = fx.Options(
 	fxdb.Client(name, New, fxdb.RequireTenant()),
 	fxdb.Migrations(name, migrations),
@@ -24,20 +24,18 @@ var Module = fx.Options(
 // gives up before the pool's limit would.
 const DefaultStatementTimeout = 5 * time.Second
 
-// Config changes a Client. Its zero value is sound.
+// Config changes a Client. The zero value is sound.
 type Config struct {
-	// DefaultTenant is used where the context has neither an identity nor
-	// tenant.System, for installations with one tenant. Default: none, such a
-	// call fails with fxdb.ErrTenantRequired.
+	// DefaultTenant is the tenant of a call whose context has neither an identity nor
+	// tenant.System, for installations with a single tenant. Default: none, and the call fails
+	// with fxdb.ErrTenantRequired.
 	DefaultTenant string
-	// StatementTimeout is how long the server lets one of the client's statements
-	// run: a modules.ErrTimeout after it. 0 is DefaultStatementTimeout, negative is
-	// none.
+	// StatementTimeout is how long the server lets a statement of the client run; a longer
+	// statement fails with modules.ErrTimeout. 0 is DefaultStatementTimeout, negative is none.
 	StatementTimeout time.Duration
 }
 
-// Params are what New takes. Without fx fill in DB, named and with
-// fxdb.RequireTenant.
+// Params are the arguments of New. Without fx fill in DB, named and with fxdb.RequireTenant.
 type Params struct {
 	fx.In
 
@@ -46,11 +44,11 @@ type Params struct {
 	Config    Config       `optional:"true"`
 }
 
-// Client is the registry of one application. It is safe for concurrent use.
+// Client is the registry of an application, and is safe for concurrent use.
 type Client struct{ db *modules.DB }
 
-// New returns a client. It sends nothing; in an fx application OnStart checks
-// the schema with CheckSchema.
+// New returns a client, and sends nothing. In an fx application OnStart checks the schema with
+// CheckSchema.
 func New(p Params) (*Client, error) {
 	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant, cmp.Or(p.Config.StatementTimeout, DefaultStatementTimeout))
 	if err != nil {

@@ -22,9 +22,9 @@ func checkKey(key string) error {
 	return modules.FirstError(modules.CheckText("key", key, math.MaxInt32), modules.CheckSegment("key", key))
 }
 
-// CacheGet returns what CachePut stored under key, as JSON that is equal but need
-// not be spelled the same. It returns false, and no error, when there is nothing
-// or it has expired. It counts a hit or a miss.
+// CacheGet returns the JSON that CachePut stored under key, equal but not necessarily spelled
+// the same. CacheGet returns false, and no error, if the cache has no entry or the entry has
+// expired. CacheGet counts a hit or a miss.
 func (c *Client) CacheGet(ctx context.Context, key string) (json.RawMessage, bool, error) {
 	if err := checkKey(key); err != nil {
 		return nil, false, wrap("cache get", err)
@@ -36,9 +36,8 @@ func (c *Client) CacheGet(ctx context.Context, key string) (json.RawMessage, boo
 	return json.RawMessage(content), true, nil
 }
 
-// CachePut stores JSON under key for as long as ttl, which must be more than 0,
-// in place of what was there. kind is CacheQueryResult when empty. Keys of 64
-// bytes and more are kept as their SHA-256.
+// CachePut stores JSON under key for ttl, in place of an existing entry. ttl must be more than
+// 0. kind is CacheQueryResult when empty. Keys of 64 bytes and more are kept as their SHA-256.
 func (c *Client) CachePut(ctx context.Context, key string, content json.RawMessage, ttl time.Duration, kind CacheType) error {
 	kind = cmp.Or(kind, CacheQueryResult)
 	err := modules.FirstError(checkKey(key), modules.CheckJSON("content", content), modules.Check("ttl", "must be more than 0", ttl > 0),
@@ -50,8 +49,8 @@ func (c *Client) CachePut(ctx context.Context, key string, content json.RawMessa
 	return wrap("cache put", err)
 }
 
-// CachePurge deletes what has expired, 5000 at a time, and returns how many went.
-// With an error it returns those of the batches before it.
+// CachePurge deletes expired entries, 5000 at a time, and returns the count. With an error
+// CachePurge returns the count of the earlier batches.
 func (c *Client) CachePurge(ctx context.Context) (int64, error) {
 	n, err := cache.Purge(ctx, c.db)
 	return n, wrap("cache purge", err)

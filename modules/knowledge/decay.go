@@ -2,10 +2,10 @@ package knowledge
 
 import "context"
 
-// Each run decays by the time since the last one, so that running it often comes
-// to the same. The rows are locked in one order: two runs wait for each other,
-// and the second finds nothing left to decay. The exponent is bounded since the
-// server fails on a number too small to hold; what is below 0.01 is archived.
+// Each run decays by the time since the last run, so the frequency of runs does not change the
+// result. Each run locks the rows in the same order: two runs wait for each other, and the
+// second run finds nothing left to decay. The exponent is bounded, since the server fails on a
+// number too small for a double. Entries below 0.01 are archived.
 const decaySQL = `
 with replaced as (
     select tenant_id, id,
@@ -20,9 +20,9 @@ update knowledge.entries e set
     status     = case when replaced.confidence < 0.01 then 'archived' else 'replaced' end
 from replaced where e.tenant_id = replaced.tenant_id and e.id = replaced.id`
 
-// DecayEntries lowers the confidence of replaced entries by their rate per day
-// (0.95) since they last decayed or were replaced, and archives those below
-// 0.01. It returns how many it lowered. Call it as often as you like.
+// DecayEntries lowers the confidence of replaced entries by their rate per day (0.95) since the
+// last decay or the replacement, and archives entries below 0.01. DecayEntries returns the
+// count of lowered entries. Call DecayEntries as often as you like.
 func (c *Client) DecayEntries(ctx context.Context) (int64, error) {
 	tag, err := c.db.Exec(ctx, decaySQL)
 	if err != nil {

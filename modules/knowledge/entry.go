@@ -11,18 +11,18 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// EntryStatus is where an entry is in its life.
+// EntryStatus is the stage of an entry's life.
 type EntryStatus string
 
-// The statuses of an entry: of each source and entity one is active; an entry
-// that another replaced decays until it is archived.
+// The statuses of an entry: each source and entity has a single active entry; a replaced entry
+// decays until the entry is archived.
 const (
 	EntryActive   EntryStatus = "active"
 	EntryReplaced EntryStatus = "replaced"
 	EntryArchived EntryStatus = "archived"
 )
 
-// Entry is a piece of knowledge from outside: what a source says of an entity.
+// Entry is a piece of knowledge from outside: a source's statement about an entity.
 type Entry struct {
 	Source         string         `json:"source"`    // 1 to 255 bytes
 	EntityID       string         `json:"entity_id"` // the source's, 1 to 255 bytes
@@ -30,11 +30,11 @@ type Entry struct {
 	Name           string         `json:"name"`
 	Body           string         `json:"body"`
 	Embedding      []float32      `json:"embedding,omitempty"`       // Dimensions numbers, or none: then only text finds the entry
-	EmbeddingModel string         `json:"embedding_model,omitempty"` // what made the embedding, at most 255 bytes
+	EmbeddingModel string         `json:"embedding_model,omitempty"` // the model of the embedding, at most 255 bytes
 	Confidence     float64        `json:"confidence"`                // 0 to 1
 	Metadata       map[string]any `json:"metadata"`
 
-	// What the database adds; PutEntry ignores it.
+	// The database sets the fields below; PutEntry ignores the fields.
 	ID            string      `json:"id"`
 	CanonicalName string      `json:"canonical_name"` // Name in lower case, blanks collapsed
 	Status        EntryStatus `json:"status"`
@@ -61,8 +61,8 @@ func (e Entry) validate() error {
 	return err
 }
 
-// The first statement makes writers of one entity take turns, the second then
-// sees what the one before committed: an index alone would fail all but one.
+// The first statement makes writers of an entity take turns. The second statement sees the
+// previous writer's commit: an index alone would fail all writers but the first.
 const (
 	lockEntitySQL = `select pg_advisory_xact_lock(hashtextextended(jsonb_build_array('knowledge.entries', app.current_tenant(), @source::text, @entity_id::text)::text, 0))`
 
@@ -89,11 +89,12 @@ with same as (
 select id::text from same union all select id::text from added`
 )
 
-// PutEntry makes e the active entry of its source and entity and returns its id,
-// a UUID. The active one before it is replaced, and decays from then on. When
-// that one says the same (kind, name, body, with an embedding of the same model or
-// none as before) it takes the new embedding and metadata, and its id is returned. Its
-// confidence stays as use has moved it, but for ResetConfidence.
+// PutEntry makes e the active entry of the source and the entity, and returns the entry's id, a
+// UUID. PutEntry replaces the previous active entry; a replaced entry decays. If the previous
+// entry has the same content (kind, name, body, and an embedding of the same model or none as
+// before), the previous entry takes the new embedding and metadata, and PutEntry returns the
+// previous entry's id. The previous entry's confidence stays as use has moved the confidence,
+// but for ResetConfidence.
 func (c *Client) PutEntry(ctx context.Context, e Entry, opts ...EntryOption) (string, error) {
 	var o entryOptions
 	for _, opt := range opts {
@@ -103,13 +104,13 @@ func (c *Client) PutEntry(ctx context.Context, e Entry, opts ...EntryOption) (st
 	return id, wrap("put entry", err)
 }
 
-// EntryOption changes what PutEntry does.
+// EntryOption is an option of PutEntry.
 type EntryOption func(*entryOptions)
 
 type entryOptions struct{ reset bool }
 
-// ResetConfidence gives an entry that says the same the confidence of e, as a new entry
-// has.
+// ResetConfidence gives an entry with the same content the confidence of e, as if the entry
+// were new.
 func ResetConfidence() EntryOption { return func(o *entryOptions) { o.reset = true } }
 
 func (c *Client) putEntry(ctx context.Context, e Entry, o entryOptions) (id string, err error) {
@@ -164,8 +165,8 @@ func (r entryRow) entry() (Entry, error) {
 const getEntrySQL = "select " + entryColumns + `, e.embedding::real[] as embedding
 from knowledge.entries e where e.source = @source and e.entity_id = @entity_id and e.status = 'active'`
 
-// GetEntry returns the active entry of the source and entity with its embedding,
-// or ErrEntryNotFound.
+// GetEntry returns the active entry of the source and entity with the embedding, or
+// ErrEntryNotFound.
 func (c *Client) GetEntry(ctx context.Context, source, entityID string) (Entry, error) {
 	if err := modules.FirstError(modules.CheckID("source", source), modules.CheckID("entity_id", entityID)); err != nil {
 		return Entry{}, wrap("get entry", err)

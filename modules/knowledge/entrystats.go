@@ -14,9 +14,9 @@ type EntryStats struct {
 	Active         int64     `json:"active"`
 	Replaced       int64     `json:"replaced"`
 	Archived       int64     `json:"archived"`
-	NeedsReview    int64     `json:"needs_review"`    // of the active ones
-	MeanConfidence float64   `json:"mean_confidence"` // of the active ones, 0 when there is none
-	UpdatedAt      time.Time `json:"updated_at"`      // of the newest, zero when there is none
+	NeedsReview    int64     `json:"needs_review"`    // of the active entries
+	MeanConfidence float64   `json:"mean_confidence"` // of the active entries, 0 without active entries
+	UpdatedAt      time.Time `json:"updated_at"`      // of the newest entry, zero without entries
 }
 
 const entryStatsSQL = `
@@ -44,15 +44,14 @@ func (c *Client) EntryStats(ctx context.Context, source, kind string) (EntryStat
 	return s, nil
 }
 
-// In the order of DecayEntries: they wait for each other.
+// In the order of DecayEntries: concurrent calls of the two wait for each other.
 const deleteEntriesSQL = `
 with gone as (
     select tenant_id, id from knowledge.entries where source = $1 order by id for update
 )
 delete from knowledge.entries e using gone where e.tenant_id = gone.tenant_id and e.id = gone.id`
 
-// DeleteEntries deletes all entries of a source, with their history, and returns
-// how many there were.
+// DeleteEntries deletes all entries of a source, with their history, and returns the count.
 func (c *Client) DeleteEntries(ctx context.Context, source string) (int64, error) {
 	if err := modules.CheckID("source", source); err != nil {
 		return 0, wrap("delete entries", err)

@@ -2,7 +2,7 @@ package knowledge
 
 import "github.com/agentagency/onepool/modules"
 
-// QueryType is what kind of answer a query wants.
+// QueryType is the kind of answer that a query wants.
 type QueryType string
 
 // The query types.
@@ -14,7 +14,7 @@ const (
 	Technical   QueryType = "technical"
 )
 
-// SourceType is where a result comes from.
+// SourceType is the kind of a result's source.
 type SourceType string
 
 // The source types.
@@ -49,7 +49,7 @@ const (
 	Failed     Status = "failed"
 )
 
-// CacheType is what a cache entry holds.
+// CacheType is the kind of a cache entry's content.
 type CacheType string
 
 // The cache types.
@@ -59,8 +59,8 @@ const (
 	CacheResponse     CacheType = "response"
 )
 
-// moves are how a query goes on: one that has failed may be tried again, one that is
-// completed stays so.
+// moves are the moves of a query: a failed query may run again, a completed query stays
+// completed.
 var moves = modules.Moves[Status]{
 	Pending:    {Pending, Processing, Failed},
 	Processing: {Pending, Processing, Failed},

@@ -6,8 +6,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Errors of this client. All but ErrTooManyCandidates are of a class of package modules
-// too.
+// Errors of the client. Every error but ErrTooManyCandidates is also of a class of package
+// modules.
 var (
 	// ErrQueryNotFound is a modules.ErrNotFound.
 	ErrQueryNotFound = fmt.Errorf("query %w", modules.ErrNotFound)
@@ -17,12 +17,12 @@ var (
 	ErrProviderNotFound = fmt.Errorf("provider %w", modules.ErrNotFound)
 	// ErrEntryNotFound is a modules.ErrNotFound.
 	ErrEntryNotFound = fmt.Errorf("entry %w", modules.ErrNotFound)
-	// ErrTooManyCandidates says that an exact search would have to look at more
-	// than MaxCandidates entries.
+	// ErrTooManyCandidates means that an exact search would have to compare more than
+	// MaxCandidates entries.
 	ErrTooManyCandidates = fmt.Errorf("more than %d entries to search without pgvector: narrow the kinds, the sources or the confidence", MaxCandidates)
 )
 
-// wrap gives an error its class and the operation.
+// wrap adds the class and the operation to an error.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil

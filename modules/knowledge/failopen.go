@@ -10,18 +10,18 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Lenient is a Client for work that goes on without its database: while that
-// can't be reached or used, what is stored is dropped, and reads find nothing.
-// Other errors, those of the arguments for example, are returned. The methods of
-// entries are the Client's own and fail as it does.
+// Lenient is a Client for work that goes on without the database. While the database is
+// unreachable or unusable, Lenient drops writes, and reads find nothing. Lenient returns
+// further errors, for example about arguments. The methods of entries are the Client's own, and
+// fail as the Client fails.
 type Lenient struct {
 	*Client
 	open *modules.FailOpen
 }
 
-// FailOpen returns a Lenient over c. Each call that it lets pass is logged as a
-// warning, without values; log may be nil. With Config.StartAnyway the
-// application starts without the schema too.
+// FailOpen returns a Lenient over c. Lenient logs each dropped call as a warning, without
+// values; log may be nil. With Config.StartAnyway the application starts without the schema
+// too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
 	return &Lenient{c, modules.NewFailOpen("knowledge", log)}
 }
@@ -29,8 +29,7 @@ func FailOpen(c *Client, log *zap.Logger) *Lenient {
 // Dropped returns how many calls went by without the database.
 func (l *Lenient) Dropped() int64 { return l.open.Dropped() }
 
-// StoreQuery is Client.StoreQuery, or returns the query's own id, which may be
-// empty.
+// StoreQuery is Client.StoreQuery, or returns the query's own id, which may be empty.
 func (l *Lenient) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (string, error) {
 	id, err := l.Client.StoreQuery(ctx, q, opts...)
 	if l.open.Pass(ctx, "store query", err) {
@@ -81,7 +80,8 @@ func (l *Lenient) CachePut(ctx context.Context, key string, content json.RawMess
 	return l.open.Drop(ctx, "cache put", l.Client.CachePut(ctx, key, content, ttl, kind))
 }
 
-// CachePurge is Client.CachePurge, or returns what went before the database did.
+// CachePurge is Client.CachePurge, or returns the count of entries deleted before the database
+// became unavailable.
 func (l *Lenient) CachePurge(ctx context.Context) (int64, error) {
 	n, err := l.Client.CachePurge(ctx)
 	return n, l.open.Drop(ctx, "cache purge", err)

@@ -8,8 +8,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// The row is locked before it is read, so concurrent calls lose nothing and the
-// history has what each one found.
+// The statement locks the row before the read: concurrent calls lose nothing, and the history
+// has the confidence that each call found.
 const reinforceSQL = `
 with found as (
     select tenant_id, id, confidence as old, greatest(0, least(1, confidence + case when @success::bool then 0.05 else -0.10 end)) as new
@@ -26,10 +26,9 @@ with found as (
 )
 select new from changed`
 
-// ReinforceEntry moves an entry's confidence after it was used, by 0.05 up or
-// 0.10 down within 0 and 1, notes that with its context, and returns the new
-// confidence. A failure that leaves less than 0.5 asks for a review. A missing
-// entry is ErrEntryNotFound.
+// ReinforceEntry moves an entry's confidence after a use, by 0.05 up or 0.10 down within 0 and
+// 1, records the move with the context about, and returns the new confidence. A failure that
+// leaves less than 0.5 asks for a review. A missing entry is ErrEntryNotFound.
 func (c *Client) ReinforceEntry(ctx context.Context, id string, success bool, about map[string]any) (float64, error) {
 	if err := modules.CheckUUID("id", id); err != nil {
 		return 0, wrap("reinforce entry", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// ProviderHealth is how well a search provider works. It is the same for all
+// ProviderHealth is how well a search provider works. ProviderHealth is the same for all
 // tenants.
 type ProviderHealth struct {
 	Available           bool    `json:"available"`
@@ -18,8 +18,8 @@ type ProviderHealth struct {
 	ErrorRate           float64 `json:"error_rate"` // 0 to 1
 	RequestsThisMinute  int     `json:"requests_this_minute"`
 	RequestsThisHour    int     `json:"requests_this_hour"`
-	LastError           string  `json:"last_error"`           // empty: keep the one before
-	ConsecutiveFailures int     `json:"consecutive_failures"` // counted by SetProviderHealth, which ignores it
+	LastError           string  `json:"last_error"`           // empty: keep the previous error
+	ConsecutiveFailures int     `json:"consecutive_failures"` // counted by SetProviderHealth, ignored as an argument
 }
 
 func (h ProviderHealth) validate() error {
@@ -55,9 +55,9 @@ on conflict (provider_name) do update set
     last_error_message   = coalesce(excluded.last_error_message, p.last_error_message),
     last_error_at        = coalesce(excluded.last_error_at, p.last_error_at)`
 
-// SetProviderHealth records a look at a provider, 1 to 100 bytes of name. Each
-// one that was not available adds to its consecutive failures, one that was
-// clears them. The record is an operator's: a context with a tenant is a
+// SetProviderHealth records a look at a provider, 1 to 100 bytes of name. A look at an
+// unavailable provider adds to the provider's consecutive failures, a look at an available
+// provider clears the failures. Only an operator records: a context with a tenant is a
 // modules.ErrForbidden.
 func (c *Client) SetProviderHealth(ctx context.Context, provider string, h ProviderHealth) error {
 	ctx, forbidden := modules.Operator(ctx, shared)
@@ -76,8 +76,8 @@ select available, coalesce(avg_response_time_ms, 0), error_rate, requests_this_m
        coalesce(last_error_message, ''), consecutive_failures
 from knowledge.provider_health where provider_name = $1`
 
-// ProviderHealth returns what SetProviderHealth last recorded, or
-// ErrProviderNotFound. It needs no tenant.
+// ProviderHealth returns the last record of SetProviderHealth, or ErrProviderNotFound.
+// ProviderHealth needs no tenant.
 func (c *Client) ProviderHealth(ctx context.Context, provider string) (ProviderHealth, error) {
 	if err := checkProvider(provider); err != nil {
 		return ProviderHealth{}, wrap("provider health", err)

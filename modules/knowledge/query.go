@@ -10,7 +10,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Query is what somebody wants to know.
+// Query is a research question.
 type Query struct {
 	ID                 string         `json:"id"` // the caller's, 1 to 255 bytes; default: a new UUID
 	Text               string         `json:"text"`
@@ -55,7 +55,7 @@ func (q Query) validate() error {
 // QueryOption changes how StoreQuery stores a query.
 type QueryOption func(*Status)
 
-// AsPending stores the query for later: its status is Pending, not Processing.
+// AsPending stores the query for later, with status Pending instead of Processing.
 func AsPending() QueryOption { return func(s *Status) { *s = Pending } }
 
 const storeQuerySQL = `
@@ -66,8 +66,8 @@ values (coalesce(nullif(@id::text, ''), gen_random_uuid()::text), @text, @type, 
     coalesce(@created_at::timestamptz, now()))
 returning id`
 
-// StoreQuery adds a query, in status Processing, and returns its id. An id that
-// the tenant has already is a modules.ErrConflict.
+// StoreQuery adds a query, in status Processing, and returns the id. An id that the tenant has
+// already is a modules.ErrConflict.
 func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (string, error) {
 	if err := q.validate(); err != nil {
 		return "", wrap("store query", err)
@@ -89,8 +89,8 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 	return id, wrap("store query", err)
 }
 
-// A query that has ended has the time of its end, and its error if it has failed; one that
-// has not has neither. A status that comes again keeps them.
+// An ended query has the time of the end, and a failed query has an error. An open query has
+// neither. A repeated status keeps time and error.
 const setQueryStatusSQL = `
 with query as (
     select q.tenant_id, q.id, q.status from knowledge.queries q where q.id = @id for no key update
@@ -105,10 +105,10 @@ with query as (
 )
 select query.status as before, moved.id is not null as moved from query left join moved on true`
 
-// SetQueryStatus moves a query on: from Pending to Processing and back, from there to
-// Completed or Failed, and from Failed to Pending or Processing again. Any other move is a
-// [modules.StatusError]. Completed and Failed stamp the time; errorText goes with Failed
-// only; from Failed to Processing is a retry, and counted. A missing query is
+// SetQueryStatus moves a query: from Pending to Processing and back, from Processing to
+// Completed or Failed, and from Failed to Pending or Processing again. A different move is a
+// [modules.StatusError]. Completed and Failed stamp the time; errorText goes with Failed only;
+// a move from Failed to Processing is a retry, and counted. A missing query is
 // ErrQueryNotFound.
 func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, errorText string) error {
 	err := modules.FirstError(

@@ -21,7 +21,7 @@ type Response struct {
 	ProcessingTime    time.Duration  `json:"processing_time_ns"` // kept in ms
 	CacheUsed         bool           `json:"cache_used"`
 	ProvidersQueried  []string       `json:"providers_queried"`
-	Results           []SearchResult `json:"results"`      // not stored: the averages are of their scores and domains
+	Results           []SearchResult `json:"results"`      // not stored: the averages are of the results' scores and domains
 	RespondedAt       time.Time      `json:"responded_at"` // default now
 }
 
@@ -47,8 +47,8 @@ func (r Response) validate() error {
 	return err
 }
 
-// averages are over the results: nil, so null, where there is none. Diversity is
-// the share of distinct domains.
+// averages are over the results: nil, for null, without results. Diversity is the share of
+// distinct domains.
 func (r Response) averages() (relevance, credibility, diversity *float64) {
 	if len(r.Results) == 0 {
 		return nil, nil, nil
@@ -61,12 +61,12 @@ func (r Response) averages() (relevance, credibility, diversity *float64) {
 		domains[s.Domain] = true
 	}
 	n := float64(len(r.Results))
-	// Rounding may lift a mean of ones above 1, which the column refuses.
+	// Rounding may lift a mean of ones above 1, and the column refuses values above 1.
 	mean := func(sum float64) *float64 { m := min(1, sum/n); return &m }
 	return mean(sums[0]), mean(sums[1]), mean(float64(len(domains)))
 }
 
-// ResponseOption changes what StoreResponse does.
+// ResponseOption is an option of StoreResponse.
 type ResponseOption func(*responseOptions)
 
 type responseOptions struct{ complete bool }
@@ -84,7 +84,7 @@ select @query_id, @summary, @confidence::float8, @sources::text[], @providers::t
 
 	storeResponseSQL = insertResponseSQL + " returning '' as before, id::text as id"
 
-	// The query is locked first: it is judged as it is then.
+	// The statement locks the query first, and judges the locked row.
 	completeQuerySQL = `
 with query as (
     select q.tenant_id, q.id, q.status from knowledge.queries q where q.id = @query_id for no key update
@@ -96,9 +96,9 @@ with query as (
 select query.status as before, coalesce(stored.id::text, '') as id from query left join stored on true`
 )
 
-// StoreResponse adds a response and returns its id, a UUID. A query that is
-// missing is a modules.ErrReference. One that CompleteQuery can't complete, since it has
-// failed, is a [modules.StatusError], and nothing is stored.
+// StoreResponse adds a response and returns the response's id, a UUID. A missing query is a
+// modules.ErrReference. If CompleteQuery can't complete a query, since the query has failed,
+// the call fails with a [modules.StatusError], and stores nothing.
 func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...ResponseOption) (string, error) {
 	if err := r.validate(); err != nil {
 		return "", wrap("store response", err)

@@ -15,7 +15,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// SearchResult is one result that a provider found for a query.
+// SearchResult is a provider's result for a query.
 type SearchResult struct {
 	ID               string         `json:"id"` // the caller's, 1 to 255 bytes; default: a new UUID
 	QueryID          string         `json:"query_id"`
@@ -32,7 +32,7 @@ type SearchResult struct {
 	PublishedAt      *time.Time     `json:"published_at"`
 	RetrievedAt      time.Time      `json:"retrieved_at"` // default now
 	ProcessedAt      time.Time      `json:"processed_at"` // default now
-	ContentHash      string         `json:"content_hash"` // SHA-256 in hex; default: of Content, or of URL where that is empty
+	ContentHash      string         `json:"content_hash"` // SHA-256 in hex; default: of Content, or of URL if Content is empty
 }
 
 func (r SearchResult) validate() error {
@@ -60,8 +60,7 @@ func (r SearchResult) validate() error {
 	return err
 }
 
-// hashOf returns the SHA-256 of the parts, in hex. Where parts begin and end
-// counts.
+// hashOf returns the SHA-256 of the parts, in hex. The bounds between the parts count.
 func hashOf(parts ...string) string {
 	h := sha256.New()
 	for i, p := range parts {
@@ -73,8 +72,8 @@ func hashOf(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// In the order of the hash: two calls with the same results in another order
-// wait for each other instead of ending in a deadlock.
+// In the order of the hash: two calls with the same results in different orders wait for each
+// other instead of a deadlock.
 const storeResultsSQL = `
 insert into knowledge.search_results (id, query_id, title, content, url, domain, source_type, relevance_score,
     credibility_score, quality, provider, provider_metadata, published_at, retrieved_at, created_at, content_hash)
@@ -89,10 +88,10 @@ from unnest(@ids::text[], @query_ids::text[], @titles::text[], @contents::text[]
 order by query_id, content_hash, place
 on conflict on constraint search_results_hash_key do nothing`
 
-// StoreResults adds results, all or none, and returns how many were new: a query
-// keeps one result of a content hash, the first. A query that is missing is a
-// modules.ErrReference, an id that the tenant has already a modules.ErrConflict.
-// No results need no connection, and more than modules.MaxRows are refused.
+// StoreResults adds results, all or none, and returns the count of new results: of equal
+// content hashes a query keeps the first result. A missing query is a modules.ErrReference, an
+// id that the tenant has already a modules.ErrConflict. StoreResults without results needs no
+// connection, and refuses more than modules.MaxRows results.
 func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int64, error) {
 	if len(results) == 0 {
 		return 0, nil

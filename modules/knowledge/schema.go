@@ -14,9 +14,9 @@ var migrations embed.FS
 // Migrations returns the schema's goose migrations.
 func Migrations() fs.FS { return migrations }
 
-// CheckSchema returns a modules.ErrSchema when a table or a migration is missing,
-// or when the pool's role may not use one of them. It finds out how embeddings
-// are stored. OnStart calls it.
+// CheckSchema returns a modules.ErrSchema if a table or a migration is missing, or if the
+// pool's role may not use a table. CheckSchema looks up how the database stores embeddings.
+// OnStart calls CheckSchema.
 func (c *Client) CheckSchema(ctx context.Context) error {
 	return modules.Schema{
 		Source: name, Migrations: migrations,

@@ -19,13 +19,13 @@ const (
 	maxHits     = 1000
 )
 
-// SearchOptions say which active entries a search looks at and how many it
-// returns. Filters that are set are joined with AND.
+// SearchOptions select the active entries of a search and the number of hits. All set filters
+// are joined with AND.
 type SearchOptions struct {
 	K             int      `json:"k"`              // hits at most, 1 to 1000, and modules.PageBytes; default 10
 	MinConfidence float64  `json:"min_confidence"` // 0 to 1
-	Kinds         []string `json:"kinds"`          // any of these
-	Sources       []string `json:"sources"`        // any of these
+	Kinds         []string `json:"kinds"`          // any of the kinds
+	Sources       []string `json:"sources"`        // any of the sources
 }
 
 func (o SearchOptions) validate() error {
@@ -39,9 +39,9 @@ func (o SearchOptions) validate() error {
 
 func (o SearchOptions) limit() int { return cmp.Or(o.K, defaultHits) }
 
-// filter returns the conditions that are set, on knowledge.entries e, and the
-// values of all. One that is not set is left out of the text instead of being
-// answered by "or": the planner does not look behind that for an index.
+// filter returns the conditions that are set, on knowledge.entries e, and the values of all
+// filters. filter leaves an unset condition out of the text: for a condition with "or" the
+// planner would not use an index.
 func (o SearchOptions) filter() (where string, args pgx.NamedArgs) {
 	where = "e.status = 'active'"
 	if o.MinConfidence > 0 {
@@ -58,14 +58,14 @@ func (o SearchOptions) filter() (where string, args pgx.NamedArgs) {
 	}
 }
 
-// Hit is an entry that a search found, without its embedding.
+// Hit is an entry that a search found, without the embedding.
 type Hit struct {
 	Entry
-	Score float64 `json:"score"` // the better the higher; what it is depends on the search
+	Score float64 `json:"score"` // the higher the better; the scale depends on the search
 }
 
-// hits returns the statement that completes the expression named found, which has
-// the columns tenant_id, id, score and candidates.
+// hits returns the statement that completes the expression named found, with the columns
+// tenant_id, id, score and candidates.
 func hits(found string) string {
 	return "\nselect " + entryColumns + ", coalesce(f.score, 0)::float8 as score, f.candidates from " + found + ` f
 join knowledge.entries e on e.tenant_id = f.tenant_id and e.id = f.id
@@ -78,13 +78,14 @@ type hitRow struct {
 	Candidates int64
 }
 
-// search runs a statement that ends in hits, after the settings that it wants, in
-// one transaction and one round trip.
+// search runs a statement that ends in hits, after the statement's settings, in the same
+// transaction and round trip.
 func (c *Client) search(ctx context.Context, settings []setting, sql string, args pgx.NamedArgs) ([]Hit, error) {
 	var rows []hitRow
 	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
 		for _, s := range settings {
-			// The name is no parameter: the pool closes a connection on which any setting may be set.
+			// The name is no parameter: the pool closes a connection after a set_config of an
+			// unknown name.
 			b.Queue("select set_config('"+s.name+"', $1, true)", s.value)
 		}
 		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
@@ -109,8 +110,7 @@ func (c *Client) search(ctx context.Context, settings []setting, sql string, arg
 	return out, nil
 }
 
-// setting holds for the transaction of a search.
-// setting has a name of this package's own.
+// setting holds for the transaction of a search. The package fixes the names of settings.
 type setting struct{ name, value string }
 
 // textSQL finds the entries with the words of @text.
@@ -124,12 +124,12 @@ func textSQL(where, limit string) string {
 
 func checkSearchText(text string) error { return modules.CheckText("text", text, math.MaxInt32) }
 
-// SearchText returns the active entries that have the words of text in their name
-// or body, the best first. text is written as for a web search: "exact words",
-// or, -without. English word forms count as one; names weigh more than bodies,
-// and of a body the first 100,000 characters are searched. Its cost grows with the
-// tenant's active entries that the options leave: each is looked at, by an index
-// that is led by the tenant, since row-level security lets no word index be asked.
+// SearchText returns the active entries with the words of text in the name or the body, the
+// best first. text has the syntax of a web search: "exact words", or, -without. All English
+// forms of a word count as the same word. Names weigh more than bodies, and SearchText searches
+// the first 100,000 characters of a body. The cost grows with the count of the tenant's active
+// entries within the options: the server reads each entry, by an index that begins with the
+// tenant, since row-level security keeps the server from a word index.
 func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions) ([]Hit, error) {
 	if err := modules.FirstError(checkSearchText(text), opts.validate()); err != nil {
 		return nil, wrap("search text", err)
@@ -140,11 +140,10 @@ func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions
 	return found, wrap("search text", err)
 }
 
-// SearchSimilar returns the active entries whose embeddings point most nearly
-// where v does, with the cosine of the angle as their score. v has Dimensions
-// numbers of the model that made the embeddings. Without pgvector the search is
-// exact, and fails with ErrTooManyCandidates where the options leave more than
-// MaxCandidates entries; with it the search is approximate.
+// SearchSimilar returns the active entries with the embeddings nearest to the direction of v,
+// and the cosine of the angle as the score. v has Dimensions numbers of the embeddings' model.
+// Without pgvector the search is exact, and fails with ErrTooManyCandidates if the options
+// leave more than MaxCandidates entries; with pgvector the search is approximate.
 func (c *Client) SearchSimilar(ctx context.Context, v []float32, opts SearchOptions) ([]Hit, error) {
 	if err := modules.FirstError(checkVector("vector", v), opts.validate()); err != nil {
 		return nil, wrap("search similar", err)
@@ -169,9 +168,9 @@ const fuseSQL = `, fused as (
     order by score desc, id limit @k::int
 )`
 
-// HybridSearch returns the active entries that SearchText and SearchSimilar find,
-// the ones that both rank high first: each list gives 1 / (60 + place). Of each
-// list the first 50 count, or K where that is more. It costs what both cost.
+// HybridSearch returns the active entries that SearchText and SearchSimilar find. An entry with
+// a high rank in both lists comes first: each list gives 1 / (60 + place). Of each list the
+// first 50 count, or K if K is more. HybridSearch costs as much as both searches.
 func (c *Client) HybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions) ([]Hit, error) {
 	found, err := c.hybridSearch(ctx, text, v, opts)
 	return found, wrap("hybrid search", err)

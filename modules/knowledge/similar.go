@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// similarSQL finds the entries nearest to @embedding. It returns the columns that
-// hits wants; candidates is 0 where an index does the search.
+// similarSQL finds the entries nearest to @embedding, and returns the columns of hits.
+// candidates is 0 if an index does the search.
 func (s storage) similarSQL(where, limit string) string {
 	if s.vectors == "" {
 		return exactSQL(where, limit)
@@ -19,8 +19,8 @@ func (s storage) similarSQL(where, limit string) string {
     order by ` + distance + " limit " + limit
 }
 
-// exactSQL compares with every entry, unless they are too many: then nothing is
-// computed and the count says so.
+// exactSQL compares with every entry. If the entries are too many, exactSQL computes nothing
+// and returns the count.
 func exactSQL(where, limit string) string {
 	return fmt.Sprintf(`
     select c.tenant_id, c.id, c.candidates,
@@ -34,9 +34,9 @@ func exactSQL(where, limit string) string {
     order by score desc, c.id limit %[3]s`, MaxCandidates, where, limit)
 }
 
-// settings let the index find enough although policies and filters take rows away
-// after it: it goes on until there are enough where it can, and else looks at
-// more at once.
+// settings make the index return enough entries although policies and filters take rows away
+// after the index. An iterative index scan goes on until the entries are enough; an index
+// without iterative scans looks at more entries at once.
 func (s storage) settings(limit int) []setting {
 	switch {
 	case s.vectors == "":

@@ -15,12 +15,12 @@ import (
 // Dimensions is the length of an embedding.
 const Dimensions = 768
 
-// storage is how this database keeps embeddings, as the migrations decided.
+// storage is how the database keeps embeddings, as the migrations decided.
 type storage struct {
-	// vectors is the schema of pgvector, quoted; empty where the column is an array.
+	// vectors is the schema of pgvector, quoted; empty if the column is an array.
 	vectors string
-	// iterative says that pgvector can go on scanning its index until the filters
-	// have let enough through (since 0.8).
+	// iterative reports whether pgvector can scan the index on until the filters have let
+	// enough entries through (since 0.8).
 	iterative bool
 }
 
@@ -53,8 +53,8 @@ func (c *Client) lookUpStorage(ctx context.Context) (storage, error) {
 	return s, nil
 }
 
-// embeddings returns how embeddings are stored. OnStart has found out, except
-// where it had no server to ask.
+// embeddings returns how the database stores embeddings. OnStart looks up the storage, unless
+// OnStart had no server to ask.
 func (c *Client) embeddings(ctx context.Context) (storage, error) {
 	if s := c.storage.Load(); s != nil {
 		return *s, nil
@@ -70,7 +70,7 @@ func (s storage) param() string {
 	return "@embedding::text::" + s.vectors + ".vector"
 }
 
-// encode returns an embedding as param takes it; none is null.
+// encode returns an embedding as an argument for param; an absent embedding is null.
 func (s storage) encode(v []float32) any {
 	if len(v) == 0 {
 		return nil
@@ -86,7 +86,7 @@ func (s storage) encode(v []float32) any {
 	return string(append(text, ']'))
 }
 
-// length is that of the arrow to v.
+// length is the length of the vector v.
 func length(v []float32) float64 {
 	var sum float64
 	for _, x := range v {
@@ -95,8 +95,8 @@ func length(v []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// checkVector refuses what has no direction, or would have none in 32 bits, in which
-// pgvector adds up the squares.
+// checkVector refuses a vector without a direction, or with no direction in 32 bits: pgvector
+// adds up the squares in 32 bits.
 func checkVector(field string, v []float32) error {
 	if len(v) != Dimensions {
 		return modules.Invalid(field, fmt.Sprintf("must have %d dimensions", Dimensions))

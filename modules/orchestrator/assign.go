@@ -11,8 +11,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// The claim lasts as long as the assignment, so that the task is not given out
-// while an agent works on it.
+// The claim lasts as long as the assignment, so no worker claims the task while an agent works
+// on the task.
 const assignSQL = `
 with task as (
     select t.tenant_id, t.id, t.status, coalesce(nullif(@timeout_ms::bigint, 0), least(t.timeout_ms, @most_ms::bigint)) as timeout_ms,
@@ -34,11 +34,10 @@ select task.status as before, task.held, coalesce(a.id, '') as id, coalesce(a.as
        task.timeout_ms * interval '1 millisecond' as timeout
 from task left join assigned a on true`
 
-// Assign gives a claimed task to an agent and returns the assignment as it is
-// stored. The claim of the task lasts until the assignment's deadline at least. A
-// missing task is ErrTaskNotFound, one that is not claimed ErrStatus, one that
-// has an active assignment ErrAssigned, and an id that is taken a
-// modules.ErrConflict.
+// Assign gives a claimed task to an agent and returns the assignment as stored. The claim of
+// the task lasts until the assignment's deadline at least. A missing task is ErrTaskNotFound, a
+// task that is not claimed ErrStatus, a task with an active assignment ErrAssigned, and a taken
+// id a modules.ErrConflict.
 func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Assignment, error) {
 	metadata, err := modules.EncodeJSON("metadata", a.Metadata)
 	if err := modules.FirstError(a.validate(), err); err != nil {
@@ -80,7 +79,7 @@ func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Ass
 	}, nil
 }
 
-// AssignmentPatch says what UpdateAssignment changes; nil fields stay.
+// AssignmentPatch names the changes of UpdateAssignment; nil fields stay.
 type AssignmentPatch struct {
 	Status    *AssignmentStatus `json:"status"`
 	Progress  *float64          `json:"progress"` // 0 to 1
@@ -103,8 +102,8 @@ func (p AssignmentPatch) validate() error {
 	return err
 }
 
-// A status that comes again keeps its time. Only an active assignment changes,
-// and only forwards; the row is judged as it is once it is locked, after its task's.
+// A repeated status keeps the first time. Only an active assignment changes, and only forwards.
+// The statement locks the task's row, then the assignment's row, and judges the locked row.
 var updateAssignmentSQL = `
 with task as (
     select t.tenant_id, t.id from orchestrator.tasks t
@@ -136,13 +135,13 @@ with task as (
 )
 select assignment.status as before, patched.id is not null as patched from assignment left join patched on true`
 
-// UpdateAssignment changes what the patch names. Progress and each status stamp
-// their own time. An assignment that has ended does not change, and none goes
-// back: both are ErrStatus. A missing one is ErrAssignmentNotFound.
+// UpdateAssignment changes the fields that the patch sets. Progress and each status stamp their
+// own time. A change of an ended assignment, or a move back, fails with ErrStatus. A missing
+// assignment is ErrAssignmentNotFound.
 //
-// A completed assignment completes its task, as Complete does. After a failed or
-// cancelled one the task stays claimed, and may be assigned again. Runs of an assignment
-// end with the assignment.
+// A completed assignment completes the task, as Complete does. After a failed or cancelled
+// assignment the task stays claimed, and may be assigned again. Runs of an assignment end with
+// the assignment.
 func (c *Client) UpdateAssignment(ctx context.Context, id string, patch AssignmentPatch) error {
 	args := pgx.NamedArgs{
 		"id": id, "status": patch.Status, "progress": patch.Progress, "error": patch.Error, "error_code": patch.ErrorCode,
@@ -171,7 +170,7 @@ func (c *Client) UpdateAssignment(ctx context.Context, id string, patch Assignme
 	return wrap("update assignment", err)
 }
 
-// before are the statuses from which an assignment may come into another.
+// before returns the statuses from which an assignment may move to s.
 func before(s AssignmentStatus) []AssignmentStatus {
 	for i, a := range activeStatuses {
 		if a == s {

@@ -9,12 +9,12 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// What whoever assigns tasks goes by. Only MaxAssignmentTimeout is used here.
+// Limits for callers of Assign. The package itself uses only MaxAssignmentTimeout.
 const (
-	AcknowledgeWithin    = 5 * time.Second  // an agent that has not acknowledged by then is taken for gone
-	ProgressEvery        = 30 * time.Second // an agent reports its progress at least as often
-	MaxReassignments     = 3                // of one task
-	MaxAssignmentTimeout = 5 * time.Minute  // of an assignment that names no timeout
+	AcknowledgeWithin    = 5 * time.Second  // a later acknowledgement: the agent is taken for gone
+	ProgressEvery        = 30 * time.Second // longest time between an agent's reports of progress
+	MaxReassignments     = 3                // of a task
+	MaxAssignmentTimeout = 5 * time.Minute  // of an assignment without a timeout
 )
 
 // Assignment is a claimed task in the hands of an agent.
@@ -28,13 +28,13 @@ type Assignment struct {
 	Routing          Routing        `json:"routing"`
 	Metadata         map[string]any `json:"metadata"`
 
-	// The rest is the database's; Assign ignores it.
+	// The database sets the fields below; Assign ignores the fields.
 	AssignedAt         time.Time        `json:"assigned_at"`
 	Deadline           time.Time        `json:"deadline"` // AssignedAt plus Timeout
 	Status             AssignmentStatus `json:"status"`
 	AcknowledgedAt     *time.Time       `json:"acknowledged_at"`
 	StartedAt          *time.Time       `json:"started_at"`
-	CompletedAt        *time.Time       `json:"completed_at"` // when it ended, however it did
+	CompletedAt        *time.Time       `json:"completed_at"` // when the assignment ended, with any status
 	Progress           float64          `json:"progress"`     // 0 to 1
 	LastProgressUpdate time.Time        `json:"last_progress_update"`
 	Error              *string          `json:"error"`
@@ -67,7 +67,7 @@ func (a Assignment) validate() error {
 	return err
 }
 
-// assignmentRow is a row of orchestrator.assignments, as assignmentColumns has it.
+// assignmentRow is a row of orchestrator.assignments, with assignmentColumns.
 type assignmentRow struct {
 	ID, TaskID, AgentID, AgentName, AgentModelFamily string
 	Timeout                                          time.Duration
@@ -112,25 +112,23 @@ func (c *Client) Assignment(ctx context.Context, id string) (Assignment, error) 
 	return r.assignment(), nil
 }
 
-// AssignmentFilter says which active assignments are wanted. Its zero value is
-// all of them.
+// AssignmentFilter selects active assignments. The zero value selects all active assignments.
 type AssignmentFilter struct {
 	AgentID string           // empty: of any agent
 	Status  AssignmentStatus // empty: in any active status
 	Limit   int              // 1000 at most, and when 0
-	After   string           // the id of a page's last: what comes after it; empty: the first page
+	After   string           // the id of the last assignment of the previous page; empty: the first page
 }
 
-// ActiveAssignments returns the active assignments that f describes, the earliest
-// deadline first. A missing f.After is ErrAssignmentNotFound. A page ends after
-// modules.PageBytes too, with fewer assignments than f.Limit: ActiveAssignmentsPage says
-// whether another follows.
+// ActiveAssignments returns the active assignments that match f, the earliest deadline first. A
+// missing f.After is ErrAssignmentNotFound. A page ends after modules.PageBytes too, with fewer
+// assignments than f.Limit: ActiveAssignmentsPage reports whether a page follows.
 func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]Assignment, error) {
 	p, err := c.ActiveAssignmentsPage(ctx, f)
 	return p.Items, err
 }
 
-// ActiveAssignmentsPage is ActiveAssignments for callers that read page after page.
+// ActiveAssignmentsPage is ActiveAssignments for callers of page after page.
 func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) (modules.Page[Assignment], error) {
 	err := checkLimit(&f.Limit)
 	if f.AgentID != "" {
@@ -154,9 +152,9 @@ func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) 
 	return p, wrap("active assignments", err)
 }
 
-// OverdueAssignments returns the active assignments whose deadline has passed,
-// the longest overdue first, 1000 and modules.PageBytes at most. They end when a Claim gives their task
-// out again.
+// OverdueAssignments returns the active assignments past the deadline, the longest overdue
+// first, 1000 and modules.PageBytes at most. An overdue assignment ends when a Claim gives the
+// task out again.
 func (c *Client) OverdueAssignments(ctx context.Context) ([]Assignment, error) {
 	p, err := c.assignments(ctx, "", active+" and a.deadline < now()", listLimit, pgx.NamedArgs{})
 	return p.Items, wrap("overdue assignments", err)

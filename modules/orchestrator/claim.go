@@ -11,13 +11,13 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// claimLimit is how many tasks one Claim takes at most.
+// claimLimit is the largest count of tasks in a Claim.
 const claimLimit = 1000
 
-// takeBackSQL ends claims whose time is over, with their assignments: the worker
-// is dead or too slow. A task without attempts left has failed. Others that do
-// the same now, or a worker that finishes at last, are not waited for. No more come back
-// than the queue has room for, but for those that come at the same moment.
+// takeBackSQL ends overdue claims, with the assignments: the worker is dead or too slow. A task
+// without attempts left fails. takeBackSQL does not wait for a concurrent Claim, or for a
+// worker that finishes at last. takeBackSQL takes back no more tasks than the queue has room
+// for; only concurrent statements may exceed the capacity together.
 var takeBackSQL = `
 with room as materialized (
     select case when exists (select from orchestrator.tasks t where t.status = 'dequeued' and t.deadline < now())
@@ -43,9 +43,9 @@ update orchestrator.assignments a set
 from back
 where a.tenant_id = back.tenant_id and a.task_id = back.id and a.status in ('assigned', 'acknowledged', 'executing')`
 
-// picked is the part of claimSQL for one queue mode: the server runs only that of
-// the mode that is set, and each has its index.
-// The tasks end after @bytes, whatever @n is; the rest are let go when the statement ends.
+// picked is the part of claimSQL for a queue mode: the server runs only the part of the mode
+// that is set, and each part has an index. The tasks end after @bytes, for any @n; the
+// statement's end releases the locks of the remaining tasks.
 func picked(mode QueueMode, order string) string {
 	return `(
     select t.tenant_id, t.id, sum(t.size) over (order by ` + order + `) - t.size as size_before from (
@@ -72,22 +72,21 @@ update orchestrator.tasks t set
 from picked p where t.tenant_id = p.tenant_id and t.id = p.id
 returning ` + taskColumns + ", t.created_at + t.timeout_ms * interval '1 millisecond' as due, (select m.mode from mode m) as mode"
 
-// claimOrder is what claimed tasks are sorted by.
+// claimOrder is the sort key of claimed tasks.
 type claimOrder struct {
 	Due  time.Time
 	Mode string
 }
 
-// Claim gives a worker up to n queued tasks (1 to 1000), in the order of the
-// setting priority_mode, and counts an attempt for each. Workers that claim at
-// the same time never get the same task, nor wait for each other. There may be
-// fewer, or none: an empty slice. The tasks of one call end after modules.PageBytes.
+// Claim gives a worker up to n queued tasks (1 to 1000), in the order of the setting
+// priority_mode, and counts an attempt for each task. Concurrent workers never get the same
+// task, and never wait for each other. Claim may return fewer tasks than n, or none: an empty
+// slice. The tasks of a call end after modules.PageBytes.
 //
-// A claim ends at the task's Deadline, after its timeout or when its assignment
-// ends. Until then call Complete, Fail, Retry or RecordExecution. When a worker
-// dies, the next Claim after that gives the task out again, or fails it when its
-// attempts are used. So a task may run twice when its worker is too slow: pass
-// Held to the calls that finish it.
+// A claim ends at the task's Deadline, after the task's timeout or when the assignment ends.
+// Until then call Complete, Fail, Retry or RecordExecution. If a worker dies, the next Claim
+// after the Deadline gives the task out again, or fails the task if no attempts are left. A
+// task may run twice if the worker is too slow: pass Held to the calls that finish the task.
 func (c *Client) Claim(ctx context.Context, n int, worker string) ([]Task, error) {
 	if err := modules.FirstError(modules.Check("n", "must be from 1 to 1000", n >= 1 && n <= claimLimit), modules.CheckID("worker", worker)); err != nil {
 		return nil, wrap("claim", err)

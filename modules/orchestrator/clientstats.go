@@ -8,18 +8,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ClientStats are figures of one client since it was started, and of the pool.
+// ClientStats are figures of a client since the client's start, and of the pool.
 type ClientStats struct {
 	Pool            PoolStats     `json:"pool"`
 	Uptime          time.Duration `json:"uptime_ns"`
 	LastHealthCheck time.Time     `json:"last_health_check"` // zero before the first Health
-	Queries         int64         `json:"queries"`           // calls that asked the database, failed ones included
-	Transactions    int64         `json:"transactions"`      // those of them that were several statements
+	Queries         int64         `json:"queries"`           // calls that asked the database, including failed calls
+	Transactions    int64         `json:"transactions"`      // calls of several statements
 	Failed          int64         `json:"failed"`
-	AvgQueryTime    time.Duration `json:"avg_query_time_ns"` // of all queries, 0 when there was none
+	AvgQueryTime    time.Duration `json:"avg_query_time_ns"` // of all queries, 0 without queries
 }
 
-// PoolStats is the part of the pool's figures that tells whether it is busy.
+// PoolStats is the part of the pool's figures that shows whether the pool is busy.
 type PoolStats struct {
 	Total   int `json:"total"`
 	Idle    int `json:"idle"`
@@ -27,7 +27,7 @@ type PoolStats struct {
 	Waiting int `json:"waiting"`
 }
 
-// usage is what a client counts.
+// usage counts a client's calls.
 type usage struct {
 	began, lastHealth, spent      atomic.Int64 // Unix nanoseconds, nanoseconds
 	queries, transactions, failed atomic.Int64
@@ -35,7 +35,7 @@ type usage struct {
 
 func (u *usage) start() { u.began.Store(time.Now().UnixNano()) }
 
-// note counts a call. That there is no row is an answer.
+// note counts a call. An empty answer is no failure.
 func (u *usage) note(took time.Duration, err error) {
 	u.queries.Add(1)
 	u.spent.Add(int64(took))
@@ -49,8 +49,8 @@ func (c *Client) poolStats() PoolStats {
 	return PoolStats{s.Total, s.Idle, s.Active, s.Waiting}
 }
 
-// ClientStats returns the client's figures. It sends nothing and needs no
-// tenant. For those of the queue see Stats.
+// ClientStats returns the client's figures, sends nothing and needs no tenant. For the queue's
+// figures see Stats.
 func (c *Client) ClientStats() ClientStats {
 	s := ClientStats{
 		Pool: c.poolStats(), Uptime: time.Since(time.Unix(0, c.usage.began.Load())),

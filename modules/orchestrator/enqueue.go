@@ -11,11 +11,11 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// A tenant's enqueues wait for each other, so that together they can't exceed the
+// A tenant's enqueues wait for each other: together, concurrent enqueues would exceed the
 // capacity. The lock ends with the transaction.
 const enqueueLockSQL = "select pg_advisory_xact_lock(hashtextextended('orchestrator.tasks ' || app.current_tenant(), 0))"
 
-// setting is a number of the queue's settings, or what it is when the row is gone.
+// setting is SQL for a number of the queue's settings, or fallback if the row is missing.
 func setting(key string, fallback int) string {
 	return fmt.Sprintf("coalesce((select (config_value #>> '{}')::numeric::int from orchestrator.queue_config where config_key = '%s'), %d)", key, fallback)
 }
@@ -23,11 +23,12 @@ func setting(key string, fallback int) string {
 // capacity is how many queued tasks a tenant may have.
 var capacity = setting(MaxCapacity, 1000)
 
-// full says whether the queue has as many. No more are counted than that.
+// full is SQL for whether the queue is at capacity. The count stops at the capacity.
 var full = "(select count(*) >= " + capacity + " from (select from orchestrator.tasks q where q.status = 'queued' limit " + capacity + ") queued)"
 
-// All of the tasks or none: the insert has no rows when one is refused. The depth is
-// counted up to the capacity only, so that what adds nothing always fits. A task that is being claimed now is judged by what becomes of it.
+// All of the tasks or none: the insert has no rows if a task is refused. The count of the depth
+// stops at the capacity, so an enqueue that adds nothing always fits. The statement locks a
+// task that a concurrent Claim takes, and judges the task after the Claim.
 var enqueueSQL = `
 with settings as (
     select ` + capacity + ` as capacity, ` + setting(DefaultTimeoutMS, 30000) + ` as timeout_ms,
@@ -64,18 +65,19 @@ with settings as (
 )
 select coalesce(refused, '') as refused, depth + added > capacity as full, exhausted from verdict`
 
-// enqueueLimit is how many tasks one call takes at most.
+// enqueueLimit is the largest count of tasks in a call.
 const enqueueLimit = 10_000
 
-// Enqueue adds a task to the queue. One of the same id that is still queued gets
-// all that is new in t and keeps its place; in any other status it is an ErrStatus. A queue that has max_capacity
-// queued tasks takes no other: ErrQueueFull. The capacity is for each tenant.
+// Enqueue adds a task to the queue. If a task of the same id is still queued, the queued task
+// gets the new fields of t and keeps the place; in any further status the call fails with
+// ErrStatus. A queue with max_capacity queued tasks refuses a new task: ErrQueueFull. The
+// capacity is for each tenant.
 func (c *Client) Enqueue(ctx context.Context, t Task) error {
 	return wrap("enqueue", c.enqueue(ctx, []Task{t}))
 }
 
-// EnqueueAll is Enqueue for many tasks, in their order and in one round trip: all
-// of them are added or none. There may be 10,000 at most, each id once.
+// EnqueueAll is Enqueue for many tasks, in order and in the same round trip: EnqueueAll adds
+// all of the tasks or none. At most 10,000 tasks, each id once.
 func (c *Client) EnqueueAll(ctx context.Context, tasks []Task) error {
 	return wrap("enqueue all", c.enqueue(ctx, tasks))
 }
@@ -103,7 +105,7 @@ func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
 	return nil
 }
 
-// enqueueArgs are the tasks as one array for each column.
+// enqueueArgs returns the tasks as an array for each column.
 func enqueueArgs(tasks []Task) (pgx.NamedArgs, error) {
 	n := len(tasks)
 	if n == 0 || n > enqueueLimit {

@@ -1,6 +1,6 @@
 package orchestrator
 
-// TaskType is the kind of work that a task is.
+// TaskType is a task's kind of work.
 type TaskType string
 
 // The task types.
@@ -19,7 +19,7 @@ type TaskStatus string
 // The statuses of a task.
 const (
 	TaskQueued    TaskStatus = "queued"
-	TaskDequeued  TaskStatus = "dequeued" // a worker has it
+	TaskDequeued  TaskStatus = "dequeued" // claimed by a worker
 	TaskCompleted TaskStatus = "completed"
 	TaskFailed    TaskStatus = "failed"
 	TaskCancelled TaskStatus = "cancelled"
@@ -49,13 +49,12 @@ const (
 	LoadBalance     Strategy = "load-balance"
 )
 
-// QueueMode is the order in which Claim gives tasks out: the setting
-// priority_mode.
+// QueueMode is the order in which Claim gives tasks out: the setting priority_mode.
 type QueueMode string
 
 // The queue modes.
 const (
-	ModeFIFO     QueueMode = "fifo"     // as they were enqueued
+	ModeFIFO     QueueMode = "fifo"     // in the order of the enqueues
 	ModePriority QueueMode = "priority" // the highest priority first
 	ModeDeadline QueueMode = "deadline" // whose CreatedAt plus Timeout is earliest first
 )

@@ -7,8 +7,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Errors of this client. All but ErrQueueFull are of a class of package modules
-// too.
+// Errors of the client. Every error but ErrQueueFull is also of a class of package modules.
 var (
 	// ErrTaskNotFound is a modules.ErrNotFound.
 	ErrTaskNotFound = fmt.Errorf("task %w", modules.ErrNotFound)
@@ -19,11 +18,11 @@ var (
 	// ErrQueueFull is returned when the tenant has as many queued tasks as the
 	// setting max_capacity allows. Enqueue again when workers have claimed some.
 	ErrQueueFull = errors.New("the queue is full: wait until tasks are claimed, or raise max_capacity")
-	// ErrStatus is a modules.ErrConflict: the task, assignment or execution is in
-	// a status that does not allow this.
+	// ErrStatus is a modules.ErrConflict: the status of the task, assignment or execution does
+	// not allow the call.
 	ErrStatus error = conflictError("its status does not allow this")
-	// ErrNotHeld is a modules.ErrConflict: the claim that the caller holds has
-	// ended, and the task may be another worker's. Throw the work away.
+	// ErrNotHeld is a modules.ErrConflict: the caller's claim has ended, and a new worker may
+	// have claimed the task. Throw the work away.
 	ErrNotHeld error = conflictError("the claim has ended: the task may be another worker's")
 	// ErrNoAttempts is a modules.ErrConflict: all of the task's attempts are used.
 	ErrNoAttempts error = conflictError("no attempts are left")
@@ -31,18 +30,18 @@ var (
 	ErrAssigned error = conflictError("the task is assigned already")
 )
 
-// conflictError is a modules.ErrConflict with a text of its own.
+// conflictError is a modules.ErrConflict with a specific text.
 type conflictError string
 
 func (e conflictError) Error() string        { return string(e) }
 func (e conflictError) Is(target error) bool { return target == modules.ErrConflict }
 
-// statusError is an ErrStatus that names the status.
+// statusError is an ErrStatus with the status in the text.
 func statusError(what, status string) error {
 	return fmt.Errorf("%s is %s: %w", what, status, ErrStatus)
 }
 
-// wrap gives an error its class and the operation.
+// wrap adds the class and the operation to an error.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil

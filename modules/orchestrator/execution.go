@@ -10,18 +10,18 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Execution is one run of a task.
+// Execution is a run of a task.
 type Execution struct {
 	ID           string         `json:"id"` // a UUID; made when empty
 	TaskID       string         `json:"task_id"`
 	AssignmentID string         `json:"assignment_id"` // empty: the task was run without an assignment
-	Attempt      int            `json:"attempt"`       // from 1; 0: that of the task's claim
+	Attempt      int            `json:"attempt"`       // from 1; 0: the attempt of the task's claim
 	StartedAt    time.Time      `json:"started_at"`    // zero: of the assignment's start or the claim
-	CompletedAt  *time.Time     `json:"completed_at"`  // nil: it is still running
+	CompletedAt  *time.Time     `json:"completed_at"`  // nil: the run goes on
 	Duration     time.Duration  `json:"duration_ns"`   // 0: from StartedAt to CompletedAt
 	AgentID      string         `json:"agent_id"`      // empty: the assignment's
 	AgentName    string         `json:"agent_name"`    // empty: the assignment's
-	Success      *bool          `json:"success"`       // required once it is completed
+	Success      *bool          `json:"success"`       // required with CompletedAt
 	Quality      *float64       `json:"quality"`       // 0 to 1
 	Tokens       *int           `json:"tokens"`
 	Error        *string        `json:"error"`
@@ -31,8 +31,8 @@ type Execution struct {
 	LinesUsed    *int           `json:"lines_used"`
 	Metadata     map[string]any `json:"metadata"`
 
-	// Retry puts the task of an execution that has failed back into the queue
-	// while it has attempts left. It is not stored.
+	// Retry puts the task of a failed execution back into the queue while the task has attempts
+	// left. The database does not store Retry.
 	Retry bool `json:"-"`
 }
 
@@ -46,7 +46,7 @@ func (e Execution) validate() error {
 		modules.CheckOptional("error", e.Error),
 		modules.CheckRanges(e),
 	)
-	if !e.StartedAt.IsZero() { // a run that has begun ends later, and takes that long
+	if !e.StartedAt.IsZero() { // a run that has begun ends later, by the run's duration
 		err = modules.FirstError(err, modules.Check("started_at", "must be at most 876000 h ago, which are 100 years", time.Since(e.StartedAt) <= modules.MaxDuration))
 	}
 	if e.ID != "" {
@@ -78,9 +78,8 @@ func (e Execution) validate() error {
 // maxAhead is how fast a worker's clock may be: the database's decides.
 const maxAhead = 5 * time.Minute
 
-// recordSQL comes once the task is locked, and locks its assignment. What is
-// recorded must be of the claim and the assignment that last; an execution that
-// has ended stays as it is.
+// recordSQL runs after the lock of the task, and locks the assignment. A recorded execution
+// must belong to the lasting claim and assignment. An ended execution does not change.
 var recordSQL = `
 with task as (
     select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts, t.dequeued_at
@@ -146,16 +145,16 @@ with task as (
 )
 select v.status as before, v.stranger, v.held, v.ahead, v.early, v.no_room, coalesce((select recorded.id::text from recorded), '') as id from verdict v`
 
-// RecordExecution adds a run to the history of a task and returns its id, a UUID.
-// One without CompletedAt has begun: its assignment is executing. One with it has
-// ended: in the same transaction the task and its assignment are completed, or
-// failed with the error. Recorded again with its id, a run that has begun ends.
+// RecordExecution adds a run to the history of a task and returns the run's id, a UUID. A run
+// without CompletedAt has begun, and the assignment is executing. A run with CompletedAt has
+// ended: in the same transaction the task and the assignment are completed, or fail with the
+// error. To end a run that has begun, record the run again with the id.
 //
-// The task must be claimed, and the assignment active, else it is an ErrNotHeld:
-// without an assignment the attempt must be that of the claim. A queue without room for
-// a task that goes back is ErrQueueFull. A missing task is
-// ErrTaskNotFound, an assignment that is missing or of another task
-// ErrAssignmentNotFound, and an execution that has ended or is another's ErrStatus.
+// The task must be claimed, and the assignment active, or the call fails with ErrNotHeld.
+// Without an assignment the attempt must equal the claim's attempt. If a task goes back and the
+// queue has no room, the call fails with ErrQueueFull. A missing task is ErrTaskNotFound. A
+// missing assignment, or an assignment of a different task, is ErrAssignmentNotFound. An ended
+// execution, or an execution of a different task, is ErrStatus.
 func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, err error) {
 	if e.Violations == nil {
 		e.Violations = []any{}
@@ -230,15 +229,15 @@ func (r executionRow) execution() Execution {
 	}
 }
 
-// Executions returns the runs of a task, the earliest first, 1000 and modules.PageBytes
-// at most. ExecutionsPage goes on from there.
+// Executions returns the runs of a task, the earliest first, 1000 and modules.PageBytes at
+// most. For further runs see ExecutionsPage.
 func (c *Client) Executions(ctx context.Context, taskID string) ([]Execution, error) {
 	p, err := c.ExecutionsPage(ctx, taskID, listLimit, "")
 	return p.Items, err
 }
 
-// ExecutionsPage is Executions for callers that read page after page; limit is 1000 at
-// most, and when 0. A missing after is ErrExecutionNotFound.
+// ExecutionsPage is Executions for callers of page after page; limit is 1000 at most, and 1000
+// when 0. A missing after is ErrExecutionNotFound.
 func (c *Client) ExecutionsPage(ctx context.Context, taskID string, limit int, after string) (modules.Page[Execution], error) {
 	if err := modules.FirstError(modules.CheckID("task_id", taskID), checkLimit(&limit)); err != nil {
 		return modules.Page[Execution]{}, wrap("executions", err)

@@ -16,12 +16,12 @@ type Claimed struct {
 	at      *time.Time
 }
 
-// Held makes Assign, Complete, Fail or Retry fail with ErrNotHeld unless the claim
-// that returned t still lasts: a worker that was too slow does not finish what
-// another one has claimed since.
+// Held makes Assign, Complete, Fail or Retry fail with ErrNotHeld unless the claim that
+// returned t still lasts: a slow worker does not finish a task that a faster worker has claimed
+// since.
 func Held(t Task) Claimed { return Claimed{t.Attempts, t.DequeuedAt} }
 
-// heldSQL is the condition for it on the task t.
+// heldSQL is the condition of Held on the task t.
 const heldSQL = `(@attempt::int is null
             or (t.status = 'dequeued' and t.attempts = @attempt::int and t.dequeued_at is not distinct from @dequeued_at::timestamptz))`
 
@@ -33,20 +33,19 @@ func restrict(args pgx.NamedArgs, held []Claimed) {
 	}
 }
 
-// ending is what Complete, Fail and Retry have in common.
+// ending is the common row of Complete, Fail and Retry.
 type ending struct {
 	Before                string // the task's status
 	Held                  bool
 	NoRoom                bool // in the queue, for a task that would go back
 	Attempts, MaxAttempts int
-	Now                   *string // its new status, nil when it did not change
+	Now                   *string // the task's new status, nil without a change
 }
 
-// endSQL ends the claim of a task and its assignment when it may. The task's row
-// is locked before its assignment's, as in every statement.
-// @allowed are the statuses from which, @retry whether it goes back to the queue
-// while it has attempts left, @otherwise the status when it does not, null for no
-// change.
+// endSQL ends the claim of a task and the assignment, if the status allows the change. Every
+// statement locks the task's row before the assignment's row. @allowed are the statuses from
+// which a task may end. With @retry a task goes back to the queue while the task has attempts
+// left. @otherwise is the status of every remaining task, null for no change.
 var endSQL = `
 with task as (
     select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts,
@@ -79,8 +78,8 @@ with task as (
 select task.status as before, task.held, task.attempts, task.max_attempts, task.no_room, ended.status as now
 from target task left join ended on ended.id = task.id`
 
-// closeRuns returns an update of executions e, up to its FROM, for runs that nobody has
-// ended when their task or assignment ends.
+// closeRuns returns an update of executions e, up to the FROM, for runs that are open when the
+// task or the assignment ends.
 func closeRuns(success, why string) string {
 	return `
     update orchestrator.executions e set
@@ -90,7 +89,7 @@ func closeRuns(success, why string) string {
         error_message     = coalesce(e.error_message, ` + why + `)`
 }
 
-// end runs endSQL and says why when it changed nothing.
+// end runs endSQL, and returns the reason if endSQL changed nothing.
 func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.NamedArgs) (ending, error) {
 	if err := modules.CheckID("id", id); err != nil {
 		return ending{}, err
@@ -107,14 +106,14 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 		return ending{}, ErrNotHeld
 	case e.NoRoom:
 		return ending{}, ErrQueueFull
-	case slices.Contains(args["allowed"].([]string), e.Before): // it was not the status
+	case slices.Contains(args["allowed"].([]string), e.Before): // the status was allowed
 		return ending{}, ErrNoAttempts
 	}
 	return ending{}, statusError("task", e.Before)
 }
 
-// Complete ends a claimed task, its assignment and its runs with success. A task in another
-// status is an ErrStatus, a missing one ErrTaskNotFound.
+// Complete ends a claimed task, the assignment and the runs with success. A task in a different
+// status is an ErrStatus, a missing task ErrTaskNotFound.
 func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error {
 	_, err := c.end(ctx, id, held, pgx.NamedArgs{
 		"allowed": []string{"dequeued"}, "retry": false, "otherwise": "completed", "error": nil, "released": "completed",
@@ -122,11 +121,10 @@ func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error
 	return wrap("complete", err)
 }
 
-// Fail ends a claimed task and its assignment with an error; an empty text leaves
-// the error of before, if any. With retry it goes
-// back to the queue while it has attempts left: requeued is true then. A queue without
-// room is ErrQueueFull, and nothing has changed. A task in another status is an
-// ErrStatus, a missing one ErrTaskNotFound.
+// Fail ends a claimed task and the assignment with an error; an empty text keeps the previous
+// error, if any. With retry the task goes back to the queue while the task has attempts left,
+// and requeued is true. A queue without room is ErrQueueFull, and nothing changes. A task in a
+// different status is an ErrStatus, a missing task ErrTaskNotFound.
 func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, held ...Claimed) (requeued bool, err error) {
 	if err := modules.CheckStorable("error_text", errorText); err != nil {
 		return false, wrap("fail", err)
@@ -137,10 +135,9 @@ func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, hel
 	return err == nil && *e.Now == string(TaskQueued), wrap("fail", err)
 }
 
-// Retry puts a claimed or failed task back into the queue and returns the
-// attempts that it has used; its assignment is cancelled. A task that has none
-// left is an ErrNoAttempts, a queue without room ErrQueueFull, a task in another status
-// an ErrStatus, a missing one ErrTaskNotFound.
+// Retry puts a claimed or failed task back into the queue, cancels the assignment, and returns
+// the count of used attempts. A task without attempts left is an ErrNoAttempts, a queue without
+// room ErrQueueFull, a task in a different status an ErrStatus, a missing task ErrTaskNotFound.
 func (c *Client) Retry(ctx context.Context, id string, held ...Claimed) (attempts int, err error) {
 	e, err := c.end(ctx, id, held, pgx.NamedArgs{
 		"allowed": []string{"dequeued", "failed"}, "retry": true, "otherwise": nil, "error": nil, "released": "cancelled",
@@ -148,8 +145,7 @@ func (c *Client) Retry(ctx context.Context, id string, held ...Claimed) (attempt
 	return e.Attempts, wrap("retry", err)
 }
 
-// In the order of the ids, as EnqueueAll locks tasks: neither waits for the other
-// in a circle.
+// In the order of the ids, as EnqueueAll locks tasks: no deadlock between the two.
 const cancelQueuedSQL = `
 with queued as (
     select t.tenant_id, t.id from orchestrator.tasks t where t.status = 'queued' order by t.id for no key update
@@ -157,7 +153,7 @@ with queued as (
 update orchestrator.tasks t set status = 'cancelled', completed_at = now()
 from queued q where t.tenant_id = q.tenant_id and t.id = q.id`
 
-// CancelQueued cancels all queued tasks and returns how many. Claimed ones go on.
+// CancelQueued cancels all queued tasks and returns the count. Claimed tasks go on.
 func (c *Client) CancelQueued(ctx context.Context) (int64, error) {
 	n, err := changed(ctx, c, cancelQueuedSQL, nil)
 	return n, wrap("cancel queued", err)

@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// QueueStats are figures over the tasks that a tenant has, as they are at one
-// moment. Averages are 0 where there is none.
+// QueueStats are figures over a tenant's tasks, at a moment. An average over no tasks is 0.
 type QueueStats struct {
 	Depth         int64            `json:"depth"`    // queued now
 	Enqueued      int64            `json:"enqueued"` // all tasks
-	Dequeued      int64            `json:"dequeued"` // claimed at least once, whatever became of them
+	Dequeued      int64            `json:"dequeued"` // claimed at least once, with any later status
 	Completed     int64            `json:"completed"`
 	Failed        int64            `json:"failed"`
 	Cancelled     int64            `json:"cancelled"`
@@ -21,8 +20,8 @@ type QueueStats struct {
 	ByStatus      map[string]int64 `json:"by_status"`         // all tasks
 }
 
-// figuresSQL reads the tasks once. Clocks of transactions may overlap, waits are
-// not negative for that.
+// figuresSQL reads the tasks once. Clocks of transactions may overlap; figuresSQL counts a
+// negative wait as 0.
 const figuresSQL = `
 with groups as (
     select t.status, t.priority, count(*) as n, count(t.dequeued_at) as claimed,
@@ -43,8 +42,8 @@ with groups as (
     from groups
 )`
 
-// Stats returns the figures of the tenant's queue. DeleteFinished takes tasks out
-// of them; SnapshotStats keeps them. For those of the client see ClientStats.
+// Stats returns the figures of the tenant's queue. DeleteFinished takes tasks out of the
+// figures; SnapshotStats keeps the figures. For the client's figures see ClientStats.
 func (c *Client) Stats(ctx context.Context) (QueueStats, error) {
 	type row struct {
 		Depth, Enqueued, Dequeued, Completed, Failed, Cancelled int64
@@ -69,8 +68,7 @@ insert into orchestrator.queue_stats (queue_depth, total_enqueued, total_dequeue
     average_wait_time_ms, average_processing_time_ms, max_wait_time_ms, priority_distribution, status_distribution)
 select depth, enqueued, dequeued, completed, failed, avg_wait_ms, avg_processing_ms, max_wait_ms::bigint, by_priority, by_status from figures`
 
-// SnapshotStats adds a row with the figures of this moment to
-// orchestrator.queue_stats.
+// SnapshotStats adds a row with the present figures to orchestrator.queue_stats.
 func (c *Client) SnapshotStats(ctx context.Context) error {
 	_, err := changed(ctx, c, snapshotSQL, nil)
 	return wrap("snapshot stats", err)

@@ -21,10 +21,10 @@ with old as materialized (
 )
 delete from orchestrator.tasks t using old where t.tenant_id = old.tenant_id and t.id = old.id`
 
-// DeleteFinished deletes the completed, failed and cancelled tasks that ended
-// longer than age ago, with their assignments and executions, and returns how
-// many tasks. 0 is DefaultRetention. It deletes in batches, each a transaction of
-// its own: with an error the count is of what is gone.
+// DeleteFinished deletes the completed, failed and cancelled tasks that ended longer than age
+// ago, with the assignments and executions, and returns the count of deleted tasks. An age of 0
+// is DefaultRetention. DeleteFinished deletes in batches, each in a separate transaction: with
+// an error DeleteFinished returns the count of the committed batches.
 func (c *Client) DeleteFinished(ctx context.Context, age time.Duration) (int64, error) {
 	if age == 0 {
 		age = DefaultRetention

@@ -12,13 +12,13 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// The settings that every queue has. They are the same for all tenants.
+// The settings of every queue. The settings are the same for all tenants.
 const (
-	MaxCapacity        = "max_capacity"        // queued tasks that a tenant may have; 1000
-	DefaultTimeoutMS   = "default_timeout_ms"  // of a task that names none; 30000
-	MaxRetries         = "max_retries"         // attempts of a task that names no MaxAttempts; 3
+	MaxCapacity        = "max_capacity"        // largest count of a tenant's queued tasks; 1000
+	DefaultTimeoutMS   = "default_timeout_ms"  // of a task without a timeout; 30000
+	MaxRetries         = "max_retries"         // attempts of a task without MaxAttempts; 3
 	PriorityMode       = "priority_mode"       // a QueueMode; "priority"
-	PersistenceEnabled = "persistence_enabled" // for programs that look at it: this queue always persists; true
+	PersistenceEnabled = "persistence_enabled" // for programs that read the setting: the queue always persists; true
 )
 
 // shared is why the settings belong to no tenant.
@@ -39,7 +39,7 @@ func (c *Client) addMissingSettings(ctx context.Context) error {
 	return wrap("add missing settings", err)
 }
 
-// Config returns the queue's settings, each as JSON. It needs no tenant.
+// Config returns the queue's settings, each as JSON. Config needs no tenant.
 func (c *Client) Config(ctx context.Context) (map[string]json.RawMessage, error) {
 	type row struct {
 		ConfigKey   string
@@ -64,11 +64,10 @@ on conflict (config_key) do update set
     description  = coalesce(excluded.description, q.description),
     updated_by   = excluded.updated_by`
 
-// SetConfig sets a setting, 1 to 100 bytes of key, to what value is as JSON, for
-// all tenants. A nil description keeps the one before; by is who sets it, or
-// empty. The settings with a constant here must have a value that fits, others
-// may have any. The setting is an operator's: a context with a tenant is a
-// modules.ErrForbidden.
+// SetConfig sets a setting to value as JSON, for all tenants. key has 1 to 100 bytes. A nil
+// description keeps the previous description; by names the caller, or is empty. A setting with
+// a constant must have a fitting value; further settings may have any value. Only an operator
+// sets settings: a context with a tenant is a modules.ErrForbidden.
 func (c *Client) SetConfig(ctx context.Context, key string, value any, description *string, by string) error {
 	raw, err := modules.EncodeJSON("value", value)
 	ctx, forbidden := modules.Operator(ctx, shared)

@@ -10,8 +10,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// run sends what a method has to send: all of it is refused after a stop, and
-// counted.
+// run sends and counts the statements of a method, and refuses after a stop.
 func run[T any](c *Client, send func() (T, error)) (T, error) {
 	if c.stopped.Load() {
 		var zero T
@@ -23,12 +22,12 @@ func run[T any](c *Client, send func() (T, error)) (T, error) {
 	return v, err
 }
 
-// one runs a statement that returns one row.
+// one runs a statement with a single row as the answer.
 func one[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (T, error) {
 	return run(c, func() (T, error) { return modules.One[T](ctx, c.db, sql, args) })
 }
 
-// many runs a statement that returns rows, and ends after modules.PageBytes.
+// many runs a statement with rows as the answer, and ends after modules.PageBytes.
 func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) ([]T, error) {
 	return run(c, func() ([]T, error) {
 		rows, _, err := modules.Bounded[T](ctx, c.db, sql, args)
@@ -47,15 +46,15 @@ func page[R, T any](ctx context.Context, c *Client, l listed[R, T], after string
 	})
 }
 
-// listed is a list: its table and statement, and what becomes of its rows.
+// listed describes a list: the table, the statement, and the conversion of the rows.
 type listed[R, T any] struct {
 	table, sql string
 	convert    func(R) T
 	id         func(T) string
-	missing    error // there is no row of the id after which a page begins
+	missing    error // no row has the id of after
 }
 
-// changed runs a statement that returns no rows, and says how many it changed.
+// changed runs a statement without rows, and returns the count of changed rows.
 func changed(ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (int64, error) {
 	return run(c, func() (int64, error) {
 		tag, err := c.db.Exec(ctx, sql, args)
@@ -71,18 +70,18 @@ func after[T any](ctx context.Context, c *Client, first, sql string, args pgx.Na
 	})
 }
 
-// lockTaskSQL comes before a statement that ends a task: one that began while an
-// assignment of the task was being made would not see it.
+// lockTaskSQL runs before a statement that ends a task. Without the lock the statement would
+// not see a concurrent, new assignment of the task.
 const lockTaskSQL = "select from orchestrator.tasks where id = @id for no key update"
 
-// lockTaskAndQueueSQL is lockTaskSQL before a statement that may put the task back into
-// the queue: nobody else adds to the queue meanwhile. The queue is locked first, as by
-// Enqueue.
+// lockTaskAndQueueSQL is lockTaskSQL before a statement that may put the task back into the
+// queue: no concurrent call adds to the queue. lockTaskAndQueueSQL locks the queue first, as
+// Enqueue does.
 const lockTaskAndQueueSQL = "with queue as materialized (" + enqueueLockSQL + `)
 select from orchestrator.tasks t, queue where t.id = @id for no key update of t`
 
-// locked runs a statement that returns one row about the task @id, once the task
-// is locked, and the queue too when the task may go back. No row is ErrTaskNotFound.
+// locked runs a statement with a row about the task @id as the answer, after the lock of the
+// task, and of the queue if the task may go back. No row is ErrTaskNotFound.
 func locked[T any](ctx context.Context, c *Client, back bool, sql string, args pgx.NamedArgs) (T, error) {
 	lock := lockTaskSQL
 	if back {

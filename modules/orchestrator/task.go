@@ -17,13 +17,13 @@ type Task struct {
 	Description          string         `json:"description"`
 	Priority             int            `json:"priority"`     // 1 to 10, higher first; default 1
 	Timeout              time.Duration  `json:"timeout_ns"`   // how long a claim lasts, whole milliseconds; default default_timeout_ms
-	Attempts             int            `json:"attempts"`     // how often it was claimed
+	Attempts             int            `json:"attempts"`     // how often workers claimed the task
 	MaxAttempts          int            `json:"max_attempts"` // default max_retries
 	Budget               Budget         `json:"budget"`
 	RequiredCapabilities map[string]any `json:"required_capabilities"`
 	Metadata             map[string]any `json:"metadata"`
 
-	// The rest is the queue's; Enqueue ignores it.
+	// The queue sets the fields below; Enqueue ignores the fields.
 	Status      TaskStatus `json:"status"`
 	CreatedAt   time.Time  `json:"created_at"`
 	DequeuedAt  *time.Time `json:"dequeued_at"` // of the last claim
@@ -39,7 +39,7 @@ type Budget struct {
 	MaxLOC   int `json:"max_loc"`   // lines; default 1500
 }
 
-// The budget of a task that names none.
+// The budget of a task without a budget.
 const (
 	DefaultMaxFiles = 40
 	DefaultMaxLOC   = 1500
@@ -60,7 +60,7 @@ func (t Task) validate() error {
 	)
 }
 
-// taskRow is a row of orchestrator.tasks, as taskColumns has it.
+// taskRow is a row of orchestrator.tasks, with taskColumns.
 type taskRow struct {
 	ID, TaskType, Description          string
 	Priority                           int
@@ -90,7 +90,7 @@ func (r taskRow) task() Task {
 	}
 }
 
-// list turns rows into what callers get. None is an empty slice.
+// list converts rows for callers. No rows are an empty slice.
 func list[R, T any](rows []R, convert func(R) T) []T {
 	out := make([]T, len(rows))
 	for i, r := range rows {
@@ -119,19 +119,19 @@ order by t.priority desc, t.seq limit @limit::int`
 	afterCondition = " and t.priority <= last.priority and (t.priority < last.priority or t.seq > last.seq)"
 )
 
-// Queued returns the queued tasks, the highest priority first, among equals as
-// they were enqueued; limit is 1000 at most, and when 0. With the id of a page's
-// last task it returns the next page, also when that task has been claimed since;
-// a missing one is ErrTaskNotFound.
+// Queued returns the queued tasks, the highest priority first, among equals in the order of the
+// enqueues; limit is 1000 at most, and 1000 when 0. With the id of a page's last task Queued
+// returns the next page, also if a worker has claimed the last task since. A missing last task
+// is ErrTaskNotFound.
 //
-// A page ends after modules.PageBytes too, with fewer tasks than limit: QueuedPage says
-// whether another follows.
+// A page ends after modules.PageBytes too, with fewer tasks than limit: QueuedPage reports
+// whether a page follows.
 func (c *Client) Queued(ctx context.Context, limit int, after ...string) ([]Task, error) {
 	p, err := c.QueuedPage(ctx, limit, modules.Last(after))
 	return p.Items, err
 }
 
-// QueuedPage is Queued for callers that read page after page.
+// QueuedPage is Queued for callers of page after page.
 func (c *Client) QueuedPage(ctx context.Context, limit int, after string) (modules.Page[Task], error) {
 	if err := checkLimit(&limit); err != nil {
 		return modules.Page[Task]{}, wrap("queued", err)
@@ -152,9 +152,9 @@ const timedOutSQL = "select " + taskColumns + ` from (
     (select * from orchestrator.tasks d where d.status = 'dequeued' and d.deadline < now() order by d.deadline limit @limit::int)
 ) t order by t.deadline, t.seq limit @limit::int`
 
-// TimedOut returns tasks whose deadline has passed, the longest overdue first,
-// 1000 and modules.PageBytes at most: those that nobody claimed within their timeout, and those whose
-// worker has not finished in its time. The latter Claim gives out again.
+// TimedOut returns tasks past the deadline, the longest overdue first, 1000 and
+// modules.PageBytes at most: tasks that no worker claimed within the timeout, and claimed tasks
+// that the worker has not finished in time. Claim gives overdue claimed tasks out again.
 func (c *Client) TimedOut(ctx context.Context) ([]Task, error) {
 	rows, err := many[taskRow](ctx, c, timedOutSQL, pgx.NamedArgs{"limit": listLimit})
 	if err != nil {

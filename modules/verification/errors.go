@@ -27,7 +27,7 @@ func (statusError) Is(target error) bool { return target == modules.ErrConflict 
 // inStatus is an ErrStatus that names the status.
 func inStatus(s Status) error { return fmt.Errorf("request is %s: %w", s, ErrStatus) }
 
-// wrap gives an error its class and the operation.
+// wrap adds the class and the operation to an error.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil

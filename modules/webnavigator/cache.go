@@ -18,9 +18,8 @@ on conflict (tenant_id, url) do update set
     content_id = excluded.content_id, cached_at = now(), expires_at = excluded.expires_at,
     cache_size_bytes = excluded.cache_size_bytes, hit_count = 0, last_accessed = now()`
 
-// CachePut makes GetByURL answer with the content for as long as ttl, in place of
-// what was there. A ttl of 0 is DefaultTTL. Content that is not there is an
-// ErrUnknownContent.
+// CachePut makes GetByURL return the content for ttl, in place of an earlier entry. A ttl of 0
+// is DefaultTTL. Missing content is an ErrUnknownContent.
 func (c *Client) CachePut(ctx context.Context, url, contentID string, ttl time.Duration) error {
 	err := modules.FirstError(checkURL("url", url), modules.CheckUUID("content_id", contentID), modules.Check("ttl", "must not be negative", ttl >= 0),
 		modules.CheckDuration("ttl", ttl))
@@ -51,9 +50,9 @@ const (
 
 var purgeCacheSQL = cachetable.PurgeSQL("web", "url")
 
-// Purge deletes the cache's entries that have expired, and then the content that
-// is past its time and that neither the cache nor a traversal refers to, with its
-// metrics; 5000 rows at a time. With an error it returns what went before it.
+// Purge deletes the cache's expired entries. Then Purge deletes expired content, and the
+// content's metrics, if neither the cache nor a traversal refers to the content. Purge works in
+// batches of 5000 rows. With an error Purge returns the counts of the earlier batches.
 func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
 	gone.CacheRows, err = cachetable.Purge(ctx, c.db, purgeCacheSQL)
 	if err == nil {
@@ -62,8 +61,8 @@ func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
 	return gone, wrap("purge", err)
 }
 
-// purgeContents locks content before it looks again whether something refers to
-// it: until then somebody may have begun to, and would lose it.
+// purgeContents locks content before a second check for references: before the lock a
+// concurrent call may have added a reference, and would lose the content.
 func (c *Client) purgeContents(ctx context.Context, limit int) (n int64, err error) {
 	err = c.db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, lockUnusedSQL, pgx.NamedArgs{"limit": limit})
@@ -87,8 +86,8 @@ type CacheStats struct {
 	Age Age `json:"age"`
 }
 
-// Age counts entries by the time since they were cached. An entry under an hour
-// is under six too.
+// Age counts entries by the time since the store in the cache. An entry under an hour counts as
+// under six hours too.
 type Age struct {
 	Under1h  int64 `json:"under_1h"`
 	Under6h  int64 `json:"under_6h"`

@@ -19,7 +19,7 @@ import (
 // DefaultTTL is how long content is kept unless the caller says otherwise.
 const DefaultTTL = 24 * time.Hour
 
-// Content is what was extracted from a page.
+// Content is the text and data that were extracted from a page.
 type Content struct {
 	ID             string         `json:"id"`  // a UUID, made by StoreContent
 	URL            string         `json:"url"` // at most 2048 bytes
@@ -35,7 +35,7 @@ type Content struct {
 	ExtractedAt    time.Time      `json:"extracted_at"`       // default now
 	ExtractionType ExtractionType `json:"extraction_type"`    // default main_content
 	ExtractionTime time.Duration  `json:"extraction_time_ns"` // kept in ms
-	TTL            time.Duration  `json:"ttl_ns"`             // how long it is kept; default DefaultTTL, read as what is left
+	TTL            time.Duration  `json:"ttl_ns"`             // how long the content is kept; default DefaultTTL, read as the remaining time
 }
 
 // Link is a link on a page.
@@ -46,7 +46,7 @@ type Link struct {
 	Relevance float64  `json:"relevance"`
 }
 
-// Image is an image on a page, its size in pixels where that is known.
+// Image is an image on a page, with the size in pixels if known.
 type Image struct {
 	URL    string `json:"url"`
 	Alt    string `json:"alt"`
@@ -54,7 +54,7 @@ type Image struct {
 	Height int    `json:"height"`
 }
 
-// PageMeta is what a page and its response say of themselves.
+// PageMeta is the metadata of a page and the page's response.
 type PageMeta struct {
 	Description   string            `json:"description,omitempty"`
 	StatusCode    int               `json:"status_code,omitempty"`
@@ -71,7 +71,7 @@ type PageMeta struct {
 	IsSecure      bool              `json:"is_secure,omitempty"`
 }
 
-// QualityDetail is how a quality was found, in the words of who assessed it.
+// QualityDetail explains a quality, in the words of the assessor.
 type QualityDetail map[string]any
 
 func (c Content) validate() error {
@@ -105,8 +105,8 @@ func (c Content) hash() string {
 	return modules.SHA256(c.Text)
 }
 
-// A row that this statement has inserted has no xmax; one that it found has its
-// own transaction's there.
+// A row that the statement has inserted has no xmax; a row that existed before has the
+// statement's own transaction as xmax.
 const storeContentSQL = `
 insert into web.contents (url, title, content, html, content_hash, quality, quality_detail, metadata, links, images, extraction_type,
     extracted_at, cached_until, extraction_time_ms, content_size_bytes)
@@ -119,9 +119,9 @@ on conflict (tenant_id, url, content_hash) do update set
     content_size_bytes = excluded.content_size_bytes
 returning id::text as id, xmax = 0 as inserted`
 
-// StoreContent keeps a page's content until its TTL is over, and returns its id.
-// What has the same URL and hash is kept once, as it was stored last: inserted is false
-// then.
+// StoreContent keeps a page's content until the end of the TTL, and returns the content's id.
+// For the same URL and hash StoreContent keeps a single row with the newest values, and
+// inserted is false.
 func (c *Client) StoreContent(ctx context.Context, content Content) (id string, inserted bool, err error) {
 	if err := content.validate(); err != nil {
 		return "", false, wrap("store content", err)
@@ -148,7 +148,7 @@ func (c *Client) StoreContent(ctx context.Context, content Content) (id string, 
 	return stored.ID, stored.Inserted, wrap("store content", err)
 }
 
-// orEmpty turns nil, which JSON would call null, into an empty list.
+// orEmpty turns nil into an empty list: JSON would encode nil as null.
 func orEmpty[T any](values []T) []T {
 	if values == nil {
 		return []T{}
@@ -202,13 +202,14 @@ func (r contentRow) content() (Content, error) {
 	return c, nil
 }
 
-// GetByURL returns the content that the cache has for a URL. It returns false,
-// and no error, when there is none or it has expired. It counts a hit or a miss.
+// GetByURL returns the cache's content for a URL. GetByURL returns false, and no error, if the
+// cache has no entry or the entry has expired. GetByURL counts a hit or a miss.
 func (c *Client) GetByURL(ctx context.Context, url string) (Content, bool, error) {
 	if err := checkURL("url", url); err != nil {
 		return Content{}, false, wrap("get by url", err)
 	}
-	// After the loss of its connection it is sent again: to count a hit twice is no harm.
+	// After the loss of the connection a retry sends the statement again: a hit that counts
+	// twice does no harm.
 	row, err := modules.One[contentRow](fxdb.Idempotent(ctx), c.db, getByURLSQL, pgx.NamedArgs{"url": url})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Content{}, false, nil

@@ -9,16 +9,16 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Decision is whether a request may be sent.
+// Decision reports whether the caller may send a request.
 type Decision struct {
-	Count      int           `json:"count"` // the tenant's requests in this window, this one included
+	Count      int           `json:"count"` // the tenant's requests in the window, with the counted request
 	Allowed    bool          `json:"allowed"`
 	RetryAfter time.Duration `json:"retry_after_ns"` // when to ask again, 0 when allowed
 }
 
-// The tenant's rows are the only ones that are written, so that an open transaction of a
-// tenant stops no other. Of all tenants together there is a sum, over what was committed
-// when the statement began.
+// The statement writes only the tenant's rows, so an open transaction of a tenant blocks no
+// foreign tenant. The statement reads a sum of all tenants' requests, as committed when the
+// statement began.
 const countRequestSQL = `
 with site as (
     select r.domain, ` + statusNow + ` as status, r.backoff_until, ` + requestsNow + ` as requests, r.window_end,
@@ -57,16 +57,16 @@ with site as (
 )
 select requests_in_window as count, until is null as allowed, greatest(until - now(), interval '0') as retry_after from judged`
 
-// CountRequest counts a request of the tenant to a domain and says whether the request
-// may be sent: when the tenant's window has no more than limit and the site is ok or its
-// backoff has ended. A new window begins when the one before has ended. window is
-// DefaultWindow when 0, and MaxWindow at most; limit must be from 1.
+// CountRequest counts a request of the tenant to a domain and reports whether the caller may
+// send the request. The caller may send if the tenant's window has no more than limit requests,
+// and the site is ok or the site's backoff has ended. A new window begins when the previous
+// window has ended. window is DefaultWindow when 0, and MaxWindow at most; limit must be from
+// 1.
 //
-// What an operator has set with SetRateLimit comes first: a window in place of the
-// caller's, a limit of one tenant where the caller's is higher, and a limit of all tenants
-// together. All tenants together may exceed theirs by the requests that are counted at
-// the same moment, or in transactions that are open. Do not send the request when
-// CountRequest fails.
+// The settings of SetRateLimit win: a window in place of the caller's window, a tenant's limit
+// if the caller's limit is higher, and a limit of all tenants together. All tenants together
+// may exceed the common limit by the requests of concurrent calls or open transactions. Do not
+// send the request if CountRequest fails.
 func (c *Client) CountRequest(ctx context.Context, domain string, window time.Duration, limit int) (Decision, error) {
 	key, err := domainKey(domain)
 	if window == 0 {

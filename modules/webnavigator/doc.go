@@ -1,10 +1,8 @@
-// Package webnavigator stores the pages that were fetched, a cache of them by URL,
-// the rate limits of sites, traversals of links as graphs, and how long the
-// extractions took.
+// Package webnavigator stores fetched pages, a cache of the pages by URL, the rate limits of
+// sites, traversals of links as graphs, and the duration of extractions.
 //
-// All but the rate limits belongs to the tenant in the context; row-level
-// security on the server isolates tenants. The rate limits are an operator's, for all
-// tenants: one of each tenant, and one of all tenants together, since a site sees one
-// client. The requests that are counted are each tenant's own. Errors are of the classes
-// of package modules.
+// All but the rate limits belongs to the tenant in the context; row-level security on the
+// server isolates tenants. An operator sets the rate limits for all tenants: a limit of each
+// tenant, and a limit of all tenants together, since a site sees a single client. The counted
+// requests belong to each tenant. Errors are of the classes of package modules.
 package webnavigator

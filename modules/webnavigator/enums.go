@@ -13,7 +13,7 @@ const (
 	QualityUnknown Quality = "unknown"
 )
 
-// ExtractionType is what was taken from a page.
+// ExtractionType is the kind of data taken from a page.
 type ExtractionType string
 
 // The extraction types.
@@ -24,7 +24,7 @@ const (
 	MetadataOnly    ExtractionType = "metadata"
 )
 
-// LinkType is where a link leads: to the page's own site or elsewhere.
+// LinkType is the target of a link: the page's own site or a foreign site.
 type LinkType string
 
 // The link types.
@@ -54,7 +54,7 @@ const (
 	TraversalFailed    TraversalStatus = "failed"
 )
 
-// NodeStatus is what became of a page of a traversal.
+// NodeStatus is the state of a page in a traversal.
 type NodeStatus string
 
 // The statuses of a node.
@@ -65,7 +65,7 @@ const (
 	NodeError   NodeStatus = "error"
 )
 
-// RateStatus is whether a site takes requests.
+// RateStatus reports whether a site takes requests.
 type RateStatus string
 
 // The rate statuses.
@@ -75,8 +75,8 @@ const (
 	RateBlocked   RateStatus = "blocked"
 )
 
-// traversalMoves are how a traversal goes on: one that has failed may run again, one that
-// is completed stays so.
+// traversalMoves are the moves of a traversal: a failed traversal may run again, a completed
+// traversal stays completed.
 var traversalMoves = modules.Moves[TraversalStatus]{
 	TraversalPending:   {TraversalPending, TraversalRunning},
 	TraversalRunning:   {TraversalPending, TraversalRunning, TraversalFailed},

@@ -6,7 +6,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Errors of this client. Each is of a class of package modules too.
+// Errors of the client. Each error is also of a class of package modules.
 var (
 	// ErrTraversalNotFound is a modules.ErrNotFound.
 	ErrTraversalNotFound = fmt.Errorf("traversal %w", modules.ErrNotFound)
@@ -20,7 +20,7 @@ var (
 	ErrUnknownContent = fmt.Errorf("content: %w", modules.ErrReference)
 )
 
-// wrap gives an error its class and the operation.
+// wrap adds the class and the operation to an error.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil

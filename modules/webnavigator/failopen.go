@@ -9,19 +9,19 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Lenient is a Client for work that goes on without its database: while that
-// can't be reached or used, pages and metrics are not stored, and the cache finds
-// nothing. Other errors, those of the arguments for example, are returned. The
-// methods of rate limits and of traversals are the Client's own and fail as it
-// does: a limit that can't be asked must not be taken for none.
+// Lenient is a Client for work that goes on without the database. While the database is
+// unreachable or unusable, Lenient stores no pages and metrics, and the cache finds nothing.
+// Lenient returns further errors, for example about arguments. The methods of rate limits and
+// of traversals are the Client's own, and fail as the Client fails: an unknown limit must not
+// count as no limit.
 type Lenient struct {
 	*Client
 	open *modules.FailOpen
 }
 
-// FailOpen returns a Lenient over c. Each call that it lets pass is logged as a
-// warning, without values; log may be nil. With Config.StartAnyway the
-// application starts without the schema too.
+// FailOpen returns a Lenient over c. Lenient logs each dropped call as a warning, without
+// values; log may be nil. With Config.StartAnyway the application starts without the schema
+// too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
 	return &Lenient{c, modules.NewFailOpen("web navigator", log)}
 }
@@ -41,8 +41,8 @@ func (l *Lenient) GetByURL(ctx context.Context, url string) (Content, bool, erro
 	return content, found, l.open.Drop(ctx, "get by url", err)
 }
 
-// CachePut is Client.CachePut, or does nothing. It does nothing with the empty id
-// of a StoreContent that passed too.
+// CachePut is Client.CachePut, or does nothing. CachePut also does nothing with the empty id of
+// a dropped StoreContent.
 func (l *Lenient) CachePut(ctx context.Context, url, contentID string, ttl time.Duration) error {
 	if contentID == "" {
 		return nil
@@ -50,8 +50,8 @@ func (l *Lenient) CachePut(ctx context.Context, url, contentID string, ttl time.
 	return l.open.Drop(ctx, "cache put", l.Client.CachePut(ctx, url, contentID, ttl))
 }
 
-// StoreMetrics is Client.StoreMetrics, or does nothing. It does nothing with the
-// empty id of a StoreContent that passed too.
+// StoreMetrics is Client.StoreMetrics, or does nothing. StoreMetrics also does nothing with the
+// empty id of a dropped StoreContent.
 func (l *Lenient) StoreMetrics(ctx context.Context, contentID string, m ExtractionMetrics) error {
 	if contentID == "" {
 		return nil
@@ -59,7 +59,8 @@ func (l *Lenient) StoreMetrics(ctx context.Context, contentID string, m Extracti
 	return l.open.Drop(ctx, "store metrics", l.Client.StoreMetrics(ctx, contentID, m))
 }
 
-// Purge is Client.Purge, or returns what went before the database did.
+// Purge is Client.Purge, or returns the counts of rows deleted before the database became
+// unavailable.
 func (l *Lenient) Purge(ctx context.Context) (PurgeResult, error) {
 	gone, err := l.Client.Purge(ctx)
 	return gone, l.open.Drop(ctx, "purge", err)

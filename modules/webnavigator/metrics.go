@@ -9,8 +9,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// ExtractionMetrics are what the extraction of a page took and met. Times are
-// kept in ms.
+// ExtractionMetrics are the durations and counts of a page's extraction. The database keeps
+// times in ms.
 type ExtractionMetrics struct {
 	Total               time.Duration `json:"total_ns"`
 	Fetch               time.Duration `json:"fetch_ns"`
@@ -50,8 +50,8 @@ insert into web.extraction_metrics (content_id, total_time_ms, fetch_time_ms, pa
 values (@content_id::uuid, @total::bigint, @fetch::bigint, @parse::bigint, @sanitize::bigint, @status_code::int, @content_type::text,
     @content_length::bigint, @redirects::int, @ssl::bool, @malicious::bool, @sanitized::bool)`
 
-// StoreMetrics adds the metrics of content's extraction. Content that is missing
-// is a modules.ErrReference.
+// StoreMetrics adds the metrics of content's extraction. Missing content is a
+// modules.ErrReference.
 func (c *Client) StoreMetrics(ctx context.Context, contentID string, m ExtractionMetrics) error {
 	if err := modules.FirstError(modules.CheckUUID("content_id", contentID), m.validate()); err != nil {
 		return wrap("store metrics", err)

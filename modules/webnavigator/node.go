@@ -10,12 +10,12 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Node is a page that a traversal has found.
+// Node is a page of a traversal.
 type Node struct {
 	TraversalID string   `json:"traversal_id"`
 	URL         string   `json:"url"`       // at most 2048 bytes
 	Depth       int      `json:"depth"`     // from 0
-	ParentID    string   `json:"parent_id"` // the node that links to it; empty: none
+	ParentID    string   `json:"parent_id"` // the node with a link to the page; empty: none
 	LinkText    string   `json:"link_text"`
 	LinkType    LinkType `json:"link_type"` // empty: not known
 }
@@ -36,8 +36,8 @@ func (n Node) validate() error {
 	return err
 }
 
-// The second statement sees what another call committed while the first waited
-// for it; both are one transaction in one round trip.
+// The second statement sees the commit of a concurrent call that the first statement waited
+// for; both statements are a single transaction in the same round trip.
 const (
 	addNodeSQL = `
 insert into web.traversal_nodes (traversal_id, url, depth, parent_id, link_text, link_type)
@@ -55,11 +55,10 @@ select t.max_depth, @parent_id::text = '' or exists (
 from web.traversals t where t.id = @traversal_id::uuid`
 )
 
-// AddNode adds a page that is still to be visited and returns its id, a UUID. A
-// traversal has each URL once: of one that it has already the id is returned, and
-// existed is true. A traversal that is missing, or a parent that is no node of the
-// traversal, is a modules.ErrReference; a depth beyond the traversal's a
-// modules.ErrInvalid.
+// AddNode adds a page to visit and returns the node's id, a UUID. A traversal has each URL
+// once: for a known URL AddNode returns the existing node's id, and existed is true. A missing
+// traversal, or a parent outside the traversal, is a modules.ErrReference; a depth beyond the
+// traversal's depth a modules.ErrInvalid.
 func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, err error) {
 	if err := n.validate(); err != nil {
 		return "", false, wrap("add node", err)
@@ -93,8 +92,8 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 	return "", false, wrap("add node", err)
 }
 
-// The traversal's row comes after the node's. Each column changes only with the
-// statuses that it speaks of, and content counts once.
+// The statement locks the traversal's row after the node's row. Each column changes only with
+// the column's own statuses, and content counts once.
 const setNodeStatusSQL = `
 with node as (
     select tenant_id, id, content_id as before from web.traversal_nodes where id = @id::uuid for no key update
@@ -113,10 +112,10 @@ with node as (
 )
 select count(*) from changed`
 
-// SetNodeStatus says what became of a page. Visited, skipped and error stamp the
-// time; errorText goes with error only, and visited clears it. An empty contentID
-// keeps the content that the node has; new content adds to its traversal's bytes.
-// A missing node is ErrNodeNotFound, missing content a modules.ErrReference.
+// SetNodeStatus sets the status of a page. Visited, skipped and error stamp the time; errorText
+// goes with error only, and visited clears the text. An empty contentID keeps the node's
+// content; new content adds to the traversal's bytes. A missing node is ErrNodeNotFound,
+// missing content a modules.ErrReference.
 func (c *Client) SetNodeStatus(ctx context.Context, id string, status NodeStatus, contentID, errorText string) error {
 	err := modules.FirstError(
 		modules.CheckUUID("id", id),

@@ -21,34 +21,34 @@ const DefaultWindow = time.Minute
 // MaxWindow is the longest window of a limit.
 const MaxWindow = 24 * time.Hour
 
-// RateLimit is what is known of a site's patience: what an operator has set for all
-// tenants, and the requests of the tenant that asks.
+// RateLimit is a site's rate limit: an operator's settings for all tenants, and the requests of
+// the context's tenant.
 type RateLimit struct {
 	Domain           string     `json:"domain"` // a host name in lower case, at most 253 bytes
 	Status           RateStatus `json:"status"`
-	RequestsInWindow int        `json:"requests_in_window"` // 0 in SetRateLimit: as it was
-	WindowResetAt    time.Time  `json:"window_reset_at"`    // zero in SetRateLimit: as it was, for a new site now
-	BackoffUntil     *time.Time `json:"backoff_until"`      // nil with a status that is not ok: until it is set again
-	LastRequestAt    time.Time  `json:"last_request_at"`    // zero in SetRateLimit: as it was, for a new site now
-	LastError        string     `json:"last_error"`         // the operator's text; empty in SetRateLimit: none this time
+	RequestsInWindow int        `json:"requests_in_window"` // 0 in SetRateLimit: unchanged
+	WindowResetAt    time.Time  `json:"window_reset_at"`    // zero in SetRateLimit: unchanged, for a new site now
+	BackoffUntil     *time.Time `json:"backoff_until"`      // nil with a status other than ok: until the next SetRateLimit
+	LastRequestAt    time.Time  `json:"last_request_at"`    // zero in SetRateLimit: unchanged, for a new site now
+	LastError        string     `json:"last_error"`         // the operator's text; empty in SetRateLimit: none
 
-	// The operator's limits win over those of the callers of CountRequest. 0 is none,
-	// and in SetRateLimit: as it was.
+	// The operator's limits win over the limits of CountRequest's callers. 0 is none, and in
+	// SetRateLimit: unchanged.
 	Window      time.Duration `json:"window_ns"`    // 1 ms to MaxWindow, kept in ms
-	TenantLimit int           `json:"tenant_limit"` // requests of one tenant in a window
+	TenantLimit int           `json:"tenant_limit"` // requests of a tenant in a window
 	TotalLimit  int           `json:"total_limit"`  // requests of all tenants together in their windows
 
-	// What the database counts; SetRateLimit ignores it.
+	// The database counts the fields below; SetRateLimit ignores the fields.
 	BackoffCount      int   `json:"backoff_count"`      // since the site was last set ok
 	ConsecutiveErrors int   `json:"consecutive_errors"` // since then too
-	TotalRequests     int64 `json:"total_requests"`     // of the tenant, that CountRequest saw
+	TotalRequests     int64 `json:"total_requests"`     // of the tenant, counted by CountRequest
 }
 
 // hostName is a name of labels, or an address of IPv4.
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
-// domainKey is a domain as it is kept: a site has one name, whatever its case and with
-// the dot of the root or without.
+// domainKey returns the stored name of a domain: in lower case and without the dot of the root,
+// so a site has a single name.
 func domainKey(domain string) (string, error) {
 	key := strings.TrimSuffix(strings.ToLower(domain), ".")
 	_, notIP := netip.ParseAddr(key)
@@ -58,17 +58,17 @@ func domainKey(domain string) (string, error) {
 	)
 }
 
-// shared is why what is known of sites belongs to no tenant.
+// shared is why a tenant may not set rate limits.
 const shared = "rate limits are the same for all tenants"
 
-// What a row says now: a window or a backoff that has ended counts no more.
+// The present values of a row: an ended window or an ended backoff counts no more.
 const (
 	statusNow   = "case when r.backoff_until <= now() then 'ok' else r.status end"
 	requestsNow = "case when r.window_end <= now() then 0 else r.requests_in_window end"
 	backoffNow  = "case when r.backoff_until > now() then r.backoff_until end"
 )
 
-// Row-level security leaves the requests of the tenant that asks, or none.
+// Row-level security leaves the requests of the context's tenant, or none.
 const rateLimitSQL = `
 select d.domain, coalesce(` + statusNow + `, 'ok') as status,
        coalesce(` + requestsNow + `, 0) + coalesce(case when q.window_end > now() then q.requests_in_window end, 0) as requests_in_window,
@@ -81,9 +81,8 @@ left join web.rate_limits r on r.domain = d.domain
 left join web.tenant_requests q on q.domain = d.domain
 where r.domain is not null or q.domain is not null`
 
-// RateLimit returns what is known of a domain, and false where nothing is: what an
-// operator has set, and the requests of the tenant. Without a tenant there are none of
-// these.
+// RateLimit returns an operator's settings of a domain and the tenant's requests, and false for
+// an unknown domain. Without a tenant RateLimit returns no requests.
 func (c *Client) RateLimit(ctx context.Context, domain string) (RateLimit, bool, error) {
 	key, err := domainKey(domain)
 	if err != nil {
@@ -122,10 +121,10 @@ on conflict (domain) do update set
     tenant_limit       = coalesce(excluded.tenant_limit, r.tenant_limit),
     total_limit        = coalesce(excluded.total_limit, r.total_limit)`
 
-// SetRateLimit records what a site has said, and what an operator lets it be asked. A
-// site that was ok, or whose backoff had ended, and is not any more has one backoff more;
-// ok ends the backoff and clears the counts. The record is an operator's: a context with
-// a tenant is a modules.ErrForbidden.
+// SetRateLimit records a site's answer, and an operator's limits of requests. A site that was
+// ok, or whose backoff had ended, and is not ok any more has a backoff more; ok ends the
+// backoff and clears the counts. Only an operator records: a context with a tenant is a
+// modules.ErrForbidden.
 func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 	key, err := domainKey(l.Domain)
 	ctx, forbidden := modules.Operator(ctx, shared)
@@ -141,7 +140,7 @@ func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 		modules.CheckPast("last_request_at", l.LastRequestAt),
 		forbidden,
 	)
-	if l.BackoffUntil != nil { // the wait for these is a duration
+	if l.BackoffUntil != nil { // the wait until BackoffUntil is a duration
 		err = modules.FirstError(err, modules.CheckDuration("backoff_until", time.Until(*l.BackoffUntil)))
 	}
 	if !l.WindowResetAt.IsZero() {
@@ -164,7 +163,7 @@ func validWindow(d time.Duration) bool { return d >= time.Millisecond && d <= Ma
 type LimitedDomain struct {
 	Domain     string        `json:"domain"`
 	Status     RateStatus    `json:"status"`
-	RetryAfter time.Duration `json:"retry_after_ns"` // 0: until it is set ok
+	RetryAfter time.Duration `json:"retry_after_ns"` // 0: until SetRateLimit sets the site ok
 }
 
 const limitedDomainsSQL = `
@@ -173,8 +172,8 @@ from web.rate_limits r
 where r.status <> 'ok' and (r.backoff_until is null or r.backoff_until > now())
 order by r.domain`
 
-// LimitedDomains returns the sites that an operator has set throttled or blocked, and
-// that are now, by name. It needs no tenant.
+// LimitedDomains returns, by name, the sites that an operator has set throttled or blocked and
+// whose backoff has not ended. LimitedDomains needs no tenant.
 func (c *Client) LimitedDomains(ctx context.Context) ([]LimitedDomain, error) {
 	domains, err := modules.Many[LimitedDomain](tenant.System(ctx, shared), c.db, limitedDomainsSQL, nil)
 	return domains, wrap("limited domains", err)

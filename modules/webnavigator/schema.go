@@ -23,6 +23,6 @@ var schema = modules.Schema{
 	Views: []string{"web.traversal_stats"},
 }
 
-// CheckSchema returns a modules.ErrSchema when a table, the view or a migration
-// is missing, or when the pool's role may not use one of them. OnStart calls it.
+// CheckSchema returns a modules.ErrSchema if a table, the view or a migration is missing, or if
+// the pool's role may not use a table or the view. OnStart calls CheckSchema.
 func (c *Client) CheckSchema(ctx context.Context) error { return schema.Check(ctx, c.db) }

@@ -39,8 +39,8 @@ insert into web.traversals (session_id, start_url, max_depth, max_pages, strateg
 values (@session_id, @start_url, @max_depth::int, @max_pages::int, @strategy, @same_domain_only::bool, @respect_robots::bool, 'running')
 returning id::text`
 
-// StartTraversal adds a traversal that is running and returns its id, a UUID. A
-// session that the tenant has already is a modules.ErrConflict.
+// StartTraversal adds a running traversal and returns the traversal's id, a UUID. A session
+// that the tenant has already is a modules.ErrConflict.
 func (c *Client) StartTraversal(ctx context.Context, t Traversal) (string, error) {
 	if err := t.validate(); err != nil {
 		return "", wrap("start traversal", err)
@@ -52,8 +52,8 @@ func (c *Client) StartTraversal(ctx context.Context, t Traversal) (string, error
 	return id, wrap("start traversal", err)
 }
 
-// A traversal that has ended has the time of its end, and its error if it has failed; one
-// that has not has neither. A status that comes again keeps them.
+// An ended traversal has the time of the end, and a failed traversal has an error. An open
+// traversal has neither. A repeated status keeps time and error.
 const setTraversalStatusSQL = `
 with traversal as (
     select t.tenant_id, t.id, t.status from web.traversals t where t.session_id = @session_id for no key update
@@ -67,10 +67,10 @@ with traversal as (
 )
 select traversal.status as before, moved.id is not null as moved from traversal left join moved on true`
 
-// SetTraversalStatus moves a session's traversal on: from pending to running and back,
-// from there to completed or failed, and from failed to running again. Any other move is
-// a [modules.StatusError]. Completed and failed stamp the time; errorText goes with failed
-// only. A missing traversal is ErrTraversalNotFound.
+// SetTraversalStatus moves a session's traversal: from pending to running and back, from
+// running to completed or failed, and from failed to running again. A different move is a
+// [modules.StatusError]. Completed and failed stamp the time; errorText goes with failed only.
+// A missing traversal is ErrTraversalNotFound.
 func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, status TraversalStatus, errorText string) error {
 	err := modules.FirstError(
 		checkSession(sessionID),
@@ -86,13 +86,13 @@ func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, statu
 	return wrap("set traversal status", m.check("traversal", modules.OrMissing(err, ErrTraversalNotFound)))
 }
 
-// move is what became of a change of status.
+// move is the outcome of a change of status.
 type move struct {
 	Before string
 	Moved  bool
 }
 
-// check is the error of a change of status, if there is one.
+// check returns the error of a change of status, if any.
 func (m move) check(what string, err error) error {
 	if err == nil && !m.Moved {
 		return &modules.StatusError{What: what, Status: m.Before}
@@ -100,8 +100,8 @@ func (m move) check(what string, err error) error {
 	return err
 }
 
-// NoteRateLimit adds to how often a session's traversal met a rate limit. A
-// missing one is ErrTraversalNotFound.
+// NoteRateLimit counts a rate limit that a session's traversal met. A missing traversal is
+// ErrTraversalNotFound.
 func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
 	if err := checkSession(sessionID); err != nil {
 		return wrap("note rate limit", err)
@@ -114,7 +114,7 @@ func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
 	return wrap("note rate limit", err)
 }
 
-// TraversalStats are a traversal's figures, counted from its nodes.
+// TraversalStats are a traversal's figures, counted from the nodes.
 type TraversalStats struct {
 	TraversalID         string          `json:"traversal_id"`
 	Status              TraversalStatus `json:"status"`
@@ -122,7 +122,7 @@ type TraversalStats struct {
 	PagesSkipped        int64           `json:"pages_skipped"`
 	PagesPending        int64           `json:"pages_pending"`
 	ErrorsEncountered   int64           `json:"errors_encountered"`
-	MaxDepthReached     int             `json:"max_depth_reached"` // of the pages that are not pending
+	MaxDepthReached     int             `json:"max_depth_reached"` // of every page but the pending pages
 	TotalContentBytes   int64           `json:"total_content_bytes"`
 	RateLimitEncounters int             `json:"rate_limit_encounters"`
 	StartedAt           time.Time       `json:"started_at"`

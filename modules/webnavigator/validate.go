@@ -2,7 +2,7 @@ package webnavigator
 
 import "github.com/agentagency/onepool/modules"
 
-// maxURL is what fits into an index beside a tenant and a hash, in bytes.
+// maxURL is the largest URL that fits into an index beside a tenant and a hash, in bytes.
 const maxURL = 2048
 
 func checkURL(field, url string) error { return modules.CheckText(field, url, maxURL) }
