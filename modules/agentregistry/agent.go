@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// DefaultMaxConcurrentTasks is the capacity of an agent that names none.
+// DefaultMaxConcurrentTasks is the capacity of an agent without a capacity.
 const DefaultMaxConcurrentTasks = 10
 
-// The performance that an agent without a recorded task is shown with. The first
-// task's figures replace it.
+// The performance of an agent without a recorded task. The first task's figures replace the
+// values.
 const (
 	priorSuccessRate = 0.8
 	priorQuality     = 0.7
 	priorLatencyMS   = 5000
 )
 
-// Agent is what the registry knows of one agent.
+// Agent is an entry of the registry.
 type Agent struct {
 	ID                 string       `json:"id"`   // the caller's, 1 to 255 bytes
 	Name               string       `json:"name"` // unique in the tenant, 1 to 255 bytes
@@ -29,7 +29,7 @@ type Agent struct {
 	LastActiveAt       time.Time    `json:"last_active_at"`       // default now
 }
 
-// Capabilities are what an agent can do: sets, in no order of the caller's.
+// Capabilities are an agent's abilities: sets, in no order of the caller's.
 type Capabilities struct {
 	TaskTypes       []string `json:"task_types"`
 	Languages       []string `json:"languages"`
@@ -47,7 +47,7 @@ func (c Capabilities) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(c))
 }
 
-// sets are the capabilities by their kind in the database and their field.
+// sets returns the capabilities with the kind in the database and the field's name.
 func (c Capabilities) sets() []capabilitySet {
 	return []capabilitySet{
 		{"task_type", "task_types", c.TaskTypes},
@@ -81,8 +81,8 @@ type Performance struct {
 	TaskCount        int64   `json:"task_count"`
 }
 
-// Load is what an agent is busy with. UtilizationPercent is computed from
-// ActiveTasks and the agent's capacity, at most 100.
+// Load is an agent's present work. The registry computes UtilizationPercent from ActiveTasks
+// and the agent's capacity, at most 100.
 type Load struct {
 	ActiveTasks        int     `json:"active_tasks"`
 	QueuedTasks        int     `json:"queued_tasks"`

@@ -23,8 +23,8 @@ type AgentStats struct {
 	ByTaskType map[string]TaskStats `json:"by_task_type"`
 }
 
-// The grouping sets give a row for each type and one for all; the join keeps an
-// agent without tasks, so that no row at all means no agent.
+// The grouping sets give a row for each type and a row for all types. The join keeps an agent
+// without tasks, so no row at all means no agent.
 const agentStatsSQL = `
 select grouping(e.task_type) = 1 as total, coalesce(e.task_type, '') as task_type, count(e.id) as count,
        coalesce(avg(e.success::int), 0)::float8 as success_rate, coalesce(avg(e.latency_ms), 0)::float8 as avg_latency_ms,
@@ -34,8 +34,7 @@ left join registry.performance_events e on e.tenant_id = a.tenant_id and e.agent
 where a.id = @id
 group by grouping sets ((a.id), (a.id, e.task_type))`
 
-// AgentStats returns the agent's figures from its recorded tasks, or
-// ErrAgentNotFound.
+// AgentStats returns the agent's figures from the agent's recorded tasks, or ErrAgentNotFound.
 func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) {
 	if err := modules.CheckID("id", id); err != nil {
 		return AgentStats{}, wrap("agent stats", err)

@@ -13,8 +13,8 @@ const availableSQL = "select " + columns + ` from registry.agent_overview o
 where o.utilization_percent < @max::float8 and o.last_active_at > now() - @within::interval
 order by o.success_rate desc, o.utilization_percent, o.id`
 
-// Available returns the agents below maxUtilization percent that were active
-// within the given time, the most successful first, modules.PageBytes at most.
+// Available returns the agents below maxUtilization percent with activity within the given
+// time, the most successful first, modules.PageBytes at most.
 func (c *Client) Available(ctx context.Context, maxUtilization float64, within time.Duration) ([]Agent, error) {
 	err := modules.FirstError(
 		checkPercent("max_utilization", maxUtilization),

@@ -20,8 +20,8 @@ var Module = fx.Options(
 	fxdb.Migrations(name, migrations),
 )
 
-// DefaultStatementTimeout is the registry's own: routing waits for its answers, so it
-// gives up before the pool's limit would.
+// DefaultStatementTimeout is the registry's statement timeout: routing waits for the registry's
+// answers, so the registry gives up before the pool's limit.
 const DefaultStatementTimeout = 5 * time.Second
 
 // Config changes a Client. The zero value is sound.

@@ -9,17 +9,17 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Errors of this client. They are of classes of package modules too.
+// Errors of the client. Each error is also of a class of package modules.
 var (
 	// ErrAgentNotFound is a modules.ErrNotFound.
 	ErrAgentNotFound = fmt.Errorf("agent %w", modules.ErrNotFound)
-	// ErrAgentExists is a modules.ErrConflict: the tenant has an agent of this id
+	// ErrAgentExists is a modules.ErrConflict: the tenant has an agent with the same id
 	// (constraint agents_pkey) or name (agents_name_key).
 	ErrAgentExists = fmt.Errorf("agent %w", modules.ErrConflict)
 )
 
-// wrap gives an error its class and the operation. Where one row is required,
-// no row is a missing agent.
+// wrap adds the class and the operation to an error. If a statement requires a row, no row is a
+// missing agent.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil
@@ -34,8 +34,7 @@ func wrap(operation string, err error) error {
 	return fmt.Errorf("%s: %s: %w", name, operation, err)
 }
 
-// existsError is a conflict that is an ErrAgentExists; its text names the
-// constraint.
+// existsError is a conflict that is an ErrAgentExists; the text names the constraint.
 type existsError struct{ error }
 
 func (e existsError) Error() string        { return "agent " + e.error.Error() }

@@ -9,11 +9,11 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Query describes the agents wanted. Filters that are set are joined with AND.
+// Query selects agents. All set filters are joined with AND.
 type Query struct {
-	TaskType        string   `json:"task_type"`        // can do this
-	Languages       []string `json:"languages"`        // knows any of these
-	Specializations []string `json:"specializations"`  // has any of these
+	TaskType        string   `json:"task_type"`        // can do the type
+	Languages       []string `json:"languages"`        // knows any of the languages
+	Specializations []string `json:"specializations"`  // has any of the specializations
 	MaxUtilization  *float64 `json:"max_utilization"`  // percent
 	MinSuccessRate  *float64 `json:"min_success_rate"` // 0 to 1
 	Limit           int      `json:"limit"`            // 0: none
@@ -36,9 +36,9 @@ func (q Query) validate() error {
 	return err
 }
 
-// filter returns the conditions that are set, joined with AND, and the values of
-// all. One that is not set is left out of the text instead of being answered by
-// "or": the planner does not look behind that for an index.
+// filter returns the conditions that are set, joined with AND, and the values of all filters.
+// filter leaves an unset condition out of the text: for a condition with "or" the planner would
+// not use an index.
 func (q Query) filter() (where string, args pgx.NamedArgs) {
 	args = pgx.NamedArgs{
 		"task_type": q.TaskType, "languages": unique(q.Languages), "specializations": unique(q.Specializations),
@@ -65,21 +65,20 @@ func (q Query) filter() (where string, args pgx.NamedArgs) {
 	return where, args
 }
 
-// unique returns a set that is never nil: nil would be null.
+// unique returns a set, never nil: nil would be null.
 func unique(values []string) []string {
 	out := append([]string{}, values...)
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// has is a condition on a capability that the index on (tenant_id, kind, value)
-// answers.
+// has returns a condition on a capability, for the index on (tenant_id, kind, value).
 func has(kind, test string) string {
 	return "exists (select from registry.agent_capabilities c where c.tenant_id = o.tenant_id and c.agent_id = o.id and c.kind = '" + kind + "' and c.value " + test + ")"
 }
 
-// FindByCapability returns the agents that q describes, the most successful
-// first, among equals the least busy, modules.PageBytes at most. None is an empty slice.
+// FindByCapability returns the agents that match q, the most successful first, among equals the
+// least busy, modules.PageBytes at most. No match is an empty slice.
 func (c *Client) FindByCapability(ctx context.Context, q Query) ([]Agent, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find", err)

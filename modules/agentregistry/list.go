@@ -13,10 +13,10 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// ListOptions say which page List returns.
+// ListOptions select the page that List returns.
 type ListOptions struct {
-	Limit int    // at most 1000, and 0 for that
-	After string // the cursor that the page before returned
+	Limit int    // at most 1000; 0 is 1000
+	After string // the cursor of the previous page
 }
 
 // pageLimit is how many agents a page has at most.
@@ -47,17 +47,16 @@ const (
 	afterSQL = "where o.last_active_at <= @time::timestamptz and (o.last_active_at < @time::timestamptz or o.id > @id::text)"
 )
 
-// List returns the agents, the last active first, and the cursor of the next
-// page: "" when there is none. A page ends after modules.PageBytes too, with fewer agents
-// than the limit. A cursor that List did not make is a
-// modules.ErrInvalid. An agent that becomes active while pages are read moves to
-// the front and may be met twice or not at all.
+// List returns the agents, the last active first, and the cursor of the next page: "" on the
+// last page. A page ends after modules.PageBytes too, with fewer agents than the limit. A
+// cursor of foreign origin is a modules.ErrInvalid. An agent that becomes active between two
+// pages moves to the front, and may appear twice or not at all.
 func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next string, err error) {
 	limit := cmp.Or(opts.Limit, pageLimit)
 	if err := modules.Check("limit", "must be from 1 to 1000, and 0 for that", limit >= 1 && limit <= pageLimit); err != nil {
 		return nil, "", wrap("list", err)
 	}
-	where, args := "", pgx.NamedArgs{"limit": limit + 1} // one more tells whether there is a next page
+	where, args := "", pgx.NamedArgs{"limit": limit + 1} // the extra row proves a next page
 	if opts.After != "" {
 		at, err := decodeCursor(opts.After)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// The capacity is read from the locked row: an update that has just changed it
+// The statement reads the capacity from the locked row, so a concurrent change of the capacity
 // counts.
 const adjustSQL = `
 with agent as (
@@ -25,8 +25,8 @@ from agent
 where l.tenant_id = agent.tenant_id and l.agent_id = agent.id
 returning l.active_tasks, l.queued_tasks, l.utilization_percent`
 
-// AdjustLoad adds to the agent's counters, which stop at 0, and returns them
-// with the utilisation of its capacity. A missing agent is ErrAgentNotFound.
+// AdjustLoad adds to the agent's counters, which stop at 0, and returns the counters with the
+// utilisation of the agent's capacity. A missing agent is ErrAgentNotFound.
 func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedDelta int) (Load, error) {
 	err := modules.FirstError(
 		modules.CheckID("id", id),

@@ -8,7 +8,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Metrics are the outcome of one task.
+// Metrics are the outcome of a task.
 type Metrics struct {
 	Success      bool    `json:"success"`
 	QualityScore float64 `json:"quality_score"` // 0 to 1
@@ -35,9 +35,9 @@ func (m Metrics) validate() error {
 	return err
 }
 
-// The averages move by what the row holds when it is locked, so concurrent calls
-// lose nothing. The agent's own row comes first, as in every statement that
-// writes: they wait for each other there, and there is no deadlock.
+// The statement computes the averages from the locked row, so concurrent calls lose nothing.
+// The statement locks the agent's own row first, as every writing statement does: writers wait
+// for each other at the agent's row, without a deadlock.
 const recordSQL = `
 with agent as (
     update registry.agents set last_active_at = now() where id = @id returning tenant_id, id
@@ -56,9 +56,9 @@ with agent as (
 )
 select success_rate, average_quality, average_latency_ms, task_count from averages`
 
-// RecordPerformance adds a task's outcome to the agent's averages and its
-// history, and marks it active. It returns the new averages. A missing agent is
-// ErrAgentNotFound, and nothing is written.
+// RecordPerformance adds a task's outcome to the agent's averages and history, marks the agent
+// active, and returns the new averages. A missing agent is ErrAgentNotFound, and nothing is
+// written.
 func (c *Client) RecordPerformance(ctx context.Context, id string, m Metrics) (Performance, error) {
 	if err := modules.FirstError(modules.CheckID("id", id), m.validate()); err != nil {
 		return Performance{}, wrap("record performance", err)

@@ -9,8 +9,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// One statement: all of an agent or nothing, in one round trip. Keys are checked
-// at its end, so the parts may be in any order.
+// A single statement writes all of an agent or nothing, in the same round trip. The server
+// checks keys at the statement's end, so the parts may be in any order.
 const registerSQL = `
 with agent as (
     insert into registry.agents (id, name, model_family, max_concurrent_tasks, registered_at, last_active_at)
@@ -26,9 +26,9 @@ with agent as (
 insert into registry.agent_load (tenant_id, agent_id, active_tasks, queued_tasks, utilization_percent)
 select tenant_id, id, @active_tasks::int, @queued_tasks::int, least(100, @active_tasks::int * 100.0 / @capacity::int) from agent`
 
-// Register adds an agent. Capabilities given twice count once; utilisation is
-// computed; a zero Performance is the prior, zero times are now. It fails with
-// ErrAgentExists when the tenant has an agent of this id or name, and with a
+// Register adds an agent. Capabilities given twice count once; the registry computes the
+// utilisation; a zero Performance is the prior, zero times are now. Register fails with
+// ErrAgentExists if the tenant has an agent with the same id or name, and with a
 // modules.ErrInvalid that names the field.
 func (c *Client) Register(ctx context.Context, a Agent) error {
 	if err := a.validate(); err != nil {

@@ -8,17 +8,18 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Scored is an agent with how well it fits.
+// Scored is an agent with the score of the fit.
 type Scored struct {
 	Agent
 	Score  float64 `json:"score"`  // 0 to 1
-	Reason string  `json:"reason"` // what the score is made of
+	Reason string  `json:"reason"` // the parts of the score
 }
 
 // scoredLimit is how many FindScored returns unless the query says otherwise.
 const scoredLimit = 50
 
-// share is the part of the wanted values that an agent has; wanting none is all.
+// share is the share of the wanted values that an agent has; without wanted values the share is
+// 1.
 func share(field string) string {
 	wanted := "@" + field + "::text[]"
 	return "case when cardinality(" + wanted + ") = 0 then 1.0 else (select count(*) from unnest(" + wanted + ") w where w = any(o." + field +
@@ -34,10 +35,9 @@ from (select ` + columns + `,
       from registry.agent_overview o where %s) s
 order by score desc, id limit @limit::bigint`
 
-// FindScored returns the agents that q describes, the best fit first: 0.4 for
-// the share of the wanted languages, 0.2 for that of the specializations, 0.25
-// for the success rate and 0.15 for free capacity. Default limit 50; modules.PageBytes at
-// most.
+// FindScored returns the agents that match q, the best fit first: 0.4 for the share of the
+// wanted languages, 0.2 for the share of the wanted specializations, 0.25 for the success rate
+// and 0.15 for free capacity. Default limit 50; modules.PageBytes at most.
 func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find scored", err)

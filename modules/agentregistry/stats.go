@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Stats are figures over a tenant's agents. Averages are 0 where there is none.
+// Stats are figures over a tenant's agents. An average over no agents is 0.
 type Stats struct {
 	TotalAgents        int64     `json:"total_agents"`
 	ActiveAgents       int64     `json:"active_agents"` // with active tasks
@@ -13,7 +13,7 @@ type Stats struct {
 	AverageUtilization float64   `json:"average_utilization"`
 	AverageSuccessRate float64   `json:"average_success_rate"`
 	AverageQuality     float64   `json:"average_quality"`
-	LastUpdated        time.Time `json:"last_updated"` // of the agent last active; zero when there is none
+	LastUpdated        time.Time `json:"last_updated"` // of the agent last active; zero without agents
 }
 
 const statsSQL = `

@@ -7,8 +7,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Unregister deletes an agent and all that belongs to it. It returns false when
-// there was none.
+// Unregister deletes an agent and all of the agent's rows, and returns false if the agent was
+// missing.
 func (c *Client) Unregister(ctx context.Context, id string) (bool, error) {
 	if err := modules.CheckID("id", id); err != nil {
 		return false, wrap("unregister", err)
@@ -17,8 +17,8 @@ func (c *Client) Unregister(ctx context.Context, id string) (bool, error) {
 	return tag.RowsAffected() > 0, wrap("unregister", err)
 }
 
-// Both rows are locked while an agent is judged, and judged again as they are
-// once they are locked: an agent that is being given work at this moment stays.
+// The statement locks both rows, and judges the locked rows again: an agent that gets work
+// concurrently stays.
 const deleteStaleSQL = `
 with stale as (
     select a.tenant_id, a.id
@@ -29,8 +29,8 @@ with stale as (
 )
 delete from registry.agents a using stale where a.tenant_id = stale.tenant_id and a.id = stale.id`
 
-// DeleteStale deletes the agents that have not been active for longer than
-// threshold and have neither active nor queued tasks. It returns how many.
+// DeleteStale deletes the agents without activity for longer than threshold and with neither
+// active nor queued tasks, and returns the count.
 func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int64, error) {
 	err := modules.FirstError(modules.Check("threshold", "must be more than 0", threshold > 0), modules.CheckDuration("threshold", threshold))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Patch says what Update changes; nil fields stay.
+// Patch names the changes of Update; nil fields stay.
 type Patch struct {
 	Name               *string       `json:"name"`
 	MaxConcurrentTasks *int          `json:"max_concurrent_tasks"`
@@ -36,11 +36,11 @@ func (p Patch) validate() error {
 	return err
 }
 
-// The statements are one transaction in one round trip, not one statement: each
-// sees what was committed while the first waited for the agent's row, and so
-// replaces what another update has just written. They may also see an agent that
-// the first did not, registered in between; only the row that the first wrote has
-// this transaction's id, and only what belongs to it is touched.
+// The statements are a single transaction in the same round trip, but not a single statement.
+// The first statement waits for the agent's row. Each later statement sees every commit until
+// then, and replaces the values of a concurrent update. A later statement may also see an agent
+// that was registered in between. Only the row that the first statement wrote has the
+// transaction's id, and the later statements change only rows of the written agent.
 const (
 	updateSQL = `
 update registry.agents set
@@ -70,8 +70,8 @@ where` + updatedSQL + `
 on conflict do nothing`
 )
 
-// Update changes what the patch names. A missing agent is ErrAgentNotFound, a
-// name that another agent has ErrAgentExists.
+// Update changes the fields that the patch sets. A missing agent is ErrAgentNotFound, a name of
+// another agent ErrAgentExists.
 func (c *Client) Update(ctx context.Context, id string, patch Patch) error {
 	if err := modules.FirstError(modules.CheckID("id", id), patch.validate()); err != nil {
 		return wrap("update", err)

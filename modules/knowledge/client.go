@@ -51,7 +51,7 @@ type Params struct {
 // Client is the knowledge of an application, and is safe for concurrent use.
 type Client struct {
 	db      *modules.DB
-	storage atomic.Pointer[storage] // of embeddings, once it is known
+	storage atomic.Pointer[storage] // of embeddings, nil until known
 }
 
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with

@@ -16,9 +16,9 @@ type CacheStats = modules.CacheStats
 
 var cache = cachetable.New("verification", "result_data", "result_hash")
 
-// CacheGet returns the result that CachePut stored for a request with r's content,
-// source and types; r's other fields don't matter. It returns false, and no error,
-// when there is none or it has expired. It counts a hit or a miss.
+// CacheGet returns the result that CachePut stored for a request with r's content, source and
+// types; r's other fields don't matter. CacheGet returns false, and no error, if the cache has
+// no entry or the entry has expired. CacheGet counts a hit or a miss.
 func (c *Client) CacheGet(ctx context.Context, r Request) (Result, bool, error) {
 	if err := r.validateQuestion(); err != nil {
 		return Result{}, false, wrap("cache get", err)
@@ -32,9 +32,8 @@ func (c *Client) CacheGet(ctx context.Context, r Request) (Result, bool, error) 
 	return out, err == nil, wrap("cache get", err)
 }
 
-// CachePut stores a result for as long as ttl, which must be more than 0, in place
-// of what was there. CacheGet finds it for requests with r's content, source and
-// types.
+// CachePut stores a result for ttl, in place of an existing entry. ttl must be more than 0.
+// CacheGet finds the result for requests with r's content, source and types.
 func (c *Client) CachePut(ctx context.Context, r Request, result Result, ttl time.Duration) error {
 	data, err := modules.EncodeJSON("result", result)
 	_, evidenceErr := evidenceArgs(result.evidence())
@@ -47,8 +46,8 @@ func (c *Client) CachePut(ctx context.Context, r Request, result Result, ttl tim
 	return wrap("cache put", err)
 }
 
-// CachePurge deletes what has expired, 5000 at a time, and returns how many went.
-// With an error it returns those of the batches before it.
+// CachePurge deletes expired entries, 5000 at a time, and returns the count. With an error
+// CachePurge returns the count of the earlier batches.
 func (c *Client) CachePurge(ctx context.Context) (int64, error) {
 	n, err := cache.Purge(ctx, c.db)
 	return n, wrap("cache purge", err)

@@ -25,7 +25,7 @@ const (
 	InsufficientData      MethodType = "insufficient_data"
 )
 
-// Status is how far a request has come. The last three are its end.
+// Status is the state of a request. The last three statuses are final.
 type Status string
 
 // The statuses of a request.
@@ -37,7 +37,7 @@ const (
 	Cancelled  Status = "cancelled"
 )
 
-// Verdict is what a verification came to.
+// Verdict is the outcome of a verification.
 type Verdict string
 
 // The verdicts.
@@ -55,8 +55,7 @@ const (
 // EvidenceType is the kind of a piece of evidence.
 type EvidenceType string
 
-// The evidence types. Others are stored as General, with the original in the
-// metadata.
+// The evidence types. An unknown type is stored as General, with the original in the metadata.
 const (
 	Factual     EvidenceType = "factual"
 	Statistical EvidenceType = "statistical"

@@ -6,7 +6,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Errors of this client. Each is of a class of package modules too.
+// Errors of the client. Each error is also of a class of package modules.
 var (
 	// ErrRequestNotFound is a modules.ErrNotFound.
 	ErrRequestNotFound = fmt.Errorf("request %w", modules.ErrNotFound)
@@ -14,8 +14,7 @@ var (
 	ErrResultNotFound = fmt.Errorf("result %w", modules.ErrNotFound)
 	// ErrUnknownResult is a modules.ErrReference.
 	ErrUnknownResult = fmt.Errorf("result: %w", modules.ErrReference)
-	// ErrStatus is a modules.ErrConflict: the request is in a status that does not
-	// allow this.
+	// ErrStatus is a modules.ErrConflict: the request's status does not allow the call.
 	ErrStatus error = statusError{}
 )
 
@@ -24,7 +23,7 @@ type statusError struct{}
 func (statusError) Error() string        { return "its status does not allow this" }
 func (statusError) Is(target error) bool { return target == modules.ErrConflict }
 
-// inStatus is an ErrStatus that names the status.
+// inStatus is an ErrStatus with the status in the text.
 func inStatus(s Status) error { return fmt.Errorf("request is %s: %w", s, ErrStatus) }
 
 // wrap adds the class and the operation to an error.

@@ -14,7 +14,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Evidence speaks for or against what is verified.
+// Evidence speaks for or against a verified statement.
 type Evidence struct {
 	ID          string         `json:"id"`     // a UUID; made when empty
 	Source      string         `json:"source"` // a URL
@@ -22,13 +22,13 @@ type Evidence struct {
 	Relevance   float64        `json:"relevance"`   // 0 to 1
 	Credibility float64        `json:"credibility"` // 0 to 1
 	Supporting  bool           `json:"supporting"`
-	Type        EvidenceType   `json:"type"`   // default General; see there for other ones
-	Method      *MethodType    `json:"method"` // that found it
+	Type        EvidenceType   `json:"type"`   // default General; for unknown types see the constants of EvidenceType
+	Method      *MethodType    `json:"method"` // the method that found the evidence
 	Title       *string        `json:"title"`
 	Publisher   *string        `json:"publisher"`
 	PublishedAt *time.Time     `json:"published_at"`
 	VerifiedAt  time.Time      `json:"verified_at"` // default now
-	Metadata    map[string]any `json:"metadata"`    // "original_type" has a type that is stored as General
+	Metadata    map[string]any `json:"metadata"`    // "original_type" has the original of an unknown type
 }
 
 func (e Evidence) validate() error {
@@ -51,7 +51,7 @@ func (e Evidence) validate() error {
 	return err
 }
 
-// size is that of the texts, in bytes.
+// size is the size of the texts, in bytes.
 func (e Evidence) size() int {
 	n := len(e.Source) + len(e.Content)
 	for _, text := range []*string{e.Title, e.Publisher} {
@@ -62,7 +62,7 @@ func (e Evidence) size() int {
 	return n
 }
 
-// stored is the type and the metadata as the table takes them.
+// stored returns the type and the metadata in the form of the table.
 func (e Evidence) stored() (EvidenceType, map[string]any) {
 	t := cmp.Or(e.Type, General)
 	if slices.Contains(evidenceTypes, t) {
@@ -73,13 +73,13 @@ func (e Evidence) stored() (EvidenceType, map[string]any) {
 	return General, metadata
 }
 
-// evidenceRows are the rows of what evidenceArgs makes.
+// evidenceRows are the rows of evidenceArgs.
 const evidenceRows = `unnest(@ids::text[], @sources::text[], @contents::text[], @hashes::text[], @relevances::float8[], @credibilities::float8[],
         @supporting::bool[], @types::text[], @methods::text[], @titles::text[], @publishers::text[], @published::timestamptz[],
         @verified::timestamptz[], @metadata::text[])
         with ordinality as e(id, source, content, hash, relevance, credibility, supporting, type, method, title, publisher, published_at, verified_at, metadata, place)`
 
-// insertEvidence inserts evidenceRows for the result of that name, which has a
+// insertEvidence inserts evidenceRows for the result of the given name. The result must have a
 // result's id and request_id.
 func insertEvidence(result string) string {
 	return `
@@ -91,7 +91,7 @@ func insertEvidence(result string) string {
     order by e.place`
 }
 
-// maxEvidence and maxEvidenceBytes are how much a result holds: Result returns all of it.
+// maxEvidence and maxEvidenceBytes bound the evidence of a result: Result returns all evidence.
 const (
 	maxEvidence      = modules.MaxRows
 	maxEvidenceBytes = modules.PageBytes
@@ -99,7 +99,7 @@ const (
 
 var errTooMuchEvidence = modules.Invalid("evidence", fmt.Sprintf("must be at most %d pieces of %d bytes together for a result", maxEvidence, maxEvidenceBytes))
 
-// evidenceArgs are pieces of evidence as one array for each column.
+// evidenceArgs returns pieces of evidence as an array for each column.
 func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 	n := len(all)
 	if n > maxEvidence {
@@ -138,14 +138,14 @@ func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 const (
 	lockResultSQL = "select from verification.results where id = @result_id::uuid for no key update"
 
-	// The quality is of all evidence, whoever added it meanwhile.
+	// The quality is of all evidence, including concurrent additions.
 	rateEvidenceSQL = `
 update verification.results r set evidence_quality_score = (
     select avg(e.relevance_score * e.credibility_score) from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id
 ) where r.id = @result_id::uuid`
 )
 
-// The result is locked: nobody adds to what is counted here.
+// The statement locks the result, so no concurrent call adds to the counted evidence.
 var addEvidenceSQL = fmt.Sprintf(`
 with result as (
     select r.id, r.request_id from verification.results r
@@ -156,10 +156,10 @@ with result as (
         from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id)
 )`, maxEvidence, maxEvidenceBytes) + insertEvidence("result")
 
-// AddEvidence adds evidence to a result, all or none, in one round trip. A result
-// that is missing is an ErrUnknownResult, an id of evidence that the tenant has
-// already a modules.ErrConflict. No evidence needs no connection; a result holds
-// modules.MaxRows pieces and modules.PageBytes of them, and more are refused.
+// AddEvidence adds evidence to a result, all or none, in the same round trip. A missing result
+// is an ErrUnknownResult, an id of evidence that the tenant has already a modules.ErrConflict.
+// AddEvidence without evidence needs no connection. A result holds modules.MaxRows pieces and
+// modules.PageBytes of evidence, and AddEvidence refuses more.
 func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Evidence) error {
 	args, err := evidenceArgs(evidence)
 	if err := modules.FirstError(modules.CheckUUID("result_id", resultID), err); err != nil {
@@ -193,7 +193,7 @@ func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Ev
 
 // EvidenceQuality are figures of the evidence that a method found.
 type EvidenceQuality struct {
-	Method             MethodType `json:"method"` // empty: of evidence that names none
+	Method             MethodType `json:"method"` // empty: of evidence without a method
 	Total              int64      `json:"total"`
 	SupportingCount    int64      `json:"supporting_count"`
 	ContradictingCount int64      `json:"contradicting_count"`

@@ -10,10 +10,9 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// countRuns returns a statement that adds runs of methods to the figures in a table,
-// whose key is given. from has the runs as run(method, success, ms, error, place). The
-// figures change in the order of the methods: two results of one tenant that count the
-// same methods don't deadlock.
+// countRuns returns a statement that adds runs of methods to the figures in a table with the
+// given key. from has the runs as run(method, success, ms, error, place). The figures change in
+// the order of the methods: two results of a tenant with the same methods don't deadlock.
 func countRuns(table, key, from string) string {
 	return fmt.Sprintf(`
     insert into %s as m (method_type, total_requests, successful_requests, failed_requests, total_processing_time_ms,
@@ -44,8 +43,8 @@ var (
 	recordSharedRunSQL = countRuns("verification.methods", "method_type", oneRun)
 )
 
-// runArgs adds the runs of a result's methods. A method without an error has
-// succeeded, whatever its verdict.
+// runArgs adds the runs of a result's methods. A method without an error has succeeded, with
+// any verdict.
 func runArgs(args pgx.NamedArgs, results []MethodResult) {
 	n := len(results)
 	methods, successes, ms, errs := make([]string, n), make([]bool, n), make([]float64, n), make([]*string, n)
@@ -57,16 +56,16 @@ func runArgs(args pgx.NamedArgs, results []MethodResult) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// MethodRun is one use of a method.
+// MethodRun is a run of a method.
 type MethodRun struct {
 	Success  bool
 	Duration time.Duration
 	Err      *string // nil: the last error stays
 }
 
-// RecordMethodRun adds a run to the figures of a method, as SaveResult does for the
-// methods of a result. A tenant's runs, and their errors, are the tenant's alone. A run
-// without a tenant is an operator's, and is part of what every tenant reads.
+// RecordMethodRun adds a run to the figures of a method, as SaveResult does for the methods of
+// a result. Only the tenant sees the tenant's runs and errors. A run without a tenant is an
+// operator's run, and every tenant reads the figures of an operator's runs.
 func (c *Client) RecordMethodRun(ctx context.Context, method MethodType, run MethodRun) error {
 	err := modules.FirstError(
 		modules.CheckEnum("method", method, methodTypes),
@@ -87,8 +86,8 @@ func (c *Client) RecordMethodRun(ctx context.Context, method MethodType, run Met
 	return wrap("record method run", err)
 }
 
-// MethodPatch says what SetMethod changes; nil fields stay. The rates, 0 to 1,
-// come from labelled data.
+// MethodPatch names the changes of SetMethod; nil fields stay. The rates, 0 to 1, come from
+// labelled data.
 type MethodPatch struct {
 	Enabled           *bool
 	Priority          *int           // 1 to 10, 1 is tried first
@@ -157,8 +156,8 @@ func (c *Client) SetMethod(ctx context.Context, method MethodType, p MethodPatch
 	return wrap("set method", err)
 }
 
-// MethodPerformance is how a method is set up, and what became of its runs: those of the
-// tenant that asks, and those that belong to no tenant.
+// MethodPerformance is the setup of a method and the figures of the method's runs: the runs of
+// the context's tenant, and the runs without a tenant.
 type MethodPerformance struct {
 	Type              MethodType     `json:"type"`
 	Enabled           bool           `json:"enabled"`
@@ -179,7 +178,7 @@ type MethodPerformance struct {
 	LastError         *string        `json:"last_error"`
 }
 
-// Row-level security leaves the runs of the tenant that asks, or none.
+// Row-level security leaves the runs of the context's tenant, or none.
 const methodPerformanceSQL = `
 select m.method_type as type, m.enabled, m.priority, m.timeout_ms * interval '1 millisecond' as timeout, m.config,
        f.total, f.succeeded, f.failed,
@@ -199,8 +198,8 @@ cross join lateral (
 ) f
 order by m.priority, m.method_type`
 
-// MethodPerformance returns all methods, in the order of their priority. Without a
-// tenant the figures are of the runs that belong to no tenant.
+// MethodPerformance returns all methods, in the order of the methods' priority. Without a
+// tenant the figures are of the runs without a tenant.
 func (c *Client) MethodPerformance(ctx context.Context) ([]MethodPerformance, error) {
 	ctx, _ = c.db.Anybody(ctx, shared)
 	out, err := modules.Many[MethodPerformance](ctx, c.db, methodPerformanceSQL, nil)

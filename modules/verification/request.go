@@ -14,7 +14,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// DefaultTimeout is that of a request that names none.
+// DefaultTimeout is the timeout of a request without a timeout.
 const DefaultTimeout = 30 * time.Second
 
 // Request is something to be verified.
@@ -39,7 +39,7 @@ func (r Request) validate() error {
 	)
 }
 
-// validateQuestion is for what the cache's key is made of.
+// validateQuestion checks the fields of the cache's key.
 func (r Request) validateQuestion() error {
 	err := modules.FirstError(modules.CheckText("content", r.Content, math.MaxInt32), modules.CheckOptional("source", r.Source))
 	for _, t := range r.Types {
@@ -48,8 +48,8 @@ func (r Request) validateQuestion() error {
 	return err
 }
 
-// CacheKey is the key of the request's result in the cache: the SHA-256, in hex,
-// of its content, source and types, in whatever order these are.
+// CacheKey is the key of the request's result in the cache: the SHA-256, in hex, of content,
+// source and types. The order of the types does not matter.
 func (r Request) CacheKey() string {
 	types := slices.Sorted(slices.Values(r.Types))
 	// A struct of texts can always be encoded.
@@ -69,9 +69,9 @@ on conflict (tenant_id, id) do update set
     verification_types = excluded.verification_types, metadata = excluded.metadata, cache_key = excluded.cache_key
 where r.status = 'pending'`
 
-// SaveRequest adds a request, in status Pending. One of the same id that is still
-// pending gets what is new in r, and keeps its place; in any other status it is an
-// ErrStatus.
+// SaveRequest adds a request, in status Pending. If a request of the same id is still pending,
+// the pending request gets the new fields of r, and keeps the place; in any further status the
+// call fails with ErrStatus.
 func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 	metadata, err := modules.EncodeJSON("metadata", r.Metadata)
 	if err := modules.FirstError(r.validate(), err); err != nil {
@@ -87,7 +87,7 @@ func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 	return wrap("save request", err)
 }
 
-// ranked is what pending requests are ordered by.
+// ranked is the sort key of pending requests.
 func ranked(r string) string {
 	return "case " + r + ".priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end, " + r + ".created_at, " + r + ".id"
 }
@@ -100,17 +100,17 @@ order by ` + ranked("r") + ` limit @limit::int`
 
 var afterRequest = fmt.Sprintf(" and (%s) > (select %s from verification.requests l where l.id = @after::text)", ranked("r"), ranked("l"))
 
-// Pending returns the requests that nobody has begun with, the most urgent first,
-// among equals the oldest; limit is from 1 to 1000. With the id of a page's last
-// request it returns the next page, also when that one has been begun since; a
-// missing one is ErrRequestNotFound. A page ends after modules.PageBytes too, with fewer
-// requests than limit: PendingPage says whether another follows.
+// Pending returns the requests that no verifier has begun, the most urgent first, among equals
+// the oldest; limit is from 1 to 1000. With the id of a page's last request Pending returns the
+// next page, also if a verifier has begun the last request since. A missing last request is
+// ErrRequestNotFound. A page ends after modules.PageBytes too, with fewer requests than limit:
+// PendingPage reports whether a page follows.
 func (c *Client) Pending(ctx context.Context, limit int, after ...string) ([]Request, error) {
 	p, err := c.PendingPage(ctx, limit, modules.Last(after))
 	return p.Items, err
 }
 
-// PendingPage is Pending for callers that read page after page.
+// PendingPage is Pending for callers of page after page.
 func (c *Client) PendingPage(ctx context.Context, limit int, after string) (modules.Page[Request], error) {
 	if err := modules.Check("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
 		return modules.Page[Request]{}, wrap("pending", err)

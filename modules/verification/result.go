@@ -10,7 +10,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Result is what the verification of a request came to.
+// Result is the outcome of a request's verification.
 type Result struct {
 	RequestID      string         `json:"request_id"`
 	Verdict        Verdict        `json:"verdict"`
@@ -23,14 +23,14 @@ type Result struct {
 	Error          *string        `json:"error"`              // set: the request has failed
 	ErrorCode      *string        `json:"error_code"`         // at most 50 bytes
 
-	// The rest is the database's; SaveResult ignores it.
+	// The database sets the fields below; SaveResult ignores the fields.
 	ID              string    `json:"id"`               // a UUID
-	EvidenceQuality *float64  `json:"evidence_quality"` // the mean of relevance times credibility; nil: there is no evidence
-	Consensus       *float64  `json:"consensus"`        // the share of the methods without an error that came to the verdict; nil: there is none
+	EvidenceQuality *float64  `json:"evidence_quality"` // the mean of relevance times credibility; nil: no evidence
+	Consensus       *float64  `json:"consensus"`        // share of the methods without an error that agree with the verdict; nil: no method without an error
 	CreatedAt       time.Time `json:"created_at"`
 }
 
-// MethodResult is what one method came to.
+// MethodResult is the outcome of a method.
 type MethodResult struct {
 	Method         MethodType     `json:"method"`
 	Verdict        Verdict        `json:"verdict"`
@@ -73,7 +73,7 @@ func (r Result) validate() error {
 	return err
 }
 
-// evidence is all of it; each piece says which side it is on.
+// evidence returns the evidence of both sides; each piece has the side.
 func (r Result) evidence() []Evidence {
 	out := make([]Evidence, 0, len(r.Supporting)+len(r.Contradicting))
 	for _, e := range r.Supporting {
@@ -87,8 +87,7 @@ func (r Result) evidence() []Evidence {
 	return out
 }
 
-// consensus is the share of the methods without an error that agree with the
-// verdict.
+// consensus is the share of the methods without an error that agree with the verdict.
 func (r Result) consensus() *float64 {
 	var agreed, asked float64
 	for _, m := range r.Methods {
@@ -107,7 +106,7 @@ func (r Result) consensus() *float64 {
 	return &share
 }
 
-// status is what a request comes to with the result.
+// status is the request's status after the result.
 func (r Result) status() Status {
 	if r.Error != nil {
 		return Failed
@@ -115,9 +114,9 @@ func (r Result) status() Status {
 	return Completed
 }
 
-// saveResultSQL locks the request first, and the methods in the order of their
-// names. The clock is read once the request is locked: of two results the one that
-// is saved later is the newer.
+// saveResultSQL locks the request first, and the methods in the order of the names. The
+// statement reads the clock under the lock of the request: of two results the later save is the
+// newer result.
 var saveResultSQL = `
 with request as (
     select r.tenant_id, r.id, r.status from verification.requests r where r.id = @request_id for no key update
@@ -143,11 +142,12 @@ with request as (
 )
 select request.status as before, coalesce(saved.id::text, '') as id from request left join saved on true`
 
-// SaveResult adds the result of a request, with its evidence, and returns its id, a
-// UUID. In the same transaction, and one round trip, the request is completed, or
-// failed when the result has an error, and the tenant's figures count its methods.
-// A further result is stored if the request ends as it has ended before. A missing
-// request is ErrRequestNotFound, one that is cancelled or has ended otherwise ErrStatus.
+// SaveResult adds the result of a request, with the evidence, and returns the result's id, a
+// UUID. In the same transaction and round trip SaveResult completes the request, or fails the
+// request if the result has an error, and counts the methods in the tenant's figures.
+// SaveResult stores a further result if the result leads to the request's final status. A
+// missing request is ErrRequestNotFound, a cancelled request or a request with a different
+// final status ErrStatus.
 func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 	methods, methodsErr := modules.EncodeJSON("methods", r.Methods)
 	args, evidenceErr := evidenceArgs(r.evidence())
@@ -185,8 +185,8 @@ select r.id::text as id, r.request_id, r.verdict, r.confidence, r.reasoning, r.v
            from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id), '[]') as evidence
 from verification.results r where r.request_id = @request_id order by r.created_at desc, r.id desc limit 1`
 
-// Result returns the newest result of a request with its evidence, in the order
-// in which that was given, or ErrResultNotFound. Evidence has its times in UTC.
+// Result returns the newest result of a request with the evidence in the order given, or
+// ErrResultNotFound. Evidence has the times in UTC.
 func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
 	if err := modules.CheckID("request_id", requestID); err != nil {
 		return Result{}, wrap("result", err)

@@ -10,8 +10,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// StatusDetails are what SetRequestStatus may store with a status; nil keeps what
-// is there.
+// StatusDetails are values that SetRequestStatus stores with a status; nil keeps the stored
+// value.
 type StatusDetails struct {
 	ProcessingTime *time.Duration // kept in ms
 	Error          *string
@@ -45,9 +45,8 @@ var moves = modules.Moves[Status]{
 	Cancelled:  {Pending, Processing},
 }
 
-// byResult are the statuses from which a result may bring a request into another: a
-// result that comes at once has passed through Processing, and a further result of the
-// same kind changes no status.
+// byResult returns the statuses from which a result may move a request to s. A result without a
+// begin has passed through Processing, and a further result of the same kind changes no status.
 func byResult(s Status) []string {
 	return slices.Concat(moves.To(Processing), moves.To(s), []string{string(s)})
 }
@@ -68,10 +67,10 @@ with request as (
 )
 select request.status as before, moved.id is not null as moved from request left join moved on true`
 
-// SetRequestStatus moves a request on: from Pending to Processing, from there to
-// Completed or Failed, and from both to Cancelled. Any other move is an ErrStatus;
-// a missing request is ErrRequestNotFound. Processing stamps the start, each end
-// its time.
+// SetRequestStatus moves a request: from Pending to Processing, from Processing to Completed or
+// Failed, and from Pending or Processing to Cancelled. A different move is an ErrStatus; a
+// missing request is ErrRequestNotFound. Processing stamps the start, each final status the
+// end.
 func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status, d StatusDetails) error {
 	err := modules.FirstError(modules.CheckID("id", id), modules.CheckEnum("status", status, statuses), d.validate())
 	if err != nil {
