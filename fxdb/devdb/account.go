@@ -14,15 +14,15 @@ import (
 	"syscall"
 )
 
-// An account is the system user that the server's processes run as.
+// An account is the system user of the server's processes.
 type account struct {
 	uid, gid   int
-	credential *syscall.Credential // nil: this process's own
+	credential *syscall.Credential // nil: the account of the process
 }
 
-// serverAccount returns the own account or, for root, as which PostgreSQL
-// refuses to run, that of postgres or nobody. It has to have a name, as initdb
-// looks its user id up.
+// serverAccount returns the caller's own account. PostgreSQL refuses to run as root: for root
+// serverAccount returns the account postgres or nobody. The account must have a name: initdb
+// looks up the user id.
 func serverAccount() (account, error) {
 	if os.Geteuid() != 0 {
 		return account{uid: os.Geteuid(), gid: os.Getegid()}, nil
@@ -50,10 +50,9 @@ func (a account) own(path string) error {
 	return os.Lchown(path, a.uid, a.gid)
 }
 
-// command prepares a program that runs to its end under the account. If ctx
-// ends it is asked to end, not killed: initdb then ends with its current step,
-// within half a second, and the server that it runs for that leaves no shared
-// memory behind.
+// command prepares a program that runs to the end under the account. If ctx ends, the program
+// gets SIGTERM instead of SIGKILL: initdb then ends within half a second, after the present
+// step, and initdb's server leaves no shared memory behind.
 func (a account) command(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	a.detach(cmd)
@@ -62,18 +61,17 @@ func (a account) command(ctx context.Context, path string, args ...string) *exec
 	return cmd
 }
 
-// detach puts the program under the account and into a session of its own,
-// where Ctrl-C on the terminal does not reach it. The working directory is one
-// that the account can enter.
+// detach puts the program under the account and into a new session, out of reach of Ctrl-C on
+// the terminal. The account can enter the working directory.
 func (a account) detach(cmd *exec.Cmd) {
 	cmd.Dir = "/"
 	cmd.Env = serverEnv()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: a.credential}
 }
 
-// serverEnv keeps what differs between callers away from a server that is
-// cached and shared: client settings (PG*), locale and time zone. The latter
-// also saves initdb the search for the system's.
+// serverEnv keeps the callers' differences away from a cached and shared server: client
+// settings (PG*), locale and time zone. A set time zone also saves initdb the search for the
+// system's time zone.
 func serverEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {

@@ -16,16 +16,16 @@ const oldestMajor = 11
 // binaries is an installation of the server.
 type binaries struct {
 	dir     string // the folder of initdb and postgres
-	why     string // the reason it was chosen
-	banner  string // what "postgres --version" prints
-	version string // of it, the number
+	why     string // the reason for the choice
+	banner  string // the output of "postgres --version"
+	version string // the number in banner
 	major   int
 }
 
 var versionInBanner = regexp.MustCompile(`\b(\d+)(\.\d+|beta\d+|rc\d+|devel)*`)
 
-// findBinaries finds an installation and asks for its version. It asks under
-// the server's account, which may be unable to reach the folder.
+// findBinaries finds an installation and asks for the version, under the server's account: the
+// account may be unable to reach the folder.
 func findBinaries(ctx context.Context, sources []source, acct account) (binaries, error) {
 	dir, why, err := find(ctx, sources)
 	if err != nil {

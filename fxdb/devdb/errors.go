@@ -9,11 +9,11 @@ import (
 // NotFoundError is returned by [Start] if the machine has no PostgreSQL server
 // binaries.
 type NotFoundError struct {
-	// Tried lists every place that was looked at, with what was wrong there.
+	// Tried lists every place of the search, with the fault of the place.
 	Tried []string
 }
 
-// Error lists what was tried and what to install or set.
+// Error lists the places of the search, and what to install or set.
 func (e *NotFoundError) Error() string {
 	return "devdb: no PostgreSQL server on this machine; tried:\n  " + strings.Join(e.Tried, "\n  ") + `
 do one of these:
@@ -23,14 +23,14 @@ do one of these:
   set DATABASE_URL to a server that you have already`
 }
 
-// UnsupportedError is returned by [Start] on systems it can't start a server
-// on. errors.Is(err, errors.ErrUnsupported) holds for it.
+// UnsupportedError is the error of [Start] on a system without support for the server.
+// errors.Is(err, errors.ErrUnsupported) holds for an UnsupportedError.
 type UnsupportedError struct {
 	// OS is the system's name, as in runtime.GOOS.
 	OS string
 }
 
-// Error says what to do instead.
+// Error names the alternative.
 func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("devdb: starting PostgreSQL is not supported on %s; set DATABASE_URL to a server that you have", e.OS)
 }

@@ -16,8 +16,7 @@ import (
 
 const envBindir = "ONEPOOL_PG_BINDIR"
 
-// installGlobs are the folders where packages put the server's binaries
-// without putting them into PATH.
+// installGlobs are folders of packages that put the server's binaries outside of PATH.
 var installGlobs = []string{
 	"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
 	"/usr/pgsql-*/bin",                                   // PostgreSQL's own packages for Red Hat
@@ -28,13 +27,12 @@ var installGlobs = []string{
 	"/opt/local/lib/postgresql*/bin",                     // MacPorts
 }
 
-// A source is one way to come by server binaries. It returns the folder that
-// holds initdb and postgres and the reason it was taken. If it has none to
-// offer it returns a missing error and the next source is asked; any other
-// error ends the search.
+// A source is a way to server binaries: a source returns the folder with initdb and postgres,
+// and the reason for the choice. A source without binaries returns a missing error, and the
+// search asks the next source. Any other error ends the search.
 type source func(ctx context.Context) (bindir, why string, err error)
 
-// missing says what a source has looked at in vain.
+// missing lists the vain attempts of a source.
 type missing []string
 
 func (m missing) Error() string { return strings.Join(m, "; ") }
@@ -50,7 +48,7 @@ func find(ctx context.Context, sources []source) (bindir, why string, err error)
 		if err == nil {
 			return bindir, why, nil
 		}
-		if ctx.Err() != nil { // a source may have found nothing for this reason alone
+		if ctx.Err() != nil { // the end of ctx alone may be the reason for an empty source
 			return "", "", fmt.Errorf("devdb: looking for PostgreSQL: %w", context.Cause(ctx))
 		}
 		m, ok := errors.AsType[missing](err)
@@ -62,8 +60,8 @@ func find(ctx context.Context, sources []source) (bindir, why string, err error)
 	return "", "", &NotFoundError{Tried: tried}
 }
 
-// fromEnv does not pass over a useless folder in silence: whoever set the
-// variable would go on to test against another server than they think.
+// fromEnv does not skip a useless folder in silence: the user who set the variable would test
+// against an unexpected server.
 func fromEnv(context.Context) (string, string, error) {
 	dir := os.Getenv(envBindir)
 	if dir == "" {
@@ -112,8 +110,8 @@ func fromGlobs(globs []string) source {
 	}
 }
 
-// fromPgConfig comes last, as a development package brings pg_config and names
-// a folder with it, but not the server that belongs there.
+// fromPgConfig comes last: a development package brings pg_config and the name of a folder, but
+// not the server.
 func fromPgConfig(ctx context.Context) (string, string, error) {
 	const what = "pg_config --bindir"
 	out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output()
@@ -128,9 +126,9 @@ func fromPgConfig(ctx context.Context) (string, string, error) {
 	return bindir, what, nil
 }
 
-// usable returns the folder that initdb and postgres of dir really are in.
-// Both are needed, from one installation: a client package has neither, and
-// PATH may hold links to one of them alone.
+// usable returns the real folder of dir's initdb and postgres. Both programs must exist, from
+// the same installation: a client package has neither, and PATH may hold a link to only initdb
+// or only postgres.
 func usable(dir string) (string, error) {
 	var dirs [2]string
 	for i, name := range []string{"initdb", "postgres"} {
@@ -153,7 +151,7 @@ func usable(dir string) (string, error) {
 
 var number = regexp.MustCompile(`\d+(\.\d+)?`)
 
-// majorInPath reads the version out of a folder's name, 0 if there is none.
+// majorInPath reads the version out of a folder's name, 0 without a version.
 func majorInPath(dir string) float64 {
 	all := number.FindAllString(dir, -1)
 	if len(all) == 0 {

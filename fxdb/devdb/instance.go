@@ -17,21 +17,19 @@ const (
 	// instancePrefix tells the folders of servers from the rest in the run
 	// directory.
 	instancePrefix = "s-"
-	// maxSocketPath is what fits into a socket address on macOS; Linux has 4 more.
+	// maxSocketPath is the longest socket address on macOS, in bytes; Linux allows 4 more.
 	maxSocketPath = 103
 )
 
-// An instance is the folder of one server: data/, the socket, the log and the
-// fifo. Until a supervisor takes it over, it is this process that reads the
-// fifo, which keeps sweeps away.
+// An instance is the folder of a server: data/, the socket, the log and the fifo. Until a
+// supervisor takes over, the starting process reads the fifo and keeps sweeps away.
 type instance struct {
 	dir    string
 	reader *os.File
 	hold   *hold
 }
 
-// newInstance makes a server's folder, after removing those that were left
-// behind by killed supervisors.
+// newInstance makes a server's folder, and removes the folders of killed supervisors.
 func newInstance(ctx context.Context, base string) (*instance, error) {
 	unlock, err := lock(ctx, filepath.Join(base, "folders.lock"))
 	if err != nil {
@@ -43,8 +41,8 @@ func newInstance(ctx context.Context, base string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Outside the lock: nobody can take these up again, and two processes may
-	// well remove the same.
+	// Outside the lock: no server takes up an abandoned folder again, and two processes may
+	// remove the same folder.
 	for _, dir := range abandoned {
 		removeAbandoned(ctx, dir)
 	}
@@ -79,10 +77,10 @@ func checkSocketPath(path string) error {
 
 func (i *instance) data() string { return filepath.Join(i.dir, "data") }
 
-// handOver closes the read end, which the supervisor has by now.
+// handOver closes the read end: the supervisor has a copy.
 func (i *instance) handOver() { _ = i.reader.Close() }
 
-// discard removes an instance that no supervisor has taken over.
+// discard removes an instance without a supervisor.
 func (i *instance) discard() error {
 	err := os.RemoveAll(i.dir)
 	i.handOver()
@@ -90,7 +88,7 @@ func (i *instance) discard() error {
 	return err
 }
 
-// serverArgs is the command line of the server, without its path.
+// serverArgs is the command line of the server, without the path.
 func (i *instance) serverArgs() []string {
 	args := []string{
 		"-D", i.data(),

@@ -12,23 +12,24 @@ import (
 	"time"
 )
 
-// killLimit is how long processes that were told to end may take.
+// killLimit is how long processes may take to end after a signal.
 const killLimit = 5 * time.Second
 
 // terminate makes the supervisor stop the server at once, users or not.
 func (s *supervisor) terminate() {
 	select {
-	case <-s.gone: // and its number may be another's
+	case <-s.gone: // a foreign process may have the process id now
 	default:
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // end finds out whether it worked
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // end finds out whether SIGTERM worked
 	}
 }
 
-// kill is for a server that does not stop. The shell and the server are one
-// process group; sessions of the server notice that it is gone and end.
+// kill is for a server that does not stop. The shell and the server are a process group;
+// sessions of the server notice the server's end, and end.
 func (s *supervisor) kill() error {
 	segment := sharedMemory(s.dir)
-	// The shell is not reaped before gone is closed, so the number is still its own.
+	// watch reaps the shell and then closes gone at once: while gone is open the process id is
+	// the shell's.
 	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		return err
 	}
@@ -38,15 +39,15 @@ func (s *supervisor) kill() error {
 		return fmt.Errorf("processes still there %v after SIGKILL", killLimit)
 	}
 	if segment != "" {
-		// As good as it gets: without ipcrm 56 bytes stay until the next boot.
+		// Best effort: without ipcrm 56 bytes stay until the next boot.
 		_ = exec.Command("ipcrm", "-m", segment).Run()
 	}
 	return nil
 }
 
-// sharedMemory returns the number of the System V segment that guards the data
-// folder, "" if it is not known. A killed server leaves it behind, and macOS
-// allows no more than 32 of them.
+// sharedMemory returns the number of the System V segment that guards the data folder, "" if
+// unknown. A killed server leaves the segment behind, and macOS allows no more than 32
+// segments.
 func sharedMemory(dir string) string {
 	b, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
 	if err != nil {

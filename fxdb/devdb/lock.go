@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// lock takes the lock file at path. The kernel gives it back if the process
-// dies. flock knows no deadline, so a held lock is asked for again and again.
+// lock takes the lock file at path. The kernel releases the lock if the process dies. flock has
+// no deadline, so lock tries again and again.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -24,7 +24,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
-			return func() { _ = f.Close() }, nil // closing unlocks, and has nothing to write that could fail
+			return func() { _ = f.Close() }, nil // closing unlocks, and writes nothing, so closing can't fail
 		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			_ = f.Close()
 			return nil, fmt.Errorf("devdb: lock %s: %w", path, err)

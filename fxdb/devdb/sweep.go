@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// findAbandoned returns the folders of servers in base whose supervisor is gone, which
-// takes a SIGKILL to it or a crash of the machine. The caller holds the lock
-// under which folders are made, so none of them is just being made.
+// findAbandoned returns the folders of servers in base whose supervisor is gone: after a
+// SIGKILL to the supervisor or a crash of the machine. The caller holds the lock of
+// newInstance, so no concurrent process is making a folder.
 func findAbandoned(base string) []string {
-	entries, _ := os.ReadDir(base) // what can't be read can't be cleared either
+	entries, _ := os.ReadDir(base) // an unreadable folder can't be cleared either
 	var abandoned []string
 	for _, e := range entries {
 		dir := filepath.Join(base, e.Name())
@@ -30,9 +30,9 @@ func findAbandoned(base string) []string {
 	return abandoned
 }
 
-// removeAbandoned removes an abandoned folder and the server that may still run in it.
-// It reports no errors: the next start tries again, and this one is not the
-// worse for it.
+// removeAbandoned removes an abandoned folder and the server that may still run in the folder.
+// removeAbandoned reports no errors: the next start tries again, and the present start needs no
+// clean-up.
 func removeAbandoned(ctx context.Context, dir string) {
 	data := filepath.Join(dir, "data")
 	pid := postmasterPID(data)
@@ -53,8 +53,8 @@ func removeAbandoned(ctx context.Context, dir string) {
 	_ = os.RemoveAll(dir)
 }
 
-// postmasterPID returns the process id that the server has left in its data
-// folder, 0 if none. In single-user mode it is written as a negative number.
+// postmasterPID returns the process id that the server has left in the data folder, 0 if none.
+// In single-user mode the server writes the id as a negative number.
 func postmasterPID(data string) int {
 	b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
 	if err != nil {
@@ -68,8 +68,8 @@ func postmasterPID(data string) int {
 	return max(pid, -pid)
 }
 
-// serves tells whether the process is the server of that data folder: process
-// ids are used again, and a signal must not hit a stranger.
+// serves reports whether the process is the server of the given data folder: the system reuses
+// process ids, and a signal must not hit a stranger.
 func serves(ctx context.Context, pid int, data string) bool {
 	if pid <= 1 {
 		return false

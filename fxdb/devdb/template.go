@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// A template is a packed data folder as initdb and rolesSQL have left it,
-// stopped cleanly, from which a server starts in no time.
+// A template is a packed data folder after initdb, rolesSQL and a clean stop: a server starts
+// from a template in no time.
 type template struct {
 	pg   binaries
 	acct account
@@ -26,14 +26,14 @@ type template struct {
 const (
 	templatePrefix = "template-"
 	tempTemplates  = templatePrefix + "*.tmp"
-	// templateAge is when a template is removed that another one replaces:
-	// each upgrade of PostgreSQL leaves one behind that is not asked for again.
+	// templateAge is the age at which prune removes a replaced template: each upgrade of
+	// PostgreSQL leaves a template behind that no start uses again.
 	templateAge = 30 * 24 * time.Hour
 )
 
-// newTemplate names the template, which key tells from others, in the cache
-// folder: the given one, else the user's, else one in the run directory if the
-// user's can't be written to (HOME may be unset, or read-only in a build).
+// newTemplate names the template with the given key in the cache folder: the given folder, or
+// the user's, or a folder in the run directory if the user's is not writable (HOME may be
+// unset, or read-only in a build).
 func newTemplate(pg binaries, acct account, cache, base, key string) (template, error) {
 	t := template{pg: pg, acct: acct}
 	name := templatePrefix + key + ".tar"
@@ -58,8 +58,8 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// writable makes the folder and tries: its mode does not tell whether the file
-// system is mounted read-only.
+// writable makes the folder and tries to write: the folder's mode does not show a read-only
+// mount.
 func writable(dir string) bool {
 	if os.MkdirAll(dir, 0o700) != nil {
 		return false
@@ -68,7 +68,7 @@ func writable(dir string) bool {
 	return err == nil && errors.Join(f.Close(), os.Remove(f.Name())) == nil
 }
 
-// templateKey names whatever shapes the data folder and the server.
+// templateKey names all settings that shape the data folder and the server.
 func templateKey(pg binaries) string {
 	h := sha256.Sum256([]byte(strings.Join([]string{
 		"1", // to be raised when the form of the packed file changes
@@ -79,8 +79,9 @@ func templateKey(pg binaries) string {
 	return hex.EncodeToString(h[:8])
 }
 
-// install puts the data folder into the instance: from the packed file if that
-// is there and sound, else from scratch, leaving the packed file for the next.
+// install puts the data folder into the instance: from the packed file if the file exists and
+// is sound. If not, install builds the data folder, and leaves the packed file for the next
+// start.
 func (t template) install(ctx context.Context, inst *instance) error {
 	if unpack(t.file, inst.data(), t.acct) == nil {
 		return t.acct.own(inst.dir)
@@ -94,16 +95,15 @@ func (t template) install(ctx context.Context, inst *instance) error {
 	if err := t.build(ctx, inst.data()); err != nil {
 		return err
 	}
-	// Without the file the next start takes longer; this one is not the worse
-	// for it, so it does not fail.
+	// Without the file only the next start takes longer, so a failure of pack is no error.
 	if pack(inst.data(), t.file) == nil {
 		t.prune()
 	}
 	return nil
 }
 
-// build makes the data folder. The SQL runs in single-user mode: no socket, no
-// second process to look after, and a clean shutdown at the end of its input.
+// build makes the data folder. The SQL runs in single-user mode: no socket, no second process
+// to watch, and a clean shutdown at the end of the input.
 func (t template) build(ctx context.Context, data string) error {
 	initdb := t.acct.command(ctx, filepath.Join(t.pg.dir, "initdb"), append(t.pg.initdbArgs(), "-D", data)...)
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -118,8 +118,8 @@ func (t template) build(ctx context.Context, data string) error {
 	return nil
 }
 
-// prune removes templates of long ago and what killed packers have left. It is
-// housekeeping: the next template that is built tries again.
+// prune removes old templates and the leftovers of killed packers. Errors don't matter: the
+// next build of a template tries again.
 func (t template) prune() {
 	old, _ := os.ReadDir(filepath.Dir(t.file))
 	for _, e := range old {

@@ -15,13 +15,13 @@ import (
 	"sync"
 )
 
-// unpackers is how many files are written at the same time. Most of the work is
-// creating them, where even two processors take advantage of more than two.
+// unpackers is how many files are written at the same time. Most of the work is the creation of
+// files: even two processors gain from more than two unpackers.
 const unpackers = 4
 
-// unpack makes the folder dir from a file that pack has written, and gives it
-// to the account. The checksum is known to be right at the end only: after an
-// error the caller has to remove dir.
+// unpack makes the folder dir from a file of pack, and gives the folder to the account. unpack
+// knows at the end only whether the checksum is right: after an error the caller has to remove
+// dir.
 func unpack(file, dir string, acct account) (err error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -58,19 +58,19 @@ func unpack(file, dir string, acct account) (err error) {
 	return nil
 }
 
-// An entry is a file to be written, with its contents.
+// An entry is a file to be written, with the contents.
 type entry struct {
 	name string
 	mode fs.FileMode
 	data []byte
 }
 
-// extract reads the archive, makes the folders in its order, and has the files
-// written in parallel. No file is longer than limit in a sound archive.
+// extract reads the archive, makes the folders in the archive's order, and has the files
+// written in parallel. In a sound archive no file is longer than limit.
 func extract(r *tar.Reader, limit int64, root *os.Root, acct account) error {
 	entries, spare := make(chan entry), make(chan []byte, unpackers+1)
 	for range cap(spare) {
-		spare <- nil // grows to the size of the largest file it carries
+		spare <- nil // grows to the size of the largest file
 	}
 	errs := make([]error, unpackers)
 	var writers sync.WaitGroup
@@ -94,8 +94,8 @@ func extract(r *tar.Reader, limit int64, root *os.Root, acct account) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// eachEntry calls do for each folder and file. It takes the buffer of a file's
-// contents from spare, to which do has to see it returned.
+// eachEntry calls do for each folder and file. eachEntry takes the buffer of a file's contents
+// from spare, and do has to return the buffer to spare.
 func eachEntry(r *tar.Reader, limit int64, do func(entry) error, spare <-chan []byte) error {
 	for {
 		h, err := r.Next()
@@ -137,7 +137,7 @@ func (e entry) write(root *os.Root, acct account) error {
 	return errors.Join(err, f.Close())
 }
 
-// ownIn gives a folder in root that root, the user, has made to the account.
+// ownIn gives the account a folder in root that the user root has made.
 func (a account) ownIn(root *os.Root, name string) error {
 	if a.credential == nil {
 		return nil

@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// formats asks for the types that database/sql has a type for in binary, and for
-// all others in text. They are those of pgx's own database/sql driver, and so is
-// what rows make of them: a program may go from one to the other.
+// formats asks for binary values of the types that database/sql has a type for, and for text of
+// all other types. pgx's own database/sql driver asks for the same formats, and rows returns
+// the same values: a program may switch between the two drivers.
 var formats = pgx.QueryResultFormatsByOID{
 	pgtype.BoolOID: pgx.BinaryFormatCode, pgtype.ByteaOID: pgx.BinaryFormatCode,
 	pgtype.Int2OID: pgx.BinaryFormatCode, pgtype.Int4OID: pgx.BinaryFormatCode, pgtype.Int8OID: pgx.BinaryFormatCode,
@@ -22,7 +22,7 @@ var formats = pgx.QueryResultFormatsByOID{
 	pgtype.DateOID: pgx.BinaryFormatCode, pgtype.TimestampOID: pgx.BinaryFormatCode, pgtype.TimestamptzOID: pgx.BinaryFormatCode,
 }
 
-// scanTypes are what a column is best scanned into; all others into a string.
+// scanTypes maps a type to the best Go type for Scan; for a missing type Scan takes a string.
 var scanTypes = map[uint32]reflect.Type{
 	pgtype.BoolOID: reflect.TypeFor[bool](), pgtype.ByteaOID: reflect.TypeFor[[]byte](),
 	pgtype.Int2OID: reflect.TypeFor[int16](), pgtype.Int4OID: reflect.TypeFor[int32](), pgtype.Int8OID: reflect.TypeFor[int64](),
@@ -38,8 +38,8 @@ func (r *rows) ColumnTypeScanType(i int) reflect.Type {
 	return reflect.TypeFor[string]()
 }
 
-// ColumnTypeDatabaseTypeName is for sql.ColumnType: the type's name in capitals,
-// its OID where the name is not known.
+// ColumnTypeDatabaseTypeName is for sql.ColumnType: the type's name in capitals, or the OID of
+// an unknown type.
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 	oid := r.fields[i].DataTypeOID
 	if t, ok := r.types.TypeForOID(oid); ok {
@@ -48,7 +48,7 @@ func (r *rows) ColumnTypeDatabaseTypeName(i int) string {
 	return strconv.FormatUint(uint64(oid), 10)
 }
 
-// What the server adds to a length that was declared.
+// lengthHeader is the number that the server adds to a declared length.
 const lengthHeader = 4
 
 // ColumnTypeLength is for sql.ColumnType.
@@ -69,15 +69,15 @@ func (r *rows) ColumnTypeLength(i int) (length int64, ok bool) {
 	return 0, false
 }
 
-// undeclared is the modifier of a type that was declared without one.
+// undeclared is the modifier of a type without a declared modifier.
 const undeclared = -1
 
 // secondsDigits is how many digits of a second PostgreSQL keeps at most, and if no
 // number was declared.
 const secondsDigits = 6
 
-// ColumnTypePrecisionScale is for sql.ColumnType. The scale of a time is the number of
-// its second's digits.
+// ColumnTypePrecisionScale is for sql.ColumnType. The scale of a time is the number of a
+// second's digits.
 func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
 	f := r.fields[i]
 	switch f.DataTypeOID {
@@ -92,7 +92,7 @@ func (r *rows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool)
 			return 0, secondsDigits, true
 		}
 		return 0, int64(f.TypeModifier), true
-	case pgtype.IntervalOID: // the high bits hold the fields that were declared
+	case pgtype.IntervalOID: // the high bits hold the declared fields
 		if digits := int64(f.TypeModifier & 0xffff); digits != 0xffff {
 			return 0, digits, true
 		}

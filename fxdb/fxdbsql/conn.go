@@ -9,11 +9,11 @@ import (
 	"github.com/agentagency/onepool/internal/sqldoor"
 )
 
-// conn is what database/sql takes for a connection. database/sql uses it from one
-// goroutine at a time.
+// conn is a connection for database/sql. database/sql uses conn from a single goroutine at a
+// time.
 type conn struct {
 	session sqldoor.Session
-	tx      pgx.Tx // the one that is open
+	tx      pgx.Tx // the open transaction
 }
 
 var (
@@ -26,8 +26,8 @@ var (
 	_ driver.Validator          = (*conn)(nil)
 )
 
-// Errors go to database/sql as they are, never as driver.ErrBadConn: it would try
-// again, and then say nothing but that.
+// Errors go to database/sql unchanged, never as driver.ErrBadConn: database/sql would retry,
+// and then return only driver.ErrBadConn.
 
 func (c *conn) ExecContext(ctx context.Context, query string, named []driver.NamedValue) (driver.Result, error) {
 	exec := c.session.Exec
@@ -55,8 +55,8 @@ func (c *conn) QueryContext(ctx context.Context, query string, named []driver.Na
 
 func (c *conn) Ping(ctx context.Context) error { return c.session.Ping(ctx) }
 
-// PrepareContext sends nothing: pgx prepares a statement on each connection when
-// it is first used there, and keeps it.
+// PrepareContext sends nothing: pgx prepares and keeps a statement on each connection at the
+// statement's first use.
 func (c *conn) PrepareContext(_ context.Context, query string) (driver.Stmt, error) {
 	return stmt{c, query}, nil
 }
@@ -65,12 +65,10 @@ func (c *conn) Prepare(query string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
 }
 
-// CheckNamedValue leaves every argument to pgx, which knows more types than
-// database/sql.
+// CheckNamedValue leaves every argument to pgx: pgx knows more types than database/sql.
 func (c *conn) CheckNamedValue(*driver.NamedValue) error { return nil }
 
-// IsValid makes database/sql close the connection after each use instead of
-// keeping it.
+// IsValid makes database/sql close the connection after each use.
 func (c *conn) IsValid() bool { return false }
 
 func (c *conn) Close() error {
@@ -78,7 +76,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// values are the arguments as pgx takes them, behind pgx's options.
+// values returns the arguments in pgx's form, behind pgx's options.
 func values(named []driver.NamedValue, options ...any) []any {
 	args := append(make([]any, 0, len(options)+len(named)), options...)
 	for _, v := range named {

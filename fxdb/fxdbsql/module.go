@@ -8,13 +8,13 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// Module provides a *sql.DB over the *fxdb.DB of the place where it stands: at the
-// root of the application that of everybody, inside an fx.Module that of this
-// module's client (see fxdb.Named), for this module alone. It is closed at stop,
+// Module provides a *sql.DB over the *fxdb.DB of the place of Module: at the root of the
+// application over the application's *fxdb.DB, inside an fx.Module over the *fxdb.DB of the
+// module's client (see fxdb.Named), for the module alone. Module closes the *sql.DB at stop,
 // before the pool drains.
 //
-// Use it from OnStart on, as the pool: an ORM that pings when it is opened must be
-// told not to, or be opened in OnStart.
+// Use the *sql.DB from OnStart on, as the pool. If an ORM pings when opened, switch the ping
+// off or open the ORM in OnStart.
 var Module = fx.Provide(provide, fx.Private)
 
 func provide(lc fx.Lifecycle, db *fxdb.DB) *sql.DB {

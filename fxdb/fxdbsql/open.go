@@ -10,27 +10,26 @@ import (
 	"github.com/agentagency/onepool/internal/sqldoor"
 )
 
-// Open returns a *sql.DB whose connections are those of db's pool, taken in the
-// name of db's client. It opens none itself and fails never; before the pool's
-// start and from a stop on its uses fail as db's do, with fxdb.ErrNotStarted and
-// fxdb.ErrDraining.
+// Open returns a *sql.DB on the connections of db's pool, taken in the name of db's client.
+// Open opens no connection and never fails. Before the pool's start and from a stop on, calls
+// of the *sql.DB fail as db's calls do, with fxdb.ErrNotStarted and fxdb.ErrDraining.
 //
-// Close it when it is no longer needed: that ends database/sql's one goroutine
-// and leaves the pool alone. database/sql keeps no idle connection, whatever
-// SetMaxIdleConns says, and needs no limit of its own.
-func Open(db *fxdb.DB) *sql.DB { return sql.OpenDB(connector{db}) } //nolint:forbidigo // it opens no pool: the connector takes from the one
+// Close the *sql.DB after the last use: Close ends database/sql's goroutine and leaves the pool
+// alone. database/sql keeps no idle connection, for any SetMaxIdleConns, and needs no limit of
+// connections.
+func Open(db *fxdb.DB) *sql.DB { return sql.OpenDB(connector{db}) } //nolint:forbidigo // opens no pool: the connector takes from db's pool
 
-// Connector returns the connector of Open, for libraries that wrap a driver.Connector before
-// sql.OpenDB, such as otelsql. The *sql.DB of the wrapped connector behaves as the *sql.DB
-// of Open. A library that wraps the connection must pass on
-// driver.Validator, or database/sql keeps connections of the pool.
+// Connector returns the connector of [Open], for libraries that wrap a driver.Connector before
+// sql.OpenDB, such as otelsql. The *sql.DB of the wrapped connector behaves as the *sql.DB of
+// Open. If a library wraps the connection, the library must pass on driver.Validator, or
+// database/sql keeps connections of the pool.
 func Connector(db *fxdb.DB) driver.Connector { return connector{db} }
 
 type connector struct{ db *fxdb.DB }
 
-// Connect takes no connection yet: only the statement knows whose it is and
-// whether it is for a transaction, and database/sql may hand a connection that it
-// asked for in one caller's name to another.
+// Connect takes no connection yet: only the statement knows the caller, and whether the
+// connection is for a transaction. database/sql may hand a connection of a caller to a
+// different caller.
 func (c connector) Connect(context.Context) (driver.Conn, error) {
 	m := c.db.Monitor()
 	switch {
@@ -44,7 +43,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 
 func (c connector) Driver() driver.Driver { return closedDriver{} }
 
-// closedDriver belongs to the pool, so that nobody opens another one through it.
+// closedDriver belongs to the pool: nobody opens a second pool through closedDriver.
 type closedDriver struct{}
 
 func (closedDriver) Open(string) (driver.Conn, error) {

@@ -30,13 +30,13 @@ func newRows(r pgx.Rows) *rows {
 
 func (r *rows) Columns() []string { return r.names }
 
-// Close reads the rest. Its error may be that of the commit.
+// Close reads the remaining rows, and may return the error of the commit.
 func (r *rows) Close() error {
 	r.rows.Close()
 	return r.rows.Err()
 }
 
-// Next gives the error of the commit too: rows.Err does not show that of Close.
+// Next returns the error of the commit too: rows.Err does not show the error of Close.
 func (r *rows) Next(dest []driver.Value) error {
 	if !r.rows.Next() {
 		if err := r.Close(); err != nil {

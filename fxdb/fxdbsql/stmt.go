@@ -6,7 +6,7 @@ import (
 	"errors"
 )
 
-// stmt is the text of a statement. Each use has the scope of its own context.
+// stmt is the text of a statement. Each use has the scope of the use's context.
 type stmt struct {
 	conn  *conn
 	query string

@@ -31,9 +31,9 @@ func (c *conn) Begin() (driver.Tx, error) {
 	return c.BeginTx(context.Background(), driver.TxOptions{})
 }
 
-// transaction has database/sql's methods, which know no context.
+// transaction has database/sql's methods without a context.
 type transaction struct {
-	ctx  context.Context // that began it
+	ctx  context.Context // the context of the begin
 	conn *conn
 	tx   pgx.Tx
 }
@@ -43,8 +43,7 @@ func (t transaction) Commit() error {
 	return t.tx.Commit(t.ctx)
 }
 
-// rollbackTimeout bounds a rollback, for which the caller's context has often
-// ended already.
+// rollbackTimeout bounds a rollback: the caller's context has often ended already.
 const rollbackTimeout = 5 * time.Second
 
 func (t transaction) Rollback() error {
@@ -59,7 +58,7 @@ var isolation = map[sql.IsolationLevel]pgx.TxIsoLevel{
 	sql.LevelReadUncommitted: pgx.ReadUncommitted,
 	sql.LevelReadCommitted:   pgx.ReadCommitted,
 	sql.LevelRepeatableRead:  pgx.RepeatableRead,
-	sql.LevelSnapshot:        pgx.RepeatableRead, // PostgreSQL's is one
+	sql.LevelSnapshot:        pgx.RepeatableRead, // PostgreSQL's repeatable read is snapshot isolation
 	sql.LevelSerializable:    pgx.Serializable,
 }
 

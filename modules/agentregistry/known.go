@@ -1,6 +1,6 @@
 package agentregistry
 
-// Known task types. The registry takes further types too.
+// Known task types. The registry takes other types too.
 const (
 	TaskCodeEditing   = "code-editing"
 	TaskResearch      = "research"
@@ -12,7 +12,7 @@ const (
 	TaskAPIDesign     = "api-design"
 )
 
-// Known languages. The registry takes further languages too.
+// Known languages. The registry takes other languages too.
 const (
 	LanguageTypeScript = "TypeScript"
 	LanguageJavaScript = "JavaScript"
@@ -24,7 +24,7 @@ const (
 	LanguageCSharp     = "C#"
 )
 
-// Known specializations. The registry takes further specializations too.
+// Known specializations. The registry takes other specializations too.
 const (
 	SpecializationAST         = "AST analysis"
 	SpecializationAPIDesign   = "API design"
@@ -36,7 +36,7 @@ const (
 	SpecializationDevOps      = "DevOps"
 )
 
-// Known model families. The registry takes further families too.
+// Known model families. The registry takes other families too.
 const (
 	ModelGPT4      = "gpt-4"
 	ModelClaude3   = "claude-3"

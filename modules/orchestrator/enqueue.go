@@ -69,7 +69,7 @@ select coalesce(refused, '') as refused, depth + added > capacity as full, exhau
 const enqueueLimit = 10_000
 
 // Enqueue adds a task to the queue. If a task of the same id is still queued, the queued task
-// gets the new fields of t and keeps the place; in any further status the call fails with
+// gets the new fields of t and keeps the place; in any other status the call fails with
 // ErrStatus. A queue with max_capacity queued tasks refuses a new task: ErrQueueFull. The
 // capacity is for each tenant.
 func (c *Client) Enqueue(ctx context.Context, t Task) error {

@@ -70,7 +70,7 @@ on conflict (tenant_id, id) do update set
 where r.status = 'pending'`
 
 // SaveRequest adds a request, in status Pending. If a request of the same id is still pending,
-// the pending request gets the new fields of r, and keeps the place; in any further status the
+// the pending request gets the new fields of r, and keeps the place; in any other status the
 // call fails with ErrStatus.
 func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 	metadata, err := modules.EncodeJSON("metadata", r.Metadata)

@@ -11,7 +11,7 @@ import (
 
 // Lenient is a Client for work that goes on without the database. While the database is
 // unreachable or unusable, Lenient stores no pages and metrics, and the cache finds nothing.
-// Lenient returns further errors, for example about arguments. The methods of rate limits and
+// Lenient returns all other errors, for example about arguments. The methods of rate limits and
 // of traversals are the Client's own, and fail as the Client fails: an unknown limit must not
 // count as no limit.
 type Lenient struct {
