@@ -20,7 +20,7 @@ func (s *supervisor) terminate() {
 	select {
 	case <-s.gone: // a foreign process may have the process id now
 	default:
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // end finds out whether SIGTERM worked
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // end finds out whether the signal worked
 	}
 }
 

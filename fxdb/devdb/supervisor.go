@@ -79,7 +79,7 @@ func (s *supervisor) watch(wait bool) {
 	defer close(s.gone)
 	_, err := io.Copy(io.Discard, s.pipe)
 	if wait && err == nil {
-		_ = s.cmd.Wait() // only to reap the shell: the shell's exit code says nothing about the server
+		_ = s.cmd.Wait() // only to reap: the exit code says nothing about the server
 	}
 }
 

@@ -32,8 +32,8 @@ const (
 )
 
 // newTemplate names the template with the given key in the cache folder: the given folder, or
-// the user's, or a folder in the run directory if the user's is not writable (HOME may be
-// unset, or read-only in a build).
+// the user's cache folder. If the user's cache folder is not writable, newTemplate takes a
+// folder in the run directory (HOME may be unset, or read-only in a build).
 func newTemplate(pg binaries, acct account, cache, base, key string) (template, error) {
 	t := template{pg: pg, acct: acct}
 	name := templatePrefix + key + ".tar"

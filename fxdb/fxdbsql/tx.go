@@ -58,7 +58,7 @@ var isolation = map[sql.IsolationLevel]pgx.TxIsoLevel{
 	sql.LevelReadUncommitted: pgx.ReadUncommitted,
 	sql.LevelReadCommitted:   pgx.ReadCommitted,
 	sql.LevelRepeatableRead:  pgx.RepeatableRead,
-	sql.LevelSnapshot:        pgx.RepeatableRead, // PostgreSQL's repeatable read is snapshot isolation
+	sql.LevelSnapshot:        pgx.RepeatableRead, // PostgreSQL's repeatable read is a snapshot
 	sql.LevelSerializable:    pgx.Serializable,
 }
 

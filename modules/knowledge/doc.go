@@ -1,6 +1,6 @@
-// Package knowledge stores research queries, the queries' search results and responses, a
-// response cache, the health of search providers, and entries for searches by meaning and by
-// text.
+// Package knowledge stores research queries, search results, responses, and a response cache.
+// Package knowledge also stores the health of search providers, and entries for searches by
+// meaning and by text.
 //
 // All but the providers' health belongs to the tenant in the context; row-level security on the
 // server isolates tenants. Errors are of the classes of package modules. Embeddings use

@@ -91,10 +91,10 @@ select id::text from same union all select id::text from added`
 
 // PutEntry makes e the active entry of the source and the entity, and returns the entry's id, a
 // UUID. PutEntry replaces the previous active entry; a replaced entry decays. If the previous
-// entry has the same content (kind, name, body, and an embedding of the same model or none as
-// before), the previous entry takes the new embedding and metadata, and PutEntry returns the
-// previous entry's id. The previous entry's confidence stays as use has moved the confidence,
-// but for ResetConfidence.
+// entry has the same content, PutEntry updates the embedding and the metadata of the previous
+// entry, and returns the previous entry's id. The content is kind, name, body, and an embedding
+// of the same model or none as before. The previous entry's confidence stays as use has moved
+// the confidence, but for ResetConfidence.
 func (c *Client) PutEntry(ctx context.Context, e Entry, opts ...EntryOption) (string, error) {
 	var o entryOptions
 	for _, opt := range opts {

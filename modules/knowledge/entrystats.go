@@ -15,7 +15,7 @@ type EntryStats struct {
 	Replaced       int64     `json:"replaced"`
 	Archived       int64     `json:"archived"`
 	NeedsReview    int64     `json:"needs_review"`    // of the active entries
-	MeanConfidence float64   `json:"mean_confidence"` // of the active entries, 0 without active entries
+	MeanConfidence float64   `json:"mean_confidence"` // of the active entries, 0 without any
 	UpdatedAt      time.Time `json:"updated_at"`      // of the newest entry, zero without entries
 }
 

@@ -27,8 +27,8 @@ with found as (
 select new from changed`
 
 // ReinforceEntry moves an entry's confidence after a use, by 0.05 up or 0.10 down within 0 and
-// 1, records the move with the context about, and returns the new confidence. A failure that
-// leaves less than 0.5 asks for a review. A missing entry is ErrEntryNotFound.
+// 1, and returns the new confidence. ReinforceEntry records the move with the context about. A
+// failure that leaves less than 0.5 asks for a review. A missing entry is ErrEntryNotFound.
 func (c *Client) ReinforceEntry(ctx context.Context, id string, success bool, about map[string]any) (float64, error) {
 	if err := modules.CheckUUID("id", id); err != nil {
 		return 0, wrap("reinforce entry", err)

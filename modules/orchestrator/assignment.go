@@ -34,7 +34,7 @@ type Assignment struct {
 	Status             AssignmentStatus `json:"status"`
 	AcknowledgedAt     *time.Time       `json:"acknowledged_at"`
 	StartedAt          *time.Time       `json:"started_at"`
-	CompletedAt        *time.Time       `json:"completed_at"` // when the assignment ended, with any status
+	CompletedAt        *time.Time       `json:"completed_at"` // when the assignment ended, in any way
 	Progress           float64          `json:"progress"`     // 0 to 1
 	LastProgressUpdate time.Time        `json:"last_progress_update"`
 	Error              *string          `json:"error"`
@@ -117,7 +117,7 @@ type AssignmentFilter struct {
 	AgentID string           // empty: of any agent
 	Status  AssignmentStatus // empty: in any active status
 	Limit   int              // 1000 at most, and when 0
-	After   string           // the id of the last assignment of the previous page; empty: the first page
+	After   string           // last id of the previous page; empty: the first page
 }
 
 // ActiveAssignments returns the active assignments that match f, the earliest deadline first. A

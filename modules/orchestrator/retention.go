@@ -22,9 +22,9 @@ with old as materialized (
 delete from orchestrator.tasks t using old where t.tenant_id = old.tenant_id and t.id = old.id`
 
 // DeleteFinished deletes the completed, failed and cancelled tasks that ended longer than age
-// ago, with the assignments and executions, and returns the count of deleted tasks. An age of 0
-// is DefaultRetention. DeleteFinished deletes in batches, each in a separate transaction: with
-// an error DeleteFinished returns the count of the committed batches.
+// ago, with the assignments and executions. DeleteFinished returns the count of deleted tasks.
+// An age of 0 is DefaultRetention. DeleteFinished deletes in batches, each in a separate
+// transaction: with an error DeleteFinished returns the count of the committed batches.
 func (c *Client) DeleteFinished(ctx context.Context, age time.Duration) (int64, error) {
 	if age == 0 {
 		age = DefaultRetention

@@ -80,8 +80,8 @@ const lockTaskSQL = "select from orchestrator.tasks where id = @id for no key up
 const lockTaskAndQueueSQL = "with queue as materialized (" + enqueueLockSQL + `)
 select from orchestrator.tasks t, queue where t.id = @id for no key update of t`
 
-// locked runs a statement with a row about the task @id as the answer, after the lock of the
-// task, and of the queue if the task may go back. No row is ErrTaskNotFound.
+// locked runs a statement with a row about the task @id as the answer, under a lock of the
+// task. If the task may go back, locked locks the queue too. No row is ErrTaskNotFound.
 func locked[T any](ctx context.Context, c *Client, back bool, sql string, args pgx.NamedArgs) (T, error) {
 	lock := lockTaskSQL
 	if back {

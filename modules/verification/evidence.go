@@ -22,7 +22,7 @@ type Evidence struct {
 	Relevance   float64        `json:"relevance"`   // 0 to 1
 	Credibility float64        `json:"credibility"` // 0 to 1
 	Supporting  bool           `json:"supporting"`
-	Type        EvidenceType   `json:"type"`   // default General; for unknown types see the constants of EvidenceType
+	Type        EvidenceType   `json:"type"`   // default General; see General
 	Method      *MethodType    `json:"method"` // the method that found the evidence
 	Title       *string        `json:"title"`
 	Publisher   *string        `json:"publisher"`
@@ -79,7 +79,7 @@ const evidenceRows = `unnest(@ids::text[], @sources::text[], @contents::text[], 
         @verified::timestamptz[], @metadata::text[])
         with ordinality as e(id, source, content, hash, relevance, credibility, supporting, type, method, title, publisher, published_at, verified_at, metadata, place)`
 
-// insertEvidence inserts evidenceRows for the result of the given name. The result must have a
+// insertEvidence inserts evidenceRows for the rows of the named query. The named query has a
 // result's id and request_id.
 func insertEvidence(result string) string {
 	return `

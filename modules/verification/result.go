@@ -144,7 +144,7 @@ select request.status as before, coalesce(saved.id::text, '') as id from request
 
 // SaveResult adds the result of a request, with the evidence, and returns the result's id, a
 // UUID. In the same transaction and round trip SaveResult completes the request, or fails the
-// request if the result has an error, and counts the methods in the tenant's figures.
+// request if the result has an error. The tenant's figures count the result's methods.
 // SaveResult stores a further result if the result leads to the request's final status. A
 // missing request is ErrRequestNotFound, a cancelled request or a request with a different
 // final status ErrStatus.

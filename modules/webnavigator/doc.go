@@ -1,5 +1,5 @@
 // Package webnavigator stores fetched pages, a cache of the pages by URL, the rate limits of
-// sites, traversals of links as graphs, and the duration of extractions.
+// sites, traversals of links as graphs, and the extractions' durations.
 //
 // All but the rate limits belongs to the tenant in the context; row-level security on the
 // server isolates tenants. An operator sets the rate limits for all tenants: a limit of each
