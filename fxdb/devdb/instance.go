@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	// instancePrefix tells the folders of servers from the rest in the run
-	// directory.
+	// instancePrefix begins the names of the servers' folders in the run directory.
 	instancePrefix = "s-"
 	// maxSocketPath is the longest socket address on macOS, in bytes; Linux allows 4 more.
 	maxSocketPath = 103

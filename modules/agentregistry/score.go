@@ -15,7 +15,7 @@ type Scored struct {
 	Reason string  `json:"reason"` // the parts of the score
 }
 
-// scoredLimit is how many FindScored returns unless the query says otherwise.
+// scoredLimit is the default limit of FindScored.
 const scoredLimit = 50
 
 // share is the share of the wanted values that an agent has; without wanted values the share is

@@ -9,8 +9,7 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// DefaultRetention is how long finished tasks are kept unless the caller says
-// otherwise.
+// DefaultRetention is the default age of DeleteFinished.
 const DefaultRetention = 30 * 24 * time.Hour
 
 const deleteFinishedSQL = `

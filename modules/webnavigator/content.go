@@ -16,7 +16,7 @@ import (
 	"github.com/agentagency/onepool/modules/internal/cachetable"
 )
 
-// DefaultTTL is how long content is kept unless the caller says otherwise.
+// DefaultTTL is the default of Content.TTL and of the ttl of CachePut.
 const DefaultTTL = 24 * time.Hour
 
 // Content is the text and data that were extracted from a page.

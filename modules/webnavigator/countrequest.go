@@ -16,9 +16,9 @@ type Decision struct {
 	RetryAfter time.Duration `json:"retry_after_ns"` // when to ask again, 0 when allowed
 }
 
-// The statement writes only the tenant's rows, so an open transaction of a tenant blocks no
-// foreign tenant. The statement reads a sum of all tenants' requests, as committed when the
-// statement began.
+// The statement writes only rows of the tenant and of the tenant's shard, so an open
+// transaction of a tenant blocks no foreign tenant. The statement reads a sum of all tenants'
+// requests, as committed when the statement began.
 const countRequestSQL = `
 with site as (
     select r.domain, ` + statusNow + ` as status, r.backoff_until, ` + requestsNow + ` as requests, r.window_end,
@@ -60,8 +60,8 @@ select requests_in_window as count, until is null as allowed, greatest(until - n
 // CountRequest counts a request of the tenant to a domain and reports whether the caller may
 // send the request. The caller may send if the tenant's window has no more than limit requests,
 // and the site is ok or the site's backoff has ended. A new window begins when the previous
-// window has ended. window is DefaultWindow when 0, and MaxWindow at most; limit must be from
-// 1.
+// window has ended. window is DefaultWindow when 0, and MaxWindow at most; limit must be at
+// least 1.
 //
 // The settings of SetRateLimit win: a window in place of the caller's window, a tenant's limit
 // if the caller's limit is higher, and a limit of all tenants together. All tenants together

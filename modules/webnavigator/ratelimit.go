@@ -14,8 +14,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// DefaultWindow is how long requests are counted together unless the caller says
-// otherwise.
+// DefaultWindow is the default window of CountRequest.
 const DefaultWindow = time.Minute
 
 // MaxWindow is the longest window of a limit.
