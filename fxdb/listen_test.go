@@ -291,12 +291,13 @@ func TestTheListenerCountsInTheCheckOfTheSize(t *testing.T) {
 		_, err := owner.Exec(within(t), fmt.Sprintf("alter database %s connection limit %d", own.Pool().Config().ConnConfig.Database, n))
 		require.NoError(t, err)
 	}
+	four := func(c *fxdb.Config) { c.PoolMax = 4 }
 	core, logs := observer.New(zap.WarnLevel)
-	limit(2)
-	_, err := openOn(t, own.Pool().Config().ConnString(), nil)
-	require.ErrorContains(t, err, "DB_POOL_MAX is 2, and one more looks after the server's health, 3 in all")
-	limit(3) // the limit counts connections of the test's other pools too
-	db, err := openOn(t, own.Pool().Config().ConnString(), nil, fxdb.WithLogger(zap.New(core)))
+	limit(4)
+	_, err := openOn(t, own.Pool().Config().ConnString(), four)
+	require.ErrorContains(t, err, "DB_POOL_MAX is 4, and one more looks after the server's health, 5 in all")
+	limit(5) // the limit counts connections of the test's other pools too
+	db, err := openOn(t, own.Pool().Config().ConnString(), four, fxdb.WithLogger(zap.New(core)))
 	if err == nil {
 		require.NoError(t, db.Close(context.Background()))
 	} else {
