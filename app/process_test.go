@@ -96,7 +96,7 @@ func TestASignalStopsTheServerCleanly(t *testing.T) {
 func TestAStoppingServerIsNotReadyAndStillServes(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	p := startProcess(t, "DB_STOP_DELAY_MS=5000")
+	p := startProcess(t, "DB_STOP_DELAY_MS=7000")
 	require.NotEmpty(t, p.url, p.stderr())
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {

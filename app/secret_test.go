@@ -131,7 +131,11 @@ func (d document31) fillObject(schema object) object {
 	}
 	switch others := schema["additionalProperties"].(type) {
 	case object:
-		out[secret] = d.fill("", others)
+		if others["$ref"] == "#/components/schemas/JSON" { // any JSON, and so on
+			out[secret] = secret
+		} else {
+			out[secret] = d.fill("", others)
+		}
 	case bool:
 		if others {
 			out[secret] = secret
