@@ -99,10 +99,11 @@ func (t *transaction) startNow() {
 
 // attempts runs send, and runs send again on another connection if the connection was
 // lost: the server has committed nothing of the transaction. A transaction that InTx runs
-// again as a whole is left to InTx.
+// again as a whole is left to InTx. A transaction that has ended holds no connection: a row
+// that is scanned late is not asked for again.
 func (t *transaction) attempts(ctx context.Context, p *pending, send func() error) error {
 	err := send()
-	if t.runsAgain || !mayResend(ctx, t.conn.Conn(), err, true) {
+	if t.conn == nil || t.runsAgain || !mayResend(ctx, t.conn.Conn(), err, true) {
 		return err
 	}
 	return t.db.resend(ctx, err, func(within time.Duration) (bool, error) {

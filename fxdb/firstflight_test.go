@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -260,6 +261,21 @@ func TestARowThatNobodyScansFailsTheCommit(t *testing.T) {
 		require.Error(t, tx.Commit(within(t)), name)
 	}
 	require.NoError(t, db.Ping(within(t)))
+}
+
+func TestARowThatIsScannedAfterItsTransactionFails(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	for name, use := range map[string]beginner{"pgxpool": plainPool(t, db), "fxdb": db} {
+		tx, err := use.BeginTx(within(t), pgx.TxOptions{})
+		require.NoError(t, err)
+		row := tx.QueryRow(within(t), "select 1")
+		_ = tx.Rollback(within(t))
+		var n int
+		require.Error(t, row.Scan(&n), name)
+	}
+	require.NoError(t, db.Ping(within(t)))
+	require.Eventually(t, func() bool { return db.Stats().Active == 0 }, patience, time.Millisecond, "the late Scan holds a connection")
 }
 
 func TestATransactionBeginsElsewhereIfTheServerEndedItsConnection(t *testing.T) {

@@ -46,17 +46,15 @@ type scopeText struct {
 	limits              [][]byte
 }
 
-// setting is a setting of the server. A scope sets the setting to $n, or to value if value
-// is not empty.
+// setting is a setting of the server. A scope sends value as a parameter.
 type setting struct {
 	name, value string
-	call        string // the second argument of set_config; default "$%d"
+	call        string // the second argument of set_config, a format of the parameter's number; default "$%d"
 }
 
 // newScopeText writes a client's scopes. All settings are local to the transaction
 // (third argument true) and always parameters. A scope sets all three parts of the
-// identity, so no statement inherits a user.
-// statement is the pool's own statement_timeout, or 0 if the pool does not know.
+// identity, so no statement inherits a user. statement is the pool's own statement_timeout, or 0 if the pool does not know.
 func newScopeText(cfg Config, application, name string, limits ServerTimeouts, statement time.Duration) *scopeText {
 	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
 	var rest []setting
