@@ -25,7 +25,7 @@ func (db *DB) delays(opts pgx.TxOptions) bool {
 
 // unsent is a transaction that the server does not have yet.
 func (db *DB) unsent(conn *pgxpool.Conn, s scope, opts pgx.TxOptions) *transaction {
-	t := db.fresh(conn, s, &serverTx{conn: conn.Conn()}, opts)
+	t := db.fresh(conn, s, newServerTx(conn.Conn()), opts)
 	t.pending = &pending{s, opts}
 	return t
 }
@@ -112,7 +112,7 @@ func (t *transaction) attempts(ctx context.Context, p *pending, send func() erro
 		if err != nil {
 			return false, err
 		}
-		t.conn, t.Tx = conn, &serverTx{conn: conn.Conn()}
+		t.conn, t.Tx = conn, newServerTx(conn.Conn())
 		err = send()
 		return mayResend(ctx, conn.Conn(), err, true), err
 	})

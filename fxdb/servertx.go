@@ -9,22 +9,104 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// serverTx is the transaction of a connection whose BEGIN travelled with the first
-// statement. pgx makes a pgx.Tx only with a BEGIN of its own. The methods do as pgx's do.
-type serverTx struct {
-	conn       *pgx.Conn
-	savepoints int64
-	closed     bool
+// connTx sends the statements of a transaction or of a savepoint, and refuses statements
+// after the end of either. The methods do as pgx's do.
+type connTx struct {
+	conn   *pgx.Conn
+	closed bool
+	outer  *serverTx // of a savepoint
 }
 
-func (tx *serverTx) Conn() *pgx.Conn { return tx.conn }
+func (tx *connTx) ended() error {
+	if tx.closed || tx.outer != nil && tx.outer.closed {
+		return pgx.ErrTxClosed
+	}
+	return nil
+}
+
+func (tx *connTx) Conn() *pgx.Conn { return tx.conn }
+
+func (tx *connTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	if err := tx.ended(); err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	return tx.conn.Exec(ctx, sql, args...)
+}
+
+func (tx *connTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if err := tx.ended(); err != nil {
+		return errRows{err}, err
+	}
+	return tx.conn.Query(ctx, sql, args...)
+}
+
+func (tx *connTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if err := tx.ended(); err != nil {
+		return errRow{err}
+	}
+	return tx.conn.QueryRow(ctx, sql, args...)
+}
+
+func (tx *connTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	if err := tx.ended(); err != nil {
+		return pgx.FailedBatchResults(b, err)
+	}
+	if begins(b) {
+		return pgx.FailedBatchResults(b, errBatchBegins)
+	}
+	return tx.conn.SendBatch(ctx, b)
+}
+
+func (tx *connTx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
+	if err := tx.ended(); err != nil {
+		return nil, err
+	}
+	return tx.conn.Prepare(ctx, name, sql)
+}
+
+func (tx *connTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
+	if err := tx.ended(); err != nil {
+		return 0, err
+	}
+	return tx.conn.CopyFrom(ctx, table, columns, src)
+}
+
+// LargeObjects asks pgx for a transaction: only such a transaction has a pgx.LargeObjects.
+// The empty statement in place of BEGIN takes a round trip.
+func (tx *connTx) LargeObjects() pgx.LargeObjects {
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+	defer cancel()
+	err := tx.ended()
+	var pgxs pgx.Tx
+	if err == nil {
+		pgxs, err = tx.conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: ";"})
+	}
+	if err != nil {
+		b := &pgx.Batch{}
+		b.BeginTx(pgx.TxOptions{})
+		pgxs = pgx.FailedBatchResults(b, err).Tx() // the transaction is closed
+	}
+	return pgxs.LargeObjects()
+}
+
+// errBatchBegins has pgx's words.
+var errBatchBegins = errors.New("Batch.BeginTx cannot be used within a transaction")
+
+// serverTx is the transaction of a connection whose BEGIN travelled with the first
+// statement. pgx makes a pgx.Tx only with a BEGIN of its own.
+type serverTx struct {
+	connTx
+	savepoints int64
+}
+
+func newServerTx(conn *pgx.Conn) *serverTx { return &serverTx{connTx: connTx{conn: conn}} }
 
 func (tx *serverTx) Begin(ctx context.Context) (pgx.Tx, error) {
-	if tx.closed {
-		return nil, pgx.ErrTxClosed
+	if err := tx.ended(); err != nil {
+		return nil, err
 	}
 	tx.savepoints++
-	sp := &savepoint{serverTx: tx, name: "sp_" + strconv.FormatInt(tx.savepoints, 10)}
+	sp := &savepoint{connTx: connTx{conn: tx.conn, outer: tx}, name: "sp_" + strconv.FormatInt(tx.savepoints, 10)}
 	if _, err := tx.conn.Exec(ctx, "savepoint "+sp.name); err != nil {
 		return nil, err
 	}
@@ -32,8 +114,8 @@ func (tx *serverTx) Begin(ctx context.Context) (pgx.Tx, error) {
 }
 
 func (tx *serverTx) Commit(ctx context.Context) error {
-	if tx.closed {
-		return pgx.ErrTxClosed
+	if err := tx.ended(); err != nil {
+		return err
 	}
 	tag, err := tx.conn.Exec(ctx, "commit")
 	tx.closed = true
@@ -50,8 +132,8 @@ func (tx *serverTx) Commit(ctx context.Context) error {
 }
 
 func (tx *serverTx) Rollback(ctx context.Context) error {
-	if tx.closed {
-		return pgx.ErrTxClosed
+	if err := tx.ended(); err != nil {
+		return err
 	}
 	_, err := tx.conn.Exec(ctx, "rollback")
 	tx.closed = true
@@ -61,84 +143,17 @@ func (tx *serverTx) Rollback(ctx context.Context) error {
 	return err
 }
 
-func (tx *serverTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if tx.closed {
-		return pgconn.CommandTag{}, pgx.ErrTxClosed
-	}
-	return tx.conn.Exec(ctx, sql, args...)
-}
-
-func (tx *serverTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if tx.closed {
-		return errRows{pgx.ErrTxClosed}, pgx.ErrTxClosed
-	}
-	return tx.conn.Query(ctx, sql, args...)
-}
-
-func (tx *serverTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if tx.closed {
-		return errRow{pgx.ErrTxClosed}
-	}
-	return tx.conn.QueryRow(ctx, sql, args...)
-}
-
-func (tx *serverTx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	switch {
-	case tx.closed:
-		return pgx.FailedBatchResults(b, pgx.ErrTxClosed)
-	case begins(b):
-		return pgx.FailedBatchResults(b, errBatchBegins)
-	}
-	return tx.conn.SendBatch(ctx, b)
-}
-
-func (tx *serverTx) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
-	if tx.closed {
-		return nil, pgx.ErrTxClosed
-	}
-	return tx.conn.Prepare(ctx, name, sql)
-}
-
-func (tx *serverTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	if tx.closed {
-		return 0, pgx.ErrTxClosed
-	}
-	return tx.conn.CopyFrom(ctx, table, columns, src)
-}
-
-// LargeObjects asks pgx for a transaction: only such a transaction has a pgx.LargeObjects.
-// The empty statement in place of BEGIN takes a round trip.
-func (tx *serverTx) LargeObjects() pgx.LargeObjects {
-	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
-	defer cancel()
-	err := pgx.ErrTxClosed
-	var pgxs pgx.Tx
-	if !tx.closed {
-		pgxs, err = tx.conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: ";"})
-	}
-	if err != nil {
-		b := &pgx.Batch{}
-		b.BeginTx(pgx.TxOptions{})
-		pgxs = pgx.FailedBatchResults(b, err).Tx() // the transaction is closed
-	}
-	return pgxs.LargeObjects()
-}
-
-// errBatchBegins has pgx's words.
-var errBatchBegins = errors.New("Batch.BeginTx cannot be used within a transaction")
-
 // savepoint is a transaction inside of a serverTx.
 type savepoint struct {
-	*serverTx
-	name  string
-	ended bool
+	connTx
+	name string
 }
 
 func (sp *savepoint) Begin(ctx context.Context) (pgx.Tx, error) {
-	if sp.ended {
-		return nil, pgx.ErrTxClosed
+	if err := sp.ended(); err != nil {
+		return nil, err
 	}
-	return sp.serverTx.Begin(ctx)
+	return sp.outer.Begin(ctx)
 }
 
 func (sp *savepoint) Commit(ctx context.Context) error {
@@ -150,52 +165,7 @@ func (sp *savepoint) Rollback(ctx context.Context) error {
 }
 
 func (sp *savepoint) end(ctx context.Context, sql string) error {
-	if sp.ended {
-		return pgx.ErrTxClosed
-	}
-	_, err := sp.serverTx.Exec(ctx, sql)
-	sp.ended = true
+	_, err := sp.Exec(ctx, sql)
+	sp.closed = true
 	return err
-}
-
-func (sp *savepoint) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if sp.ended {
-		return pgconn.CommandTag{}, pgx.ErrTxClosed
-	}
-	return sp.serverTx.Exec(ctx, sql, args...)
-}
-
-func (sp *savepoint) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if sp.ended {
-		return errRows{pgx.ErrTxClosed}, pgx.ErrTxClosed
-	}
-	return sp.serverTx.Query(ctx, sql, args...)
-}
-
-func (sp *savepoint) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if sp.ended {
-		return errRow{pgx.ErrTxClosed}
-	}
-	return sp.serverTx.QueryRow(ctx, sql, args...)
-}
-
-func (sp *savepoint) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	if sp.ended {
-		return pgx.FailedBatchResults(b, pgx.ErrTxClosed)
-	}
-	return sp.serverTx.SendBatch(ctx, b)
-}
-
-func (sp *savepoint) Prepare(ctx context.Context, name, sql string) (*pgconn.StatementDescription, error) {
-	if sp.ended {
-		return nil, pgx.ErrTxClosed
-	}
-	return sp.serverTx.Prepare(ctx, name, sql)
-}
-
-func (sp *savepoint) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	if sp.ended {
-		return 0, pgx.ErrTxClosed
-	}
-	return sp.serverTx.CopyFrom(ctx, table, columns, src)
 }

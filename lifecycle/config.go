@@ -1,0 +1,119 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/admission"
+)
+
+// DefaultAcquireTimeout is the longest wait for a connection if Config sets no limit.
+const DefaultAcquireTimeout = 10 * time.Second
+
+// Config says what New builds. Only Pool is required.
+type Config struct {
+	// Pool comes from pgxpool.ParseConfig. New wraps the dial function and the hooks
+	// BeforeConnect, AfterConnect, ShouldPing, PrepareConn, BeforeClose, OnNotice and
+	// OnPgError (hooks already set still run). New adds a tracer beside the caller's tracer.
+	// The monitor, not pgxpool, keeps MaxConnLifetime.
+	Pool *pgxpool.Config
+
+	// Yields names RuntimeParams of Pool that count only if neither the role nor the
+	// database has a setting for the same parameter (ALTER ROLE ... SET). Start reads the
+	// settings once: a changed setting needs a restart.
+	Yields []string
+
+	// Name is what metrics and traces call the pool: see [Monitor.Name].
+	Name string
+
+	// AcquireTimeout is the longest wait for a connection, apart from the
+	// query's own deadline. Default 10 s. Start waits as long as its context lasts.
+	AcquireTimeout time.Duration
+
+	// LeakThreshold is how long a holder may keep a connection before the pool logs the
+	// holder, once, and once more at the release. Default 1 min; negative: never.
+	LeakThreshold time.Duration
+
+	// SlowQuery is how long a statement may take, from the sending until the rows are closed,
+	// before the pool logs client, tenant and text, never arguments. From 1 s on SlowQuery is
+	// accurate to 50 ms. Default 0: never.
+	SlowQuery time.Duration
+
+	// Callers takes the call site of every acquire, for tests and for the hunt of
+	// a leak. See Request.
+	Callers bool
+
+	// RawAcquire, if set, judges every acquire from the pool itself. An error of RawAcquire
+	// fails the acquire, and the pool sends nothing.
+	RawAcquire func(ctx context.Context) error
+
+	// Advice maps the SQLSTATE of a connection's end to a sentence for the operator. The
+	// pool appends the sentence to the server's message.
+	Advice map[string]string
+
+	// TaintsSession, if set, judges every text before pgx sends the text. The pool closes a
+	// connection after a text for which TaintsSession returned yes. single reports that the text
+	// is one statement: a single text that the server can't parse costs no connection.
+	TaintsSession func(conn *pgx.Conn, text Text) (yes, single bool)
+
+	// Nested is the mode for an acquire by a goroutine whose transaction or rows hold a
+	// connection already. Default NestedWarn.
+	Nested NestedMode
+
+	// Admission, if set, decides who may ask the pool for a connection. The Capacity of
+	// Admission is the pool's MaxConns. A Request carries a Share of Admission; acquires from
+	// the pool itself count for the client "raw pool". A drain closes Admission.
+	Admission *admission.Controller
+
+	// Start is the mode of [Monitor.Start] if the server can't be reached. Default StartRequire.
+	Start StartMode
+
+	// MaxWaiting is how many callers may wait for a connection at a time; a further caller
+	// fails at once with an *AcquireError that wraps ErrQueueFull. A client without a waiter
+	// may have a single waiter above MaxWaiting. Callers for whom the pool opens a connection
+	// do not count. Default 0: any number.
+	MaxWaiting int
+
+	// Replicas is how many processes have a pool of the same size. Start fails if all
+	// replicas together could not open their connections. Default 1.
+	Replicas int
+
+	// SiblingConns is how many connections the sibling pools of each process may open. Start
+	// adds SiblingConns to the connections of the pool in the same check.
+	SiblingConns int
+
+	// ListenConns is how many connections the process may open by Connect. Start adds
+	// ListenConns to the connections of the pool in the same check.
+	ListenConns int
+
+	// SiblingPools are further pools of the process on the same server. Health and OnChange
+	// of the pool cover the siblings: the pool is ready if all siblings are ready, and reports
+	// the worst status of all. The figures of a sibling stay apart. The caller starts the
+	// siblings after New; the start does not report a sibling as a second pool on the
+	// database.
+	SiblingPools []*Monitor
+
+	// Pooler says that a transaction pooler stands between the pool and its server:
+	// the server's limits on connections concern the pooler, not the pool.
+	Pooler bool
+
+	// OpenedBy names the place that asked for the pool. A second pool on the same database
+	// in one process logs OpenedBy of both.
+	OpenedBy string
+
+	// BeforeReady runs in Start after the check of the server and before the pool opens its
+	// minimum of connections: the place for migrations. An error fails the start. An error
+	// with a method Final() bool that returns true is final: no start mode retries.
+	BeforeReady func(ctx context.Context) error
+
+	// LogFields, if set, returns fields of a context, such as a trace's id, for the lines about
+	// one caller: a slow statement, a connection held too long, a nested acquire.
+	LogFields func(ctx context.Context) []zap.Field
+
+	// Logger takes one line per event of the pool's life. Default: none.
+	Logger *zap.Logger
+}

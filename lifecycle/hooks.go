@@ -1,0 +1,137 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// giveBack restores the caller's hooks and lifetimes in pc, which [pgxpool.Pool.Config]
+// returns: a second pool built from pc has no hook of the monitor. pgxpool has copied the
+// hooks. pgxpool reads the lifetimes when a connection opens: never before Start.
+func giveBack(pc, given *pgxpool.Config) {
+	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = given.BeforeConnect, given.AfterConnect, given.PrepareConn
+	pc.ShouldPing, pc.BeforeClose = given.ShouldPing, given.BeforeClose
+	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = given.MaxConnLifetime, given.MaxConnLifetimeJitter
+}
+
+// chainHooks puts the gate and the bookkeeping around the hooks that are set.
+func chainHooks(pc *pgxpool.Config, m *Monitor) {
+	beforeConnect, afterConnect := pc.BeforeConnect, pc.AfterConnect
+	prepareConn, beforeClose := givenPrepareConn(pc), pc.BeforeClose
+
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		// pgxpool keeps its minimum from New on. Until Start is over only Start opens
+		// connections: else Start and pgxpool would open twice the minimum.
+		if err := m.mayConnect(ctx); err != nil {
+			return err
+		}
+		// cc belongs to a single connection: the pool's configuration keeps the caller's dialer.
+		cc.DialFunc = m.sockets.dial
+		hearEnds(cc, m.cfg.Advice)
+		m.yield(cc)
+		if beforeConnect != nil {
+			if err := beforeConnect(ctx, cc); err != nil {
+				return err
+			}
+		}
+		m.PreferAnswering(ctx, cc)
+		return nil
+	}
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if afterConnect != nil {
+			if err := afterConnect(ctx, conn); err != nil {
+				return err
+			}
+		}
+		m.addSlot(conn)
+		m.noticeStandby(conn)
+		return nil
+	}
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		// true with an error gives the sound connection back and fails the caller.
+		if err := m.mayAcquire(ctx); err != nil {
+			return true, err
+		}
+		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoilt != unspoilt || m.stuck(conn) {
+			return false, nil // pgxpool closes the connection and goes on with the next
+		}
+		if !slotOf(conn).undone(ctx, conn) {
+			return false, nil
+		}
+		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
+			if err := m.cfg.RawAcquire(ctx); err != nil {
+				return true, err
+			}
+		}
+		if prepareConn != nil {
+			return acquisitionOf(ctx).prepare(ctx, prepareConn, conn)
+		}
+		return true, nil
+	}
+	shouldPing := pc.ShouldPing
+	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
+		if m.doubted(params.Conn) {
+			return true
+		}
+		if shouldPing != nil {
+			return shouldPing(ctx, params)
+		}
+		return params.IdleDuration > time.Second // pgxpool's own
+	}
+	pc.BeforeClose = func(conn *pgx.Conn) {
+		m.removeSlot(conn)
+		if beforeClose != nil {
+			beforeClose(conn)
+		}
+	}
+}
+
+// givenPrepareConn returns the caller's PrepareConn, or the older BeforeAcquire in its
+// place: pgxpool ignores BeforeAcquire beside the PrepareConn of the monitor.
+func givenPrepareConn(pc *pgxpool.Config) prepareConn {
+	beforeAcquire := pc.BeforeAcquire //nolint:staticcheck // callers may still set the older hook
+	if pc.PrepareConn != nil || beforeAcquire == nil {
+		return pc.PrepareConn
+	}
+	return func(ctx context.Context, conn *pgx.Conn) (bool, error) { return beforeAcquire(ctx, conn), nil }
+}
+
+func (m *Monitor) mayConnect(ctx context.Context) error {
+	switch m.state.Load() {
+	case stateNew:
+		return ErrNotStarted
+	case stateStarting:
+		if ctx.Value(warming{}) == nil {
+			return ErrNotStarted
+		}
+		return nil
+	case stateReady:
+		return nil
+	}
+	return m.over()
+}
+
+func (m *Monitor) mayAcquire(ctx context.Context) error {
+	switch m.state.Load() {
+	case stateNew:
+		return ErrNotStarted
+	case stateStarting:
+		if ctx.Value(warming{}) != nil {
+			return nil
+		}
+		if err := m.startErr.Load(); err != nil {
+			if isFinal(*err) {
+				return fmt.Errorf("%w (the start in the background failed for good: %w)", ErrNotStarted, *err)
+			}
+			return fmt.Errorf("%w (it is connecting in the background: %w)", ErrNotStarted, *err)
+		}
+		return ErrNotStarted
+	case stateReady:
+		return nil
+	}
+	return m.over()
+}
