@@ -101,6 +101,9 @@ func run(app *fx.App) int {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 	}
+	// fx catches signals from its first Wait on. Without this early Wait, a signal during the
+	// start, or right after the start, ends the process before OnStop has run.
+	stopped := app.Wait()
 	start, cancel := context.WithTimeout(context.Background(), app.StartTimeout())
 	defer cancel()
 	if err := app.Start(start); err != nil {
@@ -108,7 +111,7 @@ func run(app *fx.App) int {
 	}
 	code := 0
 	select {
-	case shutdown := <-app.Wait():
+	case shutdown := <-stopped:
 		code = shutdown.ExitCode
 	case <-hangup:
 	}

@@ -2,6 +2,7 @@ package pgfault
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -72,12 +73,27 @@ func (s *Server) Admin(t testing.TB, fn func(*pgx.Conn)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.URL())
-	if err != nil {
-		t.Fatalf("connect as administrator: %v", err)
-	}
+	conn := s.connect(ctx, t)
 	defer conn.Close(ctx)
 	fn(conn)
+}
+
+// connect waits for a server that starts, or that recovers from the crash of a backend.
+func (s *Server) connect(ctx context.Context, t testing.TB) *pgx.Conn {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, s.URL())
+		if err == nil {
+			return conn
+		}
+		const cannotConnectNow = "57P03"
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != cannotConnectNow || ctx.Err() != nil {
+			t.Fatalf("connect as administrator: %v", err)
+		}
+		<-tick.C
+	}
 }
 
 func must(t testing.TB, err error) {
@@ -147,10 +163,7 @@ func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.URL())
-	if err != nil {
-		t.Fatalf("freeze: %v", err)
-	}
+	conn := s.connect(ctx, t)
 	// A clean close would wait for a server that no longer answers.
 	defer conn.PgConn().Conn().Close()
 
