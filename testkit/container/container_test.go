@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -156,15 +157,16 @@ func TestTheBinariesOfOneRunShareTheContainer(t *testing.T) {
 
 func TestAKilledBinaryLeavesNoContainer(t *testing.T) {
 	docker := engine(t)
-	containers := func() int {
+	// The port tells this test's container from those of other runs.
+	containers := func(url string) int {
+		cfg, err := pgx.ParseConfig(url)
+		require.NoError(t, err)
 		list, err := docker.ContainerList(t.Context(), client.ContainerListOptions{
-			All: true, Filters: make(client.Filters).Add("name", "onepool-test-"),
+			All: true, Filters: make(client.Filters).Add("publish", strconv.Itoa(int(cfg.Port))),
 		})
 		require.NoError(t, err)
 		return len(list.Items)
 	}
-	container.Start(t) // of this run, which goes on
-	before := containers()
 	session := fmt.Sprintf("another-run-%d", os.Getpid())
 	// Both binaries start at the same time, and one of the two makes the container.
 	urls := make(chan string, 2)
@@ -179,7 +181,7 @@ func TestAKilledBinaryLeavesNoContainer(t *testing.T) {
 	url := <-urls
 	require.Equal(t, url, <-urls)
 	require.NotEqual(t, container.Start(t).URL(), url)
-	require.Equal(t, before+1, containers())
+	require.Equal(t, 1, containers(url))
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	require.NoError(t, conn.Close(t.Context()))
@@ -187,7 +189,7 @@ func TestAKilledBinaryLeavesNoContainer(t *testing.T) {
 	(<-ends)(true)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); containers() > before; <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); containers(url) > 0; <-tick.C {
 		require.True(t, time.Now().Before(deadline), "the container stays")
 	}
 }
