@@ -85,13 +85,13 @@ func TestABurstIsNoStormOfConnects(t *testing.T) {
 		})
 	}
 	eventually(t, func() bool {
-		return m.Pool().Stat().ConstructingConns() == burst-1 && starts.inside.Load() == atOnce
+		return m.Pool().Stat().ConstructingConns() == burst-1 && starts.inside.Load() >= atOnce
 	})
 	starts.letGo()
 	eventually(t, func() bool { return m.Pool().Stat().AcquiredConns() == burst })
 	close(held)
 	all.Wait()
-	require.EqualValues(t, atOnce, starts.most.Load())
+	require.Contains(t, []int64{atOnce, atOnce + 1}, starts.most.Load(), "a look whether the server answers may stand beside")
 }
 
 func TestTheMinimumIsOpenedAtOnce(t *testing.T) {
