@@ -31,7 +31,7 @@ func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Durati
 	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
 		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
-		Waiting: &db.client.waiting, Spoiled: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
+		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
 	})
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ type client struct {
 	scope         atomic.Pointer[scopeText]
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
-	tainted       atomic.Uint64 // connections closed after a text of the client
+	tainted       atomic.Uint64 // connections that came back after a text of the client that is not plain
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
 	lockTold      atomic.Bool   // see warnOfLock
@@ -155,7 +155,8 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		SlowQuery:      cfg.SlowQuery,
 		Start:          lifecycle.StartMode(cfg.Start),
 		RawAcquire:     rawAcquire,
-		TaintsSession:  spoils,
+		TaintsSession:  taints,
+		Discarded:      forgetStatements,
 		Advice:         advice,
 		Pooler:         cfg.pooled(),
 		Callers:        o.callers || cfg.CallSites,

@@ -81,7 +81,7 @@ func (r watchedRewriter) RewriteQuery(ctx context.Context, conn *pgx.Conn, sql s
 		err = r.check(sql)
 	}
 	if err == nil {
-		lifecycle.Spoil(conn, sql)
+		lifecycle.TaintedBy(conn, sql)
 	}
 	return sql, args, err
 }

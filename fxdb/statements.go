@@ -57,6 +57,9 @@ func statementsOf(conn *pgx.Conn, capacity int) *statements {
 	return st
 }
 
+// forgetStatements forgets all statements of a connection on which DISCARD ALL ran.
+func forgetStatements(conn *pgx.Conn) { delete(conn.PgConn().CustomData(), statementsKey) }
+
 // get returns a statement that prepare made known.
 func (st *statements) get(k statementKey) *pgconn.StatementDescription {
 	return st.known[k].Value.(*statement).StatementDescription

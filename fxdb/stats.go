@@ -46,6 +46,7 @@ type PoolStats struct {
 	Opened           int64         `json:"opened"`             // connections opened
 	IdleClosed       int64         `json:"idle_closed"`        // closed after DB_IDLE_TIMEOUT_MS
 	LifetimeClosed   int64         `json:"lifetime_closed"`    // closed after DB_MAX_LIFETIME_MS
+	TaintReset       uint64        `json:"taint_reset"`        // made clean after a text that is not plain
 	TaintClosed      uint64        `json:"taint_closed"`       // closed after a text that is not plain
 	Clients          []ClientStats `json:"clients,omitempty"`  // and the raw pool after the first use
 	Draining         bool          `json:"draining,omitempty"` // a stop has begun
@@ -59,7 +60,7 @@ type ClientStats struct {
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since the pool was made
 	System   uint64 `json:"system"`   // uses outside any tenant, by tenant.System, since then
-	Tainted  uint64 `json:"tainted"`  // connections closed after a text of the client that is not plain, since then
+	Tainted  uint64 `json:"tainted"`  // connections that came back after a text of the client that is not plain, since then
 
 	MaxConns int `json:"max_conns,omitempty"` // 0: no limit
 	Reserve  int `json:"reserve,omitempty"`
@@ -176,9 +177,11 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		Waiting: m.Waiting(), Max: int(st.MaxConns()),
 		CreatedAt: m.CreatedAt(), LastCheck: m.LastCheck(), Status: m.Status(),
 		AcquireCount: st.AcquireCount(), AcquireWait: st.AcquireDuration(), CanceledAcquires: st.CanceledAcquireCount(),
-		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: m.Retired(), TaintClosed: m.Spoiled(),
+		Opened: m.Opened(), IdleClosed: st.MaxIdleDestroyCount(), LifetimeClosed: m.Retired(),
 		Draining: m.Draining(),
 	}
+	tainted, cleaned, closed := m.Tainted()
+	s.TaintReset, s.TaintClosed = cleaned, closed
 	held, shares := make(map[string]int), make(map[string]admission.ClientStats)
 	for _, h := range m.Holders() {
 		held[h.Client]++
@@ -198,17 +201,17 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 			}
 		}
 	}
-	rest := s.TaintClosed // the raw pool's
+	rest := tainted // the raw pool's
 	for _, c := range clients {
 		if c.monitor != m {
 			continue
 		}
-		tainted := c.tainted.Load()
-		rest -= min(rest, tainted)
+		ofClient := c.tainted.Load()
+		rest -= min(rest, ofClient)
 		share := shares[c.name]
 		delete(shares, c.name)
 		s.Clients = append(s.Clients, ClientStats{
-			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(), Tainted: tainted,
+			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(), Tainted: ofClient,
 			MaxConns: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
 		})
 	}

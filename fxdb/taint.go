@@ -7,22 +7,35 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// spoils reports whether the pool must close the connection after a text. A text that is
-// not plain may leave session state for the connection's next user.
-func spoils(conn *pgx.Conn, text lifecycle.Text) (yes, single bool) {
+// taints reports what a text may leave on the session for the connection's next user.
+func taints(conn *pgx.Conn, text lifecycle.Text) (taint lifecycle.Taint, single bool) {
 	rewriting := rewritingOf(text.Args)
 	switch rewriting {
 	case watched:
-		return false, false // the pool asks about the text when the rewriter has written the text
+		return lifecycle.Plain, false // the pool asks about the text when the rewriter has written the text
 	case unseen:
-		return true, false
+		return lifecycle.Lasting, false
 	}
 	v := verdictOf(text.SQL, rewriting == byNames)
-	if text.Prepared && v.EndsScope {
-		return true, false // in a scope the name alone would not show the end of the scope
+	switch {
+	case text.Prepared && v.EndsScope:
+		return lifecycle.Lasting, false // in a scope the name alone would not show the end of the scope
+	case !isReadAsJudged(conn):
+		return lifecycle.Lasting, v.Statements == 1
+	case v.Plain():
+		return lifecycle.Plain, v.Statements == 1
+	case v.Taint&^discarded == 0:
+		return lifecycle.Resettable, v.Statements == 1
 	}
-	return !v.Plain() || !isReadAsJudged(conn), v.Statements == 1
+	return lifecycle.Lasting, v.Statements == 1
 }
+
+// discarded are the taints whose remains DISCARD ALL removes (PostgreSQL's documentation,
+// DISCARD). sqllex can't read the body of a function, a procedure or a DO, and such a body
+// may leave what DISCARD ALL does not remove, such as a seed or a loaded library. Sent
+// notifications of a channel may wait in pgx.
+const discarded = sqllex.Settings | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock | sqllex.Cursor |
+	sqllex.Definition | sqllex.Discard
 
 // needsSession are the taints of texts that need a server session beyond the transaction,
 // or that leave state on a session that a pooler shares.

@@ -124,9 +124,9 @@ type Request struct {
 	// Waiting, if set, is counted up while the request waits.
 	Waiting *atomic.Int64
 
-	// Spoiled, if set, is counted up if the connection comes back spoiled. See
+	// Tainted, if set, is counted up if the connection comes back tainted. See
 	// Config.TaintsSession.
-	Spoiled *atomic.Uint64
+	Tainted *atomic.Uint64
 }
 
 // Acquire takes a connection. Acquire waits at most the acquire timeout, then fails with an

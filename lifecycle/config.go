@@ -55,10 +55,14 @@ type Config struct {
 	// pool appends the sentence to the server's message.
 	Advice map[string]string
 
-	// TaintsSession, if set, judges every text before pgx sends the text. The pool closes a
-	// connection after a text for which TaintsSession returned yes. single reports that the text
-	// is one statement: a single text that the server can't parse costs no connection.
-	TaintsSession func(conn *pgx.Conn, text Text) (yes, single bool)
+	// TaintsSession, if set, judges every text before pgx sends the text. Before the next
+	// holder the pool cleans or closes the connection, as the [Taint] says. single reports that
+	// the text is one statement: a single text that the server can't parse taints nothing.
+	TaintsSession func(conn *pgx.Conn, text Text) (taint Taint, single bool)
+
+	// Discarded, if set, runs after the pool has sent DISCARD ALL on a connection: the caller
+	// forgets statements that the caller has prepared below pgx.
+	Discarded func(conn *pgx.Conn)
 
 	// Nested is the mode for an acquire by a goroutine whose transaction or rows hold a
 	// connection already. Default NestedWarn.

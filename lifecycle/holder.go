@@ -81,7 +81,7 @@ type slot struct {
 	undo       string            // the pool runs undo before the next holder gets the connection
 	byName     map[string]string // texts of what a holder has prepared by name; the holder's, then the pool's
 	unprepared atomic.Bool       // the connection broke while pgx prepared a statement
-	spoilt     spoilt            // by a statement; the holder's, then the pool's
+	taints     taints            // by statements; the holder's, then the pool's
 	lost       bool              // ended by server or network; the holder's, then the pool's
 	trusted    int64             // losses at the last ping; the holder's, then the pool's
 
@@ -93,7 +93,7 @@ type slot struct {
 	pcs      [8]uintptr
 	goSite   string            // names the caller instead of pcs
 	share    *admission.Client // the client whose permit the holder took
-	spoiled  *atomic.Uint64    // counts a spoiled connection; nil: nobody asked
+	tainted  *atomic.Uint64    // counts a tainted connection; nil: nobody asked
 	since    int64             // by the monitor's clock
 	exactly  time.Time         // since, exactly, while somebody observes; zero if nobody observes
 	query    string
@@ -170,7 +170,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	s.mu.Lock()
 	s.held = true
 	s.uses++
-	s.client, s.tenant, s.spoiled = a.request.Client, a.request.Tenant, a.request.Spoiled
+	s.client, s.tenant, s.tainted = a.request.Client, a.request.Tenant, a.request.Tainted
 	if a.permit {
 		s.share, a.permit = a.request.Share, false
 	}
@@ -206,7 +206,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	s.compareReported(conn)
 	s.mu.Lock()
 	was, reported := s.held, s.reported
-	client, exactly, spoiled := s.client, s.exactly, s.spoiled
+	client, exactly, tainted := s.client, s.exactly, s.tainted
 	held := time.Duration(m.clock.Load() - s.since) // by a tick too long or too short, but right in the sum
 	share, tenant := s.share, s.tenant
 	s.share = nil
@@ -222,10 +222,10 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if remembered {
 		m.forget(s)
 	}
-	if s.spoilt != unspoilt {
-		m.spoiled.Add(1)
-		if spoiled != nil {
-			spoiled.Add(1)
+	if s.taints.worst() != Plain {
+		m.tainted.Add(1)
+		if tainted != nil {
+			tainted.Add(1)
 		}
 	}
 	if !exactly.IsZero() {

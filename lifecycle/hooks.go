@@ -21,6 +21,7 @@ func giveBack(pc, given *pgxpool.Config) {
 // chainHooks puts the gate and the bookkeeping around the hooks that are set.
 func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	beforeConnect, afterConnect := pc.BeforeConnect, pc.AfterConnect
+	m.afterConnect = afterConnect
 	prepareConn, beforeClose := givenPrepareConn(pc), pc.BeforeClose
 
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
@@ -56,7 +57,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayAcquire(ctx); err != nil {
 			return true, err
 		}
-		if s := slotOf(conn); m.expired(ctx, s) || s != nil && s.spoilt != unspoilt || m.stuck(conn) {
+		if s := slotOf(conn); m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) {
 			return false, nil // pgxpool closes the connection and goes on with the next
 		}
 		if !slotOf(conn).undone(ctx, conn) {

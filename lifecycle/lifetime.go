@@ -56,26 +56,26 @@ func (m *Monitor) countRetired(s *slot) {
 const sweepEvery = time.Second
 
 // sweep closes old idle connections: nobody has to wait for their successors. sweep also
-// closes idle connections that a statement has spoiled and that may keep a lock. Old
+// cleans or closes idle connections that a statement has tainted and that may keep a lock. Old
 // connections stay until the young connections reach the pool's minimum.
 func (m *Monitor) sweep() {
-	old, spoiled, missing := m.stock()
+	old, tainted, missing := m.stock()
 	ctx := m.closing
 	if full := m.pool.Stat().TotalConns() >= m.pool.Stat().MaxConns(); missing > 0 && (old || !full) {
 		ctx = context.WithValue(ctx, sparing{}, true)
 		m.refill(missing)
 	}
-	if spoiled || old && missing <= 0 {
-		// AcquireAllIdle asks PrepareConn, and PrepareConn refuses old or spoiled connections.
+	if tainted || old && missing <= 0 {
+		// AcquireAllIdle asks PrepareConn, and PrepareConn refuses old connections and cleans tainted connections.
 		for _, conn := range m.pool.AcquireAllIdle(ctx) {
 			conn.Release()
 		}
 	}
 }
 
-// stock reports whether idle connections are old or spoiled, and how many young connections
+// stock reports whether idle connections are old or tainted, and how many young connections
 // the pool's minimum lacks.
-func (m *Monitor) stock() (old, spoiled bool, missing int) {
+func (m *Monitor) stock() (old, tainted bool, missing int) {
 	now, generation := m.clock.Load(), m.generation.Load()
 	young := int(m.pool.Stat().ConstructingConns())
 	m.mu.Lock()
@@ -83,8 +83,8 @@ func (m *Monitor) stock() (old, spoiled bool, missing int) {
 	for _, s := range m.slots {
 		s.mu.Lock()
 		switch idle := !s.held; {
-		case idle && s.spoilt != unspoilt:
-			spoiled = true
+		case idle && s.taints.worst() != Plain:
+			tainted = true
 		case now >= s.expires:
 			old = old || idle
 		case s.generation == generation:
@@ -92,7 +92,7 @@ func (m *Monitor) stock() (old, spoiled bool, missing int) {
 		}
 		s.mu.Unlock()
 	}
-	return old, spoiled, int(m.cfg.Pool.MinConns) - young
+	return old, tainted, int(m.cfg.Pool.MinConns) - young
 }
 
 // sparing marks a round through the idle connections that leaves old connections alone.

@@ -59,7 +59,11 @@ type Monitor struct {
 	asking   atomic.Int64 // inside the pool's Acquire, if the queue has a limit
 	held     atomic.Int64
 	opened   atomic.Int64
-	spoiled  atomic.Uint64 // connections that came back spoiled
+	afterConnect func(context.Context, *pgx.Conn) error // the caller's hook; clean runs the hook again
+
+	tainted  atomic.Uint64 // connections that came back tainted
+	cleaned  atomic.Uint64 // tainted connections that the pool made clean
+	unclean  atomic.Uint64 // tainted connections that the pool closed
 	connects chan struct{} // a place for each running connect
 
 	own atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
@@ -215,9 +219,12 @@ func (m *Monitor) Draining() bool { return m.state.Load() >= stateDraining }
 // pgxpool's own count includes attempts that never got to the network.
 func (m *Monitor) Opened() int64 { return m.opened.Load() }
 
-// Spoiled returns how many connections came back spoiled, and were closed, since New. See
-// Config.TaintsSession.
-func (m *Monitor) Spoiled() uint64 { return m.spoiled.Load() }
+// Tainted returns how many connections came back tainted since New, and how many of those
+// the pool made clean, and closed. A connection that still waits for the next holder is in
+// neither figure. See Config.TaintsSession.
+func (m *Monitor) Tainted() (all, cleaned, closed uint64) {
+	return m.tainted.Load(), m.cleaned.Load(), m.unclean.Load()
+}
 
 // Waiting returns how many callers wait for a connection now.
 func (m *Monitor) Waiting() int { return int(m.waiting.Load()) }

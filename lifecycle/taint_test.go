@@ -13,14 +13,17 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-func TestASpoiledConnectionReachesNobody(t *testing.T) {
+func TestATaintedConnectionReachesNobody(t *testing.T) {
 	t.Parallel()
-	const spoils = "set app.secret = 'left behind'"
+	const taints = "set app.secret = 'left behind'"
 	m, db := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
-		c.TaintsSession = func(_ *pgx.Conn, text lifecycle.Text) (yes, single bool) {
+		c.TaintsSession = func(_ *pgx.Conn, text lifecycle.Text) (taint lifecycle.Taint, single bool) {
 			sql := text.SQL
-			return strings.HasPrefix(sql, "set ") || strings.HasPrefix(sql, "select pg_advisory"), !strings.Contains(sql, ";")
+			if strings.HasPrefix(sql, "set ") || strings.HasPrefix(sql, "select pg_advisory") {
+				taint = lifecycle.Lasting
+			}
+			return taint, !strings.Contains(sql, ";")
 		}
 	})
 	ask := func(ctx context.Context) (*pgxpool.Conn, error) {
@@ -37,31 +40,31 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 			return nil
 		}
 	}
-	statement := func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), spoils); return err }
+	statement := func(c *pgx.Conn) error { _, err := c.Exec(bounded(t), taints); return err }
 	for _, c := range []struct {
 		name    string
 		acquire func(context.Context) (*pgxpool.Conn, error)
 		use     func(*pgx.Conn) error
-		spoiled bool
+		tainted bool
 	}{
 		{"a statement", ask, statement, true},
 		{"a statement on a connection of the pool's own", m.Pool().Acquire, statement, true},
 		{"a statement that fails", ask, func(c *pgx.Conn) error { _, _ = c.Exec(bounded(t), "set nothing = 1"); return nil }, true},
 		{"a batch", ask, func(c *pgx.Conn) error {
 			b := &pgx.Batch{}
-			b.Queue(spoils)
+			b.Queue(taints)
 			b.Queue("select 1")
 			return c.SendBatch(bounded(t), b).Close()
 		}, true},
 		{"a prepared statement", ask, func(c *pgx.Conn) error {
-			if _, err := c.Prepare(bounded(t), "by its name", spoils); err != nil {
+			if _, err := c.Prepare(bounded(t), "by its name", taints); err != nil {
 				return err
 			}
 			_, err := c.Exec(bounded(t), "by its name")
 			return err
 		}, true},
 		{"a rewriter's statement", ask, func(c *pgx.Conn) error {
-			lifecycle.Spoil(c, spoils)
+			lifecycle.TaintedBy(c, taints)
 			return nil
 		}, true},
 		{"a statement that the server can't parse", ask, failing("set nothing at all"), false},
@@ -72,7 +75,7 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 		}, false},
 		{"a statement that can't be analysed, prepared", ask, failing("select pg_advisory_lock($1) from nowhere", 1), false},
 		{"a statement that can't be analysed, sent at once", ask, failing("select pg_advisory_lock($1) from nowhere", pgx.QueryExecModeExec, 1), true},
-		{"several, of which one can't be parsed", ask, failing(spoils + "; set nothing at all"), true},
+		{"several, of which one can't be parsed", ask, failing(taints + "; set nothing at all"), true},
 		{"a batch of which a statement can't be parsed", ask, func(c *pgx.Conn) error {
 			b := &pgx.Batch{}
 			b.Queue("select pg_advisory_lock(1)")
@@ -84,7 +87,7 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 		{"a type's name that can't be parsed", ask, failing("select pg_advisory_lock(1), body::regtype from (values ('a b (')) as v (body)"), true},
 		{"a function's text that can't be parsed", ask, failing("select pg_advisory_lock(1), query_to_xml(body, true, true, '') from (values ('selec 1')) as v (body)"), true},
 		{"a typo behind what was prepared", ask, func(c *pgx.Conn) error {
-			if _, err := c.Prepare(bounded(t), "again by its name", spoils); err != nil {
+			if _, err := c.Prepare(bounded(t), "again by its name", taints); err != nil {
 				return err
 			}
 			return failing("set nothing at all")(c)
@@ -104,7 +107,7 @@ func TestASpoiledConnectionReachesNobody(t *testing.T) {
 		require.NoError(t, conn.QueryRow(bounded(t), "select coalesce(current_setting('app.secret', true), '')").Scan(&left))
 		conn.Release()
 		require.Empty(t, left, "%s left it to the next user", c.name)
-		require.Equal(t, c.spoiled, pid != next, "%s: is it another connection?", c.name)
+		require.Equal(t, c.tainted, pid != next, "%s: is it another connection?", c.name)
 	}
 
 	conn := acquire(t, m, "last")

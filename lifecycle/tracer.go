@@ -124,7 +124,7 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 }
 
 func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
-	settleSpoil(conn, err, false)
+	settleTaint(conn, err, false)
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.running = false
@@ -147,7 +147,7 @@ func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
 }
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	t.spoil(conn, Text{SQL: data.SQL, Args: data.Args})
+	t.taint(conn, Text{SQL: data.SQL, Args: data.Args})
 	t.began(conn, data.SQL)
 	return ctx
 }
@@ -157,7 +157,7 @@ func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 }
 
 func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
-	t.spoil(conn, Text{SQL: data.SQL, Prepared: true})
+	t.taint(conn, Text{SQL: data.SQL, Prepared: true})
 	if s := slotOf(conn); s != nil && data.Name != "" && data.Name != data.SQL && !isCached(data.Name) {
 		if s.byName == nil {
 			s.byName = make(map[string]string)
@@ -182,7 +182,7 @@ func PreparedAs(conn *pgx.Conn, name string) (sql string, ok bool) {
 }
 
 func (t tracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
-	settleSpoil(conn, data.Err, true)
+	settleTaint(conn, data.Err, true)
 	if s := slotOf(conn); s != nil && data.Err != nil && conn.IsClosed() {
 		s.unprepared.Store(true)
 	}
@@ -205,10 +205,10 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 			sql = first
 		}
 		for _, q := range data.Batch.QueuedQueries {
-			t.spoil(conn, Text{SQL: q.SQL, Args: q.Arguments})
+			t.taint(conn, Text{SQL: q.SQL, Args: q.Arguments})
 		}
-		if s := slotOf(conn); s != nil && s.spoilt == spoiltIfParsed {
-			s.spoilt = spoiltInAnyCase // the error may be of a different statement
+		if s := slotOf(conn); s != nil {
+			s.taints.settle() // the error may be of a different statement
 		}
 	}
 	t.began(conn, sql)

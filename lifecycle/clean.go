@@ -1,0 +1,62 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// cleanMost bounds the cleaning of a connection. DISCARD ALL takes far less than a
+// millisecond, unless the session has many temporary tables.
+const cleanMost = 5 * time.Second
+
+// clean makes a connection fit for the next holder. clean reports false if the pool has to
+// close the connection.
+//
+// The sweep of the idle connections calls clean within 50 ms, so that a caller meets a
+// tainted connection only in a busy pool.
+func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn) bool {
+	s := slotOf(conn)
+	if s == nil || s.taints.worst() == Plain {
+		return true
+	}
+	if !m.cleans(ctx, conn, s) {
+		m.unclean.Add(1)
+		return false
+	}
+	s.taints, s.byName = taints{}, nil
+	m.cleaned.Add(1)
+	return true
+}
+
+func (m *Monitor) cleans(ctx context.Context, conn *pgx.Conn, s *slot) bool {
+	if s.taints.worst() != Resettable || m.cfg.Pooler {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, cleanMost)
+	defer cancel()
+	return m.discard(ctx, conn) == nil && reportedBy(conn) == s.atConnect
+}
+
+// discard undoes what a session may hold, on the server and in pgx, and then runs the hooks
+// of a new connection again.
+func (m *Monitor) discard(ctx context.Context, conn *pgx.Conn) error {
+	// DISCARD ALL has no effect on a role that SET ROLE chose
+	// (PostgreSQL's documentation, DISCARD).
+	for _, sql := range []string{"discard all", "reset role"} {
+		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+			return err
+		}
+	}
+	if err := conn.DeallocateAll(ctx); err != nil { // pgx forgets its prepared statements
+		return err
+	}
+	if m.cfg.Discarded != nil {
+		m.cfg.Discarded(conn)
+	}
+	if m.afterConnect != nil {
+		return m.afterConnect(ctx, conn)
+	}
+	return nil
+}
