@@ -98,7 +98,7 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOpt
 	default:
 		b := &pgx.Batch{}
 		b.BeginTx(opts)
-		b.Queue(s.sql(), s.args()...)
+		b.Queue(s.form.sql, s.args()...)
 		br := conn.SendBatch(db.core.traced.begins(ctx, b), b)
 		err, tx = br.Close(), br.Tx()
 	}

@@ -217,7 +217,7 @@ type Config struct {
 	// filled marks the fields that nobody set.
 	filled filled
 	// fences are limits that a pooler refuses at connect: they travel with each transaction.
-	fences []setting
+	fences []param
 }
 
 // filled holds the defaults that withDefaults has filled in. A field that is equal to

@@ -22,11 +22,11 @@ import (
 const leastTimeout = "least($%d::int, nullif((extract(epoch from " +
 	"pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int, 0))::text"
 
-// remaining is the time until the deadline in milliseconds, rounded up: the server must not
-// end the statement before the deadline.
-func (s scope) remaining() string {
+// appendRemaining appends the milliseconds until the deadline of s, rounded up: the server
+// must not end the statement before the deadline.
+func appendRemaining(dst []byte, s scope) []byte {
 	ms := (time.Until(s.deadline) + time.Millisecond - 1).Milliseconds()
-	return strconv.FormatInt(min(max(ms, 1), math.MaxInt32), 10)
+	return strconv.AppendInt(dst, min(max(ms, 1), math.MaxInt32), 10)
 }
 
 // knownTimeout is the statement_timeout that a connection begins with; 0 if the connection

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
@@ -12,13 +11,20 @@ import (
 )
 
 // discreet calls the application's tracers as pgx calls tracers without a scope. discreet
-// hides the identity from the tracers: an identity's session is often a token. An
+// hides the scope from the tracers: an identity's session is often a token. An
 // application without tracers has a nil discreet.
 type discreet struct{ *multitracer.Tracer }
 
-// holdsIdentity reports whether sql is a scope with an identity in its parameters.
-func holdsIdentity(sql string) bool {
-	return strings.HasPrefix(sql, "select pg_catalog.set_config('app.current_tenant', $1, true)")
+// scopeKey finds the scope's statement in the context of a batch that pgx sends.
+type scopeKey struct{}
+
+// hides returns the context of a batch that holds a scope as the statement at. No tracer sees
+// the statement: neither the batch's size nor the statements change by a scope.
+func (d *discreet) hides(ctx context.Context, b *pgx.Batch, at int) context.Context {
+	if d == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, scopeKey{}, b.QueuedQueries[at])
 }
 
 // instead marks a context whose statements replace a COPY, or whose batch carries a BEGIN.
@@ -78,9 +84,6 @@ func (d *discreet) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx
 	if _, other := standsFor(ctx); other {
 		return ctx
 	}
-	if holdsIdentity(data.SQL) {
-		data.Args = nil
-	}
 	return d.Tracer.TraceQueryStart(ctx, conn, data)
 }
 
@@ -110,15 +113,10 @@ func (d *discreet) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx
 		}
 		return d.Tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: i.begin})
 	}
-	if data.Batch != nil {
-		for i, q := range data.Batch.QueuedQueries {
-			if holdsIdentity(q.SQL) {
-				b := *data.Batch
-				b.QueuedQueries = slices.Clone(b.QueuedQueries)
-				b.QueuedQueries[i] = &pgx.QueuedQuery{SQL: q.SQL}
-				data.Batch = &b
-			}
-		}
+	if hidden, ok := ctx.Value(scopeKey{}).(*pgx.QueuedQuery); ok && data.Batch != nil {
+		b := *data.Batch
+		b.QueuedQueries = slices.DeleteFunc(slices.Clone(b.QueuedQueries), func(q *pgx.QueuedQuery) bool { return q == hidden })
+		data.Batch = &b
 	}
 	return d.Tracer.TraceBatchStart(ctx, conn, data)
 }
@@ -127,8 +125,8 @@ func (d *discreet) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx
 	if _, other := standsFor(ctx); other {
 		return
 	}
-	if holdsIdentity(data.SQL) {
-		data.Args = nil
+	if hidden, ok := ctx.Value(scopeKey{}).(*pgx.QueuedQuery); ok && data.SQL == hidden.SQL {
+		return // TraceBatchEnd has the error of the scope
 	}
 	d.Tracer.TraceBatchQuery(ctx, conn, data)
 }

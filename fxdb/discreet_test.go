@@ -38,6 +38,30 @@ func (g *gossip) TraceBatchQuery(_ context.Context, _ *pgx.Conn, d pgx.TraceBatc
 
 func (g *gossip) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
+// A tracer counts and names the caller's statements only: the scope of a batch that begins a
+// transaction goes through pgx, and is no statement of the caller.
+func TestATracerHearsTheSameWithATenant(t *testing.T) {
+	t.Parallel()
+	heard := &gossip{}
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: notesDB(t).Pool().Config().ConnString(), PoolMax: 1}, fxdb.WithTracer(heard))
+	require.NoError(t, err)
+	defer db.Close(context.WithoutCancel(t.Context()))
+	hears := func(ctx context.Context) []string {
+		heard.heard = nil
+		b := &pgx.Batch{}
+		b.BeginTx(pgx.TxOptions{})
+		b.Queue("set transaction read only")
+		b.Queue("select $1::int", 1)
+		br := db.SendBatch(ctx, b)
+		tx := br.Tx()
+		require.NoError(t, br.Close())
+		require.NoError(t, tx.Commit(ctx))
+		return heard.heard
+	}
+	hears(t.Context()) // prepares the statements
+	require.Equal(t, hears(t.Context()), hears(as(t, "acme")))
+}
+
 func TestTheIdentityIsNoTracersAndAlwaysAParameter(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)

@@ -143,7 +143,7 @@ func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
 // scope writes a client's scope. The caller holds c.mu.
 func (c *core) scope(cl *client) {
 	cfg := c.cfg
-	cfg.fences = slices.DeleteFunc(slices.Clone(cfg.fences), func(s setting) bool { return slices.Contains(c.own, s.name) })
+	cfg.fences = slices.DeleteFunc(slices.Clone(cfg.fences), func(p param) bool { return slices.Contains(c.own, p.name) })
 	statement := c.statement
 	if slices.Contains(c.own, "statement_timeout") {
 		statement = 0

@@ -117,7 +117,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	} else {
 		b.ExecParams("rollback and chain", nil, nil, nil, nil)
 	}
-	for _, set := range o.scope.form.ahead {
+	for _, set := range o.scope.form.ahead() {
 		b.ExecParams(set, nil, nil, nil, nil)
 	}
 	for _, sql := range o.ran {
@@ -162,12 +162,12 @@ func (t *transaction) LargeObjects() pgx.LargeObjects {
 
 // setLocal returns a SET LOCAL statement, which needs no snapshot. The value comes from
 // the configuration, never from an identity.
-func setLocal(s setting) string {
-	value := "'" + strings.ReplaceAll(s.value, "'", "''") + "'"
+func setLocal(name, value string) string {
+	value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
 	if strings.Contains(value, `\`) { // it means itself in no other form under every setting
 		value = " E" + strings.ReplaceAll(value, `\`, `\\`)
 	}
-	return "set local " + s.name + " = " + value
+	return "set local " + name + " = " + value
 }
 
 // setsTransaction reports whether a batch's statement must come before any query, and

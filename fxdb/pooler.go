@@ -58,10 +58,10 @@ func (c Config) refuseForPooler(pc *pgxpool.Config) error {
 }
 
 // takeFences takes the parameters that a pooler would refuse at connect out of params.
-func takeFences(params map[string]string) (taken []setting) {
+func takeFences(params map[string]string) (taken []param) {
 	for _, name := range fences {
 		if value, ok := params[name]; ok {
-			taken = append(taken, setting{name: name, value: value})
+			taken = append(taken, param{name: name, value: value})
 			delete(params, name)
 		}
 	}

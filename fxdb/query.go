@@ -280,6 +280,6 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.B
 			return refuseInScope(conn.Conn(), sql, verdictOf(sql, false))
 		})
 		scoped, at := s.before(b)
-		return db.batchResults(conn, s, conn.SendBatch(ctx, scoped), at)
+		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, scoped, at), scoped), at)
 	}
 }

@@ -1,11 +1,8 @@
 package fxdb
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,122 +14,11 @@ import (
 )
 
 // scope is the statement in front of another statement, in the same transaction. The scope
-// sets values local to the transaction: tenant, client's name, limits and deadline. The
-// zero scope sets nothing.
+// sets values local to the transaction: see newScopeText. The zero scope sets nothing.
 type scope struct {
 	form     *scopeForm
 	identity tenant.Identity
-	deadline time.Time // of form.timed
-}
-
-// scopeForm is the text of a scope, and the values that are the same each time. The
-// parameters are the identity, then fixed, then the milliseconds until the deadline.
-type scopeForm struct {
-	sql    string
-	tenant bool // the identity comes first
-	fixed  [][]byte
-	timed  bool     // the deadline comes last
-	guards bool     // texts that would end or change the scope are refused
-	ahead  []string // set fixed too, without a snapshot
-}
-
-// scopeText has the forms of one client's scopes.
-type scopeText struct {
-	tenant, tenantTimed *scopeForm
-	alone, aloneTimed   *scopeForm    // alone is nil if only a tenant or a deadline needs a scope
-	nobody, nobodyTimed *scopeForm    // alone with an empty identity
-	statement           time.Duration // the client's statement_timeout; 0: none, or not known
-	held                string        // sets limits for a connection that is held; empty: the client has none
-	limits              [][]byte
-}
-
-// setting is a setting of the server. A scope sends value as a parameter.
-type setting struct {
-	name, value string
-	call        string // the second argument of set_config, a format of the parameter's number; default "$%d"
-}
-
-// newScopeText writes a client's scopes. All settings are local to the transaction
-// (third argument true) and always parameters. A scope sets all three parts of the
-// identity, so no statement inherits a user. statement is the pool's own statement_timeout, or 0 if the pool does not know.
-func newScopeText(cfg Config, application, name string, limits ServerTimeouts, statement time.Duration) *scopeText {
-	identity := []setting{{name: tenant.TenantSetting}, {name: tenant.UserSetting}, {name: tenant.SessionSetting}}
-	var rest []setting
-	if name != rootClient && application != "" {
-		// The server shows the name for as long as the transaction lasts.
-		rest = append(rest, setting{name: "application_name", value: application + "/" + name})
-	}
-	if cfg.TenantRole != "" { // without a tenant too: policies may not hold the login
-		rest = append(rest, setting{name: "role", value: cfg.TenantRole})
-	}
-	var own []setting
-	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
-		if limit != 0 {
-			own = append(own, setting{name: fences[i], value: milliseconds(limit)})
-			rest = append(rest, own[len(own)-1])
-		} else if at := slices.IndexFunc(cfg.fences, func(f setting) bool { return f.name == fences[i] }); at >= 0 {
-			rest = append(rest, cfg.fences[at])
-		}
-	}
-	t := &scopeText{statement: max(cmp.Or(limits.Statement, statement), 0)}
-	deadline := setting{name: "statement_timeout"}
-	if t.statement == 0 && limits.Statement == 0 {
-		deadline.call = leastTimeout
-	}
-	var ahead []string
-	for _, s := range rest {
-		ahead = append(ahead, setLocal(s))
-	}
-	guards := cfg.pooled() || limits != (ServerTimeouts{}) || cfg.TenantRole != ""
-	form := func(tenant bool, settings []setting, timed bool) *scopeForm {
-		f := &scopeForm{tenant: tenant, fixed: fixedValues(settings), timed: timed, guards: tenant || guards, ahead: ahead}
-		if tenant {
-			settings = slices.Concat(identity, settings)
-		}
-		if timed {
-			settings = append(slices.Clone(settings), deadline)
-		}
-		f.sql = setConfigs(settings, true)
-		return f
-	}
-	var alone []setting
-	switch {
-	case cfg.pooled():
-		// Another client of the pooler may have left an identity on the session.
-		alone = slices.Concat(identity, rest)
-	case guards:
-		alone = rest
-	}
-	if len(alone) > 0 {
-		t.alone = form(false, alone, false)
-	}
-	t.aloneTimed = form(false, alone, true)
-	nobody := alone
-	if !cfg.pooled() {
-		nobody = slices.Concat(identity, alone)
-	}
-	t.nobody, t.nobodyTimed = form(false, nobody, false), form(false, nobody, true)
-	t.tenant, t.tenantTimed = form(true, rest, false), form(true, rest, true)
-	if len(own) > 0 {
-		t.held, t.limits = setConfigs(own, false), fixedValues(own)
-	}
-	return t
-}
-
-func setConfigs(settings []setting, local bool) string {
-	calls := make([]string, len(settings))
-	for i, s := range settings {
-		value := fmt.Sprintf(cmp.Or(s.call, "$%d"), i+1)
-		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', %s, %t)", s.name, value, local)
-	}
-	return "select " + strings.Join(calls, ", ")
-}
-
-func fixedValues(settings []setting) (all [][]byte) {
-	for _, s := range settings {
-		all = append(all, []byte(s.value))
-	}
-	return all
+	deadline time.Time // of ofDeadline
 }
 
 // reasons are the reasons for statements outside any tenant that onepool has logged for a
@@ -168,7 +54,7 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		if !db.core.tenants.Load() {
 			db.core.tenants.Store(true)
 		}
-		return scope{form: text.tenant, identity: id}, nil
+		return scope{form: text.form(ofIdentity | ofClient), identity: id}, nil
 	}
 	if reason, system := tenant.SystemReason(ctx); system {
 		db.client.system.Add(1)
@@ -181,7 +67,7 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		}
 		return scope{}, ErrTenantRequired
 	}
-	return scope{form: text.alone}, nil
+	return scope{form: text.form(text.alone)}, nil
 }
 
 // scopeFor is scopeOf for one statement, see refine.
@@ -208,40 +94,42 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
 	}), nil
 }
 
-// scopeForTx is scopeOf for a transaction. Its statements may have other deadlines than ctx.
+// scopeForTx is scopeOf for a transaction. The transaction's statements may have other
+// deadlines than ctx.
 func (db *DB) scopeForTx(ctx context.Context) (scope, error) {
 	s, err := db.scopeOf(ctx)
-	if err == nil && !s.hasTenant() && db.core.tenants.Load() {
-		s.form = db.client.scope.Load().nobody
+	if err == nil {
+		s.form = db.client.scope.Load().form(s.groups() | db.wants(s))
 	}
 	return s, err
 }
 
-// refine gives s the deadline of ctx, if the deadline comes before the client's own limit.
-// Once the application has tenants, refine gives a scope without a tenant an empty identity:
-// a tenant that a function has left on the session reaches nobody. A zero scope stays zero
-// if takes returns false: the statement would not mean the same with a scope.
-func (db *DB) refine(ctx context.Context, s scope, takes func() bool) scope {
-	text := db.client.scope.Load()
-	deadline, timed := ctx.Deadline()
-	timed = timed && (text.statement == 0 || time.Until(deadline) < text.statement)
-	nobody := !s.hasTenant() && db.core.tenants.Load()
-	if !timed && !nobody || s.isZero() && !takes() {
-		return s
+// wants returns further groups for s. Once the application has tenants, a scope without a
+// tenant has an empty identity: a tenant that a function has left on the session reaches
+// nobody.
+func (db *DB) wants(s scope) (more group) {
+	if !s.hasTenant() && db.core.tenants.Load() {
+		more |= ofIdentity
 	}
-	switch {
-	case !timed:
-		s.form = text.nobody
-	case s.hasTenant():
-		s.form = text.tenantTimed
-	case nobody:
-		s.form = text.nobodyTimed
-	default:
-		s.form = text.aloneTimed
+	return more
+}
+
+// refine adds the groups of s that depend on the statement: the deadline of ctx, if the
+// deadline comes before the client's own limit, and the groups of wants. A zero scope stays
+// zero if takes returns false: the statement would not mean the same with a scope.
+func (db *DB) refine(ctx context.Context, s scope, takes func() bool) scope {
+	text, more := db.client.scope.Load(), db.wants(s)
+	deadline, timed := ctx.Deadline()
+	if timed = timed && (text.statement == 0 || time.Until(deadline) < text.statement); timed {
+		more |= ofDeadline
+	}
+	if more == 0 || s.isZero() && !takes() {
+		return s
 	}
 	if timed {
 		s.deadline = deadline
 	}
+	s.form = text.form(s.groups() | more)
 	return s
 }
 
@@ -261,28 +149,19 @@ func (db *DB) takesScope(sql string, args []any) bool {
 
 func (s scope) isZero() bool { return s.form == nil }
 
-func (s scope) guards() bool { return s.form != nil && s.form.guards }
+func (s scope) hasTenant() bool { return s.identity.Tenant != "" }
 
-func (s scope) hasTenant() bool { return s.form != nil && s.form.tenant }
+// guards reports whether a text that would end or change the scope is refused.
+func (s scope) guards() bool { return s.form != nil && (s.form.guards || s.hasTenant()) }
 
-func (s scope) sql() string { return s.form.sql }
+func (s scope) groups() group {
+	if s.form == nil {
+		return 0
+	}
+	return s.form.groups
+}
 
 func (s scope) key() statementKey { return statementKey{sql: s.form.sql, named: true, scope: true} }
-
-// args are the scope's parameters, as pgx takes them.
-func (s scope) args() []any {
-	args := make([]any, 0, 8)
-	if s.form.tenant {
-		args = append(args, s.identity.Tenant, s.identity.User, s.identity.Session)
-	}
-	for _, v := range s.form.fixed {
-		args = append(args, string(v))
-	}
-	if s.form.timed {
-		args = append(args, s.remaining())
-	}
-	return args
-}
 
 // before returns a copy of b with the scope in front of the first statement: after the
 // BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is the place of
@@ -295,7 +174,7 @@ func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 			at++
 		}
 	}
-	first := &pgx.QueuedQuery{SQL: s.sql(), Arguments: s.args()}
+	first := &pgx.QueuedQuery{SQL: s.form.sql, Arguments: s.args()}
 	c.QueuedQueries = slices.Insert(slices.Clone(b.QueuedQueries), at, first)
 	return &c, at
 }

@@ -1,11 +1,14 @@
 package fxdb
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/tenant"
 )
 
 // TestAScopeSetsItsTransactionOnlyAndByParameters needs no server.
@@ -17,55 +20,63 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 		client string
 		limits ServerTimeouts
 
-		tenant, behind string // what a tenant's scope sets, and to which values behind the identity
-		alone, rest    string // the same without a tenant; empty: no scope
+		settings string   // the settings of the client, behind the identity
+		values   []string // of those
+		alone    string   // the settings without a tenant; empty: no scope
 	}{
-		"the root":         {client: rootClient, tenant: identity},
-		"a client":         {client: "web", tenant: identity + " application_name", behind: "shop/web"},
-		"a tenant's role":  {cfg: Config{TenantRole: "clerk"}, client: rootClient, tenant: identity + " role", behind: "clerk", alone: "role", rest: "clerk"},
-		"a client's limit": {client: rootClient, limits: ServerTimeouts{Lock: time.Second}, tenant: identity + " lock_timeout", behind: "1000", alone: "lock_timeout", rest: "1000"},
+		"the root":         {client: rootClient},
+		"a client":         {client: "web", settings: "application_name", values: []string{"shop/web"}},
+		"a tenant's role":  {cfg: Config{TenantRole: "clerk"}, client: rootClient, settings: "role", values: []string{"clerk"}, alone: "role"},
+		"a client's limit": {client: rootClient, limits: ServerTimeouts{Lock: time.Second}, settings: "lock_timeout", values: []string{"1000"}, alone: "lock_timeout"},
 		"a limit that is off": {
 			client: rootClient, limits: ServerTimeouts{Statement: -1},
-			tenant: identity + " statement_timeout", behind: "0", alone: "statement_timeout", rest: "0",
+			settings: "statement_timeout", values: []string{"0"}, alone: "statement_timeout",
 		},
 		"behind a pooler": {
-			cfg: Config{Pooler: "transaction", fences: []setting{{name: "lock_timeout", value: "5"}}}, client: rootClient,
-			tenant: identity + " lock_timeout", behind: "5", alone: identity + " lock_timeout", rest: "   5",
+			cfg: Config{Pooler: "transaction", fences: []param{{name: "lock_timeout", value: "5"}}}, client: rootClient,
+			settings: "lock_timeout", values: []string{"5"}, alone: identity + " lock_timeout",
 		},
 	} {
-		text := newScopeText(c.cfg, "shop", c.client, c.limits, 30*time.Second)
-		require.Equal(t, setsAll(t, c.tenant), text.tenant.sql, name)
-		require.Equal(t, setsAll(t, c.tenant+" statement_timeout"), text.tenantTimed.sql, name)
-		require.Equal(t, c.behind, joined(text.tenant.fixed), name)
-		require.Equal(t, setsAll(t, c.alone+" statement_timeout"), text.aloneTimed.sql, name)
-		require.Equal(t, c.rest, joined(text.aloneTimed.fixed), name)
-		if c.alone == "" {
-			require.Nil(t, text.alone, name)
-		} else {
-			require.Equal(t, setsAll(t, c.alone), text.alone.sql, name)
+		text, st := newScopeText(c.cfg, "shop", c.client, c.limits, 30*time.Second), &statements{}
+		check := func(s scope, groups group, sets string, values ...string) {
+			t.Helper()
+			s.form = text.form(groups)
+			require.Equal(t, setsAll(sets), s.form.sql, name)
+			require.Same(t, s.form, text.form(groups), "%s: a form is built once", name)
+			require.True(t, verdictOf(s.form.sql, false).Plain(), "%s: a scope would cost the connection", name)
+			args, sent := s.args(), st.scopeValues(s)
+			require.Len(t, args, len(values), name)
+			for i, want := range values {
+				require.Equal(t, want, args[i], name)
+				require.Equal(t, []byte(want), sent[i], "%s: nil would be NULL", name)
+			}
 		}
-		for _, form := range []*scopeForm{text.tenant, text.tenantTimed, text.aloneTimed} {
-			require.True(t, verdictOf(form.sql, false).Plain(), "%s: a scope would cost the connection", name)
+		acme, due := tenant.Identity{Tenant: "acme", User: "ann"}, time.Now() // 1 ms is the least
+		own, mine := slices.Concat([]string{"acme", "ann", ""}, c.values), identity+" "+c.settings
+		check(scope{identity: acme}, ofIdentity|ofClient, mine, own...)
+		check(scope{identity: acme, deadline: due}, ofIdentity|ofClient|ofDeadline, mine+" statement_timeout", append(own, "1")...)
+		var alone []string
+		switch {
+		case c.alone == "":
+			require.Nil(t, text.form(text.alone), name)
+		case text.alone&ofIdentity != 0:
+			alone = slices.Concat([]string{"", "", ""}, c.values)
+			check(scope{}, text.alone, c.alone, alone...)
+		default:
+			alone = c.values
+			check(scope{}, text.alone, c.alone, alone...)
 		}
+		check(scope{deadline: due}, text.alone|ofDeadline, c.alone+" statement_timeout", append(slices.Clone(alone), "1")...)
 	}
-	unknown := newScopeText(Config{}, "shop", rootClient, ServerTimeouts{}, 0)
-	require.True(t, verdictOf(unknown.aloneTimed.sql, false).Plain(), "a scope would cost the connection: %s", unknown.aloneTimed.sql)
+	unknown := newScopeText(Config{}, "shop", rootClient, ServerTimeouts{}, 0).form(ofDeadline)
+	require.True(t, verdictOf(unknown.sql, false).Plain(), "a scope would cost the connection: %s", unknown.sql)
 }
 
 // setsAll is the text that sets the settings to $1, $2 and so on, for the transaction.
-func setsAll(t *testing.T, settings string) string {
-	t.Helper()
+func setsAll(settings string) string {
 	var calls []string
 	for i, name := range strings.Fields(settings) {
 		calls = append(calls, "pg_catalog.set_config('"+name+"', $"+string(rune('1'+i))+", true)")
 	}
 	return "select " + strings.Join(calls, ", ")
-}
-
-func joined(values [][]byte) string {
-	var all []string
-	for _, v := range values {
-		all = append(all, string(v))
-	}
-	return strings.Join(all, " ")
 }

@@ -220,7 +220,7 @@ func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name []string) {
 	case st.has(s.key()):
 		p.SendQueryStatement(st.get(s.key()), values, nil, nil)
 	default:
-		p.SendQueryParams(s.sql(), values, nil, nil, nil)
+		p.SendQueryParams(s.form.sql, values, nil, nil, nil)
 	}
 }
 
@@ -253,27 +253,7 @@ func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
 		b.ExecStatement(st.get(s.key()), values, nil, nil)
 		return
 	}
-	b.ExecParams(s.sql(), values, nil, nil, nil)
-}
-
-// scopeValues are the scope's parameters. The next call overwrites them.
-func (st *statements) scopeValues(s scope) [][]byte {
-	st.text, st.values = st.text[:0], st.values[:0]
-	add := func(v string) {
-		from := len(st.text)
-		st.text = append(st.text, v...)
-		st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
-	}
-	if s.form.tenant {
-		add(s.identity.Tenant)
-		add(s.identity.User)
-		add(s.identity.Session)
-	}
-	st.values = append(st.values, s.form.fixed...)
-	if s.form.timed {
-		add(s.remaining())
-	}
-	return st.values
+	b.ExecParams(s.form.sql, values, nil, nil, nil)
 }
 
 // errTooManyParams has pgx's words.

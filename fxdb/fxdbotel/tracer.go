@@ -62,8 +62,6 @@ type operation struct {
 
 	attrs []attribute.KeyValue // of the span's place, for the children of a batch
 	last  time.Time            // the end of a batch's last child
-
-	only *statement // the one statement that a batch with a scope is for
 }
 
 type operationKey struct{}
