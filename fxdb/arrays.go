@@ -135,40 +135,46 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 	defer func() {
 		db.core.tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}()
+	var x exchange
+	x.open(ctx, db, conn, s)
 	key := statementKey{sql: a.sql, named: true}
-	switch named := db.core.mode == pgx.QueryExecModeCacheStatement; {
-	case named && !a.isPrepared(key):
-		tag, err = a.prepareAndInsert(ctx, conn.PgConn(), s, key, formats)
-	default:
-		b := &pgconn.Batch{}
-		if !s.isZero() {
-			a.st.addScope(b, s, named)
-		}
-		if a.undoes {
-			b.ExecParams(copySavepoint, nil, nil, nil, nil)
-		}
-		if named {
-			b.ExecStatement(a.st.get(key), a.columns, formats, nil)
-		} else {
-			b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
-		}
-		if a.undoes {
-			b.ExecParams(copyRelease, nil, nil, nil, nil)
-		}
-		results := conn.PgConn().ExecBatch(ctx, b)
-		for results.NextResult() {
-			if t, _ := results.ResultReader().Close(); t.Insert() { // Close of results returns the error
-				tag = t
-			}
-		}
-		err = results.Close() // of the commit too
+	x.used = append(a.used, key)
+	if named := db.core.mode == pgx.QueryExecModeCacheStatement; named && !a.isPrepared(key) {
+		tag, err = a.prepareAndInsert(&x, s, key, formats)
+	} else {
+		tag = a.insert(&x, s, key, named, formats)
 	}
-	if err != nil {
-		a.st.failed(err, append(a.used, key)...)
-		return lostAfter(conn, err)
+	if err = x.finish(err); err != nil {
+		return err
 	}
 	a.reset()
 	return nil
+}
+
+// insert sends the rows to a known statement, or as a text. finish returns the error.
+func (a *arrays) insert(x *exchange, s scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
+	b := &pgconn.Batch{}
+	if !s.isZero() {
+		a.st.addScope(b, s, named)
+	}
+	if a.undoes {
+		b.ExecParams(copySavepoint, nil, nil, nil, nil)
+	}
+	if named {
+		b.ExecStatement(a.st.get(key), a.columns, formats, nil)
+	} else {
+		b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
+	}
+	if a.undoes {
+		b.ExecParams(copyRelease, nil, nil, nil, nil)
+	}
+	x.write(b)
+	for x.results.NextResult() {
+		if t, _ := x.results.ResultReader().Close(); t.Insert() {
+			tag = t
+		}
+	}
+	return tag
 }
 
 // isPrepared reports whether the connection knows the statement for the current types.
@@ -181,9 +187,10 @@ func (a *arrays) isPrepared(key statementKey) bool {
 
 // prepareAndInsert prepares a statement of known types and inserts in the same round trip.
 // The server parses and plans a text for longer than the server writes a hundred rows.
-func (a *arrays) prepareAndInsert(ctx context.Context, conn *pgconn.PgConn, s scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
+func (a *arrays) prepareAndInsert(x *exchange, s scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
 	a.st.makeRoom(1, len(a.used)+1)
-	p := conn.StartPipeline(ctx)
+	x.sent = true
+	p := x.conn.PgConn().StartPipeline(x.ctx)
 	if !s.isZero() {
 		p.SendQueryStatement(a.st.get(s.key()), a.st.scopeValues(s), nil, nil)
 	}

@@ -79,11 +79,9 @@ func (r *batchResults) Close() error {
 // sendBatch sends s and all of b as a flight. pgx's own batch forgets all of its prepared
 // statements when a statement fails, the scope's included.
 func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
-	f := &batchFlight{ctx: ctx, conn: conn, batch: b, mode: db.core.mode, st: statementsOf(conn.Conn(), db.core.statements)}
+	f := &batchFlight{held: conn, batch: b, mode: db.core.mode}
 	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
-	if f.deadline = s.deadline; !f.deadline.IsZero() {
-		serverHas(conn.Conn(), true)
-	}
+	f.open(ctx, db, conn.Conn(), s)
 	if f.tracer != nil {
 		f.ctx = f.tracer.TraceBatchStart(ctx, conn.Conn(), pgx.TraceBatchStartData{Batch: b})
 	}
@@ -91,36 +89,28 @@ func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx
 		f.err = err
 		return f
 	}
-	if f.err = f.block.begun(f.results); f.err != nil {
-		return f
+	if f.block.sql != "" {
+		f.err = f.errorOf(f.skip())
 	}
-	if !f.results.NextResult() {
-		f.err = lostAfter(conn.Conn(), f.results.Close())
-	} else if _, err := f.results.ResultReader().Close(); err != nil {
-		f.err = lostAfter(conn.Conn(), err)
+	if f.err == nil {
+		f.err = f.errorOf(f.skip()) // the scope's
 	}
 	return f
 }
 
 // batchFlight is a scope and a batch in flight, with the results.
 type batchFlight struct {
-	ctx      context.Context // from the tracers
-	conn     *pgxpool.Conn   // nil after the release
-	tracer   pgx.BatchTracer
-	st       *statements
-	used     []statementKey
-	batch    *pgx.Batch
-	mode     pgx.QueryExecMode // of the batch's statements
-	results  *pgconn.MultiResultReader
-	block    block
-	deadline time.Time  // see flight
-	read     int        // how many results were begun
-	open     *batchRows // the last
-	err      error
+	exchange
+	held   *pgxpool.Conn // nil after the release
+	tracer pgx.BatchTracer
+	batch  *pgx.Batch
+	mode   pgx.QueryExecMode // of the batch's statements
+	read   int               // how many results were begun
+	last   *batchRows
+	err    error
 }
 
 func (f *batchFlight) send(s scope) error {
-	conn := f.conn.Conn()
 	named := f.mode == pgx.QueryExecModeCacheStatement
 	if named {
 		f.used = append(f.used, s.key())
@@ -132,23 +122,23 @@ func (f *batchFlight) send(s scope) error {
 			if rewriter, ok := q.args[0].(pgx.QueryRewriter); ok {
 				q.args = q.args[1:]
 				var err error
-				if q, err = q.rewrite(f.ctx, conn, rewriter); err != nil {
+				if q, err = q.rewrite(f.ctx, f.conn, rewriter); err != nil {
 					return err
 				}
 			}
 		}
 		var err error
-		if q.own, err = byName(f.ctx, conn, q.sql); err != nil {
+		if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {
 			return err
 		}
 		queries[i] = q
 		v := verdictOf(q.sql, false)
 		if s.guards() {
-			if err := refuseInScope(conn, q.sql, v); err != nil {
+			if err := refuseInScope(f.conn, q.sql, v); err != nil {
 				return err
 			}
 		}
-		if needsBegin(conn, v) {
+		if needsBegin(f.conn, v) {
 			f.block = ownBlock
 		}
 		if q.mode == pgx.QueryExecModeDescribeExec {
@@ -159,7 +149,7 @@ func (f *batchFlight) send(s scope) error {
 		}
 	}
 	f.st.refused = ""
-	if err := f.st.prepare(f.ctx, conn, nil, s, block{}, f.used...); err != nil {
+	if err := f.st.prepare(f.ctx, f.conn, nil, s, block{}, f.used...); err != nil {
 		if f.st.refused != "" {
 			err = preprocessing("prepare", f.st.refused, err)
 		}
@@ -170,14 +160,14 @@ func (f *batchFlight) send(s scope) error {
 	f.st.addScope(b, s, named)
 	for _, q := range queries {
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
-		if err := f.st.add(b, conn, q); errors.Is(err, errTooManyParams) {
+		if err := f.st.add(b, f.conn, q); errors.Is(err, errTooManyParams) {
 			return err
 		} else if err != nil {
 			return preprocessing("build", q.sql, err)
 		}
 	}
 	f.block.commit(b)
-	f.results = conn.PgConn().ExecBatch(f.ctx, b)
+	f.write(b)
 	return nil
 }
 
@@ -185,16 +175,16 @@ var errBatchClosed = errors.New("batch already closed")
 
 // next goes to the next result.
 func (f *batchFlight) next() (*batchRows, error) {
-	if f.open != nil {
-		f.open.Close()
+	if f.last != nil {
+		f.last.Close()
 	}
 	switch {
 	case f.err != nil:
 		return nil, f.err
-	case f.conn == nil:
+	case f.held == nil:
 		return nil, errBatchClosed
 	}
-	r := &batchRows{flight: f, conn: f.conn.Conn(), began: time.Now()}
+	r := &batchRows{flight: f, conn: f.conn, began: time.Now()}
 	if f.read < len(f.batch.QueuedQueries) {
 		r.query = f.batch.QueuedQueries[f.read]
 		f.read++
@@ -208,7 +198,7 @@ func (f *batchFlight) next() (*batchRows, error) {
 	} else {
 		r.Rows = pgx.RowsFromResultReader(r.conn.TypeMap(), f.results.ResultReader())
 	}
-	f.open = r
+	f.last = r
 	if err := r.Err(); err != nil {
 		r.Close()
 		return nil, err
@@ -246,32 +236,17 @@ func (f *batchFlight) Tx() pgx.Tx { return nil }
 // Close reads the remaining results, runs the callbacks of the queries, and releases the
 // connection. The transaction commits in Close.
 func (f *batchFlight) Close() (err error) {
-	if f.conn == nil {
+	if f.held == nil {
 		return f.err
 	}
 	defer func() { // a tracer may panic
-		f.conn.Release()
-		f.conn = nil
+		f.held.Release()
+		f.held = nil
 	}()
 	defer func() {
-		if f.results != nil {
-			if err := f.results.Close(); f.err == nil {
-				f.err = err
-			}
-			f.block.end(f.ctx, f.conn.Conn())
-		}
-		if !f.deadline.IsZero() {
-			serverHas(f.conn.Conn(), false)
-		}
-		if f.err != nil {
-			f.st.failed(f.err, f.used...)
-			f.err = atDeadline(f.deadline, f.err)
-			if f.results != nil {
-				f.err = lostAfter(f.conn.Conn(), f.err)
-			}
-		}
+		f.err = f.finish(f.err)
 		if f.tracer != nil {
-			f.tracer.TraceBatchEnd(f.ctx, f.conn.Conn(), pgx.TraceBatchEndData{Err: f.err})
+			f.tracer.TraceBatchEnd(f.ctx, f.conn, pgx.TraceBatchEndData{Err: f.err})
 		}
 		err = f.err
 	}()
@@ -282,8 +257,8 @@ func (f *batchFlight) Close() (err error) {
 			f.err = err
 		}
 	}
-	if f.open != nil {
-		f.open.Close()
+	if f.last != nil {
+		f.last.Close()
 	}
 	return f.err
 }
@@ -301,7 +276,7 @@ type batchRows struct {
 func (r *batchRows) Conn() *pgx.Conn { return r.conn }
 
 func (r *batchRows) Err() error {
-	return lostAfter(r.conn, atDeadline(r.flight.deadline, r.Rows.Err()))
+	return r.flight.errorOf(r.Rows.Err())
 }
 
 func (r *batchRows) Close() {

@@ -39,18 +39,6 @@ func (b block) commit(batch *pgconn.Batch) {
 	}
 }
 
-// begun reads the result of BEGIN.
-func (b block) begun(results *pgconn.MultiResultReader) error {
-	if b.sql == "" {
-		return nil
-	}
-	if !results.NextResult() {
-		return results.Close()
-	}
-	_, err := results.ResultReader().Close()
-	return err
-}
-
 // end rolls back after an error, because the error has left the block open. end closes the
 // connection if the rollback fails.
 func (b block) end(ctx context.Context, conn *pgx.Conn) {

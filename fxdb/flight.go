@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,21 +15,14 @@ import (
 // works below pgx.Conn: pgx.Conn can send two statements only as a Batch, at three times
 // the allocations.
 type flight struct {
-	ctx     context.Context // from the tracers
-	conn    *pgx.Conn
-	tracer  pgx.QueryTracer
-	st      *statements
-	keys    [2]statementKey
-	used    []statementKey // of keys
-	results *pgconn.MultiResultReader
-	exec    bool // the statement's rows are not wanted
-	simple  bool // pgx would send the statement as a simple query
-	block   block
-	scoped  bool        // a scope stands before the statement
-	began   bool        // the BEGIN of block was sent
-	begun   func(error) // if not nil, ends the trace of BEGIN
-	// deadline is the caller's, if the server has the deadline too.
-	deadline time.Time
+	exchange
+	tracer pgx.QueryTracer
+	keys   [2]statementKey // used begins in keys
+	exec   bool            // the statement's rows are not wanted
+	simple bool            // pgx would send the statement as a simple query
+	scoped bool            // a scope stands before the statement
+	began  bool            // the BEGIN of block was sent
+	begun  func(error)     // if not nil, ends the trace of BEGIN
 }
 
 // query is a statement as pgx.Conn.Query takes statements, after the options were read.
@@ -94,15 +86,12 @@ func (q query) key() statementKey {
 // send sends s and the statement. send waits for no result, except for the preparation of
 // statements that are new on the connection.
 func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode pgx.QueryExecMode, sql string, args []any) error {
-	f.conn, f.tracer, f.results, f.used = conn, db.core.tracer, nil, nil
-	if f.deadline = s.deadline; !f.deadline.IsZero() {
-		serverHas(conn, true)
-	}
-	f.st = statementsOf(conn, db.core.statements)
+	f.tracer = db.core.tracer
+	f.open(ctx, db, conn, s)
 	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
 	sent := false
 	defer func() {
-		if !sent && f.results == nil { // a parameter or a rewriter panics
+		if !sent && !f.sent { // a parameter or a rewriter panics
 			_ = f.end(pgconn.CommandTag{}, nil)
 		}
 	}()
@@ -168,7 +157,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	}
 	f.block.commit(b)
 	f.began = f.began || f.block.sql != ""
-	f.results = f.conn.PgConn().ExecBatch(f.ctx, b)
+	f.write(b)
 	return nil
 }
 
@@ -195,18 +184,16 @@ func (f *flight) hasBegun(err error) {
 // receive reads the scope's result and goes to the statement's result. The reader is nil
 // without an error if the statement was empty.
 func (f *flight) receive() (*pgconn.ResultReader, error) {
-	err := f.block.begun(f.results)
+	var err error
+	if f.block.sql != "" {
+		err = f.skip()
+	}
 	f.hasBegun(err)
+	if err == nil && f.scoped {
+		err = f.skip()
+	}
 	if err != nil {
 		return nil, err
-	}
-	if f.scoped {
-		if !f.results.NextResult() {
-			return nil, f.results.Close()
-		}
-		if _, err := f.results.ResultReader().Close(); err != nil {
-			return nil, err
-		}
 	}
 	if !f.results.NextResult() {
 		return nil, f.results.Close()
@@ -214,25 +201,9 @@ func (f *flight) receive() (*pgconn.ResultReader, error) {
 	return f.results.ResultReader(), nil
 }
 
-// end waits for the commit, and reports to the tracers. A failed commit fails the
-// statement. end returns err, or the commit's error.
+// end finishes the exchange, and reports to the tracers.
 func (f *flight) end(tag pgconn.CommandTag, err error) error {
-	if f.results != nil {
-		if closeErr := f.results.Close(); closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
-			err = closeErr
-		}
-		f.block.end(f.ctx, f.conn)
-	}
-	if !f.deadline.IsZero() {
-		serverHas(f.conn, false)
-	}
-	if err != nil {
-		f.st.failed(err, f.used...)
-		err = atDeadline(f.deadline, err)
-		if f.results != nil {
-			err = lostAfter(f.conn, err)
-		}
-	}
+	err = f.finish(err)
 	f.tracer.TraceQueryEnd(f.ctx, f.conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	return err
 }

@@ -1,0 +1,75 @@
+package fxdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// exchange is one write and its answers: a scope and the statements behind the scope, in one
+// implicit transaction. open begins every exchange, and finish ends every exchange: the caller
+// sees the same error from a statement, a batch and a copy.
+type exchange struct {
+	ctx     context.Context // from the tracers
+	conn    *pgx.Conn
+	st      *statements
+	used    []statementKey // prepared for the exchange
+	block   block
+	results *pgconn.MultiResultReader
+	sent    bool // the write was begun
+	// deadline is the caller's, if the server has the deadline too.
+	deadline time.Time
+}
+
+func (x *exchange) open(ctx context.Context, db *DB, conn *pgx.Conn, s scope) {
+	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, db.core.statements)
+	x.used, x.results, x.sent, x.deadline = nil, nil, false, s.deadline
+	if !x.deadline.IsZero() {
+		serverHas(conn, true)
+	}
+}
+
+func (x *exchange) write(b *pgconn.Batch) {
+	x.sent = true
+	x.results = x.conn.PgConn().ExecBatch(x.ctx, b)
+}
+
+// skip reads a result that is not the caller's.
+func (x *exchange) skip() error {
+	if !x.results.NextResult() {
+		return x.results.Close()
+	}
+	_, err := x.results.ResultReader().Close()
+	return err
+}
+
+// errorOf is err as the caller sees err.
+func (x *exchange) errorOf(err error) error {
+	err = atDeadline(x.deadline, err)
+	if x.sent {
+		err = lostAfter(x.conn, err)
+	}
+	return err
+}
+
+// finish waits for the commit, and returns err or the commit's error: a failed commit fails
+// the statement.
+func (x *exchange) finish(err error) error {
+	if x.results != nil {
+		if closeErr := x.results.Close(); closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
+			err = closeErr
+		}
+		x.block.end(x.ctx, x.conn)
+	}
+	if !x.deadline.IsZero() {
+		serverHas(x.conn, false)
+	}
+	if err != nil {
+		x.st.failed(err, x.used...)
+		err = x.errorOf(err)
+	}
+	return err
+}
