@@ -37,7 +37,7 @@ var errNoColumns = errors.New("fxdb: copy: no columns are named")
 // A connection asks once for the types of a table's columns. If a type has changed since,
 // the server may refuse a copy, once.
 func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (int64, error) {
-	s, err := db.scopeOf(ctx)
+	s, err := db.scopeForCopy(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -42,6 +42,9 @@ type core struct {
 	mode        pgx.QueryExecMode             // of statements without a mode of their own
 	statements  int                           // how many a connection keeps prepared, or described
 
+	traceIDOf  func(context.Context) string // nil: statements carry no trace id
+	badTraceID atomic.Bool                  // was logged
+
 	tenants  atomic.Bool // a client requires a tenant, or a statement has carried one
 	listener *listener
 	parts    parts
@@ -105,7 +108,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if cfg.pooled() {
 		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)
 	}
-	c := &core{cfg: cfg, fx: o.fx, log: o.log, dedicated: make(map[string]*lifecycle.Monitor), statement: statement}
+	c := &core{cfg: cfg, fx: o.fx, log: o.log, dedicated: make(map[string]*lifecycle.Monitor), statement: statement, traceIDOf: o.traceID}
 	pc.ConnConfig.BuildContextWatcherHandler = newWatcher(c.grace)
 	password, log := o.password, o.log
 	if cfg.PasswordFile != "" {

@@ -35,6 +35,20 @@ func ExampleDB_QueryRow() {
 	// Output: 0 <nil>
 }
 
+func ExampleCustomPlans() {
+	db, stop := openNotes()
+	defer stop()
+
+	var mode string
+	err := db.QueryRow(fxdb.CustomPlans(acme()), "show plan_cache_mode").Scan(&mode)
+	fmt.Println(mode, err)
+	err = db.QueryRow(acme(), "show plan_cache_mode").Scan(&mode)
+	fmt.Println(mode, err)
+	// Output:
+	// force_custom_plan <nil>
+	// auto <nil>
+}
+
 func ExampleDB_InTx() {
 	db, stop := openNotes()
 	defer stop()

@@ -134,6 +134,12 @@ func contributed(c graph.Contributions) (o options, err error) {
 			o.changes = append(o.changes, p.Change)
 		}
 	}
+	switch {
+	case len(c.TraceID) > 1:
+		return o, errTwoTraceIDs
+	case len(c.TraceID) == 1:
+		o.traceID = c.TraceID[0]
+	}
 	o.rawPool, err = rawPoolMode(c.RawPool, c.Pool)
 	return o, err
 }

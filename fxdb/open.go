@@ -32,6 +32,7 @@ type options struct {
 	swapped  bool                          // the database is a test's, in place of the application's
 
 	rawPool   RawPoolMode
+	traceID   func(context.Context) string
 	verifyLog *zap.Logger // takes what the verification finds, in place of log
 }
 

@@ -18,7 +18,8 @@ import (
 type scope struct {
 	form     *scopeForm
 	identity tenant.Identity
-	deadline time.Time // of ofDeadline
+	traceID  string
+	deadline time.Time
 }
 
 // reasons are the reasons for statements outside any tenant that onepool has logged for a
@@ -99,15 +100,30 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
 func (db *DB) scopeForTx(ctx context.Context) (scope, error) {
 	s, err := db.scopeOf(ctx)
 	if err == nil {
-		s.form = db.client.scope.Load().form(s.groups() | db.wants(s))
+		s.form = db.client.scope.Load().form(s.groups() | db.wants(ctx, &s))
 	}
 	return s, err
 }
 
-// wants returns further groups for s. Once the application has tenants, a scope without a
-// tenant has an empty identity: a tenant that a function has left on the session reaches
-// nobody.
-func (db *DB) wants(s scope) (more group) {
+// scopeForCopy is scopeOf for CopyFrom. A COPY without a scope stays a COPY.
+func (db *DB) scopeForCopy(ctx context.Context) (scope, error) {
+	s, err := db.scopeOf(ctx)
+	if err == nil && !s.isZero() {
+		s.form = db.client.scope.Load().form(s.groups() | db.wants(ctx, &s))
+	}
+	return s, err
+}
+
+// wants returns further groups for s, and sets their values: what ctx asks for and, once the
+// application has tenants, an empty identity for a scope without a tenant. A tenant that a
+// function has left on the session then reaches nobody.
+func (db *DB) wants(ctx context.Context, s *scope) (more group) {
+	if wantsCustomPlans(ctx) {
+		more |= ofPlans
+	}
+	if s.traceID = db.core.traceID(ctx); s.traceID != "" {
+		more |= ofTrace
+	}
 	if !s.hasTenant() && db.core.tenants.Load() {
 		more |= ofIdentity
 	}
@@ -118,7 +134,7 @@ func (db *DB) wants(s scope) (more group) {
 // deadline comes before the client's own limit, and the groups of wants. A zero scope stays
 // zero if takes returns false: the statement would not mean the same with a scope.
 func (db *DB) refine(ctx context.Context, s scope, takes func() bool) scope {
-	text, more := db.client.scope.Load(), db.wants(s)
+	text, more := db.client.scope.Load(), db.wants(ctx, &s)
 	deadline, timed := ctx.Deadline()
 	if timed = timed && (text.statement == 0 || time.Until(deadline) < text.statement); timed {
 		more |= ofDeadline
@@ -161,7 +177,7 @@ func (s scope) groups() group {
 	return s.form.groups
 }
 
-func (s scope) key() statementKey { return statementKey{sql: s.form.sql, named: true, scope: true} }
+func (s scope) key() statementKey { return s.form.key() }
 
 // before returns a copy of b with the scope in front of the first statement: after the
 // BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is the place of

@@ -28,6 +28,8 @@ type group uint8
 const (
 	ofIdentity group = 1 << iota // without a tenant the identity is empty
 	ofClient                     // name, role and limits of the client
+	ofPlans                      // see CustomPlans
+	ofTrace                      // see TraceID
 	ofDeadline
 	groupsEnd
 )
@@ -85,6 +87,10 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts, s
 		t.list = append(t.list, setting{name: "role", group: ofClient, fixed: cfg.TenantRole})
 	}
 	t.list = append(t.list, limitSettings(cfg, limits)...)
+	t.list = append(t.list, setting{name: "plan_cache_mode", group: ofPlans, fixed: "force_custom_plan"})
+	t.list = append(t.list, setting{name: TraceIDSetting, group: ofTrace, value: func(dst []byte, s scope) []byte {
+		return append(dst, s.traceID...)
+	}})
 	deadline := setting{name: "statement_timeout", group: ofDeadline, value: appendRemaining}
 	if t.statement == 0 && limits.Statement == 0 {
 		deadline.call = leastTimeout
@@ -129,6 +135,8 @@ func (t *scopeText) form(groups group) *scopeForm {
 	t.forms[groups].Store(f)
 	return f
 }
+
+func (f *scopeForm) key() statementKey { return statementKey{sql: f.sql, named: true, scope: true} }
 
 func setConfigs(settings []setting, local bool) string {
 	calls := make([]string, len(settings))

@@ -24,6 +24,7 @@ type Contributions struct {
 	Tracers []pgx.QueryTracer `group:"onepool.tracers"`
 	Verify  []Verify          `group:"onepool.verify"`
 	RawPool []RawPool         `group:"onepool.rawpool"`
+	TraceID []TraceID         `group:"onepool.traceid"`
 
 	OnConnect     []ConnectHook `group:"onepool.onconnect"`
 	ConfigurePool []PoolConfig  `group:"onepool.poolconfig"`
@@ -45,6 +46,9 @@ type RawPool struct {
 	Pool Pool
 	Mode string
 }
+
+// TraceID returns the trace id of a context, for the statements of every pool.
+type TraceID func(context.Context) string
 
 // ConnectHook runs on every new connection of one pool.
 type ConnectHook struct {
