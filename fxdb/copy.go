@@ -103,6 +103,7 @@ func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, colu
 		}
 		return c.n, nil
 	}
+	s = db.untimed(s) // the deadline of the first chunk would be too long for the last
 	begun, err := db.begin(ctx, conn.Conn(), s, pgx.TxOptions{})
 	if err != nil {
 		return 0, err

@@ -24,9 +24,15 @@ type exchange struct {
 	deadline time.Time
 }
 
-func (x *exchange) open(ctx context.Context, db *DB, conn *pgx.Conn, s scope) {
+// open takes the scopes of the exchange. At most one of the scopes has a deadline.
+func (x *exchange) open(ctx context.Context, db *DB, conn *pgx.Conn, scopes ...scope) {
 	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, db.core.statements)
-	x.used, x.results, x.sent, x.deadline = nil, nil, false, s.deadline
+	x.used, x.results, x.sent, x.deadline = nil, nil, false, time.Time{}
+	for _, s := range scopes {
+		if !s.deadline.IsZero() {
+			x.deadline = s.deadline
+		}
+	}
 	if !x.deadline.IsZero() {
 		serverHas(conn, true)
 	}

@@ -145,7 +145,7 @@ func (t *transaction) endUnsent() error {
 // send sends BEGIN, the scope and the statement.
 func (t *transaction) send(ctx context.Context, p *pending, f *flight, sql string, args []any) error {
 	begin := p.sql()
-	*f = flight{exec: f.exec, exchange: exchange{block: block{sql: begin}}, begun: t.db.core.traced.begin(ctx, t.conn.Conn(), begin)}
+	*f = flight{exec: f.exec, limit: t.limit(ctx, sql, args), exchange: exchange{block: block{sql: begin}}, begun: t.db.core.traced.begin(ctx, t.conn.Conn(), begin)}
 	err := f.send(ctx, t.db, t.conn.Conn(), p.scope, t.db.core.mode, sql, args)
 	if err != nil {
 		f.hasBegun(err)

@@ -17,7 +17,8 @@ import (
 type flight struct {
 	exchange
 	tracer pgx.QueryTracer
-	keys   [2]statementKey // used begins in keys
+	keys   [4]statementKey // used begins in keys
+	limit  scope           // if not zero, carries the deadline of a statement in a transaction
 	exec   bool            // the statement's rows are not wanted
 	simple bool            // pgx would send the statement as a simple query
 	scoped bool            // a scope stands before the statement
@@ -87,7 +88,7 @@ func (q query) key() statementKey {
 // statements that are new on the connection.
 func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode pgx.QueryExecMode, sql string, args []any) error {
 	f.tracer = db.core.tracer
-	f.open(ctx, db, conn, s)
+	f.open(ctx, db, conn, s, f.limit)
 	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
 	sent := false
 	defer func() {
@@ -136,6 +137,10 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if named = named && f.scoped && (q.prepared() || f.st.has(s.key())); named { // a scope alone is not worth a round trip
 		f.used = append(f.used, s.key())
 	}
+	limitNamed := db.core.mode == pgx.QueryExecModeCacheStatement && !f.limit.isZero()
+	if limitNamed = limitNamed && (q.prepared() || f.st.has(txLimit.key()) && f.st.has(txRestore.key())); limitNamed {
+		f.used = append(f.used, txLimit.key(), txRestore.key())
+	}
 	if q.prepared() {
 		f.used = append(f.used, q.key())
 	}
@@ -152,8 +157,14 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if f.scoped {
 		f.st.addScope(b, s, named)
 	}
+	if !f.limit.isZero() {
+		f.st.addScope(b, f.limit, limitNamed)
+	}
 	if err := f.st.add(b, f.conn, q); err != nil {
 		return err
+	}
+	if !f.limit.isZero() {
+		f.st.addScope(b, scope{form: txRestore}, limitNamed)
 	}
 	f.block.commit(b)
 	f.began = f.began || f.block.sql != ""
@@ -190,6 +201,9 @@ func (f *flight) receive() (*pgconn.ResultReader, error) {
 	}
 	f.hasBegun(err)
 	if err == nil && f.scoped {
+		err = f.skip()
+	}
+	if err == nil && !f.limit.isZero() {
 		err = f.skip()
 	}
 	if err != nil {

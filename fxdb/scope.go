@@ -105,13 +105,13 @@ func (db *DB) scopeForTx(ctx context.Context) (scope, error) {
 	return s, err
 }
 
-// scopeForCopy is scopeOf for CopyFrom. A COPY without a scope stays a COPY.
+// scopeForCopy is scopeFor for CopyFrom. A COPY without a scope stays a COPY.
 func (db *DB) scopeForCopy(ctx context.Context) (scope, error) {
 	s, err := db.scopeOf(ctx)
-	if err == nil && !s.isZero() {
-		s.form = db.client.scope.Load().form(s.groups() | db.wants(ctx, &s))
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	return db.refine(ctx, s, func() bool { return false }), nil
 }
 
 // wants returns further groups for s, and sets their values: what ctx asks for and, once the
@@ -169,6 +169,12 @@ func (s scope) hasTenant() bool { return s.identity.Tenant != "" }
 
 // guards reports whether a text that would end or change the scope is refused.
 func (s scope) guards() bool { return s.form != nil && (s.form.guards || s.hasTenant()) }
+
+// untimed is s without the deadline.
+func (db *DB) untimed(s scope) scope {
+	s.form, s.deadline = db.client.scope.Load().form(s.groups()&^ofDeadline), time.Time{}
+	return s
+}
 
 func (s scope) groups() group {
 	if s.form == nil {

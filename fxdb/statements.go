@@ -1,6 +1,7 @@
 package fxdb
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -142,9 +143,9 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 // prepareMissing sends s too: the server may have to wait for a lock to parse a
 // statement, and looks up names as the session's role.
 func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, begin block, missing []statementKey) (err error) {
-	if i := slices.IndexFunc(missing, func(k statementKey) bool { return k.scope }); i > 0 {
-		missing[0], missing[i] = missing[i], missing[0]
-	}
+	slices.SortStableFunc(missing, func(a, b statementKey) int { // s runs behind its preparation
+		return cmp.Compare(rank(a), rank(b))
+	})
 	names := make([]string, len(missing))
 	for i, k := range missing {
 		if k.named {
@@ -170,7 +171,11 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	for i, k := range missing {
 		if !k.scope && !s.isZero() && scopeAt > i {
 			scopeAt = i
-			st.sendScope(p, s, names[:i])
+			name := ""
+			if at := slices.Index(missing[:i], s.key()); at >= 0 {
+				name = names[at]
+			}
+			st.sendScope(p, s, name)
 		}
 		p.SendPrepare(names[i], k.sql, nil)
 	}
@@ -211,12 +216,20 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	return err
 }
 
-// sendScope sends s. name holds the name of the scope's statement if the same flight
-// prepares the statement.
-func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name []string) {
+// rank puts scopes before statements.
+func rank(k statementKey) int {
+	if k.scope {
+		return 0
+	}
+	return 1
+}
+
+// sendScope sends s. name is the name of the scope's statement if the same flight prepares
+// the statement.
+func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name string) {
 	switch values := st.scopeValues(s); {
-	case len(name) > 0:
-		p.SendQueryPrepared(name[0], values, nil, nil)
+	case name != "":
+		p.SendQueryPrepared(name, values, nil, nil)
 	case st.has(s.key()):
 		p.SendQueryStatement(st.get(s.key()), values, nil, nil)
 	default:

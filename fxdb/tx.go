@@ -95,6 +95,9 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 	case flies:
 		return t.execFirst(ctx, sql, args)
 	}
+	if limit := t.limit(ctx, sql, args); !limit.isZero() {
+		return t.execLimited(ctx, limit, sql, args)
+	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		tag, err := t.Tx.Exec(ctx, sql, args...)
@@ -116,6 +119,9 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 		return errRows{err}, err
 	case flies:
 		return t.queryFirst(ctx, sql, args)
+	}
+	if limit := t.limit(ctx, sql, args); !limit.isZero() {
+		return t.queryLimited(ctx, limit, sql, args)
 	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
@@ -139,6 +145,9 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 		return errRow{err}
 	case flies:
 		return t.queryRowFirst(ctx, sql, args)
+	}
+	if limit := t.limit(ctx, sql, args); !limit.isZero() {
+		return t.queryRowLimited(ctx, limit, sql, args)
 	}
 	switch _, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
