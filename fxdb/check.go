@@ -55,6 +55,7 @@ func (c Config) check(bad *problems) {
 		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
 		{c.PoolMin > c.PoolMax && !bad.has("DB_POOL_MAX"), "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
 		{c.ReplicasOfApp < 1, "DB_REPLICAS_OF_APP", fmt.Sprintf("%d is too small: must be at least 1", c.ReplicasOfApp)},
+		{!(c.ServerWaitFraction <= 1), "DB_SERVER_WAIT_FRACTION", fmt.Sprintf("%v is no part of a caller's time: must be from 0 (fail at once) to 1", c.ServerWaitFraction)},
 		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
 		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
 		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},

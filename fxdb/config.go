@@ -98,6 +98,14 @@ type Config struct {
 	// Default 10 s. Variable DB_CONNECTION_TIMEOUT_MS.
 	ConnectionTimeout time.Duration
 
+	// ServerWaitFraction is the fraction, from 0 to 1, of a caller's time for which the
+	// caller waits while the server can't be reached. The caller's time is
+	// ConnectionTimeout, or the time until the deadline of the caller's context if
+	// shorter. Then the call fails with [ErrServerAway]. A negative value, in the
+	// environment 0, fails the call at once.
+	// Default 1. Variable DB_SERVER_WAIT_FRACTION.
+	ServerWaitFraction float64
+
 	// QueueMax is the number of callers that may wait for a connection. A further caller
 	// fails at once with [ErrQueueFull], unless no other caller of the same client waits.
 	// 0 sets no limit. Default 0. Variable DB_QUEUE_MAX.
@@ -254,6 +262,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.IdleTimeout, DefaultIdleTimeout)
 	set(&c.ConnectionTimeout, DefaultConnectionTimeout)
+	set(&c.ServerWaitFraction, 1)
 	fill(&c.StatementTimeout, &c.filled.statement, DefaultStatementTimeout)
 	fill(&c.LockTimeout, &c.filled.lock, DefaultLockTimeout)
 	fill(&c.IdleInTransactionTimeout, &c.filled.idleInTxn, DefaultIdleInTransactionTimeout)

@@ -29,6 +29,7 @@ type environ struct {
 	Replicas          whole    `env:"DB_REPLICAS_OF_APP"`
 	IdleTimeout       whole    `env:"DB_IDLE_TIMEOUT_MS"`
 	ConnTimeout       whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
+	ServerWait        fraction `env:"DB_SERVER_WAIT_FRACTION"`
 	QueueMax          whole    `env:"DB_QUEUE_MAX"`
 	StatementTimeout  timeout  `env:"DB_STATEMENT_TIMEOUT_MS"`
 	LockTimeout       timeout  `env:"DB_LOCK_TIMEOUT_MS"`
@@ -41,7 +42,7 @@ type environ struct {
 	SlowQuery         whole    `env:"DB_SLOW_QUERY_MS"`
 	NestedAcquire     string   `env:"DB_NESTED_ACQUIRE"`
 	Sharing           string   `env:"DB_SHARING"`
-	TenantMaxFraction share    `env:"DB_TENANT_MAX_FRACTION"`
+	TenantMaxFraction fraction `env:"DB_TENANT_MAX_FRACTION"`
 	ApplicationName   string   `env:"DB_APPLICATION_NAME"`
 	Start             string   `env:"DB_START"`
 	Migrate           boolean  `env:"DB_MIGRATE"`
@@ -94,10 +95,13 @@ func (t *timeout) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// share is a part of the pool.
-type share float64
+// fraction is a number that knows whether the variable was set.
+type fraction struct {
+	set bool
+	f   float64
+}
 
-func (s *share) UnmarshalText(b []byte) error {
+func (v *fraction) UnmarshalText(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
@@ -105,7 +109,7 @@ func (s *share) UnmarshalText(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%q is not a number", b)
 	}
-	*s = share(f)
+	*v = fraction{true, f}
 	return nil
 }
 
@@ -159,7 +163,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
-		Sharing: e.Sharing, TenantMaxFraction: float64(e.TenantMaxFraction),
+		Sharing: e.Sharing, TenantMaxFraction: e.TenantMaxFraction.f, ServerWaitFraction: e.ServerWait.f,
 		CallSites: bool(e.CallSites), NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 		pool: pool, misspelt: misspelt(prefix, os.Environ()),
@@ -178,6 +182,12 @@ func configFromEnv(pool string) (_ Config, err error) {
 		if value.set && value.n == 0 {
 			bad.add(setting, "0 is too small: must be at least 1")
 		}
+	}
+	switch {
+	case e.ServerWait.set && e.ServerWait.f == 0:
+		c.ServerWaitFraction = -1
+	case e.ServerWait.f < 0:
+		bad.add("DB_SERVER_WAIT_FRACTION", fmt.Sprintf("%v is negative: must be from 0 (fail at once) to 1", e.ServerWait.f))
 	}
 	if !e.PoolMin.set {
 		c.PoolMin = min(c.PoolMin, c.PoolMax)

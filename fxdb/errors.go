@@ -27,6 +27,9 @@ var (
 	ErrNestedAcquire = lifecycle.ErrNestedAcquire
 	// ErrAcquireTimeout is in an [AcquireError] after DB_CONNECTION_TIMEOUT_MS ran out.
 	ErrAcquireTimeout = lifecycle.ErrAcquireTimeout
+	// ErrServerAway is in an [AcquireError] if the server can't be reached, and
+	// DB_SERVER_WAIT_FRACTION lets the caller wait no longer.
+	ErrServerAway = lifecycle.ErrServerAway
 	// ErrQueueFull is in an [AcquireError] if too many callers already wait.
 	ErrQueueFull = lifecycle.ErrQueueFull
 )

@@ -21,10 +21,16 @@ var ErrAcquireTimeout = errors.New("acquire timeout")
 // ErrQueueFull is the Err of an [AcquireError] if too many callers wait already.
 var ErrQueueFull = errors.New("acquire queue is full")
 
+// ErrServerAway is the Err of an [AcquireError] if the server can't be reached, and
+// Config.ServerWaitFraction lets the caller wait no longer. AcquireError.Connect is the error
+// of the last attempt to connect.
+var ErrServerAway = errors.New("server is away, and DB_SERVER_WAIT_FRACTION lets the caller wait no longer")
+
 // AcquireError says why an acquire got no connection, and who holds the connections.
 //
-// errors.Is matches ErrAcquireTimeout if the acquire timeout ended the wait, and the
-// context's error if the caller's own deadline ended the wait.
+// errors.Is matches ErrAcquireTimeout if the acquire timeout ended the wait, ErrServerAway if
+// Config.ServerWaitFraction ended the wait, and the context's error if the caller's own
+// deadline ended the wait.
 type AcquireError struct {
 	// Client is the name of the client that asked.
 	Client string
@@ -35,7 +41,7 @@ type AcquireError struct {
 	Max, Total, Idle, Active, Waiting int
 	// Holders are the holders of the connections, longest first, at most three.
 	Holders []Holder
-	// Err is the reason: ErrAcquireTimeout, ErrQueueFull or the context's error.
+	// Err is the reason: ErrAcquireTimeout, ErrQueueFull, ErrServerAway or the context's error.
 	Err error
 	// Connect is the error of the last attempt to reach the server, or nil.
 	Connect error
@@ -83,8 +89,7 @@ func (e *AcquireError) Error() string {
 // opening is how many connections were being opened.
 func (e *AcquireError) opening() int { return e.Total - e.Idle - e.Active }
 
-// Unwrap returns Err (ErrAcquireTimeout, ErrQueueFull or the context's error), Connect if not
-// nil, and ErrNestedAcquire if Nested is true.
+// Unwrap returns Err (see there), Connect if not nil, and ErrNestedAcquire if Nested is true.
 func (e *AcquireError) Unwrap() []error {
 	all := []error{e.Err}
 	if e.Connect != nil {
@@ -131,8 +136,9 @@ type Request struct {
 
 // Acquire takes a connection. Acquire waits at most the acquire timeout, then fails with an
 // [*AcquireError]. Acquire fails with ErrNotStarted before Start and with ErrDraining from a
-// stop on. If the server can't be reached, or is starting or stopping, Acquire retries,
-// backing off, within the same time: the caller's statement was not sent yet.
+// stop on. If the server can't be reached, or is starting or stopping, Acquire waits within
+// the same time until the pool reaches the server: the caller's statement was not sent yet.
+// Config.ServerWaitFraction shortens the wait.
 //
 // A connection that a drain has cut off fails its holder's statements. The holder may, and
 // must, still release the connection.
@@ -190,33 +196,28 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	return conn, err
 }
 
-// The waits between attempts to get a connection from a server that can't be
-// reached: 10 ms, doubled up to 500 ms, each up to a half shorter or longer.
-const (
-	connectRetryWait = 10 * time.Millisecond
-	connectRetryMost = 500 * time.Millisecond
-)
-
 // connectOrWait acquires, and retries until ctx ends while the server can't be reached. ctx is
 // a, as the tracers wrapped a. unreachable is the error of the last attempt that could not
 // reach the server.
 func (m *Monitor) connectOrWait(ctx context.Context, a *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
 	a.enterPool()
-	conn, err = m.pool.Acquire(ctx)
-	if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
-		return conn, nil, err
-	}
-	unreachable = err
-	backoff := retry.WithCappedDuration(connectRetryMost, retry.WithJitterPercent(50, retry.NewExponential(connectRetryWait)))
-	err = retry.Do(ctx, backoff, func(ctx context.Context) error {
+	var backoff retry.Backoff
+	for {
 		conn, err = m.pool.Acquire(ctx)
-		if err != nil && ctx.Err() == nil && isUnavailable(err) {
-			unreachable = err
-			return retry.RetryableError(err)
+		if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
+			return conn, unreachable, err
 		}
-		return err
-	})
-	return conn, unreachable, err
+		var away *awayError
+		if unreachable = err; errors.As(err, &away) {
+			unreachable = away.failure
+		}
+		if backoff == nil {
+			backoff = retry.WithCappedDuration(connectRetryMost, retry.WithJitterPercent(50, retry.NewExponential(connectRetryWait)))
+		}
+		if err = m.outlast(ctx, a, backoff, err); err != nil {
+			return nil, unreachable, err
+		}
+	}
 }
 
 // acquireError adds the holders of the connections to the error of a wait that has ended.
@@ -230,12 +231,15 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		return err
 	case a.Err() == nil && m.Draining():
 		return m.over() // a passed the gate, and found pgxpool closed
-	case a.Err() == nil:
+	case a.Err() == nil && !errors.Is(err, ErrServerAway):
 		return fmt.Errorf("acquire a connection: %w", err)
 	}
 	reason := a.Err()
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		reason = ctx.Err()
+	case reason == nil:
+		reason = ErrServerAway
 	}
 	if failed := m.probeError(); unreachable == nil && failed != nil {
 		unreachable = errors.New(failed.Error()) // the probe's deadline is not the caller's

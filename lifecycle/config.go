@@ -34,6 +34,13 @@ type Config struct {
 	// query's own deadline. Default 10 s. Start waits as long as its context lasts.
 	AcquireTimeout time.Duration
 
+	// ServerWaitFraction is the fraction, from 0 to 1, of a caller's time for which the caller
+	// waits while the server can't be reached. The caller's time is AcquireTimeout, or the time
+	// until the deadline of the caller's context if shorter. Then the acquire fails with an
+	// *AcquireError that wraps ErrServerAway. A caller whose own attempt to connect runs waits
+	// for the end of the attempt. Default 1; negative: the acquire fails at once.
+	ServerWaitFraction float64
+
 	// LeakThreshold is how long a holder may keep a connection before the pool logs the
 	// holder, once, and once more at the release. Default 1 min; negative: never.
 	LeakThreshold time.Duration

@@ -54,6 +54,11 @@ func StartPause(err error, n int) (wait time.Duration, says string) {
 	return wait, startTrouble(err)
 }
 
+// ProberAttempts is how often the prober has dialled, and whether the breaker is open.
+func (m *Monitor) ProberAttempts() (n int64, open bool) {
+	return m.breaker.attempts.Load(), m.breaker.outage.Load() != nil
+}
+
 // LookAfterLoss looks at the server now, as the monitor does when it was told of a loss.
 func (m *Monitor) LookAfterLoss(ctx context.Context) { m.lookAfterLoss(ctx) }
 

@@ -30,8 +30,11 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayConnect(ctx); err != nil {
 			return err
 		}
+		if err := m.mayDial(ctx); err != nil {
+			return err
+		}
 		// cc belongs to a single connection: the pool's configuration keeps the caller's dialer.
-		cc.DialFunc = m.sockets.dial
+		cc.DialFunc = m.dial
 		hearEnds(cc, m.cfg.Advice)
 		m.yield(cc)
 		if beforeConnect != nil {

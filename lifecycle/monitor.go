@@ -54,6 +54,7 @@ type Monitor struct {
 
 	sockets  *sockets
 	hosts    hosts
+	breaker  breaker
 	waiting  atomic.Int64
 	queue    queue
 	asking   atomic.Int64 // inside the pool's Acquire, if the queue has a limit
@@ -125,6 +126,9 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	if cfg.AcquireTimeout <= 0 {
 		cfg.AcquireTimeout = DefaultAcquireTimeout
+	}
+	if cfg.ServerWaitFraction == 0 {
+		cfg.ServerWaitFraction = 1
 	}
 	cfg.Replicas = max(cfg.Replicas, 1)
 	if cfg.LeakThreshold == 0 {

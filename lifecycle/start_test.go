@@ -52,6 +52,11 @@ func (l *lateServer) close(t *testing.T) {
 func (l *lateServer) silence(t *testing.T) {
 	t.Helper()
 	l.close(t)
+	l.listen(t)
+}
+
+func (l *lateServer) listen(t *testing.T) {
+	t.Helper()
 	ln, err := net.Listen("unix", l.path)
 	require.NoError(t, err)
 	l.listener.Store(&ln)

@@ -109,6 +109,7 @@ func (t tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDat
 		<-t.m.connects
 	}
 	took := time.Since(c.began)
+	t.m.connected(data.Err)
 	t.m.observe(func(o Observer) { o.Connected(c.client, took, data.Err) })
 }
 
