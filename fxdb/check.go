@@ -57,6 +57,8 @@ func (c Config) check(bad *problems) {
 		{c.ReplicasOfApp < 1, "DB_REPLICAS_OF_APP", fmt.Sprintf("%d is too small: must be at least 1", c.ReplicasOfApp)},
 		{!(c.ServerWaitFraction <= 1), "DB_SERVER_WAIT_FRACTION", fmt.Sprintf("%v is no part of a caller's time: must be from 0 (fail at once) to 1", c.ServerWaitFraction)},
 		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
+		{c.QueueTarget < 0, "DB_QUEUE_TARGET_MS", fmt.Sprintf("%s is negative: must be 0 (no target) or more", c.QueueTarget)},
+		{c.QueueInterval < time.Millisecond, "DB_QUEUE_INTERVAL_MS", "must be at least 1"},
 		{c.IdleTimeout < time.Millisecond, "DB_IDLE_TIMEOUT_MS", "must be at least 1"},
 		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},
 		{c.StopDelay < 0, "DB_STOP_DELAY_MS", fmt.Sprintf("%s is negative: must be 0 (none) or more", c.StopDelay)},

@@ -111,6 +111,17 @@ type Config struct {
 	// 0 sets no limit. Default 0. Variable DB_QUEUE_MAX.
 	QueueMax int
 
+	// QueueTarget is the longest wait for a connection that callers of a client should
+	// have. If the shortest wait of a client's callers in a whole QueueInterval is longer,
+	// the client's waiters fail with [ErrQueueShed] after twice QueueTarget, until the
+	// shortest wait of an interval is within QueueTarget again. 0 sheds no waiter.
+	// Default 0. Variable DB_QUEUE_TARGET_MS.
+	QueueTarget time.Duration
+
+	// QueueInterval is the time over which QueueTarget judges the waits.
+	// Default 1 s. Variable DB_QUEUE_INTERVAL_MS.
+	QueueInterval time.Duration
+
 	// StatementTimeout is the server's statement_timeout. A negative value sets no
 	// limit; [LeftToServer], in the environment server, leaves the limit to the server.
 	// Default 30 s. Variable DB_STATEMENT_TIMEOUT_MS.
@@ -263,6 +274,7 @@ func (c Config) withDefaults() Config {
 	set(&c.IdleTimeout, DefaultIdleTimeout)
 	set(&c.ConnectionTimeout, DefaultConnectionTimeout)
 	set(&c.ServerWaitFraction, 1)
+	set(&c.QueueInterval, lifecycle.DefaultQueueInterval)
 	fill(&c.StatementTimeout, &c.filled.statement, DefaultStatementTimeout)
 	fill(&c.LockTimeout, &c.filled.lock, DefaultLockTimeout)
 	fill(&c.IdleInTransactionTimeout, &c.filled.idleInTxn, DefaultIdleInTransactionTimeout)

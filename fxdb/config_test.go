@@ -67,7 +67,7 @@ func TestSeed17DefaultsOfTheConfiguration(t *testing.T) {
 func TestSeed18CustomValuesAreKept(t *testing.T) {
 	setenv(t, map[string]string{
 		"DB_POOL_MIN": "5", "DB_POOL_MAX": "50", "DB_IDLE_TIMEOUT_MS": "60000", "DB_APPLICATION_NAME": "custom-app",
-		"DB_STATEMENT_TIMEOUT_MS": "0", "DB_MAX_LIFETIME_MS": "0", "DB_SLOW_QUERY_MS": "0", "DB_MIGRATE": "true", "DB_SSL": "true", "DB_TENANT_ROLE": "clerk",
+		"DB_STATEMENT_TIMEOUT_MS": "0", "DB_MAX_LIFETIME_MS": "0", "DB_SLOW_QUERY_MS": "0", "DB_SERVER_WAIT_FRACTION": "0", "DB_QUEUE_TARGET_MS": "50", "DB_MIGRATE": "true", "DB_SSL": "true", "DB_TENANT_ROLE": "clerk",
 	})
 	c, err := fxdb.ConfigFromEnv()
 	require.NoError(t, err)
@@ -78,6 +78,8 @@ func TestSeed18CustomValuesAreKept(t *testing.T) {
 	require.Negative(t, c.StatementTimeout, "0 is off, not the default")
 	require.Negative(t, c.MaxLifetime)
 	require.Negative(t, c.SlowQuery)
+	require.Negative(t, c.ServerWaitFraction)
+	require.Equal(t, []time.Duration{50 * time.Millisecond, time.Second}, []time.Duration{c.QueueTarget, c.QueueInterval})
 	require.True(t, c.Migrate)
 	require.Equal(t, "require", c.SSLMode)
 	require.Equal(t, "clerk", c.TenantRole)
@@ -173,6 +175,8 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{"DB_POOL_MAX", "99999999999", "out of range"},
 		{"DB_POOL_MAX", "1.5", "not a whole number"},
 		{"DB_QUEUE_MAX", "-1", "negative"},
+		{"DB_QUEUE_TARGET_MS", "-1", "negative"},
+		{"DB_QUEUE_INTERVAL_MS", "0", "at least 1"},
 		{"DB_SERVER_WAIT_FRACTION", "1.5", "from 0 (fail at once) to 1"},
 		{"DB_SERVER_WAIT_FRACTION", "-0.5", "negative"},
 		{"DB_SERVER_WAIT_FRACTION", "NaN", "from 0 (fail at once) to 1"},

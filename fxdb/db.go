@@ -154,6 +154,8 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		Nested:             lifecycle.NestedMode(cfg.NestedAcquire),
 		Replicas:           cfg.ReplicasOfApp,
 		MaxWaiting:         cfg.QueueMax,
+		QueueTarget:        cfg.QueueTarget,
+		QueueInterval:      cfg.QueueInterval,
 		ServerWaitFraction: cfg.ServerWaitFraction,
 		LeakThreshold:      cfg.LeakThreshold,
 		SlowQuery:          cfg.SlowQuery,

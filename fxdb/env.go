@@ -31,6 +31,8 @@ type environ struct {
 	ConnTimeout       whole    `env:"DB_CONNECTION_TIMEOUT_MS"`
 	ServerWait        fraction `env:"DB_SERVER_WAIT_FRACTION"`
 	QueueMax          whole    `env:"DB_QUEUE_MAX"`
+	QueueTarget       whole    `env:"DB_QUEUE_TARGET_MS"`
+	QueueInterval     whole    `env:"DB_QUEUE_INTERVAL_MS"`
 	StatementTimeout  timeout  `env:"DB_STATEMENT_TIMEOUT_MS"`
 	LockTimeout       timeout  `env:"DB_LOCK_TIMEOUT_MS"`
 	IdleInTxTimeout   timeout  `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
@@ -165,7 +167,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
 		Sharing: e.Sharing, TenantMaxFraction: e.TenantMaxFraction.f, ServerWaitFraction: e.ServerWait.f,
 		CallSites: bool(e.CallSites), NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
-		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
+		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), QueueTarget: time.Duration(e.QueueTarget.n) * time.Millisecond, StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 		pool: pool, misspelt: misspelt(prefix, os.Environ()),
 	}
 	if e.Port.set && e.Port.n == 0 {
@@ -200,6 +202,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 	}{
 		{&c.IdleTimeout, timeout{whole: e.IdleTimeout}, "DB_IDLE_TIMEOUT_MS", false},
 		{&c.ConnectionTimeout, timeout{whole: e.ConnTimeout}, "DB_CONNECTION_TIMEOUT_MS", false},
+		{&c.QueueInterval, timeout{whole: e.QueueInterval}, "DB_QUEUE_INTERVAL_MS", false},
 		{&c.StatementTimeout, e.StatementTimeout, "DB_STATEMENT_TIMEOUT_MS", true},
 		{&c.LockTimeout, e.LockTimeout, "DB_LOCK_TIMEOUT_MS", true},
 		{&c.MigrateLockTimeout, timeout{whole: e.MigrateLock}, "DB_MIGRATE_LOCK_TIMEOUT_MS", true},

@@ -32,6 +32,9 @@ var (
 	ErrServerAway = lifecycle.ErrServerAway
 	// ErrQueueFull is in an [AcquireError] if too many callers already wait.
 	ErrQueueFull = lifecycle.ErrQueueFull
+	// ErrQueueShed is in an [AcquireError] if the queue of the client does not drain, and
+	// DB_QUEUE_TARGET_MS ended the wait.
+	ErrQueueShed = lifecycle.ErrQueueShed
 )
 
 // blankReasonError is an ErrTenantRequired with another way out.

@@ -41,7 +41,8 @@ type AcquireError struct {
 	Max, Total, Idle, Active, Waiting int
 	// Holders are the holders of the connections, longest first, at most three.
 	Holders []Holder
-	// Err is the reason: ErrAcquireTimeout, ErrQueueFull, ErrServerAway or the context's error.
+	// Err is the reason: ErrAcquireTimeout, ErrQueueFull, ErrQueueShed, ErrServerAway or the context's
+	// error.
 	Err error
 	// Connect is the error of the last attempt to reach the server, or nil.
 	Connect error

@@ -31,6 +31,7 @@ type acquisition struct {
 	inPool  bool          // counted in Monitor.asking
 	noPlace bool          // the pool was full at the acquire's beginning
 	queued  bool          // is in the queue
+	line    *queuedCaller // is, or was, in the shedder's queue
 	waiting bool          // counted among the waiters
 	began   time.Time     // when the wait for a permit began; zero: no wait
 	turn    time.Duration // how long the wait for a permit took
@@ -95,7 +96,11 @@ func (a *acquisition) wait() *bound {
 	ctx, cancelCause := context.WithCancelCause(a.Context)
 	stop := context.AfterFunc(a.m.closing, func() { cancelCause(ErrDraining) })
 	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout()-a.turn, ErrAcquireTimeout)
+	if a.noPlace {
+		a.line = a.m.shed.join(a.request.Client, cancelCause)
+	}
 	b := &bound{ctx: ctx, began: began, cancel: func() {
+		a.m.shed.leave(a.request.Client, a.line)
 		stop()
 		cancel()
 		cancelCause(nil)
@@ -157,8 +162,7 @@ func (a *acquisition) admit() error {
 		if a.refused != nil {
 			return a.refused
 		}
-		var err error
-		a.turn, err = share.AcquireWithin(a.Context, a.request.Tenant, a.timeout())
+		err := a.waitForPermit(share)
 		a.leaveQueue()
 		switch {
 		case errors.Is(err, admission.ErrClosed):
@@ -175,6 +179,23 @@ func (a *acquisition) admit() error {
 	}
 	a.permit = true
 	return nil
+}
+
+// waitForPermit waits until admission grants a permit, the wait's time ends or the shedder
+// ends the wait.
+func (a *acquisition) waitForPermit(share *admission.Client) (err error) {
+	ctx := a.Context
+	if a.m.shed != nil {
+		shedding, shed := context.WithCancelCause(ctx)
+		defer shed(nil)
+		a.line, ctx = a.m.shed.join(a.request.Client, shed), shedding
+		defer a.m.shed.leave(a.request.Client, a.line)
+	}
+	a.turn, err = share.AcquireWithin(ctx, a.request.Tenant, a.timeout())
+	if err != nil && errors.Is(context.Cause(ctx), ErrQueueShed) {
+		return ErrQueueShed
+	}
+	return err
 }
 
 // giveUp gives the permit back if the acquire got no connection.
@@ -239,7 +260,7 @@ func (a *acquisition) end() {
 		return // the caller's hook saw a and may have kept a
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
-	a.waiting, a.began, a.turn, a.kept = false, time.Time{}, 0, ""
+	a.waiting, a.line, a.began, a.turn, a.kept = false, nil, time.Time{}, 0, ""
 	a.asked.Store(false)
 	a.pcs[0], a.goStatement = 0, ""
 	acquisitions.Put(a)
@@ -285,7 +306,7 @@ func (a *acquisition) Err() error {
 		return a.Context.Err()
 	}
 	switch cause := context.Cause(b.ctx); {
-	case errors.Is(cause, ErrDraining), errors.Is(cause, ErrAcquireTimeout), errors.Is(cause, ErrQueueFull):
+	case errors.Is(cause, ErrDraining), errors.Is(cause, ErrAcquireTimeout), errors.Is(cause, ErrQueueFull), errors.Is(cause, ErrQueueShed):
 		return cause
 	}
 	return b.ctx.Err()

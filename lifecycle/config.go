@@ -89,6 +89,16 @@ type Config struct {
 	// do not count. Default 0: any number.
 	MaxWaiting int
 
+	// QueueTarget is the longest wait for a connection that callers of a client should have.
+	// If the shortest wait of a client's callers in a whole QueueInterval is longer than
+	// QueueTarget, the client's waiters fail after twice QueueTarget, with an *AcquireError
+	// that wraps ErrQueueShed, until the shortest wait of an interval is within QueueTarget
+	// again. Accurate to 50 ms. Default 0: no waiter fails.
+	QueueTarget time.Duration
+
+	// QueueInterval is the time over which QueueTarget judges the waits. Default 1 s.
+	QueueInterval time.Duration
+
 	// Replicas is how many processes have a pool of the same size. Start fails if all
 	// replicas together could not open their connections. Default 1.
 	Replicas int

@@ -71,3 +71,27 @@ func (m *Monitor) Listening() (n int) {
 	}
 	return n
 }
+
+// Shedder is the shedder of a pool, on the test's clock.
+type Shedder struct{ s *shedder }
+
+// NewShedder makes a Shedder.
+func NewShedder(target, interval time.Duration) Shedder { return Shedder{newShedder(target, interval)} }
+
+// Join adds a waiter.
+func (s Shedder) Join(client string, shed func(error)) (leave func()) {
+	w := s.s.join(client, shed)
+	return func() { s.s.leave(client, w) }
+}
+
+// Serve notes a caller that waited.
+func (s Shedder) Serve(client string, waited time.Duration) {
+	if waited == 0 {
+		s.s.serve(client, nil)
+		return
+	}
+	s.s.serve(client, &queuedCaller{since: time.Now().Add(-waited)})
+}
+
+// Look judges the queues.
+func (s Shedder) Look(now time.Time, away bool) { s.s.look(now, away) }

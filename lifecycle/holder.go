@@ -193,6 +193,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	if remembered {
 		m.remember(s)
 	}
+	m.shed.serve(a.request.Client, a.line)
 	a.leavePool()
 	m.held.Add(1)
 }

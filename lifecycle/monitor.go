@@ -57,7 +57,8 @@ type Monitor struct {
 	breaker  breaker
 	waiting  atomic.Int64
 	queue    queue
-	asking   atomic.Int64 // inside the pool's Acquire, if the queue has a limit
+	shed     *shedder     // nil: no target
+	asking   atomic.Int64 // inside the pool's Acquire, if the queue has a limit or a target
 	held     atomic.Int64
 	opened   atomic.Int64
 	afterConnect func(context.Context, *pgx.Conn) error // the caller's hook; clean runs the hook again
@@ -161,6 +162,10 @@ func New(cfg Config) (_ *Monitor, err error) {
 		lossTold:  make(chan struct{}, 1),
 		connects:  make(chan struct{}, connectsAtOnce),
 	}
+	if cfg.QueueInterval <= 0 {
+		cfg.QueueInterval = DefaultQueueInterval
+	}
+	m.shed = newShedder(cfg.QueueTarget, cfg.QueueInterval)
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.health.timeout.Store(int64(probeTimeout))
 	m.startWaits = defaultStartWaits

@@ -54,7 +54,7 @@ func (a *acquisition) leaveQueue() {
 // enterPool runs before the acquire from the pool, and finds out whether the pool has a place
 // for a. The pool itself shows only a wait: for a place, or for a connect on behalf of a.
 func (a *acquisition) enterPool() {
-	if a.m.cfg.MaxWaiting > 0 && !a.inPool {
+	if (a.m.cfg.MaxWaiting > 0 || a.m.shed != nil) && !a.inPool {
 		a.inPool = true
 		a.noPlace = a.m.asking.Add(1)+a.m.held.Load() > int64(a.m.cfg.Pool.MaxConns)
 	}

@@ -36,6 +36,9 @@ func (m *Monitor) watch(ctx context.Context) {
 				sampled = now
 				m.callers.Store(callersPerTick)
 				m.pressure.sample(int(m.held.Load()))
+				if m.shed != nil {
+					m.shed.look(time.Now(), m.breaker.refuse(ctx) != nil)
+				}
 			}
 			if now-swept >= int64(sweepEvery) {
 				swept = now
