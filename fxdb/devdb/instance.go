@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/agentagency/onepool/internal/throwaway"
@@ -88,13 +89,13 @@ func (i *instance) discard() error {
 }
 
 // serverArgs is the command line of the server, without the path.
-func (i *instance) serverArgs() []string {
+func (i *instance) serverArgs(settings ...string) []string {
 	args := []string{
 		"-D", i.data(),
 		// A list of names, quoted since the path may have blanks or quotes.
 		"-c", `unix_socket_directories="` + strings.ReplaceAll(i.dir, `"`, `""`) + `"`,
 	}
-	for _, s := range serverSettings {
+	for _, s := range slices.Concat(serverSettings, settings) {
 		args = append(args, "-c", s)
 	}
 	return args

