@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/agentagency/onepool/examples/internal/measure"
+	"github.com/agentagency/onepool/modules"
 )
 
 // warmUp is the number of calls before the timed calls: from the sixth execution of a prepared
@@ -17,8 +19,9 @@ const warmUp = 7
 
 // timing is the result of a call at a size.
 type timing struct {
-	p50, p95, most time.Duration
-	bytes          int // of the last answer as JSON
+	p50, p95 time.Duration
+	bytes    int  // of the last answer as JSON
+	timeout  bool // the server ended the call
 }
 
 // timed makes the calls, for about patience at most, and at least three.
@@ -38,6 +41,9 @@ func (c call) timed(ctx context.Context, times int, patience time.Duration) (tim
 		}
 		start := time.Now()
 		a, err := c.run(ctx, i)
+		if errors.Is(err, modules.ErrTimeout) {
+			return timing{timeout: true}, nil
+		}
 		if err != nil {
 			return timing{}, fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -54,7 +60,7 @@ func (c call) timed(ctx context.Context, times int, patience time.Duration) (tim
 		return timing{}, fmt.Errorf("%s: the answer: %w", c.name, err)
 	}
 	slices.Sort(took)
-	return timing{measure.Quantile(took, 0.5), measure.Quantile(took, 0.95), took[len(took)-1], len(raw)}, nil
+	return timing{p50: measure.Quantile(took, 0.5), p95: measure.Quantile(took, 0.95), bytes: len(raw)}, nil
 }
 
 // result holds the timings of a call by size, in the order of the sizes.
@@ -74,10 +80,18 @@ func table(client string, sizes []int, results []result) [][]string {
 	for _, r := range results {
 		row := []string{r.name}
 		for _, t := range r.timings {
+			if t.timeout {
+				row = append(row, "timeout", "")
+				continue
+			}
 			row = append(row, measure.Number(measure.Milliseconds(t.p50)), measure.Number(measure.Milliseconds(t.p95)))
 		}
 		first, last := r.timings[0], r.timings[len(r.timings)-1]
-		row = append(row, measure.Number(float64(last.p50)/float64(first.p50)), measure.Number(float64(last.bytes)/1000))
+		if first.timeout || last.timeout {
+			row = append(row, "", "")
+		} else {
+			row = append(row, measure.Number(float64(last.p50)/float64(first.p50)), measure.Number(float64(last.bytes)/1000))
+		}
 		rows = append(rows, row)
 	}
 	return rows
