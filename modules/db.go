@@ -38,6 +38,12 @@ func NewDB(client string, db *fxdb.DB, defaultTenant string, statementTimeout ti
 	return &DB{db, defaultTenant}, nil
 }
 
+// Tenant returns the tenant of a call with ctx, or an empty string without a tenant.
+func (db *DB) Tenant(ctx context.Context) string {
+	id, _ := tenant.FromContext(db.scope(ctx))
+	return id.Tenant
+}
+
 func (db *DB) scope(ctx context.Context) context.Context {
 	_, scoped := tenant.FromContext(ctx)
 	_, system := tenant.SystemReason(ctx)

@@ -24,6 +24,13 @@ func Join(ctx context.Context, tx pgx.Tx) context.Context {
 	return context.WithValue(ctx, joinKey{}, tx)
 }
 
+// Joined reports whether ctx joins a transaction: the transaction may still roll back the work of
+// a call that has succeeded.
+func Joined(ctx context.Context) bool {
+	tx, _ := ctx.Value(joinKey{}).(pgx.Tx)
+	return tx != nil
+}
+
 // joined returns the transaction that ctx joins, or nil. joined fails for a context without a
 // tenant, because the held connection does not check again.
 func joined(ctx context.Context) (pgx.Tx, error) {

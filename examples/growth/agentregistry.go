@@ -22,7 +22,7 @@ func (r *registry) module() fx.Option {
 
 func (r *registry) client() any { return r.c }
 
-func (r *registry) loads(int) []load { return nil }
+func (r *registry) loads(*world, int) []load { return nil }
 
 // Agent a2 has a tenth of all events. Half of the agents were active in the last hour, a tenth
 // of the agents last some months ago.
@@ -48,6 +48,7 @@ func (r *registry) rows() []string {
 		select growth.tenant(g), case when g % 10 = 0 then 'a2' else 'a' || g end, g % 3 > 0, 0.5, g % 1000,
 		       (array['research', 'testing', 'debugging'])[1 + g % 3], now() - g * interval '1 second'
 		from generate_series(1, $1) g`,
+		"select registry.recount()",
 	}
 }
 

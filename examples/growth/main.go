@@ -132,7 +132,7 @@ func (s settings) measure(ctx context.Context, server *devdb.Server, client stri
 			if !s.loads || i < len(s.sizes)-1 {
 				return nil
 			}
-			for _, l := range subject.loads(n) {
+			for _, l := range subject.loads(w, n) {
 				rate, err := l.run(ctx)
 				if err != nil {
 					return fmt.Errorf("%s: %w", l.name, err)

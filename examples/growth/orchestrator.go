@@ -44,6 +44,7 @@ func (q *queue) rows() []string {
 		       case when g / 2 % 10 > 6 then true end
 		from generate_series(1, $1) g where g / 2 % 10 in (6, 7, 8)`,
 		`insert into orchestrator.queue_stats (tenant_id, recorded_at) select growth.tenant(g), now() - g * interval '1 second' from generate_series(1, $1 / 100) g`,
+		"select orchestrator.recount()",
 	}
 }
 
@@ -143,5 +144,3 @@ func (q *queue) calls(n int) []call {
 		{name: "CancelQueued: all", times: 1, run: func(ctx context.Context, _ int) (any, error) { return the(c.CancelQueued(ctx)) }},
 	}
 }
-
-func (q *queue) loads(int) []load { return nil }

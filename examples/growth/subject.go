@@ -19,8 +19,8 @@ type subject interface {
 	rows() []string
 	// calls are the timed calls of the large tenant, in order.
 	calls(n int) []call
-	// loads are rates under a load, measured with -loads only.
-	loads(n int) []load
+	// loads are rates under a load, measured with -loads only, after the calls.
+	loads(w *world, n int) []load
 }
 
 // call is a timed call of a method.

@@ -23,27 +23,41 @@ type AgentStats struct {
 	ByTaskType map[string]TaskStats `json:"by_task_type"`
 }
 
-// The grouping sets give a row for each type and a row for all types. The join keeps an agent
-// without tasks, so no row at all means no agent.
+// The left join keeps an agent without tasks, so no row at all means no agent.
 const agentStatsSQL = `
-select grouping(e.task_type) = 1 as total, coalesce(e.task_type, '') as task_type, count(e.id) as count,
-       coalesce(avg(e.success::int), 0)::float8 as success_rate, coalesce(avg(e.latency_ms), 0)::float8 as avg_latency_ms,
-       coalesce(avg(e.quality_score), 0)::float8 as avg_quality
+select s.task_type, coalesce(s.tasks, 0) as tasks, coalesce(s.successes, 0) as successes,
+       coalesce(s.quality, 0) as quality, coalesce(s.latency_ms, 0) as latency_ms
 from registry.agents a
-left join registry.performance_events e on e.tenant_id = a.tenant_id and e.agent_id = a.id
-where a.id = @id
-group by grouping sets ((a.id), (a.id, e.task_type))`
+left join registry.agent_task_stats s on s.tenant_id = a.tenant_id and s.agent_id = a.id
+where a.id = @id`
 
-// AgentStats returns the agent's figures from the agent's recorded tasks, or ErrAgentNotFound.
+// taskSums are the sums over tasks.
+type taskSums struct {
+	Tasks, Successes   int64
+	Quality, LatencyMs float64
+}
+
+func (s taskSums) plus(t taskSums) taskSums {
+	return taskSums{s.Tasks + t.Tasks, s.Successes + t.Successes, s.Quality + t.Quality, s.LatencyMs + t.LatencyMs}
+}
+
+func (s taskSums) stats() TaskStats {
+	if s.Tasks == 0 {
+		return TaskStats{}
+	}
+	n := float64(s.Tasks)
+	return TaskStats{s.Tasks, float64(s.Successes) / n, s.LatencyMs / n, s.Quality / n}
+}
+
+// AgentStats returns the agent's figures over all tasks that RecordPerformance has recorded, or
+// ErrAgentNotFound. The figures are exact: RecordPerformance keeps the sums with the agent.
 func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) {
 	if err := modules.CheckID("id", id); err != nil {
 		return AgentStats{}, wrap("agent stats", err)
 	}
 	type row struct {
-		Total                                 bool
-		TaskType                              string
-		Count                                 int64
-		SuccessRate, AvgLatencyMs, AvgQuality float64
+		TaskType *string
+		taskSums
 	}
 	rows, err := modules.Many[row](ctx, c.db, agentStatsSQL, pgx.NamedArgs{"id": id})
 	if err == nil && len(rows) == 0 {
@@ -53,14 +67,13 @@ func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) 
 		return AgentStats{}, wrap("agent stats", err)
 	}
 	out := AgentStats{ByTaskType: map[string]TaskStats{}}
+	var total taskSums
 	for _, r := range rows {
-		s := TaskStats{r.Count, r.SuccessRate, r.AvgLatencyMs, r.AvgQuality}
-		switch {
-		case r.Total:
-			out.Total = s
-		case r.Count > 0:
-			out.ByTaskType[r.TaskType] = s
+		if r.TaskType != nil {
+			out.ByTaskType[*r.TaskType] = r.stats()
 		}
+		total = total.plus(r.taskSums)
 	}
+	out.Total = total.stats()
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package agentregistry
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -16,13 +17,13 @@ type Query struct {
 	Specializations []string `json:"specializations"`  // has any of the specializations
 	MaxUtilization  *float64 `json:"max_utilization"`  // percent
 	MinSuccessRate  *float64 `json:"min_success_rate"` // 0 to 1
-	Limit           int      `json:"limit"`            // 0: none
+	Limit           int      `json:"limit"`            // at most 1000; 0 is the default of the method
 }
 
 func (q Query) validate() error {
 	err := modules.FirstError(
 		Capabilities{Languages: q.Languages, Specializations: q.Specializations}.validate(""),
-		modules.CheckInt32("limit", q.Limit, 0),
+		modules.Check("limit", "must be from 1 to 1000, and 0 for the default", q.Limit >= 0 && q.Limit <= pageLimit),
 	)
 	if q.TaskType != "" {
 		err = modules.FirstError(err, modules.CheckText("task_type", q.TaskType, 100))
@@ -36,31 +37,43 @@ func (q Query) validate() error {
 	return err
 }
 
-// filter returns the conditions that are set, joined with AND, and the values of all filters.
-// filter leaves an unset condition out of the text: for a condition with "or" the planner would
-// not use an index.
+// findLimit is the default of Query.Limit.
+const findLimit = 100
+
+// wanted is a condition on the capabilities of a kind.
+type wanted struct{ kind, test string }
+
+// wanted returns the conditions on capabilities that are set.
+func (q Query) wanted() (all []wanted) {
+	if q.TaskType != "" {
+		all = append(all, wanted{"task_type", "= @task_type::text"})
+	}
+	if len(q.Languages) > 0 {
+		all = append(all, wanted{"language", "= any(@languages::text[])"})
+	}
+	if len(q.Specializations) > 0 {
+		all = append(all, wanted{"specialization", "= any(@specializations::text[])"})
+	}
+	return all
+}
+
+// filter returns the conditions that are set on the agent o, joined with AND, and the values of
+// all filters. filter leaves an unset condition out of the text: for a condition with "or" the
+// planner would not use an index.
 func (q Query) filter() (where string, args pgx.NamedArgs) {
 	args = pgx.NamedArgs{
 		"task_type": q.TaskType, "languages": unique(q.Languages), "specializations": unique(q.Specializations),
-		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "limit": nil,
-	}
-	if q.Limit > 0 {
-		args["limit"] = q.Limit
+		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "limit": cmp.Or(q.Limit, findLimit),
 	}
 	where = "true"
-	for _, f := range []struct {
-		set       bool
-		condition string
-	}{
-		{q.TaskType != "", has("task_type", "= @task_type::text")},
-		{len(q.Languages) > 0, has("language", "= any(@languages::text[])")},
-		{len(q.Specializations) > 0, has("specialization", "= any(@specializations::text[])")},
-		{q.MaxUtilization != nil, "o.utilization_percent <= @max_utilization::float8"},
-		{q.MinSuccessRate != nil, "o.success_rate >= @min_success_rate::float8"},
-	} {
-		if f.set {
-			where += "\n  and " + f.condition
-		}
+	for _, w := range q.wanted() {
+		where += "\n  and " + has(w)
+	}
+	if q.MaxUtilization != nil {
+		where += "\n  and o.utilization_percent <= @max_utilization::float8"
+	}
+	if q.MinSuccessRate != nil {
+		where += "\n  and o.success_rate >= @min_success_rate::float8"
 	}
 	return where, args
 }
@@ -72,20 +85,21 @@ func unique(values []string) []string {
 	return slices.Compact(out)
 }
 
-// has returns a condition on a capability, for the index on (tenant_id, kind, value).
-func has(kind, test string) string {
-	return "exists (select from registry.agent_capabilities c where c.tenant_id = o.tenant_id and c.agent_id = o.id and c.kind = '" + kind + "' and c.value " + test + ")"
+// has returns the condition w on the agent o. With offset 0 the server looks up the agent's
+// capability, and does not join all agents that have the capability.
+func has(w wanted) string {
+	return "exists (select from registry.agent_capabilities c where c.tenant_id = o.tenant_id and c.agent_id = o.id and c.kind = '" +
+		w.kind + "' and c.value " + w.test + " offset 0)"
 }
 
 // FindByCapability returns the agents that match q, the most successful first, among equals the
-// least busy, modules.PageBytes at most. No match is an empty slice.
+// least busy, 100 without a limit, and modules.PageBytes at most. No match is an empty slice.
 func (c *Client) FindByCapability(ctx context.Context, q Query) ([]Agent, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find", err)
 	}
-	where, args := q.filter()
-	rows, _, err := modules.Bounded[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where "+where+`
-order by o.success_rate desc, o.utilization_percent, o.id limit @limit::bigint`, args)
+	ids, args := q.rankedSQL("")
+	rows, _, err := modules.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.success_rate desc, o.utilization_percent, o.id", args)
 	if err != nil {
 		return nil, wrap("find", err)
 	}

@@ -108,7 +108,7 @@ func TestFindByCapability(t *testing.T) {
 	}
 	for field, q := range map[string]agentregistry.Query{
 		"max_utilization must": {MaxUtilization: ptr(101.0)}, "max_utilization must be from 0 to 100": {MaxUtilization: ptr(math.NaN())},
-		"min_success_rate must": {MinSuccessRate: ptr(-0.1)}, "limit must": {Limit: -1}, "limit must be from 0 to": {Limit: math.MaxInt},
+		"min_success_rate must": {MinSuccessRate: ptr(-0.1)}, "limit must": {Limit: -1}, "limit must be from 1 to 1000, and 0 for": {Limit: 1001},
 		"languages must": {Languages: []string{""}}, "specializations must": {Specializations: []string{"\x00"}}, "task_type must": {TaskType: " "},
 	} {
 		_, err := c.FindByCapability(ctx, q)

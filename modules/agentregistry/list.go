@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,10 +40,19 @@ func decodeCursor(s string) (at cursor, err error) {
 	return at, nil
 }
 
-// The first condition bounds the scan of the index, the second breaks the tie.
+// The ids of a page come from the index alone. The two parts of a later page are ranges of the
+// index: the rest of the agents with the cursor's time, and the agents before.
 const (
-	listSQL  = "select " + columns + " from registry.agent_overview o %s order by o.last_active_at desc, o.id limit @limit::bigint"
-	afterSQL = "where o.last_active_at <= @time::timestamptz and (o.last_active_at < @time::timestamptz or o.id > @id::text)"
+	firstSQL = `
+    select a.tenant_id, a.id from registry.agents a order by a.last_active_at desc, a.id limit @limit::bigint`
+	afterSQL = `
+    select a.tenant_id, a.id from (
+        (select a.tenant_id, a.id, a.last_active_at from registry.agents a
+         where a.last_active_at = @time::timestamptz and a.id > @id::text order by a.id limit @limit::bigint)
+        union all
+        (select a.tenant_id, a.id, a.last_active_at from registry.agents a
+         where a.last_active_at < @time::timestamptz order by a.last_active_at desc, a.id limit @limit::bigint)
+    ) a order by a.last_active_at desc, a.id limit @limit::bigint`
 )
 
 // List returns the agents, the last active first, and the cursor of the next page: "" on the
@@ -56,15 +64,15 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 	if err := modules.Check("limit", "must be from 1 to 1000, and 0 for that", limit >= 1 && limit <= pageLimit); err != nil {
 		return nil, "", wrap("list", err)
 	}
-	where, args := "", pgx.NamedArgs{"limit": limit + 1} // the extra row proves a next page
+	ids, args := firstSQL, pgx.NamedArgs{"limit": limit + 1} // the extra row proves a next page
 	if opts.After != "" {
 		at, err := decodeCursor(opts.After)
 		if err != nil {
 			return nil, "", wrap("list", err)
 		}
-		where, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
+		ids, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
 	}
-	rows, more, err := modules.Bounded[overview](ctx, c.db, fmt.Sprintf(listSQL, where), args)
+	rows, more, err := modules.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.last_active_at desc, o.id", args)
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}

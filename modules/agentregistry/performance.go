@@ -53,6 +53,14 @@ with agent as (
     insert into registry.performance_events (tenant_id, agent_id, task_id, success, quality_score, latency_ms, tokens_used, task_type)
     select tenant_id, agent_id, @task_id::text, @success::bool, @quality_score::float8, @latency_ms::bigint, @tokens_used::int, @task_type::text
     from averages
+), ranked as (
+    update registry.agent_load l set success_order = -averages.success_rate
+    from averages where l.tenant_id = averages.tenant_id and l.agent_id = averages.agent_id
+), stats as (
+    insert into registry.agent_task_stats as s (tenant_id, agent_id, task_type, tasks, successes, quality, latency_ms)
+    select tenant_id, agent_id, coalesce(@task_type::text, ''), 1, @success::bool::int, @quality_score::float8, @latency_ms::bigint from averages
+    on conflict (tenant_id, agent_id, task_type) do update set
+        tasks = s.tasks + 1, successes = s.successes + excluded.successes, quality = s.quality + excluded.quality, latency_ms = s.latency_ms + excluded.latency_ms
 )
 select success_rate, average_quality, average_latency_ms, task_count from averages`
 

@@ -23,8 +23,8 @@ with agent as (
     insert into registry.agent_performance (tenant_id, agent_id, success_rate, average_quality, average_latency_ms, task_count)
     select tenant_id, id, @success_rate::float8, @average_quality::float8, @average_latency_ms::float8, @task_count::bigint from agent
 )
-insert into registry.agent_load (tenant_id, agent_id, active_tasks, queued_tasks, utilization_percent)
-select tenant_id, id, @active_tasks::int, @queued_tasks::int, least(100, @active_tasks::int * 100.0 / @capacity::int) from agent`
+insert into registry.agent_load (tenant_id, agent_id, active_tasks, queued_tasks, utilization_percent, success_order)
+select tenant_id, id, @active_tasks::int, @queued_tasks::int, least(100, @active_tasks::int * 100.0 / @capacity::int), -@success_rate::float8 from agent`
 
 // Register adds an agent. Capabilities given twice count once; the registry computes the
 // utilisation; a zero Performance is the prior, zero times are now. Register fails with

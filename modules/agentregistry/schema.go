@@ -18,7 +18,7 @@ var schema = modules.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
 		"registry.agents", "registry.agent_capabilities", "registry.agent_performance",
-		"registry.performance_events", "registry.agent_load",
+		"registry.performance_events", "registry.agent_load", "registry.agent_task_stats", "registry.agent_counts",
 	},
 	Views: []string{"registry.agent_overview"},
 }

@@ -17,21 +17,22 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "agentregistry", Name: "registry", View: "registry.agent_overview", Tables: 5, Migrations: agentregistry.Migrations(),
+	Source: "agentregistry", Name: "registry", View: "registry.agent_overview", Tables: 7, Migrations: agentregistry.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
-func fill(t testing.TB, ctx context.Context, c *agentregistry.Client) {
+func fill(t testing.TB, ctx context.Context, c *agentregistry.Client, db *fxdb.DB) {
 	t.Helper()
 	register(t, ctx, c, agent("ada", func(a *agentregistry.Agent) { a.Capabilities.Languages = []string{"Go"} }))
 	_, err := c.RecordPerformance(ctx, "ada", agentregistry.Metrics{})
 	require.NoError(t, err)
+	clienttest.Exec(t, ctx, db, "select registry.fold_agent_counts()")
 }
 
 func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
-	fill(t, as(t, "acme"), c)
+	fill(t, as(t, "acme"), c, db)
 	schema.ShowsNothing(t, db)
 }
 
@@ -39,7 +40,7 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	acme, globex := as(t, "acme"), as(t, "globex")
-	fill(t, acme, c)
+	fill(t, acme, c, db)
 	register(t, globex, c, agent("eve"))
 	forged := map[string]string{
 		"registry.agents":             "(tenant_id, id, name, model_family) values ('acme', 'mallory', 'Mallory', 'x')",
@@ -47,6 +48,8 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 		"registry.agent_performance":  "(tenant_id, agent_id) values ('acme', 'ada')",
 		"registry.performance_events": "(tenant_id, agent_id, success, quality_score, latency_ms) values ('acme', 'ada', true, 1, 1)",
 		"registry.agent_load":         "(tenant_id, agent_id) values ('acme', 'ada')",
+		"registry.agent_task_stats":   "(tenant_id, agent_id, task_type, tasks, successes, quality, latency_ms) values ('acme', 'ada', 'x', 1, 1, 1, 1)",
+		"registry.agent_counts":       "(tenant_id, agents, active, utilization, success, quality) values ('acme', 1, 1, 1, 1, 1)",
 	}
 	schema.RefusesForged(t, db, forged, "insert into registry.agents (id, name, model_family) values ('mallory', 'Mallory', 'x')")
 	clienttest.RefersToItsOwn(t, db, "insert into registry.agent_capabilities (agent_id, kind, value) values ('ada', 'language', 'Go')")
@@ -74,7 +77,7 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	schema.GoesDownAndUp(t, db, c.CheckSchema)
-	fill(t, as(t, "acme"), c)
+	fill(t, as(t, "acme"), c, db)
 }
 
 func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {

@@ -1,6 +1,7 @@
 package agentregistry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -15,8 +16,12 @@ type Scored struct {
 	Reason string  `json:"reason"` // the parts of the score
 }
 
-// scoredLimit is the default limit of FindScored.
-const scoredLimit = 50
+// scoredLimit is the default limit of FindScored, and scoredCandidates the number of agents that
+// FindScored scores.
+const (
+	scoredLimit      = 50
+	scoredCandidates = 500
+)
 
 // share is the share of the wanted values that an agent has; without wanted values the share is
 // 1.
@@ -26,31 +31,33 @@ func share(field string) string {
 		"))::float8 / cardinality(" + wanted + ") end"
 }
 
-// scoredSQL is the statement; %s are the conditions.
+// scoredSQL is the statement; %s is a select of the candidates with columns.
 var scoredSQL = `
 select s.*, 0.4 * language_share + 0.2 * specialization_share + 0.25 * success_rate + 0.15 * (1 - utilization_percent / 100) as score
-from (select ` + columns + `,
+from (select o.*,
              ` + share("languages") + ` as language_share,
              ` + share("specializations") + ` as specialization_share
-      from registry.agent_overview o where %s) s
-order by score desc, id limit @limit::bigint`
+      from (%s) o) s
+order by score desc, id limit @best::bigint`
 
 // FindScored returns the agents that match q, the best fit first: 0.4 for the share of the
 // wanted languages, 0.2 for the share of the wanted specializations, 0.25 for the success rate
-// and 0.15 for free capacity. Default limit 50; modules.PageBytes at most.
+// and 0.15 for free capacity. FindScored scores the first 500 agents that match, in the order of
+// FindByCapability, or q.Limit agents if the limit is larger. Default limit 50; modules.PageBytes
+// at most.
 func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find scored", err)
 	}
-	if q.Limit == 0 {
-		q.Limit = scoredLimit
-	}
-	where, args := q.filter()
+	best := cmp.Or(q.Limit, scoredLimit)
+	q.Limit = max(best, scoredCandidates)
+	ids, args := q.rankedSQL("")
+	args["best"] = best
 	type row struct {
 		overview
 		LanguageShare, SpecializationShare, Score float64
 	}
-	rows, _, err := modules.Bounded[row](ctx, c.db, fmt.Sprintf(scoredSQL, where), args)
+	rows, _, err := modules.Bounded[row](ctx, c.db, fmt.Sprintf(scoredSQL, overviewSQL(ids)), args)
 	if err != nil {
 		return nil, wrap("find scored", err)
 	}

@@ -137,7 +137,7 @@ func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) 
 	where := active
 	if f.Status != "" {
 		err = modules.FirstError(err, modules.CheckEnum("status", f.Status, activeStatuses))
-		where = "a.status = @status::text"
+		where = "a.status = '" + string(f.Status) + "'" // a constant, as in the index's condition
 	}
 	if err != nil {
 		return modules.Page[Assignment]{}, wrap("active assignments", err)
@@ -145,10 +145,7 @@ func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) 
 	if f.AgentID != "" {
 		where += " and a.agent_id = @agent::text"
 	}
-	if f.After != "" {
-		where += " and (a.deadline, a.id) > (select l.deadline, l.id from orchestrator.assignments l where l.id = @after::text)"
-	}
-	p, err := c.assignments(ctx, f.After, where, f.Limit, pgx.NamedArgs{"agent": f.AgentID, "status": f.Status})
+	p, err := c.assignments(ctx, f.After, where, f.Limit, pgx.NamedArgs{"agent": f.AgentID})
 	return p, wrap("active assignments", err)
 }
 
@@ -162,6 +159,11 @@ func (c *Client) OverdueAssignments(ctx context.Context) ([]Assignment, error) {
 
 func (c *Client) assignments(ctx context.Context, after, where string, limit int, args pgx.NamedArgs) (modules.Page[Assignment], error) {
 	sql := "select " + assignmentColumns + " from orchestrator.assignments a where " + where + " order by a.deadline, a.id limit @limit::int"
+	if after != "" {
+		sql = "select a.* from (select l.deadline, l.id from orchestrator.assignments l where l.id = @after::text) last, lateral (" +
+			"select " + assignmentColumns + " from orchestrator.assignments a where " + where +
+			" and (a.deadline, a.id) > (last.deadline, last.id) order by a.deadline, a.id limit @limit::int) a order by a.deadline, a.id"
+	}
 	all := listed[assignmentRow, Assignment]{
 		"orchestrator.assignments", sql, assignmentRow.assignment, func(a Assignment) string { return a.ID }, ErrAssignmentNotFound,
 	}

@@ -45,9 +45,10 @@ type Params struct {
 
 // Client is the orchestrator of an application, and is safe for concurrent use.
 type Client struct {
-	db      *modules.DB
-	stopped atomic.Bool
-	usage   usage
+	db        *modules.DB
+	stopped   atomic.Bool
+	usage     usage
+	positions positions
 }
 
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with

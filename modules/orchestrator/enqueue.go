@@ -23,11 +23,15 @@ func setting(key string, fallback int) string {
 // capacity is how many queued tasks a tenant may have.
 var capacity = setting(MaxCapacity, 1000)
 
-// full is SQL for whether the queue is at capacity. The count stops at the capacity.
-var full = "(select count(*) >= " + capacity + " from (select from orchestrator.tasks q where q.status = 'queued' limit " + capacity + ") queued)"
+// depth is SQL for the number of queued tasks, by the counts that every write of a task keeps.
+// Under the lock of enqueueLockSQL no concurrent call adds to the depth.
+const depth = "(select coalesce(sum(k.tasks), 0)::bigint from orchestrator.task_counts k where k.status = 'queued')"
 
-// All of the tasks or none: the insert has no rows if a task is refused. The count of the depth
-// stops at the capacity, so an enqueue that adds nothing always fits. The statement locks a
+// full is SQL for whether the queue is at capacity.
+var full = "(" + depth + " >= " + capacity + ")"
+
+// All of the tasks or none: the insert has no rows if a task is refused. The depth in the verdict
+// is at most the capacity, so an enqueue that adds nothing always fits. The statement locks a
 // task that a concurrent Claim takes, and judges the task after the Claim.
 var enqueueSQL = `
 with settings as (
@@ -46,7 +50,7 @@ with settings as (
 ), verdict as (
     select (select e.status from existing e where e.status <> 'queued' order by e.id limit 1) as refused,
            cardinality(@ids::text[]) - (select count(*) from existing) as added,
-           (select count(*) from (select from orchestrator.tasks t where t.status = 'queued' limit (select capacity from settings)) queued) as depth,
+           least(` + depth + `, (select capacity from settings)) as depth,
            (select capacity from settings) as capacity,
            (select bool_or(w.attempts >= w.max_attempts) from wanted w) as exhausted
 ), inserted as (
@@ -63,7 +67,7 @@ with settings as (
         required_capabilities = excluded.required_capabilities, task_metadata = excluded.task_metadata,
         deadline = t.created_at + excluded.timeout_ms * interval '1 millisecond'
 )
-select coalesce(refused, '') as refused, depth + added > capacity as full, exhausted from verdict`
+select coalesce(refused, '') as refused, depth + added > capacity as full, exhausted, added < cardinality(@ids::text[]) as replaced from verdict`
 
 // enqueueLimit is the largest count of tasks in a call.
 const enqueueLimit = 10_000
@@ -90,6 +94,7 @@ func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
 	type verdict struct {
 		Refused         string
 		Full, Exhausted bool
+		Replaced        bool // queued tasks have new fields
 	}
 	rows, err := after[verdict](ctx, c, enqueueLockSQL, enqueueSQL, args)
 	switch {
@@ -101,6 +106,8 @@ func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
 		return modules.Invalid("attempts", "must be less than max_attempts")
 	case rows[0].Full:
 		return ErrQueueFull
+	case rows[0].Replaced: // a task may have moved to the head of the queue
+		c.positions.forget(c.db.Tenant(ctx))
 	}
 	return nil
 }

@@ -198,9 +198,13 @@ const executionsSQL = `
 select e.id::text as id, e.task_id, coalesce(e.assignment_id, '') as assignment_id, e.attempt_number as attempt, e.started_at, e.completed_at,
        coalesce(e.execution_time_ms, 0) as execution_time_ms, e.agent_id, e.agent_name, e.success, e.quality_score, e.tokens_used, e.error_message,
        e.policy_passed, e.policy_violations, e.budget_used_files, e.budget_used_loc, e.execution_metadata
-from orchestrator.executions e where e.task_id = @task_id%s order by e.started_at, e.id limit @limit::int`
+from %sorchestrator.executions e where e.task_id = @task_id%s order by e.started_at, e.id limit @limit::int`
 
-const afterExecution = " and (e.started_at, e.id) > (select l.started_at, l.id from orchestrator.executions l where l.id::text = @after::text)"
+// The first condition bounds the range of the index, the second breaks the tie.
+const (
+	lastExecution  = "(select l.started_at, l.id from orchestrator.executions l where l.task_id = @task_id and l.id::text = @after::text) last, "
+	afterExecution = " and e.started_at >= last.started_at and (e.started_at, e.id) > (last.started_at, last.id)"
+)
 
 // executionRow is a row of orchestrator.executions.
 type executionRow struct {
@@ -242,12 +246,12 @@ func (c *Client) ExecutionsPage(ctx context.Context, taskID string, limit int, a
 	if err := modules.FirstError(modules.CheckID("task_id", taskID), checkLimit(&limit)); err != nil {
 		return modules.Page[Execution]{}, wrap("executions", err)
 	}
-	more := ""
+	from, more := "", ""
 	if after != "" {
-		more = afterExecution
+		from, more = lastExecution, afterExecution
 	}
 	runs := listed[executionRow, Execution]{
-		"orchestrator.executions", fmt.Sprintf(executionsSQL, more), executionRow.execution, func(e Execution) string { return e.ID }, ErrExecutionNotFound,
+		"orchestrator.executions", fmt.Sprintf(executionsSQL, from, more), executionRow.execution, func(e Execution) string { return e.ID }, ErrExecutionNotFound,
 	}
 	p, err := page(ctx, c, runs, after, limit, pgx.NamedArgs{"task_id": taskID})
 	return p, wrap("executions", err)

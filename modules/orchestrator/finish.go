@@ -145,16 +145,48 @@ func (c *Client) Retry(ctx context.Context, id string, held ...Claimed) (attempt
 	return e.Attempts, wrap("retry", err)
 }
 
-// In the order of the ids, as EnqueueAll locks tasks: no deadlock between the two.
-const cancelQueuedSQL = `
-with queued as (
-    select t.tenant_id, t.id from orchestrator.tasks t where t.status = 'queued' order by t.id for no key update
-)
-update orchestrator.tasks t set status = 'cancelled', completed_at = now()
-from queued q where t.tenant_id = q.tenant_id and t.id = q.id`
+// cancelBatch is the largest number of tasks that a statement of CancelQueued cancels.
+const cancelBatch = 2000
 
-// CancelQueued cancels all queued tasks and returns the count. Claimed tasks go on.
+// The statement cancels the next tasks of a range of the queue. The range begins behind the
+// previous statement's last task, and ends at the last task that was queued at the first
+// statement. The statement locks in the order of the ids, as EnqueueAll locks tasks: no deadlock
+// between the two.
+const cancelQueuedSQL = `
+with range as materialized (
+    select coalesce(@last::bigint, (select t.seq from orchestrator.tasks t where t.status = 'queued' order by t.seq desc limit 1)) as last
+), next as materialized (
+    select t.tenant_id, t.id, t.seq from orchestrator.tasks t
+    where t.status = 'queued' and t.seq > @after::bigint and t.seq <= (select last from range)
+    order by t.seq limit @limit::int
+), queued as (
+    select t.tenant_id, t.id from orchestrator.tasks t
+    where t.status = 'queued' and t.id = any(array(select id from next)) order by t.id for no key update
+), cancelled as (
+    update orchestrator.tasks t set status = 'cancelled', completed_at = now()
+    from queued q where t.tenant_id = q.tenant_id and t.id = q.id returning t.id
+)
+select (select count(*) from next) as found, (select count(*) from cancelled) as cancelled, (select max(seq) from next) as after, (select last from range) as last`
+
+// CancelQueued cancels the tasks that are queued at the call, and returns the count. Claimed
+// tasks go on. CancelQueued cancels in batches, each in a separate transaction: with an error
+// CancelQueued returns the count of the committed batches, and a new call goes on.
 func (c *Client) CancelQueued(ctx context.Context) (int64, error) {
-	n, err := changed(ctx, c, cancelQueuedSQL, nil)
-	return n, wrap("cancel queued", err)
+	type row struct {
+		Found, Cancelled int64
+		After, Last      *int64
+	}
+	var total int64
+	args := pgx.NamedArgs{"after": 0, "last": nil, "limit": cancelBatch}
+	for {
+		r, err := one[row](ctx, c, cancelQueuedSQL, args)
+		if err != nil {
+			return total, wrap("cancel queued", err)
+		}
+		total += r.Cancelled
+		if r.Found < cancelBatch {
+			return total, nil
+		}
+		args["after"], args["last"] = r.After, r.Last
+	}
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// QueueStats are figures over a tenant's tasks, at a moment. An average over no tasks is 0.
+// QueueStats are figures over a tenant's tasks, at a moment. An average over no tasks is 0. All
+// figures are exact; MaxWait alone keeps the wait of tasks that are deleted or claimed again.
 type QueueStats struct {
 	Depth         int64            `json:"depth"`    // queued now
 	Enqueued      int64            `json:"enqueued"` // all tasks
@@ -20,26 +21,20 @@ type QueueStats struct {
 	ByStatus      map[string]int64 `json:"by_status"`         // all tasks
 }
 
-// figuresSQL reads the tasks once. Clocks of transactions may overlap; figuresSQL counts a
-// negative wait as 0.
+// figuresSQL adds up the counts that every write of a task keeps.
 const figuresSQL = `
-with groups as (
-    select t.status, t.priority, count(*) as n, count(t.dequeued_at) as claimed,
-           sum(greatest(0, extract(epoch from t.dequeued_at - t.created_at))) as wait, max(greatest(0, extract(epoch from t.dequeued_at - t.created_at))) as longest,
-           sum(greatest(0, extract(epoch from t.completed_at - t.dequeued_at))) filter (where t.status in ('completed', 'failed')) as processing,
-           count(t.dequeued_at) filter (where t.status in ('completed', 'failed')) as processed
-    from orchestrator.tasks t group by t.status, t.priority
-), figures as (
-    select coalesce(sum(n) filter (where status = 'queued'), 0)::bigint as depth, coalesce(sum(n), 0)::bigint as enqueued,
-           coalesce(sum(claimed), 0)::bigint as dequeued, coalesce(sum(n) filter (where status = 'completed'), 0)::bigint as completed,
-           coalesce(sum(n) filter (where status = 'failed'), 0)::bigint as failed,
-           coalesce(sum(n) filter (where status = 'cancelled'), 0)::bigint as cancelled,
-           coalesce(sum(wait) * 1000 / nullif(sum(claimed), 0), 0)::float8 as avg_wait_ms, coalesce(max(longest) * 1000, 0)::float8 as max_wait_ms,
-           coalesce(sum(processing) * 1000 / nullif(sum(processed), 0), 0)::float8 as avg_processing_ms,
+with figures as (
+    select coalesce(sum(tasks) filter (where status = 'queued'), 0)::bigint as depth, coalesce(sum(tasks), 0)::bigint as enqueued,
+           coalesce(sum(claimed), 0)::bigint as dequeued, coalesce(sum(tasks) filter (where status = 'completed'), 0)::bigint as completed,
+           coalesce(sum(tasks) filter (where status = 'failed'), 0)::bigint as failed,
+           coalesce(sum(tasks) filter (where status = 'cancelled'), 0)::bigint as cancelled,
+           coalesce(sum(waited) / 1000 / nullif(sum(claimed), 0), 0)::float8 as avg_wait_ms, coalesce(max(longest) / 1000, 0)::float8 as max_wait_ms,
+           coalesce(sum(processing) / 1000 / nullif(sum(processed), 0), 0)::float8 as avg_processing_ms,
            (select coalesce(jsonb_object_agg(p.priority, p.n), '{}')
-            from (select priority, sum(n) as n from groups where status = 'queued' group by priority) p) as by_priority,
-           (select coalesce(jsonb_object_agg(s.status, s.n), '{}') from (select status, sum(n) as n from groups group by status) s) as by_status
-    from groups
+            from (select priority, sum(tasks) as n from orchestrator.task_counts where status = 'queued' group by priority having sum(tasks) <> 0) p) as by_priority,
+           (select coalesce(jsonb_object_agg(s.status, s.n), '{}')
+            from (select status, sum(tasks) as n from orchestrator.task_counts group by status having sum(tasks) <> 0) s) as by_status
+    from orchestrator.task_counts
 )`
 
 // Stats returns the figures of the tenant's queue. DeleteFinished takes tasks out of the

@@ -18,7 +18,7 @@ var schema = modules.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
 		"orchestrator.tasks", "orchestrator.assignments", "orchestrator.executions",
-		"orchestrator.queue_stats", "orchestrator.queue_config",
+		"orchestrator.queue_stats", "orchestrator.queue_config", "orchestrator.task_counts",
 	},
 }
 

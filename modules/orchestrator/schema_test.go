@@ -18,23 +18,25 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "orchestrator", Name: "orchestrator", Shared: []string{"orchestrator.queue_config"}, Tables: 4, Migrations: orchestrator.Migrations(),
+	Source: "orchestrator", Name: "orchestrator", Shared: []string{"orchestrator.queue_config"}, Tables: 5, Migrations: orchestrator.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
-func fill(t testing.TB, ctx context.Context, c *orchestrator.Client) {
+func fill(t testing.TB, ctx context.Context, c *orchestrator.Client, db *fxdb.DB) {
 	t.Helper()
 	held(t, ctx, c, "t")
 	assign(t, ctx, c, assignment("t"))
 	_, err := c.RecordExecution(ctx, orchestrator.Execution{TaskID: "t", AssignmentID: "a-t"})
 	require.NoError(t, err)
 	require.NoError(t, c.SnapshotStats(ctx))
+	exec(t, ctx, db, "select orchestrator.fold_task_counts()") // to a row for each status, of which one is not empty
+	exec(t, ctx, db, "delete from orchestrator.task_counts where tasks = 0")
 }
 
 func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
-	fill(t, as(t, "acme"), c)
+	fill(t, as(t, "acme"), c, db)
 	schema.ShowsNothing(t, db)
 }
 
@@ -42,9 +44,9 @@ func TestNoTableShowsAnotherTenantsRows(t *testing.T) {
 // where both use the same ids.
 func TestMethodsSeeTheirTenantOnly(t *testing.T) {
 	t.Parallel()
-	c, _ := newClient(t)
+	c, db := newClient(t)
 	acme, globex := as(t, "acme"), as(t, "globex")
-	fill(t, acme, c)
+	fill(t, acme, c, db)
 	enqueue(t, acme, c, "queued")
 	_, err := c.Task(globex, "t")
 	require.ErrorIs(t, err, orchestrator.ErrTaskNotFound)
@@ -77,14 +79,15 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	acme, globex := as(t, "acme"), as(t, "globex")
-	fill(t, acme, c)
-	fill(t, globex, c)
+	fill(t, acme, c, db)
+	fill(t, globex, c, db)
 	forged := map[string]string{
 		"orchestrator.tasks": "(tenant_id, id, task_type, description, deadline) values ('acme', 'm', 'general', '', now())",
 		"orchestrator.assignments": `(tenant_id, id, task_id, agent_id, agent_name, agent_model_family, deadline, assignment_timeout_ms, routing_strategy, status)
 			values ('acme', 'm', 't', 'a', 'a', 'a', now() + interval '1 hour', 1, 'ucb', 'failed')`,
 		"orchestrator.executions":  "(tenant_id, task_id, started_at, agent_id, agent_name) values ('acme', 't', now(), 'a', 'a')",
 		"orchestrator.queue_stats": "(tenant_id) values ('acme')",
+		"orchestrator.task_counts": "(tenant_id, status, priority, tasks, claimed, waited, longest, processed, processing) values ('acme', 'queued', 1, 1, 1, 1, 1, 1, 1)",
 	}
 	schema.RefusesForged(t, db, forged, "insert into orchestrator.queue_stats default values")
 	enqueue(t, acme, c, "acme only")
@@ -130,7 +133,7 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	c, db := newClient(t)
 	schema.GoesDownAndUp(t, db, c.CheckSchema)
-	fill(t, as(t, "acme"), c)
+	fill(t, as(t, "acme"), c, db)
 }
 
 func TestCheckSchemaSaysWhatIsMissing(t *testing.T) {

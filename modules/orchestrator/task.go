@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,12 +110,18 @@ func (c *Client) Task(ctx context.Context, id string) (Task, error) {
 	return r.task(), nil
 }
 
-// The first condition bounds the scan of the index, the second breaks the tie.
+// The two parts of a later page are ranges of the index: the rest of the last task's priority,
+// and the lower priorities.
 const (
-	queuedSQL = "select " + taskColumns + ` from orchestrator.tasks t%s where t.status = 'queued'%s
+	queuedSQL = "select " + taskColumns + ` from orchestrator.tasks t where t.status = 'queued'
 order by t.priority desc, t.seq limit @limit::int`
-	afterTask      = ", (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last"
-	afterCondition = " and t.priority <= last.priority and (t.priority < last.priority or t.seq > last.seq)"
+	queuedAfterSQL = "select " + taskColumns + ` from (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last, lateral (
+    (select * from orchestrator.tasks q where q.status = 'queued' and q.priority = last.priority and q.seq > last.seq
+     order by q.seq limit @limit::int)
+    union all
+    (select * from orchestrator.tasks q where q.status = 'queued' and q.priority < last.priority
+     order by q.priority desc, q.seq limit @limit::int)
+) t order by t.priority desc, t.seq limit @limit::int`
 )
 
 // Queued returns the queued tasks, the highest priority first, among equals in the order of the
@@ -136,9 +141,9 @@ func (c *Client) QueuedPage(ctx context.Context, limit int, after string) (modul
 	if err := checkLimit(&limit); err != nil {
 		return modules.Page[Task]{}, wrap("queued", err)
 	}
-	sql := fmt.Sprintf(queuedSQL, "", "")
+	sql := queuedSQL
 	if after != "" {
-		sql = fmt.Sprintf(queuedSQL, afterTask, afterCondition)
+		sql = queuedAfterSQL
 	}
 	tasks := listed[taskRow, Task]{"orchestrator.tasks", sql, taskRow.task, func(t Task) string { return t.ID }, ErrTaskNotFound}
 	p, err := page(ctx, c, tasks, after, limit, pgx.NamedArgs{})
