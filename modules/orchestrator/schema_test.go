@@ -114,18 +114,23 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze orchestrator.tasks, orchestrator.assignments, orchestrator.executions")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
-		"select 1 from orchestrator.tasks where id = '77'":                                                                      "tasks_pkey",
-		"select id from orchestrator.tasks where status = 'queued' order by priority desc, seq limit 5 for update skip locked":  "tasks_priority_idx",
-		"select id from orchestrator.tasks where status = 'queued' order by seq limit 5 for update skip locked":                 "tasks_fifo_idx",
-		"select id from orchestrator.tasks where status = 'queued' order by deadline, seq limit 5 for update skip locked":       "tasks_due_idx",
-		"select id from orchestrator.tasks where status = 'dequeued' and deadline < now() order by deadline limit 1000":         "tasks_claimed_idx",
-		"select 1 from orchestrator.tasks where status = 'completed' and completed_at < now() - interval '1 day'":               "tasks_status_idx",
-		"select 1 from orchestrator.assignments where id = '77'":                                                                "assignments_pkey",
-		"select 1 from orchestrator.assignments where status in ('assigned', 'acknowledged', 'executing') and deadline < now()": "assignments_deadline_idx",
-		"select 1 from orchestrator.assignments where agent_id = '7'":                                                           "assignments_agent_idx",
-		"select 1 from orchestrator.assignments where task_id = '7' and status in ('assigned', 'acknowledged', 'executing')":    "assignments_active_key",
-		"select 1 from orchestrator.executions where task_id = '7' order by started_at limit 5":                                 "executions_task_idx",
-		"select 1 from orchestrator.executions where assignment_id = '7'":                                                       "executions_assignment_idx",
+		"select 1 from orchestrator.tasks where id = '77'":                                                                                                                                    "tasks_pkey",
+		"select id from orchestrator.tasks where status = 'queued' order by priority desc, seq limit 5 for update skip locked":                                                                "tasks_priority_idx",
+		"select id from orchestrator.tasks where status = 'queued' order by seq limit 5 for update skip locked":                                                                               "tasks_fifo_idx",
+		"select id from orchestrator.tasks where status = 'queued' order by deadline, seq limit 5 for update skip locked":                                                                     "tasks_due_idx",
+		"select id from orchestrator.tasks where status = 'dequeued' and deadline < now() order by deadline limit 1000":                                                                       "tasks_claimed_idx",
+		"select 1 from orchestrator.tasks where status = 'completed' and completed_at < now() - interval '1 day'":                                                                             "tasks_status_idx",
+		"select 1 from orchestrator.assignments where id = '77'":                                                                                                                              "assignments_pkey",
+		"select 1 from orchestrator.assignments where status in ('assigned', 'acknowledged', 'executing') and deadline < now()":                                                               "assignments_deadline_idx",
+		"select 1 from orchestrator.assignments where status = 'executing' and (deadline, id) > (now(), 'a') order by deadline, id limit 5":                                                   "assignments_status_idx",
+		"select 1 from orchestrator.assignments where status in ('assigned', 'acknowledged', 'executing') and (deadline, id) > (now(), 'a') order by deadline, id limit 5":                    "assignments_deadline_idx",
+		"select 1 from orchestrator.assignments where status in ('assigned', 'acknowledged', 'executing') and agent_id = '7' and (deadline, id) > (now(), 'a') order by deadline, id limit 5": "assignments_agent_active_idx",
+		"select id from orchestrator.tasks where status = 'queued' and priority = 5 and seq > 70 order by seq limit 5 for update skip locked":                                                 "tasks_priority_idx",
+		"select min(seq) from orchestrator.tasks where status = 'queued' and attempts > 0 and priority = 5":                                                                                   "tasks_again_idx",
+		"select 1 from orchestrator.assignments where agent_id = '7'":                                                                                                                         "assignments_agent_idx",
+		"select 1 from orchestrator.assignments where task_id = '7' and status in ('assigned', 'acknowledged', 'executing')":                                                                  "assignments_active_key",
+		"select 1 from orchestrator.executions where task_id = '7' order by started_at limit 5":                                                                                               "executions_task_idx",
+		"select 1 from orchestrator.executions where assignment_id = '7'":                                                                                                                     "executions_assignment_idx",
 	})
 }
 
