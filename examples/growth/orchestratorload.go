@@ -20,7 +20,7 @@ func lengths(n int) (load, snapshot time.Duration) {
 	return 5 * time.Second, time.Minute
 }
 
-// The calls have cancelled the queue: the first load fills the queue again.
+// The calls may have cancelled the queue: the first load fills the queue again.
 func (q *queue) loads(w *world, n int) []load {
 	loadFor, snapshotAge := lengths(n)
 	return []load{
@@ -65,9 +65,13 @@ func (q *queue) loads(w *world, n int) []load {
 	}
 }
 
-// fill enqueues n tasks.
+// fill enqueues tasks until n tasks are queued.
 func (q *queue) fill(ctx context.Context, n int) error {
-	for n > 0 {
+	s, err := q.c.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	for n -= int(s.Depth); n > 0; {
 		batch := min(n, 5000)
 		if err := q.refill(batch)(ctx, 0); err != nil {
 			return err

@@ -73,7 +73,7 @@ func TestStatsStayExactUnderConcurrentWrites(t *testing.T) {
 	requireStats(t, ctx, c, db)
 
 	clienttest.Exec(t, ctx, db, "update registry.agent_counts set agents = 77")
-	clienttest.Exec(t, ctx, db, "select registry.recount()")
+	clienttest.Recount(t, db, "registry", "acme")
 	requireStats(t, ctx, c, db)
 	requireStats(t, as(t, "globex"), c, db)
 }

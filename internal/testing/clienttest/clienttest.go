@@ -45,6 +45,21 @@ func Catalog(t testing.TB, db *fxdb.DB, sql string) []string {
 	return names
 }
 
+// Recount has the owner of the database call the function schema.recount as a tenant.
+func Recount(t testing.TB, db *fxdb.DB, schema, tenant string) {
+	t.Helper()
+	err := pgx.BeginFunc(t.Context(), testkit.OwnerPool(t, db), func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "select set_config('app.current_tenant', $1, true)", tenant)
+		if err == nil {
+			_, err = tx.Exec(t.Context(), "select "+schema+".recount()")
+		}
+		return err
+	})
+	require.NoError(t, err)
+	_, err = db.Exec(As(t, tenant), "select "+schema+".recount()")
+	require.True(t, IsCode(err, "42501"), "a tenant stops all writers: %v", err)
+}
+
 // Together runs n calls at once and fails on the first error.
 func Together(t testing.TB, n int, call func(i int) error) {
 	t.Helper()

@@ -99,7 +99,8 @@ begin
 end $$;
 
 -- Derives all of the above from the agents and the events, for an operator who has
--- restored rows without triggers. The operator's role must not be bound by policies.
+-- restored rows without triggers. A role that is bound by policies derives the
+-- current tenant's part.
 create function registry.recount() returns void language plpgsql as $$
 begin
     lock table registry.agents, registry.agent_load, registry.agent_performance, registry.performance_events in share row exclusive mode;
@@ -117,6 +118,9 @@ begin
     from registry.agent_load l join registry.agent_performance p on p.tenant_id = l.tenant_id and p.agent_id = l.agent_id
     group by l.tenant_id;
 end $$;
+
+-- The function locks tables, and so stops the writers of all tenants.
+revoke execute on function registry.recount from public;
 
 -- The tables' owner meets the policies too, and would find no rows.
 do $$

@@ -94,7 +94,7 @@ begin
 end $$;
 
 -- Derives the counts from the tasks, for an operator who has restored rows without
--- triggers. The operator's role must not be bound by policies.
+-- triggers. A role that is bound by policies derives the current tenant's part.
 create function orchestrator.recount() returns void language plpgsql as $$
 begin
     lock table orchestrator.tasks in share row exclusive mode;
@@ -106,6 +106,9 @@ begin
            coalesce(sum(orchestrator.microseconds(completed_at - dequeued_at)) filter (where status in ('completed', 'failed')), 0)
     from orchestrator.tasks group by tenant_id, status, priority;
 end $$;
+
+-- The function locks tables, and so stops the writers of all tenants.
+revoke execute on function orchestrator.recount from public;
 
 do $$
 declare
