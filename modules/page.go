@@ -9,7 +9,7 @@ import (
 
 // PageBytes is the size after which a list ends, in bytes from the server, whatever the list's
 // limit: a row may hold a megabyte. The row that reaches the bound is part of the list.
-const PageBytes = 4 << 20
+const PageBytes = 1 << 20
 
 // Page is a part of a list. Next is the id of the page's last item, behind which the list
 // continues; Next is empty at the end of the list.

@@ -94,7 +94,7 @@ func insertEvidence(result string) string {
 // maxEvidence and maxEvidenceBytes bound the evidence of a result: Result returns all evidence.
 const (
 	maxEvidence      = modules.MaxRows
-	maxEvidenceBytes = modules.PageBytes
+	maxEvidenceBytes = 4 << 20
 )
 
 var errTooMuchEvidence = modules.Invalid("evidence", fmt.Sprintf("must be at most %d pieces of %d bytes together for a result", maxEvidence, maxEvidenceBytes))
@@ -159,7 +159,7 @@ with result as (
 // AddEvidence adds evidence to a result, all or none, in the same round trip. A missing result
 // is an ErrUnknownResult, an id of evidence that the tenant has already a modules.ErrConflict.
 // AddEvidence without evidence needs no connection. A result holds modules.MaxRows pieces and
-// modules.PageBytes of evidence, and AddEvidence refuses more.
+// 4 MiB of evidence, and AddEvidence refuses more.
 func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Evidence) error {
 	args, err := evidenceArgs(evidence)
 	if err := modules.FirstError(modules.CheckUUID("result_id", resultID), err); err != nil {
