@@ -99,6 +99,7 @@ func (c Config) checkText(bad *problems) {
 		{"DATABASE_URL", c.URL, false}, {"DB_MIGRATE_URL", c.MigrateURL, false}, {"DB_PASSWORD", c.Password, false},
 		{"DB_HOST", c.Host, true}, {"DB_NAME", c.Name, true}, {"DB_USER", c.User, true},
 		{"DB_PASSWORD_FILE", c.PasswordFile, true}, {"DB_SSLROOTCERT", c.SSLRootCert, true},
+		{"DB_SSLCERT", c.SSLCert, true}, {"DB_SSLKEY", c.SSLKey, true},
 		{"DB_APPLICATION_NAME", c.ApplicationName, true}, {"DB_TENANT_ROLE", c.TenantRole, true},
 	} {
 		switch {
@@ -140,9 +141,21 @@ func (c Config) checkHost(bad *problems) {
 
 // checkFiles reads the files that connecting reads again.
 func (c Config) checkFiles(bad *problems) {
-	if c.SSLRootCert != "" && c.SSLRootCert != "system" && !bad.has("DB_SSLROOTCERT") {
-		if _, err := os.ReadFile(c.SSLRootCert); err != nil {
-			bad.add("DB_SSLROOTCERT", "can't be read: "+err.Error())
+	if (c.SSLCert != "") != (c.SSLKey != "") {
+		missing, set := "DB_SSLKEY", "DB_SSLCERT"
+		if c.SSLCert == "" {
+			missing, set = set, missing
+		}
+		bad.add(missing, "is not set, but "+set+" is: set both, the certificate and its key")
+	}
+	for _, file := range []struct{ setting, name string }{
+		{"DB_SSLROOTCERT", c.SSLRootCert}, {"DB_SSLCERT", c.SSLCert}, {"DB_SSLKEY", c.SSLKey},
+	} {
+		if file.name == "" || file.name == "system" && file.setting == "DB_SSLROOTCERT" || bad.has(file.setting) {
+			continue
+		}
+		if _, err := os.ReadFile(file.name); err != nil {
+			bad.add(file.setting, "can't be read: "+err.Error())
 		}
 	}
 	if c.PasswordFile != "" && !bad.has("DB_PASSWORD_FILE") {
@@ -157,7 +170,7 @@ func (c Config) checkFiles(bad *problems) {
 // pgx parses the string alone, and reports only errors of the string.
 func (c Config) checkStrings(bad *problems) {
 	alone := bad.has("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD",
-		"DB_SSLMODE", "DB_SSLROOTCERT", "DB_POOLER")
+		"DB_SSLMODE", "DB_SSLROOTCERT", "DB_SSLCERT", "DB_SSLKEY", "DB_POOLER")
 	var errs []error
 	read := func(setting, s string, whole func() error) {
 		switch {

@@ -67,12 +67,25 @@ type Config struct {
 	PasswordFile string
 
 	// SSLMode is libpq's sslmode: disable, allow, prefer, require, verify-ca or
-	// verify-full. DB_SSL=true means require. Default prefer. Variable DB_SSLMODE.
+	// verify-full. Only verify-ca and verify-full check the server's certificate, and only
+	// verify-full checks the server's name. DB_SSL=true means require, which encrypts for
+	// whichever server answers, and prefer sends in clear to a server without TLS. The
+	// start logs a warning for every mode without a check of the certificate, prefer
+	// included, unless the host is a Unix socket or a loopback address.
+	// Default prefer. Variable DB_SSLMODE.
 	SSLMode string
 
 	// SSLRootCert is a file with the certificates of the authorities that verify-ca and
 	// verify-full trust, or the word system. Default none. Variable DB_SSLROOTCERT.
 	SSLRootCert string
+
+	// SSLCert is a file with the client's certificate, for a server that asks for one. The
+	// pool reads SSLCert and SSLKey once, when the graph is built.
+	// Default none. Variable DB_SSLCERT.
+	SSLCert string
+
+	// SSLKey is a file with the key of SSLCert. Default none. Variable DB_SSLKEY.
+	SSLKey string
 
 	// PoolMin is the number of connections that the pool opens at start and keeps open,
 	// from 0 to PoolMax. Default 2. Variable DB_POOL_MIN.
@@ -197,7 +210,8 @@ type Config struct {
 	Migrate bool
 
 	// MigrateURL is a connection string of the role that migrates. MigrateURL takes the
-	// pool's sslmode and sslrootcert if the string has neither.
+	// pool's sslmode and sslrootcert if the string has neither, and the pool's client
+	// certificate if the string has none.
 	// Default the pool's own login. Variable DB_MIGRATE_URL.
 	MigrateURL string
 

@@ -104,6 +104,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		o.log.Warn("a variable is no setting, but has nearly the name of one: the variable has no effect",
 			zap.String("variable", m.variable), zap.String("setting", m.setting))
 	}
+	warnOfUnverified(o.log, cfg.linkSetting(), pc.ConnConfig)
 	statement := knownTimeout(pc.ConnConfig.RuntimeParams)
 	if cfg.pooled() {
 		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)

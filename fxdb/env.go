@@ -24,6 +24,8 @@ type environ struct {
 	SSLMode           string   `env:"DB_SSLMODE"`
 	SSL               boolean  `env:"DB_SSL"`
 	SSLRootCert       string   `env:"DB_SSLROOTCERT"`
+	SSLCert           string   `env:"DB_SSLCERT"`
+	SSLKey            string   `env:"DB_SSLKEY"`
 	PoolMin           whole    `env:"DB_POOL_MIN"`
 	PoolMax           whole    `env:"DB_POOL_MAX"`
 	Replicas          whole    `env:"DB_REPLICAS_OF_APP"`
@@ -139,11 +141,13 @@ func (v *boolean) UnmarshalText(b []byte) error {
 // follows.
 //
 //   - DATABASE_URL is set: libpq's variables fill in the parts that neither DATABASE_URL
-//     nor DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SSLMODE and DB_SSLROOTCERT
-//     set, as for pgx. libpq's variables count for DB_MIGRATE_URL in the same way.
-//   - DATABASE_URL is not set, but a DB_* part of the list above or DB_PASSWORD_FILE is: a
-//     missing part has onepool's default. ConfigFromEnv refuses a variable of libpq with a
-//     different value for a part, because a password could go to another server.
+//     nor DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD, DB_SSLMODE, DB_SSLROOTCERT,
+//     DB_SSLCERT and DB_SSLKEY set, as for pgx. libpq's variables count for DB_MIGRATE_URL
+//     in the same way.
+//   - DATABASE_URL is not set, but a DB_* part of the list above (a certificate aside) or
+//     DB_PASSWORD_FILE is: a missing part has onepool's default. ConfigFromEnv refuses a
+//     variable of libpq with a different value for a part, because a password could go to
+//     another server.
 //   - None of the above is set: pgx reads libpq's variables as a whole, with libpq's
 //     defaults. If PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGSSLMODE,
 //     PGSSLROOTCERT and PGSERVICE are all unset, onepool's defaults count.
@@ -165,6 +169,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
+		SSLCert: e.SSLCert, SSLKey: e.SSLKey,
 		Sharing: e.Sharing, TenantMaxFraction: e.TenantMaxFraction.f, ServerWaitFraction: e.ServerWait.f,
 		CallSites: bool(e.CallSites), NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), QueueTarget: time.Duration(e.QueueTarget.n) * time.Millisecond, StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),

@@ -59,7 +59,7 @@ func (c Config) connString() (string, error) {
 		named := c.PasswordFile != "" || slices.ContainsFunc(parts, func(p part) bool { return p.value != "" })
 		theirs := slices.ContainsFunc(parts, func(p part) bool { return os.Getenv(p.variable) != "" })
 		if !named && c.pool == "" && (theirs || os.Getenv("PGSERVICE") != "") {
-			return "", nil
+			return withCertificate("", c.SSLCert, c.SSLKey), nil
 		}
 		if named || c.pool == "" { // else the build refuses
 			if err := c.unmixed(parts); err != nil {
@@ -76,7 +76,28 @@ func (c Config) connString() (string, error) {
 			s = with(s, p.key, p.value)
 		}
 	}
-	return s, nil
+	return withCertificate(s, c.SSLCert, c.SSLKey), nil
+}
+
+// withCertificate adds a client's certificate to a connection string without one. A certificate
+// names the client and no server, so a certificate in libpq's variables may stand beside a DB_*
+// part of the connection.
+func withCertificate(s, cert, key string) string {
+	if cert == "" || key == "" || given(s, "sslcert") || given(s, "sslkey") {
+		return s
+	}
+	return with(with(s, "sslcert", cert), "sslkey", key)
+}
+
+// linkSetting names the setting that decides whether the pool checks the server's certificate.
+func (c Config) linkSetting() string {
+	switch {
+	case given(c.URL, "sslmode"):
+		return "DATABASE_URL"
+	case c.SSLMode == c.filled.sslmode && os.Getenv("PGSSLMODE") != "":
+		return "PGSSLMODE"
+	}
+	return "DB_SSLMODE"
 }
 
 // unmixed returns an error for each variable of libpq that pgx would use for a missing
@@ -137,5 +158,6 @@ func (c Config) migrateString() string {
 			}
 		}
 	}
-	return s
+	s = withCertificate(s, c.SSLCert, c.SSLKey)
+	return withCertificate(s, settingsOf(c.URL)["sslcert"], settingsOf(c.URL)["sslkey"])
 }

@@ -94,6 +94,9 @@ func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) err
 		return nil, err
 	}
 	m.cc = mc.ConnConfig
+	if cfg.Migrate {
+		warnOfUnverified(log, "DB_MIGRATE_URL", m.cc)
+	}
 	return m, nil
 }
 
