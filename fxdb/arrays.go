@@ -138,7 +138,7 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 	var x exchange
 	x.open(ctx, db, conn, s)
 	key := statementKey{sql: a.sql, named: true}
-	x.used = append(a.used, key)
+	x.used = append(slices.Clone(a.used), key)
 	if named := db.core.mode == pgx.QueryExecModeCacheStatement; named && !a.isPrepared(key) {
 		tag, err = a.prepareAndInsert(&x, s, key, formats)
 	} else {

@@ -11,12 +11,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/admission"
-	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -75,163 +73,6 @@ type client struct {
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
 	lockTold      atomic.Bool   // see warnOfLock
-}
-
-// newDB checks the configuration, and builds the shared pool and the pools of
-// DB_DEDICATED. newDB opens no connection.
-func newDB(cfg Config, o options, origin string) (*DB, error) {
-	db, err := build(cfg, o, origin)
-	return db, prefixed(settingsPrefix(cfg.pool), err)
-}
-
-func build(cfg Config, o options, origin string) (*DB, error) {
-	cfg = cfg.withDefaults()
-	if cfg.pool != "" && !cfg.NamesDatabase() {
-		return nil, &ConfigError{"DATABASE_URL", "is not set, and no other setting names the database of the pool " + cfg.pool +
-			": set it, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD"}
-	}
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
-	pc, yields, err := cfg.build()
-	if err != nil {
-		return nil, err
-	}
-	if err := o.configurePool(cfg, pc); err != nil {
-		return nil, err
-	}
-	for _, m := range cfg.misspelt {
-		o.log.Warn("a variable is no setting, but has nearly the name of one: the variable has no effect",
-			zap.String("variable", m.variable), zap.String("setting", m.setting))
-	}
-	warnOfUnverified(o.log, cfg.linkSetting(), pc.ConnConfig)
-	statement := knownTimeout(pc.ConnConfig.RuntimeParams)
-	if cfg.pooled() {
-		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)
-	}
-	c := &core{cfg: cfg, fx: o.fx, log: o.log, dedicated: make(map[string]*lifecycle.Monitor), statement: statement, traceIDOf: o.traceID}
-	pc.ConnConfig.BuildContextWatcherHandler = newWatcher(c.grace)
-	password, log := o.password, o.log
-	if cfg.PasswordFile != "" {
-		if password != nil {
-			return nil, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
-		}
-		if !given(cfg.URL, "password") {
-			password = passwordFile(cfg.PasswordFile).of(cfg.pool)
-			if _, err := password(context.Background()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if password != nil {
-		pc.BeforeConnect = before(password.beforeConnect(), pc.BeforeConnect)
-	}
-	if err := onConnect(pc, o.hooks); err != nil {
-		return nil, err
-	}
-	var traced *discreet
-	if len(o.tracers) > 0 {
-		traced = &discreet{multitracer.New(o.tracers...)}
-		pc.ConnConfig.Tracer = traced
-	}
-	sources, err := migrate.Check(o.sources)
-	if err != nil {
-		return nil, fmt.Errorf("fxdb: %w", err)
-	}
-	migrations, err := newMigrator(cfg, pc.BeforeConnect, log, sources)
-	if err != nil {
-		return nil, err
-	}
-	rawAcquire, err := o.rawPool.acquire()
-	if err != nil {
-		return nil, err
-	}
-	c.traced, c.txTracers = traced, txTracers(o.tracers)
-	lc := lifecycle.Config{
-		Pool:               pc,
-		Name:               pc.ConnConfig.RuntimeParams["application_name"],
-		Yields:             yields,
-		AcquireTimeout:     cfg.ConnectionTimeout,
-		Nested:             lifecycle.NestedMode(cfg.NestedAcquire),
-		Replicas:           cfg.ReplicasOfApp,
-		MaxWaiting:         cfg.QueueMax,
-		QueueTarget:        cfg.QueueTarget,
-		QueueInterval:      cfg.QueueInterval,
-		ServerWaitFraction: cfg.ServerWaitFraction,
-		LeakThreshold:      cfg.LeakThreshold,
-		SlowQuery:          cfg.SlowQuery,
-		Start:              lifecycle.StartMode(cfg.Start),
-		RawAcquire:         rawAcquire,
-		TaintsSession:      taints,
-		Discarded:          forgetStatements,
-		Advice:             advice,
-		Pooler:             cfg.pooled(),
-		Callers:            o.callers || cfg.CallSites,
-		LogFields:          logFields(o.tracers),
-		Logger:             log,
-		OpenedBy:           origin,
-		BeforeReady: func(ctx context.Context) error {
-			pc := c.yielded(pc)
-			c.monitor.PreferAnswering(ctx, pc.ConnConfig)
-			if cfg.Migrate {
-				if err := migrations.up(ctx, pc.ConnConfig); err != nil {
-					return err
-				}
-			}
-			return c.verifyTenancy(ctx, pc, o)
-		},
-	}
-	all := int(pc.MaxConns)
-	for _, d := range cfg.Dedicated {
-		all += int(dedicatedConns(d, pc.MaxConns))
-	}
-	lc.SiblingConns = all - int(pc.MaxConns)
-	if !cfg.pooled() {
-		lc.ListenConns = 1 // of DB.Listen
-	}
-	own := lc
-	own.BeforeReady = nil // the shared pool migrates and verifies
-	for _, d := range cfg.Dedicated {
-		name, _, _ := dedicated(d) // validate has read d
-		conns := dedicatedConns(d, pc.MaxConns)
-		own.Pool, own.OpenedBy, own.SiblingConns = pc.Copy(), "DB_DEDICATED, client "+name, all-int(conns)
-		own.Name = lc.Name + "/" + name
-		own.Pool.MaxConns, own.Pool.MinConns = conns, min(conns, pc.MinConns)
-		if c.dedicated[name], err = newMonitor(cfg, own); err != nil {
-			c.abandon()
-			return nil, err
-		}
-		lc.SiblingPools = append(lc.SiblingPools, c.dedicated[name])
-	}
-	if c.monitor, err = newMonitor(cfg, lc); err != nil {
-		c.abandon()
-		return nil, err
-	}
-	c.parts = partsOf(o, sources)
-	c.listener = newListener(c.monitor, log, cfg.ConnectionTimeout)
-	cc := c.monitor.Pool().Config().ConnConfig
-	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
-	c.mode, c.statements = cc.DefaultQueryExecMode, cc.StatementCacheCapacity
-	if c.mode == pgx.QueryExecModeCacheDescribe {
-		c.statements = cc.DescriptionCacheCapacity
-	}
-	return (&DB{core: c}).Named(rootClient), nil
-}
-
-// abandon closes the pools that were built before a pool failed to build.
-func (c *core) abandon() {
-	for _, m := range c.dedicated {
-		if m != nil {
-			m.Pool().Close()
-		}
-	}
-}
-
-func newMonitor(cfg Config, lc lifecycle.Config) (_ *lifecycle.Monitor, err error) {
-	if lc.Admission, err = newAdmission(cfg, int(lc.Pool.MaxConns)); err != nil {
-		return nil, err
-	}
-	return lifecycle.New(lc)
 }
 
 // rootClient is the name of the handle without a client.

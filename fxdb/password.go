@@ -34,6 +34,22 @@ func passwordFile(name string) PasswordSource {
 	}
 }
 
+// passwordSource returns the source of an option or of DB_PASSWORD_FILE, or nil if the
+// configuration holds the password. A file that can't be read fails the configuration.
+func (c Config) passwordSource(option PasswordSource) (PasswordSource, error) {
+	switch {
+	case c.PasswordFile == "":
+		return option, nil
+	case option != nil:
+		return nil, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
+	case given(c.URL, "password"):
+		return nil, nil
+	}
+	file := passwordFile(c.PasswordFile).of(c.pool)
+	_, err := file(context.Background())
+	return file, err
+}
+
 // of adds the prefix of pool to the settings that the source's errors name.
 func (source PasswordSource) of(pool string) PasswordSource {
 	return func(ctx context.Context) (string, error) {

@@ -60,7 +60,7 @@ func TestTheServerEndsAStatementOfATransactionAtItsDeadline(t *testing.T) {
 					require.Equal(t, "57014", pgErr.Code)
 					if inner != tx { // the savepoint is lost, and the transaction lives
 						require.NoError(t, inner.Rollback(t.Context()))
-						require.Equal(t, "30s", shown(t, tx, "statement_timeout"), "the deadline stayed in the transaction")
+						require.Equal(t, "30s", limitOf(t, tx), "the deadline stayed in the transaction")
 						require.NoError(t, tx.Commit(t.Context()))
 					} else {
 						require.NoError(t, tx.Rollback(t.Context()))
@@ -73,10 +73,10 @@ func TestTheServerEndsAStatementOfATransactionAtItsDeadline(t *testing.T) {
 	}
 }
 
-// shown returns a setting as a statement without a deadline finds the setting.
-func shown(t *testing.T, tx pgx.Tx, name string) (value string) {
+// limitOf returns the limit that a statement without a deadline finds.
+func limitOf(t *testing.T, tx pgx.Tx) (value string) {
 	t.Helper()
-	require.NoError(t, tx.QueryRow(t.Context(), "select current_setting($1)", name).Scan(&value))
+	require.NoError(t, tx.QueryRow(t.Context(), "select current_setting('statement_timeout')").Scan(&value))
 	return value
 }
 
@@ -95,19 +95,19 @@ func TestADeadlineLeavesTheTransactionsLimit(t *testing.T) {
 		for range 3 {
 			require.Less(t, seconds(), 25.5)
 			require.Greater(t, seconds(), 0.0)
-			require.Equal(t, "30s", shown(t, tx, "statement_timeout"))
+			require.Equal(t, "30s", limitOf(t, tx))
 		}
 		_, err := tx.Exec(soon, "set local statement_timeout = '7s'")
 		require.NoError(t, err)
 		require.LessOrEqual(t, seconds(), 7.0, "the deadline raised the limit")
-		require.Equal(t, "7s", shown(t, tx, "statement_timeout"))
+		require.Equal(t, "7s", limitOf(t, tx))
 
 		sp, err := tx.Begin(soon)
 		require.NoError(t, err)
 		_, err = sp.Exec(soon, "select 1/0")
 		require.Equal(t, "22012", codeOf(err))
 		require.NoError(t, sp.Rollback(soon))
-		require.Equal(t, "7s", shown(t, tx, "statement_timeout"))
+		require.Equal(t, "7s", limitOf(t, tx))
 		return nil
 	}))
 }

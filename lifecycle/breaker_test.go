@@ -2,7 +2,6 @@ package lifecycle_test
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"sync"
 	"testing"
@@ -216,5 +215,5 @@ func TestTheProberFindsTheHostThatComesBack(t *testing.T) {
 	conn := acquire(t, m, "last")
 	defer conn.Release()
 	require.Equal(t, second.Addr(), conn.Conn().PgConn().Conn().RemoteAddr().String())
-	require.False(t, errors.Is(err, lifecycle.ErrServerAway))
+	require.NotErrorIs(t, err, lifecycle.ErrServerAway)
 }

@@ -111,7 +111,7 @@ func BrokenBy(conn *pgx.Conn) error {
 // lastWordsWait bounds the read of the server's last message after the server has closed
 // a connection. The kernel holds the message already, so only a starved process needs more
 // than a moment.
-const lastWordsWait = time.Second
+const lastWordsWait = 5 * time.Second
 
 // hearLastWords reads the server's last message after a write to a closed connection failed.
 // Through a Unix socket the write fails at once, and pgconn does not read on.

@@ -52,15 +52,15 @@ type Monitor struct {
 	foreign      bool                  // the caller's hooks or tracer see acquires
 	tracing      pgxpool.AcquireTracer // the caller's tracer, if the tracer traces acquires
 
-	sockets  *sockets
-	hosts    hosts
-	breaker  breaker
-	waiting  atomic.Int64
-	queue    queue
-	shed     *shedder     // nil: no target
-	asking   atomic.Int64 // inside the pool's Acquire, if the queue has a limit or a target
-	held     atomic.Int64
-	opened   atomic.Int64
+	sockets      *sockets
+	hosts        hosts
+	breaker      breaker
+	waiting      atomic.Int64
+	queue        queue
+	shed         *shedder     // nil: no target
+	asking       atomic.Int64 // inside the pool's Acquire, if the queue has a limit or a target
+	held         atomic.Int64
+	opened       atomic.Int64
 	afterConnect func(context.Context, *pgx.Conn) error // the caller's hook; clean runs the hook again
 
 	tainted  atomic.Uint64 // connections that came back tainted
