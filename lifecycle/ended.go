@@ -119,6 +119,10 @@ func (c *socket) hearLastWords() {
 	if c.said.Load() != nil || c.Conn.SetReadDeadline(time.Now().Add(lastWordsWait)) != nil {
 		return
 	}
+	// A read in the background may have taken the words a moment ago. The server has closed the
+	// connection, so the read ends.
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
 	buf := make([]byte, 0, 8<<10)
 	for len(buf) < cap(buf) {
 		n, err := c.Conn.Read(buf[len(buf):cap(buf)])
@@ -129,7 +133,7 @@ func (c *socket) hearLastWords() {
 	}
 	said := lastWords(buf)
 	if said == nil {
-		said = c.overheard.Load()
+		said = c.overheard
 	}
 	if said != nil {
 		advise(said, c.owner.advice)
@@ -138,10 +142,11 @@ func (c *socket) hearLastWords() {
 }
 
 // overhear keeps a FATAL error for a later write that fails. pgconn reads in the
-// background during a slow write, and drops the bytes of the read if the write fails.
+// background during a slow write, and drops the bytes of the read if the write fails. The
+// caller holds readMu.
 func (c *socket) overhear(b []byte) {
 	if said := lastWords(b); said != nil && said.SeverityUnlocalized == "FATAL" {
-		c.overheard.Store(said)
+		c.overheard = said
 	}
 }
 

@@ -3,8 +3,11 @@ package lifecycle_test
 import (
 	"net"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -17,25 +20,69 @@ import (
 // a server that has gone fails at once, and pgconn drops what the read brought.
 func TestAFailedWriteHasTheServersWordsThatAReadHasTaken(t *testing.T) {
 	t.Parallel()
+	client := farewell(t)
+	conn := lifecycle.OverSocket(client)
+	_, err := conn.Read(make([]byte, 1<<10))
+	require.NoError(t, err)
+	requireFarewell(t, conn)
+}
+
+// slowRead is a connection whose first read has taken the server's words, and returns the
+// words only when a write has failed.
+type slowRead struct {
+	net.Conn
+	reads         atomic.Int32
+	taken, failed chan struct{}
+}
+
+func (c *slowRead) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.reads.Add(1) == 1 {
+		close(c.taken)
+		<-c.failed
+	}
+	return n, err
+}
+
+func (c *slowRead) SetReadDeadline(t time.Time) error {
+	// A write that does not wait for the read is over by then.
+	time.AfterFunc(50*time.Millisecond, func() { close(c.failed) })
+	return c.Conn.SetReadDeadline(t)
+}
+
+func TestAFailedWriteWaitsForTheReadThatHasTheServersWords(t *testing.T) {
+	t.Parallel()
+	slow := &slowRead{Conn: farewell(t), taken: make(chan struct{}), failed: make(chan struct{})}
+	conn := lifecycle.OverSocket(slow)
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = conn.Read(make([]byte, 1<<10)) })
+	receive(t, slow.taken)
+	requireFarewell(t, conn)
+	reading.Wait()
+}
+
+// farewell returns a connection whose server has sent its last words, and has gone.
+func farewell(t *testing.T) net.Conn {
+	t.Helper()
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	require.NoError(t, err)
 	defer listener.Close()
-	dialled, err := net.Dial("unix", listener.Addr().String())
+	client, err := net.Dial("unix", listener.Addr().String())
 	require.NoError(t, err)
-	conn := lifecycle.OverSocket(dialled)
-	defer conn.Close()
+	t.Cleanup(func() { client.Close() })
 	server, err := listener.Accept()
 	require.NoError(t, err)
 	words, err := (&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "25P03", Message: "terminating connection"}).Encode(nil)
 	require.NoError(t, err)
 	_, err = server.Write(words)
 	require.NoError(t, err)
-
-	read := make([]byte, len(words))
-	_, err = conn.Read(read)
-	require.NoError(t, err)
 	require.NoError(t, server.Close())
-	_, err = conn.Write([]byte("x"))
+	return client
+}
+
+func requireFarewell(t *testing.T, conn net.Conn) {
+	t.Helper()
+	_, err := conn.Write([]byte("x"))
 	require.ErrorIs(t, err, syscall.EPIPE)
 	var said *pgconn.PgError
 	require.ErrorAs(t, err, &said)

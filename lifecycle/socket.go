@@ -57,16 +57,19 @@ type socket struct {
 	broke   atomic.Pointer[error]          // the first error of a read or write
 	reading atomic.Int32                   // reads that wait
 
-	overheard atomic.Pointer[pgconn.PgError] // a FATAL error that a read has passed on
+	readMu    sync.Mutex      // held by a read until the read's words are overheard
+	overheard *pgconn.PgError // a FATAL error that a read has passed on
 }
 
 func (c *socket) Read(b []byte) (int, error) {
 	c.reading.Add(1)
+	c.readMu.Lock()
 	n, err := c.Conn.Read(b)
-	c.reading.Add(-1)
 	if n > 0 && b[0] == 'E' {
 		c.overhear(b[:n])
 	}
+	c.readMu.Unlock()
+	c.reading.Add(-1)
 	return n, c.told(err)
 }
 
