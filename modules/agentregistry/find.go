@@ -40,40 +40,39 @@ func (q Query) validate() error {
 // findLimit is the default of Query.Limit.
 const findLimit = 100
 
-// wanted is a condition on the capabilities of a kind.
-type wanted struct{ kind, test string }
+// capable returns the wish for a capability of a kind.
+func capable(kind, test string) wish {
+	return wish{"registry.agent_capabilities c where c.kind = '" + kind + "' and c.value " + test, "c.agent_id"}
+}
 
-// wanted returns the conditions on capabilities that are set.
-func (q Query) wanted() (all []wanted) {
+// wishes returns the conditions on capabilities that are set.
+func (q Query) wishes() (all []wish) {
 	if q.TaskType != "" {
-		all = append(all, wanted{"task_type", "= @task_type::text"})
+		all = append(all, capable("task_type", "= @task_type::text"))
 	}
 	if len(q.Languages) > 0 {
-		all = append(all, wanted{"language", "= any(@languages::text[])"})
+		all = append(all, capable("language", "= any(@languages::text[])"))
 	}
 	if len(q.Specializations) > 0 {
-		all = append(all, wanted{"specialization", "= any(@specializations::text[])"})
+		all = append(all, capable("specialization", "= any(@specializations::text[])"))
 	}
 	return all
 }
 
-// filter returns the conditions that are set on the agent o, joined with AND, and the values of
-// all filters. filter leaves an unset condition out of the text: for a condition with "or" the
-// planner would not use an index.
+// filter returns the conditions on the agent's own figures that are set, joined with AND, and the
+// values of all filters. filter leaves an unset condition out of the text: for a condition with
+// "or" the planner would not use an index.
 func (q Query) filter() (where string, args pgx.NamedArgs) {
 	args = pgx.NamedArgs{
 		"task_type": q.TaskType, "languages": unique(q.Languages), "specializations": unique(q.Specializations),
-		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "limit": cmp.Or(q.Limit, findLimit),
+		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "first": cmp.Or(q.Limit, findLimit),
 	}
 	where = "true"
-	for _, w := range q.wanted() {
-		where += "\n  and " + has(w)
-	}
 	if q.MaxUtilization != nil {
 		where += "\n  and o.utilization_percent <= @max_utilization::float8"
 	}
 	if q.MinSuccessRate != nil {
-		where += "\n  and o.success_rate >= @min_success_rate::float8"
+		where += "\n  and o.success_order <= -@min_success_rate::float8"
 	}
 	return where, args
 }
@@ -85,20 +84,13 @@ func unique(values []string) []string {
 	return slices.Compact(out)
 }
 
-// has returns the condition w on the agent o. With offset 0 the server looks up the agent's
-// capability, and does not join all agents that have the capability.
-func has(w wanted) string {
-	return "exists (select from registry.agent_capabilities c where c.tenant_id = o.tenant_id and c.agent_id = o.id and c.kind = '" +
-		w.kind + "' and c.value " + w.test + " offset 0)"
-}
-
 // FindByCapability returns the agents that match q, the most successful first, among equals the
 // least busy, 100 without a limit, and modules.PageBytes at most. No match is an empty slice.
 func (c *Client) FindByCapability(ctx context.Context, q Query) ([]Agent, error) {
 	if err := q.validate(); err != nil {
 		return nil, wrap("find", err)
 	}
-	ids, args := q.rankedSQL("")
+	ids, args := q.ranked("")
 	rows, _, err := modules.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.success_rate desc, o.utilization_percent, o.id", args)
 	if err != nil {
 		return nil, wrap("find", err)

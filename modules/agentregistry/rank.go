@@ -15,41 +15,71 @@ const ranks = "(select l.tenant_id, l.agent_id as id, l.success_order, -l.succes
 // the least busy. All columns ascend.
 const rankOrder = "o.success_order, o.utilization_percent, o.id"
 
-// common is the number of agents from which a capability is common. Up to the number a search
-// begins with the agents that have the capability. Beyond, a walk in the order of the search meets
-// a match among a few hundred agents for each agent of the answer.
-const common = "5000"
+// longestWalk is the number of agents at which a walk in the order of a search gives up.
+const longestWalk = "20000"
 
-// rankedSQL returns a select of the first @limit agents that match q, by tenant_id and id, behind
-// the agent of the condition behind; empty for the first agents. The search begins with the
-// rarest wanted capability. If each wanted capability is common, or the query has none, the search
-// walks through the agents in the order.
-func (q Query) rankedSQL(behind string) (sql string, args pgx.NamedArgs) {
-	where, args := q.filter()
-	if q.MinSuccessRate != nil {
-		where += "\n  and o.success_order <= -@min_success_rate::float8" // the end of the walk
+// wish is a condition on the agent o that a different table answers.
+type wish struct {
+	rows string // the rows c of the table that meet the condition
+	id   string // the column of the agent
+}
+
+// met returns the condition on the agent o. With offset 0 the server looks up the agent's row, and
+// does not join all rows.
+func (w wish) met() string {
+	return "exists (select from " + w.rows + " and c.tenant_id = o.tenant_id and " + w.id + " = o.id offset 0)"
+}
+
+// rankedSQL returns a select of the first @first agents that meet the condition where on o and the
+// wishes, by tenant_id and id.
+//
+// Of N agents, n meet the rarest wish. A walk through the agents in the order meets a match after
+// N/n agents, so the search looks at @first * N/n agents. A look at all n agents costs less if n is
+// less than the root of @first * N. A walk that meets too few matches gives up, and the search
+// looks at the n agents after all.
+func rankedSQL(where string, wishes []wish) string {
+	const order = " order by " + rankOrder + " limit @first::bigint"
+	if len(wishes) == 0 {
+		return "select o.tenant_id, o.id from " + ranks + " o where " + where + order
 	}
+	sizes, branches, all := make([]string, len(wishes)), make([]string, len(wishes)), make([]string, len(wishes))
+	for i, w := range wishes {
+		all[i] = w.met()
+		sizes[i] = fmt.Sprintf("select %d as i, (select count(*) from (select from %s limit (select most from bound) + 1) c) as n", i, w.rows)
+	}
+	for i, w := range wishes {
+		others := append([]string{where}, all[:i]...)
+		others = append(others, all[i+1:]...)
+		branches[i] = fmt.Sprintf(`(select o.* from (select distinct c.tenant_id, %s as id from %s and (select i from start) = %d and (select look from decision)) c,
+         lateral (select * from %s o where o.tenant_id = c.tenant_id and o.id = c.id offset 0) o where %s%s)`,
+			w.id, w.rows, i, ranks, strings.Join(others, "\n  and "), order)
+	}
+	return `
+    with total as materialized (
+        select coalesce(sum(agents), 0) as n from registry.agent_counts
+    ), bound as materialized (
+        select sqrt(@first::float8 * n)::bigint as most from total
+    ), sizes as materialized (
+        ` + strings.Join(sizes, " union all ") + `
+    ), start as materialized (
+        select i, n <= (select most from bound) as rare from sizes order by n, i limit 1
+    ), walked as materialized (
+        select o.* from (select * from ` + ranks + ` o where not (select rare from start) and ` + where + ` order by ` + rankOrder + ` limit ` + longestWalk + `) o
+        where ` + strings.Join(all, "\n  and ") + order + `
+    ), decision as materialized (
+        select rare or (select n from total) > ` + longestWalk + ` and (select count(*) from walked) < @first::bigint as look from start
+    )
+    select o.tenant_id, o.id from (
+        select * from walked union ` + strings.Join(branches, "\n        union ") + `
+    ) o` + order
+}
+
+// ranked returns rankedSQL for q and the arguments. behind is a further condition on the agent o,
+// empty for none.
+func (q Query) ranked(behind string) (sql string, args pgx.NamedArgs) {
+	where, args := q.filter()
 	if behind != "" {
 		where += "\n  and " + behind
 	}
-	const order = " order by " + rankOrder + " limit @limit::bigint"
-	var sizes, branches []string
-	for _, w := range q.wanted() {
-		of := "registry.agent_capabilities c where c.kind = '" + w.kind + "' and c.value " + w.test
-		i := len(sizes)
-		sizes = append(sizes, fmt.Sprintf("select %d as i, (select count(*) from (select from %s limit %s + 1) c) as n", i, of, common))
-		branches = append(branches, fmt.Sprintf(`(select o.* from (select distinct c.tenant_id, c.agent_id from %s and (select i from start) = %d) c,
-         lateral (select * from %s o where o.tenant_id = c.tenant_id and o.id = c.agent_id offset 0) o where %s%s)`, of, i, ranks, where, order))
-	}
-	if len(sizes) == 0 {
-		return "select o.tenant_id, o.id from " + ranks + " o where " + where + order, args
-	}
-	return `
-    with sizes as materialized (` + strings.Join(sizes, " union all ") + `), start as materialized (
-        select i from sizes where n <= ` + common + ` order by n limit 1
-    )
-    select o.tenant_id, o.id from (
-        (select o.* from ` + ranks + ` o where (select i from start) is null and ` + where + order + `)
-        union all ` + strings.Join(branches, "\n        union all ") + `
-    ) o` + order, args
+	return rankedSQL(where, q.wishes()), args
 }

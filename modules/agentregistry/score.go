@@ -38,7 +38,7 @@ from (select o.*,
              ` + share("languages") + ` as language_share,
              ` + share("specializations") + ` as specialization_share
       from (%s) o) s
-order by score desc, id limit @best::bigint`
+order by score desc, id limit @limit::bigint`
 
 // FindScored returns the agents that match q, the best fit first: 0.4 for the share of the
 // wanted languages, 0.2 for the share of the wanted specializations, 0.25 for the success rate
@@ -51,8 +51,8 @@ func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	}
 	best := cmp.Or(q.Limit, scoredLimit)
 	q.Limit = max(best, scoredCandidates)
-	ids, args := q.rankedSQL("")
-	args["best"] = best
+	ids, args := q.ranked("")
+	args["limit"] = best
 	type row struct {
 		overview
 		LanguageShare, SpecializationShare, Score float64
