@@ -24,7 +24,7 @@ func (c *Client) Available(ctx context.Context, maxUtilization float64, within t
 	if err != nil {
 		return nil, wrap("available", err)
 	}
-	rows, _, err := modules.Bounded[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within, "first": findLimit})
+	rows, _, err := modules.Bounded[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within, "first": findLimit, "walk": longestWalk})
 	if err != nil {
 		return nil, wrap("available", err)
 	}

@@ -65,7 +65,7 @@ func (q Query) wishes() (all []wish) {
 func (q Query) filter() (where string, args pgx.NamedArgs) {
 	args = pgx.NamedArgs{
 		"task_type": q.TaskType, "languages": unique(q.Languages), "specializations": unique(q.Specializations),
-		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "first": cmp.Or(q.Limit, findLimit),
+		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "first": cmp.Or(q.Limit, findLimit), "walk": longestWalk,
 	}
 	where = "true"
 	if q.MaxUtilization != nil {

@@ -92,7 +92,6 @@ func TestEachWayThroughManyAgentsFindsTheSame(t *testing.T) {
 		"select agent_id from registry.agent_capabilities where kind = 'specialization' and value = 'COBOL' limit 5001":    "agent_capabilities_value_idx",
 		"select id from registry.agents where last_active_at < now() - interval '1 year' order by last_active_at, id desc": "agents_last_active_idx",
 		"select id from registry.agents where last_active_at = now() and id > 'a' order by id limit 10":                    "agents_last_active_idx",
-		"select count(*) from registry.agent_task_stats where agent_id = 'a1'":                                             "agent_task_stats_pkey",
 	})
 }
 

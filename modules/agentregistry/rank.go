@@ -16,7 +16,7 @@ const ranks = "(select l.tenant_id, l.agent_id as id, l.success_order, -l.succes
 const rankOrder = "o.success_order, o.utilization_percent, o.id"
 
 // longestWalk is the number of agents at which a walk in the order of a search gives up.
-const longestWalk = "20000"
+var longestWalk = 20_000
 
 // wish is a condition on the agent o that a different table answers.
 type wish struct {
@@ -64,10 +64,10 @@ func rankedSQL(where string, wishes []wish) string {
     ), start as materialized (
         select i, n <= (select most from bound) as rare from sizes order by n, i limit 1
     ), walked as materialized (
-        select o.* from (select * from ` + ranks + ` o where not (select rare from start) and ` + where + ` order by ` + rankOrder + ` limit ` + longestWalk + `) o
+        select o.* from (select * from ` + ranks + ` o where not (select rare from start) and ` + where + ` order by ` + rankOrder + ` limit @walk::bigint) o
         where ` + strings.Join(all, "\n  and ") + order + `
     ), decision as materialized (
-        select rare or (select n from total) > ` + longestWalk + ` and (select count(*) from walked) < @first::bigint as look from start
+        select rare or (select n from total) > @walk::bigint and (select count(*) from walked) < @first::bigint as look from start
     )
     select o.tenant_id, o.id from (
         select * from walked union ` + strings.Join(branches, "\n        union ") + `
