@@ -18,7 +18,8 @@ import (
 )
 
 // many adds agents a1 to a6000. Each agent can do the type common, each second agent knows Go,
-// each hundredth COBOL, and no agent has both of Go and Ada. The figures repeat: the id breaks ties.
+// each hundredth COBOL. The agents without Go are odd, and of the agents with Go the least
+// successful a50 alone. The figures repeat: the id breaks ties.
 func many(t testing.TB, ctx context.Context, db *fxdb.DB) {
 	t.Helper()
 	clienttest.Exec(t, ctx, db, `
@@ -28,7 +29,8 @@ func many(t testing.TB, ctx context.Context, db *fxdb.DB) {
 		p as (insert into registry.agent_performance (agent_id, success_rate) select id, (g * 7 % 50) / 50.0 from g),
 		c as (insert into registry.agent_capabilities (agent_id, kind, value)
 			select id, 'task_type', 'common' from g union all select id, 'language', 'Go' from g where g % 2 = 0
-			union all select id, 'language', 'Ada' from g where g % 2 = 1 union all select id, 'specialization', 'COBOL' from g where g % 100 = 0)
+			union all select id, 'language', 'Ada' from g where g % 2 = 1 union all select id, 'specialization', 'COBOL' from g where g % 100 = 0
+			union all select id, 'specialization', 'odd' from g where g % 2 = 1 or g = 50)
 		insert into registry.agent_load (agent_id, utilization_percent, success_order) select id, g % 10 * 10, -(g * 7 % 50) / 50.0 from g`)
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze")
 	require.NoError(t, err)
@@ -58,6 +60,8 @@ func TestEachWayThroughManyAgentsFindsTheSame(t *testing.T) {
 		{agentregistry.Query{TaskType: "common", Languages: []string{"Go"}, Limit: 7}, "'Go' = any(languages)"},
 		{agentregistry.Query{Languages: []string{"Go", "Ada"}, Limit: 7}, "true"},
 		{agentregistry.Query{Languages: []string{"Ada"}, Specializations: []string{"COBOL"}}, "false"},
+		{agentregistry.Query{Languages: []string{"Go"}, Specializations: []string{"odd"}}, "o.id = 'a50'"}, // a walk gives up
+		{agentregistry.Query{Languages: []string{"Ada"}, Specializations: []string{"odd"}}, "'Ada' = any(languages)"},
 		{agentregistry.Query{TaskType: "common", Specializations: []string{"COBOL", "none"}}, "'COBOL' = any(specializations)"},
 		{agentregistry.Query{Specializations: []string{"COBOL"}, MaxUtilization: ptr(0.0), MinSuccessRate: ptr(0.5)}, "'COBOL' = any(specializations) and utilization_percent <= 0 and success_rate >= 0.5"},
 		{agentregistry.Query{TaskType: "common", MaxUtilization: ptr(20.0), MinSuccessRate: ptr(0.98), Limit: 1000}, "utilization_percent <= 20 and success_rate >= 0.98"},
