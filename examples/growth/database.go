@@ -72,6 +72,7 @@ func (w *world) fill(ctx context.Context, s subject, n int) error {
 		"create schema growth",
 		fmt.Sprintf(`create function growth.tenant(g bigint) returns text language sql immutable
 			return case when g %% 2 = 0 then '%s' else 'small' || (g / 2) %% %d end`, largeTenant, smallTenants),
+		`create function growth.entry(g bigint) returns uuid language sql immutable return ('00000000-0000-0000-0000-' || lpad(g::text, 12, '0'))::uuid`,
 		"set session_replication_role = replica",
 	}
 	for _, sql := range append(statements, s.rows()...) {

@@ -15,7 +15,7 @@ type subject interface {
 	client() any
 	// rows are statements that fill the client's tables with about n rows each, without the
 	// foreign keys' checks and without triggers. growth.tenant(g) is the tenant of row g: the
-	// even rows belong to the large tenant. A statement uses $1 for n.
+	// even rows belong to the large tenant. growth.entry(g) is a UUID with the number g. A statement uses $1 for n.
 	rows() []string
 	// calls are the timed calls of the large tenant, in order.
 	calls(n int) []call
@@ -46,7 +46,10 @@ type load struct {
 func subjects() map[string]func() subject {
 	return map[string]func() subject{
 		"agentregistry": func() subject { return &registry{} },
+		"knowledge":     func() subject { return &facts{} },
 		"orchestrator":  func() subject { return &queue{} },
+		"verification":  func() subject { return &checks{} },
+		"webnavigator":  func() subject { return &pages{} },
 	}
 }
 

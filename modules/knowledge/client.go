@@ -52,6 +52,7 @@ type Params struct {
 type Client struct {
 	db      *modules.DB
 	storage atomic.Pointer[storage] // of embeddings, nil until known
+	log     *zap.Logger             // nil: no log
 }
 
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with
@@ -61,8 +62,8 @@ func New(p Params) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{db: db}
-	check := c.CheckSchema
+	c := &Client{db: db, log: p.Log}
+	check := c.checkAtStart
 	if p.Config.StartAnyway {
 		check = modules.Anyway(name, p.Log, check)
 	}

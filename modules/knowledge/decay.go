@@ -1,32 +1,47 @@
 package knowledge
 
-import "context"
+import (
+	"context"
 
-// Each run decays by the time since the last run, so the frequency of runs does not change the
-// result. Each run locks the rows in the same order: two runs wait for each other, and the
-// second run finds nothing left to decay. The exponent is bounded, since the server fails on a
-// number too small for a double. Entries below 0.01 are archived.
-const decaySQL = `
-with replaced as (
-    select tenant_id, id,
-           case when confidence < 0.01 then confidence
-                else confidence * exp(greatest(-50, ln(decay_rate) * greatest(0, extract(epoch from now() - coalesce(decayed_at, replaced_at))) / 86400))
-           end as confidence
-    from knowledge.entries where status = 'replaced' order by id for no key update
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules/internal/batch"
 )
-update knowledge.entries e set
-    confidence = replaced.confidence,
-    decayed_at = greatest(now(), e.decayed_at),
-    status     = case when replaced.confidence < 0.01 then 'archived' else 'replaced' end
-from replaced where e.tenant_id = replaced.tenant_id and e.id = replaced.id`
+
+// Each batch decays entries by the time since their last decay, so the frequency of runs does
+// not change the result. An entry that decayed within the last hour waits for a later run: runs
+// in short order find nothing to do. A run skips rows that a concurrent statement has locked,
+// so two runs share the work. The exponent is bounded, since the server fails on a number too
+// small for a double. Entries below 0.01 are archived.
+var decaySQL = `
+with due as materialized (
+    select tenant_id, id as key, confidence, decay_rate, coalesce(decayed_at, replaced_at) as at
+    from knowledge.entries
+    where status = 'replaced' and coalesce(decayed_at, replaced_at) <= now() - interval '1 hour'
+      and (coalesce(decayed_at, replaced_at), id) > (@at::timestamptz, @key::uuid)
+    order by coalesce(decayed_at, replaced_at), id limit @limit::int for no key update skip locked
+), faded as (
+    select tenant_id, key,
+           case when confidence < 0.01 then confidence
+                else confidence * exp(greatest(-50, ln(decay_rate) * extract(epoch from now() - at) / 86400))
+           end as confidence
+    from due
+), decayed as (
+    update knowledge.entries e set
+        confidence = faded.confidence,
+        decayed_at = now(),
+        status     = case when faded.confidence < 0.01 then 'archived' else 'replaced' end
+    from faded where e.tenant_id = faded.tenant_id and e.id = faded.key
+    returning e.tenant_id
+)` + batch.End("due", "decayed")
 
 // DecayEntries lowers the confidence of replaced entries by their rate per day (0.95) since the
 // last decay or the replacement, and archives entries below 0.01. DecayEntries returns the
-// count of lowered entries. Call DecayEntries as often as you like.
+// count of lowered entries. Call DecayEntries as often as you like: an entry decays at most once
+// an hour. DecayEntries works in batches of 5000 entries, each with a round trip and a commit of
+// its own. With an error DecayEntries returns the count of the earlier batches, and the next
+// call goes on with the entries that are left.
 func (c *Client) DecayEntries(ctx context.Context) (int64, error) {
-	tag, err := c.db.Exec(ctx, decaySQL)
-	if err != nil {
-		return 0, wrap("decay entries", err)
-	}
-	return tag.RowsAffected(), nil
+	n, err := batch.Walk(ctx, batch.FirstUUID, pgx.NamedArgs{}, batch.Statement(c.db, decaySQL))
+	return n, wrap("decay entries", err)
 }

@@ -5,6 +5,8 @@ import (
 	"embed"
 	"io/fs"
 
+	"go.uber.org/zap"
+
 	"github.com/agentagency/onepool/modules"
 )
 
@@ -22,11 +24,24 @@ func (c *Client) CheckSchema(ctx context.Context) error {
 		Source: name, Migrations: migrations,
 		Tables: []string{
 			"knowledge.queries", "knowledge.search_results", "knowledge.responses", "knowledge.provider_health",
-			"knowledge.cache", "knowledge.cache_counters", "knowledge.entries", "knowledge.entry_feedback",
+			"knowledge.cache", "knowledge.cache_counters", "knowledge.entries", "knowledge.entry_counts", "knowledge.entry_feedback",
 		},
+		Views: []string{"knowledge.entry_search"},
 		More: func(ctx context.Context) error {
 			_, err := c.lookUpStorage(ctx)
 			return err
 		},
 	}.Check(ctx, c.db)
+}
+
+// checkAtStart is CheckSchema, and a warning if the database stores embeddings in arrays.
+func (c *Client) checkAtStart(ctx context.Context) error {
+	if err := c.CheckSchema(ctx); err != nil {
+		return err
+	}
+	if s := c.storage.Load(); s != nil && s.vectors == "" && c.log != nil {
+		c.log.Warn("knowledge has no pgvector: a search by meaning compares all entries, and refuses too many",
+			zap.Int("max_candidates", MaxCandidates))
+	}
+	return nil
 }

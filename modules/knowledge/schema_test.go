@@ -14,7 +14,7 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "knowledge", Name: "knowledge", Shared: []string{"knowledge.provider_health"}, Tables: 7, Migrations: knowledge.Migrations(),
+	Source: "knowledge", Name: "knowledge", Shared: []string{"knowledge.provider_health"}, Search: "knowledge.entry_search", Tables: 8, Migrations: knowledge.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
@@ -57,6 +57,7 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 		"knowledge.cache":          "(tenant_id, cache_key, content, expires_at, size_bytes) values ('acme', 'm', '1', now(), 1)",
 		"knowledge.cache_counters": "(tenant_id) values ('acme')",
 		"knowledge.entries":        "(tenant_id, id, source, entity_id, kind, name, body, content_hash) values ('acme', " + id + ", 's', 'm', 'k', '', '', repeat('0', 64))",
+		"knowledge.entry_counts":   "(tenant_id, source, kind, active, replaced, archived, needs_review, confidence) values ('acme', '', '', 1, 0, 0, 0, 1)",
 		"knowledge.entry_feedback": "(tenant_id, entry_id, old, new, success) values ('acme', " + id + ", 0, 0, true)",
 	}
 	schema.RefusesForged(t, db, forged, "insert into knowledge.cache_counters default values")
@@ -82,7 +83,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
 		"select content from knowledge.cache where cache_key = 'k77'":                                              "cache_pkey",
-		"select 1 from knowledge.cache where expires_at <= now()":                                                  "cache_expires_idx",
+		"select 1 from knowledge.cache where expires_at <= now()":                                                  "cache_expired_idx",
 		"select 1 from knowledge.entries where source = 's' and entity_id = '77' and status = 'active'":            "entries_active_key",
 		"update knowledge.queries set status = 'failed' where id = '77'":                                           "queries_pkey",
 		"select id from knowledge.queries where status = 'failed'":                                                 "queries_status_idx",

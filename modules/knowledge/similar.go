@@ -3,33 +3,49 @@ package knowledge
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // similarSQL finds the entries nearest to @embedding, and returns the columns of hits.
 // candidates is 0 if an index does the search.
+//
+// The index has the entries of all tenants, and the policy takes foreign entries away after the
+// index. An index scan for a tenant with few entries would end before the scan has met the
+// tenant's entries. So few entries, by the counts, are compared one by one: "+ 0" keeps that
+// search from the index. Of the two searches the server runs a single search.
 func (s storage) similarSQL(where, limit string) string {
 	if s.vectors == "" {
 		return exactSQL(where, limit)
 	}
 	distance := "e.embedding operator(" + s.vectors + ".<=>) " + s.param()
-	return `
-    select e.tenant_id, e.id, 1 - (` + distance + `) as score, 0::bigint as candidates
+	one := func(condition, order string) string {
+		return fmt.Sprintf(`
+    (select e.tenant_id, e.id, 1 - (%[1]s) as score, 0::bigint as candidates
     from knowledge.entries e
-    where ` + where + ` and e.embedding is not null
-    order by ` + distance + " limit " + limit
+    where %[2]s and e.embedding is not null and (%[3]s) %[4]s %[5]d
+    order by %[6]s limit %[7]s)`, distance, where, countSQL, condition, MaxCandidates, order, limit)
+	}
+	return one("<=", "("+distance+") + 0") + `
+    union all` + one(">", distance)
 }
 
+// countSQL counts the active entries of the kinds and sources, with and without an embedding.
+const countSQL = `select coalesce(sum(active), 0) from knowledge.entry_counts
+        where source = any(case when cardinality(@sources::text[]) = 0 then '{""}' else @sources::text[] end)
+          and kind = any(case when cardinality(@kinds::text[]) = 0 then '{""}' else @kinds::text[] end)`
+
 // exactSQL compares with every entry. If the entries are too many, exactSQL computes nothing
-// and returns the count.
+// and returns the count. The products are of a real and a double, and so are the sums.
 func exactSQL(where, limit string) string {
 	return fmt.Sprintf(`
     select c.tenant_id, c.id, c.candidates,
            case when c.candidates <= %[1]d then (
-               select sum(v.a::float8 * v.b::float8) / (sqrt(sum(v.a::float8 * v.a::float8)) * @length::float8)
-               from unnest(c.embedding, @embedding::real[]) as v(a, b)
+               select sum(p.a * p.b) / (c.embedding_length * @length::float8)
+               from (select unnest(c.embedding) as a, unnest((select @embedding::real[]::float8[])) as b) p
            ) end as score
     from (select n.*, count(*) over () as candidates
-          from (select e.tenant_id, e.id, e.embedding from knowledge.entries e
+          from (select e.tenant_id, e.id, e.embedding, e.embedding_length from knowledge.entries e
                 where %[2]s and e.embedding is not null limit %[1]d + 1) n) c
     order by score desc, c.id limit %[3]s`, MaxCandidates, where, limit)
 }
@@ -37,12 +53,14 @@ func exactSQL(where, limit string) string {
 // settings make the index return enough entries although policies and filters take rows away
 // after the index. An iterative index scan goes on until the entries are enough; an index
 // without iterative scans looks at more entries at once.
-func (s storage) settings(limit int) []setting {
+func (s storage) settings(args pgx.NamedArgs, limit int) []string {
 	switch {
 	case s.vectors == "":
 		return nil
 	case s.iterative:
-		return []setting{{"hnsw.iterative_scan", "strict_order"}, {"hnsw.ef_search", strconv.Itoa(min(1000, max(40, limit)))}}
+		args["ef_search"] = strconv.Itoa(min(1000, max(40, limit)))
+		return []string{set("hnsw.iterative_scan", "'strict_order'"), set("hnsw.ef_search", "@ef_search::text")}
 	}
-	return []setting{{"hnsw.ef_search", strconv.Itoa(min(1000, max(100, 10*limit)))}}
+	args["ef_search"] = strconv.Itoa(min(1000, max(100, 10*limit)))
+	return []string{set("hnsw.ef_search", "@ef_search::text")}
 }

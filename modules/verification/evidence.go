@@ -190,27 +190,3 @@ func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Ev
 	}
 	return wrap("add evidence", err)
 }
-
-// EvidenceQuality are figures of the evidence that a method found.
-type EvidenceQuality struct {
-	Method             MethodType `json:"method"` // empty: of evidence without a method
-	Total              int64      `json:"total"`
-	SupportingCount    int64      `json:"supporting_count"`
-	ContradictingCount int64      `json:"contradicting_count"`
-	DistinctResults    int64      `json:"distinct_results"`
-	AvgRelevance       float64    `json:"avg_relevance"`
-	AvgCredibility     float64    `json:"avg_credibility"`
-}
-
-const evidenceQualitySQL = `
-select coalesce(e.verification_method, '') as method, count(*) as total, count(*) filter (where e.supporting_claim) as supporting_count,
-       count(*) filter (where not e.supporting_claim) as contradicting_count, count(distinct e.result_id) as distinct_results,
-       avg(e.relevance_score) as avg_relevance, avg(e.credibility_score) as avg_credibility
-from verification.evidence e group by e.verification_method order by total desc, method`
-
-// EvidenceQuality returns the figures of the tenant's evidence by method, the most
-// used first.
-func (c *Client) EvidenceQuality(ctx context.Context) ([]EvidenceQuality, error) {
-	out, err := modules.Many[EvidenceQuality](ctx, c.db, evidenceQualitySQL, nil)
-	return out, wrap("evidence quality", err)
-}

@@ -18,7 +18,7 @@ var schema = modules.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
 		"verification.requests", "verification.results", "verification.evidence", "verification.methods", "verification.method_runs",
-		"verification.cache", "verification.cache_counters",
+		"verification.cache", "verification.cache_counters", "verification.evidence_counts",
 	},
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 var schema = clienttest.Schema{
-	Source: "verification", Name: "verification", Shared: []string{"verification.methods"}, Tables: 6, Migrations: verification.Migrations(),
+	Source: "verification", Name: "verification", Shared: []string{"verification.methods"}, Tables: 7, Migrations: verification.Migrations(),
 }
 
 // fill leaves one row of the tenant in ctx in every table.
@@ -79,8 +79,9 @@ func TestNobodyWritesInAnothersName(t *testing.T) {
 	fill(t, globex, c)
 	const id = "'00000000-0000-0000-0000-000000000001'"
 	forged := map[string]string{
-		"verification.requests": "(tenant_id, id, content, cache_key) values ('acme', 'm', 'x', repeat('0', 64))",
-		"verification.results":  "(tenant_id, id, request_id, verdict, confidence, processing_time_ms) values ('acme', " + id + ", 'r', 'mixed', 0, 0)",
+		"verification.requests":        "(tenant_id, id, content, cache_key) values ('acme', 'm', 'x', repeat('0', 64))",
+		"verification.results":         "(tenant_id, id, request_id, verdict, confidence, processing_time_ms) values ('acme', " + id + ", 'r', 'mixed', 0, 0)",
+		"verification.evidence_counts": "(tenant_id, method, evidence, supporting, results, relevance, credibility) values ('acme', '', 1, 1, 1, 1, 1)",
 		"verification.evidence": "(tenant_id, id, result_id, request_id, relevance_score, credibility_score, supporting_claim) values ('acme', " + id +
 			", " + id + ", 'r', 0, 0, true)",
 		"verification.cache":          "(tenant_id, cache_key, result_data, result_hash, expires_at, size_bytes) values ('acme', repeat('0', 64), '1', repeat('0', 64), now(), 1)",
@@ -119,7 +120,7 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 		"select 1 from verification.evidence where result_id = '00000000-0000-0000-0000-000000000077' order by seq limit 9": "evidence_result_idx",
 		"select 1 from verification.evidence where request_id = '77'":                                                       "evidence_request_idx",
 		"select 1 from verification.cache where cache_key = lpad('77', 64, '0')":                                            "cache_pkey",
-		"select 1 from verification.cache where expires_at <= now()":                                                        "cache_expires_idx",
+		"select 1 from verification.cache where expires_at <= now()":                                                        "cache_expired_idx",
 		`select id from verification.requests r where r.status = 'pending'
 			order by case r.priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end, r.created_at, r.id limit 5`: "requests_pending_idx",
 	})

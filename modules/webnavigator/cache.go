@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
-	"github.com/agentagency/onepool/modules/internal/cachetable"
 )
 
 const cachePutSQL = `
@@ -31,85 +30,4 @@ func (c *Client) CachePut(ctx context.Context, url, contentID string, ttl time.D
 		err = ErrUnknownContent
 	}
 	return wrap("cache put", err)
-}
-
-// PurgeResult is how much Purge deleted.
-type PurgeResult struct {
-	CacheRows   int64 `json:"cache_rows"`
-	ContentRows int64 `json:"content_rows"`
-}
-
-const (
-	unused = `
-      not exists (select from web.cache k where k.tenant_id = c.tenant_id and k.content_id = c.id)
-  and not exists (select from web.traversal_nodes n where n.tenant_id = c.tenant_id and n.content_id = c.id)`
-
-	lockUnusedSQL   = `select id from web.contents c where cached_until <= now() and` + unused + ` limit @limit::int for update skip locked`
-	deleteUnusedSQL = `delete from web.contents c where id = any(@ids::uuid[]) and` + unused
-)
-
-var purgeCacheSQL = cachetable.PurgeSQL("web", "url")
-
-// Purge deletes the cache's expired entries. Then Purge deletes expired content, and the
-// content's metrics, if neither the cache nor a traversal refers to the content. Purge works in
-// batches of 5000 rows. With an error Purge returns the counts of the earlier batches.
-func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
-	gone.CacheRows, err = cachetable.Purge(ctx, c.db, purgeCacheSQL)
-	if err == nil {
-		gone.ContentRows, err = modules.Purge(ctx, c.purgeContents)
-	}
-	return gone, wrap("purge", err)
-}
-
-// purgeContents locks content before a second check for references: before the lock a
-// concurrent call may have added a reference, and would lose the content.
-func (c *Client) purgeContents(ctx context.Context, limit int) (n int64, err error) {
-	err = c.db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, lockUnusedSQL, pgx.NamedArgs{"limit": limit})
-		if err != nil {
-			return err
-		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
-		if err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, deleteUnusedSQL, pgx.NamedArgs{"ids": ids})
-		n = tag.RowsAffected()
-		return err
-	})
-	return n, err
-}
-
-// CacheStats are figures over a tenant's live cache.
-type CacheStats struct {
-	modules.CacheStats
-	Age Age `json:"age"`
-}
-
-// Age counts entries by the time since the store in the cache. An entry under an hour counts as
-// under six hours too.
-type Age struct {
-	Under1h  int64 `json:"under_1h"`
-	Under6h  int64 `json:"under_6h"`
-	Under12h int64 `json:"under_12h"`
-	Under24h int64 `json:"under_24h"`
-}
-
-const cacheStatsSQL = `
-select live.*, ` + cachetable.CountersSQL + `
-from (select count(*) as entries, coalesce(sum(cache_size_bytes), 0)::bigint as size_bytes,
-             count(*) filter (where cached_at > now() - interval '1 hour')   as under_1h,
-             count(*) filter (where cached_at > now() - interval '6 hours')  as under_6h,
-             count(*) filter (where cached_at > now() - interval '12 hours') as under_12h,
-             count(*) filter (where cached_at > now() - interval '24 hours') as under_24h
-      from web.cache where expires_at > now()) live
-left join web.cache_counters c on true`
-
-// CacheStats returns the figures of the tenant's cache.
-func (c *Client) CacheStats(ctx context.Context) (CacheStats, error) {
-	row, err := modules.One[struct {
-		modules.CacheStats
-		Age
-	}](ctx, c.db, cacheStatsSQL, nil)
-	return CacheStats{row.CacheStats, row.Age}, wrap("cache stats", err)
 }

@@ -46,6 +46,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		},
 		"CountRequest":       func(int) error { _, err := c.CountRequest(ctx, "example.org", 0, 1); return err },
 		"LimitedDomains":     func(int) error { _, err := c.LimitedDomains(ctx); return err },
+		"LimitedDomainsPage": func(int) error { _, err := c.LimitedDomainsPage(ctx, 10, "a"); return err },
 		"StartTraversal":     func(i int) error { _, err := c.StartTraversal(ctx, traversal(fmt.Sprint("s", i))); return err },
 		"SetTraversalStatus": func(int) error { return c.SetTraversalStatus(ctx, "s", webnavigator.TraversalRunning, "") },
 		"NoteRateLimit":      func(int) error { return c.NoteRateLimit(ctx, "s") },

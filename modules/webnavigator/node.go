@@ -92,8 +92,8 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 	return "", false, wrap("add node", err)
 }
 
-// The statement locks the traversal's row after the node's row. Each column changes only with
-// the column's own statuses, and content counts once.
+// Each column changes only with the column's own statuses, and content counts once. The bytes
+// are a row of differences, and wait for no other node of the traversal.
 const setNodeStatusSQL = `
 with node as (
     select tenant_id, id, content_id as before from web.traversal_nodes where id = @id::uuid for no key update
@@ -106,9 +106,10 @@ with node as (
     from node where n.tenant_id = node.tenant_id and n.id = node.id
     returning n.tenant_id, n.traversal_id, n.content_id, node.before
 ), counted as (
-    update web.traversals t set total_content_bytes = t.total_content_bytes + c.content_size_bytes
+    insert into web.node_counts (tenant_id, traversal_id, status, depth, bytes)
+    select changed.tenant_id, changed.traversal_id, 'visited', 0, c.content_size_bytes
     from changed join web.contents c on c.tenant_id = changed.tenant_id and c.id = changed.content_id
-    where t.tenant_id = changed.tenant_id and t.id = changed.traversal_id and changed.before is distinct from changed.content_id
+    where changed.before is distinct from changed.content_id
 )
 select count(*) from changed`
 

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
-	"github.com/agentagency/onepool/tenant"
 )
 
 // DefaultWindow is the default window of CountRequest.
@@ -157,23 +156,3 @@ func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 }
 
 func validWindow(d time.Duration) bool { return d >= time.Millisecond && d <= MaxWindow }
-
-// LimitedDomain is a site that takes no requests now.
-type LimitedDomain struct {
-	Domain     string        `json:"domain"`
-	Status     RateStatus    `json:"status"`
-	RetryAfter time.Duration `json:"retry_after_ns"` // 0: until SetRateLimit sets the site ok
-}
-
-const limitedDomainsSQL = `
-select r.domain, r.status, coalesce(r.backoff_until - now(), interval '0') as retry_after
-from web.rate_limits r
-where r.status <> 'ok' and (r.backoff_until is null or r.backoff_until > now())
-order by r.domain`
-
-// LimitedDomains returns, by name, the sites that an operator has set throttled or blocked and
-// whose backoff has not ended. LimitedDomains needs no tenant.
-func (c *Client) LimitedDomains(ctx context.Context) ([]LimitedDomain, error) {
-	domains, err := modules.Many[LimitedDomain](tenant.System(ctx, shared), c.db, limitedDomainsSQL, nil)
-	return domains, wrap("limited domains", err)
-}

@@ -18,7 +18,7 @@ var schema = modules.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
 		"web.contents", "web.cache", "web.cache_counters", "web.rate_limits", "web.tenant_requests", "web.site_requests",
-		"web.traversals", "web.traversal_nodes", "web.extraction_metrics",
+		"web.traversals", "web.traversal_nodes", "web.extraction_metrics", "web.node_counts", "web.cache_minutes",
 	},
 	Views: []string{"web.traversal_stats"},
 }

@@ -114,7 +114,8 @@ func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
 	return wrap("note rate limit", err)
 }
 
-// TraversalStats are a traversal's figures, counted from the nodes.
+// TraversalStats are a traversal's figures. The database counts with each change of a node, and
+// the figures are exact.
 type TraversalStats struct {
 	TraversalID         string          `json:"traversal_id"`
 	Status              TraversalStatus `json:"status"`

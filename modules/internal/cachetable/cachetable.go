@@ -13,10 +13,12 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/batch"
 )
 
 // Table is a cache of a client: schema.cache, with the columns cache_key, expires_at,
-// size_bytes, access_count, created_at and last_accessed_at, and schema.cache_counters.
+// size_bytes, access_count, created_at and last_accessed_at, and schema.cache_counters. The
+// counters have rows of differences: a trigger adds a row for entries that come or go.
 type Table struct {
 	get, put, purge, stats string
 }
@@ -49,10 +51,7 @@ on conflict (tenant_id, cache_key) do update set
     %ssize_bytes = excluded.size_bytes, created_at = now(), expires_at = excluded.expires_at, access_count = 0, last_accessed_at = now()`,
 			table, strings.Join(columns, ", "), values, sets),
 		purge: PurgeSQL(schema, "cache_key"),
-		stats: fmt.Sprintf(`
-select live.entries, live.size_bytes, %s
-from (select count(*) as entries, coalesce(sum(size_bytes), 0)::bigint as size_bytes from %s where expires_at > now()) live
-left join %s.cache_counters c on true`, CountersSQL, table, schema),
+		stats: StatsSQL(schema, "size_bytes", "", ""),
 	}
 }
 
@@ -92,37 +91,45 @@ func (t Table) Stats(ctx context.Context, db *modules.DB) (modules.CacheStats, e
 }
 
 // CountSQL returns a common table expression that counts a hit when the expression named hit has
-// a row, and otherwise a miss. Every statement locks the counters' row after the hit's row: the
-// order prevents deadlocks.
+// a row, and otherwise a miss. The expression adds a row of differences, and waits for no other
+// statement.
 func CountSQL(schema string) string {
 	return fmt.Sprintf(`counted as (
-    insert into %s.cache_counters as c (hits, misses)
+    insert into %s.cache_counters (hits, misses)
     select h.n, 1 - h.n from (select least(count(*), 1) as n from hit) h
-    on conflict (tenant_id) do update set hits = c.hits + excluded.hits, misses = c.misses + excluded.misses
 )`, schema)
 }
 
-// CountersSQL are the columns hits, misses and hit_rate of a select with the counters' row, or
-// no row, as c.
-const CountersSQL = `coalesce(c.hits, 0) as hits, coalesce(c.misses, 0) as misses,
-       coalesce(c.hits::float8 / nullif(c.hits + c.misses, 0), 0) as hit_rate`
+// StatsSQL returns a statement for the figures of a cache: the counted entries without the
+// expired entries that no purge has deleted yet, and the sums of the counters. The cost grows
+// with the expired entries. size is the column of an entry's bytes. more and moreExpired are further
+// columns, each with a comma in front: of the whole, and of the expired entries, which are x.
+func StatsSQL(schema, size, more, moreExpired string) string {
+	return fmt.Sprintf(`
+select t.entries - x.entries as entries, t.size_bytes - x.size_bytes as size_bytes, t.hits, t.misses,
+       coalesce(t.hits::float8 / nullif(t.hits + t.misses, 0), 0) as hit_rate%[3]s
+from (select coalesce(sum(entries), 0)::bigint as entries, coalesce(sum(size_bytes), 0)::bigint as size_bytes,
+             coalesce(sum(hits), 0)::bigint as hits, coalesce(sum(misses), 0)::bigint as misses from %[1]s.cache_counters) t,
+     (select count(*) as entries, coalesce(sum(%[2]s), 0)::bigint as size_bytes%[4]s from %[1]s.cache where expires_at <= now()) x`,
+		schema, size, more, moreExpired)
+}
 
 // PurgeSQL returns a statement for [Purge] that deletes the expired rows of schema.cache, whose
 // key is the tenant and a column. A row under a concurrent write stays until the next purge.
 func PurgeSQL(schema, key string) string {
 	return fmt.Sprintf(`
 with gone as materialized (
-    select tenant_id, %[2]s from %[1]s.cache where expires_at <= now() limit @limit::int for update skip locked
-)
-delete from %[1]s.cache c using gone where c.tenant_id = gone.tenant_id and c.%[2]s = gone.%[2]s`, schema, key)
+    select tenant_id, %[2]s as key, expires_at as at from %[1]s.cache
+    where expires_at <= now() and (expires_at, %[2]s) > (@at::timestamptz, @key::text)
+    order by expires_at, %[2]s limit @limit::int for update skip locked
+), deleted as (
+    delete from %[1]s.cache c using gone where c.tenant_id = gone.tenant_id and c.%[2]s = gone.key returning c.tenant_id
+)`, schema, key) + batch.End("gone", "deleted")
 }
 
-// Purge runs a statement that deletes at most @limit rows until no expired row is left.
+// Purge runs a statement of [PurgeSQL] until no expired row is left.
 func Purge(ctx context.Context, db *modules.DB, sql string) (int64, error) {
-	return modules.Purge(ctx, func(ctx context.Context, limit int) (int64, error) {
-		tag, err := db.Exec(ctx, sql, pgx.NamedArgs{"limit": limit})
-		return tag.RowsAffected(), err
-	})
+	return batch.Walk(ctx, "", nil, batch.Statement(db, sql))
 }
 
 // KeyLimit is the longest key that a cache keeps unchanged, in bytes. KeyLimit is less than the
