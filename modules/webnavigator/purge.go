@@ -36,11 +36,10 @@ select (select count(*) from expired) as visited, (select coalesce(array_agg(id)
 from (select 1) o left join (select x.cached_until as at, x.id::text as key from expired x order by x.cached_until desc, x.id desc limit 1) l on true`
 
 	deleteUnusedSQL = `delete from web.contents c where id = any(@ids::uuid[]) and` + unused
-
-	purgeMinutesSQL = `delete from web.cache_minutes where minute < now() - interval '25 hours'`
 )
 
-var purgeCacheSQL = cachetable.PurgeSQL("web", "url")
+// CacheStats looks back a day.
+var purgeCacheSQL = cachetable.PurgeSQL("web", "url", "old as (delete from web.cache_minutes where minute < now() - interval '25 hours'), ")
 
 // Purge deletes the cache's expired entries. Then Purge deletes expired content, and the
 // content's metrics, if neither the cache nor a traversal refers to the content. Purge works in
@@ -48,9 +47,6 @@ var purgeCacheSQL = cachetable.PurgeSQL("web", "url")
 // earlier batches.
 func (c *Client) Purge(ctx context.Context) (gone PurgeResult, err error) {
 	gone.CacheRows, err = cachetable.Purge(ctx, c.db, purgeCacheSQL)
-	if err == nil {
-		_, err = c.db.Exec(ctx, purgeMinutesSQL)
-	}
 	if err == nil {
 		gone.ContentRows, err = batch.Walk(ctx, batch.FirstUUID, nil, c.purgeContents)
 	}

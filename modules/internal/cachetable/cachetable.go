@@ -50,7 +50,7 @@ values (@key, now() + @ttl::interval, @size::bigint, %s)
 on conflict (tenant_id, cache_key) do update set
     %ssize_bytes = excluded.size_bytes, created_at = now(), expires_at = excluded.expires_at, access_count = 0, last_accessed_at = now()`,
 			table, strings.Join(columns, ", "), values, sets),
-		purge: PurgeSQL(schema, "cache_key"),
+		purge: PurgeSQL(schema, "cache_key", ""),
 		stats: StatsSQL(schema, "size_bytes", "", ""),
 	}
 }
@@ -115,10 +115,10 @@ from (select coalesce(sum(entries), 0)::bigint as entries, coalesce(sum(size_byt
 }
 
 // PurgeSQL returns a statement for [Purge] that deletes the expired rows of schema.cache, whose
-// key is the tenant and a column. A row under a concurrent write stays until the next purge.
-func PurgeSQL(schema, key string) string {
-	return fmt.Sprintf(`
-with gone as materialized (
+// key is the tenant and a column. A row under a concurrent write stays until the next purge. more
+// are further common table expressions, each with a comma behind.
+func PurgeSQL(schema, key, more string) string {
+	return "\nwith " + more + fmt.Sprintf(`gone as materialized (
     select tenant_id, %[2]s as key, expires_at as at from %[1]s.cache
     where expires_at <= now() and (expires_at, %[2]s) > (@at::timestamptz, @key::text)
     order by expires_at, %[2]s limit @limit::int for update skip locked
