@@ -52,7 +52,8 @@ func exactSQL(where, limit string) string {
 
 // settings make the index return enough entries although policies and filters take rows away
 // after the index. An iterative index scan goes on until the entries are enough; an index
-// without iterative scans looks at more entries at once. The planner expects few entries of a
+// without iterative scans looks at more entries at once. A relaxed order loses fewer entries, and
+// the statement sorts the entries by their score. The planner expects few entries of a
 // tenant, whatever the tenant, and would sort all entries of a large tenant: enable_sort is off.
 // The cost of a sort that is off would have the server compile the statement: jit is off too.
 func (s storage) settings(args pgx.NamedArgs, limit int) []string {
@@ -60,8 +61,8 @@ func (s storage) settings(args pgx.NamedArgs, limit int) []string {
 	case s.vectors == "":
 		return nil
 	case s.iterative:
-		args["ef_search"] = strconv.Itoa(min(1000, max(40, limit)))
-		return []string{set("enable_sort", "'off'"), set("jit", "'off'"), set("hnsw.iterative_scan", "'strict_order'"), set("hnsw.ef_search", "@ef_search::text")}
+		args["ef_search"] = strconv.Itoa(min(1000, max(100, limit)))
+		return []string{set("enable_sort", "'off'"), set("jit", "'off'"), set("hnsw.iterative_scan", "'relaxed_order'"), set("hnsw.ef_search", "@ef_search::text")}
 	}
 	args["ef_search"] = strconv.Itoa(min(1000, max(100, 10*limit)))
 	return []string{set("enable_sort", "'off'"), set("jit", "'off'"), set("hnsw.ef_search", "@ef_search::text")}
