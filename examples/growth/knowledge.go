@@ -21,12 +21,13 @@ func (f *facts) module() fx.Option { return fx.Options(knowledge.Module, fx.Popu
 
 func (f *facts) client() any { return f.c }
 
-func (f *facts) loads(int) []load { return nil }
+func (f *facts) loads(*world, int) []load { return nil }
 
 // A body has 30 words of 20,000, some in each second body; one body in 20,000 has the word
 // needle.
 func (f *facts) rows() []string {
 	return []string{
+		"drop index knowledge.entries_words_idx", // an index on words that exists makes the filling slow
 		`insert into knowledge.queries (tenant_id, id, query_text, query_type, requester_id, status)
 		select growth.tenant(g), 'q' || g, 'text', 'factual', 'r', 'processing' from generate_series(1, $1) g`,
 		`insert into knowledge.search_results (tenant_id, id, query_id, title, content, url, domain, source_type, relevance_score, credibility_score, provider, content_hash)
@@ -44,6 +45,7 @@ func (f *facts) rows() []string {
 		from generate_series(1, $1) g`,
 		`insert into knowledge.entry_feedback (tenant_id, entry_id, old, new, success)
 		select growth.tenant(g), growth.entry(g), 0.5, 0.6, true from generate_series(1, $1) g`,
+		"create index entries_words_idx on knowledge.entries using gin (search_vector) with (gin_pending_list_limit = 256) where status = 'active'",
 		"select knowledge.recount()",
 	}
 }

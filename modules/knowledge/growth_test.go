@@ -115,6 +115,26 @@ func TestCountsAreFolded(t *testing.T) {
 	require.Zero(t, s.Hits)
 }
 
+func TestRecountCountsWhatCameWithoutTriggers(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	require.NoError(t, c.CachePut(ctx, "k", []byte("1"), time.Hour, ""))
+	_, _, err := c.CacheGet(ctx, "k")
+	require.NoError(t, err)
+	_, err = c.PutEntry(ctx, entry("e"))
+	require.NoError(t, err)
+	exec(t, ctx, db, "delete from knowledge.entry_counts")
+	exec(t, ctx, db, "update knowledge.cache_counters set entries = 7")
+	clienttest.Recount(t, db, "knowledge", "acme")
+	s, err := c.EntryStats(ctx, "wiki", "")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, s.Active)
+	cached, err := c.CacheStats(ctx)
+	require.NoError(t, err)
+	require.Equal(t, knowledge.CacheStats{Entries: 1, SizeBytes: 1, Hits: 1, HitRate: 1}, cached)
+}
+
 const many = 11_000 // more than two batches
 
 func putMany(t testing.TB, ctx context.Context, db *fxdb.DB, columns, values string) {

@@ -61,6 +61,9 @@ func TestEvidenceQualityStaysExactUnderConcurrentWrites(t *testing.T) {
 		require.Len(t, got, n)
 	}
 	same()
+	exec(t, ctx, db, "delete from verification.evidence_counts")
+	clienttest.Recount(t, db, "verification", "acme")
+	same()
 	exec(t, ctx, db, "update verification.evidence set verification_method = 'cross_reference', relevance_score = 1 where supporting_claim and result_id = '"+results[0]+"'")
 	same()
 	exec(t, ctx, db, "delete from verification.evidence where verification_method = 'cross_reference' and result_id = '"+results[1]+"'")

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
@@ -121,6 +122,25 @@ func TestAnOpenTransactionStopsNoOtherNodeOfTheTraversal(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 10, s.TotalContentBytes)
 	require.EqualValues(t, 2, s.PagesVisited)
+}
+
+func TestRecountCountsWhatCameWithoutTriggers(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	fill(t, ctx, c)
+	before, err := c.CacheStats(ctx)
+	require.NoError(t, err)
+	for _, sql := range []string{"delete from web.node_counts", "delete from web.cache_minutes", "update web.cache_counters set entries = 7"} {
+		exec(t, ctx, db, sql)
+	}
+	clienttest.Recount(t, db, "web", "acme")
+	after, err := c.CacheStats(ctx)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	s, err := c.TraversalStats(ctx, "s")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, s.PagesPending)
 }
 
 // Expired content that stays in use does not keep Purge from the content behind.
