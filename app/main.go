@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"go.uber.org/dig"
 	"go.uber.org/fx"
@@ -79,6 +80,7 @@ func isHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "-
 // agency is the application without the parts that a test replaces: the database server, the
 // address and the log.
 var agency = fx.Options(
+	fx.StartTimeout(time.Minute), // the migrations of five clients, on a busy machine
 	fxdb.Module,
 	agentregistry.Module,
 	knowledge.Module,
