@@ -211,7 +211,8 @@ type Config struct {
 
 	// MigrateURL is a connection string of the role that migrates. MigrateURL takes the
 	// pool's sslmode and sslrootcert if the string has neither, and the pool's client
-	// certificate if the string has none.
+	// certificate if the string has none. If the string has several hosts, the migrations run
+	// on the host that is the primary.
 	// Default the pool's own login. Variable DB_MIGRATE_URL.
 	MigrateURL string
 

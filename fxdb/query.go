@@ -116,7 +116,7 @@ func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql strin
 		tag, err = db.execScoped(ctx, conn.Conn(), s, sql, args)
 	}
 	if err != nil {
-		return tag, mayResend(ctx, conn.Conn(), err, isIdempotent(ctx)), err
+		return tag, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
 	return tag, false, nil
 }
@@ -197,7 +197,7 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 		r.Rows, err = r.flight.query()
 	}
 	if err != nil {
-		return nil, mayResend(ctx, conn.Conn(), err, isIdempotent(ctx)), err
+		return nil, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
 	held = true
 	if isIdempotent(ctx) {

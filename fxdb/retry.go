@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sethvargo/go-retry"
 
+	"github.com/agentagency/onepool/internal/sqllex"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -28,8 +29,9 @@ type idempotentKey struct{}
 // doing, for example because a transaction idled too long.
 //
 // Without the mark fxdb retries only an attempt that surely left nothing behind: a
-// statement of which nothing had been sent, a preparation, and a BEGIN with the first
-// statement, of which nothing was committed. A read-only transaction of InTx needs no
+// statement of which nothing had been sent, a preparation, a BEGIN with the first
+// statement, of which nothing was committed, and an INSERT, UPDATE, DELETE, MERGE or SELECT
+// of Exec or QueryRow that a standby refused (25006) though the pool expects a primary. A read-only transaction of InTx needs no
 // mark. fxdb never retries results of SendBatch or a CopyFrom.
 func Idempotent(ctx context.Context) context.Context {
 	return context.WithValue(ctx, idempotentKey{}, true)
@@ -53,6 +55,36 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 		return false
 	}
 	return idempotent || code == idleTooLong || lostInPreparation(conn) || lifecycle.LostInPreparation(conn)
+}
+
+// mayResendStatement is mayResend for a text outside a transaction. fxdb also retries an
+// unmarked statement that a standby has refused: the statement surely did not run, and the
+// pool goes on to the primary.
+func (db *DB) mayResendStatement(ctx context.Context, conn *pgx.Conn, err error, sql string) bool {
+	return mayResend(ctx, conn, err, isIdempotent(ctx)) || db.standbyRefused(ctx, conn, err, sql)
+}
+
+// readOnlyTransaction is the SQLSTATE of a write in a read-only transaction.
+const readOnlyTransaction = "25006"
+
+// standbyRefused reports whether a standby refused a statement of a pool that expects writes.
+func (db *DB) standbyRefused(ctx context.Context, conn *pgx.Conn, err error, sql string) bool {
+	return codeOf(err) == readOnlyTransaction && ctx.Err() == nil && !conn.IsClosed() &&
+		conn.PgConn().TxStatus() == 'I' && db.client.monitor.MeetsStandby(conn) && isOneWrite(sql)
+}
+
+// isOneWrite reports whether a text is one statement that the server undoes as a whole: CALL
+// and DO may commit inside.
+func isOneWrite(sql string) bool {
+	all := sqllex.Statements(sql)
+	if len(all) != 1 || all[0].Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0 {
+		return false
+	}
+	switch all[0].Kind {
+	case sqllex.Insert, sqllex.Update, sqllex.Delete, sqllex.Merge, sqllex.Select:
+		return true
+	}
+	return false
 }
 
 // endCode is the SQLSTATE with which the server ended a connection, and is empty if the

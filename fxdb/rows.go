@@ -173,7 +173,7 @@ func (r *row) scan(dest []any) (again bool, err error) {
 		}
 	}
 	if err != nil {
-		return mayResend(r.ctx, r.conn.Conn(), err, isIdempotent(r.ctx)), err
+		return r.db.mayResendStatement(r.ctx, r.conn.Conn(), err, r.sql), err
 	}
 	return false, nil
 }

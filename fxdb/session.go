@@ -37,7 +37,8 @@ func (s *session) take(ctx context.Context, sc scope, u use, within time.Duratio
 }
 
 // use runs send with the session's connection.
-func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, send func() error) error {
+// sql is empty if send sends no statement of the caller.
+func (s *session) use(ctx context.Context, sc scope, u use, sql string, idempotent bool, send func() error) error {
 	first := s.conn == nil
 	if !first && s.db.core.cfg.pooled() {
 		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrNeedsSession)
@@ -51,7 +52,7 @@ func (s *session) use(ctx context.Context, sc scope, u use, idempotent bool, sen
 		if !sc.isZero() && s.conn.PgConn().TxStatus() != 'I' && !s.conn.IsClosed() {
 			return false, errBegunByText
 		}
-		if err = send(); err != nil && first && mayResend(ctx, s.conn, err, idempotent) {
+		if err = send(); err != nil && first && (mayResend(ctx, s.conn, err, idempotent) || s.db.standbyRefused(ctx, s.conn, err, sql)) {
 			s.Release()
 			return true, err
 		}
@@ -88,7 +89,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 	if err != nil {
 		return tag, err
 	}
-	err = s.use(ctx, sc, forCall, isIdempotent(ctx), func() (err error) {
+	err = s.use(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
 		if sc.isZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
 			return withCause(s.conn, err)
@@ -109,7 +110,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		return nil, err
 	}
 	var r *flightRows
-	err = s.use(ctx, sc, forHolding, isIdempotent(ctx), func() (err error) {
+	err = s.use(ctx, sc, forHolding, sql, isIdempotent(ctx), func() (err error) {
 		r = &flightRows{ended: func(f *flight) error { return endBegunByText(f.ctx, f.conn) }}
 		if sc.isZero() {
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
@@ -135,7 +136,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 		return nil, err
 	}
 	var tx pgx.Tx
-	err = s.use(ctx, sc, forTransaction, true, func() (err error) {
+	err = s.use(ctx, sc, forTransaction, "", true, func() (err error) {
 		tx, err = s.db.begin(ctx, s.conn, sc, opts)
 		return err
 	})
@@ -147,7 +148,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 
 // Ping sends an empty statement, and needs no tenant.
 func (s *session) Ping(ctx context.Context) error {
-	return s.use(ctx, scope{}, forCall, true, func() error { return s.conn.Ping(ctx) })
+	return s.use(ctx, scope{}, forCall, "", true, func() error { return s.conn.Ping(ctx) })
 }
 
 func (s *session) Release() {

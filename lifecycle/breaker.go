@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/sethvargo/go-retry"
 	"go.uber.org/zap"
 )
@@ -137,7 +138,7 @@ func (m *Monitor) probeUntilBack(ctx context.Context) {
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	defer cancel()
-	results, running := make(chan error), 0
+	results, running := make(chan proof), 0
 	next := time.NewTimer(pause(b.backoff))
 	defer next.Stop()
 	for {
@@ -148,24 +149,26 @@ func (m *Monitor) probeUntilBack(ctx context.Context) {
 		case <-next.C:
 			running++
 			attempts.Go(func() {
-				err := m.prove(ctx)
+				p := m.prove(ctx)
 				select {
-				case results <- err:
+				case results <- p:
 				case <-ctx.Done():
+					p.close()
 				}
 			})
 			next.Reset(proberPatience)
-		case err := <-results:
-			if !isAway(err) {
+		case p := <-results:
+			if !isAway(p.err) {
 				b.become(nil)
 				if failed > 0 {
 					m.log.Info("pool reaches its server again", zap.String("database", m.Database()), zap.Int("attempts", failed+1), zap.Duration("away", time.Since(began)))
 				}
+				m.lookBack(ctx, p)
 				return
 			}
-			b.become(newOutage(err))
+			b.become(newOutage(p.err))
 			if failed++; failed == 1 {
-				m.log.Warn("pool can't reach its server: a single prober dials for all callers", zap.String("database", m.Database()), zap.Error(err))
+				m.log.Warn("pool can't reach its server: a single prober dials for all callers", zap.String("database", m.Database()), zap.Error(p.err))
 			}
 			if running--; running == 0 {
 				next.Reset(pause(b.backoff))
@@ -179,8 +182,20 @@ func pause(b retry.Backoff) time.Duration {
 	return wait
 }
 
-// prove opens a connection like the pool's own, and closes the connection.
-func (m *Monitor) prove(ctx context.Context) error {
+// proof is the result of an attempt of the prober.
+type proof struct {
+	conn *pgx.Conn // nil after an error
+	err  error
+}
+
+func (p proof) close() {
+	if p.conn != nil {
+		closeConn(p.conn)
+	}
+}
+
+// prove opens a connection with the pool's settings.
+func (m *Monitor) prove(ctx context.Context) proof {
 	m.breaker.attempts.Add(1)
 	if m.cfg.Pool.ConnConfig.ConnectTimeout <= 0 {
 		var cancel context.CancelFunc
@@ -188,10 +203,19 @@ func (m *Monitor) prove(ctx context.Context) error {
 		defer cancel()
 	}
 	conn, err := m.connect(ctx)
-	if err == nil {
-		closeConn(conn)
+	return proof{conn, err}
+}
+
+// lookBack looks at the server that the prober has reached: a second server may have taken the
+// place of the first.
+func (m *Monitor) lookBack(ctx context.Context, p proof) {
+	defer p.close()
+	if p.conn == nil {
+		return
 	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(m.health.timeout.Load()))
+	defer cancel()
+	_ = m.look(ctx, p.conn) // the next look reports the error
 }
 
 // connectRetryMost bounds the waits of a caller between two attempts: a connection may come

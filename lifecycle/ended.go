@@ -82,6 +82,12 @@ func (c *socket) told(err error) error {
 	if err != nil && c.stopped.Load() {
 		return ErrDraining
 	}
+	if err != nil && c.left.Load() {
+		err = errServerLeft
+		c.ended.Store(true)
+		c.broke.CompareAndSwap(nil, &err)
+		return err
+	}
 	if err == nil || c.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err
 	}

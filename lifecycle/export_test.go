@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -58,6 +59,9 @@ func StartPause(err error, n int) (wait time.Duration, says string) {
 func (m *Monitor) ProberAttempts() (n int64, open bool) {
 	return m.breaker.attempts.Load(), m.breaker.outage.Load() != nil
 }
+
+// Look looks at the server of a connection, as a probe does.
+func (m *Monitor) Look(ctx context.Context, conn *pgx.Conn) error { return m.look(ctx, conn) }
 
 // LookAfterLoss looks at the server now, as the monitor does when it was told of a loss.
 func (m *Monitor) LookAfterLoss(ctx context.Context) { m.lookAfterLoss(ctx) }

@@ -110,22 +110,3 @@ func (m *Monitor) lookAfterLoss(ctx context.Context) {
 		m.reset(generation, "")
 	}
 }
-
-// startedAt distinguishes servers, and a server from itself before a restart.
-const startedAt = "extract(epoch from pg_postmaster_start_time())::text"
-
-// meeting is the server that a look has met: the address, and the start time by the server's
-// own report.
-type meeting struct{ address, started string }
-
-// meet notes the server that a look has met. If the server has changed or restarted, the
-// pool pings every connection before the next use.
-func (m *Monitor) meet(conn *pgx.Conn, started string) {
-	met, was := meeting{conn.PgConn().Conn().RemoteAddr().String(), started}, m.server.Load()
-	if was != nil && *was == met {
-		return
-	}
-	if m.server.CompareAndSwap(was, &met) && was != nil {
-		m.losses.Add(1)
-	}
-}

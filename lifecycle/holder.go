@@ -117,6 +117,9 @@ func (m *Monitor) addSlot(conn *pgx.Conn) {
 	m.slots[conn] = s
 	m.mu.Unlock()
 	m.opened.Add(1)
+	if s.socket != nil {
+		m.sockets.comeBack(s.socket.RemoteAddr().String())
+	}
 }
 
 // removeSlot forgets a connection that the pool closes. If an error closed a held connection,

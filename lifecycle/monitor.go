@@ -83,6 +83,7 @@ type Monitor struct {
 
 	mu    sync.Mutex
 	slots map[*pgx.Conn]*slot
+	met   map[string]string // by address: when the server there started, see meet
 
 	health   health
 	pressure pressure
@@ -158,6 +159,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		createdAt: time.Now(),
 		sockets:   newSockets(cfg.Pool.ConnConfig.DialFunc),
 		slots:     make(map[*pgx.Conn]*slot),
+		met:       make(map[string]string),
 		released:  make(chan struct{}, 1),
 		lossTold:  make(chan struct{}, 1),
 		connects:  make(chan struct{}, connectsAtOnce),

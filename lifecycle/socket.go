@@ -25,8 +25,10 @@ type sockets struct {
 	open   map[*socket]struct{}
 	cut    bool
 	closed chan struct{} // buffered 1: one of open was closed
-	ctx    context.Context
-	cancel context.CancelFunc
+
+	leftBehind []string // addresses, see leave
+	ctx        context.Context
+	cancel     context.CancelFunc
 }
 
 // Two timeouts notice within 5 s that a network drops everything: keepalive during the wait
@@ -52,6 +54,7 @@ type socket struct {
 	owner   *sockets
 	closed  atomic.Bool                    // by this process
 	stopped atomic.Bool                    // by a drain, in a wait for notifications
+	left    atomic.Bool                    // by this process, because the server hangs
 	ended   atomic.Bool                    // by the server or the network
 	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
 	broke   atomic.Pointer[error]          // the first error of a read or write
@@ -105,6 +108,9 @@ func (s *sockets) dial(ctx context.Context, network, addr string) (net.Conn, err
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, cancelDialMost)
 		defer stop()
+		if s.hasLeft(addr) {
+			return nil, errServerLeft
+		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -49,9 +49,15 @@ func expectsWrites(cc *pgx.ConnConfig) bool {
 // noticeStandby reads the parameters that the server reports when a connection begins, since
 // version 14: a standby answers reads, and its answers alone prove no primary.
 func (m *Monitor) noticeStandby(conn *pgx.Conn) {
-	if m.writes && (conn.PgConn().ParameterStatus("in_hot_standby") == "on" || m.noticeReadOnly(conn)) {
+	if m.MeetsStandby(conn) || m.writes && m.noticeReadOnly(conn) {
 		m.suspectStandby()
 	}
+}
+
+// MeetsStandby reports whether the server of a connection is a standby although the pool
+// expects writes. Only the holder of the connection may call MeetsStandby.
+func (m *Monitor) MeetsStandby(conn *pgx.Conn) bool {
+	return m.writes && conn.PgConn().ParameterStatus("in_hot_standby") == "on"
 }
 
 // noticeReadOnly reports whether the server reports the session as read-only by default.
@@ -95,6 +101,9 @@ func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if m.health.standby.CompareAndSwap(suspected, 0) && suspected != 0 { // a later suspicion stays
 		m.losses.Add(1) // an answer brings the session's own setting up to date
+	}
+	if m.writes {
+		m.leaveSilent(ctx)
 	}
 	return nil
 }

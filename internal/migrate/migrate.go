@@ -38,7 +38,8 @@ func BeforeConnect(fn func(context.Context, *pgx.ConnConfig) error) Option {
 }
 
 // Up applies the missing migrations of every source, in the order of sources. Up connects with
-// cc, in new sessions without a statement timeout. A source with an applied migration whose text
+// cc, in new sessions without a statement timeout. If cc has several hosts, Up connects to the
+// host that is the primary. A source with an applied migration whose text
 // has changed is an [ErrChanged], and Up applies nothing of the source. An error of a migration
 // is an *[Error].
 func Up(ctx context.Context, cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts ...Option) error {
@@ -72,6 +73,7 @@ type run struct {
 func newRun(cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts []Option) *run {
 	cc = cc.Copy()
 	cc.Tracer = nil
+	wantPrimary(cc)
 	// The build of an index on a large table may take any time; ctx is the bound.
 	cc.RuntimeParams["statement_timeout"] = "0"
 	cc.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
@@ -85,6 +87,17 @@ func newRun(cc *pgx.ConnConfig, log *zap.Logger, sources []Source, opts []Option
 		opt(r)
 	}
 	return r
+}
+
+// wantPrimary leaves out the standbys of a connection string with several hosts: migrations
+// write, whatever server the string asks for.
+func wantPrimary(cc *pgx.ConnConfig) {
+	for _, f := range cc.Fallbacks {
+		if f.Host != cc.Host || f.Port != cc.Port { // else the same host without TLS
+			cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+			return
+		}
+	}
 }
 
 func (r *run) all(ctx context.Context) error {
