@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/agentagency/onepool/internal/admission"
 )
 
@@ -205,24 +203,6 @@ func (a *acquisition) giveUp() {
 		a.request.Share.Release(a.request.Tenant, 0)
 	}
 }
-
-// errPanicked makes pgxpool close the connection whose hook panicked.
-var errPanicked = errors.New("PrepareConn panicked")
-
-// prepare calls a hook. pgxpool would lose the connection to a panic for ever: the acquire
-// repeats the panic when pgxpool is done.
-func (a *acquisition) prepare(ctx context.Context, hook prepareConn, conn *pgx.Conn) (ok bool, err error) {
-	if a != nil {
-		defer func() {
-			if a.panicked = recover(); a.panicked != nil {
-				ok, err = false, errPanicked
-			}
-		}()
-	}
-	return hook(ctx, conn)
-}
-
-type prepareConn = func(context.Context, *pgx.Conn) (bool, error)
 
 // tell notifies the observers of the result.
 func (a *acquisition) tell(err error) {

@@ -21,8 +21,8 @@ func giveBack(pc, given *pgxpool.Config) {
 // chainHooks puts the gate and the bookkeeping around the hooks that are set.
 func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	beforeConnect, afterConnect := pc.BeforeConnect, pc.AfterConnect
-	m.afterConnect = afterConnect
 	prepareConn, beforeClose := givenPrepareConn(pc), pc.BeforeClose
+	m.afterConnect = afterConnect
 
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
 		// pgxpool keeps its minimum from New on. Until Start is over only Start opens
@@ -55,27 +55,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		m.noticeStandby(conn)
 		return nil
 	}
-	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		// true with an error gives the sound connection back and fails the caller.
-		if err := m.mayAcquire(ctx); err != nil {
-			return true, err
-		}
-		if s := slotOf(conn); m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) {
-			return false, nil // pgxpool closes the connection and goes on with the next
-		}
-		if !slotOf(conn).undone(ctx, conn) {
-			return false, nil
-		}
-		if a := acquisitionOf(ctx); m.cfg.RawAcquire != nil && (a == nil || a.raw) {
-			if err := m.cfg.RawAcquire(ctx); err != nil {
-				return true, err
-			}
-		}
-		if prepareConn != nil {
-			return acquisitionOf(ctx).prepare(ctx, prepareConn, conn)
-		}
-		return true, nil
-	}
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return m.prepare(ctx, conn, prepareConn) }
 	shouldPing := pc.ShouldPing
 	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
 		if m.doubted(params.Conn) {

@@ -45,8 +45,8 @@ type Monitor struct {
 	closing context.Context // done from the moment a drain begins
 	close   context.CancelFunc
 
-	beside bool // the SiblingPools of another monitor's Config hold the monitor
-	writes bool // expected: a standby won't do
+	beside atomic.Bool // the SiblingPools of another monitor's Config hold the monitor
+	writes bool        // expected: a standby won't do
 	// A connection whose session is read-only by default was seen.
 	readOnlySeen atomic.Bool
 	foreign      bool                  // the caller's hooks or tracer see acquires
@@ -204,7 +204,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	giveBack(own, cfg.Pool)
 	for _, o := range cfg.SiblingPools {
-		o.beside = true
+		o.beside.Store(true)
 		o.OnChange(func(Health) { m.Health(context.Background()) })
 	}
 	return m, nil

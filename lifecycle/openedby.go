@@ -38,7 +38,7 @@ var opened struct {
 }
 
 func claimDatabase(m *Monitor) (other string) {
-	if m.beside {
+	if m.beside.Load() {
 		return ""
 	}
 	opened.Lock()

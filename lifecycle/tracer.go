@@ -12,105 +12,10 @@ import (
 // tracer keeps the slots true, and logs slow statements.
 type tracer struct{ m *Monitor }
 
-// TraceAcquireStart bounds acquires straight from the pool as Monitor.Acquire bounds its own
-// acquires.
-func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgxpool.TraceAcquireStartData) context.Context {
-	switch {
-	case pool != t.m.pool: // a pool that was built from this pool's Config
-		return t.m.traceAcquire(ctx, pool)
-	case acquisitionOf(ctx) != nil: // Monitor.Acquire traces itself
-		return ctx
-	}
-	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Share: t.m.rawShare}, raw: true}
-	t.m.acquires.Add(1)
-	a.takeCallSite(3)
-	traced := t.m.traceAcquire(a, pool)
-	a.refused = t.m.refuseRaw(a)
-	return traced
-}
-
-// refuseRaw makes the checks of Monitor.Acquire for an acquire from the pool itself.
-func (m *Monitor) refuseRaw(a *acquisition) error {
-	if err := m.mayAcquire(a.Context); err != nil {
-		return err
-	}
-	if err := m.refuseNested(a); err != nil || a.Context.Value(warming{}) != nil {
-		return err
-	}
-	if err := a.admit(); err != nil {
-		return err
-	}
-	a.enterPool()
-	return nil
-}
-
-func (t tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
-	a := acquisitionOf(ctx)
-	if pool != t.m.pool || a == nil {
-		t.m.tracedAcquire(ctx, pool, data)
-		return
-	}
-	if data.Conn != nil {
-		t.m.hold(data.Conn, a)
-	}
-	if a.raw {
-		panicked := a.panicked
-		a.giveUp()
-		a.tell(data.Err)
-		a.end()
-		t.m.tracedAcquire(ctx, pool, data)
-		if panicked != nil {
-			panic(panicked)
-		}
-	}
-}
-
 func (t tracer) TraceRelease(pool *pgxpool.Pool, data pgxpool.TraceReleaseData) {
 	if pool == t.m.pool {
 		t.m.release(data.Conn)
 	}
-}
-
-// connectsAtOnce is the most concurrent connects: a burst must not become a storm on a server
-// that is coming back.
-const connectsAtOnce = 8
-
-// connecting is an attempt to open a connection.
-type connecting struct {
-	m      *Monitor
-	client string
-	began  time.Time
-	placed bool // holds a place of connectsAtOnce
-}
-
-// connectingKey marks the contexts of connects; the context of a cancel request has no mark.
-type connectingKey struct{}
-
-func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	c := &connecting{m: t.m}
-	if a := acquisitionOf(ctx); a != nil {
-		c.client = a.request.Client
-	}
-	select {
-	case t.m.connects <- struct{}{}:
-		c.placed = true
-	case <-ctx.Done(): // the connect itself fails by it
-	}
-	c.began = time.Now()
-	return context.WithValue(ctx, connectingKey{}, c)
-}
-
-func (t tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
-	c, _ := ctx.Value(connectingKey{}).(*connecting)
-	if c == nil {
-		return
-	}
-	if c.placed {
-		<-t.m.connects
-	}
-	took := time.Since(c.began)
-	t.m.connected(data.Err)
-	t.m.observe(func(o Observer) { o.Connected(c.client, took, data.Err) })
 }
 
 func (t tracer) began(conn *pgx.Conn, sql string) {

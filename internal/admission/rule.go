@@ -20,7 +20,7 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	}
 	without := a.without(c, t)
 	fits := a.fits(c, t.quiet(), k)
-	if !fits || a.full(t, nil) || a.next(c, k) != nil {
+	if !fits || a.full(t, nil) || a.waiting > 0 && a.next(c, k) != nil {
 		if !a.dryRun {
 			return false, without && !fits && !c.atMax() && a.expected(c, t)
 		}
@@ -30,11 +30,13 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	if without {
 		a.asked(true)
 	}
+	if a.waiting == 0 {
+		a.take(c, t)
+		return true, false
+	}
 	a.overtake(c, turnAt(a.arrivals+1)) // the turn of no further lane has come
 	a.take(c, t)
-	if a.waiting > 0 { // two permits may have been kept, one for c and one for t
-		a.dispatch(gift{})
-	}
+	a.dispatch(gift{}) // two permits may have been kept, one for c and one for t
 	return true, false
 }
 

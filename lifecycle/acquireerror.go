@@ -5,13 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/sethvargo/go-retry"
-
-	"github.com/agentagency/onepool/internal/admission"
 )
 
 // ErrAcquireTimeout is the Err of an [AcquireError] if no connection came free within the
@@ -100,125 +94,6 @@ func (e *AcquireError) Unwrap() []error {
 		all = append(all, ErrNestedAcquire)
 	}
 	return all
-}
-
-// Request says who asks for a connection.
-type Request struct {
-	Client string
-	Tenant string // empty: none
-
-	// Caller asks for the call site of the acquire, for about a microsecond. Without Caller and
-	// Config.Callers, the monitor takes the call sites of the first 64 acquires of every 50 ms,
-	// of every 256th acquire, and of every acquire that takes the last connection.
-	Caller bool
-
-	// CallerSkip is how many frames, from the caller of Acquire on, can't be the call site:
-	// the frames of a library that acquires for its caller. The monitor keeps eight frames
-	// after CallerSkip: a deep library would fill the eight.
-	CallerSkip int
-
-	// Transaction says that the connection is for a transaction of the calling
-	// goroutine's. See NestedMode.
-	Transaction bool
-
-	// Share, if set, gives the permit of the acquire. Share is a client of Config.Admission.
-	Share *admission.Client
-
-	// Timeout is the longest wait, if shorter than the pool's timeout; 0 is the pool's timeout.
-	Timeout time.Duration
-
-	// Waiting, if set, is counted up while the request waits.
-	Waiting *atomic.Int64
-
-	// Tainted, if set, is counted up if the connection comes back tainted. See
-	// Config.TaintsSession.
-	Tainted *atomic.Uint64
-}
-
-// Acquire takes a connection. Acquire waits at most the acquire timeout, then fails with an
-// [*AcquireError]. Acquire fails with ErrNotStarted before Start and with ErrDraining from a
-// stop on. If the server can't be reached, or is starting or stopping, Acquire waits within
-// the same time until the pool reaches the server: the caller's statement was not sent yet.
-// Config.ServerWaitFraction shortens the wait.
-//
-// A connection that a drain has cut off fails its holder's statements. The holder may, and
-// must, still release the connection.
-func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error) {
-	if err := m.mayAcquire(ctx); err != nil {
-		return nil, err
-	}
-	a := acquisitions.Get().(*acquisition)
-	a.Context, a.m, a.request = ctx, m, r
-	if n := m.acquires.Add(1); r.Caller || m.takesCaller(n) {
-		a.takeCallSite(2 + r.CallerSkip)
-	}
-	var conn *pgxpool.Conn
-	ended := false
-	defer func() {
-		if ended {
-			return
-		}
-		if conn != nil { // a tracer panics
-			conn.Release()
-		}
-		a.giveUp()
-		a.end()
-	}()
-	if err := m.refuseNested(a); err != nil {
-		a.tell(err)
-		ended = true
-		a.end()
-		return nil, err
-	}
-	traced := m.traceAcquire(a, m.pool)
-	var unreachable error
-	err := a.admit()
-	if err == nil {
-		conn, unreachable, err = m.connectOrWait(traced, a)
-	}
-	if err != nil {
-		a.giveUp()
-		if a.panicked != nil { // a hook did
-			m.tracedAcquire(traced, m.pool, pgxpool.TraceAcquireEndData{Err: err})
-			panic(a.panicked)
-		}
-		err = m.acquireError(ctx, a, unreachable, err)
-	}
-	a.tell(err)
-	if m.tracing != nil {
-		data := pgxpool.TraceAcquireEndData{Err: err}
-		if conn != nil {
-			data.Conn = conn.Conn()
-		}
-		m.tracedAcquire(traced, m.pool, data)
-	}
-	ended = true
-	a.end()
-	return conn, err
-}
-
-// connectOrWait acquires, and retries until ctx ends while the server can't be reached. ctx is
-// a, as the tracers wrapped a. unreachable is the error of the last attempt that could not
-// reach the server.
-func (m *Monitor) connectOrWait(ctx context.Context, a *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
-	a.enterPool()
-	var backoff retry.Backoff
-	for {
-		conn, err = m.pool.Acquire(ctx)
-		if err == nil || ctx.Err() != nil || !isUnavailable(err) || ctx.Value(warming{}) != nil {
-			return conn, unreachable, err
-		}
-		var away *awayError
-		if unreachable = err; errors.As(err, &away) {
-			unreachable = away.failure
-		}
-		if backoff == nil {
-			backoff = retry.WithCappedDuration(connectRetryMost, retry.WithJitterPercent(50, retry.NewExponential(connectRetryWait)))
-		}
-		if err = m.outlast(ctx, a, backoff, err); err != nil {
-			return nil, unreachable, err
-		}
-	}
 }
 
 // acquireError adds the holders of the connections to the error of a wait that has ended.
