@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
@@ -40,10 +41,10 @@ func (m *Monitor) meet(conn *pgx.Conn, started string) {
 // the hanging server still acknowledges packets, so no timeout of the network would end the
 // statements there. A server that answers keeps the connections, because a long statement is
 // no hang.
-func (m *Monitor) leaveSilent(ctx context.Context) {
+func (m *Monitor) leaveSilent() {
 	now, generation := m.server.Load(), m.generation.Load()
 	for address, left := range m.connectionsBeside(now) {
-		if m.answers(ctx, left[0].socket.RemoteAddr()) {
+		if m.answers(left[0].socket.RemoteAddr()) {
 			continue
 		}
 		m.log.Warn("pool leaves a server that does not answer: another server takes the writes now",
@@ -78,9 +79,14 @@ func (m *Monitor) connectionsBeside(now *meeting) map[string][]*slot {
 	return all
 }
 
-// answers reports whether a server answers at an address.
-func (m *Monitor) answers(ctx context.Context, at net.Addr) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*hostPatience)
+// hangsAfter is how long a server stays silent before the pool takes the server for hanging. A
+// server on a busy machine answers late, and statements that are cut off are lost.
+const hangsAfter = 2 * time.Second
+
+// answers reports whether a server answers at an address. The caller of a look may have less
+// time.
+func (m *Monitor) answers(at net.Addr) bool {
+	ctx, cancel := context.WithTimeout(m.closing, hangsAfter)
 	defer cancel()
 	return m.askHost(ctx, host{network: at.Network(), address: at.String()})
 }

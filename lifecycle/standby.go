@@ -103,7 +103,7 @@ func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 		m.losses.Add(1) // an answer brings the session's own setting up to date
 	}
 	if m.writes {
-		m.leaveSilent(ctx)
+		m.leaveSilent()
 	}
 	return nil
 }
