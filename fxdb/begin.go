@@ -36,7 +36,15 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 //
 // Several goroutines must not use a transaction at once.
 func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
-	s, err := db.scopeForTx(ctx)
+	tx, err := db.beginScoped(ctx, opts, false)
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+func (db *DB) beginScoped(ctx context.Context, opts pgx.TxOptions, inTx bool) (*transaction, error) {
+	s, err := db.scopeForTx(ctx, inTx)
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +52,7 @@ func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
 	if again {
 		tx, err = db.resendBegin(ctx, err, s, opts)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return tx, nil
+	return tx, err
 }
 
 func (db *DB) resendBegin(ctx context.Context, lost error, s scope, opts pgx.TxOptions) (tx *transaction, err error) {

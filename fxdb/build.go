@@ -126,6 +126,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		LogFields:          logFields(o.tracers),
 		Logger:             o.log,
 		BeforeReady: func(ctx context.Context) error {
+			c.endsTransactions.Store(c.monitor.ServerVersion() >= transactionTimeoutVersion)
 			pc := c.yielded(pc)
 			c.monitor.PreferAnswering(ctx, pc.ConnConfig)
 			if cfg.Migrate {

@@ -65,6 +65,7 @@ type ServerTimeouts struct {
 	Statement         time.Duration // statement_timeout
 	Lock              time.Duration // lock_timeout
 	IdleInTransaction time.Duration // idle_in_transaction_session_timeout
+	Transaction       time.Duration // transaction_timeout of Begin and InTx, from PostgreSQL 17 on; no older server has the limit
 }
 
 // Timeouts gives the client its own limits on the server, instead of the pool's
@@ -77,7 +78,7 @@ type ServerTimeouts struct {
 // the raw pool have the pool's limits.
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
-		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer {
+		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer || t.Transaction == LeftToServer {
 			return fmt.Errorf("Timeouts: %w", &LimitError{Client: c.name, Field: "Timeouts",
 				Reason: "holds LeftToServer, which only the pool's settings take; 0 leaves the pool's limit"})
 		}
@@ -85,6 +86,7 @@ func Timeouts(t ServerTimeouts) ClientOption {
 			Statement:         cmp.Or(t.Statement, c.limits.Statement),
 			Lock:              cmp.Or(t.Lock, c.limits.Lock),
 			IdleInTransaction: cmp.Or(t.IdleInTransaction, c.limits.IdleInTransaction),
+			Transaction:       cmp.Or(t.Transaction, c.limits.Transaction),
 		}
 		return nil
 	})

@@ -150,6 +150,12 @@ type Config struct {
 	// the limit to the server. Default 60 s. Variable DB_IDLE_IN_TX_TIMEOUT_MS.
 	IdleInTransactionTimeout time.Duration
 
+	// TransactionTimeout is the longest time of a transaction of Begin, InTx and
+	// Batch.BeginTx (transaction_timeout): the server then ends the transaction and the
+	// connection. Servers before PostgreSQL 17 have no such limit. 0 sets no limit.
+	// Default 0. Variable DB_TRANSACTION_TIMEOUT_MS.
+	TransactionTimeout time.Duration
+
 	// MaxLifetime is the age at which the pool replaces a connection, plus a random
 	// extra of at most 10 %. A negative value means never.
 	// Default 30 min. Variable DB_MAX_LIFETIME_MS.

@@ -62,7 +62,7 @@ func TestCustomPlansOutlastTheFifthExecution(t *testing.T) {
 func TestCustomPlansTakeNoMoreFlights(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 0)
-	db := w.open(t)
+	db := w.openToCount(t)
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {
 		ctx := fxdb.CustomPlans(base)
 		for way, c := range map[string]struct {

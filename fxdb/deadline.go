@@ -29,6 +29,21 @@ func appendRemaining(dst []byte, s scope) []byte {
 	return strconv.AppendInt(dst, min(max(ms, 1), math.MaxInt32), 10)
 }
 
+// appendLongest appends the milliseconds of a transaction: the client's limit, or the time until
+// a second after the deadline of InTx. In that second InTx rolls back, and the connection lives.
+func (t *scopeText) appendLongest(dst []byte, s scope) []byte {
+	longest := t.longest
+	if !s.end.IsZero() {
+		if left := max(time.Until(s.end), 0) + time.Second; longest == 0 || left < longest {
+			longest = left
+		}
+	}
+	return strconv.AppendInt(dst, min(max(longest.Milliseconds(), 1), math.MaxInt32), 10)
+}
+
+// transactionTimeoutVersion is the first server with transaction_timeout.
+const transactionTimeoutVersion = 170000
+
 // knownTimeout is the statement_timeout that a connection begins with; 0 if the connection
 // has none, or if the value is the server's own.
 func knownTimeout(params map[string]string) time.Duration {

@@ -38,6 +38,7 @@ type environ struct {
 	StatementTimeout  timeout  `env:"DB_STATEMENT_TIMEOUT_MS"`
 	LockTimeout       timeout  `env:"DB_LOCK_TIMEOUT_MS"`
 	IdleInTxTimeout   timeout  `env:"DB_IDLE_IN_TX_TIMEOUT_MS"`
+	TransactionLimit  whole    `env:"DB_TRANSACTION_TIMEOUT_MS"`
 	MaxLifetime       whole    `env:"DB_MAX_LIFETIME_MS"`
 	StopDelay         whole    `env:"DB_STOP_DELAY_MS"`
 	DrainTimeout      whole    `env:"DB_DRAIN_TIMEOUT_MS"`
@@ -212,6 +213,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 		{&c.LockTimeout, e.LockTimeout, "DB_LOCK_TIMEOUT_MS", true},
 		{&c.MigrateLockTimeout, timeout{whole: e.MigrateLock}, "DB_MIGRATE_LOCK_TIMEOUT_MS", true},
 		{&c.IdleInTransactionTimeout, e.IdleInTxTimeout, "DB_IDLE_IN_TX_TIMEOUT_MS", true},
+		{&c.TransactionTimeout, timeout{whole: e.TransactionLimit}, "DB_TRANSACTION_TIMEOUT_MS", true},
 		{&c.MaxLifetime, timeout{whole: e.MaxLifetime}, "DB_MAX_LIFETIME_MS", true},
 		{&c.DrainTimeout, timeout{whole: e.DrainTimeout}, "DB_DRAIN_TIMEOUT_MS", false},
 		{&c.LeakThreshold, timeout{whole: e.LeakThreshold}, "DB_LEAK_THRESHOLD_MS", true},

@@ -27,6 +27,10 @@ const (
 // and the transaction is read-only or ctx is Idempotent. fn must therefore have no effects
 // outside tx that can't be repeated. InTx returns the error of fn unchanged, and wraps the
 // error of a failed commit.
+//
+// If ctx has a deadline, PostgreSQL from 17 on ends the transaction and the connection a second
+// after the deadline (transaction_timeout), whatever fn does: the locks of the transaction don't
+// outlive the caller.
 func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) error) error {
 	idempotent := opts.AccessMode == pgx.ReadOnly || isIdempotent(ctx)
 	aborted := retry.WithMaxRetries(txRetries, retry.WithJitterPercent(50, retry.NewExponential(txRetryWait)))
@@ -74,11 +78,10 @@ func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, att
 
 // attempt is inTx without the tracers.
 func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
-	begun, err := db.BeginTx(ctx, opts)
+	tx, err := db.beginScoped(ctx, opts, true)
 	if err != nil {
 		return false, "", err
 	}
-	tx := begun.(*transaction)
 	tx.runsAgain = idempotent
 	again, err = db.runTx(ctx, tx, idempotent, fn)
 	return again, tx.endCode, err

@@ -20,6 +20,7 @@ type scope struct {
 	identity tenant.Identity
 	traceID  string
 	deadline time.Time
+	end      time.Time // the deadline of InTx
 }
 
 // reasons are the reasons for statements outside any tenant that onepool has logged for a
@@ -84,7 +85,7 @@ func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scope, erro
 // has no deadline: the transaction may outlive the caller.
 func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
 	if begins(b) {
-		return db.scopeForTx(ctx)
+		return db.scopeForTx(ctx, false)
 	}
 	s, err := db.scopeOf(ctx)
 	if err != nil {
@@ -96,13 +97,24 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
 }
 
 // scopeForTx is scopeOf for a transaction. The transaction's statements may have other
-// deadlines than ctx.
-func (db *DB) scopeForTx(ctx context.Context) (scope, error) {
+// deadlines than ctx. inTx reports whether the transaction ends with ctx.
+func (db *DB) scopeForTx(ctx context.Context, inTx bool) (scope, error) {
 	s, err := db.scopeOf(ctx)
-	if err == nil {
-		s.form = db.client.scope.Load().form(s.groups() | db.wants(ctx, &s))
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	text := db.client.scope.Load()
+	more := db.wants(ctx, &s)
+	if db.core.endsTransactions.Load() {
+		if inTx {
+			s.end, _ = ctx.Deadline()
+		}
+		if text.longest > 0 || !s.end.IsZero() {
+			more |= ofTransaction
+		}
+	}
+	s.form = text.form(s.groups() | more)
+	return s, nil
 }
 
 // scopeForCopy is scopeFor for CopyFrom. A COPY without a scope stays a COPY.

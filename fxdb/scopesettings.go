@@ -31,6 +31,7 @@ const (
 	ofPlans                      // see CustomPlans
 	ofTrace                      // see TraceID
 	ofDeadline
+	ofTransaction // from PostgreSQL 17 on
 	groupsEnd
 )
 
@@ -40,6 +41,7 @@ type scopeText struct {
 	alone     group         // of a scope without a tenant
 	guards    bool          // every scope refuses a text that would end or change the scope
 	statement time.Duration // the client's statement_timeout; 0: none, or not known
+	longest   time.Duration // the client's transaction_timeout; 0: none
 	held      string        // sets limits for a connection that is held; empty: the client has none
 	limits    [][]byte      // parameters of held
 	forms     [groupsEnd]atomic.Pointer[scopeForm]
@@ -58,9 +60,11 @@ type scopeForm struct {
 // a user. statement is the pool's own statement_timeout, or 0 if the pool does not know.
 func newScopeText(cfg Config, application, name string, limits ServerTimeouts, statement time.Duration) *scopeText {
 	t := &scopeText{
-		guards:    cfg.pooled() || limits != (ServerTimeouts{}) || cfg.TenantRole != "",
 		statement: max(cmp.Or(limits.Statement, statement), 0),
+		longest:   max(cmp.Or(limits.Transaction, cfg.TransactionTimeout), 0),
 	}
+	limits.Transaction = 0 // no limit of a statement
+	t.guards = cfg.pooled() || limits != (ServerTimeouts{}) || cfg.TenantRole != ""
 	switch {
 	case cfg.pooled():
 		// Another client of the pooler may have left an identity on the session.
@@ -95,7 +99,7 @@ func newScopeText(cfg Config, application, name string, limits ServerTimeouts, s
 	if t.statement == 0 && limits.Statement == 0 {
 		deadline.call = leastTimeout
 	}
-	t.list = append(t.list, deadline)
+	t.list = append(t.list, deadline, setting{name: "transaction_timeout", group: ofTransaction, value: t.appendLongest})
 	if own := slices.DeleteFunc(slices.Clone(t.list), func(s setting) bool { return !s.held }); len(own) > 0 {
 		t.held = setConfigs(own, false)
 		for _, s := range own {

@@ -131,7 +131,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 }
 
 func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
-	sc, err := s.db.scopeForTx(ctx)
+	sc, err := s.db.scopeForTx(ctx, false)
 	if err != nil {
 		return nil, err
 	}

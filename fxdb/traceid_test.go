@@ -32,9 +32,7 @@ const askTrace = "select coalesce(current_setting('app.trace_id', true), '')"
 func TestAStatementCarriesItsTraceID(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 0)
-	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: w.URL, PoolMax: 1}, fxdb.WithTraceID(traceOf))
-	require.NoError(t, err)
-	defer db.Close(context.WithoutCancel(t.Context()))
+	db := w.openToCount(t, fxdb.WithTraceID(traceOf))
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {
 		for way, c := range map[string]struct {
 			flights int64

@@ -115,7 +115,7 @@ func TestADeadlineLeavesTheTransactionsLimit(t *testing.T) {
 func TestADeadlineTakesNoFlightInATransaction(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 0)
-	db := w.open(t)
+	db := w.openToCount(t)
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {
 		soon, cancel := context.WithTimeout(base, 20*time.Second)
 		defer cancel()

@@ -1,11 +1,13 @@
 package fxdb_test
 
 import (
+	"context"
 	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
@@ -51,5 +53,23 @@ func (w *wire) open(t testing.TB, change ...func(*fxdb.Config)) *fxdb.DB {
 	db, err := fxdb.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close(t.Context()) })
+	return db
+}
+
+// noPings keeps the pool's pings of idle connections out of a count of flights: on a busy machine
+// a test is idle for a second.
+func noPings() fxdb.Option {
+	return fxdb.WithConfigurePool(func(pc *pgxpool.Config) error {
+		pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+		return nil
+	})
+}
+
+// openToCount is open for a count of flights.
+func (w *wire) openToCount(t testing.TB, opts ...fxdb.Option) *fxdb.DB {
+	t.Helper()
+	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: w.URL, PoolMin: 1, PoolMax: 1}, append(opts, noPings())...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close(context.Background()) })
 	return db
 }

@@ -48,9 +48,10 @@ type Monitor struct {
 	beside atomic.Bool // the SiblingPools of another monitor's Config hold the monitor
 	writes bool        // expected: a standby won't do
 	// A connection whose session is read-only by default was seen.
-	readOnlySeen atomic.Bool
-	foreign      bool                  // the caller's hooks or tracer see acquires
-	tracing      pgxpool.AcquireTracer // the caller's tracer, if the tracer traces acquires
+	readOnlySeen  atomic.Bool
+	foreign       bool                  // the caller's hooks or tracer see acquires
+	serverVersion atomic.Int64          // server_version_num; 0: not known yet
+	tracing       pgxpool.AcquireTracer // the caller's tracer, if the tracer traces acquires
 
 	sockets      *sockets
 	hosts        hosts

@@ -62,6 +62,7 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
 	m.health.measured(time.Since(began))
+	m.serverVersion.Store(int64(s.number))
 	m.meet(conn, started)
 	if err := s.supported(); err != nil {
 		return s, err
@@ -100,6 +101,10 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 	}
 	return s, nil
 }
+
+// ServerVersion returns the server_version_num of the server that Start has met, for example
+// 170002, and 0 before.
+func (m *Monitor) ServerVersion() int { return int(m.serverVersion.Load()) }
 
 func (s server) supported() error {
 	if s.number < MinServerVersion {
