@@ -84,6 +84,11 @@ func (c *core) setHooks(pc *pgxpool.Config, o options) error {
 		c.traced, c.txTracers = &discreet{multitracer.New(o.tracers...)}, txTracers(o.tracers)
 		pc.ConnConfig.Tracer = c.traced
 	}
+	if o.rawPool == RawPoolSession {
+		if err := carrySessions(pc, c.cfg, func() { c.tenants.Store(true) }); err != nil {
+			return err
+		}
+	}
 	return onConnect(pc, o.hooks)
 }
 

@@ -66,6 +66,11 @@ var huntOperations = []struct {
 	{"look for leftovers", 200, func(h *hunter) error { return h.lookAtSession(h.db) }},
 	{"database/sql QueryRow", 400, (*hunter).rowBySQL},
 	{"database/sql Tx", 200, (*hunter).txBySQL},
+	{"raw pool", 400, (*hunter).raw},
+	{"raw pool, settings", 200, (*hunter).rawSettings},
+	{"raw pool, a transaction", 100, (*hunter).rawTx},
+	{"raw pool, a connection that panics", 40, (*hunter).rawPanic},
+	{"raw pool, another tenant on the connection", 40, (*hunter).rawMismatch},
 	{"error", 600, (*hunter).failing},
 	{"kill", 12, func(h *hunter) error { var n int; return h.db.QueryRow(h.ctx, huntKill).Scan(&n) }},
 }

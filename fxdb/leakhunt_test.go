@@ -71,7 +71,8 @@ func TestNoRowReachesAnotherTenant(t *testing.T) {
 			q := u.Query()
 			q.Set("default_query_exec_mode", c.mode)
 			u.RawQuery = q.Encode()
-			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: huntConns, PoolMax: huntConns, NestedAcquire: "off", TenantRole: c.role})
+			db, err := fxdb.Open(t.Context(), fxdb.Config{URL: u.String(), PoolMin: huntConns, PoolMax: huntConns, NestedAcquire: "off", TenantRole: c.role},
+				fxdb.WithRawPool(fxdb.RawPoolSession))
 			require.NoError(t, err)
 			defer db.Close(context.WithoutCancel(t.Context()))
 			hunt(t, c.operations, append(huntModes, pgx.QueryExecModeCacheStatement), db)
@@ -88,7 +89,8 @@ func FuzzNoRowReachesAnotherTenant(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, operations uint16) {
 		base := huntGround(t)
-		db, err := fxdb.Open(t.Context(), fxdb.Config{URL: base.Pool().Config().ConnString(), PoolMin: 1, PoolMax: huntConns, NestedAcquire: "off"})
+		db, err := fxdb.Open(t.Context(), fxdb.Config{URL: base.Pool().Config().ConnString(), PoolMin: 1, PoolMax: huntConns, NestedAcquire: "off"},
+			fxdb.WithRawPool(fxdb.RawPoolSession))
 		require.NoError(t, err)
 		defer db.Close(context.WithoutCancel(t.Context()))
 		huntBy(t, seed, int(operations), append(huntModes, pgx.QueryExecModeCacheStatement), db)

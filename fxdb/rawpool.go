@@ -12,7 +12,7 @@ import (
 )
 
 // RawPoolMode chooses how the raw pool treats a context with an identity. A connection of
-// the raw pool can't carry an identity.
+// the raw pool has no scope that would carry the identity.
 type RawPoolMode string
 
 const (
@@ -23,6 +23,17 @@ const (
 	// login, to which policies show no tenant's rows. Use RawPoolWithoutTenant for a library
 	// with its own tables that receives a request's context, such as a job queue.
 	RawPoolWithoutTenant RawPoolMode = "without tenant"
+	// RawPoolSession sets the identity of the context for the session, in one more round trip
+	// for each acquire: the holder's statements run as the tenant. Before the next holder gets
+	// the connection, the pool undoes the identity in a round trip, or closes the connection. A
+	// context without an identity gets a connection without an identity.
+	//
+	// Use RawPoolSession for a library that takes a *pgxpool.Pool and queries tenants' tables. A
+	// statement whose context has another tenant or user than the acquire fails with
+	// [ErrTenantMismatch], and the pool sends nothing: an acquired connection, a transaction and
+	// a *sql.DB of stdlib.OpenDBFromPool serve one identity at a time. DB_TENANT_ROLE holds for
+	// the session too. RawPoolSession can't work behind a transaction pooler.
+	RawPoolSession RawPoolMode = "session"
 )
 
 // RawPool sets the mode of [DB.Pool] and *pgxpool.Pool in an fx application. Inside
@@ -45,7 +56,7 @@ type RawPoolModeError struct{ Mode RawPoolMode }
 
 // Error lists the known modes.
 func (e *RawPoolModeError) Error() string {
-	return fmt.Sprintf("fxdb.RawPool: %q is no mode: use RawPoolRefuses or RawPoolWithoutTenant", string(e.Mode))
+	return fmt.Sprintf("fxdb.RawPool: %q is no mode: use RawPoolRefuses, RawPoolWithoutTenant or RawPoolSession", string(e.Mode))
 }
 
 // rawPoolMode returns the mode that the graph sets for one pool.
@@ -67,7 +78,7 @@ func (m RawPoolMode) acquire() (func(context.Context) error, error) {
 	switch m {
 	case RawPoolRefuses, "":
 		return refuseUnscoped, nil
-	case RawPoolWithoutTenant:
+	case RawPoolWithoutTenant, RawPoolSession:
 		return nil, nil
 	}
 	return nil, &RawPoolModeError{m}

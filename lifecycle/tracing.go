@@ -73,6 +73,13 @@ func MonitorOf(ctx context.Context, conn *pgx.Conn) *Monitor {
 	return nil
 }
 
+// AcquiresRaw reports whether ctx is the context of an acquire from the pool itself, for
+// PrepareConn hooks.
+func AcquiresRaw(ctx context.Context) bool {
+	a := acquisitionOf(ctx)
+	return a == nil || a.raw
+}
+
 // Acquiring returns the client of the acquire whose context is ctx, for tracers. since is
 // when the acquire's wait for a permit or a connection began: the zero time without a wait.
 // client is empty if ctx belongs to no acquire.

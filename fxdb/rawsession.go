@@ -1,0 +1,154 @@
+package fxdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/tenant"
+)
+
+// rawSession is the way of a tenant to the raw pool, see RawPoolSession. The pool undoes the
+// identity when the pool prepares the connection for its next holder, so no release, panic or
+// lost answer can leave the identity to the next holder.
+type rawSession struct {
+	form    *scopeForm // of the identity and DB_TENANT_ROLE, for the session
+	undo    string
+	tenants func() // notes that the application has tenants
+}
+
+// carrySessions has the raw pool of pc carry identities.
+func carrySessions(pc *pgxpool.Config, cfg Config, tenants func()) error {
+	if cfg.pooled() {
+		return &ConfigError{"DB_POOLER", "transaction keeps no session, and fxdb.RawPool(RawPoolSession) needs a session: leave out the mode, or connect to the server itself"}
+	}
+	r := &rawSession{form: &scopeForm{}, tenants: tenants}
+	for _, e := range newScopeText(cfg, "", rootClient, ServerTimeouts{}, 0).list {
+		if e.group == ofIdentity || e.name == "role" {
+			r.form.list = append(r.form.list, e)
+			r.undo += "reset " + pgx.Identifier(strings.Split(e.name, ".")).Sanitize() + "; " // current_user is a keyword
+		}
+	}
+	r.form.sql = setConfigs(r.form.list, false)
+	given := pc.PrepareConn
+	if older := pc.BeforeAcquire; given == nil && older != nil { //nolint:staticcheck // callers may still set the older hook
+		given = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return older(ctx, conn), nil }
+	}
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
+		if keep, err = r.prepare(ctx, conn); keep && err == nil && given != nil {
+			keep, err = given(ctx, conn)
+		}
+		if err != nil { // nobody holds the connection
+			delete(conn.PgConn().CustomData(), sessionIdentityKey)
+		}
+		return keep, err
+	}
+	tracers := []pgx.QueryTracer{sessionGuard{}}
+	if pc.ConnConfig.Tracer != nil {
+		tracers = append(tracers, pc.ConnConfig.Tracer)
+	}
+	pc.ConnConfig.Tracer = multitracer.New(tracers...)
+	return nil
+}
+
+// sessionIdentityKey finds the identity of a raw connection in pgconn's CustomData.
+const sessionIdentityKey = "onepool.session"
+
+// prepare sets the identity of ctx for the session. prepare runs for every acquire, when the
+// identity of the last holder is undone.
+func (r *rawSession) prepare(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
+	if !lifecycle.AcquiresRaw(ctx) {
+		return true, nil
+	}
+	id, ok := tenant.FromContext(ctx)
+	conn.PgConn().CustomData()[sessionIdentityKey] = id // an empty identity without a tenant
+	if !ok {
+		return true, nil
+	}
+	if err := id.Validate(); err != nil {
+		return true, err
+	}
+	r.tenants()
+	s := scope{form: r.form, identity: id}
+	values := make([][]byte, len(r.form.list))
+	for i, e := range r.form.list {
+		values[i] = e.append([]byte{}, s)
+	}
+	lifecycle.Undo(conn, r.undo) // whatever becomes of the statement
+	if _, err := conn.PgConn().ExecParams(ctx, r.form.sql, values, nil, nil, nil).Close(); err != nil {
+		if conn.IsClosed() && ctx.Err() == nil {
+			return false, nil // the pool goes on with the next connection
+		}
+		return false, fmt.Errorf("set the tenant for the session: %w", err)
+	}
+	return true, nil
+}
+
+// sessionGuard refuses a statement on a raw connection whose context has another tenant or user
+// than the session. A library that keeps a connection, as database/sql may, meets the guard.
+type sessionGuard struct{}
+
+// TraceRelease ends the guard: the next acquire may ping the connection before the pool undoes
+// the identity.
+func (sessionGuard) TraceRelease(_ *pgxpool.Pool, data pgxpool.TraceReleaseData) {
+	delete(data.Conn.PgConn().CustomData(), sessionIdentityKey)
+}
+
+func (sessionGuard) check(ctx context.Context, conn *pgx.Conn) context.Context {
+	session, raw := conn.PgConn().CustomData()[sessionIdentityKey].(tenant.Identity)
+	if !raw {
+		return ctx
+	}
+	if id, ok := tenant.FromContext(ctx); ok && (id.Tenant != session.Tenant || id.User != session.User) {
+		return refusedContext{ctx, ErrTenantMismatch}
+	}
+	return ctx
+}
+
+func (g sessionGuard) TraceQueryStart(ctx context.Context, conn *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return g.check(ctx, conn)
+}
+
+func (sessionGuard) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (g sessionGuard) TraceBatchStart(ctx context.Context, conn *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return g.check(ctx, conn)
+}
+
+func (sessionGuard) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (sessionGuard) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func (g sessionGuard) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, _ pgx.TraceCopyFromStartData) context.Context {
+	return g.check(ctx, conn)
+}
+
+func (sessionGuard) TraceCopyFromEnd(context.Context, *pgx.Conn, pgx.TraceCopyFromEndData) {}
+
+func (g sessionGuard) TracePrepareStart(ctx context.Context, conn *pgx.Conn, _ pgx.TracePrepareStartData) context.Context {
+	return g.check(ctx, conn)
+}
+
+func (sessionGuard) TracePrepareEnd(context.Context, *pgx.Conn, pgx.TracePrepareEndData) {}
+
+// refusedContext has ended with an error of its own: pgx sends nothing with an ended context. A
+// tracer has no other way to refuse a statement.
+type refusedContext struct {
+	context.Context
+	err error
+}
+
+var ended = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (c refusedContext) Done() <-chan struct{} { return ended }
+
+func (c refusedContext) Err() error { return c.err }
