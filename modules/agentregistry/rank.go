@@ -36,7 +36,8 @@ func (w wish) met() string {
 // Of N agents, n meet the rarest wish. A walk through the agents in the order meets a match after
 // N/n agents, so the search looks at @first * N/n agents. A look at all n agents costs less if n is
 // less than the root of @first * N. A walk that meets too few matches gives up, and the search
-// looks at the n agents after all.
+// looks at the n agents after all. With offset 0 the planner does not read all capabilities in the
+// order of the agents to spare the distinct.
 func rankedSQL(where string, wishes []wish) string {
 	const order = " order by " + rankOrder + " limit @first::bigint"
 	if len(wishes) == 0 {
@@ -50,7 +51,7 @@ func rankedSQL(where string, wishes []wish) string {
 	for i, w := range wishes {
 		others := append([]string{where}, all[:i]...)
 		others = append(others, all[i+1:]...)
-		branches[i] = fmt.Sprintf(`(select o.* from (select distinct c.tenant_id, %s as id from %s and (select i from start) = %d and (select look from decision)) c,
+		branches[i] = fmt.Sprintf(`(select o.* from (select distinct c.tenant_id, c.id from (select c.tenant_id, %s as id from %s and (select i from start) = %d and (select look from decision) offset 0) c) c,
          lateral (select * from %s o where o.tenant_id = c.tenant_id and o.id = c.id offset 0) o where %s%s)`,
 			w.id, w.rows, i, ranks, strings.Join(others, "\n  and "), order)
 	}
