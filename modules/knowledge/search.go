@@ -84,18 +84,24 @@ type hitRow struct {
 	Candidates int64
 }
 
-// search runs a statement that ends in hits, after the statements of settings, in the same
+// settings are statements before and after a search.
+type settings struct{ before, after []string }
+
+// search runs a statement that ends in hits, between the statements of settings, in the same
 // transaction and round trip.
-func (c *Client) search(ctx context.Context, settings []string, sql string, args pgx.NamedArgs) ([]Hit, error) {
+func (c *Client) search(ctx context.Context, around settings, sql string, args pgx.NamedArgs) ([]Hit, error) {
 	var rows []hitRow
 	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
-		for _, s := range settings {
+		for _, s := range around.before {
 			b.Queue(s, args)
 		}
 		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
 			rows, _, err = modules.CollectBounded[hitRow](r)
 			return err
 		})
+		for _, s := range around.after {
+			b.Queue(s)
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +168,7 @@ func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions
 	}
 	where, args := opts.filter()
 	args["text"] = text
-	found, err := c.search(ctx, []string{opts.words()}, "with found as ("+textSQL(where, "@k::int")+"\n)"+hits("found"), args)
+	found, err := c.search(ctx, settings{before: []string{opts.words()}}, "with found as ("+textSQL(where, "@k::int")+"\n)"+hits("found"), args)
 	return found, wrap("search text", err)
 }
 
@@ -217,6 +223,8 @@ func (c *Client) hybridSearch(ctx context.Context, text string, v []float32, opt
 	where, args := opts.filter()
 	depth := max(hybridCandidates, opts.limit())
 	args["embedding"], args["length"], args["text"], args["depth"] = s.encode(v), length(v), text, depth
-	return c.search(ctx, append(s.settings(args, depth), opts.words()),
+	around := s.settings(args, depth)
+	around.before = append(around.before, opts.words())
+	return c.search(ctx, around,
 		"with near as ("+s.similarSQL(where, "@depth::int")+"\n), worded as ("+textSQL(where, "@depth::int")+"\n)"+fuseSQL+hits("fused"), args)
 }

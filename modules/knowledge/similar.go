@@ -56,14 +56,22 @@ func exactSQL(where, limit string) string {
 // the statement sorts the entries by their score. The planner expects few entries of a
 // tenant, whatever the tenant, and would sort all entries of a large tenant: enable_sort is off.
 // The cost of a sort that is off would have the server compile the statement: jit is off too.
-func (s storage) settings(args pgx.NamedArgs, limit int) []string {
-	switch {
-	case s.vectors == "":
-		return nil
-	case s.iterative:
-		args["ef_search"] = strconv.Itoa(min(1000, max(100, limit)))
-		return []string{set("enable_sort", "'off'"), set("jit", "'off'"), set("hnsw.iterative_scan", "'relaxed_order'"), set("hnsw.ef_search", "@ef_search::text")}
+//
+// The settings of the planner end with the search, for the statements that follow in a joined
+// transaction.
+func (s storage) settings(args pgx.NamedArgs, limit int) settings {
+	if s.vectors == "" {
+		return settings{}
 	}
-	args["ef_search"] = strconv.Itoa(min(1000, max(100, 10*limit)))
-	return []string{set("enable_sort", "'off'"), set("jit", "'off'"), set("hnsw.ef_search", "@ef_search::text")}
+	all := settings{
+		before: []string{set("enable_sort", "'off'"), set("jit", "'off'"), set("hnsw.ef_search", "@ef_search::text")},
+		after:  []string{"set local enable_sort to default", "set local jit to default"},
+	}
+	if s.iterative {
+		all.before = append(all.before, set("hnsw.iterative_scan", "'relaxed_order'"))
+	} else {
+		limit *= 10
+	}
+	args["ef_search"] = strconv.Itoa(min(1000, max(100, limit)))
+	return all
 }
