@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
 
@@ -19,24 +18,6 @@ type newAgent struct {
 	ModelFamily        string                     `json:"model_family"`
 	Capabilities       agentregistry.Capabilities `json:"capabilities"`
 	MaxConcurrentTasks int                        `json:"max_concurrent_tasks"`
-}
-
-type newMetrics struct {
-	agentregistry.Metrics
-	Success      *bool    `json:"success"`
-	QualityScore *float64 `json:"quality_score"`
-	LatencyMS    *int64   `json:"latency_ms"`
-}
-
-// metrics returns the metrics of the request. Success is required: an absent value is no
-// failure of a task.
-func (n newMetrics) metrics() (m agentregistry.Metrics, err error) {
-	m = n.Metrics
-	var errs [3]error
-	m.Success, errs[0] = told("success", n.Success)
-	m.QualityScore, errs[1] = told("quality_score", n.QualityScore)
-	m.LatencyMS, errs[2] = told("latency_ms", n.LatencyMS)
-	return m, modules.FirstError(errs[:]...)
 }
 
 type loadChange struct {
@@ -57,6 +38,17 @@ type agentList struct {
 
 type scoredList struct {
 	Agents []agentregistry.Scored `json:"agents"`
+	Next   string                 `json:"next,omitempty"`
+}
+
+type agentSearch struct {
+	agentregistry.Query
+	After string `json:"after"`
+}
+
+type performanceList struct {
+	Performance []agentregistry.StoredMetrics `json:"performance"`
+	Next        string                        `json:"next,omitempty"`
 }
 
 // agentFilter finds the agents that meet every condition. Without a condition agentFilter pages
@@ -99,21 +91,15 @@ func agentRoutes(c *agentregistry.Client) routes {
 				page, next, err := c.List(ctx, agentregistry.ListOptions{Limit: limit, After: f.After})
 				return agentList{list(page), next}, err
 			}
-			if f.After != "" {
-				return agentList{}, badRequest("after pages through all agents: it goes with no filter")
-			}
-			found, err := c.FindByCapability(ctx, agentregistry.Query{
+			found, err := c.FindPage(ctx, agentregistry.Query{
 				TaskType: f.TaskType, Languages: f.Languages, Specializations: f.Specializations,
 				MaxUtilization: f.MaxUtilization, MinSuccessRate: f.MinSuccessRate, Limit: limit,
-			})
-			return agentList{Agents: list(found)}, err
+			}, f.After)
+			return agentList{list(found.Items), found.Next}, err
 		}),
-		"POST /agents/search": gives(func(ctx context.Context, in posted[agentregistry.Query]) (scoredList, error) {
-			if in.Body.Limit > maxPage {
-				return scoredList{}, badRequest("limit must be at most 1000")
-			}
-			found, err := c.FindScored(ctx, in.Body)
-			return scoredList{list(found)}, err
+		"POST /agents/search": gives(func(ctx context.Context, in posted[agentSearch]) (scoredList, error) {
+			found, err := c.FindScoredPage(ctx, in.Body.Query, in.Body.After)
+			return scoredList{list(found.Items), found.Next}, err
 		}),
 		"POST /agents/purge": gives(func(ctx context.Context, in posted[inactive]) (affected, error) {
 			n, err := c.DeleteStale(ctx, in.Body.For)
@@ -133,12 +119,12 @@ func agentRoutes(c *agentregistry.Client) routes {
 			return err
 		}),
 		"GET /agents/{id}/stats": tellsOf(c.AgentStats),
-		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[newMetrics]) (agentregistry.Performance, error) {
-			m, err := in.Body.metrics()
-			if err != nil {
-				return agentregistry.Performance{}, err
-			}
-			return c.RecordPerformance(ctx, in.ID, m)
+		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[agentregistry.Metrics]) (agentregistry.Performance, error) {
+			return c.RecordPerformance(ctx, in.ID, in.Body)
+		}),
+		"GET /agents/{id}/performance": gives(func(ctx context.Context, in listedOf) (performanceList, error) {
+			page, err := c.PerformancePage(ctx, in.ID, in.Limit, in.After)
+			return performanceList{list(page.Items), page.Next}, err
 		}),
 		"POST /agents/{id}/load": gives(func(ctx context.Context, in postedTo[loadChange]) (agentregistry.Load, error) {
 			return c.AdjustLoad(ctx, in.ID, in.Body.Active, in.Body.Queued)

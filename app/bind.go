@@ -48,15 +48,6 @@ func bind(w http.ResponseWriter, r *http.Request, in any) error {
 	return decode(w, r, v.Field(body).Addr().Interface(), v.Type().Field(body).Tag.Get("body") == "optional")
 }
 
-// told returns a required value of the body: without told an absent value would count as false,
-// or as 0.
-func told[T any](field string, value *T) (v T, err error) {
-	if value == nil {
-		return v, badRequest(field + " is missing")
-	}
-	return *value, nil
-}
-
 // setParameter sets a field from a parameter of the query. All whole numbers are
 // lengths of lists.
 func setParameter(field reflect.Value, name string, values []string) error {

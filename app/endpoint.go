@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"reflect"
+
+	"github.com/agentagency/onepool/modules"
 )
 
 // endpoint serves a route.
@@ -79,9 +82,22 @@ type (
 		ID   string `path:"id"`
 		Body T      `body:"optional"`
 	}
+	// listed asks for a page of a list.
 	listed struct {
 		Limit int    `query:"limit"`
 		After string `query:"after"`
+	}
+	// listedOf asks for a page of a list below an id.
+	listedOf struct {
+		ID    string `path:"id"`
+		Limit int    `query:"limit"`
+		After string `query:"after"`
+	}
+	// listedBy asks for a page of the rows in a status.
+	listedBy[S ~string] struct {
+		Status S      `query:"status"`
+		Limit  int    `query:"limit"`
+		After  string `query:"after"`
 	}
 	// made is the id of the stored row.
 	made struct {
@@ -93,10 +109,15 @@ type (
 	}
 )
 
+// at returns the Location of a made row below a path.
+func at(path string) func(made) string {
+	return func(m made) string { return path + url.PathEscape(m.ID) }
+}
+
 // pageSize is the default length of a list, maxPage the largest.
 const (
-	pageSize = 100
-	maxPage  = 1000
+	pageSize = modules.DefaultPage
+	maxPage  = modules.MaxPage
 )
 
 // list is never null in JSON.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -22,28 +23,33 @@ import (
 var timed = map[string]string{
 	"PATCH /agents/ada":                                   `{"last_active_at": %s}`,
 	"POST /knowledge/queries":                             `{"text": "?", "type": "factual", "max_results": 1, "timeout_ns": 1000000000, "requester_id": "x", "priority": 1, "created_at": %s}`,
-	"POST /knowledge/queries/q/results":                   `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "published_at": %s}]}`,
-	"POST /knowledge/queries/q/results?":                  `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "retrieved_at": %s}]}`,
-	"POST /knowledge/queries/q/results??":                 `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "processed_at": %s}]}`,
+	"POST /knowledge/queries/q/results":                   `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "relevance_score": 0.5, "credibility_score": 0.5, "published_at": %s}]}`,
+	"POST /knowledge/queries/q/results?":                  `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "relevance_score": 0.5, "credibility_score": 0.5, "retrieved_at": %s}]}`,
+	"POST /knowledge/queries/q/results??":                 `{"results": [{"title": "x", "url": "u", "domain": "d", "source_type": "web", "provider": "p", "relevance_score": 0.5, "credibility_score": 0.5, "processed_at": %s}]}`,
 	"POST /knowledge/queries/q/response":                  `{"confidence": 1, "responded_at": %s}`,
-	"POST /knowledge/queries/q/response?":                 `{"confidence": 1, "results": [{"domain": "d", "published_at": %s}]}`,
+	"POST /knowledge/queries/q/response?":                 `{"confidence": 1, "results": [{"url": "u", "domain": "d", "source_type": "web", "provider": "p", "relevance_score": 0.5, "credibility_score": 0.5, "published_at": %s}]}`,
 	"POST /web/contents":                                  `{"url": "https://example.com/", "extracted_at": %s}`,
 	"POST /web/contents?":                                 `{"url": "https://example.com/", "metadata": {"last_modified": %s}}`,
 	"POST /web/contents??":                                `{"url": "https://example.com/", "metadata": {"published_at": %s}}`,
-	"POST /verification/requests/r/results":               `{"verdict": "mixed", "supporting": [{"content": "x", "published_at": %s}]}`,
-	"POST /verification/requests/r/results?":              `{"verdict": "mixed", "contradicting": [{"content": "x", "verified_at": %s}]}`,
-	"POST /verification/results/" + unknown + "/evidence": `{"evidence": [{"content": "x", "published_at": %s}]}`,
-	"PUT /verification/cache":                             `{"question": {"content": "x"}, "result": {"verdict": "mixed", "supporting": [{"content": "x", "published_at": %s}]}, "ttl_ns": 1000000000}`,
-	"PUT /verification/cache?":                            `{"question": {"content": "x"}, "result": {"verdict": "mixed", "contradicting": [{"content": "x", "verified_at": %s}]}, "ttl_ns": 1000000000}`,
+	"POST /verification/requests/r/results":               `{"verdict": "mixed", "confidence": 1, "supporting": [{"content": "x", "relevance": 1, "credibility": 1, "published_at": %s}]}`,
+	"POST /verification/requests/r/results?":              `{"verdict": "mixed", "confidence": 1, "contradicting": [{"content": "x", "relevance": 1, "credibility": 1, "verified_at": %s}]}`,
+	"POST /verification/results/" + unknown + "/evidence": `{"evidence": [{"content": "x", "relevance": 1, "credibility": 1, "supporting": true, "published_at": %s}]}`,
+	"PUT /verification/cache":                             `{"question": {"content": "x"}, "result": {"verdict": "mixed", "confidence": 1, "supporting": [{"content": "x", "relevance": 1, "credibility": 1, "published_at": %s}]}, "ttl_ns": 1000000000}`,
+	"PUT /verification/cache?":                            `{"question": {"content": "x"}, "result": {"verdict": "mixed", "confidence": 1, "contradicting": [{"content": "x", "relevance": 1, "credibility": 1, "verified_at": %s}]}, "ttl_ns": 1000000000}`,
 	"POST /tasks/t/executions":                            `{"agent_id": "a", "agent_name": "A", "started_at": %s}`,
 	"POST /tasks/t/executions?":                           `{"agent_id": "a", "agent_name": "A", "success": true, "completed_at": %s}`,
+}
+
+// prepareTexts makes a query and a request.
+func prepareTexts(acme caller) {
+	acme.call("POST /knowledge/queries", `{"id": "q", "text": "?", "type": "factual", "max_results": 1, "timeout_ns": 1000000000, "requester_id": "x", "priority": 1}`, 201)
+	acme.call("POST /verification/requests", `{"id": "r", "content": "x"}`, 201)
 }
 
 // prepare makes what the requests of timed are about.
 func prepare(acme caller) {
 	acme.call("POST /agents", ada, 201)
-	acme.call("POST /knowledge/queries", `{"id": "q", "text": "?", "type": "factual", "max_results": 1, "timeout_ns": 1000000000, "requester_id": "x", "priority": 1}`, 201)
-	acme.call("POST /verification/requests", `{"id": "r", "content": "x"}`, 201)
+	prepareTexts(acme)
 	acme.call("POST /tasks", `{"id": "t", "type": "general"}`, 201)
 	acme.call("POST /queue/claim", `{"worker": "w"}`, 200)
 }
@@ -138,8 +144,7 @@ func TestAListEndsAfterAMegabyteAndSaysWhereItGoesOn(t *testing.T) {
 			if list.Next == "" {
 				return ids
 			}
-			require.Equal(t, ids[len(ids)-1], list.Next)
-			after = "&after=" + list.Next
+			after = "&after=" + url.QueryEscape(list.Next)
 		}
 		require.Fail(t, "the list has no end")
 		return nil
@@ -177,8 +182,8 @@ func TestAResultHoldsAsMuchEvidenceAsAnAnswerDoes(t *testing.T) {
 	size.SkipShort(t)
 	acme, _ := newCallers(t)
 	acme.call("POST /verification/requests", `{"id": "r", "content": "x"}`, 201)
-	id := acme.id("POST /verification/requests/r/results", `{"verdict": "mixed"}`, 201)
-	piece := fmt.Sprintf(`{"evidence": [{"content": %q}]}`, strings.Repeat("x", maxBody-300))
+	id := acme.id("POST /verification/requests/r/results", `{"verdict": "mixed", "confidence": 1}`, 201)
+	piece := fmt.Sprintf(`{"evidence": [{"content": %q, "relevance": 1, "credibility": 1, "supporting": true}]}`, strings.Repeat("x", maxBody-300))
 	for range 4 {
 		acme.call("POST /verification/results/"+id+"/evidence", piece, 204)
 	}
@@ -212,6 +217,20 @@ func TestWhatIsSentIsStored(t *testing.T) {
 	acme.call("POST /agents", ada, 201)
 	acme.call("POST /agents/ada/performance", `{"success": true}`, 400, "quality_score is missing")
 	acme.call("GET /agents/ada", "", 200, `"task_count":0`, `"average_quality":0.7`)
+
+	prepareTexts(acme)
+	for _, step := range []struct{ op, body, missing string }{
+		{"POST /verification/requests/r/results", `{"verdict": "mixed"}`, "confidence"},
+		{"POST /verification/requests/r/results", `{"verdict": "mixed", "confidence": 1, "methods": [{"method": "fact_checking", "verdict": "mixed"}]}`, "methods[0].confidence"},
+		{"POST /verification/requests/r/results", `{"verdict": "mixed", "confidence": 1, "supporting": [{"content": "x", "credibility": 1}]}`, "supporting[0].relevance"},
+		{"POST /verification/results/" + unknown + "/evidence", `{"evidence": [{"content": "x", "relevance": 1, "credibility": 1}]}`, "evidence[0].supporting"},
+		{"PUT /verification/cache", `{"question": {"content": "x"}, "result": {"verdict": "mixed"}, "ttl_ns": 1000000000}`, "result.confidence"},
+		{"POST /knowledge/queries/q/results", `{"results": [{"url": "u", "domain": "d", "source_type": "web", "provider": "p", "relevance_score": 1}]}`, "results[0].credibility_score"},
+		{"POST /knowledge/queries/q/response", `{"summary": "s"}`, "confidence"},
+	} {
+		acme.call(step.op, step.body, 400, `"detail":"`+step.missing+` is missing"`)
+	}
+	acme.call("GET /verification/requests/r", "", 200, `"status":"pending"`)
 }
 
 func TestIdsAreWhatTheySay(t *testing.T) {

@@ -20,6 +20,21 @@ type queryStatus struct {
 	Error  string           `json:"error"`
 }
 
+type queryList struct {
+	Queries []knowledge.StoredQuery `json:"queries"`
+	Next    string                  `json:"next,omitempty"`
+}
+
+type resultList struct {
+	Results []knowledge.SearchResult `json:"results"`
+	Next    string                   `json:"next,omitempty"`
+}
+
+type responseList struct {
+	Responses []knowledge.StoredResponse `json:"responses"`
+	Next      string                     `json:"next,omitempty"`
+}
+
 type newResults struct {
 	Results []knowledge.SearchResult `json:"results"`
 }
@@ -47,7 +62,7 @@ type newEntry struct {
 }
 
 type feedback struct {
-	Success *bool          `json:"success"`
+	Success bool           `json:"success"`
 	Context map[string]any `json:"context"`
 }
 
@@ -86,13 +101,26 @@ type provider struct {
 
 func knowledgeRoutes(c *knowledge.Client) routes {
 	return routes{
-		"POST /knowledge/queries": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[newQuery]) (made, error) {
+		"POST /knowledge/queries": makes(http.StatusCreated, at("/knowledge/queries/"), func(ctx context.Context, in posted[newQuery]) (made, error) {
 			var opts []knowledge.QueryOption
 			if in.Body.Pending {
 				opts = append(opts, knowledge.AsPending())
 			}
 			id, err := c.StoreQuery(ctx, in.Body.Query, opts...)
 			return made{id}, err
+		}),
+		"GET /knowledge/queries": gives(func(ctx context.Context, in listedBy[knowledge.Status]) (queryList, error) {
+			page, err := c.QueriesPage(ctx, knowledge.QueryFilter{Status: in.Status, Limit: in.Limit, After: in.After})
+			return queryList{list(page.Items), page.Next}, err
+		}),
+		"GET /knowledge/queries/{id}": tellsOf(c.Query),
+		"GET /knowledge/queries/{id}/results": gives(func(ctx context.Context, in listedOf) (resultList, error) {
+			page, err := c.SearchResultsPage(ctx, in.ID, in.Limit, in.After)
+			return resultList{list(page.Items), page.Next}, err
+		}),
+		"GET /knowledge/queries/{id}/responses": gives(func(ctx context.Context, in listedOf) (responseList, error) {
+			page, err := c.ResponsesPage(ctx, in.ID, in.Limit, in.After)
+			return responseList{list(page.Items), page.Next}, err
 		}),
 		"PUT /knowledge/queries/{id}/status": does(func(ctx context.Context, in postedTo[queryStatus]) error {
 			return c.SetQueryStatus(ctx, in.ID, in.Body.Status, in.Body.Error)
@@ -146,11 +174,7 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			return affected{n}, err
 		}),
 		"POST /knowledge/entries/{id}/feedback": gives(func(ctx context.Context, in postedTo[feedback]) (confidence, error) {
-			success, err := told("success", in.Body.Success)
-			if err != nil {
-				return confidence{}, err
-			}
-			now, err := c.ReinforceEntry(ctx, in.ID, success, in.Body.Context)
+			now, err := c.ReinforceEntry(ctx, in.ID, in.Body.Success, in.Body.Context)
 			return confidence{now}, err
 		}),
 		"POST /knowledge/decay": gives(func(ctx context.Context, _ nothing) (affected, error) {

@@ -38,14 +38,33 @@ func TestKnowledgeOverHTTP(t *testing.T) {
 	const results = `{"results": [
 		{"title": "Drain", "content": "A stop is bounded.", "url": "https://example.com/drain", "domain": "example.com", "source_type": "documentation",
 		 "relevance_score": 0.9, "credibility_score": 0.8, "provider": "local", "published_at": "2026-01-02T03:04:05Z"},
-		{"query_id": "q1", "title": "Pool", "content": "One pool.", "url": "https://example.com/pool", "domain": "example.com", "source_type": "web", "provider": "local"}]}`
+		{"query_id": "q1", "title": "Pool", "content": "One pool.", "url": "https://example.com/pool", "domain": "example.com", "source_type": "web", "relevance_score": 0, "credibility_score": 0, "provider": "local"}]}`
 	acme.call("POST /knowledge/queries/q1/results", results, 200, `{"count":2}`)
 	acme.call("POST /knowledge/queries/q1/results", results, 200, `{"count":0}`)
 	acme.call("POST /knowledge/queries/q2/results", results, 400, `query_id is not the one in the path`)
-	acme.call("POST /knowledge/queries/q2/results", `{"results": [{"title": "x", "url": "https://example.com/x", "domain": "x", "source_type": "web", "provider": "x"}]}`, 404, `"type":"/problems/unknown_reference"`)
+	acme.call("POST /knowledge/queries/q2/results", `{"results": [{"title": "x", "url": "https://example.com/x", "domain": "x", "source_type": "web", "relevance_score": 1, "credibility_score": 1, "provider": "x"}]}`, 404, `"type":"/problems/unknown_reference"`)
 	acme.id("POST /knowledge/queries/q1/response", `{"summary": "Nothing.", "confidence": 0.8, "sources_used": ["local"], "complete_query": true}`, 201)
 	acme.call("POST /knowledge/queries/q1/response", `{"confidence": 2}`, 400, `confidence must be`)
 	acme.call("POST /knowledge/queries/q2/response", `{"confidence": 0.5}`, 404)
+	acme.call("PUT /knowledge/queries/q1/status", `{"status": "pending"}`, 409, `query is completed`)
+	acme.call("POST /knowledge/queries", strings.Replace(query, "q1", "q3", 1), 201)
+	acme.call("PUT /knowledge/queries/q3/status", `{"status": "failed", "error": "no network"}`, 204)
+	acme.call("POST /knowledge/queries/q3/response", `{"confidence": 0.5, "complete_query": true}`, 409, `query is failed`)
+	acme.call("GET /knowledge/queries?status=failed", "", 200, `{"queries":[{"id":"q3"`, `"error":"no network"`)
+	acme.call("GET /knowledge/queries/q1", "", 200, `"text":"What drains a pool?"`, `"timeout_ns":1000000000`, `"tags":["pool"]`, `"status":"completed"`, `"error":null`)
+	acme.call("GET /knowledge/queries/q2", "", 404, `query not found`)
+	acme.call("GET /knowledge/queries", "", 200, `{"queries":[{"id":"q3"`, `"id":"q1"`)
+	acme.call("GET /knowledge/queries?status=pending", "", 200, `{"queries":[]}`)
+	acme.call("GET /knowledge/queries?status=odd", "", 400, `status must be one of`)
+	globex.call("GET /knowledge/queries?status=pending", "", 200, `"id":"q1"`)
+	page := acme.call("GET /knowledge/queries/q1/results?limit=1", "", 200, `"title":"Drain"`, `"published_at":"2026-01-02T03:04:05Z"`)
+	acme.call("GET /knowledge/queries/q1/results?limit=1&after="+page["next"].(string), "", 200, `"title":"Pool"`)
+	acme.call("GET /knowledge/queries/q1/results?after=q1", "", 400, `after must be the next of an earlier page`)
+	acme.call("GET /knowledge/queries/q2/results", "", 404, `query not found`)
+	globex.call("GET /knowledge/queries/q1/results", "", 200, `{"results":[]}`)
+	acme.call("GET /knowledge/queries/q1/responses", "", 200, `"summary":"Nothing."`, `"avg_relevance":null`)
+	acme.call("GET /knowledge/queries/q2/responses", "", 404, `query not found`)
+	globex.call("GET /knowledge/queries/q1/responses", "", 200, `{"responses":[]}`)
 
 	const drain = "/knowledge/sources/manual/entities/drain"
 	const entry = `{"kind": "chapter", "name": "Draining", "body": "A stop waits for work in flight, and is bounded.", "confidence": 0.5, "embedding_model": "axes", "embedding": `

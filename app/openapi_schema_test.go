@@ -228,7 +228,7 @@ func (d document31) bounded(schema object, path string) error {
 	case strings.Contains(types, "object") && strings.Contains(types, "string"):
 		return nil // any JSON, as large as a body may be
 	case strings.Contains(types, "integer") || strings.Contains(types, "number"):
-		if !has("minimum", "maximum") && !has("format") {
+		if !has("minimum", "maximum") && schema["format"] != "float" {
 			return fmt.Errorf("%s has no minimum and maximum", path)
 		}
 	case strings.Contains(types, "string"):
@@ -317,6 +317,11 @@ func (d document31) describes(schema object, t reflect.Type) error {
 	}
 	properties, _ := schema["properties"].(object)
 	left := maps.Clone(properties)
+	for _, name := range required[t] {
+		if !slices.Contains(asList(schema["required"]), any(name)) {
+			return fmt.Errorf("%v: %s is required, and described as optional", t, name)
+		}
+	}
 	for f := range fields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "-" {

@@ -38,7 +38,7 @@ var writes = []write{
 	{op: "PATCH /agents/ID"},
 	{op: "POST /agents/ID/load"},
 	{op: "POST /agents/ID/performance"},
-	{op: "POST /agents/search"},
+	{op: "POST /agents/search", set: object{"after": absent}},
 	{op: "POST /agents/purge"},
 	{op: "POST /knowledge/queries"},
 	{op: "POST /knowledge/queries/ID/results"},
@@ -224,7 +224,7 @@ func TestASecretIsInNoAnswerToAnotherTenant(t *testing.T) {
 			body = []byte(strings.ReplaceAll(string(body), secret, "own-text-of-globex"))
 		}
 		for _, path := range paths {
-			for _, query := range []string{"", "?url=" + secret, "?limit=1000", "?overdue=true", "?agent=" + secret, "?task_type=" + secret, "?language=" + secret, "?source=" + secret} {
+			for _, query := range []string{"", "?url=" + secret, "?limit=1000", "?overdue=true", "?status=failed", "?status=error", "?status=completed", "?status=dequeued", "?agent=" + secret, "?task_type=" + secret, "?language=" + secret, "?source=" + secret} {
 				if query != "" && method != http.MethodGet {
 					continue
 				}
@@ -243,8 +243,15 @@ func TestASecretIsInNoAnswerToAnotherTenant(t *testing.T) {
 	require.NotContains(t, statsFor(t, acme.server.URL, "", ""), secret, "an operator sees tenants' names, not their texts")
 
 	// The search finds a secret that is there: acme reads its own.
-	require.Contains(t, acme.text(http.MethodGet, "/agents", ""), secret)
-	require.Contains(t, acme.text(http.MethodGet, "/verification/methods", ""), secret)
+	for _, path := range []string{
+		"/agents", "/agents?language=" + secret, "/agents/" + secret + "/performance", "/verification/methods",
+		"/verification/requests/" + secret, "/verification/requests/" + secret + "/results", "/verification/requests?status=completed",
+		"/knowledge/queries", "/knowledge/queries/" + secret, "/knowledge/queries/" + secret + "/results", "/knowledge/queries/" + secret + "/responses",
+		"/web/contents/" + ids["content"], "/web/contents/" + ids["content"] + "/metrics", "/web/nodes/" + ids["node"],
+		"/web/traversals", "/web/traversals/" + secret, "/web/traversals/" + secret + "/nodes?status=error", "/tasks?status=completed",
+	} {
+		require.Contains(t, acme.text(http.MethodGet, path, ""), secret, path)
+	}
 }
 
 // text is the answer, whatever its status, headers included.

@@ -119,6 +119,11 @@ func (s *shape) object(t reflect.Type, path string) error {
 			return err
 		}
 	}
+	for _, name := range required[t] {
+		if !seen[name] {
+			return badRequest(strings.TrimPrefix(path+"."+name, ".") + " is missing")
+		}
+	}
 	_, err := s.dec.Token() // the end
 	return err
 }

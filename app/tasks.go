@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
 
@@ -36,9 +37,10 @@ type newTasks struct {
 }
 
 type taskFilter struct {
-	Overdue bool   `query:"overdue"`
-	Limit   int    `query:"limit"`
-	After   string `query:"after"`
+	Status  orchestrator.TaskStatus `query:"status"` // default queued
+	Overdue bool                    `query:"overdue"`
+	Limit   int                     `query:"limit"`
+	After   string                  `query:"after"`
 }
 
 // taskList is a page of tasks. Next is, as in every list, the value of "after" for the next
@@ -124,13 +126,18 @@ type assignmentList struct {
 	Next        string                    `json:"next,omitempty"`
 }
 
+type snapshotList struct {
+	Snapshots []orchestrator.Snapshot `json:"snapshots"`
+	Next      string                  `json:"next,omitempty"`
+}
+
 type settingList struct {
 	Settings map[string]json.RawMessage `json:"settings"`
 }
 
 func taskRoutes(c *orchestrator.Client) routes {
 	return routes{
-		"POST /tasks": makes(http.StatusCreated, func(m made) string { return "/tasks/" + url.PathEscape(m.ID) },
+		"POST /tasks": makes(http.StatusCreated, at("/tasks/"),
 			func(ctx context.Context, in posted[newTask]) (made, error) {
 				return made{in.Body.ID}, c.Enqueue(ctx, in.Body.task())
 			}),
@@ -141,18 +148,19 @@ func taskRoutes(c *orchestrator.Client) routes {
 			}
 			return affected{int64(len(tasks))}, c.EnqueueAll(ctx, tasks)
 		}),
-		// The queued tasks, or with overdue the tasks past the deadline.
+		// The tasks in a status, or with overdue the tasks past the deadline.
 		"GET /tasks": gives(func(ctx context.Context, f taskFilter) (taskList, error) {
-			limit := cmp.Or(f.Limit, pageSize)
-			switch {
-			case !f.Overdue:
-				page, err := c.QueuedPage(ctx, limit, f.After)
-				return taskList{list(page.Items), page.Next}, err
-			case f.After != "":
-				return taskList{}, badRequest("after goes with no overdue: it pages through the queue")
+			read := func() (modules.Page[orchestrator.Task], error) {
+				return c.TasksPage(ctx, cmp.Or(f.Status, orchestrator.TaskQueued), f.Limit, f.After)
 			}
-			overdue, err := c.TimedOut(ctx)
-			return taskList{Tasks: first(overdue, limit)}, err
+			if f.Overdue {
+				if f.Status != "" {
+					return taskList{}, badRequest("overdue goes with no status")
+				}
+				read = func() (modules.Page[orchestrator.Task], error) { return c.TimedOutPage(ctx, f.Limit, f.After) }
+			}
+			page, err := read()
+			return taskList{list(page.Items), page.Next}, err
 		}),
 		"GET /tasks/{id}": tellsOf(c.Task),
 		"POST /tasks/{id}/assignments": makes(http.StatusCreated, func(a orchestrator.Assignment) string { return "/assignments/" + url.PathEscape(a.ID) },
@@ -172,11 +180,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 			id, err := c.RecordExecution(ctx, e)
 			return made{id}, err
 		}),
-		"GET /tasks/{id}/executions": gives(func(ctx context.Context, in struct {
-			ID    string `path:"id"`
-			Limit int    `query:"limit"`
-			After string `query:"after"`
-		}) (executionList, error) {
+		"GET /tasks/{id}/executions": gives(func(ctx context.Context, in listedOf) (executionList, error) {
 			page, err := c.ExecutionsPage(ctx, in.ID, cmp.Or(in.Limit, pageSize), in.After)
 			if err == nil && len(page.Items) == 0 {
 				_, err = c.Task(ctx, in.ID) // a task of a foreign tenant has no list
@@ -209,7 +213,11 @@ func taskRoutes(c *orchestrator.Client) routes {
 			n, err := c.DeleteFinished(ctx, in.Body.For)
 			return affected{n}, err
 		}),
-		"GET /queue/stats":      tells(c.Stats),
+		"GET /queue/stats": tells(c.Stats),
+		"GET /queue/snapshots": gives(func(ctx context.Context, in listed) (snapshotList, error) {
+			page, err := c.SnapshotsPage(ctx, in.Limit, in.After)
+			return snapshotList{list(page.Items), page.Next}, err
+		}),
 		"POST /queue/snapshots": does(func(ctx context.Context, _ nothing) error { return c.SnapshotStats(ctx) }),
 		// The settings are the same for all tenants, and an operator's to set.
 		"GET /queue/settings": gives(func(ctx context.Context, _ nothing) (settingList, error) {
@@ -224,11 +232,11 @@ func taskRoutes(c *orchestrator.Client) routes {
 			case !f.Overdue:
 				page, err := c.ActiveAssignmentsPage(ctx, orchestrator.AssignmentFilter{AgentID: f.Agent, Status: f.Status, Limit: limit, After: f.After})
 				return assignmentList{list(page.Items), page.Next}, err
-			case f.Agent != "" || f.Status != "" || f.After != "":
+			case f.Agent != "" || f.Status != "":
 				return assignmentList{}, badRequest("overdue goes with no filter")
 			}
-			overdue, err := c.OverdueAssignments(ctx)
-			return assignmentList{Assignments: first(overdue, limit)}, err
+			page, err := c.OverdueAssignmentsPage(ctx, f.Limit, f.After)
+			return assignmentList{list(page.Items), page.Next}, err
 		}),
 		"GET /assignments/{id}": tellsOf(c.Assignment),
 		"PATCH /assignments/{id}": does(func(ctx context.Context, in postedTo[orchestrator.AssignmentPatch]) error {
@@ -236,6 +244,3 @@ func taskRoutes(c *orchestrator.Client) routes {
 		}),
 	}
 }
-
-// first is the first n of a list.
-func first[T any](v []T, n int) []T { return list(v[:min(n, len(v))]) }

@@ -17,8 +17,13 @@ type requestStatus struct {
 }
 
 type requestList struct {
-	Requests []verification.Request `json:"requests"`
-	Next     string                 `json:"next,omitempty"`
+	Requests []verification.StoredRequest `json:"requests"`
+	Next     string                       `json:"next,omitempty"`
+}
+
+type verdictList struct {
+	Results []verification.Result `json:"results"`
+	Next    string                `json:"next,omitempty"`
 }
 
 // newResult holds the fields of a result that a verifier sets; the database sets the rest.
@@ -42,8 +47,19 @@ func (r newResult) of(request string) verification.Result {
 	}
 }
 
+// sidedEvidence is evidence outside a result: a result's lists say which side evidence is on.
+type sidedEvidence struct{ verification.Evidence }
+
 type newEvidence struct {
-	Evidence []verification.Evidence `json:"evidence"`
+	Evidence []sidedEvidence `json:"evidence"`
+}
+
+func (n newEvidence) evidence() []verification.Evidence {
+	all := make([]verification.Evidence, len(n.Evidence))
+	for i, e := range n.Evidence {
+		all[i] = e.Evidence
+	}
+	return all
 }
 
 type evidenceQualities struct {
@@ -74,14 +90,15 @@ type newAnswer struct {
 
 func verificationRoutes(c *verification.Client) routes {
 	return routes{
-		"POST /verification/requests": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[verification.Request]) (made, error) {
+		"POST /verification/requests": makes(http.StatusCreated, at("/verification/requests/"), func(ctx context.Context, in posted[verification.Request]) (made, error) {
 			return made{in.Body.ID}, c.SaveRequest(ctx, in.Body)
 		}),
-		// The pending requests, for a verifier's next work.
-		"GET /verification/requests": gives(func(ctx context.Context, in listed) (requestList, error) {
-			page, err := c.PendingPage(ctx, cmp.Or(in.Limit, pageSize), in.After)
+		// The requests in a status: by default the pending requests, for a verifier's next work.
+		"GET /verification/requests": gives(func(ctx context.Context, in listedBy[verification.Status]) (requestList, error) {
+			page, err := c.RequestsPage(ctx, cmp.Or(in.Status, verification.Pending), in.Limit, in.After)
 			return requestList{list(page.Items), page.Next}, err
 		}),
+		"GET /verification/requests/{id}": tellsOf(c.Request),
 		"PUT /verification/requests/{id}/status": does(func(ctx context.Context, in postedTo[requestStatus]) error {
 			return c.SetRequestStatus(ctx, in.ID, in.Body.Status, verification.StatusDetails{
 				ProcessingTime: in.Body.ProcessingTime, Error: in.Body.Error, ErrorCode: in.Body.ErrorCode,
@@ -91,9 +108,13 @@ func verificationRoutes(c *verification.Client) routes {
 			id, err := c.SaveResult(ctx, in.Body.of(in.ID))
 			return made{id}, err
 		}),
+		"GET /verification/requests/{id}/results": gives(func(ctx context.Context, in listedOf) (verdictList, error) {
+			page, err := c.ResultsPage(ctx, in.ID, in.Limit, in.After)
+			return verdictList{list(page.Items), page.Next}, err
+		}),
 		"GET /verification/requests/{id}/results/newest": tellsOf(c.Result),
 		"POST /verification/results/{id}/evidence": does(func(ctx context.Context, in postedTo[newEvidence]) error {
-			return c.AddEvidence(ctx, in.ID, in.Body.Evidence)
+			return c.AddEvidence(ctx, in.ID, in.Body.evidence())
 		}),
 		"GET /verification/evidence/quality": gives(func(ctx context.Context, _ nothing) (evidenceQualities, error) {
 			methods, err := c.EvidenceQuality(ctx)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/agentagency/onepool/modules/webnavigator"
@@ -21,6 +22,33 @@ type newCachedPage struct {
 
 type session struct {
 	Session string `path:"session"`
+}
+
+type startedTraversal struct {
+	ID      string `json:"id"`
+	Session string `json:"session_id"`
+}
+
+type traversalList struct {
+	Traversals []webnavigator.StoredTraversal `json:"traversals"`
+	Next       string                         `json:"next,omitempty"`
+}
+
+type nodeFilter struct {
+	Session string                  `path:"session"`
+	Status  webnavigator.NodeStatus `query:"status"`
+	Limit   int                     `query:"limit"`
+	After   string                  `query:"after"`
+}
+
+type nodeList struct {
+	Nodes []webnavigator.StoredNode `json:"nodes"`
+	Next  string                    `json:"next,omitempty"`
+}
+
+type extractionList struct {
+	Metrics []webnavigator.StoredMetrics `json:"metrics"`
+	Next    string                       `json:"next,omitempty"`
 }
 
 type traversalStatus struct {
@@ -61,6 +89,11 @@ func webRoutes(c *webnavigator.Client) routes {
 			out.ID, out.Inserted, err = c.StoreContent(ctx, in.Body)
 			return out, err
 		}),
+		"GET /web/contents/{id}": tellsOf(c.Content),
+		"GET /web/contents/{id}/metrics": gives(func(ctx context.Context, in listedOf) (extractionList, error) {
+			page, err := c.MetricsPage(ctx, in.ID, in.Limit, in.After)
+			return extractionList{list(page.Items), page.Next}, err
+		}),
 		"POST /web/contents/{id}/metrics": does(func(ctx context.Context, in postedTo[webnavigator.ExtractionMetrics]) error {
 			return c.StoreMetrics(ctx, in.ID, in.Body)
 		}),
@@ -76,11 +109,25 @@ func webRoutes(c *webnavigator.Client) routes {
 		"GET /web/cache/stats": tells(c.CacheStats),
 		"POST /web/purge":      tells(c.Purge),
 
-		"POST /web/traversals": makes(http.StatusCreated, nil, func(ctx context.Context, in posted[webnavigator.Traversal]) (made, error) {
-			id, err := c.StartTraversal(ctx, in.Body)
-			return made{id}, err
+		// A traversal's path has the session: the answer has both the session and the id.
+		"POST /web/traversals": makes(http.StatusCreated,
+			func(s startedTraversal) string { return "/web/traversals/" + url.PathEscape(s.Session) },
+			func(ctx context.Context, in posted[webnavigator.Traversal]) (startedTraversal, error) {
+				id, err := c.StartTraversal(ctx, in.Body)
+				return startedTraversal{id, in.Body.SessionID}, err
+			}),
+		"GET /web/traversals": gives(func(ctx context.Context, in listedBy[webnavigator.TraversalStatus]) (traversalList, error) {
+			page, err := c.TraversalsPage(ctx, webnavigator.TraversalFilter{Status: in.Status, Limit: in.Limit, After: in.After})
+			return traversalList{list(page.Items), page.Next}, err
 		}),
-		"GET /web/traversals/{session}": gives(func(ctx context.Context, in session) (webnavigator.TraversalStats, error) {
+		"GET /web/traversals/{session}": gives(func(ctx context.Context, in session) (webnavigator.StoredTraversal, error) {
+			return c.Traversal(ctx, in.Session)
+		}),
+		"GET /web/traversals/{session}/nodes": gives(func(ctx context.Context, in nodeFilter) (nodeList, error) {
+			page, err := c.NodesPage(ctx, in.Session, webnavigator.NodeFilter{Status: in.Status, Limit: in.Limit, After: in.After})
+			return nodeList{list(page.Items), page.Next}, err
+		}),
+		"GET /web/traversals/{session}/stats": gives(func(ctx context.Context, in session) (webnavigator.TraversalStats, error) {
 			return c.TraversalStats(ctx, in.Session)
 		}),
 		"PUT /web/traversals/{session}/status": does(func(ctx context.Context, in struct {
@@ -96,6 +143,7 @@ func webRoutes(c *webnavigator.Client) routes {
 			out.ID, out.Existed, err = c.AddNode(ctx, in.Body)
 			return out, err
 		}),
+		"GET /web/nodes/{id}": tellsOf(c.Node),
 		"PUT /web/nodes/{id}/status": does(func(ctx context.Context, in postedTo[nodeStatus]) error {
 			return c.SetNodeStatus(ctx, in.ID, in.Body.Status, in.Body.ContentID, in.Body.Error)
 		}),

@@ -3,6 +3,7 @@ package modules
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -26,6 +27,15 @@ func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
 // Invalid returns a [*FieldError].
 func Invalid(field, must string) error { return &FieldError{field, must} }
+
+// Within returns err with a path before the field, if err is a [*FieldError].
+func Within(path string, err error) error {
+	var field *FieldError
+	if errors.As(err, &field) {
+		return Invalid(path+"."+field.Field, field.Must)
+	}
+	return err
+}
 
 // FirstError returns the first error that is not nil.
 func FirstError(errs ...error) error {

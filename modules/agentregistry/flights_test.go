@@ -20,6 +20,8 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	register(t, ctx, c, agent("ada"))
+	_, err = c.RecordPerformance(ctx, "ada", agentregistry.Metrics{})
+	require.NoError(t, err)
 	capable := func(id string, n int) agentregistry.Agent {
 		a := agent(id)
 		for i := range n {
@@ -34,6 +36,9 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"List":                        func(int) error { _, _, err := c.List(ctx, agentregistry.ListOptions{Limit: 2}); return err },
 		"FindByCapability":            func(int) error { _, err := c.FindByCapability(ctx, agentregistry.Query{}); return err },
 		"FindScored":                  func(int) error { _, err := c.FindScored(ctx, agentregistry.Query{}); return err },
+		"FindPage":                    func(int) error { _, err := c.FindPage(ctx, agentregistry.Query{}, ""); return err },
+		"FindScoredPage":              func(int) error { _, err := c.FindScoredPage(ctx, agentregistry.Query{}, ""); return err },
+		"PerformancePage":             func(int) error { _, err := c.PerformancePage(ctx, "ada", 0, ""); return err },
 		"Available":                   func(int) error { _, err := c.Available(ctx, 80, time.Hour); return err },
 		"RecordPerformance":           func(int) error { _, err := c.RecordPerformance(ctx, "ada", agentregistry.Metrics{}); return err },
 		"AdjustLoad":                  func(int) error { _, err := c.AdjustLoad(ctx, "ada", 1, 1); return err },

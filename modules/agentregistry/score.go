@@ -53,25 +53,32 @@ func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	q.Limit = max(best, scoredCandidates)
 	ids, args := q.ranked("")
 	args["limit"] = best
-	type row struct {
-		overview
-		LanguageShare, SpecializationShare, Score float64
-	}
-	rows, _, err := modules.Bounded[row](ctx, c.db, fmt.Sprintf(scoredSQL, overviewSQL(ids)), args)
+	rows, _, err := modules.Bounded[scoredRow](ctx, c.db, fmt.Sprintf(scoredSQL, overviewSQL(ids)), args)
 	if err != nil {
 		return nil, wrap("find scored", err)
 	}
 	out := make([]Scored, len(rows))
 	for i, r := range rows {
-		var reason strings.Builder
-		if n := len(unique(q.Languages)); n > 0 {
-			fmt.Fprintf(&reason, "%.0f of %d languages, ", r.LanguageShare*float64(n), n)
-		}
-		if n := len(unique(q.Specializations)); n > 0 {
-			fmt.Fprintf(&reason, "%.0f of %d specializations, ", r.SpecializationShare*float64(n), n)
-		}
-		fmt.Fprintf(&reason, "success rate %.2f, utilization %.0f%%", r.SuccessRate, r.UtilizationPercent)
-		out[i] = Scored{r.agent(), r.Score, reason.String()}
+		out[i] = q.scored(r)
 	}
 	return out, nil
+}
+
+// scoredRow is a row of scoredSQL.
+type scoredRow struct {
+	overview
+	LanguageShare, SpecializationShare, Score float64
+}
+
+// scored returns the agent of a row with the score for q.
+func (q Query) scored(r scoredRow) Scored {
+	var reason strings.Builder
+	if n := len(unique(q.Languages)); n > 0 {
+		fmt.Fprintf(&reason, "%.0f of %d languages, ", r.LanguageShare*float64(n), n)
+	}
+	if n := len(unique(q.Specializations)); n > 0 {
+		fmt.Fprintf(&reason, "%.0f of %d specializations, ", r.SpecializationShare*float64(n), n)
+	}
+	fmt.Fprintf(&reason, "success rate %.2f, utilization %.0f%%", r.SuccessRate, r.UtilizationPercent)
+	return Scored{r.agent(), r.Score, reason.String()}
 }

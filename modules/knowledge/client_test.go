@@ -108,6 +108,10 @@ func useStore(s store, ctx context.Context) map[string]error {
 // use calls every method that needs a tenant.
 func use(c *knowledge.Client, ctx context.Context) map[string]error {
 	out := useStore(c, ctx)
+	_, out["Query"] = c.Query(ctx, "q")
+	_, out["QueriesPage"] = c.QueriesPage(ctx, knowledge.QueryFilter{})
+	_, out["SearchResultsPage"] = c.SearchResultsPage(ctx, "q", 0, "")
+	_, out["ResponsesPage"] = c.ResponsesPage(ctx, "q", 0, "")
 	id, err := c.PutEntry(ctx, entry("x", func(e *knowledge.Entry) { e.Embedding = vector(0) }))
 	out["PutEntry"] = err
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 // Lenient is a Client for work that goes on without the database. While the database is
 // unreachable or unusable, Lenient drops writes, and reads find nothing. Lenient returns
-// further errors, for example about arguments. The methods of entries are the Client's own, and
-// fail as the Client fails.
+// further errors, for example about arguments. The methods of entries, and the reads of queries,
+// results and responses, are the Client's own, and fail as the Client fails.
 type Lenient struct {
 	*Client
 	open *modules.FailOpen

@@ -25,6 +25,10 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	id, err := c.PutEntry(ctx, entry("e"))
 	require.NoError(t, err)
 	require.NoError(t, c.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{Available: true}))
+	_, err = c.StoreResponse(ctx, knowledge.Response{QueryID: "q"})
+	require.NoError(t, err)
+	_, err = c.StoreResults(ctx, []knowledge.SearchResult{result("q", "first")})
+	require.NoError(t, err)
 	results := func(i, n int) (out []knowledge.SearchResult) {
 		for k := range n {
 			out = append(out, result("q", fmt.Sprintf("%d of %d in %d", k, n, i)))
@@ -45,11 +49,16 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"SetProviderHealth": func(int) error {
 			return c.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{Available: true})
 		},
-		"ProviderHealth": func(int) error { _, err := c.ProviderHealth(ctx, "google"); return err },
-		"CacheGet":       func(int) error { _, _, err := c.CacheGet(ctx, "k"); return err },
-		"CachePut":       func(int) error { return c.CachePut(ctx, "k", json.RawMessage(`{}`), time.Hour, "") },
-		"CachePurge":     func(int) error { _, err := c.CachePurge(ctx); return err },
-		"CacheStats":     func(int) error { _, err := c.CacheStats(ctx); return err },
+		"ProviderHealth":             func(int) error { _, err := c.ProviderHealth(ctx, "google"); return err },
+		"Query":                      func(int) error { _, err := c.Query(ctx, "q"); return err },
+		"QueriesPage":                func(int) error { _, err := c.QueriesPage(ctx, knowledge.QueryFilter{}); return err },
+		"SearchResultsPage":          func(int) error { _, err := c.SearchResultsPage(ctx, "q", 0, ""); return err },
+		"SearchResultsPage: of none": func(int) error { _, err := c.SearchResultsPage(ctx, "failing", 0, ""); return err },
+		"ResponsesPage":              func(int) error { _, err := c.ResponsesPage(ctx, "q", 0, ""); return err },
+		"CacheGet":                   func(int) error { _, _, err := c.CacheGet(ctx, "k"); return err },
+		"CachePut":                   func(int) error { return c.CachePut(ctx, "k", json.RawMessage(`{}`), time.Hour, "") },
+		"CachePurge":                 func(int) error { _, err := c.CachePurge(ctx); return err },
+		"CacheStats":                 func(int) error { _, err := c.CacheStats(ctx); return err },
 		"PutEntry": func(i int) error {
 			_, err := c.PutEntry(ctx, entry("x", func(e *knowledge.Entry) { e.Body, e.Embedding = fmt.Sprint(i), vector(0) }))
 			return err
@@ -67,5 +76,5 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"DeleteEntries": func(int) error { _, err := c.DeleteEntries(ctx, "nobody's"); return err },
 		"CheckSchema":   func(int) error { return c.CheckSchema(ctx) },
 		"Available":     func(int) error { c.Available(ctx); return nil },
-	}, map[string]int64{"StoreResults: of none": 0, "CheckSchema": 3, "Available": 0})
+	}, map[string]int64{"StoreResults: of none": 0, "SearchResultsPage: of none": 2, "CheckSchema": 3, "Available": 0})
 }

@@ -1,6 +1,7 @@
 package knowledge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -21,7 +22,7 @@ type Response struct {
 	ProcessingTime    time.Duration  `json:"processing_time_ns"` // kept in ms
 	CacheUsed         bool           `json:"cache_used"`
 	ProvidersQueried  []string       `json:"providers_queried"`
-	Results           []SearchResult `json:"results"`      // not stored: the averages are of the results' scores and domains
+	Results           []SearchResult `json:"results"`      // checked as StoreResults does, and not stored: the averages are of the results' scores and domains
 	RespondedAt       time.Time      `json:"responded_at"` // default now
 }
 
@@ -39,12 +40,18 @@ func (r Response) validate() error {
 		modules.CheckPast("responded_at", r.RespondedAt),
 	)
 	for i, s := range r.Results {
-		err = modules.FirstError(err,
-			modules.CheckShare(fmt.Sprintf("results[%d].relevance_score", i), s.RelevanceScore),
-			modules.CheckShare(fmt.Sprintf("results[%d].credibility_score", i), s.CredibilityScore),
-		)
+		err = modules.FirstError(err, modules.Within(fmt.Sprintf("results[%d]", i), r.validateResult(s)))
 	}
 	return err
+}
+
+// validateResult checks a result as StoreResults does. The result may leave out the query.
+func (r Response) validateResult(s SearchResult) error {
+	s.QueryID = cmp.Or(s.QueryID, r.QueryID)
+	return modules.FirstError(
+		modules.Check("query_id", "must be the response's query_id", s.QueryID == r.QueryID),
+		s.validate(),
+	)
 }
 
 // averages are over the results: nil, for null, without results. Diversity is the share of

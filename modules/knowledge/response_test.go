@@ -16,7 +16,9 @@ func TestStoreResponseComputesTheAverages(t *testing.T) {
 	ctx := as(t, "acme")
 	storeQuery(t, ctx, c, "q")
 	score := func(domain string, relevance, credibility float64) knowledge.SearchResult {
-		return knowledge.SearchResult{Domain: domain, RelevanceScore: relevance, CredibilityScore: credibility}
+		return result("", domain, func(r *knowledge.SearchResult) {
+			r.Domain, r.RelevanceScore, r.CredibilityScore = domain, relevance, credibility
+		})
 	}
 	at := time.Now().Add(-time.Hour).Truncate(time.Microsecond)
 	id, err := c.StoreResponse(ctx, knowledge.Response{
@@ -73,16 +75,26 @@ func TestStoreResponseRefuses(t *testing.T) {
 	var status string
 	scan(t, as(t, "globex"), db, "select status from knowledge.queries", &status)
 	require.Equal(t, "processing", status)
+	late := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	with := func(change func(*knowledge.SearchResult)) knowledge.Response {
+		return knowledge.Response{QueryID: "q", Results: []knowledge.SearchResult{result("q", "a"), result("q", "b", change)}}
+	}
 	for must, r := range map[string]knowledge.Response{
-		"query_id must not be blank":                     {},
-		"summary must be text":                           {QueryID: "q", Summary: "\x00"},
-		"confidence must be from 0 to 1":                 {QueryID: "q", Confidence: 1.01},
-		"sources_used must be text":                      {QueryID: "q", SourcesUsed: []string{"\x00"}},
-		"total_results_found must be from 0":             {QueryID: "q", TotalResultsFound: -1},
-		"results_filtered must be from 0":                {QueryID: "q", ResultsFiltered: 1 << 40},
-		"processing_time must not be negative":           {QueryID: "q", ProcessingTime: -1},
-		"providers_queried must be text":                 {QueryID: "q", ProvidersQueried: []string{"\xff"}},
-		"results[0].relevance_score must be from 0 to 1": {QueryID: "q", Results: []knowledge.SearchResult{{RelevanceScore: -1}}},
+		"query_id must not be blank":                             {},
+		"summary must be text":                                   {QueryID: "q", Summary: "\x00"},
+		"confidence must be from 0 to 1":                         {QueryID: "q", Confidence: 1.01},
+		"sources_used must be text":                              {QueryID: "q", SourcesUsed: []string{"\x00"}},
+		"total_results_found must be from 0":                     {QueryID: "q", TotalResultsFound: -1},
+		"results_filtered must be from 0":                        {QueryID: "q", ResultsFiltered: 1 << 40},
+		"processing_time must not be negative":                   {QueryID: "q", ProcessingTime: -1},
+		"providers_queried must be text":                         {QueryID: "q", ProvidersQueried: []string{"\xff"}},
+		"results[1].relevance_score must be from 0 to 1":         with(func(r *knowledge.SearchResult) { r.RelevanceScore = -1 }),
+		"results[1].domain must not be blank":                    with(func(r *knowledge.SearchResult) { r.Domain = "" }),
+		"results[1].title must be text":                          with(func(r *knowledge.SearchResult) { r.Title = "\x00" }),
+		"results[1].quality must be one of":                      with(func(r *knowledge.SearchResult) { r.Quality = "odd" }),
+		"results[1].content_hash must be a SHA-256":              with(func(r *knowledge.SearchResult) { r.ContentHash = "x" }),
+		"results[1].query_id must be the response's query_id":    with(func(r *knowledge.SearchResult) { r.QueryID = "other" }),
+		"results[1].published_at must be in the years 1 to 9999": with(func(r *knowledge.SearchResult) { r.PublishedAt = &late }),
 	} {
 		_, err := c.StoreResponse(ctx, r)
 		require.ErrorIs(t, err, modules.ErrInvalid, must)

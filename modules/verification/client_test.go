@@ -96,6 +96,9 @@ func use(c *verification.Client, ctx context.Context) map[string]error {
 	}
 	out["AddEvidence"] = c.AddEvidence(ctx, id, []verification.Evidence{evidence("e")})
 	_, out["Result"] = c.Result(ctx, "r")
+	_, out["Request"] = c.Request(ctx, "r")
+	_, out["RequestsPage"] = c.RequestsPage(ctx, verification.Completed, 0, "")
+	_, out["ResultsPage"] = c.ResultsPage(ctx, "r", 0, "")
 	_, out["EvidenceQuality"] = c.EvidenceQuality(ctx)
 	out["CachePut"] = c.CachePut(ctx, request("r"), result("r"), time.Hour)
 	_, _, out["CacheGet"] = c.CacheGet(ctx, request("r"))

@@ -46,6 +46,9 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 			}))
 			return err
 		},
+		"Request":             func(int) error { _, err := c.Request(ctx, "r"); return err },
+		"RequestsPage":        func(int) error { _, err := c.RequestsPage(ctx, verification.Pending, 0, ""); return err },
+		"ResultsPage":         func(int) error { _, err := c.ResultsPage(ctx, "r", 0, ""); return err },
 		"Result":              func(int) error { _, err := c.Result(ctx, "r"); return err },
 		"AddEvidence":         func(int) error { return c.AddEvidence(ctx, id, pieces(1)) },
 		"AddEvidence: of 200": func(int) error { return c.AddEvidence(ctx, id, pieces(200)) },

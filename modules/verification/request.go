@@ -88,8 +88,11 @@ func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 }
 
 // ranked is the sort key of pending requests.
-func ranked(r string) string {
-	return "case " + r + ".priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end, " + r + ".created_at, " + r + ".id"
+func ranked(r string) string { return rank(r) + ", " + r + ".created_at, " + r + ".id" }
+
+// rank is the priority's place in the order of the work.
+func rank(r string) string {
+	return "case " + r + ".priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end"
 }
 
 var pendingSQL = `

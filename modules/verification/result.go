@@ -171,7 +171,7 @@ func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 	return saved.ID, wrap("save result", err)
 }
 
-const resultSQL = `
+const resultColumnsSQL = `
 select r.id::text as id, r.request_id, r.verdict, r.confidence, r.reasoning, r.verification_methods as methods,
        r.processing_time_ms * interval '1 millisecond' as processing_time, r.error_message as error, r.error_code,
        r.evidence_quality_score as evidence_quality, r.consensus_strength as consensus, r.created_at,
@@ -183,30 +183,25 @@ select r.id::text as id, r.request_id, r.verdict, r.confidence, r.reasoning, r.v
                'published_at', to_char(e.publish_date at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                'verified_at', to_char(e.access_date at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'metadata', e.metadata) order by e.seq)
            from verification.evidence e where e.tenant_id = r.tenant_id and e.result_id = r.id), '[]') as evidence
-from verification.results r where r.request_id = @request_id order by r.created_at desc, r.id desc limit 1`
+from verification.results r where r.request_id = @request_id`
 
-// Result returns the newest result of a request with the evidence in the order given, or
-// ErrResultNotFound. Evidence has the times in UTC.
-func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
-	if err := modules.CheckID("request_id", requestID); err != nil {
-		return Result{}, wrap("result", err)
-	}
-	type row struct {
-		ID, RequestID              string
-		Verdict                    Verdict
-		Confidence                 float64
-		Reasoning                  []string
-		Methods                    []MethodResult
-		ProcessingTime             time.Duration
-		Error, ErrorCode           *string
-		EvidenceQuality, Consensus *float64
-		CreatedAt                  time.Time
-		Evidence                   []Evidence
-	}
-	r, err := modules.One[row](ctx, c.db, resultSQL, pgx.NamedArgs{"request_id": requestID})
-	if err != nil {
-		return Result{}, wrap("result", modules.OrMissing(err, ErrResultNotFound))
-	}
+const resultSQL = resultColumnsSQL + " order by r.created_at desc, r.id desc limit 1"
+
+// resultRow is a row of resultColumnsSQL.
+type resultRow struct {
+	ID, RequestID              string
+	Verdict                    Verdict
+	Confidence                 float64
+	Reasoning                  []string
+	Methods                    []MethodResult
+	ProcessingTime             time.Duration
+	Error, ErrorCode           *string
+	EvidenceQuality, Consensus *float64
+	CreatedAt                  time.Time
+	Evidence                   []Evidence
+}
+
+func (r resultRow) result() Result {
 	out := Result{
 		RequestID: r.RequestID, Verdict: r.Verdict, Confidence: r.Confidence, Reasoning: r.Reasoning, Methods: r.Methods,
 		Supporting: []Evidence{}, Contradicting: []Evidence{}, ProcessingTime: r.ProcessingTime, Error: r.Error, ErrorCode: r.ErrorCode,
@@ -219,5 +214,18 @@ func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
 			out.Contradicting = append(out.Contradicting, e)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// Result returns the newest result of a request with the evidence in the order given, or
+// ErrResultNotFound. Evidence has the times in UTC.
+func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
+	if err := modules.CheckID("request_id", requestID); err != nil {
+		return Result{}, wrap("result", err)
+	}
+	r, err := modules.One[resultRow](ctx, c.db, resultSQL, pgx.NamedArgs{"request_id": requestID})
+	if err != nil {
+		return Result{}, wrap("result", modules.OrMissing(err, ErrResultNotFound))
+	}
+	return r.result(), nil
 }

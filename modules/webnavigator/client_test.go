@@ -87,6 +87,8 @@ func use(c *webnavigator.Client, ctx context.Context) map[string]error {
 	out["CachePut"] = c.CachePut(ctx, page, id, time.Hour)
 	_, _, out["GetByURL"] = c.GetByURL(ctx, page)
 	out["StoreMetrics"] = c.StoreMetrics(ctx, id, webnavigator.ExtractionMetrics{})
+	_, out["Content"] = c.Content(ctx, id)
+	_, out["MetricsPage"] = c.MetricsPage(ctx, id, 0, "")
 	_, out["CacheStats"] = c.CacheStats(ctx)
 	_, out["Purge"] = c.Purge(ctx)
 	walk, err := c.StartTraversal(ctx, traversal("s"))
@@ -96,6 +98,10 @@ func use(c *webnavigator.Client, ctx context.Context) map[string]error {
 	out["SetNodeStatus"] = c.SetNodeStatus(ctx, node, webnavigator.NodeVisited, id, "")
 	out["NoteRateLimit"] = c.NoteRateLimit(ctx, "s")
 	out["SetTraversalStatus"] = c.SetTraversalStatus(ctx, "s", webnavigator.TraversalCompleted, "")
+	_, out["Traversal"] = c.Traversal(ctx, "s")
+	_, out["TraversalsPage"] = c.TraversalsPage(ctx, webnavigator.TraversalFilter{})
+	_, out["Node"] = c.Node(ctx, node)
+	_, out["NodesPage"] = c.NodesPage(ctx, "s", webnavigator.NodeFilter{})
 	_, out["TraversalStats"] = c.TraversalStats(ctx, "s")
 	return out
 }

@@ -43,7 +43,7 @@ type Link struct {
 	URL       string   `json:"url"`
 	Text      string   `json:"text"`
 	Type      LinkType `json:"type"`
-	Relevance float64  `json:"relevance"`
+	Relevance float64  `json:"relevance"` // 0 to 1
 }
 
 // Image is an image on a page, with the size in pixels if known.
@@ -92,10 +92,26 @@ func (c Content) validate() error {
 	if c.ContentHash != "" {
 		err = modules.FirstError(err, modules.CheckSHA256("content_hash", c.ContentHash))
 	}
-	for _, l := range c.Links {
-		err = modules.FirstError(err, modules.CheckEnum("links.type", l.Type, linkTypes))
+	return modules.FirstError(err, c.validateLinks(), c.Metadata.validate())
+}
+
+func (c Content) validateLinks() (err error) {
+	for i, l := range c.Links {
+		at := fmt.Sprintf("links[%d].", i)
+		err = modules.FirstError(err, modules.CheckEnum(at+"type", l.Type, linkTypes), modules.CheckShare(at+"relevance", l.Relevance))
+	}
+	for i, image := range c.Images {
+		at := fmt.Sprintf("images[%d].", i)
+		err = modules.FirstError(err, modules.CheckInt32(at+"width", image.Width, 0), modules.CheckInt32(at+"height", image.Height, 0))
 	}
 	return err
+}
+
+func (m PageMeta) validate() error {
+	return modules.FirstError(
+		modules.CheckInt32("metadata.status_code", m.StatusCode, 0),
+		modules.CheckCount("metadata.content_length", m.ContentLength),
+	)
 }
 
 func (c Content) hash() string {
@@ -162,10 +178,13 @@ with hit as (
     where url = @url and expires_at > now()
     returning tenant_id, content_id
 ), ` + cachetable.CountSQL("web") + `
-select c.id::text as id, c.url, c.title, c.content as text, c.html, c.links, c.images, c.metadata, c.quality, c.quality_detail,
-       c.content_hash, c.extracted_at, c.extraction_type, c.extraction_time_ms as extraction_ms,
-       greatest(c.cached_until - now(), interval '0') as ttl
+select ` + contentColumns + `
 from hit join web.contents c on c.tenant_id = hit.tenant_id and c.id = hit.content_id`
+
+// contentColumns are the columns of a contentRow.
+const contentColumns = `c.id::text as id, c.url, c.title, c.content as text, c.html, c.links, c.images, c.metadata, c.quality, c.quality_detail,
+c.content_hash, c.extracted_at, c.extraction_type, c.extraction_time_ms as extraction_ms,
+greatest(c.cached_until - now(), interval '0') as ttl`
 
 type contentRow struct {
 	ID, URL, Title, Text    string

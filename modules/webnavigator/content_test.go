@@ -126,10 +126,14 @@ func TestStoreContentNamesWhatIsWrong(t *testing.T) {
 		"extraction_time must not be negative":  func(c *webnavigator.Content) { c.ExtractionTime = -1 },
 		"ttl must not be negative":              func(c *webnavigator.Content) { c.TTL = -1 },
 		"content_hash must be a SHA-256 in hex": func(c *webnavigator.Content) { c.ContentHash = "x" },
-		"links.type must be one of":             func(c *webnavigator.Content) { c.Links = []webnavigator.Link{{}} },
-		"links must be what JSON can hold": func(c *webnavigator.Content) {
+		"links[0].type must be one of":          func(c *webnavigator.Content) { c.Links = []webnavigator.Link{{}} },
+		"links[0].relevance must be from 0 to 1": func(c *webnavigator.Content) {
 			c.Links = []webnavigator.Link{{Type: webnavigator.Internal, Relevance: math.NaN()}}
 		},
+		"images[0].width must be from 0":         func(c *webnavigator.Content) { c.Images = []webnavigator.Image{{Width: -1}} },
+		"images[0].height must be from 0":        func(c *webnavigator.Content) { c.Images = []webnavigator.Image{{Height: 1 << 40}} },
+		"metadata.status_code must be from 0":    func(c *webnavigator.Content) { c.Metadata.StatusCode = -1 },
+		"metadata.content_length must be from 0": func(c *webnavigator.Content) { c.Metadata.ContentLength = math.MaxInt64 },
 		"images must not hold the NUL character": func(c *webnavigator.Content) { c.Images = []webnavigator.Image{{Alt: "\\\x00"}} },
 		"metadata must not hold the NUL":         func(c *webnavigator.Content) { c.Metadata.Author = "\x00" },
 		"detail must not hold the NUL":           func(c *webnavigator.Content) { c.QualityDetail = webnavigator.QualityDetail{"\x00": 1} },

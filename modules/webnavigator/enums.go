@@ -84,6 +84,15 @@ var traversalMoves = modules.Moves[TraversalStatus]{
 	TraversalFailed:    {TraversalPending, TraversalRunning, TraversalFailed},
 }
 
+// nodeMoves are the moves of a page in a traversal: a page with an error may be tried again, a
+// visited or skipped page stays visited or skipped.
+var nodeMoves = modules.Moves[NodeStatus]{
+	NodePending: {NodePending, NodeError},
+	NodeVisited: {NodePending, NodeVisited, NodeError},
+	NodeSkipped: {NodePending, NodeSkipped, NodeError},
+	NodeError:   {NodePending, NodeError},
+}
+
 var (
 	qualities         = []Quality{QualityHigh, QualityMedium, QualityLow, QualityUnknown}
 	extractionTypes   = []ExtractionType{FullPage, MainContent, SpecificElement, MetadataOnly}

@@ -12,6 +12,8 @@ var (
 	ErrTraversalNotFound = fmt.Errorf("traversal %w", modules.ErrNotFound)
 	// ErrNodeNotFound is a modules.ErrNotFound.
 	ErrNodeNotFound = fmt.Errorf("node %w", modules.ErrNotFound)
+	// ErrContentNotFound is a modules.ErrNotFound.
+	ErrContentNotFound = fmt.Errorf("content %w", modules.ErrNotFound)
 	// ErrUnknownTraversal is a modules.ErrReference.
 	ErrUnknownTraversal = fmt.Errorf("traversal: %w", modules.ErrReference)
 	// ErrUnknownParent is a modules.ErrReference: the parent is no node of the traversal.

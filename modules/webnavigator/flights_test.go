@@ -29,6 +29,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 			}
 		}
 	}
+	require.NoError(t, c.StoreMetrics(ctx, id, webnavigator.ExtractionMetrics{}))
 	clienttest.Flights(t, w, c, map[string]func(i int) error{
 		"StoreContent": func(i int) error { _, _, err := c.StoreContent(ctx, content(page, fmt.Sprint(i))); return err },
 		"StoreContent: with 500 links": func(i int) error {
@@ -55,8 +56,14 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 			_, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: fmt.Sprint(page, i)})
 			return err
 		},
-		"SetNodeStatus": func(int) error { return c.SetNodeStatus(ctx, node, webnavigator.NodeVisited, id, "") },
-		"CheckSchema":   func(int) error { return c.CheckSchema(ctx) },
-		"Available":     func(int) error { c.Available(ctx); return nil },
+		"SetNodeStatus":  func(int) error { return c.SetNodeStatus(ctx, node, webnavigator.NodeVisited, id, "") },
+		"Traversal":      func(int) error { _, err := c.Traversal(ctx, "s"); return err },
+		"TraversalsPage": func(int) error { _, err := c.TraversalsPage(ctx, webnavigator.TraversalFilter{}); return err },
+		"Node":           func(int) error { _, err := c.Node(ctx, node); return err },
+		"NodesPage":      func(int) error { _, err := c.NodesPage(ctx, "s", webnavigator.NodeFilter{}); return err },
+		"Content":        func(int) error { _, err := c.Content(ctx, id); return err },
+		"MetricsPage":    func(int) error { _, err := c.MetricsPage(ctx, id, 0, ""); return err },
+		"CheckSchema":    func(int) error { return c.CheckSchema(ctx) },
+		"Available":      func(int) error { c.Available(ctx); return nil },
 	}, map[string]int64{"Purge": 4, "CheckSchema": 2, "Available": 0})
 }

@@ -2,6 +2,7 @@ package webnavigator_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +40,41 @@ func TestATraversalMovesAsItMay(t *testing.T) {
 			require.Equal(t, to, s.Status)
 			ended := to == webnavigator.TraversalCompleted || to == webnavigator.TraversalFailed
 			require.Equal(t, ended, s.CompletedAt != nil, "%s: a traversal that runs has not ended", move)
+		}
+	}
+}
+
+func TestAPageMovesAsItMay(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	node := addNode(t, ctx, c, startTraversal(t, ctx, c, "s"))
+	all := []webnavigator.NodeStatus{webnavigator.NodePending, webnavigator.NodeVisited, webnavigator.NodeSkipped, webnavigator.NodeError}
+	legal := map[string]bool{
+		"pending to pending": true, "pending to visited": true, "pending to skipped": true, "pending to error": true,
+		"error to pending": true, "error to visited": true, "error to skipped": true, "error to error": true,
+		"visited to visited": true, "skipped to skipped": true,
+	}
+	for _, from := range all {
+		for _, to := range all {
+			move := string(from + " to " + to)
+			exec(t, ctx, db, "update web.traversal_nodes set visited_at = now() - interval '1 day', error_message = 'old', status = '"+string(from)+"'")
+			err := c.SetNodeStatus(ctx, node, to, "", "")
+			got, readErr := c.Node(ctx, node)
+			require.NoError(t, readErr)
+			if !legal[move] {
+				require.ErrorIs(t, err, modules.ErrConflict, move)
+				require.ErrorContains(t, err, "page is "+string(from)+": its status does not allow this")
+				require.Equal(t, from, got.Status)
+				continue
+			}
+			require.NoError(t, err, move)
+			require.Equal(t, to, got.Status)
+			require.Equal(t, to == webnavigator.NodePending, got.VisitedAt == nil, move)
+			require.Equal(t, move == "error to error", got.Error != nil, move)
+			if from == to && to != webnavigator.NodePending {
+				require.Greater(t, time.Since(*got.VisitedAt), 23*time.Hour, "%s: a repeated status keeps its time", move)
+			}
 		}
 	}
 }

@@ -92,31 +92,33 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 	return "", false, wrap("add node", err)
 }
 
-// Each column changes only with the column's own statuses, and content counts once. The bytes
-// are a row of differences, and wait for no other node of the traversal.
+// A pending page has neither the time of a visit nor an error. A repeated status keeps time and
+// error. Content counts once. The bytes are a row of differences, and wait for no other node of
+// the traversal.
 const setNodeStatusSQL = `
 with node as (
-    select tenant_id, id, content_id as before from web.traversal_nodes where id = @id::uuid for no key update
+    select n.tenant_id, n.id, n.status, n.content_id from web.traversal_nodes n where n.id = @id::uuid for no key update
 ), changed as (
     update web.traversal_nodes n set
         status        = @status::text,
-        visited_at    = case when @status::text in ('visited', 'skipped', 'error') then now() else n.visited_at end,
+        visited_at    = case when @status::text = 'pending' then null when n.status = @status::text then n.visited_at else now() end,
         content_id    = coalesce(nullif(@content_id::text, '')::uuid, n.content_id),
-        error_message = case @status::text when 'error' then nullif(@error::text, '') when 'visited' then null else n.error_message end
-    from node where n.tenant_id = node.tenant_id and n.id = node.id
-    returning n.tenant_id, n.traversal_id, n.content_id, node.before
+        error_message = case when @status::text = 'error' then coalesce(nullif(@error::text, ''), case when n.status = 'error' then n.error_message end) end
+    from node where n.tenant_id = node.tenant_id and n.id = node.id and node.status = any(@from::text[])
+    returning n.tenant_id, n.traversal_id, n.content_id
 ), counted as (
     insert into web.node_counts (tenant_id, traversal_id, status, depth, bytes)
     select changed.tenant_id, changed.traversal_id, 'visited', 0, c.content_size_bytes
-    from changed join web.contents c on c.tenant_id = changed.tenant_id and c.id = changed.content_id
-    where changed.before is distinct from changed.content_id
+    from node, changed join web.contents c on c.tenant_id = changed.tenant_id and c.id = changed.content_id
+    where node.content_id is distinct from changed.content_id
 )
-select count(*) from changed`
+select node.status as before, changed.tenant_id is not null as moved from node left join changed on true`
 
-// SetNodeStatus sets the status of a page. Visited, skipped and error stamp the time; errorText
-// goes with error only, and visited clears the text. An empty contentID keeps the node's
-// content; new content adds to the traversal's bytes. A missing node is ErrNodeNotFound,
-// missing content a modules.ErrReference.
+// SetNodeStatus moves a page: from pending to visited, skipped or error, and from error to
+// pending, visited or skipped. A different move is a [modules.StatusError]. Visited, skipped and
+// error stamp the time; errorText goes with error only. An empty contentID keeps the node's
+// content; new content adds to the traversal's bytes. A missing node is ErrNodeNotFound, missing
+// content a modules.ErrReference.
 func (c *Client) SetNodeStatus(ctx context.Context, id string, status NodeStatus, contentID, errorText string) error {
 	err := modules.FirstError(
 		modules.CheckUUID("id", id),
@@ -130,11 +132,8 @@ func (c *Client) SetNodeStatus(ctx context.Context, id string, status NodeStatus
 	if err != nil {
 		return wrap("set node status", err)
 	}
-	n, err := modules.Value[int64](ctx, c.db, setNodeStatusSQL, pgx.NamedArgs{
-		"id": id, "status": status, "content_id": contentID, "error": errorText,
+	m, err := modules.One[move](ctx, c.db, setNodeStatusSQL, pgx.NamedArgs{
+		"id": id, "status": status, "content_id": contentID, "error": errorText, "from": nodeMoves.To(status),
 	})
-	if err == nil && n == 0 {
-		err = ErrNodeNotFound
-	}
-	return wrap("set node status", err)
+	return wrap("set node status", m.check("page", modules.OrMissing(err, ErrNodeNotFound)))
 }

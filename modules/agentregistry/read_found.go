@@ -1,0 +1,53 @@
+package agentregistry
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+// FindPage is FindByCapability for callers of page after page. q.Limit is from 1 to
+// modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page. An agent
+// whose figures change between two pages may appear twice or not at all.
+func (c *Client) FindPage(ctx context.Context, q Query, after string) (modules.Page[Agent], error) {
+	limit := q.Limit
+	if err := modules.FirstError(q.validate(), modules.CheckPage(&limit)); err != nil {
+		return modules.Page[Agent]{}, wrap("find", err)
+	}
+	q.Limit = limit + 1 // a further agent shows whether a page follows
+	_, args := q.ranked("")
+	p, err := modules.Keyset[overview, Agent]{
+		Nested: func(behind string) string {
+			ids, _ := q.ranked(behind)
+			return overviewSQL(ids) + " order by o.success_rate desc, o.utilization_percent, o.id"
+		},
+		Key: []modules.KeyColumn{ // rankOrder
+			{SQL: "o.success_order", Type: modules.KeyNumber}, {SQL: "o.utilization_percent", Type: modules.KeyNumber}, {SQL: "o.id", Type: modules.KeyText},
+		},
+		KeyOf:   func(o overview) []any { return []any{-o.SuccessRate, o.UtilizationPercent, o.ID} },
+		Convert: modules.Always(overview.agent),
+	}.Page(ctx, c.db, limit, after, args)
+	return p, wrap("find", err)
+}
+
+// FindScoredPage is FindScored for callers of page after page: the pages have the first 500 agents
+// that match, in the order of the score. q.Limit is from 1 to modules.MaxPage, and
+// modules.DefaultPage when 0. after is the Next of the previous page. An agent whose figures change
+// between two pages may appear twice or not at all.
+func (c *Client) FindScoredPage(ctx context.Context, q Query, after string) (modules.Page[Scored], error) {
+	limit := q.Limit
+	if err := modules.FirstError(q.validate(), modules.CheckPage(&limit)); err != nil {
+		return modules.Page[Scored]{}, wrap("find scored", err)
+	}
+	q.Limit = scoredCandidates
+	ids, args := q.ranked("")
+	args["limit"] = scoredCandidates
+	p, err := modules.Keyset[scoredRow, Scored]{
+		Select:  "select s.* from (" + fmt.Sprintf(scoredSQL, overviewSQL(ids)) + ") s where true",
+		Key:     []modules.KeyColumn{{SQL: "-s.score", Type: modules.KeyNumber}, {SQL: "s.id", Type: modules.KeyText}},
+		KeyOf:   func(r scoredRow) []any { return []any{-r.Score, r.ID} },
+		Convert: modules.Always(q.scored),
+	}.Page(ctx, c.db, limit, after, args)
+	return p, wrap("find scored", err)
+}

@@ -1,0 +1,119 @@
+package modules_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+type note struct {
+	At    time.Time
+	Score float64
+	ID    string
+}
+
+var errNoShelf = errors.New("no shelf")
+
+// notes is a list by time, score and id, on the shelf @shelf.
+func notes(descending bool) modules.Keyset[note, string] {
+	return modules.Keyset[note, string]{
+		Select: `select n.at, n.score, n.id from (
+			select '2026-01-01'::timestamptz + (g / 6) * interval '1 us' as at, (g / 2) % 3 / 10.0::float8 as score, 'n' || lpad(g::text, 2, '0') as id
+			from generate_series(0, @last::int) g) n where true`,
+		Key:        []modules.KeyColumn{{SQL: "n.at", Type: modules.KeyTime}, {SQL: "n.score", Type: modules.KeyNumber}, {SQL: "n.id", Type: modules.KeyText}},
+		Descending: descending,
+		KeyOf:      func(n note) []any { return []any{n.At, n.Score, n.ID} },
+		Convert:    func(n note) (string, error) { return n.ID, nil },
+		Parent:     "select @shelf::text = 'a'",
+		Unknown:    errNoShelf,
+	}
+}
+
+func TestAKeysetGoesThroughAllRowsOnceInEitherDirection(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	for _, descending := range []bool{false, true} {
+		var got []string
+		pages := 0
+		for after := ""; ; pages++ {
+			p, err := notes(descending).Page(t.Context(), db, 7, after, pgx.NamedArgs{"last": 20, "shelf": "a"})
+			require.NoError(t, err)
+			got = append(got, p.Items...)
+			if after = p.Next; after == "" {
+				break
+			}
+			require.Len(t, p.Items, 7)
+			require.Less(t, pages, 3, "the list has no end")
+		}
+		require.Equal(t, 2, pages, "a page that is just full is the last")
+		require.Len(t, got, 21)
+		for i, id := range got {
+			if descending {
+				i = 20 - i
+			}
+			require.Equal(t, i, number(t, id))
+		}
+	}
+}
+
+func number(t *testing.T, id string) int {
+	t.Helper()
+	n, err := strconv.Atoi(id[1:])
+	require.NoError(t, err)
+	return n
+}
+
+func TestAKeysetHasADefaultAndAMost(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	args := pgx.NamedArgs{"last": 1500, "shelf": "a"}
+	for limit, want := range map[int]int{0: modules.DefaultPage, 1: 1, modules.MaxPage: modules.MaxPage} {
+		p, err := notes(false).Page(t.Context(), db, limit, "", args)
+		require.NoError(t, err)
+		require.Equal(t, want, len(p.Items)) //nolint:testifylint // Len would print them all
+	}
+	for _, limit := range []int{-1, modules.MaxPage + 1} {
+		_, err := notes(false).Page(t.Context(), db, limit, "", args)
+		require.EqualError(t, err, "invalid: limit must be from 1 to 1000, and 0 for 100")
+	}
+}
+
+func TestAnEmptyPageAsksForTheParent(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	p, err := notes(false).Page(t.Context(), db, 0, "", pgx.NamedArgs{"last": -1, "shelf": "a"})
+	require.NoError(t, err)
+	require.Equal(t, []string{}, p.Items)
+	_, err = notes(false).Page(t.Context(), db, 0, "", pgx.NamedArgs{"last": -1, "shelf": "b"})
+	require.ErrorIs(t, err, errNoShelf)
+}
+
+// A cursor comes from a caller: the server never sees a value of a wrong type.
+func TestACursorOfForeignOriginIsInvalid(t *testing.T) {
+	t.Parallel()
+	db := newDB(t, "acme")
+	cursor := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
+	for _, after := range []string{
+		"%", "n01", cursor("x"), cursor(`{}`), cursor(`[]`), cursor(`["2026-01-01T00:00:00Z", 1]`), cursor(`["2026-01-01T00:00:00Z", 1, "n", "m"]`),
+		cursor(`["soon", 1, "n"]`), cursor(`["2026-01-01T00:00:00Z", "1", "n"]`), cursor(`["2026-01-01T00:00:00Z", 1e400, "n"]`),
+		cursor(`["2026-01-01T00:00:00Z", 1, 2]`), cursor(`["2026-01-01T00:00:00Z", 1, "\u0000"]`), cursor(`["0000-01-01T00:00:00Z", 1, "n"]`),
+	} {
+		_, err := notes(false).Page(t.Context(), db, 0, after, pgx.NamedArgs{"last": 20, "shelf": "a"})
+		require.EqualError(t, err, "invalid: after must be the next of an earlier page", after)
+	}
+	byUUID := notes(false)
+	byUUID.Key = []modules.KeyColumn{{SQL: "gen_random_uuid()", Type: modules.KeyUUID}}
+	_, err := byUUID.Page(t.Context(), db, 0, cursor(`["n01"]`), pgx.NamedArgs{"last": 20, "shelf": "a"})
+	require.EqualError(t, err, "invalid: after must be the next of an earlier page")
+	byRank := notes(false)
+	byRank.Key = []modules.KeyColumn{{SQL: "1", Type: modules.KeyInteger}}
+	_, err = byRank.Page(t.Context(), db, 0, cursor(`[1.5]`), pgx.NamedArgs{"last": 20, "shelf": "a"})
+	require.EqualError(t, err, "invalid: after must be the next of an earlier page")
+}

@@ -1,0 +1,72 @@
+package orchestrator
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+)
+
+var taskStatuses = []TaskStatus{TaskQueued, TaskDequeued, TaskCompleted, TaskFailed, TaskCancelled}
+
+// byTime is a list of tasks by a time of the task t.
+func byTime(from, column string, newest bool, at func(taskRow) any) modules.Keyset[taskRow, Task] {
+	return modules.Keyset[taskRow, Task]{
+		Select:     "select " + taskColumns + " from " + from,
+		Key:        []modules.KeyColumn{{SQL: "t." + column, Type: modules.KeyTime}, {SQL: "t.id", Type: modules.KeyText}},
+		Descending: newest,
+		KeyOf:      func(r taskRow) []any { return []any{at(r), r.ID} },
+		Convert:    modules.Always(taskRow.task),
+	}
+}
+
+// TasksPage returns the tasks in a status: queued tasks as QueuedPage does, claimed tasks by the
+// end of the claim, the earliest first, and ended tasks by the end, the newest first. limit is from
+// 1 to modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
+func (c *Client) TasksPage(ctx context.Context, status TaskStatus, limit int, after string) (modules.Page[Task], error) {
+	err := modules.FirstError(modules.CheckEnum("status", status, taskStatuses), modules.CheckPage(&limit))
+	if err != nil {
+		return modules.Page[Task]{}, wrap("tasks", err)
+	}
+	if status == TaskQueued {
+		return c.QueuedPage(ctx, limit, after)
+	}
+	const inStatus = "orchestrator.tasks t where t.status = @status::text"
+	list := byTime(inStatus, "completed_at", true, func(r taskRow) any { return r.CompletedAt })
+	if status == TaskDequeued {
+		list = byTime(inStatus, "deadline", false, func(r taskRow) any { return r.Deadline })
+	}
+	p, err := keyset(ctx, c, list, limit, after, pgx.NamedArgs{"status": status})
+	return p, wrap("tasks", err)
+}
+
+// The server merges the two halves, each of which is in the order of an index.
+const overdueTasks = `(
+    select * from orchestrator.tasks q where q.status = 'queued' union all select * from orchestrator.tasks d where d.status = 'dequeued'
+) t where t.deadline < now()`
+
+// TimedOutPage is TimedOut for callers of page after page. limit is from 1 to modules.MaxPage, and
+// modules.DefaultPage when 0. after is the Next of the previous page.
+func (c *Client) TimedOutPage(ctx context.Context, limit int, after string) (modules.Page[Task], error) {
+	list := byTime(overdueTasks, "deadline", false, func(r taskRow) any { return r.Deadline })
+	p, err := keyset(ctx, c, list, limit, after, nil)
+	return p, wrap("timed out", err)
+}
+
+// OverdueAssignmentsPage is OverdueAssignments for callers of page after page. limit is from 1 to
+// modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
+func (c *Client) OverdueAssignmentsPage(ctx context.Context, limit int, after string) (modules.Page[Assignment], error) {
+	p, err := keyset(ctx, c, modules.Keyset[assignmentRow, Assignment]{
+		Select:  "select " + assignmentColumns + " from orchestrator.assignments a where " + active + " and a.deadline < now()",
+		Key:     []modules.KeyColumn{{SQL: "a.deadline", Type: modules.KeyTime}, {SQL: "a.id", Type: modules.KeyText}},
+		KeyOf:   func(r assignmentRow) []any { return []any{r.Deadline, r.ID} },
+		Convert: modules.Always(assignmentRow.assignment),
+	}, limit, after, nil)
+	return p, wrap("overdue assignments", err)
+}
+
+// keyset reads a page, and counts the call.
+func keyset[R, T any](ctx context.Context, c *Client, k modules.Keyset[R, T], limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
+	return run(c, func() (modules.Page[T], error) { return k.Page(ctx, c.db, limit, after, args) })
+}
