@@ -245,7 +245,7 @@ func TestASecretIsInNoAnswerToAnotherTenant(t *testing.T) {
 	// The search finds a secret that is there: acme reads its own.
 	for _, path := range []string{
 		"/agents", "/agents?language=" + secret, "/agents/" + secret + "/performance", "/verification/methods",
-		"/verification/requests/" + secret, "/verification/requests/" + secret + "/results", "/verification/requests?status=completed",
+		"/verification/requests/" + secret, "/verification/requests/" + secret + "/results", "/verification/requests?status=failed",
 		"/knowledge/queries", "/knowledge/queries/" + secret, "/knowledge/queries/" + secret + "/results", "/knowledge/queries/" + secret + "/responses",
 		"/web/contents/" + ids["content"], "/web/contents/" + ids["content"] + "/metrics", "/web/nodes/" + ids["node"],
 		"/web/traversals", "/web/traversals/" + secret, "/web/traversals/" + secret + "/nodes?status=error", "/tasks?status=completed",
