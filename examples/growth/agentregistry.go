@@ -63,7 +63,7 @@ func (r *registry) calls(n int) []call {
 		return func(ctx context.Context, _ int) (any, error) { return the(c.FindScored(ctx, q)) }
 	}
 	common := agentregistry.Query{TaskType: "research", Limit: 10}
-	deep := ""
+	deep, found := "", ""
 	return []call{
 		{name: "Register", run: func(ctx context.Context, i int) (any, error) {
 			return none(c.Register(ctx, agentregistry.Agent{
@@ -116,6 +116,14 @@ func (r *registry) calls(n int) []call {
 		{name: "FindScored: a type", run: score(agentregistry.Query{TaskType: "research", Languages: []string{"Python", "Go"}, Specializations: []string{"DevOps"}})},
 		{name: "FindScored: a rare language", run: score(agentregistry.Query{Languages: []string{"COBOL"}})},
 		{name: "FindScored: no filter", run: score(agentregistry.Query{})},
+		{name: "FindPage: a type, limit 10", run: func(ctx context.Context, _ int) (any, error) { return the(c.FindPage(ctx, common, "")) }},
+		{name: "FindPage: a type, limit 10, page after page", run: func(ctx context.Context, _ int) (any, error) {
+			page, err := c.FindPage(ctx, common, found)
+			found = page.Next
+			return page, err
+		}},
+		{name: "FindScoredPage: a type, limit 10", run: func(ctx context.Context, _ int) (any, error) { return the(c.FindScoredPage(ctx, common, "")) }},
+		{name: "PerformancePage: 100", run: func(ctx context.Context, _ int) (any, error) { return the(c.PerformancePage(ctx, "a2", 0, "")) }},
 		{name: "Available", run: func(ctx context.Context, _ int) (any, error) { return the(c.Available(ctx, 80, time.Hour)) }},
 		{name: "AgentStats", run: func(ctx context.Context, _ int) (any, error) { return the(c.AgentStats(ctx, "a2")) }},
 		{name: "Stats", run: func(ctx context.Context, _ int) (any, error) { return the(c.Stats(ctx)) }},

@@ -104,6 +104,13 @@ func (q *queue) calls(n int) []call {
 		{name: "Queued: 50, in depth", run: func(ctx context.Context, _ int) (any, error) { return the(c.Queued(ctx, 50, middle)) }},
 		{name: "QueuedPage: 1000", run: func(ctx context.Context, _ int) (any, error) { return the(c.QueuedPage(ctx, 0, "")) }},
 		{name: "TimedOut", run: func(ctx context.Context, _ int) (any, error) { return the(c.TimedOut(ctx)) }},
+		{name: "TimedOutPage: 100", run: func(ctx context.Context, _ int) (any, error) { return the(c.TimedOutPage(ctx, 0, "")) }},
+		{name: "TasksPage: 100 completed", run: func(ctx context.Context, _ int) (any, error) {
+			return the(c.TasksPage(ctx, orchestrator.TaskCompleted, 0, ""))
+		}},
+		{name: "TasksPage: 100 claimed", run: func(ctx context.Context, _ int) (any, error) {
+			return the(c.TasksPage(ctx, orchestrator.TaskDequeued, 0, ""))
+		}},
 		{name: "Assign", before: q.claim, run: func(ctx context.Context, _ int) (any, error) { return the(c.Assign(ctx, q.assignment())) }},
 		{name: "Assignment", run: func(ctx context.Context, i int) (any, error) { return the(c.Assignment(ctx, active(i))) }},
 		{name: "UpdateAssignment", run: func(ctx context.Context, i int) (any, error) {
@@ -122,6 +129,7 @@ func (q *queue) calls(n int) []call {
 			return the(c.ActiveAssignmentsPage(ctx, orchestrator.AssignmentFilter{Limit: 50, AgentID: "agent 0"}))
 		}},
 		{name: "OverdueAssignments", run: func(ctx context.Context, _ int) (any, error) { return the(c.OverdueAssignments(ctx)) }},
+		{name: "OverdueAssignmentsPage: 100", run: func(ctx context.Context, _ int) (any, error) { return the(c.OverdueAssignmentsPage(ctx, 0, "")) }},
 		{name: "RecordExecution", before: q.claim, run: func(ctx context.Context, _ int) (any, error) {
 			return the(c.RecordExecution(ctx, orchestrator.Execution{TaskID: q.held.ID, AgentID: "agent", AgentName: "agent"}))
 		}},
@@ -129,6 +137,7 @@ func (q *queue) calls(n int) []call {
 		{name: "ExecutionsPage", run: func(ctx context.Context, _ int) (any, error) { return the(c.ExecutionsPage(ctx, "t12", 50, "")) }},
 		{name: "Stats", run: func(ctx context.Context, _ int) (any, error) { return the(c.Stats(ctx)) }},
 		{name: "SnapshotStats", run: func(ctx context.Context, _ int) (any, error) { return none(c.SnapshotStats(ctx)) }},
+		{name: "SnapshotsPage: 100", run: func(ctx context.Context, _ int) (any, error) { return the(c.SnapshotsPage(ctx, 0, "")) }},
 		{name: "Config", run: func(ctx context.Context, _ int) (any, error) { return the(c.Config(ctx)) }},
 		{name: "SetConfig", run: func(_ context.Context, i int) (any, error) {
 			return none(c.SetConfig(tenant.System(context.Background(), "growth"), "growth", i, nil, "growth"))
