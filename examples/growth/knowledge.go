@@ -86,6 +86,14 @@ func (f *facts) calls(n int) []call {
 		{name: "StoreResponse", run: func(ctx context.Context, i int) (any, error) {
 			return the(c.StoreResponse(ctx, knowledge.Response{QueryID: fmt.Sprint("q", even(i))}))
 		}},
+		{name: "Query", run: func(ctx context.Context, i int) (any, error) { return the(c.Query(ctx, fmt.Sprint("q", even(i)))) }},
+		{name: "QueriesPage: 100", run: func(ctx context.Context, _ int) (any, error) { return the(c.QueriesPage(ctx, knowledge.QueryFilter{})) }},
+		{name: "SearchResultsPage: 100", run: func(ctx context.Context, i int) (any, error) {
+			return the(c.SearchResultsPage(ctx, fmt.Sprint("q", even(i)), 0, ""))
+		}},
+		{name: "ResponsesPage: 100", run: func(ctx context.Context, i int) (any, error) {
+			return the(c.ResponsesPage(ctx, fmt.Sprint("q", even(i)), 0, ""))
+		}},
 		{name: "CacheGet", run: func(ctx context.Context, i int) (any, error) {
 			raw, _, err := c.CacheGet(ctx, fmt.Sprint("k", active(i)))
 			return raw, err

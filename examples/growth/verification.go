@@ -61,6 +61,13 @@ func (k *checks) calls(n int) []call {
 			return none(c.AddEvidence(ctx, entryID(done(i)), evidence(i)))
 		}},
 		{name: "Result", run: func(ctx context.Context, i int) (any, error) { return the(c.Result(ctx, fmt.Sprint("r", done(i)))) }},
+		{name: "ResultsPage: 100", run: func(ctx context.Context, i int) (any, error) {
+			return the(c.ResultsPage(ctx, fmt.Sprint("r", done(i)), 0, ""))
+		}},
+		{name: "Request", run: func(ctx context.Context, i int) (any, error) { return the(c.Request(ctx, fmt.Sprint("r", done(i)))) }},
+		{name: "RequestsPage: 100 pending", run: func(ctx context.Context, _ int) (any, error) {
+			return the(c.RequestsPage(ctx, verification.Pending, 0, ""))
+		}},
 		{name: "Pending: 50", run: func(ctx context.Context, _ int) (any, error) { return the(c.Pending(ctx, 50)) }},
 		{name: "PendingPage: 50", run: func(ctx context.Context, _ int) (any, error) { return the(c.PendingPage(ctx, 50, "")) }},
 		{name: "PendingPage: 50, in depth", before: func(ctx context.Context, i int) error {

@@ -105,6 +105,16 @@ func (p *pages) calls(n int) []call {
 			return none(c.SetNodeStatus(ctx, entryID(4*(1+i*37%(n/4))), webnavigator.NodeVisited, content(i), ""))
 		}},
 		{name: "TraversalStats: half of the nodes", run: func(ctx context.Context, _ int) (any, error) { return the(c.TraversalStats(ctx, "s2")) }},
+		{name: "Traversal", run: func(ctx context.Context, _ int) (any, error) { return the(c.Traversal(ctx, "s2")) }},
+		{name: "TraversalsPage: 100", run: func(ctx context.Context, _ int) (any, error) {
+			return the(c.TraversalsPage(ctx, webnavigator.TraversalFilter{}))
+		}},
+		{name: "Node", run: func(ctx context.Context, i int) (any, error) { return the(c.Node(ctx, entryID(4*(1+i*37%(n/4))))) }},
+		{name: "NodesPage: 100", run: func(ctx context.Context, _ int) (any, error) {
+			return the(c.NodesPage(ctx, "s2", webnavigator.NodeFilter{}))
+		}},
+		{name: "Content", run: func(ctx context.Context, i int) (any, error) { return the(c.Content(ctx, content(i))) }},
+		{name: "MetricsPage: 100", run: func(ctx context.Context, i int) (any, error) { return the(c.MetricsPage(ctx, content(i), 0, "")) }},
 		{name: "Purge: a tenth", times: 1, run: func(ctx context.Context, _ int) (any, error) { return the(c.Purge(ctx)) }},
 		{name: "Purge: nothing", run: func(ctx context.Context, _ int) (any, error) { return the(c.Purge(ctx)) }},
 		{name: "Available", run: func(ctx context.Context, _ int) (any, error) { return c.Available(ctx), nil }},
