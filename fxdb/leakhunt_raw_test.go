@@ -83,6 +83,9 @@ func (h *hunter) rawPanic() (err error) {
 
 // rawMismatch keeps a connection, and asks as somebody else.
 func (h *hunter) rawMismatch() error {
+	if h.tenant == "" {
+		return h.rawSettings()
+	}
 	conn, err := h.db.Pool().Acquire(h.ctx)
 	if err != nil {
 		return refusedRaw(err)

@@ -56,7 +56,7 @@ func entryID(g int) string { return fmt.Sprintf("00000000-0000-0000-0000-%012d",
 func embedding(i int) []float32 {
 	v := make([]float32, knowledge.Dimensions)
 	for k := range v {
-		v[k] = float32(math.Sin(float64(i * (k + 1))))
+		v[k] = float32(math.Sin(float64((i + 1) * (k + 1))))
 	}
 	return v
 }

@@ -157,7 +157,7 @@ func TestTheSystemOwnsNothing(t *testing.T) {
 	onEachStorage(t, func(t *testing.T, c *knowledge.Client, _ *fxdb.DB) {
 		for name, err := range use(c, tenant.System(t.Context(), "test")) {
 			switch name {
-			case "CachePurge", "CacheStats", "DecayEntries", "SearchSimilar", "SearchText", "HybridSearch", "EntryStats", "DeleteEntries":
+			case "CachePurge", "CacheStats", "QueriesPage", "DecayEntries", "SearchSimilar", "SearchText", "HybridSearch", "EntryStats", "DeleteEntries":
 				require.NoError(t, err, name)
 			default:
 				require.Error(t, err, name)

@@ -208,6 +208,8 @@ func TestTheSystemOwnsNothing(t *testing.T) {
 	c, _ := newClient(t)
 	for name, err := range use(c, tenant.System(t.Context(), "test")) {
 		switch name {
+		case "TasksPage", "TimedOutPage", "OverdueAssignmentsPage", "SnapshotsPage":
+			require.NoError(t, err, name)
 		case "Queued", "TimedOut", "Claim", "ActiveAssignments", "OverdueAssignments", "Executions", "CancelQueued", "Stats", "DeleteFinished":
 			require.NoError(t, err, name)
 		default:
@@ -230,6 +232,7 @@ func TestErrorsNameTheMethod(t *testing.T) {
 		"OverdueAssignments": "overdue assignments", "RecordExecution": "record execution", "Executions": "executions", "Complete": "complete",
 		"Fail": "fail", "Retry": "retry", "CancelQueued": "cancel queued", "Stats": "stats", "SnapshotStats": "snapshot stats",
 		"DeleteFinished": "delete finished", "SetConfig": "set config", "Config": "config",
+		"OverdueAssignmentsPage": "overdue assignments", "SnapshotsPage": "snapshots", "TasksPage": "tasks", "TimedOutPage": "timed out",
 	}
 	require.Len(t, all, len(prefixes))
 	for name, err := range all {

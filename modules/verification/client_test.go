@@ -138,7 +138,7 @@ func TestTheSystemOwnsNothing(t *testing.T) {
 	c, _ := newClient(t)
 	for name, err := range use(c, tenant.System(t.Context(), "test")) {
 		switch name {
-		case "Pending", "EvidenceQuality", "CachePurge", "CacheStats":
+		case "Pending", "RequestsPage", "EvidenceQuality", "CachePurge", "CacheStats":
 			require.NoError(t, err, name)
 		default:
 			require.Error(t, err, name)
@@ -160,6 +160,7 @@ func TestErrorsNameTheMethod(t *testing.T) {
 		"AddEvidence": "add evidence", "Result": "result", "EvidenceQuality": "evidence quality", "CachePut": "cache put", "CacheGet": "cache get",
 		"CachePurge": "cache purge", "CacheStats": "cache stats", "RecordMethodRun": "record method run", "SetMethod": "set method",
 		"MethodPerformance": "method performance",
+		"Request":           "request", "RequestsPage": "requests", "ResultsPage": "results",
 	}
 	require.Len(t, all, len(prefixes))
 	for name, err := range all {

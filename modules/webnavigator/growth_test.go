@@ -68,7 +68,7 @@ func TestTraversalStatsFollowEveryChangeOfANode(t *testing.T) {
 	together(t, 16, func(i int) error {
 		for k := range 10 {
 			id, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: fmt.Sprint(page, i, "/", k), Depth: k % 4})
-			for _, status := range []webnavigator.NodeStatus{"visited", "error", "pending", "skipped", "visited", "visited"}[:k%7] {
+			for _, status := range []webnavigator.NodeStatus{"error", "pending", "error", "pending", "visited", "visited"}[:k%7] {
 				if err == nil {
 					err = c.SetNodeStatus(ctx, id, status, text, "")
 				}
