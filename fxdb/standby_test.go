@@ -88,11 +88,15 @@ func TestAStatementThatAStandbyRefusedGoesToThePrimary(t *testing.T) {
 		run    func(context.Context, *fxdb.DB) error
 		again  bool
 	}{
-		"Exec":                    {"", false, exec("insert into written values ($1)", 1), true},
-		"Exec of a tenant":        {"", true, exec("insert into written values (@n)", pgx.NamedArgs{"n": 1}), true},
-		"QueryRow":                {"", false, queryRow("insert into written values (1) returning id"), true},
-		"QueryRow of a tenant":    {"", true, queryRow("with w as (insert into written values (1) returning id) select id from w"), true},
-		"database/sql":            {"", false, func(ctx context.Context, db *fxdb.DB) error { return execSQL(ctx, fxdbsql.Open(db)) }, true},
+		"Exec":                 {"", false, exec("insert into written values ($1)", 1), true},
+		"Exec of a tenant":     {"", true, exec("insert into written values (@n)", pgx.NamedArgs{"n": 1}), true},
+		"QueryRow":             {"", false, queryRow("insert into written values (1) returning id"), true},
+		"QueryRow of a tenant": {"", true, queryRow("with w as (insert into written values (1) returning id) select id from w"), true},
+		"database/sql": {"", false, func(ctx context.Context, db *fxdb.DB) error {
+			sqlDB := fxdbsql.Open(db)
+			defer sqlDB.Close()
+			return execSQL(ctx, sqlDB)
+		}, true},
 		"CALL":                    {"", false, exec("call write()"), false},
 		"DO":                      {"", false, exec("do 'begin insert into written values (1); end'"), false},
 		"several statements":      {"", false, exec("insert into written values (1); insert into written values (2)"), false},

@@ -37,13 +37,13 @@ func (p *pages) rows() []string {
 		       now() + case when g / 2 % 10 = 0 then interval '-1 hour' else interval '1 day' end + g * interval '1 ms', 4
 		from generate_series(1, $1) g`,
 		`insert into web.traversals (tenant_id, id, session_id, start_url, strategy, status)
-		select growth.tenant(g), growth.entry(g), 's' || g, 'u', 'breadth_first', 'running' from generate_series(1, $1 / 100) g`,
+		select growth.tenant(g), growth.entry(g), 's' || g, 'u', 'breadth_first', 'running' from generate_series(1, greatest($1 / 100, 2)) g`,
 		`insert into web.traversal_nodes (tenant_id, id, traversal_id, url, depth, status)
 		select growth.tenant(g), growth.entry(g), growth.entry(case when g % 4 = 0 then 2 else 1 + g % ($1 / 100) end), 'u' || g, g % 4, case when g % 3 = 0 then 'pending' else 'visited' end
 		from generate_series(1, $1) g`,
 		`insert into web.extraction_metrics (tenant_id, content_id, total_time_ms, fetch_time_ms, parse_time_ms, sanitize_time_ms, status_code, ssl_verified)
 		select growth.tenant(g), growth.entry(g), 1, 1, 1, 1, 200, true from generate_series(1, $1) g`,
-		`insert into web.rate_limits (domain, status, window_end) select 'd' || lpad(g::text, 8, '0') || '.example', 'throttled', now() from generate_series(1, $1 / 100) g`,
+		`insert into web.rate_limits (domain, status, window_end) select 'd' || lpad(g::text, 8, '0') || '.example', 'throttled', now() from generate_series(1, greatest($1 / 100, 2)) g`,
 		`insert into web.tenant_requests (tenant_id, domain, window_end) select growth.tenant(g), 'r' || g || '.example', now() from generate_series(1, $1) g`,
 		"select web.recount()",
 	}
