@@ -37,7 +37,7 @@ func carrySessions(pc *pgxpool.Config, cfg Config, tenants func()) error {
 	r.form.sql = setConfigs(r.form.list, false)
 	given := pc.PrepareConn
 	if older := pc.BeforeAcquire; given == nil && older != nil { //nolint:staticcheck // callers may still set the older hook
-		given = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return older(ctx, conn), nil }
+		given = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return older(ctx, conn), nil } //nolint:unparam // PrepareConn's form
 	}
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
 		if keep, err = r.prepare(ctx, conn); keep && err == nil && given != nil {

@@ -90,12 +90,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		if err != nil {
 			return fmt.Errorf("%s: %w", client, err)
 		}
-		fmt.Fprintln(out)
+		_, _ = fmt.Fprintln(out)
 		if err := measure.WriteTable(out, table(client, s.sizes, results)); err != nil {
 			return err
 		}
 		if len(rates) > 1 {
-			fmt.Fprintln(out)
+			_, _ = fmt.Fprintln(out)
 			if err := measure.WriteTable(out, rates); err != nil {
 				return err
 			}

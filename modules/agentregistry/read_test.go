@@ -70,7 +70,7 @@ func TestRecordedPerformanceIsReadTheNewestFirst(t *testing.T) {
 	})
 	require.Equal(t, want, got[0].Metrics)
 	require.Len(t, got[0].ID, 36)
-	require.EqualValues(t, []int64{1, 0}, []int64{got[1].LatencyMS, got[2].LatencyMS})
+	require.Equal(t, []int64{1, 0}, []int64{got[1].LatencyMS, got[2].LatencyMS})
 
 	none, err := c.PerformancePage(ctx, "idle", 0, "")
 	require.NoError(t, err)

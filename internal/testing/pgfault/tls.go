@@ -85,7 +85,7 @@ func (r *Restartable) RestartWithTLS(t testing.TB, a *Authority) (port int) {
 	})
 	for name, content := range map[string][]byte{
 		"tls.pem": encode("CERTIFICATE", c.Raw), "tls.key": encodeKey(t, k), "tls_root.pem": encode("CERTIFICATE", a.cert.Raw),
-		"tls_hba.conf": []byte("local all all trust\nhostssl all all 127.0.0.1/32 cert\n"),
+		"tls_hba.conf": []byte("local all all trust\nhostssl all all 127.0.0.1/32 cert\n"), //nolint:dupword // each word is a column,
 	} {
 		file := filepath.Join(r.data(), name)
 		must(t, os.WriteFile(file, content, 0o600))
