@@ -29,6 +29,7 @@ func TestATaintedConnectionIsCleanedIfThePoolCanNameWhatIsLeft(t *testing.T) {
 	}{
 		{"a setting", "set work_mem = '3MB'", true},
 		{"a path", "set search_path = nowhere", true},
+		{"a setting that the server reports", "set timezone = 'Asia/Tokyo'", true},
 		{"an identity", "set app.current_tenant = 'acme'", true},
 		{"a temporary table", "create temp table scratch (n int)", true},
 		{"a prepared statement", "prepare mine as select 1", true},

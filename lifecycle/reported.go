@@ -25,7 +25,7 @@ func reportedBy(conn *pgx.Conn) (r reported) {
 // connect: a function, a trigger or an operator has changed the session, and no text shows
 // the change. A pooler reports the parameters of any session that the pooler uses.
 func (s *slot) compareReported(conn *pgx.Conn) {
-	if s.taints.worst() != Lasting && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
+	if s.taints.worst() == Plain && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
 		s.taints.left = Lasting
 	}
 }
