@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Spoils reports whether nobody else may have the connection after a text.
+// Taints reports whether a text may leave something for the connection's next user.
 func Taints(sql string) bool { return !verdictOf(sql, false).Plain() }
 
 // ConnConfig is what the pool would be built from.

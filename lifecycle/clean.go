@@ -14,8 +14,8 @@ const cleanMost = 5 * time.Second
 // clean makes a connection fit for the next holder. clean reports false if the pool has to
 // close the connection.
 //
-// The sweep of the idle connections calls clean within 50 ms, so that a caller meets a
-// tainted connection only in a busy pool.
+// The sweep of the idle connections calls clean within a second of the release. Before the
+// sweep, the next caller's acquire cleans.
 func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn) bool {
 	s := slotOf(conn)
 	if s == nil || s.taints.worst() == Plain {
@@ -42,12 +42,8 @@ func (m *Monitor) cleans(ctx context.Context, conn *pgx.Conn, s *slot) bool {
 // discard undoes what a session may hold, on the server and in pgx, and then runs the hooks
 // of a new connection again.
 func (m *Monitor) discard(ctx context.Context, conn *pgx.Conn) error {
-	// DISCARD ALL has no effect on a role that SET ROLE chose
-	// (PostgreSQL's documentation, DISCARD).
-	for _, sql := range []string{"discard all", "reset role"} {
-		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
-			return err
-		}
+	if _, err := conn.PgConn().Exec(ctx, "discard all").ReadAll(); err != nil {
+		return err
 	}
 	if err := conn.DeallocateAll(ctx); err != nil { // pgx forgets its prepared statements
 		return err

@@ -71,7 +71,7 @@ func readsByTenant(all []sent) map[string][]sent {
 			continue
 		}
 		key := fmt.Sprintf("%q %q %v", s.as.Tenant, s.sql, s.args)
-		if s.as.Tenant != "" && !isScope(s.sql) && !seen[key] {
+		if s.as.Tenant != "" && !seen[key] {
 			seen[key] = true
 			reads[s.as.Tenant] = append(reads[s.as.Tenant], s)
 		}

@@ -123,12 +123,8 @@ func (recorder) TraceAcquireEnd(ctx context.Context, _ *pgxpool.Pool, data pgxpo
 
 func (recorder) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	recorder{}.each(conn, func(r *recording) {
-		first := true
-		for _, q := range data.Batch.QueuedQueries {
-			if !isScope(q.SQL) {
-				r.add(ctx, conn, q.SQL, q.Arguments, !first)
-				first = false
-			}
+		for i, q := range data.Batch.QueuedQueries {
+			r.add(ctx, conn, q.SQL, q.Arguments, i > 0)
 		}
 	})
 	networkOf(conn).starts(conn)
@@ -156,11 +152,6 @@ func (recorder) TracePrepareStart(ctx context.Context, conn *pgx.Conn, _ pgx.Tra
 
 func (recorder) TracePrepareEnd(_ context.Context, conn *pgx.Conn, _ pgx.TracePrepareEndData) {
 	networkOf(conn).prepares(conn, false)
-}
-
-// isScope reports whether the text is fxdb's own, that brings the tenant of a batch.
-func isScope(sql string) bool {
-	return strings.Contains(sql, "set_config(") && strings.Contains(sql, "app.current_tenant")
 }
 
 // add notes a statement, with the tenant of its context or of its transaction.
