@@ -64,7 +64,7 @@ func (f *functions) checkReason(r *reporter, call *ast.CallExpr) {
 
 func (f *functions) checkContext(r *reporter, call *ast.CallExpr, stack []ast.Node) {
 	fn := callee(f.pass.TypesInfo, call)
-	if fn == nil || len(call.Args) == 0 || !firstIsContext(fn) || !f.carriesTenant(call, fn, stack) {
+	if fn == nil || len(call.Args) == 0 || !firstIsContext(fn) || !carriesTenant(fn, stack) {
 		return
 	}
 	lost := f.lost(call.Args[0], 0)
@@ -88,7 +88,7 @@ func (f *functions) checkContext(r *reporter, call *ast.CallExpr, stack []ast.No
 
 // carriesTenant reports whether the tenant of a call's context matters: a statement of a
 // pool, or a method of a client that holds a *fxdb.DB.
-func (f *functions) carriesTenant(call *ast.CallExpr, fn *types.Func, stack []ast.Node) bool {
+func carriesTenant(fn *types.Func, stack []ast.Node) bool {
 	recv := signature(fn).Recv()
 	if recv == nil {
 		return false
@@ -184,18 +184,19 @@ func (f *functions) contextAmong(params *ast.FieldList, at ast.Node) string {
 		if !ok {
 			continue
 		}
-		for _, name := range field.Names {
-			obj := f.pass.TypesInfo.Defs[name]
-			scope := f.pass.Pkg.Scope().Innermost(at.Pos())
-			if name.Name == "_" || scope == nil {
-				return "_"
-			}
-			if _, visible := scope.LookupParent(name.Name, at.Pos()); visible != obj || f.defs[obj].count > 0 {
-				return "_"
-			}
-			return name.Name + suffix
+		if len(field.Names) == 0 {
+			return "_"
 		}
-		return "_"
+		name := field.Names[0]
+		obj := f.pass.TypesInfo.Defs[name]
+		scope := f.pass.Pkg.Scope().Innermost(at.Pos())
+		if name.Name == "_" || scope == nil {
+			return "_"
+		}
+		if _, visible := scope.LookupParent(name.Name, at.Pos()); visible != obj || f.defs[obj].count > 0 {
+			return "_"
+		}
+		return name.Name + suffix
 	}
 	return ""
 }
