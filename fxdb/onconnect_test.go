@@ -211,17 +211,31 @@ func TestAConnectionThatAHookFailsIsNotHandedOut(t *testing.T) {
 func TestAHookIsBoundedByTheStartAndTheStop(t *testing.T) {
 	t.Parallel()
 	own := notesDB(t)
-	entered := make(chan struct{}, 9)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-entered; cancel() }()
-	_, err := fxdb.Open(ctx, fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "slow hook", PoolMin: 1, PoolMax: 1},
-		fxdb.WithOnConnect("slow", func(ctx context.Context, conn *pgx.Conn) error {
-			entered <- struct{}{}
-			_, err := conn.Exec(ctx, "select pg_sleep(1000)")
-			return err
-		}))
-	require.ErrorIs(t, err, context.Canceled)
+	opened := make(chan error, 1)
+	go func() {
+		_, err := fxdb.Open(ctx, fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "slow hook", PoolMin: 1, PoolMax: 1},
+			fxdb.WithOnConnect("slow", func(ctx context.Context, conn *pgx.Conn) error {
+				if _, err := conn.Exec(ctx, "set statement_timeout = 0"); err != nil {
+					return err
+				}
+				_, err := conn.Exec(ctx, "select pg_sleep(1000)")
+				return err
+			}))
+		opened <- err
+	}()
+	require.Eventually(t, func() bool { return running(t, own, "slow hook") == 1 }, patience, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-opened, context.Canceled)
 	requireNoBackends(t, own, "slow hook")
+}
+
+// running counts the statements of an application that sleep on the server.
+func running(t testing.TB, db *fxdb.DB, application string) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(within(t),
+		"select count(*) from pg_stat_activity where application_name = $1 and state = 'active' and query like '%pg_sleep%'", application).Scan(&n))
+	return n
 }
 
 func TestWhatAHookLeavesIsTheConnections(t *testing.T) {

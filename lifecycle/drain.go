@@ -18,6 +18,11 @@ const (
 	closeGrace  = 25 * time.Millisecond
 )
 
+// cancelMost bounds the wait for cancel requests of statements whose callers have left. pgx
+// sends such a request in the background, before pgx closes the connection. The wait is a
+// part of the drain's timeout.
+const cancelMost = time.Second
+
 // Report says how a drain went.
 type Report struct {
 	Elapsed time.Duration
@@ -115,6 +120,9 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	closed := m.closePool()
 	waiting := time.Now()
 	released := m.waitReleased(ctx, closed)
+	if released {
+		m.waitCanceled(ctx)
+	}
 	r.Waited = time.Since(waiting)
 	if !released {
 		cutting := time.Now()
@@ -182,6 +190,14 @@ func (m *Monitor) waitReleased(ctx context.Context, closed <-chan struct{}) bool
 		}
 	}
 	return true
+}
+
+// waitCanceled waits a moment until all sockets are closed: without its cancel request, a
+// statement of a connect hook would run on after the hook's caller has left.
+func (m *Monitor) waitCanceled(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, cancelMost)
+	defer cancel()
+	m.sockets.waitNone(ctx)
 }
 
 // cut cancels running statements on the server, waits a moment for the holders to notice,

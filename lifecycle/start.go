@@ -153,9 +153,9 @@ func (m *Monitor) start(ctx context.Context) error {
 }
 
 // abandon closes the connections of a failed start. All connections are back already: the
-// drain has nothing to wait for.
+// drain waits for cancel requests alone.
 func (m *Monitor) abandon() {
-	_, _ = Drain(context.Background(), m, 0)
+	_, _ = Drain(context.Background(), m, cancelMost)
 }
 
 // warm opens the minimum concurrently. warm holds every connection until all are open: each
