@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,12 +39,21 @@ func TestEveryPublicMethodIsTimed(t *testing.T) {
 func TestTheWholeProgram(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-sizes", "100,200", "-calls", "3", "-loads"}, &out, io.Discard))
-	for name, newSubject := range subjects() {
-		require.Contains(t, out.String(), "| "+name+", ms")
-		for _, c := range newSubject().calls(leastSize) {
-			require.Regexp(t, `(?m)^\| `+c.name+` +\|( +\d\S* \|){6}$`, out.String())
+	for _, w := range []struct {
+		args    string
+		clients []string
+		columns int
+	}{
+		{"-sizes 100 -calls 2 -loads", slices.Sorted(maps.Keys(subjects())), 4},
+		{"-sizes 100,200 -calls 2 -clients verification", []string{"verification"}, 6},
+	} {
+		var out bytes.Buffer
+		require.NoError(t, run(t.Context(), strings.Fields(w.args), &out, io.Discard))
+		for _, name := range w.clients {
+			require.Contains(t, out.String(), "| "+name+", ms")
+			for _, c := range subjects()[name]().calls(leastSize) {
+				require.Regexp(t, fmt.Sprintf(`(?m)^\| %s +\|( +\d\S* \|){%d}$`, c.name, w.columns), out.String())
+			}
 		}
 	}
 }
