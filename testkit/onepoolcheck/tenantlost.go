@@ -106,12 +106,21 @@ func carriesTenant(fn *types.Func, stack []ast.Node) bool {
 // lifecycleNames are methods of a client that belong to no request.
 var lifecycleNames = set("Close Stop Shutdown Start Run Ping Listen Serve")
 
-// isDetached reports whether the call is deferred or in a goroutine of its own.
+// isDetached reports whether the call is deferred, in a goroutine of its own, or in a function
+// for a test's Cleanup or an AfterFunc: the function's own context may have ended.
 func isDetached(stack []ast.Node) bool {
-	for _, n := range stack {
-		switch n.(type) {
+	for i, n := range stack {
+		switch n := n.(type) {
 		case *ast.DeferStmt, *ast.GoStmt:
 			return true
+		case *ast.CallExpr:
+			if i == len(stack)-1 {
+				continue
+			}
+			_, isFunc := stack[i+1].(*ast.FuncLit)
+			if name := calledName(n); isFunc && (name == "Cleanup" || name == "AfterFunc") {
+				return true
+			}
 		}
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"net/http"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -106,6 +107,15 @@ func pools(ctx context.Context, pool *pgxpool.Pool, db *sql.DB) {
 	defer pool.Exec(context.Background(), "")       // cleans up after a cancellation
 	go func() { _, _ = pool.Exec(context.Background(), "") }()
 }
+
+func cleanup(ctx context.Context, t testing.TB, pool *pgxpool.Pool, db *fxdb.DB) {
+	t.Cleanup(func() { _, _ = pool.Exec(context.Background(), "") }) // the test's context has ended
+	context.AfterFunc(ctx, func() { _, _ = pool.Exec(context.Background(), "") })
+	t.Cleanup(func() { _, _ = db.Exec(context.Background(), "") }) // want `fxdb.DB.Exec gets a context without the tenant`
+	each(func() { _, _ = pool.Exec(context.Background(), "") })    // want `pgxpool.Pool.Exec gets a context without the tenant`
+}
+
+func each(fn func()) { fn() }
 
 func opening(ctx context.Context) { _, _ = fxdb.Open(context.Background(), fxdb.Config{}) }
 
