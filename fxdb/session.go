@@ -12,7 +12,9 @@ import (
 	"github.com/agentagency/onepool/internal/sqldoor"
 )
 
-func init() { sqldoor.Open = func(db any) sqldoor.Session { return &session{db: db.(*DB)} } }
+// Session returns a connection of the client for package fxdbsql. Session takes no connection
+// yet. Programs use fxdbsql.Open.
+func (db *DB) Session(sqldoor.Key) sqldoor.Session { return &session{db: db} }
 
 // session holds one connection of a client over several statements. session retries only
 // the first use on a new connection: a later use may depend on the session state of an

@@ -38,7 +38,7 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	case !m.Started():
 		return nil, fxdb.ErrNotStarted
 	}
-	return &conn{session: sqldoor.Open(c.db)}, nil
+	return &conn{session: c.db.Session(sqldoor.Key{})}, nil
 }
 
 func (c connector) Driver() driver.Driver { return closedDriver{} }

@@ -1,6 +1,5 @@
-// Package sqldoor is what fxdb/fxdbsql needs of fxdb and nobody else may have: one
-// connection of a client's, kept over several statements, each with the scope of
-// its own context.
+// Package sqldoor is the seam between fxdb and fxdb/fxdbsql: a connection of a client,
+// kept over several statements. Each statement has the scope of its own context.
 package sqldoor
 
 import (
@@ -10,19 +9,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Session takes its connection with its first use and keeps it until Release. It
-// is not safe for concurrent use.
+// Key is the argument of fxdb's DB.Session. Only packages of this module can name Key, so
+// only fxdbsql calls DB.Session. The field keeps struct{}{} of another package from being a
+// Key.
+type Key struct{ _ struct{} }
+
+// Session takes its connection with the first use and keeps the connection until Release. A
+// Session is not safe for concurrent use.
 type Session interface {
-	// Exec and Query run one statement with the scope of ctx, as those of *fxdb.DB
-	// do; Query reads the first row ahead. Close the rows before the next use.
+	// Exec and Query run one statement with the scope of ctx, as the methods of *fxdb.DB do.
+	// Query reads the first row ahead. Close the rows before the next use.
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	// BeginTx starts a transaction with the scope of ctx. Until its end only it
-	// may be used.
+	// BeginTx starts a transaction with the scope of ctx. Until the end of the transaction
+	// the caller uses only the transaction.
 	BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error)
 	Ping(ctx context.Context) error
 	Release()
 }
-
-// Open makes a session of a *fxdb.DB. fxdb sets it.
-var Open func(db any) Session
