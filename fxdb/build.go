@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/lifecycle"
 )
@@ -84,10 +85,8 @@ func (c *core) setHooks(pc *pgxpool.Config, o options) error {
 		c.traced, c.txTracers = &discreet{multitracer.New(o.tracers...)}, txTracers(o.tracers)
 		pc.ConnConfig.Tracer = c.traced
 	}
-	if o.rawPool == RawPoolSession {
-		if err := carrySessions(pc, c.cfg, func() { c.tenants.Store(true) }); err != nil {
-			return err
-		}
+	if err := c.setRawPool(pc, o.rawPool); err != nil {
+		return err
 	}
 	return onConnect(pc, o.hooks)
 }
@@ -105,10 +104,6 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 	if err != nil {
 		return lc, err
 	}
-	rawAcquire, err := o.rawPool.acquire()
-	if err != nil {
-		return lc, err
-	}
 	return lifecycle.Config{
 		Pool:               pc,
 		Name:               pc.ConnConfig.RuntimeParams["application_name"],
@@ -122,9 +117,8 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		LeakThreshold:      cfg.LeakThreshold,
 		SlowQuery:          cfg.SlowQuery,
 		Start:              lifecycle.StartMode(cfg.Start),
-		RawAcquire:         rawAcquire,
-		TaintsSession:      taints,
-		Discarded:          forgetStatements,
+		RawAcquire:         c.rawAcquire,
+		Sessions:           backend.Sessions{Taint: taints, Discarded: forgetStatements},
 		Advice:             advice,
 		Pooler:             cfg.pooled(),
 		Callers:            o.callers || cfg.CallSites,

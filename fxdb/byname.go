@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // byName returns the statement that the caller has prepared on the connection under name,
@@ -16,7 +16,7 @@ func byName(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.Statement
 	if len(name) >= 64 || strings.ContainsAny(name, " \t\n") { // most texts
 		return nil, nil
 	}
-	sql, ok := lifecycle.PreparedAs(conn, name)
+	sql, ok := backend.Of(conn).PreparedAs(name)
 	if !ok {
 		return nil, nil
 	}

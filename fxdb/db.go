@@ -43,6 +43,8 @@ type core struct {
 	traceIDOf  func(context.Context) string // nil: statements carry no trace id
 	badTraceID atomic.Bool                  // was logged
 
+	rawAcquire func(context.Context, *pgx.Conn) (bool, error) // see RawPool; nil: nothing to do
+
 	endsTransactions atomic.Bool // the server has transaction_timeout
 
 	tenants  atomic.Bool // a client requires a tenant, or a statement has carried one

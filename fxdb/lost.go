@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // unsentError is the error of a connection that broke before pgx sent the statement.
@@ -34,7 +34,7 @@ func withCause(conn *pgx.Conn, err error) error {
 	if err == nil || conn == nil || !conn.IsClosed() || !errors.Is(err, pgconn.ErrConnClosed) {
 		return err
 	}
-	cause := lifecycle.BrokenBy(conn)
+	cause := backend.Of(conn).BrokenBy()
 	if cause == nil || errors.Is(err, cause) {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // Acquire takes a bare connection, for session features: LISTEN, session locks. The caller
@@ -56,7 +56,7 @@ func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxp
 	if err != nil || text.held == "" {
 		return conn, false, err
 	}
-	lifecycle.Undo(conn.Conn(), undoLimits)
+	backend.Of(conn.Conn()).UndoWith(undoLimits)
 	if _, err = conn.Conn().PgConn().ExecParams(ctx, text.held, text.limits, nil, nil, nil).Close(); err != nil {
 		defer conn.Release()
 		return nil, mayResend(ctx, conn.Conn(), err, true), fmt.Errorf("set the client's limits: %w", err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/internal/graph"
@@ -73,22 +75,25 @@ func rawPoolMode(all []graph.RawPool, pool graph.Pool) (mode RawPoolMode, err er
 	return mode, nil
 }
 
-// acquire returns the check that an acquire from the raw pool runs.
-func (m RawPoolMode) acquire() (func(context.Context) error, error) {
-	switch m {
+// setRawPool sets how the raw pool of pc treats an identity.
+func (c *core) setRawPool(pc *pgxpool.Config, mode RawPoolMode) error {
+	switch mode {
 	case RawPoolRefuses, "":
-		return refuseUnscoped, nil
-	case RawPoolWithoutTenant, RawPoolSession:
-		return nil, nil
+		c.rawAcquire = refuseUnscoped
+	case RawPoolWithoutTenant:
+	case RawPoolSession:
+		return c.carrySessions(pc)
+	default:
+		return &RawPoolModeError{mode}
 	}
-	return nil, &RawPoolModeError{m}
+	return nil
 }
 
 // refuseUnscoped fails acquires from the pool itself if the context has an identity:
 // statements on such a connection carry no identity.
-func refuseUnscoped(ctx context.Context) error {
+func refuseUnscoped(ctx context.Context, _ *pgx.Conn) (keep bool, err error) {
 	if _, ok := tenant.FromContext(ctx); ok {
-		return ErrTenantNotCarried
+		return true, ErrTenantNotCarried
 	}
-	return nil
+	return true, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -23,30 +23,24 @@ type rawSession struct {
 }
 
 // carrySessions has the raw pool of pc carry identities.
-func carrySessions(pc *pgxpool.Config, cfg Config, tenants func()) error {
-	if cfg.pooled() {
+func (c *core) carrySessions(pc *pgxpool.Config) error {
+	if c.cfg.pooled() {
 		return &ConfigError{"DB_POOLER", "transaction keeps no session, and fxdb.RawPool(RawPoolSession) needs a session: leave out the mode, or connect to the server itself"}
 	}
-	r := &rawSession{form: &scopeForm{}, tenants: tenants}
-	for _, e := range newScopeText(cfg, "", rootClient, ServerTimeouts{}, 0).list {
+	r := &rawSession{form: &scopeForm{}, tenants: func() { c.tenants.Store(true) }}
+	for _, e := range newScopeText(c.cfg, "", rootClient, ServerTimeouts{}, 0).list {
 		if e.group == ofIdentity || e.name == "role" {
 			r.form.list = append(r.form.list, e)
 			r.undo += "reset " + pgx.Identifier(strings.Split(e.name, ".")).Sanitize() + "; " // current_user is a keyword
 		}
 	}
 	r.form.sql = setConfigs(r.form.list, false)
-	given := pc.PrepareConn
-	if older := pc.BeforeAcquire; given == nil && older != nil { //nolint:staticcheck // callers may still set the older hook
-		given = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return older(ctx, conn), nil } //nolint:unparam // PrepareConn's form
-	}
-	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
-		if keep, err = r.prepare(ctx, conn); keep && err == nil && given != nil {
-			keep, err = given(ctx, conn)
+	c.rawAcquire = r.prepare
+	if given := pc.PrepareConn; given != nil {
+		pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
+			defer func() { endSession(conn, err) }()
+			return given(ctx, conn)
 		}
-		if err != nil { // nobody holds the connection
-			delete(conn.PgConn().CustomData(), sessionIdentityKey)
-		}
-		return keep, err
 	}
 	tracers := []pgx.QueryTracer{sessionGuard{}}
 	if pc.ConnConfig.Tracer != nil {
@@ -59,12 +53,18 @@ func carrySessions(pc *pgxpool.Config, cfg Config, tenants func()) error {
 // sessionIdentityKey finds the identity of a raw connection in pgconn's CustomData.
 const sessionIdentityKey = "onepool.session"
 
-// prepare sets the identity of ctx for the session. prepare runs for every acquire, when the
-// identity of the last holder is undone.
-func (r *rawSession) prepare(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
-	if !lifecycle.AcquiresRaw(ctx) {
-		return true, nil
+// endSession ends the guard of a connection whose acquire failed with err: nobody holds the
+// connection.
+func endSession(conn *pgx.Conn, err error) {
+	if err != nil {
+		delete(conn.PgConn().CustomData(), sessionIdentityKey)
 	}
+}
+
+// prepare sets the identity of ctx for the session. prepare runs for every acquire from the
+// pool itself, when the identity of the last holder is undone.
+func (r *rawSession) prepare(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
+	defer func() { endSession(conn, err) }()
 	id, ok := tenant.FromContext(ctx)
 	conn.PgConn().CustomData()[sessionIdentityKey] = id // an empty identity without a tenant
 	if !ok {
@@ -79,7 +79,7 @@ func (r *rawSession) prepare(ctx context.Context, conn *pgx.Conn) (keep bool, er
 	for i, e := range r.form.list {
 		values[i] = e.append([]byte{}, s)
 	}
-	lifecycle.Undo(conn, r.undo) // whatever becomes of the statement
+	backend.Of(conn).UndoWith(r.undo) // whatever becomes of the statement
 	if _, err := conn.PgConn().ExecParams(ctx, r.form.sql, values, nil, nil, nil).Close(); err != nil {
 		if conn.IsClosed() && ctx.Err() == nil {
 			return false, nil // the pool goes on with the next connection

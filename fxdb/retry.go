@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sethvargo/go-retry"
 
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/sqllex"
-	"github.com/agentagency/onepool/lifecycle"
 )
 
 type idempotentKey struct{}
@@ -54,7 +54,7 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 	if !endedByOthers(code) {
 		return false
 	}
-	return idempotent || code == idleTooLong || lostInPreparation(conn) || lifecycle.LostInPreparation(conn)
+	return idempotent || code == idleTooLong || lostInPreparation(conn) || backend.Of(conn).LostInPreparation()
 }
 
 // mayResendStatement is mayResend for a text outside a transaction. fxdb also retries an
@@ -90,7 +90,7 @@ func isOneWrite(sql string) bool {
 // endCode is the SQLSTATE with which the server ended a connection, and is empty if the
 // connection broke without a SQLSTATE.
 func endCode(conn *pgx.Conn, err error) string {
-	if code := lifecycle.EndedBy(conn); code != "" {
+	if code := backend.Of(conn).EndedBy(); code != "" {
 		return code
 	}
 	return codeOf(err)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // rewriting is the way in which pgx rewrites a text before pgx sends the text.
@@ -81,7 +81,7 @@ func (r watchedRewriter) RewriteQuery(ctx context.Context, conn *pgx.Conn, sql s
 		err = r.check(sql)
 	}
 	if err == nil {
-		lifecycle.TaintedBy(conn, sql)
+		backend.Of(conn).Rewrites(sql)
 	}
 	return sql, args, err
 }

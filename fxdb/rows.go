@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // rows releases the connection on Close. The caller closes rows, or rows closes itself at
@@ -58,7 +58,7 @@ func (r *rows) Err() error {
 func (r *rows) Next() bool {
 	if !r.reading && r.conn != nil {
 		r.reading = true
-		lifecycle.Reads(r.conn.Conn())
+		backend.Of(r.conn.Conn()).Reads()
 	}
 	if r.ahead {
 		r.ahead = false

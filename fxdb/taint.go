@@ -3,31 +3,31 @@ package fxdb
 import (
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/sqllex"
-	"github.com/agentagency/onepool/lifecycle"
 )
 
 // taints reports what a text may leave on the session for the connection's next user.
-func taints(conn *pgx.Conn, text lifecycle.Text) (taint lifecycle.Taint, single bool) {
+func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
 	rewriting := rewritingOf(text.Args)
 	switch rewriting {
 	case watched:
-		return lifecycle.Plain, false // the pool asks about the text when the rewriter has written the text
+		return backend.Plain, false // the pool asks about the text when the rewriter has written the text
 	case unseen:
-		return lifecycle.Lasting, false
+		return backend.Lasting, false
 	}
 	v := verdictOf(text.SQL, rewriting == byNames)
 	switch {
 	case text.Prepared && v.EndsScope:
-		return lifecycle.Lasting, false // in a scope the name alone would not show the end of the scope
+		return backend.Lasting, false // in a scope the name alone would not show the end of the scope
 	case !isReadAsJudged(conn):
-		return lifecycle.Lasting, v.Statements == 1
+		return backend.Lasting, v.Statements == 1
 	case v.Plain():
-		return lifecycle.Plain, v.Statements == 1
+		return backend.Plain, v.Statements == 1
 	case v.Taint&^discarded == 0:
-		return lifecycle.Resettable, v.Statements == 1
+		return backend.Resettable, v.Statements == 1
 	}
-	return lifecycle.Lasting, v.Statements == 1
+	return backend.Lasting, v.Statements == 1
 }
 
 // discarded are the taints whose remains DISCARD ALL removes (PostgreSQL's documentation,

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/agentagency/onepool/lifecycle"
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -237,7 +237,7 @@ func (t *transaction) Rollback(ctx context.Context) error {
 
 func (t *transaction) release() {
 	if t.conn != nil {
-		t.lost, t.endCode = t.conn.Conn().IsClosed(), lifecycle.EndedBy(t.conn.Conn())
+		t.lost, t.endCode = t.conn.Conn().IsClosed(), backend.Of(t.conn.Conn()).EndedBy()
 		t.conn.Release()
 		t.conn = nil
 	}

@@ -8,18 +8,6 @@ import (
 	"time"
 )
 
-// ErrAcquireTimeout is the Err of an [AcquireError] if no connection came free within the
-// acquire timeout.
-var ErrAcquireTimeout = errors.New("acquire timeout")
-
-// ErrQueueFull is the Err of an [AcquireError] if too many callers wait already.
-var ErrQueueFull = errors.New("acquire queue is full")
-
-// ErrServerAway is the Err of an [AcquireError] if the server can't be reached, and
-// Config.ServerWaitFraction lets the caller wait no longer. AcquireError.Connect is the error
-// of the last attempt to connect.
-var ErrServerAway = errors.New("server is away, and DB_SERVER_WAIT_FRACTION lets the caller wait no longer")
-
 // AcquireError says why an acquire got no connection, and who holds the connections.
 //
 // errors.Is matches ErrAcquireTimeout if the acquire timeout ended the wait, ErrServerAway if

@@ -31,7 +31,6 @@ type acquisition struct {
 	queued  bool          // is in the queue
 	line    *queuedCaller // is, or was, in the shedder's queue
 	waiting bool          // counted among the waiters
-	began   time.Time     // when the wait for a permit began; zero: no wait
 	turn    time.Duration // how long the wait for a permit took
 	kept    string        // the limit that caused the wait, if not the pool's size
 
@@ -151,7 +150,7 @@ func (a *acquisition) admit() error {
 		return nil
 	}
 	if !share.TryAcquire(a.request.Tenant) {
-		a.began, a.kept = time.Now(), a.limit()
+		a.kept = a.limit()
 		full := !a.enterQueue() // before startWaiting: a visible waiter has its place
 		a.startWaiting()
 		if a.refused = a.refuseHopeless(); a.refused == nil && full {
@@ -240,7 +239,7 @@ func (a *acquisition) end() {
 		return // the caller's hook saw a and may have kept a
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
-	a.waiting, a.line, a.began, a.turn, a.kept = false, nil, time.Time{}, 0, ""
+	a.waiting, a.line, a.turn, a.kept = false, nil, 0, ""
 	a.asked.Store(false)
 	a.pcs[0], a.goStatement = 0, ""
 	acquisitions.Put(a)
@@ -251,14 +250,6 @@ func (a *acquisition) waited() time.Duration {
 		return a.turn + time.Since(b.began)
 	}
 	return a.turn
-}
-
-// since returns when the wait began, or the zero time without a wait.
-func (a *acquisition) since() time.Time {
-	if b := a.bound.Load(); b != nil && a.began.IsZero() {
-		return b.began
-	}
-	return a.began
 }
 
 // Done returns a channel that closes when the wait is over. puddle calls Done once to check

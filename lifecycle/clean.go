@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // cleanMost bounds the cleaning of a connection. DISCARD ALL takes far less than a
@@ -18,20 +20,20 @@ const cleanMost = 5 * time.Second
 // sweep, the next caller's acquire cleans.
 func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn) bool {
 	s := slotOf(conn)
-	if s == nil || s.taints.worst() == Plain {
+	if s == nil || s.facts.Taint() == backend.Plain {
 		return true
 	}
 	if !m.cleans(ctx, conn, s) {
 		m.unclean.Add(1)
 		return false
 	}
-	s.taints, s.byName = taints{}, nil
+	s.facts.Clean()
 	m.cleaned.Add(1)
 	return true
 }
 
 func (m *Monitor) cleans(ctx context.Context, conn *pgx.Conn, s *slot) bool {
-	if s.taints.worst() != Resettable || m.cfg.Pooler {
+	if s.facts.Taint() != backend.Resettable || m.cfg.Pooler {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanMost)
@@ -48,9 +50,7 @@ func (m *Monitor) discard(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.DeallocateAll(ctx); err != nil { // pgx forgets its prepared statements
 		return err
 	}
-	if m.cfg.Discarded != nil {
-		m.cfg.Discarded(conn)
-	}
+	backend.Of(conn).Discards()
 	if m.afterConnect != nil {
 		return m.afterConnect(ctx, conn)
 	}

@@ -9,10 +9,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/admission"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
-// DefaultAcquireTimeout is the longest wait for a connection if Config sets no limit.
-const DefaultAcquireTimeout = 10 * time.Second
+// The values of fields of Config that are not set.
+const (
+	DefaultAcquireTimeout = 10 * time.Second
+	DefaultLeakThreshold  = time.Minute
+	DefaultQueueInterval  = time.Second
+)
 
 // Config says what New builds. Only Pool is required.
 type Config struct {
@@ -54,22 +59,19 @@ type Config struct {
 	// a leak. See Request.
 	Callers bool
 
-	// RawAcquire, if set, judges every acquire from the pool itself. An error of RawAcquire
-	// fails the acquire, and the pool sends nothing.
-	RawAcquire func(ctx context.Context) error
+	// RawAcquire, if set, prepares the connection of every acquire from the pool itself, before
+	// Pool.PrepareConn. The results are those of PrepareConn: true with an error fails the
+	// acquire and keeps the connection, false closes the connection.
+	RawAcquire func(ctx context.Context, conn *pgx.Conn) (keep bool, err error)
 
 	// Advice maps the SQLSTATE of a connection's end to a sentence for the operator. The
 	// pool appends the sentence to the server's message.
 	Advice map[string]string
 
-	// TaintsSession, if set, judges every text before pgx sends the text. Before the next
-	// holder the pool cleans or closes the connection, as the [Taint] says. single reports that
-	// the text is one statement: a single text that the server can't parse taints nothing.
-	TaintsSession func(conn *pgx.Conn, text Text) (taint Taint, single bool)
-
-	// Discarded, if set, runs after the pool has sent DISCARD ALL on a connection: the caller
-	// forgets statements that the caller has prepared below pgx.
-	Discarded func(conn *pgx.Conn)
+	// Sessions is for package fxdb, and judges what texts leave on a session: before the next
+	// holder the pool cleans or closes a tainted connection. Without Sessions the pool hands a
+	// connection on as the connection came back.
+	Sessions backend.Sessions
 
 	// Nested is the mode for an acquire by a goroutine whose transaction or rows hold a
 	// connection already. Default NestedWarn.

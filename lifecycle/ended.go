@@ -26,17 +26,6 @@ func (e *endedError) Error() string {
 
 func (e *endedError) Unwrap() []error { return []error{e.error, e.said} }
 
-// EndedBy returns the SQLSTATE with which the server ended a connection of the pool. EndedBy
-// returns "" for a connection that lives, or that broke without a message.
-func EndedBy(conn *pgx.Conn) string {
-	if s := slotOf(conn); s != nil && s.socket != nil {
-		if said := s.socket.said.Load(); said != nil {
-			return said.Code
-		}
-	}
-	return ""
-}
-
 // hearEnds keeps the server's message at the end of a connection. A crash and an immediate
 // stop send a notice, and pgconn's error lacks the notice.
 func hearEnds(cc *pgx.ConnConfig, advice map[string]string) {
@@ -68,7 +57,7 @@ func advise(said *pgconn.PgError, advice map[string]string) {
 
 func hear(conn *pgconn.PgConn, said *pgconn.PgError) {
 	if s := socketUnder(conn.Conn()); s != nil {
-		s.said.Store(said)
+		s.end.Hear(said)
 	}
 }
 
@@ -85,7 +74,7 @@ func (c *socket) told(err error) error {
 	if err != nil && c.left.Load() {
 		err = errServerLeft
 		c.ended.Store(true)
-		c.broke.CompareAndSwap(nil, &err)
+		c.end.Break(err)
 		return err
 	}
 	if err == nil || c.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
@@ -95,23 +84,11 @@ func (c *socket) told(err error) error {
 	if errors.Is(err, syscall.ETIMEDOUT) {
 		c.owner.silent.Store(time.Now().UnixNano())
 	}
-	if said := c.said.Load(); said != nil {
+	if said := c.end.Said(); said != nil {
 		err = &endedError{err, said}
 	}
-	c.broke.CompareAndSwap(nil, &err)
+	c.end.Break(err)
 	return err
-}
-
-// BrokenBy returns the network error that broke the connection, with the server's last
-// message: pgconn reports only "conn closed" for a later statement. BrokenBy returns nil
-// for a connection that lives, or that this process has closed.
-func BrokenBy(conn *pgx.Conn) error {
-	if s := slotOf(conn); s != nil && s.socket != nil {
-		if err := s.socket.broke.Load(); err != nil {
-			return *err
-		}
-	}
-	return nil
 }
 
 // lastWordsWait bounds the read of the server's last message after the server has closed
@@ -122,7 +99,7 @@ const lastWordsWait = 5 * time.Second
 // hearLastWords reads the server's last message after a write to a closed connection failed.
 // Through a Unix socket the write fails at once, and pgconn does not read on.
 func (c *socket) hearLastWords() {
-	if c.said.Load() != nil || c.Conn.SetReadDeadline(time.Now().Add(lastWordsWait)) != nil {
+	if c.end.Said() != nil || c.Conn.SetReadDeadline(time.Now().Add(lastWordsWait)) != nil {
 		return
 	}
 	// A read in the background may have taken the words a moment ago. The server has closed the
@@ -143,7 +120,7 @@ func (c *socket) hearLastWords() {
 	}
 	if said != nil {
 		advise(said, c.owner.advice)
-		c.said.Store(said)
+		c.end.Hear(said)
 	}
 }
 

@@ -64,7 +64,7 @@ func (m *Monitor) lose(conn *pgx.Conn) {
 	}
 	s.lost = true
 	m.losses.Add(1)
-	switch code := EndedBy(conn); code {
+	switch code := s.facts.EndedBy(); code {
 	case "57P02": // a crash has ended all connections
 		m.reset(s.generation, code)
 	case "57P01", "57P03", "":
@@ -80,7 +80,7 @@ func (m *Monitor) lose(conn *pgx.Conn) {
 
 // hasEnded reports whether the server or the network ended the connection.
 func (s *slot) hasEnded() bool {
-	return s.socket != nil && (s.socket.ended.Load() || s.socket.said.Load() != nil)
+	return s.socket != nil && (s.socket.ended.Load() || s.socket.end.Said() != nil)
 }
 
 // doubted reports, once for each loss, that the pool pings the connection before the pool

@@ -11,6 +11,7 @@ import (
 	"github.com/sethvargo/go-retry"
 
 	"github.com/agentagency/onepool/internal/admission"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // Request says who asks for a connection.
@@ -42,7 +43,7 @@ type Request struct {
 	Waiting *atomic.Int64
 
 	// Tainted, if set, is counted up if the connection comes back tainted. See
-	// Config.TaintsSession.
+	// Config.Sessions.
 	Tainted *atomic.Uint64
 }
 
@@ -144,13 +145,13 @@ func (m *Monitor) prepare(ctx context.Context, conn *pgx.Conn, hook prepareConn)
 		return true, err
 	}
 	s := slotOf(conn)
-	if m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) || !s.undone(ctx, conn) {
+	if m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) || !s.facts.Undo(ctx) {
 		return false, nil
 	}
 	a := acquisitionOf(ctx)
 	if m.cfg.RawAcquire != nil && (a == nil || a.raw) {
-		if err := m.cfg.RawAcquire(ctx); err != nil {
-			return true, err
+		if keep, err := m.cfg.RawAcquire(ctx, conn); !keep || err != nil {
+			return keep, err
 		}
 	}
 	if hook != nil {
@@ -238,7 +239,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if remembered {
 		m.forget(s)
 	}
-	if s.taints.worst() != Plain {
+	if s.facts.Taint() != backend.Plain {
 		m.tainted.Add(1)
 		if tainted != nil {
 			tainted.Add(1)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // lifetime replaces old connections in the place of pgxpool. pgxpool reads the real clock on
@@ -83,7 +85,7 @@ func (m *Monitor) stock() (old, tainted bool, missing int) {
 	for _, s := range m.slots {
 		s.mu.Lock()
 		switch idle := !s.held; {
-		case idle && s.taints.worst() != Plain:
+		case idle && s.facts.Taint() != backend.Plain:
 			tainted = true
 		case now >= s.expires:
 			old = old || idle

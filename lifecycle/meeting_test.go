@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/testing/faultproxy"
 	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
@@ -57,7 +58,7 @@ func TestThePoolLeavesAPrimaryThatHangsWhenAnotherIsPromoted(t *testing.T) {
 	p.new.Restore()
 	began := time.Now()
 	require.Error(t, receive(t, p.answer)) // pgx may report only "conn closed"
-	require.ErrorContains(t, lifecycle.BrokenBy(p.inFlight.Conn()), "the pool left a server that does not answer")
+	require.ErrorContains(t, backend.Of(p.inFlight.Conn()).BrokenBy(), "the pool left a server that does not answer")
 	p.inFlight.Release()
 	t.Logf("cut off after %s", time.Since(began))
 	conn := acquire(t, p.m, "next")

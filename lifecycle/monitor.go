@@ -15,15 +15,6 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// ErrNotStarted is returned by every use of a pool whose Start has not succeeded. In an fx
-// application, a constructor has used the pool: move the use to an OnStart hook.
-var ErrNotStarted = errors.New("pool is not started: use it from OnStart on, or call Start first")
-
-// ErrDraining is returned by every acquire from the moment a stop begins, also to waiters.
-// When the stop has ended, or the start has failed, the error's text names that end, and
-// errors.Is still finds ErrDraining.
-var ErrDraining = errors.New("pool is draining: the application is stopping")
-
 // The states of a Monitor, in their only order.
 const (
 	stateNew int32 = iota
@@ -108,7 +99,7 @@ type Monitor struct {
 
 	observersMu     sync.Mutex
 	observers       atomic.Pointer[[]*observing] // nil: nobody
-	timesStatements atomic.Bool                  // for a StatementObserver
+	timesStatements atomic.Bool                  // for a statementObserver
 	incidents       incidents
 
 	startMu    sync.Mutex
@@ -233,7 +224,7 @@ func (m *Monitor) Opened() int64 { return m.opened.Load() }
 
 // Tainted returns how many connections came back tainted since New, and how many of those
 // the pool made clean, and closed. A connection that still waits for the next holder is in
-// neither figure. See Config.TaintsSession.
+// neither figure. See Config.Sessions.
 func (m *Monitor) Tainted() (all, cleaned, closed uint64) {
 	return m.tainted.Load(), m.cleaned.Load(), m.unclean.Load()
 }

@@ -1,21 +1,13 @@
 package lifecycle
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 )
-
-// ErrNestedAcquire is returned in [NestedStrict] by an acquire whose own goroutine began a
-// transaction, or began to read rows, that still hold a connection. Nested acquires that are
-// as many as the pool's connections wait for each other. In [NestedWarn] an [*AcquireError]
-// wraps ErrNestedAcquire if the pool found a nested acquire.
-var ErrNestedAcquire = errors.New("nested acquire: use the transaction that this goroutine has begun, or first end it, or close the rows that it reads")
 
 // NestedMode is the mode for an acquire by a goroutine whose transaction, or whose half read
 // rows, hold a connection already. A plain acquired connection does not count: a listener
@@ -40,12 +32,8 @@ func (m *Monitor) remembersTransaction() bool {
 	return m.cfg.Nested == NestedStrict || m.cfg.Nested == NestedWarn && m.transactions.Add(1)%nestedSample == 1
 }
 
-// Reads notes that the calling goroutine reads rows from conn, a held connection.
-func Reads(conn *pgx.Conn) {
-	s := slotOf(conn)
-	if s == nil {
-		return
-	}
+// readsRows notes that the calling goroutine reads rows from the connection, which is held.
+func (s *slot) readsRows() {
 	m := s.m
 	if m.cfg.Nested != NestedStrict && (m.cfg.Nested != NestedWarn || m.readings.Add(1)%nestedSample != 1) {
 		return

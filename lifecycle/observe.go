@@ -12,6 +12,10 @@ import (
 // Observer receives the events of the pool, for metrics. The methods of an Observer run in
 // the goroutine of the event: a method must be quick and must not use the pool. The pool
 // recovers from a panic of an Observer, and logs the first.
+//
+// An Observer with a method Ended(client string, took time.Duration, err error) also receives
+// the end of each statement, batch and COPY of a client, BEGIN and COMMIT included. took lasts
+// from the sending until the rows are closed; err is nil or the error of the statement.
 type Observer interface {
 	// Acquired reports the end of an acquire. waited is 0 for an acquire without a wait; err
 	// is nil or the caller's error.
@@ -23,28 +27,24 @@ type Observer interface {
 	Connected(client string, took time.Duration, err error)
 }
 
-// StatementObserver is an [Observer] that also receives the ends of statements.
-type StatementObserver interface {
-	Observer
-	// Ended reports the end of a statement, a batch or a COPY of the client, BEGIN and
-	// COMMIT included. took lasts from the sending until the rows are closed; err is nil or
-	// the error of the statement.
+// statementObserver is an [Observer] that also receives the ends of statements.
+type statementObserver interface {
 	Ended(client string, took time.Duration, err error)
 }
 
 // observing is an observer, and whether the log has a panic of the observer.
 type observing struct {
 	Observer
-	statements StatementObserver // nil: the observer takes none
+	statements statementObserver // nil: the observer takes none
 	panicked   atomic.Bool
 }
 
 // Observe notifies o from now on, until the caller calls stop. With an observer the monitor
 // times holds exactly, for two looks at the clock per acquire; without an observer, to
-// 50 ms. A [StatementObserver] costs two further looks per statement.
+// 50 ms. An Observer with Ended costs two further looks per statement.
 func (m *Monitor) Observe(o Observer) (stop func()) {
 	own := &observing{Observer: o} // callers may pass the same observer twice
-	own.statements, _ = o.(StatementObserver)
+	own.statements, _ = o.(statementObserver)
 	m.changeObservers(func(all []*observing) []*observing { return append(all, own) })
 	return func() {
 		m.changeObservers(func(all []*observing) []*observing {

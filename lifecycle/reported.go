@@ -1,6 +1,10 @@
 package lifecycle
 
-import "github.com/jackc/pgx/v5"
+import (
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/backend"
+)
 
 // reportedNames are session parameters whose changes the server reports to the client
 // (PostgreSQL's documentation, 55.2.7 "Asynchronous Operations"). The server reports
@@ -25,7 +29,7 @@ func reportedBy(conn *pgx.Conn) (r reported) {
 // connect: a function, a trigger or an operator has changed the session, and no text shows
 // the change. A pooler reports the parameters of any session that the pooler uses.
 func (s *slot) compareReported(conn *pgx.Conn) {
-	if s.taints.worst() == Plain && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
-		s.taints.left = Lasting
+	if s.facts.Taint() == backend.Plain && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
+		s.facts.Worsen(backend.Lasting)
 	}
 }

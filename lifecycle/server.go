@@ -15,9 +15,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// MinServerVersion is the oldest PostgreSQL that Start accepts, as server_version_num.
-// The tests run on every major version from this one on.
-const MinServerVersion = 150000
+// minServerVersion is the oldest PostgreSQL that Start accepts, as server_version_num. The
+// tests run on every major version from minServerVersion on.
+const minServerVersion = 150000
 
 type server struct {
 	version   string
@@ -107,8 +107,8 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 func (m *Monitor) ServerVersion() int { return int(m.serverVersion.Load()) }
 
 func (s server) supported() error {
-	if s.number < MinServerVersion {
-		return fmt.Errorf("server is PostgreSQL %s: onepool needs %d or newer", s.version, MinServerVersion/10000)
+	if s.number < minServerVersion {
+		return fmt.Errorf("server is PostgreSQL %s: onepool needs %d or newer", s.version, minServerVersion/10000)
 	}
 	return nil
 }

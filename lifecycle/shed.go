@@ -2,17 +2,9 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
-
-// ErrQueueShed is the Err of an [AcquireError] if Config.QueueTarget ended the wait: the queue
-// of the client stands, and the caller has waited for longer than twice the target.
-var ErrQueueShed = errors.New("acquire queue does not drain, and DB_QUEUE_TARGET_MS sheds the oldest waiters")
-
-// DefaultQueueInterval is Config.QueueInterval if Config sets no interval.
-const DefaultQueueInterval = time.Second
 
 // shedder fails the oldest waiters of a standing queue, as CoDel drops the oldest packets: a
 // queue that absorbs a burst is short again before an interval has passed, and a queue

@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/admission"
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // slotKey finds a connection's slot in pgconn's CustomData. CustomData belongs to the holder
@@ -26,12 +26,9 @@ type slot struct {
 	expires    int64 // unix ns
 	atConnect  reported
 	retired    atomic.Bool
-	undo       string            // the pool runs undo before the next holder gets the connection
-	byName     map[string]string // texts of what a holder has prepared by name; the holder's, then the pool's
-	unprepared atomic.Bool       // the connection broke while pgx prepared a statement
-	taints     taints            // by statements; the holder's, then the pool's
-	lost       bool              // ended by server or network; the holder's, then the pool's
-	trusted    int64             // losses at the last ping; the holder's, then the pool's
+	facts      *backend.Facts // shared with fxdb; the holder's, then the pool's
+	lost       bool           // ended by server or network; the holder's, then the pool's
+	trusted    int64          // losses at the last ping; the holder's, then the pool's
 
 	mu       sync.Mutex // guards the fields below: a drain and Holders read the fields from outside
 	held     bool
@@ -60,6 +57,7 @@ type slot struct {
 
 func (m *Monitor) addSlot(conn *pgx.Conn) {
 	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now()), atConnect: reportedBy(conn), trusted: m.losses.Load()}
+	s.facts = backend.Note(conn, s.socket.ending(), m.cfg.Sessions, s.readsRows)
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()
 	m.slots[conn] = s
@@ -92,23 +90,4 @@ func (m *Monitor) slotCount() int {
 func slotOf(conn *pgx.Conn) *slot {
 	s, _ := conn.PgConn().CustomData()[slotKey].(*slot)
 	return s
-}
-
-// Undo runs sql on the connection before the next holder gets the connection. If sql fails,
-// the pool closes the connection.
-func Undo(conn *pgx.Conn, sql string) {
-	if s := slotOf(conn); s != nil {
-		s.undo = sql
-	}
-}
-
-// undone runs the undo text of the last holder.
-func (s *slot) undone(ctx context.Context, conn *pgx.Conn) bool {
-	if s == nil || s.undo == "" {
-		return true
-	}
-	sql := s.undo
-	s.undo = ""
-	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
-	return err == nil
 }

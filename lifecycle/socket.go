@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // sockets remembers every network connection that the pool dialled, also for cancel
@@ -52,16 +54,23 @@ func newSockets(base pgconn.DialFunc) *sockets {
 type socket struct {
 	net.Conn
 	owner   *sockets
-	closed  atomic.Bool                    // by this process
-	stopped atomic.Bool                    // by a drain, in a wait for notifications
-	left    atomic.Bool                    // by this process, because the server hangs
-	ended   atomic.Bool                    // by the server or the network
-	said    atomic.Pointer[pgconn.PgError] // by the server, of the end
-	broke   atomic.Pointer[error]          // the first error of a read or write
-	reading atomic.Int32                   // reads that wait
+	closed  atomic.Bool // by this process
+	stopped atomic.Bool // by a drain, in a wait for notifications
+	left    atomic.Bool // by this process, because the server hangs
+	ended   atomic.Bool // by the server or the network
+	end     backend.End
+	reading atomic.Int32 // reads that wait
 
 	readMu    sync.Mutex      // held by a read until the read's words are overheard
 	overheard *pgconn.PgError // a FATAL error that a read has passed on
+}
+
+// ending returns the end of a socket, or nil for no socket.
+func (c *socket) ending() *backend.End {
+	if c == nil {
+		return nil
+	}
+	return &c.end
 }
 
 func (c *socket) Read(b []byte) (int, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -18,10 +19,10 @@ func TestATaintedConnectionReachesNobody(t *testing.T) {
 	const taints = "set app.secret = 'left behind'"
 	m, db := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
-		c.TaintsSession = func(_ *pgx.Conn, text lifecycle.Text) (taint lifecycle.Taint, single bool) {
+		c.Sessions.Taint = func(_ *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
 			sql := text.SQL
 			if strings.HasPrefix(sql, "set ") || strings.HasPrefix(sql, "select pg_advisory") {
-				taint = lifecycle.Lasting
+				taint = backend.Lasting
 			}
 			return taint, !strings.Contains(sql, ";")
 		}
@@ -64,7 +65,7 @@ func TestATaintedConnectionReachesNobody(t *testing.T) {
 			return err
 		}, true},
 		{"a rewriter's statement", ask, func(c *pgx.Conn) error {
-			lifecycle.TaintedBy(c, taints)
+			backend.Of(c).Rewrites(taints)
 			return nil
 		}, true},
 		{"a statement that the server can't parse", ask, failing("set nothing at all"), false},

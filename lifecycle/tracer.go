@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // tracer keeps the slots true, and logs slow statements.
@@ -30,7 +32,7 @@ func (t tracer) began(conn *pgx.Conn, sql string) {
 }
 
 func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
-	settleTaint(conn, err, false)
+	backend.Of(conn).Answers(err, false)
 	if s := slotOf(conn); s != nil {
 		s.mu.Lock()
 		s.running = false
@@ -53,7 +55,7 @@ func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
 }
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	t.taint(conn, Text{SQL: data.SQL, Args: data.Args})
+	backend.Of(conn).Sends(backend.Text{SQL: data.SQL, Args: data.Args})
 	t.began(conn, data.SQL)
 	return ctx
 }
@@ -63,42 +65,18 @@ func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 }
 
 func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
-	t.taint(conn, Text{SQL: data.SQL, Prepared: true})
-	if s := slotOf(conn); s != nil && data.Name != "" && data.Name != data.SQL && !isCached(data.Name) {
-		if s.byName == nil {
-			s.byName = make(map[string]string)
-		}
-		s.byName[data.Name] = data.SQL
-	}
+	facts := backend.Of(conn)
+	facts.Sends(backend.Text{SQL: data.SQL, Prepared: true})
+	facts.Prepares(data.Name, data.SQL)
 	return ctx
 }
 
-// isCached reports whether pgx or fxdb chose the name for a cached statement.
-func isCached(name string) bool {
-	return strings.HasPrefix(name, "stmtcache_") || strings.HasPrefix(name, "onepool_")
-}
-
-// PreparedAs returns the text of the statement that a holder has asked pgx to prepare on the
-// connection by name. Only the holder of the connection may call PreparedAs.
-func PreparedAs(conn *pgx.Conn, name string) (sql string, ok bool) {
-	if s := slotOf(conn); s != nil {
-		sql, ok = s.byName[name]
-	}
-	return sql, ok
-}
-
 func (t tracer) TracePrepareEnd(_ context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
-	settleTaint(conn, data.Err, true)
-	if s := slotOf(conn); s != nil && data.Err != nil && conn.IsClosed() {
-		s.unprepared.Store(true)
+	facts := backend.Of(conn)
+	facts.Answers(data.Err, true)
+	if data.Err != nil && conn.IsClosed() {
+		facts.LosePreparation()
 	}
-}
-
-// LostInPreparation reports whether the connection broke while pgx prepared a statement: the
-// statement did not run.
-func LostInPreparation(conn *pgx.Conn) bool {
-	s := slotOf(conn)
-	return s != nil && s.unprepared.Load()
 }
 
 func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
@@ -110,12 +88,11 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 		if first := data.Batch.QueuedQueries[0].SQL; strings.HasPrefix(first, "begin") {
 			sql = first
 		}
+		facts := backend.Of(conn)
 		for _, q := range data.Batch.QueuedQueries {
-			t.taint(conn, Text{SQL: q.SQL, Args: q.Arguments})
+			facts.Sends(backend.Text{SQL: q.SQL, Args: q.Arguments})
 		}
-		if s := slotOf(conn); s != nil {
-			s.taints.settle() // the error may be of a different statement
-		}
+		facts.Settle() // the error may be of a different statement
 	}
 	t.began(conn, sql)
 	return ctx

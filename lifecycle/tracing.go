@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
@@ -36,57 +35,33 @@ func (m *Monitor) tracedAcquire(ctx context.Context, pool *pgxpool.Pool, data pg
 	}
 }
 
-// ClientOf returns the name of the client that holds the connection, for tracers. ClientOf
-// returns "" for a connection without a holder, for example during a connect or a ping, and
-// for a connection of no Monitor's pool.
-func ClientOf(conn *pgx.Conn) string {
-	if conn == nil {
-		return ""
+// MonitorOf returns the Monitor and the client of a tracer's call. With conn, the two are the
+// Monitor of conn's pool and the client that holds conn; client is empty if no client holds
+// conn, for example during a connect or a ping. Without conn, the two are those of the acquire
+// or the connect whose context is ctx. m is nil outside of every Monitor's pool.
+func MonitorOf(ctx context.Context, conn *pgx.Conn) (m *Monitor, client string) {
+	if conn != nil {
+		if s := slotOf(conn); s != nil {
+			return s.m, s.holdingClient()
+		}
+		m, _ = MonitorOf(ctx, nil) // a hook of a new connection has the context of the connect
+		return m, ""
 	}
-	s := slotOf(conn)
-	if s == nil {
-		return ""
+	if a := acquisitionOf(ctx); a != nil {
+		return a.m, a.request.Client
 	}
+	if c, ok := ctx.Value(connectingKey{}).(*connecting); ok {
+		return c.m, c.client
+	}
+	return nil, ""
+}
+
+// holdingClient returns the client that holds the connection, or "".
+func (s *slot) holdingClient() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.held {
 		return ""
 	}
 	return s.client
-}
-
-// MonitorOf returns the Monitor of a tracer's call: the Monitor of conn's pool, or, without
-// a pool, of the acquire or the connect whose context is ctx. MonitorOf returns
-// nil for a connection of no Monitor's pool. conn may be nil.
-func MonitorOf(ctx context.Context, conn *pgx.Conn) *Monitor {
-	if conn != nil {
-		if s := slotOf(conn); s != nil {
-			return s.m
-		}
-	}
-	if a := acquisitionOf(ctx); a != nil {
-		return a.m
-	}
-	if c, ok := ctx.Value(connectingKey{}).(*connecting); ok {
-		return c.m
-	}
-	return nil
-}
-
-// AcquiresRaw reports whether ctx is the context of an acquire from the pool itself, for
-// PrepareConn hooks.
-func AcquiresRaw(ctx context.Context) bool {
-	a := acquisitionOf(ctx)
-	return a == nil || a.raw
-}
-
-// Acquiring returns the client of the acquire whose context is ctx, for tracers. since is
-// when the acquire's wait for a permit or a connection began: the zero time without a wait.
-// client is empty if ctx belongs to no acquire.
-func Acquiring(ctx context.Context) (client string, since time.Time) {
-	a := acquisitionOf(ctx)
-	if a == nil {
-		return "", time.Time{}
-	}
-	return a.request.Client, a.since()
 }

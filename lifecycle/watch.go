@@ -7,9 +7,6 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultLeakThreshold is Config.LeakThreshold if Config sets no threshold.
-const DefaultLeakThreshold = time.Minute
-
 // clockTick is how often the monitor's clock, the clock for the times of holders, moves. A
 // read of the real clock costs a third of an acquire.
 const clockTick = 50 * time.Millisecond

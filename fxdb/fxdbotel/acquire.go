@@ -62,7 +62,7 @@ func (a *acquiring) start(t *tracer, m *lifecycle.Monitor, cc *pgx.ConnConfig) {
 	if a.span != nil {
 		return
 	}
-	client, _ := lifecycle.Acquiring(a.first)
+	_, client := lifecycle.MonitorOf(a.first, nil)
 	a.ctx, a.span = t.spans.Start(a.first, "acquire connection", trace.WithTimestamp(a.began),
 		trace.WithAttributes(newPlace(m, cc).attrs...), trace.WithAttributes(whose(a.first, client)...))
 }
@@ -79,7 +79,8 @@ func (t *tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data p
 	if a.span == nil && data.Err == nil && time.Since(a.began) < noticeableWait {
 		return
 	}
-	a.start(t, lifecycle.MonitorOf(ctx, nil), pool.Config().ConnConfig)
+	m, _ := lifecycle.MonitorOf(ctx, nil)
+	a.start(t, m, pool.Config().ConnConfig)
 	if a.latest != nil {
 		a.latest.show(t, a.ctx)
 	}
@@ -96,8 +97,8 @@ func (t *tracer) TraceConnectStart(ctx context.Context, data pgx.TraceConnectSta
 	if !trace.SpanFromContext(ctx).IsRecording() || data.ConnConfig == nil {
 		return ctx
 	}
-	c := &connect{config: data.ConnConfig, monitor: lifecycle.MonitorOf(ctx, nil), began: time.Now()}
-	c.client, _ = lifecycle.Acquiring(ctx)
+	c := &connect{config: data.ConnConfig, began: time.Now()}
+	c.monitor, c.client = lifecycle.MonitorOf(ctx, nil)
 	c.acquire, _ = ctx.Value(acquiringKey{}).(*acquiring)
 	return context.WithValue(ctx, connectKey{}, c)
 }

@@ -32,7 +32,8 @@ func placeOf(ctx context.Context, conn *pgx.Conn) *place {
 	if known, ok := data[scopeName].(*place); ok {
 		return known
 	}
-	p := newPlace(lifecycle.MonitorOf(ctx, conn), conn.Config())
+	m, _ := lifecycle.MonitorOf(ctx, conn)
+	p := newPlace(m, conn.Config())
 	if tcp, ok := conn.PgConn().Conn().RemoteAddr().(*net.TCPAddr); ok {
 		p.attrs = append(p.attrs, semconv.NetworkPeerAddress(tcp.IP.String()), semconv.NetworkPeerPort(tcp.Port))
 	}

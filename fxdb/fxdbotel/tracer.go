@@ -73,7 +73,8 @@ func operationOf(ctx context.Context) *operation {
 
 // begin starts an operation. describe gives the span's attributes, if a span is recorded.
 func (t *tracer) begin(ctx context.Context, conn *pgx.Conn, name string, describe func() (summary string, attrs []attribute.KeyValue)) (context.Context, *operation) {
-	op := &operation{name: name, client: lifecycle.ClientOf(conn), place: placeOf(ctx, conn), began: time.Now()}
+	op := &operation{name: name, place: placeOf(ctx, conn), began: time.Now()}
+	_, op.client = lifecycle.MonitorOf(ctx, conn)
 	ctx = within(ctx, conn)
 	if trace.SpanFromContext(ctx).IsRecording() {
 		summary, attrs := describe()

@@ -1,0 +1,120 @@
+package backend
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Taint says what a text may leave on a session for the next holder of the connection.
+type Taint uint8
+
+const (
+	// Plain is the taint of a text that leaves nothing.
+	Plain Taint = iota
+	// Resettable is the taint of a text whose remains DISCARD ALL removes. The pool cleans the
+	// connection before the next holder.
+	Resettable
+	// Lasting is the taint of a text whose remains the pool can't name, or that DISCARD ALL
+	// does not remove. The pool closes the connection.
+	Lasting
+)
+
+// Text is a text that pgx is about to send.
+type Text struct {
+	SQL      string
+	Args     []any // a pgx.QueryRewriter among Args writes a new text: see [Facts.Rewrites]
+	Prepared bool  // to be run later, by a name
+}
+
+// Sessions judges what the texts of a pool leave on a session. The zero Sessions judges
+// nothing: the pool hands each connection on as the connection came back.
+type Sessions struct {
+	// Taint, if set, judges every text before pgx sends the text. single reports that the text
+	// is one statement: a single text that the server can't parse taints nothing.
+	Taint func(conn *pgx.Conn, text Text) (taint Taint, single bool)
+
+	// Discarded, if set, runs after the pool has sent DISCARD ALL on a connection: fxdb forgets
+	// the statements that fxdb has prepared below pgx.
+	Discarded func(conn *pgx.Conn)
+}
+
+// Taint returns the worst taint of all texts since the last [Facts.Clean].
+func (f *Facts) Taint() Taint {
+	if f == nil {
+		return Plain
+	}
+	return max(f.left, f.running)
+}
+
+// Sends notes the taint of a text before pgx sends the text: the answer may be lost.
+func (f *Facts) Sends(text Text) {
+	if f == nil || f.sessions.Taint == nil || f.left == Lasting {
+		return
+	}
+	if taint, single := f.sessions.Taint(f.conn, text); single {
+		f.running = max(f.running, taint) // pgx reports a text again to prepare the text
+	} else {
+		f.left = max(f.left, taint)
+	}
+}
+
+// Rewrites notes the taint of a text that no tracer sees: the text of a pgx.QueryRewriter.
+// Call Rewrites before pgx sends the text, between the start and the end of the query that
+// tracers see.
+func (f *Facts) Rewrites(sql string) {
+	if f == nil || f.sessions.Taint == nil {
+		return
+	}
+	taint, _ := f.sessions.Taint(f.conn, Text{SQL: sql})
+	f.Worsen(taint)
+}
+
+// Worsen notes a taint that no text shows.
+func (f *Facts) Worsen(taint Taint) {
+	if f != nil {
+		f.left = max(f.left, taint)
+	}
+}
+
+// Settle keeps the taint of the running statement, whatever the answer is.
+func (f *Facts) Settle() {
+	if f != nil {
+		f.left, f.running = max(f.left, f.running), Plain
+	}
+}
+
+// Answers takes the result of the running statement. prepared reports whether pgx only
+// prepared the statement.
+func (f *Facts) Answers(err error, prepared bool) {
+	if f == nil || f.running == Plain {
+		return
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && (prepared || isUnparsed(refused)) {
+		f.running = Plain
+	}
+	f.Settle()
+}
+
+// isUnparsed reports whether the server's raw parser refused the text, so that no
+// statement of the text ran. The same parser reads internal queries of functions and type
+// names in values: errors of internal queries and type names have a context.
+func isUnparsed(err *pgconn.PgError) bool {
+	return err.Code == "42601" && err.Routine == "scanner_yyerror" && err.InternalQuery == "" && err.Where == ""
+}
+
+// Discards runs Sessions.Discarded: the session holds no prepared statement any more.
+func (f *Facts) Discards() {
+	if f != nil && f.sessions.Discarded != nil {
+		f.sessions.Discarded(f.conn)
+	}
+}
+
+// Clean forgets the taint and the prepared names, after the pool has made the session as new.
+func (f *Facts) Clean() {
+	if f != nil {
+		f.left, f.running, f.named = Plain, Plain, nil
+	}
+}
