@@ -16,7 +16,7 @@ import (
 )
 
 // talking are the folders whose errors and log lines a user meets.
-var talking = []string{"fxdb", "fxdb/fxdbsql", "internal/migrate", "lifecycle", "tenant", "tenant/rls"}
+var talking = []string{"fxdb", "fxdb/fxdbsql", "internal/migrate", "internal/scoped", "lifecycle", "tenant", "tenant/rls"}
 
 // parts are messages that stand inside another message of the page only.
 var parts = map[string]string{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -20,17 +21,17 @@ const (
 
 // acquire takes a connection on behalf of this client, within the acquire timeout, or
 // within a shorter time if within is not zero.
-func (db *DB) acquire(ctx context.Context, s scope, u use, within time.Duration) (*pgxpool.Conn, error) {
+func (db *DB) acquire(ctx context.Context, s scoped.Scope, u use, within time.Duration) (*pgxpool.Conn, error) {
 	return db.acquireFor(ctx, s, u, within, 1)
 }
 
 // acquireFor is acquire that leaves skip frames out of the call site.
-func (db *DB) acquireFor(ctx context.Context, s scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
+func (db *DB) acquireFor(ctx context.Context, s scoped.Scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
 	if err := db.client.misuse.Load(); err != nil {
 		return nil, *err
 	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
+		Client: db.client.name, Tenant: s.Identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
 		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
 	})
 	if err != nil {

@@ -1,13 +1,11 @@
 package fxdb
 
 import (
-	"context"
-	"errors"
-	"time"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // batchResults releases the connection on Close. If the batch began a transaction, the end
@@ -20,7 +18,7 @@ type batchResults struct {
 	scopeAt int // how many results until the scope's; negative: none, or behind
 }
 
-func (db *DB) batchResults(conn *pgxpool.Conn, s scope, br pgx.BatchResults, scopeAt int) *batchResults {
+func (db *DB) batchResults(conn *pgxpool.Conn, s scoped.Scope, br pgx.BatchResults, scopeAt int) *batchResults {
 	r := &batchResults{BatchResults: br, conn: conn, scopeAt: scopeAt}
 	if tx := br.Tx(); tx != nil {
 		r.tx = db.transaction(conn, s, tx)
@@ -47,14 +45,14 @@ func (r *batchResults) Exec() (pgconn.CommandTag, error) {
 
 func (r *batchResults) Query() (pgx.Rows, error) {
 	if err := r.next(); err != nil {
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	}
 	return r.BatchResults.Query()
 }
 
 func (r *batchResults) QueryRow() pgx.Row {
 	if err := r.next(); err != nil {
-		return errRow{err}
+		return scoped.FailedRow(err)
 	}
 	return r.BatchResults.QueryRow()
 }
@@ -75,234 +73,3 @@ func (r *batchResults) Close() error {
 	}()
 	return r.BatchResults.Close()
 }
-
-// sendBatch sends s and all of b as a flight. pgx's own batch forgets all of its prepared
-// statements when a statement fails, the scope's included.
-func (db *DB) sendBatch(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
-	f := &batchFlight{held: conn, batch: b, mode: db.core.mode}
-	f.tracer, _ = db.core.tracer.(pgx.BatchTracer)
-	f.open(ctx, db, conn.Conn(), s)
-	if f.tracer != nil {
-		f.ctx = f.tracer.TraceBatchStart(ctx, conn.Conn(), pgx.TraceBatchStartData{Batch: b})
-	}
-	if err := f.send(s); err != nil {
-		f.err = err
-		return f
-	}
-	if f.block.sql != "" {
-		f.err = f.errorOf(f.skip())
-	}
-	if f.err == nil {
-		f.err = f.errorOf(f.skip()) // the scope's
-	}
-	return f
-}
-
-// batchFlight is a scope and a batch in flight, with the results.
-type batchFlight struct {
-	exchange
-	held   *pgxpool.Conn // nil after the release
-	tracer pgx.BatchTracer
-	batch  *pgx.Batch
-	mode   pgx.QueryExecMode // of the batch's statements
-	read   int               // how many results were begun
-	last   *batchRows
-	err    error
-}
-
-func (f *batchFlight) send(s scope) error {
-	named := f.mode == pgx.QueryExecModeCacheStatement
-	if named {
-		f.used = append(f.used, s.key())
-	}
-	queries := make([]query, len(f.batch.QueuedQueries))
-	for i, qq := range f.batch.QueuedQueries {
-		q := query{sql: qq.SQL, args: qq.Arguments, mode: f.mode}
-		if len(q.args) > 0 {
-			if rewriter, ok := q.args[0].(pgx.QueryRewriter); ok {
-				q.args = q.args[1:]
-				var err error
-				if q, err = q.rewrite(f.ctx, f.conn, rewriter); err != nil {
-					return err
-				}
-			}
-		}
-		var err error
-		if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {
-			return err
-		}
-		queries[i] = q
-		v := verdictOf(q.sql, false)
-		if s.guards() {
-			if err := refuseInScope(f.conn, q.sql, v); err != nil {
-				return err
-			}
-		}
-		if needsBegin(f.conn, v) {
-			f.block = ownBlock
-		}
-		if q.mode == pgx.QueryExecModeDescribeExec {
-			f.st.forget(q.key())
-		}
-		if q.prepared() {
-			f.used = append(f.used, q.key())
-		}
-	}
-	f.st.refused = ""
-	if err := f.st.prepare(f.ctx, f.conn, nil, s, block{}, f.used...); err != nil {
-		if f.st.refused != "" {
-			err = preprocessing("prepare", f.st.refused, err)
-		}
-		return err
-	}
-	b := &pgconn.Batch{}
-	f.block.begin(b)
-	f.st.addScope(b, s, named)
-	for _, q := range queries {
-		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
-		if err := f.st.add(b, f.conn, q); errors.Is(err, errTooManyParams) {
-			return err
-		} else if err != nil {
-			return preprocessing("build", q.sql, err)
-		}
-	}
-	f.block.commit(b)
-	f.write(b)
-	return nil
-}
-
-var errBatchClosed = errors.New("batch already closed")
-
-// next goes to the next result.
-func (f *batchFlight) next() (*batchRows, error) {
-	if f.last != nil {
-		f.last.Close()
-	}
-	switch {
-	case f.err != nil:
-		return nil, f.err
-	case f.held == nil:
-		return nil, errBatchClosed
-	}
-	r := &batchRows{flight: f, conn: f.conn, began: time.Now()}
-	if f.read < len(f.batch.QueuedQueries) {
-		r.query = f.batch.QueuedQueries[f.read]
-		f.read++
-	}
-	if r.query == nil || !f.results.NextResult() {
-		err := f.results.Close()
-		if err == nil {
-			err = errors.New("no more results in batch")
-		}
-		r.Rows = errRows{err}
-	} else {
-		r.Rows = pgx.RowsFromResultReader(r.conn.TypeMap(), f.results.ResultReader())
-	}
-	f.last = r
-	if err := r.Err(); err != nil {
-		r.Close()
-		return nil, err
-	}
-	return r, nil
-}
-
-func (f *batchFlight) Exec() (pgconn.CommandTag, error) {
-	r, err := f.next()
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	r.Close()
-	return r.CommandTag(), r.Err()
-}
-
-func (f *batchFlight) Query() (pgx.Rows, error) {
-	r, err := f.next()
-	if err != nil {
-		return errRows{err}, err
-	}
-	return r, nil
-}
-
-func (f *batchFlight) QueryRow() pgx.Row {
-	r, err := f.next()
-	if err != nil {
-		return errRow{err}
-	}
-	return batchRow{r}
-}
-
-func (f *batchFlight) Tx() pgx.Tx { return nil }
-
-// Close reads the remaining results, runs the callbacks of the queries, and releases the
-// connection. The transaction commits in Close.
-func (f *batchFlight) Close() (err error) {
-	if f.held == nil {
-		return f.err
-	}
-	defer func() { // a tracer may panic
-		f.held.Release()
-		f.held = nil
-	}()
-	defer func() {
-		f.err = f.finish(f.err)
-		if f.tracer != nil {
-			f.tracer.TraceBatchEnd(f.ctx, f.conn, pgx.TraceBatchEndData{Err: f.err})
-		}
-		err = f.err
-	}()
-	for f.err == nil && f.read < len(f.batch.QueuedQueries) {
-		if fn := f.batch.QueuedQueries[f.read].Fn; fn != nil {
-			f.err = fn(f)
-		} else if _, err := f.Exec(); err != nil {
-			f.err = err
-		}
-	}
-	if f.last != nil {
-		f.last.Close()
-	}
-	return f.err
-}
-
-// batchRows is one result of a batch.
-type batchRows struct {
-	pgx.Rows
-	flight *batchFlight
-	conn   *pgx.Conn
-	query  *pgx.QueuedQuery // nil: none is left
-	began  time.Time
-	closed bool
-}
-
-func (r *batchRows) Conn() *pgx.Conn { return r.conn }
-
-func (r *batchRows) Err() error {
-	return r.flight.errorOf(r.Rows.Err())
-}
-
-func (r *batchRows) Close() {
-	r.Rows.Close()
-	if r.closed {
-		return
-	}
-	r.closed = true
-	if r.flight.tracer == nil {
-		return
-	}
-	data := pgx.TraceBatchQueryData{CommandTag: r.CommandTag(), Err: r.Err(), ReadStartTime: r.began}
-	if r.query != nil {
-		data.SQL, data.Args = r.query.SQL, r.query.Arguments
-	}
-	r.flight.tracer.TraceBatchQuery(r.flight.ctx, r.conn, data)
-}
-
-func (r *batchRows) Next() bool {
-	if r.Rows.Next() {
-		return true
-	}
-	r.Close()
-	return false
-}
-
-type batchRow struct{ rows pgx.Rows }
-
-func (r batchRow) Scan(dest ...any) error { return scanOne(r.rows, dest) }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // Begin starts a transaction in the default mode. See [DB.BeginTx].
@@ -55,7 +57,7 @@ func (db *DB) beginScoped(ctx context.Context, opts pgx.TxOptions, inTx bool) (*
 	return tx, err
 }
 
-func (db *DB) resendBegin(ctx context.Context, lost error, s scope, opts pgx.TxOptions) (tx *transaction, err error) {
+func (db *DB) resendBegin(ctx context.Context, lost error, s scoped.Scope, opts pgx.TxOptions) (tx *transaction, err error) {
 	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
 		tx, again, err = db.beginTx(ctx, s, within, opts)
 		return again, err
@@ -63,7 +65,7 @@ func (db *DB) resendBegin(ctx context.Context, lost error, s scope, opts pgx.TxO
 	return tx, err
 }
 
-func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, again bool, err error) {
+func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, again bool, err error) {
 	conn, err := db.acquire(ctx, s, forTransaction, within)
 	if err != nil {
 		return nil, false, err
@@ -87,23 +89,23 @@ func (db *DB) beginTx(ctx context.Context, s scope, within time.Duration, opts p
 	return db.fresh(conn, s, tx, opts), false, nil
 }
 
-func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
+func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scoped.Scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
 	switch {
-	case s.isZero():
+	case s.IsZero():
 		return conn.BeginTx(ctx, opts)
-	case opts.BeginQuery != "" || db.core.mode == pgx.QueryExecModeSimpleProtocol:
+	case opts.BeginQuery != "" || db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol:
 		// BeginQuery may hold several statements, and a batch can't take several
 		// statements. pgx would also write the identity into the text of a simple batch.
 		if tx, err = conn.BeginTx(ctx, opts); err != nil {
 			return nil, err
 		}
 		b := &pgconn.Batch{}
-		statementsOf(conn, db.core.statements).addScope(b, s, false)
+		s.AddTo(b)
 		err = conn.PgConn().ExecBatch(ctx, b).Close()
 	default:
 		b := &pgx.Batch{}
 		b.BeginTx(opts)
-		b.Queue(s.form.sql, s.args()...)
+		b.Queue(s.SQL(), s.Args()...)
 		br := conn.SendBatch(db.core.traced.begins(ctx, b), b)
 		err, tx = br.Close(), br.Tx()
 	}

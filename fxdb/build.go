@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -62,10 +63,10 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		return nil, err
 	}
 	cc := c.monitor.Pool().Config().ConnConfig
-	c.application, c.tracer = cc.RuntimeParams["application_name"], cc.Tracer
-	c.mode, c.statements = cc.DefaultQueryExecMode, cc.StatementCacheCapacity
-	if c.mode == pgx.QueryExecModeCacheDescribe {
-		c.statements = cc.DescriptionCacheCapacity
+	c.application = cc.RuntimeParams["application_name"]
+	c.engine = scoped.Engine{Tracer: cc.Tracer, Mode: cc.DefaultQueryExecMode, Capacity: cc.StatementCacheCapacity, Pooled: cfg.pooled()}
+	if c.engine.Mode == pgx.QueryExecModeCacheDescribe {
+		c.engine.Capacity = cc.DescriptionCacheCapacity
 	}
 	return (&DB{core: c}).Named(rootClient), nil
 }
@@ -73,7 +74,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 // setHooks sets what runs around a connection and its statements: the watcher of deadlines,
 // the source of passwords, the hooks of a new connection, and the tracers.
 func (c *core) setHooks(pc *pgxpool.Config, o options) error {
-	pc.ConnConfig.BuildContextWatcherHandler = newWatcher(c.grace)
+	pc.ConnConfig.BuildContextWatcherHandler = scoped.NewWatcher(c.grace)
 	password, err := c.cfg.passwordSource(o.password)
 	if err != nil {
 		return err
@@ -118,7 +119,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		SlowQuery:          cfg.SlowQuery,
 		Start:              lifecycle.StartMode(cfg.Start),
 		RawAcquire:         c.rawAcquire,
-		Sessions:           backend.Sessions{Taint: taints, Discarded: forgetStatements},
+		Sessions:           backend.Sessions{Taint: taints, Discarded: scoped.Forget},
 		Advice:             advice,
 		Pooler:             cfg.pooled(),
 		Callers:            o.callers || cfg.CallSites,

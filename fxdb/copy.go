@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // A tenant's CopyFrom sends at most copyRows rows or copyBytes bytes in a round trip, and
@@ -42,7 +44,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 		return 0, err
 	}
 	switch {
-	case s.isZero():
+	case s.IsZero():
 		conn, err := db.acquire(ctx, s, forCall, 0)
 		if err != nil {
 			return 0, err
@@ -65,11 +67,11 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 }
 
 // inserts reports whether policies may hold for s. The server may then refuse COPY.
-func (db *DB) inserts(s scope) bool { return s.hasTenant() || db.core.cfg.TenantRole != "" }
+func (db *DB) inserts(s scoped.Scope) bool { return s.HasTenant() || db.core.cfg.TenantRole != "" }
 
 // insertAll sends a single chunk with the scope, as one flight, and begins a transaction
 // for further chunks.
-func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
+func (db *DB) insertAll(ctx context.Context, s scoped.Scope, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (n int64, err error) {
 	c, err := newCopying(db, table, columns, src)
 	if err != nil {
 		return 0, err
@@ -93,12 +95,12 @@ func (db *DB) insertAll(ctx context.Context, s scope, table pgx.Identifier, colu
 	}
 	switch {
 	case !more && c.single.Len() == 0:
-		if err := c.arrays.send(ctx, db, conn.Conn(), s); err != nil {
+		if err := c.arrays.Send(ctx, conn.Conn(), s); err != nil {
 			return 0, err
 		}
 		return c.n, nil
-	case !more && c.arrays.rows == 0:
-		if err := db.sendBatch(ctx, conn, s, &c.single).Close(); err != nil {
+	case !more && c.arrays.Rows() == 0:
+		if err := db.core.engine.SendBatch(ctx, conn, s, &c.single).Close(); err != nil {
 			return 0, err
 		}
 		return c.n, nil
@@ -135,13 +137,13 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	ctx, told := t.db.core.traced.copies(ctx, t.Tx.Conn(), c.data)
 	defer func() { told(n, err) }()
 	var more bool
-	known := statementsOf(t.Conn(), t.db.core.statements).has(statementKey{sql: c.ask})
+	known := t.db.core.engine.Knows(t.Conn(), c.ask)
 	if known {
 		if more, err = c.begun(ctx, t.Conn()); err != nil {
 			return 0, err
 		}
 		if !more && c.single.Len() == 0 {
-			if err := c.arrays.sendOrUndo(ctx, t.db, t.Conn()); err != nil {
+			if err := c.arrays.SendOrUndo(ctx, t.Conn()); err != nil {
 				return 0, err
 			}
 			return c.n, nil
@@ -173,7 +175,7 @@ type copying struct {
 	ask     string // the statement that asks for the types
 	insert  string
 	values  string
-	arrays  *arrays
+	arrays  *scoped.Arrays
 	single  pgx.Batch
 	n       int64 // rows that were read
 	pending bool  // the source stands at an unread row
@@ -199,7 +201,7 @@ func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFrom
 
 // begin acquires a connection and asks for the types. begin reads nothing from the source,
 // so the caller may retry on a new connection.
-func (c *copying) begin(ctx context.Context, s scope, within time.Duration) (conn *pgxpool.Conn, again bool, err error) {
+func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duration) (conn *pgxpool.Conn, again bool, err error) {
 	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
 		return nil, false, err
 	}
@@ -212,16 +214,16 @@ func (c *copying) begin(ctx context.Context, s scope, within time.Duration) (con
 	return conn, false, nil
 }
 
-func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scope) (err error) {
-	if c.arrays, err = c.db.arrays(ctx, conn, s, c.ask); err == nil {
-		c.arrays.sql = c.insert + "select * from unnest" + c.values
+func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scoped.Scope) (err error) {
+	if c.arrays, err = c.db.core.engine.Arrays(ctx, conn, s, c.ask); err == nil {
+		c.arrays.SQL = c.insert + "select * from unnest" + c.values
 	}
 	return err
 }
 
 // begun is describe and the first fill, in a transaction.
 func (c *copying) begun(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
-	if err := c.describe(ctx, conn, scope{}); err != nil {
+	if err := c.describe(ctx, conn, scoped.Scope{}); err != nil {
 		return false, err
 	}
 	return c.fill()
@@ -243,23 +245,23 @@ func (c *copying) fill() (more bool, err error) {
 		if len(values) != c.columns {
 			return false, fmt.Errorf("fxdb: copy: row %d has %d values for %d columns", c.n, len(values), c.columns)
 		}
-		if c.arrays.usable && c.arrays.add(values) {
+		if c.arrays.Usable && c.arrays.Add(values) {
 			continue
 		}
-		c.arrays.usable = false // for good: a source has its values in one form
+		c.arrays.Usable = false // for good: a source has its values in one form
 		c.single.Queue(c.insert+"values "+c.values, slices.Clone(values)...)
 	}
 	return false, c.src.Err()
 }
 
 func (c *copying) full() bool {
-	return c.arrays.rows == copyRows || c.arrays.size >= copyBytes || c.single.Len() == copyInserts
+	return c.arrays.Rows() == copyRows || c.arrays.Size() >= copyBytes || c.single.Len() == copyInserts
 }
 
 // sendAll sends the current chunk and, if more is true, the remaining chunks.
 func (c *copying) sendAll(ctx context.Context, tx pgx.Tx, more bool) error {
 	for {
-		if err := c.arrays.send(ctx, c.db, tx.Conn(), scope{}); err != nil {
+		if err := c.arrays.Send(ctx, tx.Conn(), scoped.Scope{}); err != nil {
 			return err
 		}
 		if c.single.Len() > 0 {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/admission"
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -34,11 +35,9 @@ type core struct {
 	log         *zap.Logger
 	monitor     *lifecycle.Monitor
 	dedicated   map[string]*lifecycle.Monitor // by client
-	tracer      pgx.QueryTracer               // all tracers of the pool
+	engine      scoped.Engine                 // sends statements with their scopes
 	traced      *discreet                     // the application's tracers; nil: none
 	txTracers   []TxTracer                    // of those
-	mode        pgx.QueryExecMode             // of statements without a mode of their own
-	statements  int                           // how many a connection keeps prepared, or described
 
 	traceIDOf  func(context.Context) string // nil: statements carry no trace id
 	badTraceID atomic.Bool                  // was logged
@@ -69,8 +68,8 @@ type client struct {
 	monitor       *lifecycle.Monitor
 	share         *admission.Client // nil: sharing is off
 	draft         draft
-	misuse        atomic.Pointer[error] // an option that can't be met; fails every use
-	scope         atomic.Pointer[scopeText]
+	misuse        atomic.Pointer[error]           // an option that can't be met; fails every use
+	settings      atomic.Pointer[scoped.Settings] // of the scopes
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
 	tainted       atomic.Uint64 // connections that came back after a text of the client that is not plain
@@ -183,7 +182,7 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	if cl.requireTenant.Load() {
 		c.tenants.Store(true)
 	}
-	c.scope(cl)
+	c.setSettings(cl)
 	return &DB{core: c, client: cl}
 }
 

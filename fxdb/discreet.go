@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // discreet calls the application's tracers as pgx calls tracers without a scope. discreet
@@ -94,14 +96,14 @@ func (d *discreet) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.T
 }
 
 func (d *discreet) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
-	if _, other := standsFor(ctx); other {
+	if _, other := standsFor(ctx); other || scoped.IsQuiet(ctx) {
 		return ctx
 	}
 	return d.Tracer.TracePrepareStart(ctx, conn, data)
 }
 
 func (d *discreet) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
-	if _, other := standsFor(ctx); !other {
+	if _, other := standsFor(ctx); !other && !scoped.IsQuiet(ctx) {
 		d.Tracer.TracePrepareEnd(ctx, conn, data)
 	}
 }

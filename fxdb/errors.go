@@ -3,6 +3,7 @@ package fxdb
 import (
 	"errors"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -18,8 +19,7 @@ var (
 	// ErrTenantNotCarried is returned by the raw pool and [DB.Acquire] if the context has
 	// an identity: a bare connection can't carry the identity. Use Begin or InTx. For a
 	// library on the raw pool, for example a job queue, see [RawPool].
-	ErrTenantNotCarried = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB; " +
-		"a library such as a job queue takes a transaction of InTx (InsertTx), or the context of tenant.System for its own tables, or see fxdb.RawPool")
+	ErrTenantNotCarried = scoped.ErrTenantNotCarried
 	// ErrNestedAcquire is returned if DB_NESTED_ACQUIRE is strict and the goroutine of an
 	// acquire still holds a connection: by a transaction, or by rows of DB.Query that the
 	// goroutine has begun to read. If DB_NESTED_ACQUIRE is warn, errors.Is finds

@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // Taints reports whether a text may leave something for the connection's next user.
-func Taints(sql string) bool { return !verdictOf(sql, false).Plain() }
+func Taints(sql string) bool { return !scoped.VerdictOf(sql, false).Plain() }
 
 // ConnConfig is what the pool would be built from.
 func ConnConfig(t testing.TB, c Config) *pgxpool.Config {

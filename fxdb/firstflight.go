@@ -8,23 +8,24 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
 // pending is a BEGIN that waits for the first statement of its transaction.
 type pending struct {
-	scope scope
+	scope scoped.Scope
 	opts  pgx.TxOptions
 }
 
 // delays reports whether BEGIN may wait for the first statement. A BeginQuery may be several
 // statements, and the simple protocol sends no flights.
 func (db *DB) delays(opts pgx.TxOptions) bool {
-	return opts.BeginQuery == "" && opts.CommitQuery == "" && db.core.mode != pgx.QueryExecModeSimpleProtocol
+	return opts.BeginQuery == "" && opts.CommitQuery == "" && db.core.engine.Mode != pgx.QueryExecModeSimpleProtocol
 }
 
 // unsent is a transaction that the server does not have yet.
-func (db *DB) unsent(conn *pgxpool.Conn, s scope, opts pgx.TxOptions) *transaction {
+func (db *DB) unsent(conn *pgxpool.Conn, s scoped.Scope, opts pgx.TxOptions) *transaction {
 	t := db.fresh(conn, s, newServerTx(conn.Conn()), opts)
 	t.pending = &pending{s, opts}
 	return t
@@ -64,7 +65,7 @@ func (t *transaction) travels(sql string, args []any) bool {
 			return false
 		}
 	}
-	v := verdictOf(sql, rewritingOf(args) == byNames)
+	v := scoped.VerdictOf(sql, rewritingOf(args) == byNames)
 	return v.Statements == 1 && !v.EndsScope && !v.Broken && v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) == 0
 }
 
@@ -143,32 +144,29 @@ func (t *transaction) endUnsent() error {
 }
 
 // send sends BEGIN, the scope and the statement.
-func (t *transaction) send(ctx context.Context, p *pending, f *flight, sql string, args []any) error {
+func (t *transaction) send(ctx context.Context, p *pending, f *scoped.Flight, sql string, args []any) error {
 	begin := p.sql()
-	*f = flight{exec: f.exec, limit: t.limit(ctx, sql, args), exchange: exchange{block: block{sql: begin}}, begun: t.db.core.traced.begin(ctx, t.conn.Conn(), begin)}
-	err := f.send(ctx, t.db, t.conn.Conn(), p.scope, t.db.core.mode, sql, args)
-	if err != nil {
-		f.hasBegun(err)
-	}
-	return err
+	*f = scoped.Flight{Exec: f.Exec, Limit: t.limit(ctx, sql, args)}
+	f.BeginWith(begin, t.db.core.traced.begin(ctx, t.conn.Conn(), begin))
+	return f.Send(ctx, &t.db.core.engine, t.conn.Conn(), p.scope, sql, args)
 }
 
 func (t *transaction) execFirst(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, err error) {
-	p, f := t.pending, flight{exec: true}
+	p, f := t.pending, scoped.Flight{Exec: true}
 	err = t.attempts(ctx, p, func() (err error) {
 		if err = t.send(ctx, p, &f, sql, args); err == nil {
-			tag, err = f.run()
+			tag, err = f.Run()
 		}
 		return err
 	})
-	return tag, t.settle(p, f.began, err)
+	return tag, t.settle(p, f.Began(), err)
 }
 
 func (t *transaction) queryFirst(ctx context.Context, sql string, args []any) (pgx.Rows, error) {
-	p, r := t.pending, &flightRows{}
+	p, r := t.pending, &scoped.Rows{}
 	err := t.attempts(ctx, p, func() (err error) {
-		if err = t.send(ctx, p, &r.flight, sql, args); err == nil {
-			r.Rows, err = r.flight.query()
+		if err = t.send(ctx, p, &r.Flight, sql, args); err == nil {
+			r.Rows, err = r.Flight.Query()
 		}
 		return err
 	})
@@ -176,17 +174,17 @@ func (t *transaction) queryFirst(ctx context.Context, sql string, args []any) (p
 		t.pending = nil
 		return r, nil
 	}
-	err, ran := ranWith(t.settle(p, r.flight.began, err))
+	err, ran := scoped.RanWith(t.settle(p, r.Flight.Began(), err))
 	if ran {
-		return errRows{err}, nil
+		return scoped.FailedRows(err), nil
 	}
-	return errRows{err}, err
+	return scoped.FailedRows(err), err
 }
 
 func (t *transaction) queryRowFirst(ctx context.Context, sql string, args []any) pgx.Row {
 	r := &firstRow{tx: t, pending: t.pending, ctx: ctx, sql: sql, args: args}
 	if err := t.attempts(ctx, r.pending, r.send); err != nil {
-		return errRow{t.settle(r.pending, r.flight.began, err)}
+		return scoped.FailedRow(t.settle(r.pending, r.flight.Began(), err))
 	}
 	t.pending = nil
 	return r
@@ -199,7 +197,7 @@ type firstRow struct {
 	ctx     context.Context
 	sql     string
 	args    []any
-	flight  flight
+	flight  scoped.Flight
 	read    bool
 }
 
@@ -217,7 +215,7 @@ func (r *firstRow) Scan(dest ...any) error {
 			}
 		}
 		r.read = true
-		return r.flight.scan(dest)
+		return r.flight.Scan(dest)
 	})
 	return r.tx.settle(r.pending, true, err)
 }

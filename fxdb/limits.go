@@ -133,24 +133,13 @@ func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
 	defer c.mu.Unlock()
 	c.own = own
 	for _, cl := range c.clients {
-		c.scope(cl)
+		c.setSettings(cl)
 	}
 	pc = pc.Copy()
 	for _, name := range own {
 		delete(pc.ConnConfig.RuntimeParams, name)
 	}
 	return pc
-}
-
-// scope writes a client's scope. The caller holds c.mu.
-func (c *core) scope(cl *client) {
-	cfg := c.cfg
-	cfg.fences = slices.DeleteFunc(slices.Clone(cfg.fences), func(p param) bool { return slices.Contains(c.own, p.name) })
-	statement := c.statement
-	if slices.Contains(c.own, "statement_timeout") {
-		statement = 0
-	}
-	cl.scope.Store(newScopeText(cfg, c.application, cl.name, cl.limits, statement))
 }
 
 // milliseconds formats a timeout for the server: 0 is no timeout.

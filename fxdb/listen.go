@@ -25,7 +25,7 @@ func (db *DB) Listen(ctx context.Context, channels ...string) (*Subscription, er
 	switch {
 	case err != nil:
 		return nil, err
-	case s.hasTenant():
+	case s.HasTenant():
 		return nil, ErrTenantNotCarried
 	case db.core.cfg.pooled():
 		return nil, ErrNeedsSession

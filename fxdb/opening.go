@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
@@ -15,7 +16,7 @@ import (
 // a query comes too late for REPEATABLE READ. So the transaction begins anew for SET
 // TRANSACTION and LOCK: an opening has no work to lose.
 type opening struct {
-	scope      scope
+	scope      scoped.Scope
 	beginQuery string   // of pgx.TxOptions
 	ran        []string // sent again when the transaction begins anew
 	over       bool
@@ -76,11 +77,11 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 		if !mayOpen(sql) {
 			return tag, sql, false, nil
 		}
-		q, err := readQuery(ctx, conn, t.db.core.mode, sql, args)
-		if err != nil || len(q.args) > 0 {
+		own, left, err := scoped.Rewrite(ctx, conn, sql, args)
+		if err != nil || len(left) > 0 {
 			return tag, sql, false, nil //nolint:nilerr // pgx, which sends the text, returns its own error
 		}
-		sql = q.sql
+		sql = own
 	}
 	first, rest, anew := opens(sql)
 	if len(first) == 0 || conn.PgConn().TxStatus() != 'T' {
@@ -101,7 +102,7 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 // round trip, or in two if TxOptions has a BeginQuery. Only the role and the limits, which
 // are constants, stand before the caller's statements.
 func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string) (tag pgconn.CommandTag, err error) {
-	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.tracer
+	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.engine.Tracer
 	ctx = tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
 	defer func() {
 		if err != nil && !conn.IsClosed() && pc.TxStatus() == 'I' {
@@ -117,13 +118,13 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	} else {
 		b.ExecParams("rollback and chain", nil, nil, nil, nil)
 	}
-	for _, set := range o.scope.form.ahead() {
+	for _, set := range o.scope.Ahead() {
 		b.ExecParams(set, nil, nil, nil, nil)
 	}
 	for _, sql := range o.ran {
 		b.ExecParams(sql, nil, nil, nil, nil)
 	}
-	statementsOf(conn, t.db.core.statements).addScope(b, o.scope, false)
+	o.scope.AddTo(b)
 	results := pc.ExecBatch(ctx, b)
 	for results.NextResult() {
 		got, _ := results.ResultReader().Close() // Close of results returns the error
@@ -132,14 +133,14 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 		}
 	}
 	if err = results.Close(); err != nil {
-		return pgconn.CommandTag{}, lostAfter(conn, err)
+		return pgconn.CommandTag{}, scoped.LostAfter(conn, err)
 	}
 	return tag, nil
 }
 
 // noRows are the rows of a statement that returns no rows.
 type noRows struct {
-	errRows
+	pgx.Rows
 	tag pgconn.CommandTag
 }
 
@@ -158,16 +159,6 @@ func (t *transaction) LargeObjects() pgx.LargeObjects {
 	t.startNow()
 	t.opening.over = true
 	return t.Tx.LargeObjects()
-}
-
-// setLocal returns a SET LOCAL statement, which needs no snapshot. The value comes from
-// the configuration, never from an identity.
-func setLocal(name, value string) string {
-	value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
-	if strings.Contains(value, `\`) { // it means itself in no other form under every setting
-		value = " E" + strings.ReplaceAll(value, `\`, `\\`)
-	}
-	return "set local " + name + " = " + value
 }
 
 // setsTransaction reports whether a batch's statement must come before any query, and

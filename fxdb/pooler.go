@@ -1,7 +1,6 @@
 package fxdb
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // ErrNeedsSession is returned if DB_POOLER is transaction and a call needs a session on
@@ -17,7 +18,7 @@ import (
 // and the like, take advisory locks of the session, make temporary tables that outlive
 // their transaction or declare cursors WITH HOLD. Use a transaction, or a connection to
 // the server itself.
-var ErrNeedsSession = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
+var ErrNeedsSession = scoped.ErrNeedsSession
 
 // pooled reports whether a pooler gives each transaction another session on the server.
 func (c Config) pooled() bool { return c.Pooler == PoolerTransaction }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // Acquire takes a bare connection, for session features: LISTEN, session locks. The caller
@@ -33,7 +34,7 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.hasTenant() {
+	if s.HasTenant() {
 		return nil, ErrTenantNotCarried
 	}
 	if db.core.cfg.pooled() {
@@ -51,13 +52,13 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // acquireLimited acquires a connection and sets the client's limits.
 func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, again bool, err error) {
-	conn, err := db.acquireFor(ctx, scope{}, forCall, within, 2)
-	text := db.client.scope.Load()
-	if err != nil || text.held == "" {
+	conn, err := db.acquireFor(ctx, scoped.Scope{}, forCall, within, 2)
+	sql, limits := db.client.settings.Load().Held()
+	if err != nil || sql == "" {
 		return conn, false, err
 	}
 	backend.Of(conn.Conn()).UndoWith(undoLimits)
-	if _, err = conn.Conn().PgConn().ExecParams(ctx, text.held, text.limits, nil, nil, nil).Close(); err != nil {
+	if _, err = conn.Conn().PgConn().ExecParams(ctx, sql, limits, nil, nil, nil).Close(); err != nil {
 		defer conn.Release()
 		return nil, mayResend(ctx, conn.Conn(), err, true), fmt.Errorf("set the client's limits: %w", err)
 	}
@@ -70,7 +71,7 @@ var undoLimits = "reset " + strings.Join(fences, "; reset ")
 // Ping sends an empty statement, and needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
 	// An empty statement reads nothing, so a tenant in ctx does not matter.
-	conn, err := db.acquire(ctx, scope{}, forCall, 0)
+	conn, err := db.acquire(ctx, scoped.Scope{}, forCall, 0)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	return tag, err
 }
 
-func (db *DB) resendExec(ctx context.Context, lost error, s scope, sql string, args []any) (tag pgconn.CommandTag, err error) {
+func (db *DB) resendExec(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (tag pgconn.CommandTag, err error) {
 	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
 		tag, again, err = db.exec(ctx, s, within, sql, args)
 		return again, err
@@ -102,16 +103,16 @@ func (db *DB) resendExec(ctx context.Context, lost error, s scope, sql string, a
 	return tag, err
 }
 
-func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, again bool, err error) {
+func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, again bool, err error) {
 	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s, forCall, within)
 	if err != nil {
 		return tag, false, err
 	}
 	defer conn.Release()
-	if s.isZero() {
+	if s.IsZero() {
 		tag, err = conn.Exec(ctx, sql, args...)
-		err = withCause(conn.Conn(), err)
+		err = scoped.WithCause(conn.Conn(), err)
 	} else {
 		tag, err = db.execScoped(ctx, conn.Conn(), s, sql, args)
 	}
@@ -121,13 +122,13 @@ func (db *DB) exec(ctx context.Context, s scope, within time.Duration, sql strin
 	return tag, false, nil
 }
 
-func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scope, sql string, args []any) (pgconn.CommandTag, error) {
-	f := flight{exec: true}
-	if err := f.send(ctx, db, conn, s, db.core.mode, sql, args); err != nil {
+func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
+	f := scoped.Flight{Exec: true}
+	if err := f.Send(ctx, &db.core.engine, conn, s, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	tag, err := f.run()
-	if !f.simple || !isSeveral(err) {
+	tag, err := f.Run()
+	if !f.Several(err) {
 		return tag, err
 	}
 	// Nothing ran: the server takes a text of several statements only alone.
@@ -154,22 +155,22 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
 	if err != nil {
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	}
 	r, again, err := db.query(ctx, s, 0, sql, args)
 	if again {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
 	}
-	if err, ran := ranWith(err); ran {
-		return errRows{err}, nil
+	if err, ran := scoped.RanWith(err); ran {
+		return scoped.FailedRows(err), nil
 	}
 	if err != nil {
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	}
 	return r, nil
 }
 
-func (db *DB) resendQuery(ctx context.Context, lost error, s scope, sql string, args []any) (r *rows, err error) {
+func (db *DB) resendQuery(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (r *rows, err error) {
 	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
 		r, again, err = db.query(ctx, s, within, sql, args)
 		return again, err
@@ -177,7 +178,7 @@ func (db *DB) resendQuery(ctx context.Context, lost error, s scope, sql string, 
 	return r, err
 }
 
-func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql string, args []any) (_ *rows, again bool, err error) {
+func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, again bool, err error) {
 	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s, forHolding, within)
 	if err != nil {
@@ -190,11 +191,11 @@ func (db *DB) query(ctx context.Context, s scope, within time.Duration, sql stri
 		}
 	}()
 	r := &rows{conn: conn}
-	if s.isZero() {
+	if s.IsZero() {
 		r.Rows, err = conn.Query(ctx, sql, args...)
-		err = withCause(conn.Conn(), err)
-	} else if err = r.flight.send(ctx, db, conn.Conn(), s, db.core.mode, sql, args); err == nil {
-		r.Rows, err = r.flight.query()
+		err = scoped.WithCause(conn.Conn(), err)
+	} else if err = r.flight.Send(ctx, &db.core.engine, conn.Conn(), s, sql, args); err == nil {
+		r.Rows, err = r.flight.Query()
 	}
 	if err != nil {
 		return nil, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
@@ -220,11 +221,11 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
 	if err != nil {
-		return errRow{err}
+		return scoped.FailedRow(err)
 	}
 	r := db.newRow(ctx, s, sql, args)
 	if err := r.send(0); err != nil {
-		return errRow{err}
+		return scoped.FailedRow(err)
 	}
 	return r
 }
@@ -260,26 +261,26 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return results
 }
 
-func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scope, b *pgx.Batch) pgx.BatchResults {
+func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b *pgx.Batch) pgx.BatchResults {
 	switch {
-	case s.isZero() || b.Len() == 0:
+	case s.IsZero() || b.Len() == 0:
 		return db.batchResults(conn, s, conn.SendBatch(ctx, watchBatch(b, nil)), -1)
 	case !begins(b):
-		return db.sendBatch(ctx, conn, s, watchBatch(b, nil))
+		return db.core.engine.SendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
-		if s.guards() {
+		if s.Guards() {
 			if err := refuseBatchInScope(conn.Conn(), b); err != nil {
 				conn.Release()
 				return pgx.FailedBatchResults(b, err)
 			}
 		}
 		b = watchBatch(b, func(sql string) error {
-			if !s.guards() {
+			if !s.Guards() {
 				return nil
 			}
-			return refuseInScope(conn.Conn(), sql, verdictOf(sql, false))
+			return scoped.Refuse(conn.Conn(), sql, scoped.VerdictOf(sql, false))
 		})
-		scoped, at := s.before(b)
-		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, scoped, at), scoped), at)
+		own, at := withScope(b, s)
+		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, own, at), own), at)
 	}
 }

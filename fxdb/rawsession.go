@@ -3,13 +3,13 @@ package fxdb
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -17,9 +17,8 @@ import (
 // identity when the pool prepares the connection for its next holder, so no release, panic or
 // lost answer can leave the identity to the next holder.
 type rawSession struct {
-	form    *scopeForm // of the identity and DB_TENANT_ROLE, for the session
-	undo    string
-	tenants func() // notes that the application has tenants
+	session scoped.Session // of the identity and DB_TENANT_ROLE
+	tenants func()         // notes that the application has tenants
 }
 
 // carrySessions has the raw pool of pc carry identities.
@@ -27,14 +26,8 @@ func (c *core) carrySessions(pc *pgxpool.Config) error {
 	if c.cfg.pooled() {
 		return &ConfigError{"DB_POOLER", "transaction keeps no session, and fxdb.RawPool(RawPoolSession) needs a session: leave out the mode, or connect to the server itself"}
 	}
-	r := &rawSession{form: &scopeForm{}, tenants: func() { c.tenants.Store(true) }}
-	for _, e := range newScopeText(c.cfg, "", rootClient, ServerTimeouts{}, 0).list {
-		if e.group == ofIdentity || e.name == "role" {
-			r.form.list = append(r.form.list, e)
-			r.undo += "reset " + pgx.Identifier(strings.Split(e.name, ".")).Sanitize() + "; " // current_user is a keyword
-		}
-	}
-	r.form.sql = setConfigs(r.form.list, false)
+	settings := c.newSettings(rootClient, ServerTimeouts{}, 0)
+	r := &rawSession{session: settings.Session(), tenants: func() { c.tenants.Store(true) }}
 	c.rawAcquire = r.prepare
 	if given := pc.PrepareConn; given != nil {
 		pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
@@ -74,13 +67,8 @@ func (r *rawSession) prepare(ctx context.Context, conn *pgx.Conn) (keep bool, er
 		return true, err
 	}
 	r.tenants()
-	s := scope{form: r.form, identity: id}
-	values := make([][]byte, len(r.form.list))
-	for i, e := range r.form.list {
-		values[i] = e.append([]byte{}, s)
-	}
-	backend.Of(conn).UndoWith(r.undo) // whatever becomes of the statement
-	if _, err := conn.PgConn().ExecParams(ctx, r.form.sql, values, nil, nil, nil).Close(); err != nil {
+	backend.Of(conn).UndoWith(r.session.Undo) // whatever becomes of the statement
+	if _, err := conn.PgConn().ExecParams(ctx, r.session.SQL, r.session.Values(id), nil, nil, nil).Close(); err != nil {
 		if conn.IsClosed() && ctx.Err() == nil {
 			return false, nil // the pool goes on with the next connection
 		}

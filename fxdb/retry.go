@@ -12,6 +12,7 @@ import (
 	"github.com/sethvargo/go-retry"
 
 	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
@@ -54,7 +55,7 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 	if !endedByOthers(code) {
 		return false
 	}
-	return idempotent || code == idleTooLong || lostInPreparation(conn) || backend.Of(conn).LostInPreparation()
+	return idempotent || code == idleTooLong || scoped.LostInPreparation(conn) || backend.Of(conn).LostInPreparation()
 }
 
 // mayResendStatement is mayResend for a text outside a transaction. fxdb also retries an

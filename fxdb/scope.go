@@ -10,18 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/tenant"
 )
-
-// scope is the statement in front of another statement, in the same transaction. The scope
-// sets values local to the transaction: see newScopeText. The zero scope sets nothing.
-type scope struct {
-	form     *scopeForm
-	identity tenant.Identity
-	traceID  string
-	deadline time.Time
-	end      time.Time // the deadline of InTx
-}
 
 // reasons are the reasons for statements outside any tenant that onepool has logged for a
 // client.
@@ -46,17 +37,17 @@ func (r *reasons) isNew(reason string) bool {
 }
 
 // scopeOf reads the identity in ctx. scopeOf fails before fxdb sends anything.
-func (db *DB) scopeOf(ctx context.Context) (scope, error) {
-	text := db.client.scope.Load()
+func (db *DB) scopeOf(ctx context.Context) (scoped.Scope, error) {
+	settings := db.client.settings.Load()
 	id, ok := tenant.FromContext(ctx)
 	if ok {
 		if err := id.Validate(); err != nil {
-			return scope{}, err
+			return scoped.Scope{}, err
 		}
 		if !db.core.tenants.Load() {
 			db.core.tenants.Store(true)
 		}
-		return scope{form: text.form(ofIdentity | ofClient), identity: id}, nil
+		return settings.With(scoped.Scope{Identity: id}, scoped.OfIdentity|scoped.OfClient), nil
 	}
 	if reason, system := tenant.SystemReason(ctx); system {
 		db.client.system.Add(1)
@@ -65,15 +56,15 @@ func (db *DB) scopeOf(ctx context.Context) (scope, error) {
 		}
 	} else if db.client.requireTenant.Load() {
 		if reason != "" {
-			return scope{}, blankReasonError{}
+			return scoped.Scope{}, blankReasonError{}
 		}
-		return scope{}, ErrTenantRequired
+		return scoped.Scope{}, ErrTenantRequired
 	}
-	return scope{form: text.form(text.alone)}, nil
+	return settings.With(scoped.Scope{}, settings.Alone()), nil
 }
 
 // scopeFor is scopeOf for one statement, see refine.
-func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scope, error) {
+func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scoped.Scope, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
 		return s, err
@@ -83,7 +74,7 @@ func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scope, erro
 
 // scopeForBatch is scopeFor for the statements of b. A batch that begins a transaction
 // has no deadline: the transaction may outlive the caller.
-func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
+func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scoped.Scope, error) {
 	if begins(b) {
 		return db.scopeForTx(ctx, false)
 	}
@@ -98,27 +89,26 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scope, error) {
 
 // scopeForTx is scopeOf for a transaction. The transaction's statements may have other
 // deadlines than ctx. inTx reports whether the transaction ends with ctx.
-func (db *DB) scopeForTx(ctx context.Context, inTx bool) (scope, error) {
+func (db *DB) scopeForTx(ctx context.Context, inTx bool) (scoped.Scope, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
 		return s, err
 	}
-	text := db.client.scope.Load()
+	settings := db.client.settings.Load()
 	more := db.wants(ctx, &s)
 	if db.core.endsTransactions.Load() {
 		if inTx {
-			s.end, _ = ctx.Deadline()
+			s.End, _ = ctx.Deadline()
 		}
-		if text.longest > 0 || !s.end.IsZero() {
-			more |= ofTransaction
+		if settings.Transaction > 0 || !s.End.IsZero() {
+			more |= scoped.OfTransaction
 		}
 	}
-	s.form = text.form(s.groups() | more)
-	return s, nil
+	return settings.With(s, s.Groups()|more), nil
 }
 
 // scopeForCopy is scopeFor for CopyFrom. A COPY without a scope stays a COPY.
-func (db *DB) scopeForCopy(ctx context.Context) (scope, error) {
+func (db *DB) scopeForCopy(ctx context.Context) (scoped.Scope, error) {
 	s, err := db.scopeOf(ctx)
 	if err != nil {
 		return s, err
@@ -129,15 +119,15 @@ func (db *DB) scopeForCopy(ctx context.Context) (scope, error) {
 // wants returns further groups for s, and sets their values: what ctx asks for and, once the
 // application has tenants, an empty identity for a scope without a tenant. A tenant that a
 // function has left on the session then reaches nobody.
-func (db *DB) wants(ctx context.Context, s *scope) (more group) {
+func (db *DB) wants(ctx context.Context, s *scoped.Scope) (more scoped.Group) {
 	if wantsCustomPlans(ctx) {
-		more |= ofPlans
+		more |= scoped.OfPlans
 	}
-	if s.traceID = db.core.traceID(ctx); s.traceID != "" {
-		more |= ofTrace
+	if s.TraceID = db.core.traceID(ctx); s.TraceID != "" {
+		more |= scoped.OfTrace
 	}
-	if !s.hasTenant() && db.core.tenants.Load() {
-		more |= ofIdentity
+	if !s.HasTenant() && db.core.tenants.Load() {
+		more |= scoped.OfIdentity
 	}
 	return more
 }
@@ -145,62 +135,45 @@ func (db *DB) wants(ctx context.Context, s *scope) (more group) {
 // refine adds the groups of s that depend on the statement: the deadline of ctx, if the
 // deadline comes before the client's own limit, and the groups of wants. A zero scope stays
 // zero if takes returns false: the statement would not mean the same with a scope.
-func (db *DB) refine(ctx context.Context, s scope, takes func() bool) scope {
-	text, more := db.client.scope.Load(), db.wants(ctx, &s)
+func (db *DB) refine(ctx context.Context, s scoped.Scope, takes func() bool) scoped.Scope {
+	settings, more := db.client.settings.Load(), db.wants(ctx, &s)
 	deadline, timed := ctx.Deadline()
-	if timed = timed && (text.statement == 0 || time.Until(deadline) < text.statement); timed {
-		more |= ofDeadline
+	if timed = timed && (settings.Statement == 0 || time.Until(deadline) < settings.Statement); timed {
+		more |= scoped.OfDeadline
 	}
-	if more == 0 || s.isZero() && !takes() {
+	if more == 0 || s.IsZero() && !takes() {
 		return s
 	}
 	if timed {
-		s.deadline = deadline
+		s.Deadline = deadline
 	}
-	s.form = text.form(s.groups() | more)
-	return s
+	return settings.With(s, s.Groups()|more)
 }
 
 // takesScope reports whether a statement without a scope means the same with a scope.
 // VACUUM and several statements in one text, for example, can't run behind a scope.
 func (db *DB) takesScope(sql string, args []any) bool {
-	if db.core.mode == pgx.QueryExecModeSimpleProtocol {
+	if db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol {
 		return false
 	}
 	r := rewritingOf(args)
 	if r != asItIs && r != byNames {
 		return false
 	}
-	v := verdictOf(sql, r == byNames)
+	v := scoped.VerdictOf(sql, r == byNames)
 	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.LocalGuard && !v.Broken
 }
 
-func (s scope) isZero() bool { return s.form == nil }
-
-func (s scope) hasTenant() bool { return s.identity.Tenant != "" }
-
-// guards reports whether a text that would end or change the scope is refused.
-func (s scope) guards() bool { return s.form != nil && (s.form.guards || s.hasTenant()) }
-
 // untimed is s without the deadline.
-func (db *DB) untimed(s scope) scope {
-	s.form, s.deadline = db.client.scope.Load().form(s.groups()&^ofDeadline), time.Time{}
-	return s
+func (db *DB) untimed(s scoped.Scope) scoped.Scope {
+	s.Deadline = time.Time{}
+	return db.client.settings.Load().With(s, s.Groups()&^scoped.OfDeadline)
 }
 
-func (s scope) groups() group {
-	if s.form == nil {
-		return 0
-	}
-	return s.form.groups
-}
-
-func (s scope) key() statementKey { return s.form.key() }
-
-// before returns a copy of b with the scope in front of the first statement: after the
+// withScope returns a copy of b with the scope in front of the first statement: after the
 // BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is the place of
 // the scope's result among the results of b.
-func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
+func withScope(b *pgx.Batch, s scoped.Scope) (own *pgx.Batch, at int) {
 	c := *b
 	if begins(b) {
 		at = 1
@@ -208,7 +181,7 @@ func (s scope) before(b *pgx.Batch) (scoped *pgx.Batch, at int) {
 			at++
 		}
 	}
-	first := &pgx.QueuedQuery{SQL: s.form.sql, Arguments: s.args()}
+	first := &pgx.QueuedQuery{SQL: s.SQL(), Arguments: s.Args()}
 	c.QueuedQueries = slices.Insert(slices.Clone(b.QueuedQueries), at, first)
 	return &c, at
 }

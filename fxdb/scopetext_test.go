@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -37,39 +38,38 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 			settings: "lock_timeout", values: []string{"5"}, alone: identity + " lock_timeout",
 		},
 	} {
-		text, st := newScopeText(c.cfg, "shop", c.client, c.limits, 30*time.Second), &statements{}
-		check := func(s scope, groups group, sets string, values ...string) {
+		settings := (&core{cfg: c.cfg, application: "shop"}).newSettings(c.client, c.limits, 30*time.Second)
+		check := func(s scoped.Scope, groups scoped.Group, sets string, values ...string) {
 			t.Helper()
-			s.form = text.form(groups)
-			require.Equal(t, setsAll(sets), s.form.sql, name)
-			require.Same(t, s.form, text.form(groups), "%s: a form is built once", name)
-			require.True(t, verdictOf(s.form.sql, false).Plain(), "%s: a scope would cost the connection", name)
-			args, sent := s.args(), st.scopeValues(s)
+			s = settings.With(s, groups)
+			require.Equal(t, setsAll(sets), s.SQL(), name)
+			require.True(t, scoped.VerdictOf(s.SQL(), false).Plain(), "%s: a scope would cost the connection", name)
+			args := s.Args()
 			require.Len(t, args, len(values), name)
 			for i, want := range values {
 				require.Equal(t, want, args[i], name)
-				require.Equal(t, []byte(want), sent[i], "%s: nil would be NULL", name)
 			}
 		}
 		acme, due := tenant.Identity{Tenant: "acme", User: "ann"}, time.Now() // 1 ms is the least
 		own, mine := slices.Concat([]string{"acme", "ann", ""}, c.values), identity+" "+c.settings
-		check(scope{identity: acme}, ofIdentity|ofClient, mine, own...)
-		check(scope{identity: acme, deadline: due}, ofIdentity|ofClient|ofDeadline, mine+" statement_timeout", append(own, "1")...)
+		const both = scoped.OfIdentity | scoped.OfClient
+		check(scoped.Scope{Identity: acme}, both, mine, own...)
+		check(scoped.Scope{Identity: acme, Deadline: due}, both|scoped.OfDeadline, mine+" statement_timeout", append(own, "1")...)
 		var alone []string
 		switch {
 		case c.alone == "":
-			require.Nil(t, text.form(text.alone), name)
-		case text.alone&ofIdentity != 0:
+			require.True(t, settings.With(scoped.Scope{}, settings.Alone()).IsZero(), name)
+		case settings.Alone()&scoped.OfIdentity != 0:
 			alone = slices.Concat([]string{"", "", ""}, c.values)
-			check(scope{}, text.alone, c.alone, alone...)
+			check(scoped.Scope{}, settings.Alone(), c.alone, alone...)
 		default:
 			alone = c.values
-			check(scope{}, text.alone, c.alone, alone...)
+			check(scoped.Scope{}, settings.Alone(), c.alone, alone...)
 		}
-		check(scope{deadline: due}, text.alone|ofDeadline, c.alone+" statement_timeout", append(slices.Clone(alone), "1")...)
+		check(scoped.Scope{Deadline: due}, settings.Alone()|scoped.OfDeadline, c.alone+" statement_timeout", append(slices.Clone(alone), "1")...)
 	}
-	unknown := newScopeText(Config{}, "shop", rootClient, ServerTimeouts{}, 0).form(ofDeadline)
-	require.True(t, verdictOf(unknown.sql, false).Plain(), "a scope would cost the connection: %s", unknown.sql)
+	unknown := (&core{}).newSettings(rootClient, ServerTimeouts{}, 0).With(scoped.Scope{}, scoped.OfDeadline).SQL()
+	require.True(t, scoped.VerdictOf(unknown, false).Plain(), "a scope would cost the connection: %s", unknown)
 }
 
 // setsAll is the text that sets the settings to $1, $2 and so on, for the transaction.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // connTx sends the statements of a transaction or of a savepoint, and refuses statements
@@ -35,14 +37,14 @@ func (tx *connTx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Com
 
 func (tx *connTx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	if err := tx.ended(); err != nil {
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	}
 	return tx.conn.Query(ctx, sql, args...)
 }
 
 func (tx *connTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err := tx.ended(); err != nil {
-		return errRow{err}
+		return scoped.FailedRow(err)
 	}
 	return tx.conn.QueryRow(ctx, sql, args...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqldoor"
 )
 
@@ -30,7 +31,7 @@ type session struct {
 // database/sql: frames of onepool, of the driver, and of database/sql in all its uses.
 const framesOfSQL = 10
 
-func (s *session) take(ctx context.Context, sc scope, u use, within time.Duration) (err error) {
+func (s *session) take(ctx context.Context, sc scoped.Scope, u use, within time.Duration) (err error) {
 	if s.handle, err = s.db.acquireFor(ctx, sc, u, within, framesOfSQL); err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func (s *session) take(ctx context.Context, sc scope, u use, within time.Duratio
 
 // use runs send with the session's connection.
 // sql is empty if send sends no statement of the caller.
-func (s *session) use(ctx context.Context, sc scope, u use, sql string, idempotent bool, send func() error) error {
+func (s *session) use(ctx context.Context, sc scoped.Scope, u use, sql string, idempotent bool, send func() error) error {
 	first := s.conn == nil
 	if !first && s.db.core.cfg.pooled() {
 		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrNeedsSession)
@@ -51,7 +52,7 @@ func (s *session) use(ctx context.Context, sc scope, u use, sql string, idempote
 				return false, err
 			}
 		}
-		if !sc.isZero() && s.conn.PgConn().TxStatus() != 'I' && !s.conn.IsClosed() {
+		if !sc.IsZero() && s.conn.PgConn().TxStatus() != 'I' && !s.conn.IsClosed() {
 			return false, errBegunByText
 		}
 		if err = send(); err != nil && first && (mayResend(ctx, s.conn, err, idempotent) || s.db.standbyRefused(ctx, s.conn, err, sql)) {
@@ -92,9 +93,9 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 		return tag, err
 	}
 	err = s.use(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
-		if sc.isZero() {
+		if sc.IsZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
-			return withCause(s.conn, err)
+			return scoped.WithCause(s.conn, err)
 		}
 		tag, err = s.db.execScoped(ctx, s.conn, sc, sql, args)
 		if err == nil {
@@ -111,22 +112,22 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 	if err != nil {
 		return nil, err
 	}
-	var r *flightRows
+	var r *scoped.Rows
 	err = s.use(ctx, sc, forHolding, sql, isIdempotent(ctx), func() (err error) {
-		r = &flightRows{ended: func(f *flight) error { return endBegunByText(f.ctx, f.conn) }}
-		if sc.isZero() {
+		r = &scoped.Rows{Ended: endBegunByText}
+		if sc.IsZero() {
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
-			err = withCause(s.conn, err)
-		} else if err = r.flight.send(ctx, s.db, s.conn, sc, s.db.core.mode, sql, args); err == nil {
-			r.Rows, err = r.flight.query()
+			err = scoped.WithCause(s.conn, err)
+		} else if err = r.Flight.Send(ctx, &s.db.core.engine, s.conn, sc, sql, args); err == nil {
+			r.Rows, err = r.Flight.Query()
 		}
 		if err != nil {
 			return err
 		}
-		return r.readAhead()
+		return r.ReadAhead()
 	})
 	if err != nil {
-		err, _ = ranWith(err)
+		err, _ = scoped.RanWith(err)
 		return nil, err
 	}
 	return r, nil
@@ -150,7 +151,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 
 // Ping sends an empty statement, and needs no tenant.
 func (s *session) Ping(ctx context.Context) error {
-	return s.use(ctx, scope{}, forCall, "", true, func() error { return s.conn.Ping(ctx) })
+	return s.use(ctx, scoped.Scope{}, forCall, "", true, func() error { return s.conn.Ping(ctx) })
 }
 
 func (s *session) Release() {

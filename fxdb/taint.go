@@ -4,6 +4,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
@@ -16,11 +17,11 @@ func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool
 	case unseen:
 		return backend.Lasting, false
 	}
-	v := verdictOf(text.SQL, rewriting == byNames)
+	v := scoped.VerdictOf(text.SQL, rewriting == byNames)
 	switch {
 	case text.Prepared && v.EndsScope:
 		return backend.Lasting, false // in a scope the name alone would not show the end of the scope
-	case !isReadAsJudged(conn):
+	case !scoped.ReadAsJudged(conn):
 		return backend.Lasting, v.Statements == 1
 	case v.Plain():
 		return backend.Plain, v.Statements == 1
@@ -37,12 +38,7 @@ func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool
 const discarded = sqllex.Settings | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock | sqllex.Cursor |
 	sqllex.Definition | sqllex.Discard
 
-// needsSession are the taints of texts that need a server session beyond the transaction,
-// or that leave state on a session that a pooler shares.
-const needsSession = sqllex.Settings | sqllex.Role | sqllex.Listen | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock |
-	sqllex.Cursor | sqllex.Block | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
-
 // leavesSession reports whether a text can't go through a transaction pooler.
 func leavesSession(sql string, args []any) bool {
-	return verdictOf(sql, rewritingOf(args) == byNames).Taint&needsSession != 0
+	return scoped.LeavesSession(scoped.VerdictOf(sql, rewritingOf(args) == byNames))
 }

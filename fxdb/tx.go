@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -33,14 +34,14 @@ type transaction struct {
 	ended     bool          // by Commit or Rollback
 }
 
-func (db *DB) transaction(conn *pgxpool.Conn, s scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, db: db, conn: conn, identity: s.identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.guards(), opening: opening{over: true}}
+func (db *DB) transaction(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx) *transaction {
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.Identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.Guards(), opening: opening{over: true}}
 }
 
 // fresh is a transaction that has begun, before the first statement.
-func (db *DB) fresh(conn *pgxpool.Conn, s scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
+func (db *DB) fresh(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
 	t := db.transaction(conn, s, tx)
-	t.opening = opening{scope: s, beginQuery: opts.BeginQuery, over: s.isZero()}
+	t.opening = opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsZero()}
 	return t
 }
 
@@ -75,11 +76,11 @@ func (t *transaction) refuseStatement(ctx context.Context, sql string, args []an
 
 // check refuses the text of a rewriter.
 func (t *transaction) check(sql string) error {
-	if t.pooled && leavesSession(sql, nil) {
+	if t.pooled && scoped.LeavesSession(scoped.VerdictOf(sql, false)) {
 		return ErrNeedsSession
 	}
 	if t.scoped {
-		return refuseInScope(t.Tx.Conn(), sql, verdictOf(sql, false))
+		return scoped.Refuse(t.Tx.Conn(), sql, scoped.VerdictOf(sql, false))
 	}
 	return nil
 }
@@ -95,13 +96,13 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 	case flies:
 		return t.execFirst(ctx, sql, args)
 	}
-	if limit := t.limit(ctx, sql, args); !limit.isZero() {
+	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
 		return t.execLimited(ctx, limit, sql, args)
 	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		tag, err := t.Tx.Exec(ctx, sql, args...)
-		return tag, withCause(t.Tx.Conn(), err)
+		return tag, scoped.WithCause(t.Tx.Conn(), err)
 	case err != nil || rest == "":
 		return tag, err
 	default:
@@ -111,25 +112,25 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 
 func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	}
 	args = watch(args, t.check)
 	switch flies, err := t.flies(ctx, sql, args); {
 	case err != nil:
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	case flies:
 		return t.queryFirst(ctx, sql, args)
 	}
-	if limit := t.limit(ctx, sql, args); !limit.isZero() {
+	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
 		return t.queryLimited(ctx, limit, sql, args)
 	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		return t.Tx.Query(ctx, sql, args...)
 	case err != nil:
-		return errRows{err}, err
+		return scoped.FailedRows(err), err
 	case rest == "":
-		return noRows{tag: tag}, nil
+		return noRows{scoped.FailedRows(nil), tag}, nil
 	default:
 		return t.Tx.Query(ctx, rest)
 	}
@@ -137,25 +138,25 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 
 func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
-		return errRow{err}
+		return scoped.FailedRow(err)
 	}
 	args = watch(args, t.check)
 	switch flies, err := t.flies(ctx, sql, args); {
 	case err != nil:
-		return errRow{err}
+		return scoped.FailedRow(err)
 	case flies:
 		return t.queryRowFirst(ctx, sql, args)
 	}
-	if limit := t.limit(ctx, sql, args); !limit.isZero() {
+	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
 		return t.queryRowLimited(ctx, limit, sql, args)
 	}
 	switch _, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		return t.Tx.QueryRow(ctx, sql, args...)
 	case err != nil:
-		return errRow{err}
+		return scoped.FailedRow(err)
 	case rest == "":
-		return errRow{pgx.ErrNoRows}
+		return scoped.FailedRow(pgx.ErrNoRows)
 	default:
 		return t.Tx.QueryRow(ctx, rest)
 	}
@@ -218,7 +219,7 @@ func (t *transaction) Commit(ctx context.Context) error {
 		return err
 	}
 	wasOpen := t.isOpen()
-	err := withCause(t.Tx.Conn(), t.Tx.Commit(ctx))
+	err := scoped.WithCause(t.Tx.Conn(), t.Tx.Commit(ctx))
 	t.release()
 	t.committed(ctx, wasOpen, err)
 	return err

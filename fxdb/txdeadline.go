@@ -2,41 +2,27 @@ package fxdb
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-)
 
-// A statement of a transaction carries the caller's deadline between two statements of the same
-// flight: txLimit keeps the transaction's statement_timeout and sets a shorter timeout, and
-// txRestore restores the statement_timeout for the next statement and for COMMIT. If the
-// statement fails, the transaction or its savepoint ends, and the server restores the timeout.
-var (
-	txLimit = &scopeForm{
-		list: []setting{{name: "statement_timeout", value: appendRemaining}},
-		sql: "select pg_catalog.set_config('onepool.statement_timeout', pg_catalog.current_setting('statement_timeout'), true), " +
-			"pg_catalog.set_config('statement_timeout', " + fmt.Sprintf(leastTimeout, 1) + ", true)",
-	}
-	txRestore = &scopeForm{
-		sql: "select pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('onepool.statement_timeout'), true)",
-	}
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // limit returns the scope that carries ctx's deadline in a transaction. The zero scope means
 // that the statement carries no deadline: ctx has none, or the client's own limit comes first,
 // or the statement may mean something else behind a query.
-func (t *transaction) limit(ctx context.Context, sql string, args []any) (limit scope) {
+func (t *transaction) limit(ctx context.Context, sql string, args []any) (limit scoped.Scope) {
 	deadline, ok := ctx.Deadline()
 	if !ok || t.hasEnded() {
-		return scope{}
+		return scoped.Scope{}
 	}
-	own := t.db.client.scope.Load().statement
+	own := t.db.client.settings.Load().Statement
 	if own != 0 && time.Until(deadline) >= own || !readsOrWrites(sql) || !t.db.takesScope(sql, args) {
-		return scope{}
+		return scoped.Scope{}
 	}
-	return scope{form: txLimit, deadline: deadline}
+	return scoped.LimitTo(deadline)
 }
 
 func (t *transaction) hasEnded() bool {
@@ -60,47 +46,47 @@ func readsOrWrites(sql string) bool {
 }
 
 // flightOf sends a statement of a begun transaction with a deadline.
-func (t *transaction) flightOf(ctx context.Context, f *flight, limit scope, sql string, args []any) error {
+func (t *transaction) flightOf(ctx context.Context, f *scoped.Flight, limit scoped.Scope, sql string, args []any) error {
 	t.opening.over = true
-	f.limit = limit
-	return f.send(ctx, t.db, t.Tx.Conn(), scope{}, t.db.core.mode, sql, args)
+	f.Limit = limit
+	return f.Send(ctx, &t.db.core.engine, t.Tx.Conn(), scoped.Scope{}, sql, args)
 }
 
-func (t *transaction) execLimited(ctx context.Context, limit scope, sql string, args []any) (pgconn.CommandTag, error) {
-	f := flight{exec: true}
+func (t *transaction) execLimited(ctx context.Context, limit scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
+	f := scoped.Flight{Exec: true}
 	if err := t.flightOf(ctx, &f, limit, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	return f.run()
+	return f.Run()
 }
 
-func (t *transaction) queryLimited(ctx context.Context, limit scope, sql string, args []any) (pgx.Rows, error) {
-	r := &flightRows{}
-	err := t.flightOf(ctx, &r.flight, limit, sql, args)
+func (t *transaction) queryLimited(ctx context.Context, limit scoped.Scope, sql string, args []any) (pgx.Rows, error) {
+	r := &scoped.Rows{}
+	err := t.flightOf(ctx, &r.Flight, limit, sql, args)
 	if err == nil {
-		r.Rows, err = r.flight.query()
+		r.Rows, err = r.Flight.Query()
 	}
 	if err == nil {
 		return r, nil
 	}
-	err, ran := ranWith(err)
+	err, ran := scoped.RanWith(err)
 	if ran {
-		return errRows{err}, nil
+		return scoped.FailedRows(err), nil
 	}
-	return errRows{err}, err
+	return scoped.FailedRows(err), err
 }
 
-func (t *transaction) queryRowLimited(ctx context.Context, limit scope, sql string, args []any) pgx.Row {
+func (t *transaction) queryRowLimited(ctx context.Context, limit scoped.Scope, sql string, args []any) pgx.Row {
 	r := &limitedRow{}
 	if err := t.flightOf(ctx, &r.flight, limit, sql, args); err != nil {
-		return errRow{err}
+		return scoped.FailedRow(err)
 	}
 	return r
 }
 
 // limitedRow is the row of a statement with a deadline in a transaction.
 type limitedRow struct {
-	flight flight
+	flight scoped.Flight
 	read   bool
 }
 
@@ -109,5 +95,5 @@ func (r *limitedRow) Scan(dest ...any) error {
 		return errScanned
 	}
 	r.read = true
-	return r.flight.scan(dest)
+	return r.flight.Scan(dest)
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Key is the argument of fxdb's DB.Session. Only packages of this module can name Key, so
-// only fxdbsql calls DB.Session. The field keeps struct{}{} of another package from being a
-// Key.
+// Key is the argument of fxdb's DB.Session. Code outside of onepool can't name Key, and so
+// can't call DB.Session. The field keeps a struct{}{} from being a Key.
 type Key struct{ _ struct{} }
 
 // Session takes its connection with the first use and keeps the connection until Release. A

@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"context"
@@ -11,9 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// arrays holds rows as one array for each column, in the server's binary form.
-type arrays struct {
-	sql     string
+// Arrays holds rows as one array for each column, in the server's binary form, for one
+// INSERT … SELECT FROM unnest.
+type Arrays struct {
+	SQL    string // the INSERT
+	Usable bool   // every column has an array type; the caller clears Usable after a value without a binary form
+
+	engine  *Engine
 	st      *statements
 	used    []statementKey // the statement that asks for the types, and a prepared scope
 	types   *pgtype.Map
@@ -23,8 +27,7 @@ type arrays struct {
 	ends    []int // of the columns' last whole row
 	rows    int
 	size    int
-	usable  bool
-	undoes  bool // send adds a savepoint in front and the release behind
+	undoes  bool // Send adds a savepoint in front and the release behind
 }
 
 // A copy in a transaction sends the savepoint in the same round trip.
@@ -34,10 +37,10 @@ const (
 	copyUndo      = "rollback to savepoint onepool_copy; " + copyRelease
 )
 
-// sendOrUndo is send in a transaction. The transaction can go on after an error.
-func (a *arrays) sendOrUndo(ctx context.Context, db *DB, conn *pgx.Conn) error {
+// SendOrUndo is Send in a transaction. The transaction can go on after an error.
+func (a *Arrays) SendOrUndo(ctx context.Context, conn *pgx.Conn) error {
 	a.undoes = true
-	err := a.send(ctx, db, conn, scope{})
+	err := a.Send(ctx, conn, Scope{})
 	if err != nil && !conn.IsClosed() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
@@ -50,16 +53,21 @@ func (a *arrays) sendOrUndo(ctx context.Context, db *DB, conn *pgx.Conn) error {
 // element's type, and the length and lower bound of the only dimension, four bytes each.
 const arrayHeader = 20
 
-// arrays asks for the types of a table's columns, once on each connection, and prepares s
-// in the same round trip. The result is not usable if a column's type has no array to
-// unnest.
-func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, s scope, ask string) (*arrays, error) {
-	st, key := statementsOf(conn, db.core.statements), statementKey{sql: ask}
-	a := &arrays{st: st, used: []statementKey{key}, types: conn.TypeMap()}
-	if !s.isZero() && db.core.mode == pgx.QueryExecModeCacheStatement {
+// Knows reports whether the connection knows the types of the columns of ask.
+func (e *Engine) Knows(conn *pgx.Conn, ask string) bool {
+	return statementsOf(conn, e.Capacity).has(statementKey{sql: ask})
+}
+
+// Arrays asks for the types of a table's columns with the statement ask, once on each
+// connection, and prepares s in the same round trip. The result is not usable if a column's
+// type has no array to unnest.
+func (e *Engine) Arrays(ctx context.Context, conn *pgx.Conn, s Scope, ask string) (*Arrays, error) {
+	st, key := statementsOf(conn, e.Capacity), statementKey{sql: ask}
+	a := &Arrays{engine: e, st: st, used: []statementKey{key}, types: conn.TypeMap()}
+	if !s.IsZero() && e.names() {
 		a.used = append(a.used, s.key())
 	}
-	if err := st.prepare(ctx, conn, db.core.tracer, s, block{}, a.used...); err != nil {
+	if err := st.prepare(ctx, conn, e.Tracer, s, block{}, a.used...); err != nil {
 		return nil, err
 	}
 	for _, f := range st.get(key).Fields {
@@ -76,12 +84,12 @@ func (db *DB) arrays(ctx context.Context, conn *pgx.Conn, s scope, ask string) (
 		}
 		a.element, a.oids = append(a.element, t.OID), append(a.oids, array.OID)
 	}
-	a.columns, a.ends, a.usable = make([][]byte, len(a.oids)), make([]int, len(a.oids)), true
+	a.columns, a.ends, a.Usable = make([][]byte, len(a.oids)), make([]int, len(a.oids)), true
 	a.reset()
 	return a, nil
 }
 
-func (a *arrays) reset() {
+func (a *Arrays) reset() {
 	a.rows, a.size = 0, 0
 	for i := range a.columns {
 		a.columns[i] = append(a.columns[i][:0], make([]byte, arrayHeader)...)
@@ -89,8 +97,14 @@ func (a *arrays) reset() {
 	}
 }
 
-// add appends a row. add returns false if a value of the row has no binary form.
-func (a *arrays) add(values []any) bool {
+// Rows returns the number of collected rows.
+func (a *Arrays) Rows() int { return a.rows }
+
+// Size returns the bytes of the collected rows.
+func (a *Arrays) Size() int { return a.size }
+
+// Add appends a row. Add returns false if a value of the row has no binary form.
+func (a *Arrays) Add(values []any) bool {
 	for i, v := range values {
 		at := len(a.columns[i])
 		buf := binary.BigEndian.AppendUint32(a.columns[i], math.MaxUint32) // null
@@ -116,10 +130,10 @@ func (a *arrays) add(values []any) bool {
 	return true
 }
 
-// send writes the collected rows, with s in front as in a flight. send works below pgx,
+// Send writes the collected rows, with s in front as in a flight. Send works below pgx,
 // because pgx would first ask for the parameters' types, and reports to the tracers like
 // pgx.
-func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err error) {
+func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) {
 	if a.rows == 0 {
 		return nil
 	}
@@ -131,15 +145,15 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 		}
 	}
 	var tag pgconn.CommandTag
-	ctx = db.core.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: a.sql})
+	ctx = a.engine.Tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: a.SQL})
 	defer func() {
-		db.core.tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
+		a.engine.Tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}()
 	var x exchange
-	x.open(ctx, db, conn, s)
-	key := statementKey{sql: a.sql, named: true}
+	x.open(ctx, a.engine, conn, s)
+	key := statementKey{sql: a.SQL, named: true}
 	x.used = append(slices.Clone(a.used), key)
-	if named := db.core.mode == pgx.QueryExecModeCacheStatement; named && !a.isPrepared(key) {
+	if named := a.engine.names(); named && !a.isPrepared(key) {
 		tag, err = a.prepareAndInsert(&x, s, key, formats)
 	} else {
 		tag = a.insert(&x, s, key, named, formats)
@@ -152,9 +166,9 @@ func (a *arrays) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope) (err
 }
 
 // insert sends the rows to a known statement, or as a text. finish returns the error.
-func (a *arrays) insert(x *exchange, s scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
+func (a *Arrays) insert(x *exchange, s Scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
 	b := &pgconn.Batch{}
-	if !s.isZero() {
+	if !s.IsZero() {
 		a.st.addScope(b, s, named)
 	}
 	if a.undoes {
@@ -163,7 +177,7 @@ func (a *arrays) insert(x *exchange, s scope, key statementKey, named bool, form
 	if named {
 		b.ExecStatement(a.st.get(key), a.columns, formats, nil)
 	} else {
-		b.ExecParams(a.sql, a.columns, a.oids, formats, nil)
+		b.ExecParams(a.SQL, a.columns, a.oids, formats, nil)
 	}
 	if a.undoes {
 		b.ExecParams(copyRelease, nil, nil, nil, nil)
@@ -178,7 +192,7 @@ func (a *arrays) insert(x *exchange, s scope, key statementKey, named bool, form
 }
 
 // isPrepared reports whether the connection knows the statement for the current types.
-func (a *arrays) isPrepared(key statementKey) bool {
+func (a *Arrays) isPrepared(key statementKey) bool {
 	if a.st.has(key) && !slices.Equal(a.st.get(key).ParamOIDs, a.oids) {
 		a.st.forget(key)
 	}
@@ -187,18 +201,18 @@ func (a *arrays) isPrepared(key statementKey) bool {
 
 // prepareAndInsert prepares a statement of known types and inserts in the same round trip.
 // The server parses and plans a text for longer than the server writes a hundred rows.
-func (a *arrays) prepareAndInsert(x *exchange, s scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
+func (a *Arrays) prepareAndInsert(x *exchange, s Scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
 	a.st.makeRoom(1, len(a.used)+1)
 	x.sent = true
 	p := x.conn.PgConn().StartPipeline(x.ctx)
-	if !s.isZero() {
+	if !s.IsZero() {
 		p.SendQueryStatement(a.st.get(s.key()), a.st.scopeValues(s), nil, nil)
 	}
 	if a.undoes {
 		p.SendQueryParams(copySavepoint, nil, nil, nil, nil)
 	}
 	name := a.st.newName()
-	p.SendPrepare(name, a.sql, a.oids)
+	p.SendPrepare(name, a.SQL, a.oids)
 	p.SendQueryPrepared(name, a.columns, formats, nil)
 	if a.undoes {
 		p.SendQueryParams(copyRelease, nil, nil, nil, nil)
@@ -213,7 +227,7 @@ func (a *arrays) prepareAndInsert(x *exchange, s scope, key statementKey, format
 				tag = t
 			}
 		case *pgconn.StatementDescription:
-			result.Name, result.SQL = name, a.sql
+			result.Name, result.SQL = name, a.SQL
 			a.st.put(key, result)
 		default: // the end
 			ended = true

@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"reflect"

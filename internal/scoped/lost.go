@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"errors"
@@ -29,8 +29,8 @@ type causeError struct{ error, cause error }
 func (e *causeError) Error() string   { return e.error.Error() + ": " + e.cause.Error() }
 func (e *causeError) Unwrap() []error { return []error{e.error, e.cause} }
 
-// withCause adds the cause to an error that reports only a closed connection.
-func withCause(conn *pgx.Conn, err error) error {
+// WithCause adds the cause to an error that reports only a closed connection.
+func WithCause(conn *pgx.Conn, err error) error {
 	if err == nil || conn == nil || !conn.IsClosed() || !errors.Is(err, pgconn.ErrConnClosed) {
 		return err
 	}
@@ -41,18 +41,18 @@ func withCause(conn *pgx.Conn, err error) error {
 	return &causeError{err, cause}
 }
 
-// lostAfter marks err as the error of a sent statement. An error of the server stays bare,
+// LostAfter marks err as the error of a sent statement. An error of the server stays bare,
 // as in pgx.
-func lostAfter(conn *pgx.Conn, err error) error {
+func LostAfter(conn *pgx.Conn, err error) error {
 	var sent *sentError
 	if err == nil || !conn.IsClosed() || isBare(err) || errors.As(err, &sent) {
 		return err
 	}
-	return &sentError{withCause(conn, err)}
+	return &sentError{WithCause(conn, err)}
 }
 
 // lostBefore marks err as an error from before the statement. A bare error can't carry
-// the mark: mayResend asks the connection.
+// the mark: see [LostInPreparation].
 func lostBefore(conn *pgx.Conn, st *statements, err error) error {
 	if err == nil || !conn.IsClosed() {
 		return err
@@ -61,7 +61,7 @@ func lostBefore(conn *pgx.Conn, st *statements, err error) error {
 	if isBare(err) {
 		return err
 	}
-	return &unsentError{withCause(conn, err)}
+	return &unsentError{WithCause(conn, err)}
 }
 
 // isBare reports whether err is a *pgconn.PgError that no other error wraps.

@@ -1,7 +1,8 @@
-package fxdb
+package scoped
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,8 +15,11 @@ import (
 // text that is not plain may contain CALL or DO in another form. Verdict.Alone marks texts
 // that the server refuses in a block, and that can't contain a COMMIT.
 func needsBegin(conn *pgx.Conn, v sqllex.Verdict) bool {
-	return !v.Alone && (!v.Plain() || !isReadAsJudged(conn))
+	return !v.Alone && (!v.Plain() || !ReadAsJudged(conn))
 }
+
+// rollbackTimeout bounds a rollback whose caller's context has ended.
+const rollbackTimeout = 5 * time.Second
 
 // block is a transaction block in a flight: BEGIN in front of the scope and, if commits is
 // set, COMMIT behind the last statement. The zero block is none.

@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"context"
@@ -25,12 +25,12 @@ type exchange struct {
 }
 
 // open takes the scopes of the exchange. At most one of the scopes has a deadline.
-func (x *exchange) open(ctx context.Context, db *DB, conn *pgx.Conn, scopes ...scope) {
-	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, db.core.statements)
+func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, scopes ...Scope) {
+	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, e.Capacity)
 	x.used, x.results, x.sent, x.deadline = nil, nil, false, time.Time{}
 	for _, s := range scopes {
-		if !s.deadline.IsZero() {
-			x.deadline = s.deadline
+		if !s.Deadline.IsZero() {
+			x.deadline = s.Deadline
 		}
 	}
 	if !x.deadline.IsZero() {
@@ -56,7 +56,7 @@ func (x *exchange) skip() error {
 func (x *exchange) errorOf(err error) error {
 	err = atDeadline(x.deadline, err)
 	if x.sent {
-		err = lostAfter(x.conn, err)
+		err = LostAfter(x.conn, err)
 	}
 	return err
 }

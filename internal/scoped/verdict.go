@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// verdicts caches the verdicts on recent texts: fxdb judges every statement, and most
+// verdicts caches the verdicts on recent texts: onepool judges every statement, and most
 // texts repeat.
 var (
 	verdicts    [1024]atomic.Pointer[verdict]
@@ -27,9 +27,9 @@ type verdict struct {
 // longestVerdict is the longest text in the cache, in bytes.
 const longestVerdict = 4 << 10
 
-// verdictOf judges a text as pgx sends the text. named reports that pgx.NamedArgs rewrites
+// VerdictOf judges a text as pgx sends the text. named reports that pgx.NamedArgs rewrites
 // the text.
-func verdictOf(sql string, named bool) sqllex.Verdict {
+func VerdictOf(sql string, named bool) sqllex.Verdict {
 	at := &verdicts[maphash.String(verdictSeed, sql)%uint64(len(verdicts))]
 	if v := at.Load(); v != nil && v.named == named && v.sql == sql {
 		return v.Verdict
@@ -59,8 +59,16 @@ func isOneWord(sql string) bool {
 	}) < 0
 }
 
-// isReadAsJudged reports whether the session reads texts as a verdict says.
-func isReadAsJudged(conn *pgx.Conn) bool {
+// ReadAsJudged reports whether the session reads texts as a verdict says.
+func ReadAsJudged(conn *pgx.Conn) bool {
 	pc := conn.PgConn()
 	return pc.ParameterStatus("standard_conforming_strings") == "on" && pc.ParameterStatus("client_encoding") == "UTF8"
 }
+
+// needsSession are the taints of texts that need a server session beyond the transaction,
+// or that leave state on a session that a pooler shares.
+const needsSession = sqllex.Settings | sqllex.Role | sqllex.Listen | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock |
+	sqllex.Cursor | sqllex.Block | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
+
+// LeavesSession reports whether a text can't go through a transaction pooler.
+func LeavesSession(v sqllex.Verdict) bool { return v.Taint&needsSession != 0 }

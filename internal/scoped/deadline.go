@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"context"
@@ -24,31 +24,21 @@ const leastTimeout = "least($%d::int, nullif((extract(epoch from " +
 
 // appendRemaining appends the milliseconds until the deadline of s, rounded up: the server
 // must not end the statement before the deadline.
-func appendRemaining(dst []byte, s scope) []byte {
-	ms := (time.Until(s.deadline) + time.Millisecond - 1).Milliseconds()
+func appendRemaining(dst []byte, s Scope) []byte {
+	ms := (time.Until(s.Deadline) + time.Millisecond - 1).Milliseconds()
 	return strconv.AppendInt(dst, min(max(ms, 1), math.MaxInt32), 10)
 }
 
 // appendLongest appends the milliseconds of a transaction: the client's limit, or the time until
 // a second after the deadline of InTx. In that second InTx rolls back, and the connection lives.
-func (t *scopeText) appendLongest(dst []byte, s scope) []byte {
-	longest := t.longest
-	if !s.end.IsZero() {
-		if left := max(time.Until(s.end), 0) + time.Second; longest == 0 || left < longest {
+func (t *Settings) appendLongest(dst []byte, s Scope) []byte {
+	longest := t.Transaction
+	if !s.End.IsZero() {
+		if left := max(time.Until(s.End), 0) + time.Second; longest == 0 || left < longest {
 			longest = left
 		}
 	}
 	return strconv.AppendInt(dst, min(max(longest.Milliseconds(), 1), math.MaxInt32), 10)
-}
-
-// transactionTimeoutVersion is the first server with transaction_timeout.
-const transactionTimeoutVersion = 170000
-
-// knownTimeout is the statement_timeout that a connection begins with; 0 if the connection
-// has none, or if the value is the server's own.
-func knownTimeout(params map[string]string) time.Duration {
-	ms, _ := strconv.ParseInt(params["statement_timeout"], 10, 32)
-	return time.Duration(max(ms, 0)) * time.Millisecond
 }
 
 // deadlineError is the error of a statement that the server ended at the caller's deadline.
@@ -70,6 +60,15 @@ func atDeadline(deadline time.Time, err error) error {
 	return &deadlineError{err}
 }
 
+// codeOf is the SQLSTATE of err, or empty.
+func codeOf(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}
+
 // watcherKey finds a connection's watcher in pgconn's CustomData.
 const watcherKey = "onepool.watcher"
 
@@ -82,8 +81,10 @@ type watcher struct {
 	grace    func() time.Duration
 }
 
-// newWatcher builds the watcher of a new connection.
-func newWatcher(grace func() time.Duration) func(*pgconn.PgConn) ctxwatch.Handler {
+// NewWatcher returns the ctxwatch.Handler of new connections, for
+// pgconn.Config.BuildContextWatcherHandler. grace is how long after a deadline the handler
+// waits for the answer of a server that has the deadline too.
+func NewWatcher(grace func() time.Duration) func(*pgconn.PgConn) ctxwatch.Handler {
 	return func(conn *pgconn.PgConn) ctxwatch.Handler {
 		w := &watcher{conn: conn, grace: grace}
 		conn.CustomData()[watcherKey] = w
@@ -100,12 +101,6 @@ func (w *watcher) HandleCancel(ctx context.Context) {
 }
 
 func (w *watcher) HandleUnwatchAfterCancel() { _ = w.conn.Conn().SetDeadline(time.Time{}) }
-
-// grace is how long after a deadline the watcher waits for the server's answer: two
-// round trips and some time for a busy machine, at most one second.
-func (c *core) grace() time.Duration {
-	return min(100*time.Millisecond+2*c.monitor.Latency(), time.Second)
-}
 
 // serverHas sets whether the server has the deadline of the statement that runs next.
 func serverHas(conn *pgx.Conn, deadline bool) {

@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"context"
@@ -10,21 +10,37 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// flight is a scope and one statement in one write, and in one implicit transaction that
-// the server commits at the end (PostgreSQL's documentation, 55.2.4 "Pipelining"). flight
-// works below pgx.Conn: pgx.Conn can send two statements only as a Batch, at three times
-// the allocations.
-type flight struct {
+// Flight is a scope and one statement in one write, and in one implicit transaction that
+// the server commits at the end. Flight works below pgx.Conn: pgx.Conn can send two statements
+// only as a Batch, at three times the allocations.
+//
+// After Send, one of Run, Query and Scan reads the answers. Set the exported fields before
+// Send.
+type Flight struct {
 	exchange
+	Exec  bool  // the statement's rows are not wanted
+	Limit Scope // if not zero, carries the deadline of a statement in a transaction: see LimitTo
+
+	begun  func(error) // if not nil, ends the trace of the BEGIN of BeginWith
 	tracer pgx.QueryTracer
 	keys   [4]statementKey // used begins in keys
-	limit  scope           // if not zero, carries the deadline of a statement in a transaction
-	exec   bool            // the statement's rows are not wanted
 	simple bool            // pgx would send the statement as a simple query
 	scoped bool            // a scope stands before the statement
 	began  bool            // the BEGIN of block was sent
-	begun  func(error)     // if not nil, ends the trace of BEGIN
 }
+
+// Conn returns the connection of the flight, or nil before Send.
+func (f *Flight) Conn() *pgx.Conn { return f.conn }
+
+// Sent reports whether Send has written the statement.
+func (f *Flight) Sent() bool { return f.results != nil }
+
+// BeginWith has a BEGIN travel in front of the scope. begun, if not nil, ends the trace of the
+// BEGIN. Call BeginWith before Send.
+func (f *Flight) BeginWith(sql string, begun func(error)) { f.block, f.begun = block{sql: sql}, begun }
+
+// Began reports whether the BEGIN of BeginWith was sent.
+func (f *Flight) Began() bool { return f.began }
 
 // query is a statement as pgx.Conn.Query takes statements, after the options were read.
 type query struct {
@@ -34,6 +50,13 @@ type query struct {
 	own          *pgconn.StatementDescription // the caller's statement, prepared by name
 	formats      pgx.QueryResultFormats
 	formatsByOID pgx.QueryResultFormatsByOID
+}
+
+// Rewrite returns a text and its arguments behind pgx's options, as a pgx.QueryRewriter among
+// the options rewrites the two.
+func Rewrite(ctx context.Context, conn *pgx.Conn, sql string, args []any) (string, []any, error) {
+	q, err := readQuery(ctx, conn, 0, sql, args)
+	return q.sql, q.args, err
 }
 
 func readQuery(ctx context.Context, conn *pgx.Conn, mode pgx.QueryExecMode, sql string, args []any) (query, error) {
@@ -84,52 +107,53 @@ func (q query) key() statementKey {
 	return statementKey{sql: q.sql, named: q.mode == pgx.QueryExecModeCacheStatement}
 }
 
-// send sends s and the statement. send waits for no result, except for the preparation of
+// Send sends s and the statement. Send waits for no result, except for the preparation of
 // statements that are new on the connection.
-func (f *flight) send(ctx context.Context, db *DB, conn *pgx.Conn, s scope, mode pgx.QueryExecMode, sql string, args []any) error {
-	f.tracer = db.core.tracer
-	f.open(ctx, db, conn, s, f.limit)
+func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s Scope, sql string, args []any) error {
+	f.tracer = e.Tracer
+	f.open(ctx, e, conn, s, f.Limit)
 	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
 	sent := false
 	defer func() {
 		if !sent && !f.sent { // a parameter or a rewriter panics
-			_ = f.end(pgconn.CommandTag{}, nil)
+			_ = f.End(pgconn.CommandTag{}, nil)
 		}
 	}()
-	q, err := readQuery(f.ctx, conn, mode, sql, args)
+	q, err := readQuery(f.ctx, conn, e.Mode, sql, args)
 	if err == nil {
-		err = f.sendQuery(db, s, q)
+		err = f.sendQuery(e, s, q)
 	}
 	sent = true
 	if err != nil {
-		return f.end(pgconn.CommandTag{}, err)
+		err = f.End(pgconn.CommandTag{}, err)
+		f.hasBegun(err)
 	}
-	return nil
+	return err
 }
 
-func (f *flight) sendQuery(db *DB, s scope, q query) error {
-	if db.core.cfg.pooled() && (q.mode == pgx.QueryExecModeCacheStatement || leavesSession(q.sql, nil)) {
+func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
+	v := VerdictOf(q.sql, false)
+	if e.Pooled && (q.mode == pgx.QueryExecModeCacheStatement || LeavesSession(v)) {
 		return ErrNeedsSession
 	}
 	var err error
 	if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {
 		return err
 	}
-	if f.exec && len(q.args) == 0 && q.mode != pgx.QueryExecModeSimpleProtocol {
+	if f.Exec && len(q.args) == 0 && q.mode != pgx.QueryExecModeSimpleProtocol {
 		// As in pgx, a statement without parameters is not prepared.
 		q.mode, f.simple = pgx.QueryExecModeExec, true
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
-	v := verdictOf(q.sql, false)
-	if f.scoped = !s.isZero(); s.guards() {
-		if err := refuseInScope(f.conn, q.sql, v); err != nil {
+	if f.scoped = !s.IsZero(); s.Guards() {
+		if err := Refuse(f.conn, q.sql, v); err != nil {
 			return err
 		}
 	}
 	if f.conn.PgConn().TxStatus() == 'I' && f.block.sql == "" && needsBegin(f.conn, v) {
 		f.block = ownBlock
 	}
-	named := db.core.mode == pgx.QueryExecModeCacheStatement
+	named := e.names()
 	if q.mode == pgx.QueryExecModeDescribeExec {
 		f.st.forget(q.key())
 	}
@@ -137,9 +161,9 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if named = named && f.scoped && (q.prepared() || f.st.has(s.key())); named { // a scope alone is not worth a round trip
 		f.used = append(f.used, s.key())
 	}
-	limitNamed := db.core.mode == pgx.QueryExecModeCacheStatement && !f.limit.isZero()
-	if limitNamed = limitNamed && (q.prepared() || f.st.has(txLimit.key()) && f.st.has(txRestore.key())); limitNamed {
-		f.used = append(f.used, txLimit.key(), txRestore.key())
+	limitNamed := e.names() && !f.Limit.IsZero()
+	if limitNamed = limitNamed && (q.prepared() || f.st.has(limitForm.key()) && f.st.has(restoreForm.key())); limitNamed {
+		f.used = append(f.used, limitForm.key(), restoreForm.key())
 	}
 	if q.prepared() {
 		f.used = append(f.used, q.key())
@@ -147,7 +171,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if err := f.prepare(s, q.key()); err != nil {
 		return err
 	}
-	if q.prepared() && !f.exec { // pgx has other words for Exec
+	if q.prepared() && !f.Exec { // pgx has other words for Exec
 		if want := len(f.st.get(q.key()).ParamOIDs); want != len(q.args) {
 			return fmt.Errorf("expected %d arguments, got %d", want, len(q.args))
 		}
@@ -157,14 +181,14 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 	if f.scoped {
 		f.st.addScope(b, s, named)
 	}
-	if !f.limit.isZero() {
-		f.st.addScope(b, f.limit, limitNamed)
+	if !f.Limit.IsZero() {
+		f.st.addScope(b, f.Limit, limitNamed)
 	}
 	if err := f.st.add(b, f.conn, q); err != nil {
 		return err
 	}
-	if !f.limit.isZero() {
-		f.st.addScope(b, scope{form: txRestore}, limitNamed)
+	if !f.Limit.IsZero() {
+		f.st.addScope(b, Scope{form: restoreForm}, limitNamed)
 	}
 	f.block.commit(b)
 	f.began = f.began || f.block.sql != ""
@@ -174,7 +198,7 @@ func (f *flight) sendQuery(db *DB, s scope, q query) error {
 
 // prepare prepares what is new on the connection. If the statement is new, the BEGIN of a
 // transaction goes along, and the scope: an error aborts the transaction, as in pgx.
-func (f *flight) prepare(s scope, statement statementKey) error {
+func (f *Flight) prepare(s Scope, statement statementKey) error {
 	if f.block.commits || f.block.sql == "" || !slices.Contains(f.used, statement) || f.st.has(statement) {
 		return f.st.prepare(f.ctx, f.conn, f.tracer, s, block{}, f.used...)
 	}
@@ -184,8 +208,8 @@ func (f *flight) prepare(s scope, statement statementKey) error {
 	return err
 }
 
-// hasBegun ends the trace of BEGIN.
-func (f *flight) hasBegun(err error) {
+// hasBegun ends the trace of the BEGIN, once.
+func (f *Flight) hasBegun(err error) {
 	if f.begun != nil {
 		f.begun(err)
 		f.begun = nil
@@ -194,7 +218,7 @@ func (f *flight) hasBegun(err error) {
 
 // receive reads the scope's result and goes to the statement's result. The reader is nil
 // without an error if the statement was empty.
-func (f *flight) receive() (*pgconn.ResultReader, error) {
+func (f *Flight) receive() (*pgconn.ResultReader, error) {
 	var err error
 	if f.block.sql != "" {
 		err = f.skip()
@@ -203,7 +227,7 @@ func (f *flight) receive() (*pgconn.ResultReader, error) {
 	if err == nil && f.scoped {
 		err = f.skip()
 	}
-	if err == nil && !f.limit.isZero() {
+	if err == nil && !f.Limit.IsZero() {
 		err = f.skip()
 	}
 	if err != nil {
@@ -215,35 +239,35 @@ func (f *flight) receive() (*pgconn.ResultReader, error) {
 	return f.results.ResultReader(), nil
 }
 
-// end finishes the exchange, and reports to the tracers.
-func (f *flight) end(tag pgconn.CommandTag, err error) error {
+// End finishes the exchange, and reports to the tracers.
+func (f *Flight) End(tag pgconn.CommandTag, err error) error {
 	err = f.finish(err)
 	f.tracer.TraceQueryEnd(f.ctx, f.conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	return err
 }
 
-// run runs the statement to its end.
-func (f *flight) run() (pgconn.CommandTag, error) {
+// Run runs the statement to its end.
+func (f *Flight) Run() (pgconn.CommandTag, error) {
 	r, err := f.receive()
 	var tag pgconn.CommandTag
 	if r != nil {
 		tag, err = r.Close()
 	}
-	if err = f.end(tag, err); err != nil {
+	if err = f.End(tag, err); err != nil {
 		return pgconn.CommandTag{}, err
 	}
 	return tag, nil
 }
 
-// query returns the statement's rows. Call end after the rows, unless query failed: then
+// Query returns the statement's rows. Call End after the rows, unless Query failed: then
 // the error comes from the running statement.
-func (f *flight) query() (pgx.Rows, error) {
+func (f *Flight) Query() (pgx.Rows, error) {
 	r, err := f.receive()
 	if err != nil {
-		return nil, &ranError{f.end(pgconn.CommandTag{}, err)}
+		return nil, &ranError{f.End(pgconn.CommandTag{}, err)}
 	}
 	if r == nil {
-		return errRows{}, nil // an empty statement
+		return failedRows{}, nil // an empty statement
 	}
 	return pgx.RowsFromResultReader(f.conn.TypeMap(), r), nil
 }
@@ -253,23 +277,27 @@ type ranError struct{ error }
 
 func (e *ranError) Unwrap() error { return e.error }
 
-// ranWith returns the error inside a ranError.
-func ranWith(err error) (error, bool) {
-	var ran *ranError
-	if !errors.As(err, &ran) {
+// RanWith returns the error of a sent statement without the mark of [Flight.Query]. ran reports
+// whether err has the mark.
+func RanWith(err error) (_ error, ran bool) {
+	var marked *ranError
+	if !errors.As(err, &marked) {
 		return err, false
 	}
-	if err == error(ran) { //nolint:errorlint // only the outermost is taken off
-		err = ran.error
+	if err == error(marked) { //nolint:errorlint // only the outermost is taken off
+		err = marked.error
 	}
 	return err, true
 }
 
-// isSeveral reports whether err refuses a text of several statements, because the server
-// takes several statements only as a simple query. The code alone is not enough: a running
-// statement may raise the same code. The server translates the message, but not the
-// routine.
-func isSeveral(err error) bool {
+// Several reports whether err refuses a text of several statements that pgx would send as a
+// simple query: the server takes several statements only as a simple query, and has run none.
+// The code alone is not enough: a running statement may raise the same code. The server
+// translates the message, but not the routine.
+func (f *Flight) Several(err error) bool {
+	if !f.simple || err == nil {
+		return false
+	}
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == "42601" && pgErr.Routine == "exec_parse_message"
 }

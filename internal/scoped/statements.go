@@ -1,4 +1,4 @@
-package fxdb
+package scoped
 
 import (
 	"cmp"
@@ -58,8 +58,8 @@ func statementsOf(conn *pgx.Conn, capacity int) *statements {
 	return st
 }
 
-// forgetStatements forgets all statements of a connection on which DISCARD ALL ran.
-func forgetStatements(conn *pgx.Conn) { delete(conn.PgConn().CustomData(), statementsKey) }
+// Forget forgets all statements of a connection on which DISCARD ALL ran.
+func Forget(conn *pgx.Conn) { delete(conn.PgConn().CustomData(), statementsKey) }
 
 // get returns a statement that prepare made known.
 func (st *statements) get(k statementKey) *pgconn.StatementDescription {
@@ -114,9 +114,9 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	}
 }
 
-// lostInPreparation reports whether the connection broke during the preparation of a
+// LostInPreparation reports whether the connection broke during the preparation of a
 // flight's statements.
-func lostInPreparation(conn *pgx.Conn) bool {
+func LostInPreparation(conn *pgx.Conn) bool {
 	st, ok := conn.PgConn().CustomData()[statementsKey].(*statements)
 	return ok && st.unsent
 }
@@ -124,7 +124,7 @@ func lostInPreparation(conn *pgx.Conn) bool {
 // prepare prepares the missing keys in one round trip. Only begin and s run before the
 // preparation, so the caller may retry on a new connection. tracer, if not nil, learns of
 // each statement as from pgx, but not of the scope.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, begin block, keys ...statementKey) error {
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s Scope, begin block, keys ...statementKey) error {
 	var missing []statementKey
 	for _, k := range keys {
 		if e, ok := st.known[k]; ok {
@@ -142,7 +142,7 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 
 // prepareMissing sends s too: the server may have to wait for a lock to parse a
 // statement, and looks up names as the session's role.
-func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s scope, begin block, missing []statementKey) (err error) {
+func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s Scope, begin block, missing []statementKey) (err error) {
 	slices.SortStableFunc(missing, func(a, b statementKey) int { // s runs behind its preparation
 		return cmp.Compare(rank(a), rank(b))
 	})
@@ -169,7 +169,7 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	}
 	scopeAt := len(missing) // in front of which preparation
 	for i, k := range missing {
-		if !k.scope && !s.isZero() && scopeAt > i {
+		if !k.scope && !s.IsZero() && scopeAt > i {
 			scopeAt = i
 			name := ""
 			if at := slices.Index(missing[:i], s.key()); at >= 0 {
@@ -216,7 +216,7 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	return err
 }
 
-// rank puts scopes before statements.
+// rank puts Scopes before statements.
 func rank(k statementKey) int {
 	if k.scope {
 		return 0
@@ -226,7 +226,7 @@ func rank(k statementKey) int {
 
 // sendScope sends s. name is the name of the scope's statement if the same flight prepares
 // the statement.
-func (st *statements) sendScope(p *pgconn.Pipeline, s scope, name string) {
+func (st *statements) sendScope(p *pgconn.Pipeline, s Scope, name string) {
 	switch values := st.scopeValues(s); {
 	case name != "":
 		p.SendQueryPrepared(name, values, nil, nil)
@@ -258,9 +258,23 @@ func (st *statements) newName() string {
 	return "onepool_" + strconv.Itoa(st.named)
 }
 
+// scopeValues are the scope's parameters on the wire. The next call overwrites the values.
+func (st *statements) scopeValues(s Scope) [][]byte {
+	if st.text == nil { // an empty value must not be nil, which means NULL
+		st.text = make([]byte, 0, 64)
+	}
+	st.text, st.values = st.text[:0], st.values[:0]
+	for _, e := range s.form.list {
+		from := len(st.text)
+		st.text = e.append(st.text, s)
+		st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
+	}
+	return st.values
+}
+
 // addScope puts the scope in front: by name if pgx caches statements, else as text. A
 // pooler accepts a text too.
-func (st *statements) addScope(b *pgconn.Batch, s scope, named bool) {
+func (st *statements) addScope(b *pgconn.Batch, s Scope, named bool) {
 	values := st.scopeValues(s)
 	if named {
 		b.ExecStatement(st.get(s.key()), values, nil, nil)

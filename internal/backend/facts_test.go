@@ -1,0 +1,125 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/testkit"
+)
+
+func TestAConnectionOfNoPoolHasNoFacts(t *testing.T) {
+	t.Parallel()
+	var f *backend.Facts
+	f.Reads()
+	f.UndoWith("select 1")
+	f.Prepares("mine", "select 1")
+	f.LosePreparation()
+	f.Sends(backend.Text{SQL: "set work_mem = '3MB'"})
+	f.Rewrites("set work_mem = '3MB'")
+	f.Worsen(backend.Lasting)
+	f.Answers(io.EOF, true)
+	f.Settle()
+	f.Discards()
+	f.Clean()
+	_, prepared := f.PreparedAs("mine")
+	require.False(t, prepared)
+	require.False(t, f.LostInPreparation())
+	require.Equal(t, backend.Plain, f.Taint())
+	require.True(t, f.Undo(t.Context()))
+	require.Empty(t, f.EndedBy())
+	require.NoError(t, f.BrokenBy())
+}
+
+// judge calls a SET resettable and a LISTEN lasting.
+func judge(_ *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
+	switch {
+	case strings.Contains(text.SQL, "set "):
+		taint = backend.Resettable
+	case strings.Contains(text.SQL, "listen"):
+		taint = backend.Lasting
+	}
+	return taint, !strings.Contains(text.SQL, ";")
+}
+
+func TestTheAnswerDecidesTheTaintOfASingleText(t *testing.T) {
+	t.Parallel()
+	conn := testkit.OwnerPool(t, testkit.DB(t))
+	held, err := conn.Acquire(t.Context())
+	require.NoError(t, err)
+	defer held.Release()
+	unparsed := &pgconn.PgError{Code: "42601", Routine: "scanner_yyerror"}
+	inside := &pgconn.PgError{Code: "42601", Routine: "scanner_yyerror", Where: "a function"}
+	for _, c := range []struct {
+		sql      string
+		err      error
+		prepared bool
+		want     backend.Taint
+	}{
+		{"select 1", nil, false, backend.Plain},
+		{"set a = 1", nil, false, backend.Resettable},
+		{"listen a", nil, false, backend.Lasting},
+		{"set a", unparsed, false, backend.Plain},
+		{"set a; listen b", unparsed, false, backend.Resettable},
+		{"set a = 1", inside, false, backend.Resettable},
+		{"set a = 1", inside, true, backend.Plain},
+		{"set a = 1", io.EOF, true, backend.Resettable},
+	} {
+		f := backend.Note(held.Conn(), nil, backend.Sessions{Taint: judge}, nil)
+		f.Sends(backend.Text{SQL: c.sql, Prepared: c.prepared})
+		f.Answers(c.err, c.prepared)
+		require.Equal(t, c.want, f.Taint(), "%s: %v", c.sql, c.err)
+		f.Rewrites("listen a")
+		require.Equal(t, backend.Lasting, f.Taint())
+		f.Clean()
+		require.Equal(t, backend.Plain, f.Taint())
+	}
+}
+
+func TestFactsOfAConnection(t *testing.T) {
+	t.Parallel()
+	held, err := testkit.OwnerPool(t, testkit.DB(t)).Acquire(t.Context())
+	require.NoError(t, err)
+	defer held.Release()
+	var end backend.End
+	reads, discarded := 0, 0
+	f := backend.Note(held.Conn(), &end, backend.Sessions{Discarded: func(*pgx.Conn) { discarded++ }}, func() { reads++ })
+	require.Same(t, f, backend.Of(held.Conn()))
+	f.Reads()
+	f.Discards()
+	require.Equal(t, []int{1, 1}, []int{reads, discarded})
+
+	for name, want := range map[string]bool{"mine": true, "": false, "select 1": false, "stmtcache_1": false, "onepool_1": false} {
+		f.Prepares(name, "select 1")
+		sql, ok := f.PreparedAs(name)
+		require.Equal(t, want, ok, name)
+		require.Equal(t, want, sql == "select 1", name)
+	}
+	f.Clean()
+	_, ok := f.PreparedAs("mine")
+	require.False(t, ok)
+
+	f.UndoWith("set application_name = 'undone'")
+	require.True(t, f.Undo(t.Context()))
+	var name string
+	require.NoError(t, held.QueryRow(t.Context(), "show application_name").Scan(&name))
+	require.Equal(t, "undone", name)
+	f.UndoWith("no statement")
+	require.False(t, f.Undo(context.WithoutCancel(t.Context())))
+	require.True(t, f.Undo(t.Context()), "once")
+
+	require.NoError(t, f.BrokenBy())
+	first := errors.New("first")
+	end.Break(first)
+	end.Break(io.EOF)
+	require.Equal(t, first, f.BrokenBy())
+	end.Hear(&pgconn.PgError{Code: "57P01"})
+	require.Equal(t, "57P01", f.EndedBy())
+}

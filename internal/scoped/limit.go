@@ -1,0 +1,25 @@
+package scoped
+
+import (
+	"fmt"
+	"time"
+)
+
+// A statement of a transaction carries the caller's deadline between two statements of the same
+// flight: limitForm keeps the transaction's statement_timeout and sets a shorter timeout, and
+// restoreForm restores the statement_timeout for the next statement and for COMMIT. If the
+// statement fails, the transaction or its savepoint ends, and the server restores the timeout.
+var (
+	limitForm = &form{
+		list: []setting{{name: "statement_timeout", value: appendRemaining}},
+		sql: "select pg_catalog.set_config('onepool.statement_timeout', pg_catalog.current_setting('statement_timeout'), true), " +
+			"pg_catalog.set_config('statement_timeout', " + fmt.Sprintf(leastTimeout, 1) + ", true)",
+	}
+	restoreForm = &form{
+		sql: "select pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('onepool.statement_timeout'), true)",
+	}
+)
+
+// LimitTo returns the scope that carries a deadline of a statement in a transaction: see
+// [Flight].Limit.
+func LimitTo(deadline time.Time) Scope { return Scope{form: limitForm, Deadline: deadline} }

@@ -1,0 +1,38 @@
+package scoped
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/sqllex"
+)
+
+// Error is fxdb.ScopeError. An Error refuses a text that runs with a tenant, DB_TENANT_ROLE or
+// limits. The text would end the transaction that holds these settings, or change the settings.
+// The flight sent no part of the text. errors.Is finds ErrTenantNotCarried in an Error.
+type Error struct{ Reason string }
+
+func (e *Error) Error() string {
+	return "refused with a tenant, DB_TENANT_ROLE or limits: " + e.Reason
+}
+
+// Is makes errors.Is find ErrTenantNotCarried.
+func (e *Error) Is(target error) bool { return target == ErrTenantNotCarried }
+
+// Refuse returns an *Error if sql would end or change a scope. sql is the text as pgx sends the
+// text, and v is the verdict on sql. A flight and a batch call Refuse for their own texts.
+func Refuse(conn *pgx.Conn, sql string, v sqllex.Verdict) error {
+	if len(sql) > sqllex.MaxText {
+		v = sqllex.JudgeWhole(sql)
+	}
+	switch {
+	case v.LocalGuard:
+		return &Error{"SET LOCAL of role, session_authorization, row_security, app.* or of how texts are read. For another tenant use a context with its identity (tenant.NewContext)"}
+	case v.EndsScope && !v.Broken: // the server refuses a broken text
+		return &Error{"a text that begins or ends a transaction. Use Begin or InTx, and Commit, Rollback or Begin (a savepoint) of the transaction"}
+	case strings.IndexByte(sql, '\\') >= 0 && !ReadAsJudged(conn):
+		return &Error{"a text with a backslash on a session that reads it in another way. Leave standard_conforming_strings on and client_encoding at UTF8"}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package scoped
+
+import (
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+// Scope is the statement in front of another statement, in the same transaction. The scope
+// sets values local to the transaction: see [NewSettings]. The zero Scope sets nothing.
+// [Settings.With] makes a Scope of the values.
+type Scope struct {
+	Identity tenant.Identity
+	TraceID  string
+	Deadline time.Time // of the caller
+	End      time.Time // the deadline of InTx
+
+	form *form
+}
+
+// IsZero reports whether the scope sets nothing.
+func (s Scope) IsZero() bool { return s.form == nil }
+
+// HasTenant reports whether the scope sets a tenant.
+func (s Scope) HasTenant() bool { return s.Identity.Tenant != "" }
+
+// Guards reports whether a text that would end or change the scope is refused.
+func (s Scope) Guards() bool { return s.form != nil && (s.form.guards || s.HasTenant()) }
+
+// Groups returns the groups of settings that the scope has.
+func (s Scope) Groups() Group {
+	if s.form == nil {
+		return 0
+	}
+	return s.form.groups
+}
+
+// SQL returns the text of the scope, with parameters. The scope must not be zero.
+func (s Scope) SQL() string { return s.form.sql }
+
+// Args returns the scope's parameters, as pgx takes parameters.
+func (s Scope) Args() []any {
+	args := make([]any, len(s.form.list))
+	for i, e := range s.form.list {
+		args[i] = string(e.append(nil, s))
+	}
+	return args
+}
+
+// AddTo adds the scope to a batch, as a text.
+func (s Scope) AddTo(b *pgconn.Batch) {
+	b.ExecParams(s.form.sql, s.form.values(s), nil, nil, nil)
+}
+
+// Ahead returns statements that set the constants of the scope without a snapshot.
+func (s Scope) Ahead() (all []string) {
+	for _, e := range s.form.list {
+		if e.value == nil {
+			all = append(all, setLocal(e.name, e.fixed))
+		}
+	}
+	return all
+}
+
+// setLocal returns a SET LOCAL statement, which needs no snapshot. The value comes from
+// the configuration, never from an identity.
+func setLocal(name, value string) string {
+	value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	if strings.Contains(value, `\`) { // it means itself in no other form under every setting
+		value = " E" + strings.ReplaceAll(value, `\`, `\\`)
+	}
+	return "set local " + name + " = " + value
+}
+
+func (s Scope) key() statementKey { return s.form.key() }

@@ -1,0 +1,228 @@
+package scoped
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/tenant"
+)
+
+// Options are the settings of one client that do not change with the statement.
+type Options struct {
+	Application string        // application_name during a transaction; empty: the connection's own
+	Role        string        // of every transaction, without a tenant too; empty: the login
+	Limits      []Limit       // constants
+	Statement   time.Duration // the client's statement_timeout; 0: none, or not known
+	Transaction time.Duration // the client's transaction_timeout; 0: none
+	Pooled      bool          // another client of a pooler may have left an identity on the session
+}
+
+// Limit is a timeout of the server that every scope of a client sets.
+type Limit struct {
+	Name, Value string
+	Own         bool // the client's: a connection that the client acquires has the limit too
+}
+
+// TraceIDSetting is fxdb.TraceIDSetting.
+const TraceIDSetting = "app.trace_id"
+
+// Group is a set of settings that a scope has or lacks together.
+type Group uint8
+
+// The groups of settings.
+const (
+	OfIdentity Group = 1 << iota // without a tenant the identity is empty
+	OfClient                     // name, role and limits of the client
+	OfPlans                      // plans for the values of the parameters
+	OfTrace                      // the trace id
+	OfDeadline
+	OfTransaction // the longest transaction, from PostgreSQL 17 on
+	groupsEnd
+)
+
+// Settings is the list of one client's settings, with the forms that scopes have used.
+type Settings struct {
+	Options
+	list   []setting
+	alone  Group
+	guards bool // every scope refuses a text that would end or change the scope
+	forms  [groupsEnd]atomic.Pointer[form]
+
+	held       string // sets the client's own limits; empty: the client has none
+	heldValues [][]byte
+}
+
+// setting is an entry in the list: a setting of the server. The text, the parameters and the
+// values on the wire of every scope come from the list, in its order.
+type setting struct {
+	name  string
+	group Group                            // the scopes with this group set the setting
+	fixed string                           // the value, if all scopes have the same value
+	value func(dst []byte, s Scope) []byte // if not nil, appends the value of one scope
+	call  string                           // the second argument of set_config; default "$%d"
+}
+
+// form is the list of the scopes that have the same groups.
+type form struct {
+	groups Group
+	sql    string
+	list   []setting
+	guards bool
+}
+
+// NewSettings lists a client's settings. All settings of a scope are local to the transaction
+// and always parameters. A scope sets all three parts of the identity, so no statement inherits
+// a user.
+func NewSettings(o Options) *Settings {
+	own := slices.ContainsFunc(o.Limits, func(l Limit) bool { return l.Own })
+	t := &Settings{Options: o, guards: o.Pooled || own || o.Role != ""}
+	switch {
+	case o.Pooled:
+		t.alone = OfIdentity | OfClient
+	case t.guards:
+		t.alone = OfClient
+	}
+	t.list = []setting{
+		{name: tenant.TenantSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
+			return append(dst, s.Identity.Tenant...)
+		}},
+		{name: tenant.UserSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
+			return append(dst, s.Identity.User...)
+		}},
+		{name: tenant.SessionSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
+			return append(dst, s.Identity.Session...)
+		}},
+	}
+	if o.Application != "" { // the server shows the name for as long as the transaction lasts
+		t.list = append(t.list, setting{name: "application_name", group: OfClient, fixed: o.Application})
+	}
+	if o.Role != "" {
+		t.list = append(t.list, setting{name: "role", group: OfClient, fixed: o.Role})
+	}
+	for _, l := range o.Limits {
+		t.list = append(t.list, setting{name: l.Name, group: OfClient, fixed: l.Value})
+	}
+	t.list = append(t.list,
+		setting{name: "plan_cache_mode", group: OfPlans, fixed: "force_custom_plan"},
+		setting{name: TraceIDSetting, group: OfTrace, value: func(dst []byte, s Scope) []byte {
+			return append(dst, s.TraceID...)
+		}},
+		t.deadline(),
+		setting{name: "transaction_timeout", group: OfTransaction, value: t.appendLongest},
+	)
+	if own {
+		t.hold()
+	}
+	return t
+}
+
+// deadline is the setting that carries the caller's deadline.
+func (t *Settings) deadline() setting {
+	e := setting{name: "statement_timeout", group: OfDeadline, value: appendRemaining}
+	own := slices.ContainsFunc(t.Limits, func(l Limit) bool { return l.Own && l.Name == e.name })
+	if t.Statement == 0 && !own {
+		e.call = leastTimeout
+	}
+	return e
+}
+
+// Alone returns the groups of a scope without a tenant.
+func (t *Settings) Alone() Group { return t.alone }
+
+// With returns s with the settings of the groups, and with no settings for no groups.
+func (t *Settings) With(s Scope, groups Group) Scope {
+	s.form = t.form(groups)
+	return s
+}
+
+// form returns the form of the scopes with these groups, and nil for no groups.
+func (t *Settings) form(groups Group) *form {
+	if groups == 0 {
+		return nil
+	}
+	if f := t.forms[groups].Load(); f != nil {
+		return f
+	}
+	f := &form{groups: groups, guards: t.guards}
+	for _, s := range t.list {
+		if s.group&groups != 0 {
+			f.list = append(f.list, s)
+		}
+	}
+	f.sql = setConfigs(f.list, true)
+	t.forms[groups].Store(f)
+	return f
+}
+
+func (f *form) key() statementKey { return statementKey{sql: f.sql, named: true, scope: true} }
+
+func setConfigs(settings []setting, local bool) string {
+	calls := make([]string, len(settings))
+	for i, s := range settings {
+		value := fmt.Sprintf(cmp.Or(s.call, "$%d"), i+1)
+		calls[i] = fmt.Sprintf("pg_catalog.set_config('%s', %s, %t)", s.name, value, local)
+	}
+	return "select " + strings.Join(calls, ", ")
+}
+
+// append appends the setting's value for s.
+func (e setting) append(dst []byte, s Scope) []byte {
+	if e.value != nil {
+		return e.value(dst, s)
+	}
+	return append(dst, e.fixed...)
+}
+
+// values returns the values of s on the wire, in memory of their own.
+func (f *form) values(s Scope) [][]byte {
+	values := make([][]byte, len(f.list))
+	for i, e := range f.list {
+		values[i] = e.append([]byte{}, s) // nil would mean NULL
+	}
+	return values
+}
+
+// hold lists the client's own limits for Held.
+func (t *Settings) hold() {
+	var f form
+	for _, l := range t.Limits {
+		if l.Own {
+			f.list = append(f.list, setting{name: l.Name, fixed: l.Value})
+		}
+	}
+	t.held, t.heldValues = setConfigs(f.list, false), f.values(Scope{})
+}
+
+// Held returns the statement that sets the client's own limits on a connection that the client
+// acquires, with the values. The text is empty if the client has no limits.
+func (t *Settings) Held() (sql string, values [][]byte) { return t.held, t.heldValues }
+
+// Session sets identity and role for a session, not for a transaction.
+type Session struct {
+	SQL  string
+	Undo string // the text that undoes SQL
+
+	form form
+}
+
+// Session returns the statement that sets identity and role for a session.
+func (t *Settings) Session() Session {
+	var s Session
+	for _, e := range t.list {
+		if e.group == OfIdentity || e.name == "role" {
+			s.form.list = append(s.form.list, e)
+			s.Undo += "reset " + pgx.Identifier(strings.Split(e.name, ".")).Sanitize() + "; " // current_user is a keyword
+		}
+	}
+	s.SQL = setConfigs(s.form.list, false)
+	return s
+}
+
+// Values returns the values of SQL on the wire.
+func (s Session) Values(id tenant.Identity) [][]byte { return s.form.values(Scope{Identity: id}) }
