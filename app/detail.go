@@ -55,7 +55,7 @@ func detailOf(err error) string {
 func renamed(err error, field, name string) error {
 	var about *modules.FieldError
 	if errors.As(err, &about) && about.Field == field {
-		return modules.Invalid(name, about.Must)
+		return &modules.FieldError{Field: name, Must: about.Must}
 	}
 	return err
 }

@@ -72,7 +72,7 @@ func TestClassifyFindsTheClassAndKeepsTheCause(t *testing.T) {
 		{"a wait for a server that is away", &fxdb.AcquireError{Err: fxdb.ErrAcquireTimeout, Connect: &pgconn.ConnectError{}}, modules.ErrUnavailable},
 		{"the same, as a full pool", &fxdb.AcquireError{Err: fxdb.ErrAcquireTimeout, Connect: &pgconn.ConnectError{}}, fxdb.ErrAcquireTimeout},
 		{"a caller who left while the server is away", &fxdb.AcquireError{Err: context.Canceled, Connect: &pgconn.ConnectError{}}, context.Canceled},
-		{"a class", modules.Invalid("id", "must not be blank"), modules.ErrInvalid},
+		{"a class", &modules.FieldError{Field: "id", Must: "must not be blank"}, modules.ErrInvalid},
 		{"something else", errElse, errElse},
 	} {
 		require.ErrorIs(t, modules.Classify(c.err), c.want, c.name)

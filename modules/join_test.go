@@ -18,7 +18,6 @@ import (
 	"github.com/agentagency/onepool/modules/orchestrator"
 	"github.com/agentagency/onepool/modules/webnavigator"
 	"github.com/agentagency/onepool/tenant"
-	"github.com/agentagency/onepool/testkit"
 )
 
 // hires registers an agent and queues its first task.
@@ -129,55 +128,6 @@ func TestEveryKindOfCallJoins(t *testing.T) {
 	})
 	require.ErrorIs(t, err, modules.ErrForbidden)
 	require.NoError(t, facts.SetProviderHealth(t.Context(), "p", knowledge.ProviderHealth{}))
-}
-
-func TestEveryWayToTheDatabaseJoins(t *testing.T) {
-	t.Parallel()
-	size.SkipShort(t)
-	raw := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 }))
-	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
-	require.NoError(t, err)
-	ctx := clienttest.As(t, "acme")
-	require.NoError(t, raw.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		for way, who := range asked(t, modules.Join(ctx, tx), db) {
-			require.Equal(t, "acme", who, way)
-		}
-		nobody := modules.Join(t.Context(), tx)
-		_, err := db.Query(nobody, whoSQL)
-		require.ErrorIs(t, err, fxdb.ErrTenantRequired)
-		b := &pgx.Batch{}
-		b.Queue(whoSQL)
-		require.ErrorIs(t, db.SendBatch(nobody, b).Close(), fxdb.ErrTenantRequired)
-		require.ErrorIs(t, db.InTx(nobody, pgx.TxOptions{}, func(pgx.Tx) error { return nil }), fxdb.ErrTenantRequired)
-		return nil
-	}))
-	// A default tenant is one to join with, too.
-	single, err := modules.NewDB("test", raw.Named("test"), "acme", 0)
-	require.NoError(t, err)
-	require.NoError(t, raw.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		for way, who := range asked(t, modules.Join(t.Context(), tx), single) {
-			require.Equal(t, "acme", who, way)
-		}
-		return nil
-	}))
-}
-
-func TestATransactionThatWasJoinedIsTriedAgainAsAWhole(t *testing.T) {
-	t.Parallel()
-	size.SkipShort(t)
-	raw := testkit.DB(t)
-	db, err := modules.NewDB("test", raw, "", 0)
-	require.NoError(t, err)
-	_, err = testkit.OwnerPool(t, raw).Exec(t.Context(), flakySQL)
-	require.NoError(t, err)
-	ctx := clienttest.As(t, "acme")
-	tries := 0
-	require.NoError(t, raw.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		tries++
-		_, err := modules.Value[int](modules.Join(ctx, tx), db, "select flaky('40001')", nil)
-		return modules.Classify(err)
-	}))
-	require.Equal(t, 2, tries, "not the statement alone: its transaction was over")
 }
 
 func ExampleJoin() {

@@ -5,7 +5,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // TaskStats are figures over an agent's recorded tasks.
@@ -52,14 +53,14 @@ func (s taskSums) stats() TaskStats {
 // AgentStats returns the agent's figures over all tasks that RecordPerformance has recorded, or
 // ErrAgentNotFound. The figures are exact: RecordPerformance keeps the sums with the agent.
 func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return AgentStats{}, wrap("agent stats", err)
 	}
 	type row struct {
 		TaskType *string
 		taskSums
 	}
-	rows, err := modules.Many[row](ctx, c.db, agentStatsSQL, pgx.NamedArgs{"id": id})
+	rows, err := store.Many[row](ctx, c.db, agentStatsSQL, pgx.NamedArgs{"id": id})
 	if err == nil && len(rows) == 0 {
 		err = ErrAgentNotFound
 	}

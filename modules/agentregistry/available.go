@@ -6,7 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 var availableSQL = overviewSQL(rankedSQL("o.utilization_percent < @max::float8",
@@ -16,15 +17,15 @@ var availableSQL = overviewSQL(rankedSQL("o.utilization_percent < @max::float8",
 // Available returns the agents below maxUtilization percent with activity within the given
 // time, the most successful first, 100 and modules.PageBytes at most.
 func (c *Client) Available(ctx context.Context, maxUtilization float64, within time.Duration) ([]Agent, error) {
-	err := modules.FirstError(
+	err := check.First(
 		checkPercent("max_utilization", maxUtilization),
-		modules.Check("within", "must be more than 0", within > 0),
-		modules.CheckDuration("within", within),
+		check.That("within", "must be more than 0", within > 0),
+		check.Duration("within", within),
 	)
 	if err != nil {
 		return nil, wrap("available", err)
 	}
-	rows, _, err := modules.Bounded[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within, "first": findLimit, "walk": longestWalk})
+	rows, _, err := store.Bounded[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within, "first": findLimit, "walk": longestWalk})
 	if err != nil {
 		return nil, wrap("available", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // name is the client's in errors, statistics and the version table.
@@ -45,12 +45,12 @@ type Params struct {
 }
 
 // Client is the registry of an application, and is safe for concurrent use.
-type Client struct{ db *modules.DB }
+type Client struct{ db *store.DB }
 
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with
 // CheckSchema.
 func New(p Params) (*Client, error) {
-	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant, cmp.Or(p.Config.StatementTimeout, DefaultStatementTimeout))
+	db, err := store.New(name, p.DB, p.Config.DefaultTenant, cmp.Or(p.Config.StatementTimeout, DefaultStatementTimeout))
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Query selects agents. All set filters are joined with AND.
@@ -21,18 +22,18 @@ type Query struct {
 }
 
 func (q Query) validate() error {
-	err := modules.FirstError(
+	err := check.First(
 		Capabilities{Languages: q.Languages, Specializations: q.Specializations}.validate(""),
-		modules.Check("limit", "must be from 1 to 1000, and 0 for the default", q.Limit >= 0 && q.Limit <= pageLimit),
+		check.That("limit", "must be from 1 to 1000, and 0 for the default", q.Limit >= 0 && q.Limit <= pageLimit),
 	)
 	if q.TaskType != "" {
-		err = modules.FirstError(err, modules.CheckText("task_type", q.TaskType, 100))
+		err = check.First(err, check.Text("task_type", q.TaskType, 100))
 	}
 	if q.MaxUtilization != nil {
-		err = modules.FirstError(err, checkPercent("max_utilization", *q.MaxUtilization))
+		err = check.First(err, checkPercent("max_utilization", *q.MaxUtilization))
 	}
 	if q.MinSuccessRate != nil {
-		err = modules.FirstError(err, modules.CheckShare("min_success_rate", *q.MinSuccessRate))
+		err = check.First(err, check.Share("min_success_rate", *q.MinSuccessRate))
 	}
 	return err
 }
@@ -91,7 +92,7 @@ func (c *Client) FindByCapability(ctx context.Context, q Query) ([]Agent, error)
 		return nil, wrap("find", err)
 	}
 	ids, args := q.ranked("")
-	rows, _, err := modules.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.success_rate desc, o.utilization_percent, o.id", args)
+	rows, _, err := store.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.success_rate desc, o.utilization_percent, o.id", args)
 	if err != nil {
 		return nil, wrap("find", err)
 	}

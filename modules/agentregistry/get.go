@@ -5,15 +5,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Get returns the agent, or ErrAgentNotFound.
 func (c *Client) Get(ctx context.Context, id string) (Agent, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return Agent{}, wrap("get", err)
 	}
-	o, err := modules.One[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where o.id = @id", pgx.NamedArgs{"id": id})
+	o, err := store.One[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where o.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
 		return Agent{}, wrap("get", err)
 	}

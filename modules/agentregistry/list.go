@@ -9,7 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // ListOptions select the page that List returns.
@@ -34,8 +35,8 @@ func (at cursor) encode() (string, error) {
 
 func decodeCursor(s string) (at cursor, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || json.Unmarshal(raw, &at) != nil || at.LastActiveAt.IsZero() || modules.CheckID("id", at.ID) != nil {
-		return cursor{}, modules.Invalid("after", "must be a cursor of an earlier page")
+	if err != nil || json.Unmarshal(raw, &at) != nil || at.LastActiveAt.IsZero() || check.ID("id", at.ID) != nil {
+		return cursor{}, check.Invalid("after", "must be a cursor of an earlier page")
 	}
 	return at, nil
 }
@@ -61,7 +62,7 @@ const (
 // pages moves to the front, and may appear twice or not at all.
 func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next string, err error) {
 	limit := cmp.Or(opts.Limit, pageLimit)
-	if err := modules.Check("limit", "must be from 1 to 1000, and 0 for that", limit >= 1 && limit <= pageLimit); err != nil {
+	if err := check.That("limit", "must be from 1 to 1000, and 0 for that", limit >= 1 && limit <= pageLimit); err != nil {
 		return nil, "", wrap("list", err)
 	}
 	ids, args := firstSQL, pgx.NamedArgs{"limit": limit + 1} // the extra row proves a next page
@@ -72,7 +73,7 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 		}
 		ids, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
 	}
-	rows, more, err := modules.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.last_active_at desc, o.id", args)
+	rows, more, err := store.Bounded[overview](ctx, c.db, overviewSQL(ids)+" order by o.last_active_at desc, o.id", args)
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}

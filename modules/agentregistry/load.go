@@ -8,7 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // The statement reads the capacity from the locked row, so a concurrent change of the capacity
@@ -28,17 +29,17 @@ returning l.active_tasks, l.queued_tasks, l.utilization_percent`
 // AdjustLoad adds to the agent's counters, which stop at 0, and returns the counters with the
 // utilisation of the agent's capacity. A missing agent is ErrAgentNotFound.
 func (c *Client) AdjustLoad(ctx context.Context, id string, activeDelta, queuedDelta int) (Load, error) {
-	err := modules.FirstError(
-		modules.CheckID("id", id),
-		modules.CheckInt32("active_delta", activeDelta, math.MinInt32),
-		modules.CheckInt32("queued_delta", queuedDelta, math.MinInt32),
+	err := check.First(
+		check.ID("id", id),
+		check.Int32("active_delta", activeDelta, math.MinInt32),
+		check.Int32("queued_delta", queuedDelta, math.MinInt32),
 	)
 	if err != nil {
 		return Load{}, wrap("adjust load", err)
 	}
-	l, err := modules.One[Load](ctx, c.db, adjustSQL, pgx.NamedArgs{"id": id, "active": activeDelta, "queued": queuedDelta})
+	l, err := store.One[Load](ctx, c.db, adjustSQL, pgx.NamedArgs{"id": id, "active": activeDelta, "queued": queuedDelta})
 	if pgErr := (*pgconn.PgError)(nil); errors.As(err, &pgErr) && pgErr.Code == "22003" {
-		err = modules.Invalid("active_delta and queued_delta", "must leave at most 2147483647 tasks")
+		err = check.Invalid("active_delta and queued_delta", "must leave at most 2147483647 tasks")
 	}
 	return l, wrap("adjust load", err)
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // Metrics are the outcome of a task.
@@ -19,18 +19,18 @@ type Metrics struct {
 }
 
 func (m Metrics) validate() error {
-	err := modules.FirstError(
-		modules.CheckShare("quality_score", m.QualityScore),
-		modules.CheckMilliseconds("latency_ms", float64(m.LatencyMS)),
+	err := check.First(
+		check.Share("quality_score", m.QualityScore),
+		check.Milliseconds("latency_ms", float64(m.LatencyMS)),
 	)
 	if m.TokensUsed != nil {
-		err = modules.FirstError(err, modules.CheckInt32("tokens_used", *m.TokensUsed, 0))
+		err = check.First(err, check.Int32("tokens_used", *m.TokensUsed, 0))
 	}
 	if m.TaskType != nil {
-		err = modules.FirstError(err, modules.CheckText("task_type", *m.TaskType, 100))
+		err = check.First(err, check.Text("task_type", *m.TaskType, 100))
 	}
 	if m.TaskID != nil {
-		err = modules.FirstError(err, modules.CheckText("task_id", *m.TaskID, 255))
+		err = check.First(err, check.Text("task_id", *m.TaskID, 255))
 	}
 	return err
 }
@@ -68,7 +68,7 @@ select success_rate, average_quality, average_latency_ms, task_count from averag
 // active, and returns the new averages. A missing agent is ErrAgentNotFound, and nothing is
 // written.
 func (c *Client) RecordPerformance(ctx context.Context, id string, m Metrics) (Performance, error) {
-	if err := modules.FirstError(modules.CheckID("id", id), m.validate()); err != nil {
+	if err := check.First(check.ID("id", id), m.validate()); err != nil {
 		return Performance{}, wrap("record performance", err)
 	}
 	var p Performance

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 // FindPage is FindByCapability for callers of page after page. q.Limit is from 1 to
@@ -12,21 +14,21 @@ import (
 // whose figures change between two pages may appear twice or not at all.
 func (c *Client) FindPage(ctx context.Context, q Query, after string) (modules.Page[Agent], error) {
 	limit := q.Limit
-	if err := modules.FirstError(q.validate(), modules.CheckPage(&limit)); err != nil {
+	if err := check.First(q.validate(), keyset.CheckLimit(&limit)); err != nil {
 		return modules.Page[Agent]{}, wrap("find", err)
 	}
 	q.Limit = limit + 1 // a further agent shows whether a page follows
 	_, args := q.ranked("")
-	p, err := modules.Keyset[overview, Agent]{
+	p, err := keyset.List[overview, Agent]{
 		Nested: func(behind string) string {
 			ids, _ := q.ranked(behind)
 			return overviewSQL(ids) + " order by o.success_rate desc, o.utilization_percent, o.id"
 		},
-		Key: []modules.KeyColumn{ // rankOrder
-			{SQL: "o.success_order", Type: modules.KeyNumber}, {SQL: "o.utilization_percent", Type: modules.KeyNumber}, {SQL: "o.id", Type: modules.KeyText},
+		Key: []keyset.Column{ // rankOrder
+			{SQL: "o.success_order", Type: keyset.Number}, {SQL: "o.utilization_percent", Type: keyset.Number}, {SQL: "o.id", Type: keyset.Text},
 		},
 		KeyOf:   func(o overview) []any { return []any{-o.SuccessRate, o.UtilizationPercent, o.ID} },
-		Convert: modules.Always(overview.agent),
+		Convert: keyset.Always(overview.agent),
 	}.Page(ctx, c.db, limit, after, args)
 	return p, wrap("find", err)
 }
@@ -37,17 +39,17 @@ func (c *Client) FindPage(ctx context.Context, q Query, after string) (modules.P
 // between two pages may appear twice or not at all.
 func (c *Client) FindScoredPage(ctx context.Context, q Query, after string) (modules.Page[Scored], error) {
 	limit := q.Limit
-	if err := modules.FirstError(q.validate(), modules.CheckPage(&limit)); err != nil {
+	if err := check.First(q.validate(), keyset.CheckLimit(&limit)); err != nil {
 		return modules.Page[Scored]{}, wrap("find scored", err)
 	}
 	q.Limit = scoredCandidates
 	ids, args := q.ranked("")
 	args["limit"] = scoredCandidates
-	p, err := modules.Keyset[scoredRow, Scored]{
+	p, err := keyset.List[scoredRow, Scored]{
 		Select:  "select s.* from (" + fmt.Sprintf(scoredSQL, overviewSQL(ids)) + ") s where true",
-		Key:     []modules.KeyColumn{{SQL: "-s.score", Type: modules.KeyNumber}, {SQL: "s.id", Type: modules.KeyText}},
+		Key:     []keyset.Column{{SQL: "-s.score", Type: keyset.Number}, {SQL: "s.id", Type: keyset.Text}},
 		KeyOf:   func(r scoredRow) []any { return []any{-r.Score, r.ID} },
-		Convert: modules.Always(q.scored),
+		Convert: keyset.Always(q.scored),
 	}.Page(ctx, c.db, limit, after, args)
 	return p, wrap("find scored", err)
 }

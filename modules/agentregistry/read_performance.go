@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 // StoredMetrics are the outcome of a task as the registry keeps the outcome.
@@ -38,15 +40,15 @@ from registry.performance_events e where e.agent_id = @agent_id`
 // first, and ErrAgentNotFound for a missing agent. limit is from 1 to modules.MaxPage, and
 // modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) PerformancePage(ctx context.Context, agentID string, limit int, after string) (modules.Page[StoredMetrics], error) {
-	if err := modules.CheckID("id", agentID); err != nil {
+	if err := check.ID("id", agentID); err != nil {
 		return modules.Page[StoredMetrics]{}, wrap("performance", err)
 	}
-	p, err := modules.Keyset[metricsRow, StoredMetrics]{
+	p, err := keyset.List[metricsRow, StoredMetrics]{
 		Select:     metricsSQL,
-		Key:        []modules.KeyColumn{{SQL: "e.recorded_at", Type: modules.KeyTime}, {SQL: "e.id", Type: modules.KeyUUID}},
+		Key:        []keyset.Column{{SQL: "e.recorded_at", Type: keyset.Time}, {SQL: "e.id", Type: keyset.UUID}},
 		Descending: true,
 		KeyOf:      func(r metricsRow) []any { return []any{r.RecordedAt, r.ID} },
-		Convert:    modules.Always(metricsRow.metrics),
+		Convert:    keyset.Always(metricsRow.metrics),
 		Parent:     "select exists (select from registry.agents a where a.id = @agent_id)",
 		Unknown:    ErrAgentNotFound,
 	}.Page(ctx, c.db, limit, after, pgx.NamedArgs{"agent_id": agentID})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
 )
 
 // A single statement writes all of an agent or nothing, in the same round trip. The server
@@ -42,7 +42,7 @@ func (c *Client) Register(ctx context.Context, a Agent) error {
 	_, err := c.db.Exec(ctx, registerSQL, pgx.NamedArgs{
 		"id": a.ID, "name": a.Name, "model_family": a.ModelFamily,
 		"capacity":      cmp.Or(a.MaxConcurrentTasks, DefaultMaxConcurrentTasks),
-		"registered_at": modules.OrNull(a.RegisteredAt), "last_active_at": modules.OrNull(a.LastActiveAt),
+		"registered_at": sqlarg.OrNull(a.RegisteredAt), "last_active_at": sqlarg.OrNull(a.LastActiveAt),
 		"kinds": kinds, "values": values,
 		"success_rate": p.SuccessRate, "average_quality": p.AverageQuality,
 		"average_latency_ms": p.AverageLatencyMS, "task_count": p.TaskCount,

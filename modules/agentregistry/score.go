@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Scored is an agent with the score of the fit.
@@ -53,7 +53,7 @@ func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	q.Limit = max(best, scoredCandidates)
 	ids, args := q.ranked("")
 	args["limit"] = best
-	rows, _, err := modules.Bounded[scoredRow](ctx, c.db, fmt.Sprintf(scoredSQL, overviewSQL(ids)), args)
+	rows, _, err := store.Bounded[scoredRow](ctx, c.db, fmt.Sprintf(scoredSQL, overviewSQL(ids)), args)
 	if err != nil {
 		return nil, wrap("find scored", err)
 	}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Unregister deletes an agent and all of the agent's rows, and returns false if the agent was
 // missing.
 func (c *Client) Unregister(ctx context.Context, id string) (bool, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return false, wrap("unregister", err)
 	}
 	tag, err := c.db.Exec(ctx, "delete from registry.agents where id = $1", id)
@@ -52,7 +53,7 @@ from (select) one left join (select k.last_active_at, k.id from looked k order b
 // separate transaction: with an error DeleteStale returns the count of the committed batches, and
 // a new call goes on.
 func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int64, error) {
-	err := modules.FirstError(modules.Check("threshold", "must be more than 0", threshold > 0), modules.CheckDuration("threshold", threshold))
+	err := check.First(check.That("threshold", "must be more than 0", threshold > 0), check.Duration("threshold", threshold))
 	if err != nil {
 		return 0, wrap("delete stale", err)
 	}
@@ -64,7 +65,7 @@ func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int6
 	var total int64
 	after, args := "", pgx.NamedArgs{"threshold": threshold, "limit": staleBatch}
 	for {
-		r, err := modules.One[row](ctx, c.db, fmt.Sprintf(deleteStaleSQL, after), args)
+		r, err := store.One[row](ctx, c.db, fmt.Sprintf(deleteStaleSQL, after), args)
 		if err != nil {
 			return total, wrap("delete stale", err)
 		}

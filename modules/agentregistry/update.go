@@ -7,7 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Patch names the changes of Update; nil fields stay.
@@ -21,17 +22,17 @@ type Patch struct {
 func (p Patch) validate() error {
 	var err error
 	if p.Name != nil {
-		err = modules.CheckText("name", *p.Name, 255)
+		err = check.Text("name", *p.Name, 255)
 	}
 	if p.MaxConcurrentTasks != nil {
-		err = modules.FirstError(err, modules.CheckInt32("max_concurrent_tasks", *p.MaxConcurrentTasks, 1))
+		err = check.First(err, check.Int32("max_concurrent_tasks", *p.MaxConcurrentTasks, 1))
 	}
 	if p.LastActiveAt != nil {
-		err = modules.FirstError(err, modules.Check("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()),
-			modules.CheckTime("last_active_at", *p.LastActiveAt), modules.CheckPast("last_active_at", *p.LastActiveAt))
+		err = check.First(err, check.That("last_active_at", "must not be the zero time", !p.LastActiveAt.IsZero()),
+			check.Time("last_active_at", *p.LastActiveAt), check.Past("last_active_at", *p.LastActiveAt))
 	}
 	if p.Capabilities != nil {
-		err = modules.FirstError(err, p.Capabilities.validate("capabilities."))
+		err = check.First(err, p.Capabilities.validate("capabilities."))
 	}
 	return err
 }
@@ -73,11 +74,11 @@ on conflict do nothing`
 // Update changes the fields that the patch sets. A missing agent is ErrAgentNotFound, a name of
 // another agent ErrAgentExists.
 func (c *Client) Update(ctx context.Context, id string, patch Patch) error {
-	if err := modules.FirstError(modules.CheckID("id", id), patch.validate()); err != nil {
+	if err := check.First(check.ID("id", id), patch.validate()); err != nil {
 		return wrap("update", err)
 	}
 	var updated int64
-	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+	err := store.Batch(ctx, c.db, func(b *pgx.Batch) {
 		args := pgx.NamedArgs{"id": id, "name": patch.Name, "capacity": patch.MaxConcurrentTasks, "last_active_at": patch.LastActiveAt}
 		b.Queue(updateSQL, args).Exec(func(tag pgconn.CommandTag) error {
 			updated = tag.RowsAffected()

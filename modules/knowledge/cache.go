@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/cachetable"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // CacheStats are figures over a tenant's cache.
@@ -19,7 +20,7 @@ type CacheStats = modules.CacheStats
 var cache = cachetable.New("knowledge", "content", "cache_type")
 
 func checkKey(key string) error {
-	return modules.FirstError(modules.CheckText("key", key, math.MaxInt32), modules.CheckSegment("key", key))
+	return check.First(check.Text("key", key, math.MaxInt32), check.Segment("key", key))
 }
 
 // CacheGet returns the JSON that CachePut stored under key, equal but not necessarily spelled
@@ -40,8 +41,8 @@ func (c *Client) CacheGet(ctx context.Context, key string) (json.RawMessage, boo
 // 0. kind is CacheQueryResult when empty. Keys of 64 bytes and more are kept as their SHA-256.
 func (c *Client) CachePut(ctx context.Context, key string, content json.RawMessage, ttl time.Duration, kind CacheType) error {
 	kind = cmp.Or(kind, CacheQueryResult)
-	err := modules.FirstError(checkKey(key), modules.CheckJSON("content", content), modules.Check("ttl", "must be more than 0", ttl > 0),
-		modules.CheckDuration("ttl", ttl), modules.CheckEnum("kind", kind, cacheTypes))
+	err := check.First(checkKey(key), check.JSON("content", content), check.That("ttl", "must be more than 0", ttl > 0),
+		check.Duration("ttl", ttl), check.Enum("kind", kind, cacheTypes))
 	if err != nil {
 		return wrap("cache put", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // name is the client's in errors, statistics and the version table.
@@ -50,7 +50,7 @@ type Params struct {
 
 // Client is the knowledge of an application, and is safe for concurrent use.
 type Client struct {
-	db      *modules.DB
+	db      *store.DB
 	storage atomic.Pointer[storage] // of embeddings, nil until known
 	log     *zap.Logger             // nil: no log
 }
@@ -58,14 +58,14 @@ type Client struct {
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with
 // CheckSchema.
 func New(p Params) (*Client, error) {
-	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant, p.Config.StatementTimeout)
+	db, err := store.New(name, p.DB, p.Config.DefaultTenant, p.Config.StatementTimeout)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{db: db, log: p.Log}
 	check := c.checkAtStart
 	if p.Config.StartAnyway {
-		check = modules.Anyway(name, p.Log, check)
+		check = store.Anyway(name, p.Log, check)
 	}
 	db.AtStart(p.Lifecycle, check)
 	return c, nil

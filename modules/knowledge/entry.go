@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // EntryStatus is the stage of an entry's life.
@@ -44,19 +47,19 @@ type Entry struct {
 }
 
 func (e Entry) validate() error {
-	err := modules.FirstError(
-		modules.CheckID("source", e.Source),
-		modules.CheckID("entity_id", e.EntityID),
-		modules.CheckText("kind", e.Kind, 100),
-		modules.CheckStorable("name", e.Name),
-		modules.CheckStorable("body", e.Body),
-		modules.CheckShare("confidence", e.Confidence),
+	err := check.First(
+		check.ID("source", e.Source),
+		check.ID("entity_id", e.EntityID),
+		check.Text("kind", e.Kind, 100),
+		check.Storable("name", e.Name),
+		check.Storable("body", e.Body),
+		check.Share("confidence", e.Confidence),
 	)
 	if len(e.Embedding) > 0 {
-		err = modules.FirstError(err, checkVector("embedding", e.Embedding))
+		err = check.First(err, checkVector("embedding", e.Embedding))
 	}
 	if e.EmbeddingModel != "" {
-		err = modules.FirstError(err, modules.CheckID("embedding_model", e.EmbeddingModel))
+		err = check.First(err, check.ID("embedding_model", e.EmbeddingModel))
 	}
 	return err
 }
@@ -117,7 +120,7 @@ func (c *Client) putEntry(ctx context.Context, e Entry, o entryOptions) (id stri
 	if err := e.validate(); err != nil {
 		return "", err
 	}
-	metadata, err := modules.EncodeJSON("metadata", e.Metadata)
+	metadata, err := sqlarg.JSON("metadata", e.Metadata)
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +133,7 @@ func (c *Client) putEntry(ctx context.Context, e Entry, o entryOptions) (id stri
 		"hash":      hashOf(e.Kind, e.Name, e.Body, e.EmbeddingModel, fmt.Sprint(len(e.Embedding))),
 		"embedding": s.encode(e.Embedding), "model": e.EmbeddingModel, "confidence": e.Confidence, "metadata": metadata, "reset": o.reset,
 	}
-	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+	err = store.Batch(ctx, c.db, func(b *pgx.Batch) {
 		b.Queue(lockEntitySQL, args)
 		b.Queue(fmt.Sprintf(putEntrySQL, s.param()), args).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
 	})
@@ -168,16 +171,16 @@ from knowledge.entries e where e.source = @source and e.entity_id = @entity_id a
 // GetEntry returns the active entry of the source and entity with the embedding, or
 // ErrEntryNotFound.
 func (c *Client) GetEntry(ctx context.Context, source, entityID string) (Entry, error) {
-	if err := modules.FirstError(modules.CheckID("source", source), modules.CheckID("entity_id", entityID)); err != nil {
+	if err := check.First(check.ID("source", source), check.ID("entity_id", entityID)); err != nil {
 		return Entry{}, wrap("get entry", err)
 	}
 	type row struct {
 		entryRow
 		Embedding []float32
 	}
-	r, err := modules.One[row](ctx, c.db, getEntrySQL, pgx.NamedArgs{"source": source, "entity_id": entityID})
+	r, err := store.One[row](ctx, c.db, getEntrySQL, pgx.NamedArgs{"source": source, "entity_id": entityID})
 	if err != nil {
-		return Entry{}, wrap("get entry", modules.OrMissing(err, ErrEntryNotFound))
+		return Entry{}, wrap("get entry", store.OrMissing(err, ErrEntryNotFound))
 	}
 	e, err := r.entry()
 	e.Embedding = r.Embedding

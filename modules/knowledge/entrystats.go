@@ -6,8 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/batch"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // EntryStats are figures over a tenant's entries. The database counts with each change, and the
@@ -31,7 +31,7 @@ from (select coalesce(sum(active), 0)::bigint as active, coalesce(sum(replaced),
 // EntryStats returns the figures of a source, of a kind, or of both; empty is
 // any.
 func (c *Client) EntryStats(ctx context.Context, source, kind string) (EntryStats, error) {
-	if err := modules.CheckStorable("source and kind", source, kind); err != nil {
+	if err := check.Storable("source and kind", source, kind); err != nil {
 		return EntryStats{}, wrap("entry stats", err)
 	}
 	var s EntryStats
@@ -61,7 +61,7 @@ with gone as materialized (
 // DeleteEntries works in batches of 5000 entries, each with a round trip and a commit of its
 // own. With an error DeleteEntries returns the count of the earlier batches.
 func (c *Client) DeleteEntries(ctx context.Context, source string) (int64, error) {
-	if err := modules.CheckID("source", source); err != nil {
+	if err := check.ID("source", source); err != nil {
 		return 0, wrap("delete entries", err)
 	}
 	n, err := batch.Walk(ctx, batch.FirstUUID, pgx.NamedArgs{"source": source}, batch.Statement(c.db, deleteEntriesSQL))

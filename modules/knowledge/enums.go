@@ -1,6 +1,6 @@
 package knowledge
 
-import "github.com/agentagency/onepool/modules"
+import "github.com/agentagency/onepool/modules/internal/status"
 
 // QueryType is the kind of answer that a query wants.
 type QueryType string
@@ -61,7 +61,7 @@ const (
 
 // moves are the moves of a query: a failed query may run again, a completed query stays
 // completed.
-var moves = modules.Moves[Status]{
+var moves = status.Moves[Status]{
 	Pending:    {Pending, Processing, Failed},
 	Processing: {Pending, Processing, Failed},
 	Completed:  {Pending, Processing, Completed},

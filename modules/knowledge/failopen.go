@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/failopen"
 )
 
 // Lenient is a Client for work that goes on without the database. While the database is
@@ -16,14 +16,14 @@ import (
 // results and responses, are the Client's own, and fail as the Client fails.
 type Lenient struct {
 	*Client
-	open *modules.FailOpen
+	open *failopen.Policy
 }
 
 // FailOpen returns a Lenient over c. Lenient logs each dropped call as a warning, without
 // values; log may be nil. With Config.StartAnyway the application starts without the schema
 // too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
-	return &Lenient{c, modules.NewFailOpen("knowledge", log)}
+	return &Lenient{c, failopen.New("knowledge", log)}
 }
 
 // Dropped returns how many calls went by without the database.

@@ -5,7 +5,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // The statement locks the row before the read: concurrent calls lose nothing, and the history
@@ -30,13 +32,13 @@ select new from changed`
 // 1, and returns the new confidence. ReinforceEntry records the move with the context about. A
 // failure that leaves less than 0.5 asks for a review. A missing entry is ErrEntryNotFound.
 func (c *Client) ReinforceEntry(ctx context.Context, id string, success bool, about map[string]any) (float64, error) {
-	if err := modules.CheckUUID("id", id); err != nil {
+	if err := check.UUID("id", id); err != nil {
 		return 0, wrap("reinforce entry", err)
 	}
-	background, err := modules.EncodeJSON("context", about)
+	background, err := sqlarg.JSON("context", about)
 	if err != nil {
 		return 0, wrap("reinforce entry", err)
 	}
-	confidence, err := modules.Value[float64](ctx, c.db, reinforceSQL, pgx.NamedArgs{"id": id, "success": success, "context": background})
-	return confidence, wrap("reinforce entry", modules.OrMissing(err, ErrEntryNotFound))
+	confidence, err := store.Value[float64](ctx, c.db, reinforceSQL, pgx.NamedArgs{"id": id, "success": success, "context": background})
+	return confidence, wrap("reinforce entry", store.OrMissing(err, ErrEntryNotFound))
 }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -23,17 +24,17 @@ type ProviderHealth struct {
 }
 
 func (h ProviderHealth) validate() error {
-	return modules.FirstError(
-		modules.Check("response_time_ms", "must be a number from 0", h.ResponseTimeMS >= 0 && !math.IsInf(h.ResponseTimeMS, 1)),
-		modules.CheckShare("error_rate", h.ErrorRate),
-		modules.CheckInt32("requests_this_minute", h.RequestsThisMinute, 0),
-		modules.CheckInt32("requests_this_hour", h.RequestsThisHour, 0),
-		modules.CheckStorable("last_error", h.LastError),
+	return check.First(
+		check.That("response_time_ms", "must be a number from 0", h.ResponseTimeMS >= 0 && !math.IsInf(h.ResponseTimeMS, 1)),
+		check.Share("error_rate", h.ErrorRate),
+		check.Int32("requests_this_minute", h.RequestsThisMinute, 0),
+		check.Int32("requests_this_hour", h.RequestsThisHour, 0),
+		check.Storable("last_error", h.LastError),
 	)
 }
 
 func checkProvider(provider string) error {
-	return modules.FirstError(modules.CheckText("provider", provider, 100), modules.CheckSegment("provider", provider))
+	return check.First(check.Text("provider", provider, 100), check.Segment("provider", provider))
 }
 
 // shared is why providers belong to no tenant.
@@ -60,8 +61,8 @@ on conflict (provider_name) do update set
 // provider clears the failures. Only an operator records: a context with a tenant is a
 // modules.ErrForbidden.
 func (c *Client) SetProviderHealth(ctx context.Context, provider string, h ProviderHealth) error {
-	ctx, forbidden := modules.Operator(ctx, shared)
-	if err := modules.FirstError(checkProvider(provider), h.validate(), forbidden); err != nil {
+	ctx, forbidden := store.Operator(ctx, shared)
+	if err := check.First(checkProvider(provider), h.validate(), forbidden); err != nil {
 		return wrap("set provider health", err)
 	}
 	_, err := c.db.Exec(ctx, setProviderHealthSQL, pgx.NamedArgs{
@@ -86,7 +87,7 @@ func (c *Client) ProviderHealth(ctx context.Context, provider string) (ProviderH
 	err := c.db.QueryRow(tenant.System(ctx, shared), providerHealthSQL, provider).Scan(&h.Available, &h.ResponseTimeMS, &h.ErrorRate,
 		&h.RequestsThisMinute, &h.RequestsThisHour, &h.LastError, &h.ConsecutiveFailures)
 	if err != nil {
-		return ProviderHealth{}, wrap("provider health", modules.OrMissing(err, ErrProviderNotFound))
+		return ProviderHealth{}, wrap("provider health", store.OrMissing(err, ErrProviderNotFound))
 	}
 	return h, nil
 }

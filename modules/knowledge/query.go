@@ -8,6 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Query is a research question.
@@ -27,27 +30,27 @@ type Query struct {
 }
 
 func (q Query) validate() error {
-	err := modules.FirstError(
-		modules.CheckText("text", q.Text, math.MaxInt32),
-		modules.CheckEnum("type", q.Type, queryTypes),
-		modules.CheckInt32("max_results", q.MaxResults, 1),
-		modules.CheckShare("relevance_threshold", q.RelevanceThreshold),
-		modules.Check("timeout", "must be at least 1ms", q.Timeout >= time.Millisecond),
-		modules.CheckTimeout("timeout", q.Timeout),
-		modules.CheckRanges(q),
-		modules.CheckPast("created_at", q.CreatedAt),
-		modules.CheckID("requester_id", q.RequesterID),
-		modules.Check("priority", "must be from 1 to 10", q.Priority >= 1 && q.Priority <= 10),
-		modules.CheckStorable("tags", q.Tags...),
+	err := check.First(
+		check.Text("text", q.Text, math.MaxInt32),
+		check.Enum("type", q.Type, queryTypes),
+		check.Int32("max_results", q.MaxResults, 1),
+		check.Share("relevance_threshold", q.RelevanceThreshold),
+		check.That("timeout", "must be at least 1ms", q.Timeout >= time.Millisecond),
+		check.Timeout("timeout", q.Timeout),
+		check.Ranges(q),
+		check.Past("created_at", q.CreatedAt),
+		check.ID("requester_id", q.RequesterID),
+		check.That("priority", "must be from 1 to 10", q.Priority >= 1 && q.Priority <= 10),
+		check.Storable("tags", q.Tags...),
 	)
 	for _, s := range q.PreferredSources {
-		err = modules.FirstError(err, modules.CheckEnum("preferred_sources", s, sourceTypes))
+		err = check.First(err, check.Enum("preferred_sources", s, sourceTypes))
 	}
 	for _, tag := range q.Tags {
-		err = modules.FirstError(err, modules.Check("tags", "must be at most 255 bytes each", len(tag) <= 255))
+		err = check.First(err, check.That("tags", "must be at most 255 bytes each", len(tag) <= 255))
 	}
 	if q.ID != "" {
-		err = modules.FirstError(err, modules.CheckID("id", q.ID))
+		err = check.First(err, check.ID("id", q.ID))
 	}
 	return err
 }
@@ -72,7 +75,7 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 	if err := q.validate(); err != nil {
 		return "", wrap("store query", err)
 	}
-	background, err := modules.EncodeJSON("context", q.Context)
+	background, err := sqlarg.JSON("context", q.Context)
 	if err != nil {
 		return "", wrap("store query", err)
 	}
@@ -80,11 +83,11 @@ func (c *Client) StoreQuery(ctx context.Context, q Query, opts ...QueryOption) (
 	for _, o := range opts {
 		o(&status)
 	}
-	id, err := modules.Value[string](ctx, c.db, storeQuerySQL, pgx.NamedArgs{
-		"id": q.ID, "text": q.Text, "type": q.Type, "sources": modules.Texts(q.PreferredSources), "requester_id": q.RequesterID,
+	id, err := store.Value[string](ctx, c.db, storeQuerySQL, pgx.NamedArgs{
+		"id": q.ID, "text": q.Text, "type": q.Type, "sources": sqlarg.Texts(q.PreferredSources), "requester_id": q.RequesterID,
 		"priority": q.Priority, "max_results": q.MaxResults, "threshold": q.RelevanceThreshold,
-		"timeout_ms": q.Timeout.Milliseconds(), "context": background, "tags": modules.Texts(q.Tags), "status": status,
-		"created_at": modules.OrNull(q.CreatedAt),
+		"timeout_ms": q.Timeout.Milliseconds(), "context": background, "tags": sqlarg.Texts(q.Tags), "status": status,
+		"created_at": sqlarg.OrNull(q.CreatedAt),
 	})
 	return id, wrap("store query", err)
 }
@@ -111,20 +114,20 @@ select query.status as before, moved.id is not null as moved from query left joi
 // a move from Failed to Processing is a retry, and counted. A missing query is
 // ErrQueryNotFound.
 func (c *Client) SetQueryStatus(ctx context.Context, id string, status Status, errorText string) error {
-	err := modules.FirstError(
-		modules.CheckID("id", id),
-		modules.CheckEnum("status", status, statuses),
-		modules.Check("error_text", "must be empty unless the status is failed", errorText == "" || status == Failed),
-		modules.CheckStorable("error_text", errorText),
+	err := check.First(
+		check.ID("id", id),
+		check.Enum("status", status, statuses),
+		check.That("error_text", "must be empty unless the status is failed", errorText == "" || status == Failed),
+		check.Storable("error_text", errorText),
 	)
 	if err != nil {
 		return wrap("set query status", err)
 	}
-	m, err := modules.One[struct {
+	m, err := store.One[struct {
 		Before string
 		Moved  bool
 	}](ctx, c.db, setQueryStatusSQL, pgx.NamedArgs{"id": id, "status": status, "error": errorText, "from": moves.To(status)})
-	err = modules.OrMissing(err, ErrQueryNotFound)
+	err = store.OrMissing(err, ErrQueryNotFound)
 	if err == nil && !m.Moved {
 		err = &modules.StatusError{What: "query", Status: m.Before}
 	}

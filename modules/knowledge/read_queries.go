@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // StoredQuery is a query with the state that the database keeps.
@@ -53,12 +56,12 @@ func (r queryRow) query() StoredQuery {
 
 // Query returns a query with the state, or ErrQueryNotFound.
 func (c *Client) Query(ctx context.Context, id string) (StoredQuery, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return StoredQuery{}, wrap("query", err)
 	}
-	r, err := modules.One[queryRow](ctx, c.db, "select "+queryColumns+" from knowledge.queries q where q.id = @id", pgx.NamedArgs{"id": id})
+	r, err := store.One[queryRow](ctx, c.db, "select "+queryColumns+" from knowledge.queries q where q.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return StoredQuery{}, wrap("query", modules.OrMissing(err, ErrQueryNotFound))
+		return StoredQuery{}, wrap("query", store.OrMissing(err, ErrQueryNotFound))
 	}
 	return r.query(), nil
 }
@@ -74,17 +77,17 @@ type QueryFilter struct {
 func (c *Client) QueriesPage(ctx context.Context, f QueryFilter) (modules.Page[StoredQuery], error) {
 	where := "true"
 	if f.Status != "" {
-		if err := modules.CheckEnum("status", f.Status, statuses); err != nil {
+		if err := check.Enum("status", f.Status, statuses); err != nil {
 			return modules.Page[StoredQuery]{}, wrap("queries", err)
 		}
 		where = "q.status = @status::text"
 	}
-	p, err := modules.Keyset[queryRow, StoredQuery]{
+	p, err := keyset.List[queryRow, StoredQuery]{
 		Select:     "select " + queryColumns + " from knowledge.queries q where " + where,
-		Key:        []modules.KeyColumn{{SQL: "q.created_at", Type: modules.KeyTime}, {SQL: "q.id", Type: modules.KeyText}},
+		Key:        []keyset.Column{{SQL: "q.created_at", Type: keyset.Time}, {SQL: "q.id", Type: keyset.Text}},
 		Descending: true,
 		KeyOf:      func(r queryRow) []any { return []any{r.CreatedAt, r.ID} },
-		Convert:    modules.Always(queryRow.query),
+		Convert:    keyset.Always(queryRow.query),
 	}.Page(ctx, c.db, f.Limit, f.After, pgx.NamedArgs{"status": f.Status})
 	return p, wrap("queries", err)
 }

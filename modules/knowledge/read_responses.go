@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 // StoredResponse is a response as the database keeps the response: with the averages of the
@@ -38,15 +40,15 @@ from knowledge.responses r where r.query_id = @query_id`
 // missing query. limit is from 1 to modules.MaxPage, and modules.DefaultPage when 0. after is the
 // Next of the previous page.
 func (c *Client) ResponsesPage(ctx context.Context, queryID string, limit int, after string) (modules.Page[StoredResponse], error) {
-	if err := modules.CheckID("query_id", queryID); err != nil {
+	if err := check.ID("query_id", queryID); err != nil {
 		return modules.Page[StoredResponse]{}, wrap("responses", err)
 	}
-	p, err := modules.Keyset[StoredResponse, StoredResponse]{
+	p, err := keyset.List[StoredResponse, StoredResponse]{
 		Select:     responsesSQL,
-		Key:        []modules.KeyColumn{{SQL: "r.created_at", Type: modules.KeyTime}, {SQL: "r.id", Type: modules.KeyUUID}},
+		Key:        []keyset.Column{{SQL: "r.created_at", Type: keyset.Time}, {SQL: "r.id", Type: keyset.UUID}},
 		Descending: true,
 		KeyOf:      func(r StoredResponse) []any { return []any{r.RespondedAt, r.ID} },
-		Convert:    modules.Always(func(r StoredResponse) StoredResponse { return r }),
+		Convert:    keyset.Always(func(r StoredResponse) StoredResponse { return r }),
 		Parent:     queryExistsSQL,
 		Unknown:    ErrQueryNotFound,
 	}.Page(ctx, c.db, limit, after, pgx.NamedArgs{"query_id": queryID})

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 // resultRow is a row of knowledge.search_results.
@@ -31,15 +33,15 @@ from knowledge.search_results r where r.query_id = @query_id`
 // for a missing query. limit is from 1 to modules.MaxPage, and modules.DefaultPage when 0. after
 // is the Next of the previous page.
 func (c *Client) SearchResultsPage(ctx context.Context, queryID string, limit int, after string) (modules.Page[SearchResult], error) {
-	if err := modules.CheckID("query_id", queryID); err != nil {
+	if err := check.ID("query_id", queryID); err != nil {
 		return modules.Page[SearchResult]{}, wrap("search results", err)
 	}
-	p, err := modules.Keyset[resultRow, SearchResult]{
+	p, err := keyset.List[resultRow, SearchResult]{
 		Select:     resultsSQL,
-		Key:        []modules.KeyColumn{{SQL: "r.relevance_score", Type: modules.KeyNumber}, {SQL: "r.id", Type: modules.KeyText}},
+		Key:        []keyset.Column{{SQL: "r.relevance_score", Type: keyset.Number}, {SQL: "r.id", Type: keyset.Text}},
 		Descending: true,
 		KeyOf:      func(r resultRow) []any { return []any{r.RelevanceScore, r.ID} },
-		Convert:    modules.Always(func(r resultRow) SearchResult { return SearchResult(r) }),
+		Convert:    keyset.Always(func(r resultRow) SearchResult { return SearchResult(r) }),
 		Parent:     queryExistsSQL,
 		Unknown:    ErrQueryNotFound,
 	}.Page(ctx, c.db, limit, after, pgx.NamedArgs{"query_id": queryID})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
 	"github.com/agentagency/onepool/modules/knowledge"
 )
 
@@ -83,7 +84,7 @@ func TestResultsAreReadAsStoredTheMostRelevantFirst(t *testing.T) {
 	storeQuery(t, ctx, c, "q", "without results")
 	published, at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Now().Add(-time.Hour).Truncate(time.Microsecond)
 	first := result("q", "a", func(r *knowledge.SearchResult) {
-		r.ID, r.RelevanceScore, r.Quality, r.ContentHash = "r", 1, knowledge.QualityHigh, modules.SHA256("a")
+		r.ID, r.RelevanceScore, r.Quality, r.ContentHash = "r", 1, knowledge.QualityHigh, sqlarg.SHA256("a")
 		r.ProviderMetadata, r.PublishedAt, r.RetrievedAt, r.ProcessedAt = map[string]any{"rank": 1.0}, &published, at, at
 	})
 	_, err := c.StoreResults(ctx, []knowledge.SearchResult{

@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Response is the answer to a query.
@@ -27,20 +30,20 @@ type Response struct {
 }
 
 func (r Response) validate() error {
-	err := modules.FirstError(
-		modules.CheckID("query_id", r.QueryID),
-		modules.CheckStorable("summary", r.Summary),
-		modules.CheckShare("confidence", r.Confidence),
-		modules.CheckStorable("sources_used", r.SourcesUsed...),
-		modules.CheckInt32("total_results_found", r.TotalResultsFound, 0),
-		modules.CheckInt32("results_filtered", r.ResultsFiltered, 0),
-		modules.Check("processing_time", "must not be negative", r.ProcessingTime >= 0),
-		modules.CheckStorable("providers_queried", r.ProvidersQueried...),
-		modules.CheckRanges(r),
-		modules.CheckPast("responded_at", r.RespondedAt),
+	err := check.First(
+		check.ID("query_id", r.QueryID),
+		check.Storable("summary", r.Summary),
+		check.Share("confidence", r.Confidence),
+		check.Storable("sources_used", r.SourcesUsed...),
+		check.Int32("total_results_found", r.TotalResultsFound, 0),
+		check.Int32("results_filtered", r.ResultsFiltered, 0),
+		check.That("processing_time", "must not be negative", r.ProcessingTime >= 0),
+		check.Storable("providers_queried", r.ProvidersQueried...),
+		check.Ranges(r),
+		check.Past("responded_at", r.RespondedAt),
 	)
 	for i, s := range r.Results {
-		err = modules.FirstError(err, modules.Within(fmt.Sprintf("results[%d]", i), r.validateResult(s)))
+		err = check.First(err, check.Within(fmt.Sprintf("results[%d]", i), r.validateResult(s)))
 	}
 	return err
 }
@@ -48,8 +51,8 @@ func (r Response) validate() error {
 // validateResult checks a result as StoreResults does. The result may leave out the query.
 func (r Response) validateResult(s SearchResult) error {
 	s.QueryID = cmp.Or(s.QueryID, r.QueryID)
-	return modules.FirstError(
-		modules.Check("query_id", "must be the response's query_id", s.QueryID == r.QueryID),
+	return check.First(
+		check.That("query_id", "must be the response's query_id", s.QueryID == r.QueryID),
 		s.validate(),
 	)
 }
@@ -119,14 +122,14 @@ func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...Response
 		sql = completeQuerySQL
 	}
 	relevance, credibility, diversity := r.averages()
-	stored, err := modules.One[struct{ Before, ID string }](ctx, c.db, sql, pgx.NamedArgs{
+	stored, err := store.One[struct{ Before, ID string }](ctx, c.db, sql, pgx.NamedArgs{
 		"query_id": r.QueryID, "summary": r.Summary, "confidence": r.Confidence,
-		"sources": modules.Texts(r.SourcesUsed), "providers": modules.Texts(r.ProvidersQueried),
+		"sources": sqlarg.Texts(r.SourcesUsed), "providers": sqlarg.Texts(r.ProvidersQueried),
 		"found": r.TotalResultsFound, "filtered": r.ResultsFiltered, "processing_ms": r.ProcessingTime.Milliseconds(),
 		"cache_used": r.CacheUsed, "relevance": relevance, "credibility": credibility, "diversity": diversity,
-		"responded_at": modules.OrNull(r.RespondedAt), "from": moves.To(Completed),
+		"responded_at": sqlarg.OrNull(r.RespondedAt), "from": moves.To(Completed),
 	})
-	err = modules.OrMissing(err, ErrUnknownQuery)
+	err = store.OrMissing(err, ErrUnknownQuery)
 	if err == nil && stored.ID == "" {
 		err = &modules.StatusError{What: "query", Status: stored.Before}
 	}

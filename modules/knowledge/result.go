@@ -12,7 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
 )
 
 // SearchResult is a provider's result for a query.
@@ -36,26 +37,26 @@ type SearchResult struct {
 }
 
 func (r SearchResult) validate() error {
-	err := modules.FirstError(
-		modules.CheckID("query_id", r.QueryID),
-		modules.CheckStorable("title", r.Title),
-		modules.CheckStorable("content", r.Content),
-		modules.CheckText("url", r.URL, math.MaxInt32),
-		modules.CheckText("domain", r.Domain, 255),
-		modules.CheckEnum("source_type", r.SourceType, sourceTypes),
-		modules.CheckShare("relevance_score", r.RelevanceScore),
-		modules.CheckShare("credibility_score", r.CredibilityScore),
-		modules.CheckEnum("quality", cmp.Or(r.Quality, QualityMedium), qualities),
-		modules.CheckText("provider", r.Provider, 100),
-		modules.CheckRanges(r),
-		modules.CheckPast("retrieved_at", r.RetrievedAt),
-		modules.CheckPast("processed_at", r.ProcessedAt),
+	err := check.First(
+		check.ID("query_id", r.QueryID),
+		check.Storable("title", r.Title),
+		check.Storable("content", r.Content),
+		check.Text("url", r.URL, math.MaxInt32),
+		check.Text("domain", r.Domain, 255),
+		check.Enum("source_type", r.SourceType, sourceTypes),
+		check.Share("relevance_score", r.RelevanceScore),
+		check.Share("credibility_score", r.CredibilityScore),
+		check.Enum("quality", cmp.Or(r.Quality, QualityMedium), qualities),
+		check.Text("provider", r.Provider, 100),
+		check.Ranges(r),
+		check.Past("retrieved_at", r.RetrievedAt),
+		check.Past("processed_at", r.ProcessedAt),
 	)
 	if r.ID != "" {
-		err = modules.FirstError(err, modules.CheckID("id", r.ID))
+		err = check.First(err, check.ID("id", r.ID))
 	}
 	if r.ContentHash != "" {
-		err = modules.FirstError(err, modules.CheckSHA256("content_hash", r.ContentHash))
+		err = check.First(err, check.SHA256("content_hash", r.ContentHash))
 	}
 	return err
 }
@@ -96,7 +97,7 @@ func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int6
 	if len(results) == 0 {
 		return 0, nil
 	}
-	if err := modules.CheckRows("results", len(results)); err != nil {
+	if err := check.Rows("results", len(results)); err != nil {
 		return 0, wrap("store results", err)
 	}
 	args, err := resultColumns(results)
@@ -121,7 +122,7 @@ func resultColumns(results []SearchResult) (pgx.NamedArgs, error) {
 		if err := r.validate(); err != nil {
 			return nil, fmt.Errorf("result %d: %w", i, err)
 		}
-		metadata, err := modules.EncodeJSON("provider_metadata", r.ProviderMetadata)
+		metadata, err := sqlarg.JSON("provider_metadata", r.ProviderMetadata)
 		if err != nil {
 			return nil, fmt.Errorf("result %d: %w", i, err)
 		}
@@ -141,7 +142,7 @@ func resultColumns(results []SearchResult) (pgx.NamedArgs, error) {
 		}
 		add("hashes", hash)
 		relevances[i], credibilities[i] = r.RelevanceScore, r.CredibilityScore
-		published[i], retrieved[i], processed[i] = r.PublishedAt, modules.OrNull(r.RetrievedAt), modules.OrNull(r.ProcessedAt)
+		published[i], retrieved[i], processed[i] = r.PublishedAt, sqlarg.OrNull(r.RetrievedAt), sqlarg.OrNull(r.ProcessedAt)
 	}
 	args := pgx.NamedArgs{
 		"relevances": relevances, "credibilities": credibilities,

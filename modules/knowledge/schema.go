@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 //go:embed migrations/*.sql
@@ -20,7 +20,7 @@ func Migrations() fs.FS { return migrations }
 // pool's role may not use a table. CheckSchema looks up how the database stores embeddings.
 // OnStart calls CheckSchema.
 func (c *Client) CheckSchema(ctx context.Context) error {
-	return modules.Schema{
+	return store.Schema{
 		Source: name, Migrations: migrations,
 		Tables: []string{
 			"knowledge.queries", "knowledge.search_results", "knowledge.responses", "knowledge.provider_health",

@@ -8,7 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // MaxCandidates is how many entries an exact search of embeddings compares with at most. An
@@ -35,11 +37,11 @@ type SearchOptions struct {
 }
 
 func (o SearchOptions) validate() error {
-	return modules.FirstError(
-		modules.Check("k", "must be from 1 to 1000", o.K >= 0 && o.K <= maxHits),
-		modules.CheckShare("min_confidence", o.MinConfidence),
-		modules.CheckStorable("kinds", o.Kinds...),
-		modules.CheckStorable("sources", o.Sources...),
+	return check.First(
+		check.That("k", "must be from 1 to 1000", o.K >= 0 && o.K <= maxHits),
+		check.Share("min_confidence", o.MinConfidence),
+		check.Storable("kinds", o.Kinds...),
+		check.Storable("sources", o.Sources...),
 	)
 }
 
@@ -60,7 +62,7 @@ func (o SearchOptions) filter() (where string, args pgx.NamedArgs) {
 		where += " and e.source = any(@sources::text[])"
 	}
 	return where, pgx.NamedArgs{
-		"min_confidence": o.MinConfidence, "kinds": modules.Texts(o.Kinds), "sources": modules.Texts(o.Sources), "k": o.limit(),
+		"min_confidence": o.MinConfidence, "kinds": sqlarg.Texts(o.Kinds), "sources": sqlarg.Texts(o.Sources), "k": o.limit(),
 	}
 }
 
@@ -91,12 +93,12 @@ type settings struct{ before, after []string }
 // transaction and round trip.
 func (c *Client) search(ctx context.Context, around settings, sql string, args pgx.NamedArgs) ([]Hit, error) {
 	var rows []hitRow
-	err := modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+	err := store.Batch(ctx, c.db, func(b *pgx.Batch) {
 		for _, s := range around.before {
 			b.Queue(s, args)
 		}
 		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
-			rows, _, err = modules.CollectBounded[hitRow](r)
+			rows, _, err = store.CollectBounded[hitRow](r)
 			return err
 		})
 		for _, s := range around.after {
@@ -154,7 +156,7 @@ func textSQL(where, limit string) string {
     order by score desc, s.id limit %s`, where, MaxMatches, limit)
 }
 
-func checkSearchText(text string) error { return modules.CheckText("text", text, math.MaxInt32) }
+func checkSearchText(text string) error { return check.Text("text", text, math.MaxInt32) }
 
 // SearchText returns the active entries with the words of text in the name or the body, the
 // best first. text has the syntax of a web search: "exact words", or, -without. All English
@@ -163,7 +165,7 @@ func checkSearchText(text string) error { return modules.CheckText("text", text,
 // entries that have all the words, and not with the tenant's entries. SearchText ranks MaxMatches
 // entries at most.
 func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions) ([]Hit, error) {
-	if err := modules.FirstError(checkSearchText(text), opts.validate()); err != nil {
+	if err := check.First(checkSearchText(text), opts.validate()); err != nil {
 		return nil, wrap("search text", err)
 	}
 	where, args := opts.filter()
@@ -178,7 +180,7 @@ func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions
 // leave more than MaxCandidates entries. With pgvector the search is exact if the tenant has at
 // most MaxCandidates active entries of the kinds and sources, and approximate otherwise.
 func (c *Client) SearchSimilar(ctx context.Context, v []float32, opts SearchOptions) ([]Hit, error) {
-	if err := modules.FirstError(checkVector("vector", v), opts.validate()); err != nil {
+	if err := check.First(checkVector("vector", v), opts.validate()); err != nil {
 		return nil, wrap("search similar", err)
 	}
 	s, err := c.embeddings(ctx)
@@ -213,7 +215,7 @@ func (c *Client) HybridSearch(ctx context.Context, text string, v []float32, opt
 const hybridCandidates = 50
 
 func (c *Client) hybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions) ([]Hit, error) {
-	if err := modules.FirstError(checkSearchText(text), checkVector("vector", v), opts.validate()); err != nil {
+	if err := check.First(checkSearchText(text), checkVector("vector", v), opts.validate()); err != nil {
 		return nil, err
 	}
 	s, err := c.embeddings(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // Dimensions is the length of an embedding.
@@ -99,8 +100,8 @@ func length(v []float32) float64 {
 // adds up the squares in 32 bits.
 func checkVector(field string, v []float32) error {
 	if len(v) != Dimensions {
-		return modules.Invalid(field, fmt.Sprintf("must have %d dimensions", Dimensions))
+		return check.Invalid(field, fmt.Sprintf("must have %d dimensions", Dimensions))
 	}
 	l := length(v) // the comparisons are false for NaN
-	return modules.Check(field, "must be finite numbers, not all of them 0, and as an arrow from 1e-15 to 1e15 long", l >= 1e-15 && l <= 1e15)
+	return check.That(field, "must be finite numbers, not all of them 0, and as an arrow from 1e-15 to 1e15 long", l >= 1e-15 && l <= 1e15)
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // The claim lasts as long as the assignment, so no worker claims the task while an agent works
@@ -39,8 +41,8 @@ from task left join assigned a on true`
 // task that is not claimed ErrStatus, a task with an active assignment ErrAssigned, and a taken
 // id a modules.ErrConflict.
 func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Assignment, error) {
-	metadata, err := modules.EncodeJSON("metadata", a.Metadata)
-	if err := modules.FirstError(a.validate(), err); err != nil {
+	metadata, err := sqlarg.JSON("metadata", a.Metadata)
+	if err := check.First(a.validate(), err); err != nil {
 		return Assignment{}, wrap("assign", err)
 	}
 	type row struct {
@@ -61,7 +63,7 @@ func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Ass
 	case errors.As(err, &pgErr) && pgErr.ConstraintName == "assignments_active_key":
 		err = ErrAssigned
 	case err != nil:
-		err = modules.OrMissing(err, ErrTaskNotFound)
+		err = store.OrMissing(err, ErrTaskNotFound)
 	case !r.Held:
 		err = ErrNotHeld
 	case r.ID == "":
@@ -89,15 +91,15 @@ type AssignmentPatch struct {
 }
 
 func (p AssignmentPatch) validate() error {
-	err := modules.FirstError(modules.CheckOptional("error", p.Error), modules.CheckOptional("error_code", p.ErrorCode))
+	err := check.First(check.Optional("error", p.Error), check.Optional("error_code", p.ErrorCode))
 	if p.Status != nil {
-		err = modules.FirstError(err, modules.CheckEnum("status", *p.Status, assignmentStatuses))
+		err = check.First(err, check.Enum("status", *p.Status, assignmentStatuses))
 	}
 	if p.Progress != nil {
-		err = modules.FirstError(err, modules.CheckShare("progress", *p.Progress))
+		err = check.First(err, check.Share("progress", *p.Progress))
 	}
 	if p.ErrorCode != nil {
-		err = modules.FirstError(err, modules.Check("error_code", "must be at most 100 bytes", len(*p.ErrorCode) <= 100))
+		err = check.First(err, check.That("error_code", "must be at most 100 bytes", len(*p.ErrorCode) <= 100))
 	}
 	return err
 }
@@ -147,10 +149,10 @@ func (c *Client) UpdateAssignment(ctx context.Context, id string, patch Assignme
 		"id": id, "status": patch.Status, "progress": patch.Progress, "error": patch.Error, "error_code": patch.ErrorCode,
 		"metadata": nil, "allowed": activeStatuses,
 	}
-	err := modules.FirstError(modules.CheckID("id", id), patch.validate())
+	err := check.First(check.ID("id", id), patch.validate())
 	if patch.Metadata != nil {
-		metadata, encodeErr := modules.EncodeJSON("metadata", patch.Metadata)
-		args["metadata"], err = metadata, modules.FirstError(err, encodeErr)
+		metadata, encodeErr := sqlarg.JSON("metadata", patch.Metadata)
+		args["metadata"], err = metadata, check.First(err, encodeErr)
 	}
 	if err != nil {
 		return wrap("update assignment", err)
@@ -163,7 +165,7 @@ func (c *Client) UpdateAssignment(ctx context.Context, id string, patch Assignme
 		Patched bool
 	}
 	r, err := one[row](ctx, c, updateAssignmentSQL, args)
-	err = modules.OrMissing(err, ErrAssignmentNotFound)
+	err = store.OrMissing(err, ErrAssignmentNotFound)
 	if err == nil && !r.Patched {
 		err = statusError("assignment", r.Before)
 	}

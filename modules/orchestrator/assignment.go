@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Limits for callers of Assign. The package itself uses only MaxAssignmentTimeout.
@@ -49,20 +51,20 @@ type Routing struct {
 }
 
 func (a Assignment) validate() error {
-	err := modules.FirstError(
-		modules.CheckID("task_id", a.TaskID),
-		modules.CheckID("agent_id", a.AgentID),
-		modules.CheckText("agent_name", a.AgentName, 255),
-		modules.CheckText("agent_model_family", a.AgentModelFamily, 50),
-		modules.CheckTimeout("timeout", a.Timeout),
-		modules.CheckEnum("routing.strategy", a.Routing.Strategy, strategies),
-		modules.CheckStorable("routing.reason", a.Routing.Reason),
+	err := check.First(
+		check.ID("task_id", a.TaskID),
+		check.ID("agent_id", a.AgentID),
+		check.Text("agent_name", a.AgentName, 255),
+		check.Text("agent_model_family", a.AgentModelFamily, 50),
+		check.Timeout("timeout", a.Timeout),
+		check.Enum("routing.strategy", a.Routing.Strategy, strategies),
+		check.Storable("routing.reason", a.Routing.Reason),
 	)
 	if a.ID != "" {
-		err = modules.FirstError(err, modules.CheckID("id", a.ID))
+		err = check.First(err, check.ID("id", a.ID))
 	}
 	if a.Routing.Confidence != nil {
-		err = modules.FirstError(err, modules.CheckShare("routing.confidence", *a.Routing.Confidence))
+		err = check.First(err, check.Share("routing.confidence", *a.Routing.Confidence))
 	}
 	return err
 }
@@ -102,12 +104,12 @@ const active = "a.status in ('assigned', 'acknowledged', 'executing')"
 
 // Assignment returns the assignment, or ErrAssignmentNotFound.
 func (c *Client) Assignment(ctx context.Context, id string) (Assignment, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return Assignment{}, wrap("assignment", err)
 	}
 	r, err := one[assignmentRow](ctx, c, "select "+assignmentColumns+" from orchestrator.assignments a where a.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return Assignment{}, wrap("assignment", modules.OrMissing(err, ErrAssignmentNotFound))
+		return Assignment{}, wrap("assignment", store.OrMissing(err, ErrAssignmentNotFound))
 	}
 	return r.assignment(), nil
 }
@@ -132,11 +134,11 @@ func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]A
 func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) (modules.Page[Assignment], error) {
 	err := checkLimit(&f.Limit)
 	if f.AgentID != "" {
-		err = modules.FirstError(err, modules.CheckID("agent_id", f.AgentID))
+		err = check.First(err, check.ID("agent_id", f.AgentID))
 	}
 	where := active
 	if f.Status != "" {
-		err = modules.FirstError(err, modules.CheckEnum("status", f.Status, activeStatuses))
+		err = check.First(err, check.Enum("status", f.Status, activeStatuses))
 		where = "a.status = '" + string(f.Status) + "'" // a constant, as in the index's condition
 	}
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/txcontext"
 )
 
 // claimLimit is the largest count of tasks in a Claim.
@@ -126,7 +128,7 @@ type claimedRow struct {
 // after the Deadline gives the task out again, or fails the task if no attempts are left. A
 // task may run twice if the worker is too slow: pass Held to the calls that finish the task.
 func (c *Client) Claim(ctx context.Context, n int, worker string) ([]Task, error) {
-	if err := modules.FirstError(modules.Check("n", "must be from 1 to 1000", n >= 1 && n <= claimLimit), modules.CheckID("worker", worker)); err != nil {
+	if err := check.First(check.That("n", "must be from 1 to 1000", n >= 1 && n <= claimLimit), check.ID("worker", worker)); err != nil {
 		return nil, wrap("claim", err)
 	}
 	rows, err := c.claim(ctx, n, worker)
@@ -149,7 +151,7 @@ func (c *Client) Claim(ctx context.Context, n int, worker string) ([]Task, error
 // claim claims from the tenant's position, or looks at the whole queue.
 func (c *Client) claim(ctx context.Context, n int, worker string) ([]claimedRow, error) {
 	args := pgx.NamedArgs{"n": n, "worker": worker, "bytes": modules.PageBytes, "swept": time.Time{}}
-	if modules.Joined(ctx) { // a later rollback puts the tasks back
+	if txcontext.FromContext(ctx) != nil { // a later rollback puts the tasks back
 		return after[claimedRow](ctx, c, takeBackSQL, claimWholeSQL, args)
 	}
 	tenant := c.db.Tenant(ctx)

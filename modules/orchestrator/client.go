@@ -8,7 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // name is the client's in errors, statistics and the version table.
@@ -45,7 +45,7 @@ type Params struct {
 
 // Client is the orchestrator of an application, and is safe for concurrent use.
 type Client struct {
-	db        *modules.DB
+	db        *store.DB
 	stopped   atomic.Bool
 	usage     usage
 	positions positions
@@ -54,7 +54,7 @@ type Client struct {
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with
 // CheckSchema.
 func New(p Params) (*Client, error) {
-	db, err := modules.NewDB(name, p.DB, p.Config.DefaultTenant, p.Config.StatementTimeout)
+	db, err := store.New(name, p.DB, p.Config.DefaultTenant, p.Config.StatementTimeout)
 	if err != nil {
 		return nil, err
 	}

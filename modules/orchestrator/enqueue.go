@@ -8,7 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
 )
 
 // A tenant's enqueues wait for each other: together, concurrent enqueues would exceed the
@@ -103,7 +104,7 @@ func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
 	case rows[0].Refused != "":
 		return statusError("task", rows[0].Refused)
 	case rows[0].Exhausted:
-		return modules.Invalid("attempts", "must be less than max_attempts")
+		return check.Invalid("attempts", "must be less than max_attempts")
 	case rows[0].Full:
 		return ErrQueueFull
 	case rows[0].Replaced: // a task may have moved to the head of the queue
@@ -116,7 +117,7 @@ func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
 func enqueueArgs(tasks []Task) (pgx.NamedArgs, error) {
 	n := len(tasks)
 	if n == 0 || n > enqueueLimit {
-		return nil, modules.Invalid("tasks", fmt.Sprintf("must be from 1 to %d", enqueueLimit))
+		return nil, check.Invalid("tasks", fmt.Sprintf("must be from 1 to %d", enqueueLimit))
 	}
 	ids, types, descriptions := make([]string, n), make([]string, n), make([]string, n)
 	priorities, attempts, maxAttempts := make([]int, n), make([]int, n), make([]int, n)
@@ -124,7 +125,7 @@ func enqueueArgs(tasks []Task) (pgx.NamedArgs, error) {
 	capabilities, metadata := make([]string, n), make([]string, n)
 	seen := make(map[string]bool, n)
 	for i, t := range tasks {
-		if err := modules.FirstError(t.validate(), modules.Check("id", "must be there once", !seen[t.ID])); err != nil {
+		if err := check.First(t.validate(), check.That("id", "must be there once", !seen[t.ID])); err != nil {
 			return nil, err
 		}
 		seen[t.ID] = true
@@ -133,9 +134,9 @@ func enqueueArgs(tasks []Task) (pgx.NamedArgs, error) {
 		files[i], loc[i] = cmp.Or(t.Budget.MaxFiles, DefaultMaxFiles), cmp.Or(t.Budget.MaxLOC, DefaultMaxLOC)
 		timeouts[i] = int64(t.Timeout / time.Millisecond)
 		var errCapabilities, errMetadata error
-		capabilities[i], errCapabilities = modules.EncodeJSON("required_capabilities", t.RequiredCapabilities)
-		metadata[i], errMetadata = modules.EncodeJSON("metadata", t.Metadata)
-		if err := modules.FirstError(errCapabilities, errMetadata); err != nil {
+		capabilities[i], errCapabilities = sqlarg.JSON("required_capabilities", t.RequiredCapabilities)
+		metadata[i], errMetadata = sqlarg.JSON("metadata", t.Metadata)
+		if err := check.First(errCapabilities, errMetadata); err != nil {
 			return nil, err
 		}
 	}

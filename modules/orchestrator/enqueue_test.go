@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
 
@@ -248,11 +249,11 @@ func TestEnqueueRefuses(t *testing.T) {
 	// What is just within the bounds is taken.
 	require.NoError(t, c.EnqueueAll(ctx, []orchestrator.Task{
 		task(strings.Repeat("x", 255)), task("shortest", func(t *orchestrator.Task) { t.Timeout = time.Millisecond }),
-		task("longest", func(t *orchestrator.Task) { t.Timeout = modules.MaxDuration }),
+		task("longest", func(t *orchestrator.Task) { t.Timeout = check.MaxDuration }),
 		task("last attempt", func(t *orchestrator.Task) { t.Attempts, t.MaxAttempts = 2, 3 }),
 		task("largest", func(t *orchestrator.Task) {
 			t.MaxAttempts, t.Budget = math.MaxInt32, orchestrator.Budget{MaxFiles: math.MaxInt32, MaxLOC: math.MaxInt32}
 		}),
 	}))
-	require.Equal(t, modules.MaxDuration, get(t, ctx, c, "longest").Timeout)
+	require.Equal(t, check.MaxDuration, get(t, ctx, c, "longest").Timeout)
 }

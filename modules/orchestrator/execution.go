@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
 )
 
 // Execution is a run of a task.
@@ -37,39 +39,39 @@ type Execution struct {
 }
 
 func (e Execution) validate() error {
-	err := modules.FirstError(
-		modules.CheckID("task_id", e.TaskID),
-		modules.CheckInt32("attempt", e.Attempt, 0),
-		modules.Check("duration", "must not be negative", e.Duration >= 0),
-		modules.Check("success", "must be set when completed_at is, and only then", (e.Success != nil) == (e.CompletedAt != nil)),
-		modules.Check("completed_at", "must not be before started_at", e.CompletedAt == nil || e.StartedAt.IsZero() || !e.CompletedAt.Before(e.StartedAt)),
-		modules.CheckOptional("error", e.Error),
-		modules.CheckRanges(e),
+	err := check.First(
+		check.ID("task_id", e.TaskID),
+		check.Int32("attempt", e.Attempt, 0),
+		check.That("duration", "must not be negative", e.Duration >= 0),
+		check.That("success", "must be set when completed_at is, and only then", (e.Success != nil) == (e.CompletedAt != nil)),
+		check.That("completed_at", "must not be before started_at", e.CompletedAt == nil || e.StartedAt.IsZero() || !e.CompletedAt.Before(e.StartedAt)),
+		check.Optional("error", e.Error),
+		check.Ranges(e),
 	)
 	if !e.StartedAt.IsZero() { // a run that has begun ends later, by the run's duration
-		err = modules.FirstError(err, modules.Check("started_at", "must be at most 876000 h ago, which are 100 years", time.Since(e.StartedAt) <= modules.MaxDuration))
+		err = check.First(err, check.That("started_at", "must be at most 876000 h ago, which are 100 years", time.Since(e.StartedAt) <= check.MaxDuration))
 	}
 	if e.ID != "" {
-		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
+		err = check.First(err, check.UUID("id", e.ID))
 	}
 	if e.AssignmentID != "" {
-		err = modules.FirstError(err, modules.CheckID("assignment_id", e.AssignmentID))
+		err = check.First(err, check.ID("assignment_id", e.AssignmentID))
 	}
 	if e.AgentID != "" || e.AssignmentID == "" {
-		err = modules.FirstError(err, modules.CheckID("agent_id", e.AgentID))
+		err = check.First(err, check.ID("agent_id", e.AgentID))
 	}
 	if e.AgentName != "" || e.AssignmentID == "" {
-		err = modules.FirstError(err, modules.CheckText("agent_name", e.AgentName, 255))
+		err = check.First(err, check.Text("agent_name", e.AgentName, 255))
 	}
 	if e.Quality != nil {
-		err = modules.FirstError(err, modules.CheckShare("quality", *e.Quality))
+		err = check.First(err, check.Share("quality", *e.Quality))
 	}
 	for _, n := range []struct {
 		field string
 		value *int
 	}{{"tokens", e.Tokens}, {"files_used", e.FilesUsed}, {"lines_used", e.LinesUsed}} {
 		if n.value != nil {
-			err = modules.FirstError(err, modules.CheckInt32(n.field, *n.value, 0))
+			err = check.First(err, check.Int32(n.field, *n.value, 0))
 		}
 	}
 	return err
@@ -159,9 +161,9 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 	if e.Violations == nil {
 		e.Violations = []any{}
 	}
-	violations, errViolations := modules.EncodeJSON("violations", e.Violations)
-	metadata, errMetadata := modules.EncodeJSON("metadata", e.Metadata)
-	if err := modules.FirstError(e.validate(), errViolations, errMetadata); err != nil {
+	violations, errViolations := sqlarg.JSON("violations", e.Violations)
+	metadata, errMetadata := sqlarg.JSON("metadata", e.Metadata)
+	if err := check.First(e.validate(), errViolations, errMetadata); err != nil {
 		return "", wrap("record execution", err)
 	}
 	type row struct {
@@ -171,7 +173,7 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 		Ahead, ID      string
 	}
 	r, err := locked[row](ctx, c, e.Retry, recordSQL, pgx.NamedArgs{
-		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": modules.OrNull(e.StartedAt),
+		"id": e.TaskID, "execution_id": e.ID, "assignment_id": e.AssignmentID, "attempt": e.Attempt, "started_at": sqlarg.OrNull(e.StartedAt),
 		"completed_at": e.CompletedAt, "duration_ms": int64(e.Duration / time.Millisecond), "agent_id": e.AgentID, "agent_name": e.AgentName,
 		"success": e.Success, "quality": e.Quality, "tokens": e.Tokens, "error": e.Error, "policy_passed": e.PolicyPassed,
 		"violations": violations, "files": e.FilesUsed, "loc": e.LinesUsed, "metadata": metadata, "retry": e.Retry, "ahead": maxAhead,
@@ -183,9 +185,9 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 	case !r.Held:
 		err = ErrNotHeld
 	case r.Ahead != "":
-		err = modules.Invalid(r.Ahead, fmt.Sprintf("must not be more than %s ahead of the database's clock", maxAhead))
+		err = check.Invalid(r.Ahead, fmt.Sprintf("must not be more than %s ahead of the database's clock", maxAhead))
 	case r.Early:
-		err = modules.Invalid("completed_at", "must not be before started_at")
+		err = check.Invalid("completed_at", "must not be before started_at")
 	case r.NoRoom:
 		err = ErrQueueFull
 	case r.ID == "":
@@ -243,7 +245,7 @@ func (c *Client) Executions(ctx context.Context, taskID string) ([]Execution, er
 // ExecutionsPage is Executions for callers of page after page; limit is 1000 at most, and 1000
 // when 0. A missing after is ErrExecutionNotFound.
 func (c *Client) ExecutionsPage(ctx context.Context, taskID string, limit int, after string) (modules.Page[Execution], error) {
-	if err := modules.FirstError(modules.CheckID("task_id", taskID), checkLimit(&limit)); err != nil {
+	if err := check.First(check.ID("task_id", taskID), checkLimit(&limit)); err != nil {
 		return modules.Page[Execution]{}, wrap("executions", err)
 	}
 	from, more := "", ""

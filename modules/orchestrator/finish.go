@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // Claimed restricts a call to a claim, see Held.
@@ -91,7 +91,7 @@ func closeRuns(success, why string) string {
 
 // end runs endSQL, and returns the reason if endSQL changed nothing.
 func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.NamedArgs) (ending, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return ending{}, err
 	}
 	args["id"] = id
@@ -126,7 +126,7 @@ func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error
 // and requeued is true. A queue without room is ErrQueueFull, and nothing changes. A task in a
 // different status is an ErrStatus, a missing task ErrTaskNotFound.
 func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, held ...Claimed) (requeued bool, err error) {
-	if err := modules.CheckStorable("error_text", errorText); err != nil {
+	if err := check.Storable("error_text", errorText); err != nil {
 		return false, wrap("fail", err)
 	}
 	e, err := c.end(ctx, id, held, pgx.NamedArgs{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 // Snapshot is the figures of a tenant's queue at a moment.
@@ -45,12 +46,12 @@ from orchestrator.queue_stats s where true`
 // SnapshotsPage returns the figures that SnapshotStats stored, the newest first. limit is from 1 to
 // modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) SnapshotsPage(ctx context.Context, limit int, after string) (modules.Page[Snapshot], error) {
-	p, err := keyset(ctx, c, modules.Keyset[snapshotRow, Snapshot]{
+	p, err := keysetPage(ctx, c, keyset.List[snapshotRow, Snapshot]{
 		Select:     snapshotsSQL,
-		Key:        []modules.KeyColumn{{SQL: "s.recorded_at", Type: modules.KeyTime}, {SQL: "s.id", Type: modules.KeyUUID}},
+		Key:        []keyset.Column{{SQL: "s.recorded_at", Type: keyset.Time}, {SQL: "s.id", Type: keyset.UUID}},
 		Descending: true,
 		KeyOf:      func(r snapshotRow) []any { return []any{r.RecordedAt, r.ID} },
-		Convert:    modules.Always(snapshotRow.snapshot),
+		Convert:    keyset.Always(snapshotRow.snapshot),
 	}, limit, after, nil)
 	return p, wrap("snapshots", err)
 }

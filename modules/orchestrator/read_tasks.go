@@ -6,18 +6,20 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 var taskStatuses = []TaskStatus{TaskQueued, TaskDequeued, TaskCompleted, TaskFailed, TaskCancelled}
 
 // byTime is a list of tasks by a time of the task t.
-func byTime(from, column string, newest bool, at func(taskRow) any) modules.Keyset[taskRow, Task] {
-	return modules.Keyset[taskRow, Task]{
+func byTime(from, column string, newest bool, at func(taskRow) any) keyset.List[taskRow, Task] {
+	return keyset.List[taskRow, Task]{
 		Select:     "select " + taskColumns + " from " + from,
-		Key:        []modules.KeyColumn{{SQL: "t." + column, Type: modules.KeyTime}, {SQL: "t.id", Type: modules.KeyText}},
+		Key:        []keyset.Column{{SQL: "t." + column, Type: keyset.Time}, {SQL: "t.id", Type: keyset.Text}},
 		Descending: newest,
 		KeyOf:      func(r taskRow) []any { return []any{at(r), r.ID} },
-		Convert:    modules.Always(taskRow.task),
+		Convert:    keyset.Always(taskRow.task),
 	}
 }
 
@@ -25,7 +27,7 @@ func byTime(from, column string, newest bool, at func(taskRow) any) modules.Keys
 // end of the claim, the earliest first, and ended tasks by the end, the newest first. limit is from
 // 1 to modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) TasksPage(ctx context.Context, status TaskStatus, limit int, after string) (modules.Page[Task], error) {
-	err := modules.FirstError(modules.CheckEnum("status", status, taskStatuses), modules.CheckPage(&limit))
+	err := check.First(check.Enum("status", status, taskStatuses), keyset.CheckLimit(&limit))
 	if err != nil {
 		return modules.Page[Task]{}, wrap("tasks", err)
 	}
@@ -37,7 +39,7 @@ func (c *Client) TasksPage(ctx context.Context, status TaskStatus, limit int, af
 	if status == TaskDequeued {
 		list = byTime(inStatus, "deadline", false, func(r taskRow) any { return r.Deadline })
 	}
-	p, err := keyset(ctx, c, list, limit, after, pgx.NamedArgs{"status": status})
+	p, err := keysetPage(ctx, c, list, limit, after, pgx.NamedArgs{"status": status})
 	return p, wrap("tasks", err)
 }
 
@@ -50,23 +52,23 @@ const overdueTasks = `(
 // modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) TimedOutPage(ctx context.Context, limit int, after string) (modules.Page[Task], error) {
 	list := byTime(overdueTasks, "deadline", false, func(r taskRow) any { return r.Deadline })
-	p, err := keyset(ctx, c, list, limit, after, nil)
+	p, err := keysetPage(ctx, c, list, limit, after, nil)
 	return p, wrap("timed out", err)
 }
 
 // OverdueAssignmentsPage is OverdueAssignments for callers of page after page. limit is from 1 to
 // modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) OverdueAssignmentsPage(ctx context.Context, limit int, after string) (modules.Page[Assignment], error) {
-	p, err := keyset(ctx, c, modules.Keyset[assignmentRow, Assignment]{
+	p, err := keysetPage(ctx, c, keyset.List[assignmentRow, Assignment]{
 		Select:  "select " + assignmentColumns + " from orchestrator.assignments a where " + active + " and a.deadline < now()",
-		Key:     []modules.KeyColumn{{SQL: "a.deadline", Type: modules.KeyTime}, {SQL: "a.id", Type: modules.KeyText}},
+		Key:     []keyset.Column{{SQL: "a.deadline", Type: keyset.Time}, {SQL: "a.id", Type: keyset.Text}},
 		KeyOf:   func(r assignmentRow) []any { return []any{r.Deadline, r.ID} },
-		Convert: modules.Always(assignmentRow.assignment),
+		Convert: keyset.Always(assignmentRow.assignment),
 	}, limit, after, nil)
 	return p, wrap("overdue assignments", err)
 }
 
-// keyset reads a page, and counts the call.
-func keyset[R, T any](ctx context.Context, c *Client, k modules.Keyset[R, T], limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
+// keysetPage reads a page, and counts the call.
+func keysetPage[R, T any](ctx context.Context, c *Client, k keyset.List[R, T], limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
 	return run(c, func() (modules.Page[T], error) { return k.Page(ctx, c.db, limit, after, args) })
 }

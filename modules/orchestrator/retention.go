@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // DefaultRetention is the default age of DeleteFinished.
@@ -40,7 +40,7 @@ func (c *Client) DeleteFinished(ctx context.Context, age time.Duration) (int64, 
 	if age == 0 {
 		age = DefaultRetention
 	}
-	if err := modules.FirstError(modules.Check("age", "must not be negative", age >= 0), modules.CheckDuration("age", age)); err != nil {
+	if err := check.First(check.That("age", "must not be negative", age >= 0), check.Duration("age", age)); err != nil {
 		return 0, wrap("delete finished", err)
 	}
 	type row struct {

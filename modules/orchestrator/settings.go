@@ -8,7 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -69,11 +71,11 @@ on conflict (config_key) do update set
 // a constant must have a fitting value; further settings may have any value. Only an operator
 // sets settings: a context with a tenant is a modules.ErrForbidden.
 func (c *Client) SetConfig(ctx context.Context, key string, value any, description *string, by string) error {
-	raw, err := modules.EncodeJSON("value", value)
-	ctx, forbidden := modules.Operator(ctx, shared)
-	err = modules.FirstError(
-		modules.CheckText("key", key, 100), err, checkSetting(key, raw),
-		modules.CheckOptional("description", description), modules.CheckStorable("by", by), forbidden,
+	raw, err := sqlarg.JSON("value", value)
+	ctx, forbidden := store.Operator(ctx, shared)
+	err = check.First(
+		check.Text("key", key, 100), err, checkSetting(key, raw),
+		check.Optional("description", description), check.Storable("by", by), forbidden,
 	)
 	if err != nil {
 		return wrap("set config", err)
@@ -86,12 +88,12 @@ func checkSetting(key, raw string) error {
 	switch key {
 	case MaxCapacity, DefaultTimeoutMS, MaxRetries:
 		var n int64
-		return modules.Check(key, "must be a whole number from 1 to 2147483647", json.Unmarshal([]byte(raw), &n) == nil && n >= 1 && n <= math.MaxInt32)
+		return check.That(key, "must be a whole number from 1 to 2147483647", json.Unmarshal([]byte(raw), &n) == nil && n >= 1 && n <= math.MaxInt32)
 	case PriorityMode:
 		var mode QueueMode
-		return modules.Check(key, `must be "fifo", "priority" or "deadline"`, json.Unmarshal([]byte(raw), &mode) == nil && slices.Contains(queueModes, mode))
+		return check.That(key, `must be "fifo", "priority" or "deadline"`, json.Unmarshal([]byte(raw), &mode) == nil && slices.Contains(queueModes, mode))
 	case PersistenceEnabled:
-		return modules.Check(key, "must be true or false", raw == "true" || raw == "false")
+		return check.That(key, "must be true or false", raw == "true" || raw == "false")
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // run sends and counts the statements of a method, and refuses after a stop.
@@ -24,13 +26,13 @@ func run[T any](c *Client, send func() (T, error)) (T, error) {
 
 // one runs a statement with a single row as the answer.
 func one[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (T, error) {
-	return run(c, func() (T, error) { return modules.One[T](ctx, c.db, sql, args) })
+	return run(c, func() (T, error) { return store.One[T](ctx, c.db, sql, args) })
 }
 
 // many runs a statement with rows as the answer, and ends after modules.PageBytes.
 func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs) ([]T, error) {
 	return run(c, func() ([]T, error) {
-		rows, _, err := modules.Bounded[T](ctx, c.db, sql, args)
+		rows, _, err := store.Bounded[T](ctx, c.db, sql, args)
 		return rows, err
 	})
 }
@@ -38,11 +40,11 @@ func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs)
 // page reads a page of a list whose rows have ids.
 func page[R, T any](ctx context.Context, c *Client, l listed[R, T], after string, limit int, args pgx.NamedArgs) (modules.Page[T], error) {
 	return run(c, func() (modules.Page[T], error) {
-		rows, more, err := modules.ReadPage[R](ctx, c.db, l.table, after, l.sql, limit, args, l.missing)
+		rows, more, err := store.ReadPage[R](ctx, c.db, l.table, after, l.sql, limit, args, l.missing)
 		if err != nil {
 			return modules.Page[T]{}, err
 		}
-		return modules.MakePage(rows, more, l.convert, l.id), nil
+		return store.MakePage(rows, more, l.convert, l.id), nil
 	})
 }
 
@@ -62,11 +64,11 @@ func changed(ctx context.Context, c *Client, sql string, args pgx.NamedArgs) (in
 	})
 }
 
-// after is modules.After.
+// after is store.After.
 func after[T any](ctx context.Context, c *Client, first, sql string, args pgx.NamedArgs) ([]T, error) {
 	return run(c, func() ([]T, error) {
 		c.usage.transactions.Add(1)
-		return modules.After[T](ctx, c.db, first, sql, args)
+		return store.After[T](ctx, c.db, first, sql, args)
 	})
 }
 
@@ -90,7 +92,7 @@ func locked[T any](ctx context.Context, c *Client, back bool, sql string, args p
 	rows, err := after[T](ctx, c, lock, sql, args)
 	if err != nil || len(rows) == 0 {
 		var zero T
-		return zero, modules.FirstError(err, ErrTaskNotFound)
+		return zero, check.First(err, ErrTaskNotFound)
 	}
 	return rows[0], nil
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Task is a piece of work in the queue.
@@ -45,17 +48,17 @@ const (
 )
 
 func (t Task) validate() error {
-	return modules.FirstError(
-		modules.CheckID("id", t.ID),
-		modules.CheckEnum("type", t.Type, taskTypes),
-		modules.CheckStorable("description", t.Description),
-		modules.Check("priority", "must be from 1 to 10, and 0 for the default", t.Priority >= 0 && t.Priority <= 10),
-		modules.CheckTimeout("timeout", t.Timeout),
-		modules.CheckInt32("attempts", t.Attempts, 0),
-		modules.CheckInt32("max_attempts", t.MaxAttempts, 0),
-		modules.Check("attempts", "must be less than max_attempts", t.MaxAttempts == 0 || t.Attempts < t.MaxAttempts),
-		modules.CheckInt32("budget.max_files", t.Budget.MaxFiles, 0),
-		modules.CheckInt32("budget.max_loc", t.Budget.MaxLOC, 0),
+	return check.First(
+		check.ID("id", t.ID),
+		check.Enum("type", t.Type, taskTypes),
+		check.Storable("description", t.Description),
+		check.That("priority", "must be from 1 to 10, and 0 for the default", t.Priority >= 0 && t.Priority <= 10),
+		check.Timeout("timeout", t.Timeout),
+		check.Int32("attempts", t.Attempts, 0),
+		check.Int32("max_attempts", t.MaxAttempts, 0),
+		check.That("attempts", "must be less than max_attempts", t.MaxAttempts == 0 || t.Attempts < t.MaxAttempts),
+		check.Int32("budget.max_files", t.Budget.MaxFiles, 0),
+		check.Int32("budget.max_loc", t.Budget.MaxLOC, 0),
 	)
 }
 
@@ -100,12 +103,12 @@ func list[R, T any](rows []R, convert func(R) T) []T {
 
 // Task returns the task, or ErrTaskNotFound.
 func (c *Client) Task(ctx context.Context, id string) (Task, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return Task{}, wrap("task", err)
 	}
 	r, err := one[taskRow](ctx, c, "select "+taskColumns+" from orchestrator.tasks t where t.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return Task{}, wrap("task", modules.OrMissing(err, ErrTaskNotFound))
+		return Task{}, wrap("task", store.OrMissing(err, ErrTaskNotFound))
 	}
 	return r.task(), nil
 }
@@ -132,7 +135,7 @@ order by t.priority desc, t.seq limit @limit::int`
 // A page ends after modules.PageBytes too, with fewer tasks than limit: QueuedPage reports
 // whether a page follows.
 func (c *Client) Queued(ctx context.Context, limit int, after ...string) ([]Task, error) {
-	p, err := c.QueuedPage(ctx, limit, modules.Last(after))
+	p, err := c.QueuedPage(ctx, limit, keyset.Last(after))
 	return p.Items, err
 }
 

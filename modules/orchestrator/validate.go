@@ -1,6 +1,6 @@
 package orchestrator
 
-import "github.com/agentagency/onepool/modules"
+import "github.com/agentagency/onepool/modules/internal/check"
 
 // listLimit is how many tasks, assignments or executions a list has at most.
 const listLimit = 1000
@@ -10,5 +10,5 @@ func checkLimit(limit *int) error {
 	if *limit == 0 {
 		*limit = listLimit
 	}
-	return modules.Check("limit", "must be from 1 to 1000, and 0 for that", *limit >= 1 && *limit <= listLimit)
+	return check.That("limit", "must be from 1 to 1000, and 0 for that", *limit >= 1 && *limit <= listLimit)
 }

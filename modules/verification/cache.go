@@ -9,6 +9,8 @@ import (
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/cachetable"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
 )
 
 // CacheStats are figures over a tenant's cache.
@@ -35,14 +37,14 @@ func (c *Client) CacheGet(ctx context.Context, r Request) (Result, bool, error) 
 // CachePut stores a result for ttl, in place of an existing entry. ttl must be more than 0.
 // CacheGet finds the result for requests with r's content, source and types.
 func (c *Client) CachePut(ctx context.Context, r Request, result Result, ttl time.Duration) error {
-	data, err := modules.EncodeJSON("result", result)
+	data, err := sqlarg.JSON("result", result)
 	_, evidenceErr := evidenceArgs(result.evidence())
-	err = modules.FirstError(r.validateQuestion(), result.validate(), evidenceErr, err, modules.Check("ttl", "must be more than 0", ttl > 0),
-		modules.CheckDuration("ttl", ttl))
+	err = check.First(r.validateQuestion(), result.validate(), evidenceErr, err, check.That("ttl", "must be more than 0", ttl > 0),
+		check.Duration("ttl", ttl))
 	if err != nil {
 		return wrap("cache put", err)
 	}
-	err = cache.Put(ctx, c.db, r.CacheKey(), data, ttl, pgx.NamedArgs{"result_hash": modules.SHA256(data)})
+	err = cache.Put(ctx, c.db, r.CacheKey(), data, ttl, pgx.NamedArgs{"result_hash": sqlarg.SHA256(data)})
 	return wrap("cache put", err)
 }
 

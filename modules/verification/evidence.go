@@ -12,6 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Evidence speaks for or against a verified statement.
@@ -32,21 +35,21 @@ type Evidence struct {
 }
 
 func (e Evidence) validate() error {
-	err := modules.FirstError(
-		modules.CheckStorable("source", e.Source),
-		modules.CheckStorable("content", e.Content),
-		modules.CheckShare("relevance", e.Relevance),
-		modules.CheckShare("credibility", e.Credibility),
-		modules.CheckOptional("title", e.Title),
-		modules.CheckOptional("publisher", e.Publisher),
-		modules.CheckRanges(e),
-		modules.CheckPast("verified_at", e.VerifiedAt),
+	err := check.First(
+		check.Storable("source", e.Source),
+		check.Storable("content", e.Content),
+		check.Share("relevance", e.Relevance),
+		check.Share("credibility", e.Credibility),
+		check.Optional("title", e.Title),
+		check.Optional("publisher", e.Publisher),
+		check.Ranges(e),
+		check.Past("verified_at", e.VerifiedAt),
 	)
 	if e.ID != "" {
-		err = modules.FirstError(err, modules.CheckUUID("id", e.ID))
+		err = check.First(err, check.UUID("id", e.ID))
 	}
 	if e.Method != nil {
-		err = modules.FirstError(err, modules.CheckEnum("method", *e.Method, methodTypes))
+		err = check.First(err, check.Enum("method", *e.Method, methodTypes))
 	}
 	return err
 }
@@ -97,7 +100,7 @@ const (
 	maxEvidenceBytes = 4 << 20
 )
 
-var errTooMuchEvidence = modules.Invalid("evidence", fmt.Sprintf("must be at most %d pieces of %d bytes together for a result", maxEvidence, maxEvidenceBytes))
+var errTooMuchEvidence = check.Invalid("evidence", fmt.Sprintf("must be at most %d pieces of %d bytes together for a result", maxEvidence, maxEvidenceBytes))
 
 // evidenceArgs returns pieces of evidence as an array for each column.
 func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
@@ -113,15 +116,15 @@ func evidenceArgs(all []Evidence) (pgx.NamedArgs, error) {
 	size := 0
 	for i, e := range all {
 		kind, about := e.stored()
-		raw, err := modules.EncodeJSON("metadata", about)
-		if err := modules.FirstError(e.validate(), err); err != nil {
+		raw, err := sqlarg.JSON("metadata", about)
+		if err := check.First(e.validate(), err); err != nil {
 			return nil, fmt.Errorf("evidence %d: %w", i, err)
 		}
-		ids[i], sources[i], contents[i], hashes[i] = e.ID, e.Source, e.Content, modules.SHA256(e.Content)
+		ids[i], sources[i], contents[i], hashes[i] = e.ID, e.Source, e.Content, sqlarg.SHA256(e.Content)
 		types[i], metadata[i], supporting[i] = string(kind), raw, e.Supporting
 		relevances[i], credibilities[i] = e.Relevance, e.Credibility
 		methods[i], titles[i], publishers[i] = (*string)(e.Method), e.Title, e.Publisher
-		published[i], verified[i] = e.PublishedAt, modules.OrNull(e.VerifiedAt)
+		published[i], verified[i] = e.PublishedAt, sqlarg.OrNull(e.VerifiedAt)
 		size += e.size() + len(raw)
 	}
 	if size > maxEvidenceBytes {
@@ -162,7 +165,7 @@ with result as (
 // 4 MiB of evidence, and AddEvidence refuses more.
 func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Evidence) error {
 	args, err := evidenceArgs(evidence)
-	if err := modules.FirstError(modules.CheckUUID("result_id", resultID), err); err != nil {
+	if err := check.First(check.UUID("result_id", resultID), err); err != nil {
 		return wrap("add evidence", err)
 	}
 	if len(evidence) == 0 {
@@ -170,7 +173,7 @@ func (c *Client) AddEvidence(ctx context.Context, resultID string, evidence []Ev
 	}
 	args["result_id"] = resultID
 	var found, added int64
-	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+	err = store.Batch(ctx, c.db, func(b *pgx.Batch) {
 		b.Queue(lockResultSQL, args).Exec(func(tag pgconn.CommandTag) error {
 			found = tag.RowsAffected()
 			return nil

@@ -3,7 +3,7 @@ package verification
 import (
 	"context"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // EvidenceQuality are figures of the evidence that a method found.
@@ -28,6 +28,6 @@ order by e.total desc, e.method`
 // EvidenceQuality returns the figures of the tenant's evidence by method, the most
 // used first. The database counts with each change, and the figures are exact.
 func (c *Client) EvidenceQuality(ctx context.Context) ([]EvidenceQuality, error) {
-	out, err := modules.Many[EvidenceQuality](ctx, c.db, evidenceQualitySQL, nil)
+	out, err := store.Many[EvidenceQuality](ctx, c.db, evidenceQualitySQL, nil)
 	return out, wrap("evidence quality", err)
 }

@@ -7,7 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // countRuns returns a statement that adds runs of methods to the figures in a table with the
@@ -67,10 +69,10 @@ type MethodRun struct {
 // a result. Only the tenant sees the tenant's runs and errors. A run without a tenant is an
 // operator's run, and every tenant reads the figures of an operator's runs.
 func (c *Client) RecordMethodRun(ctx context.Context, method MethodType, run MethodRun) error {
-	err := modules.FirstError(
-		modules.CheckEnum("method", method, methodTypes),
+	err := check.First(
+		check.Enum("method", method, methodTypes),
 		checkDuration("duration", run.Duration),
-		modules.CheckOptional("err", run.Err),
+		check.Optional("err", run.Err),
 	)
 	if err != nil {
 		return wrap("record method run", err)
@@ -102,18 +104,18 @@ type MethodPatch struct {
 func (p MethodPatch) validate() error {
 	var err error
 	if p.Priority != nil {
-		err = modules.Check("priority", "must be from 1 to 10", *p.Priority >= 1 && *p.Priority <= 10)
+		err = check.That("priority", "must be from 1 to 10", *p.Priority >= 1 && *p.Priority <= 10)
 	}
 	if p.Timeout != nil {
-		err = modules.FirstError(err, modules.Check("timeout", "must be at least 1ms", *p.Timeout >= time.Millisecond),
-			modules.CheckTimeout("timeout", *p.Timeout))
+		err = check.First(err, check.That("timeout", "must be at least 1ms", *p.Timeout >= time.Millisecond),
+			check.Timeout("timeout", *p.Timeout))
 	}
 	for _, rate := range []struct {
 		field string
 		value *float64
 	}{{"accuracy", p.Accuracy}, {"false_positive_rate", p.FalsePositiveRate}, {"precision", p.Precision}, {"recall", p.Recall}} {
 		if rate.value != nil {
-			err = modules.FirstError(err, modules.CheckShare(rate.field, *rate.value))
+			err = check.First(err, check.Share(rate.field, *rate.value))
 		}
 	}
 	return err
@@ -140,16 +142,16 @@ func (c *Client) SetMethod(ctx context.Context, method MethodType, p MethodPatch
 		"method": method, "enabled": p.Enabled, "priority": p.Priority, "timeout_ms": nil, "config": nil, "accuracy": p.Accuracy,
 		"false_positive": p.FalsePositiveRate, "precision": p.Precision, "recall": p.Recall,
 	}
-	err := modules.FirstError(modules.CheckEnum("method", method, methodTypes), p.validate())
+	err := check.First(check.Enum("method", method, methodTypes), p.validate())
 	if p.Timeout != nil {
 		args["timeout_ms"] = p.Timeout.Milliseconds()
 	}
 	if p.Config != nil {
-		config, configErr := modules.EncodeJSON("config", p.Config)
-		args["config"], err = config, modules.FirstError(err, configErr)
+		config, configErr := sqlarg.JSON("config", p.Config)
+		args["config"], err = config, check.First(err, configErr)
 	}
-	ctx, forbidden := modules.Operator(ctx, shared)
-	if err := modules.FirstError(err, forbidden); err != nil {
+	ctx, forbidden := store.Operator(ctx, shared)
+	if err := check.First(err, forbidden); err != nil {
 		return wrap("set method", err)
 	}
 	_, err = c.db.Exec(ctx, setMethodSQL, args)
@@ -202,6 +204,6 @@ order by m.priority, m.method_type`
 // tenant the figures are of the runs without a tenant.
 func (c *Client) MethodPerformance(ctx context.Context) ([]MethodPerformance, error) {
 	ctx, _ = c.db.Anybody(ctx, shared)
-	out, err := modules.Many[MethodPerformance](ctx, c.db, methodPerformanceSQL, nil)
+	out, err := store.Many[MethodPerformance](ctx, c.db, methodPerformanceSQL, nil)
 	return out, wrap("method performance", err)
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // StoredRequest is a request with the state that the database keeps.
@@ -54,12 +57,12 @@ func (r requestRow) request() StoredRequest {
 
 // Request returns a request with the state, or ErrRequestNotFound.
 func (c *Client) Request(ctx context.Context, id string) (StoredRequest, error) {
-	if err := modules.CheckID("id", id); err != nil {
+	if err := check.ID("id", id); err != nil {
 		return StoredRequest{}, wrap("request", err)
 	}
-	r, err := modules.One[requestRow](ctx, c.db, "select "+requestColumns+", "+rank("r")+" as rank from verification.requests r where r.id = @id", pgx.NamedArgs{"id": id})
+	r, err := store.One[requestRow](ctx, c.db, "select "+requestColumns+", "+rank("r")+" as rank from verification.requests r where r.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return StoredRequest{}, wrap("request", modules.OrMissing(err, ErrRequestNotFound))
+		return StoredRequest{}, wrap("request", store.OrMissing(err, ErrRequestNotFound))
 	}
 	return r.request(), nil
 }
@@ -68,19 +71,19 @@ func (c *Client) Request(ctx context.Context, id string) (StoredRequest, error) 
 // PendingPage does, and all others the newest first. limit is from 1 to modules.MaxPage, and
 // modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) RequestsPage(ctx context.Context, status Status, limit int, after string) (modules.Page[StoredRequest], error) {
-	if err := modules.CheckEnum("status", status, statuses); err != nil {
+	if err := check.Enum("status", status, statuses); err != nil {
 		return modules.Page[StoredRequest]{}, wrap("requests", err)
 	}
-	list := modules.Keyset[requestRow, StoredRequest]{
+	list := keyset.List[requestRow, StoredRequest]{
 		Select:     "select " + requestColumns + ", " + rank("r") + " as rank from verification.requests r where r.status = ",
-		Key:        []modules.KeyColumn{{SQL: "r.created_at", Type: modules.KeyTime}, {SQL: "r.id", Type: modules.KeyText}},
+		Key:        []keyset.Column{{SQL: "r.created_at", Type: keyset.Time}, {SQL: "r.id", Type: keyset.Text}},
 		Descending: true,
 		KeyOf:      func(r requestRow) []any { return []any{r.CreatedAt, r.ID} },
-		Convert:    modules.Always(requestRow.request),
+		Convert:    keyset.Always(requestRow.request),
 	}
 	if status == Pending { // as text: the index is of the pending requests alone
 		list.Select += "'pending'"
-		list.Key, list.Descending = append([]modules.KeyColumn{{SQL: rank("r"), Type: modules.KeyInteger}}, list.Key...), false
+		list.Key, list.Descending = append([]keyset.Column{{SQL: rank("r"), Type: keyset.Integer}}, list.Key...), false
 		list.KeyOf = func(r requestRow) []any { return []any{r.Rank, r.CreatedAt, r.ID} }
 	} else {
 		list.Select += "@status::text"

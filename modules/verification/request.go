@@ -12,6 +12,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // DefaultTimeout is the timeout of a request without a timeout.
@@ -30,20 +34,20 @@ type Request struct {
 }
 
 func (r Request) validate() error {
-	return modules.FirstError(
-		modules.CheckID("id", r.ID),
+	return check.First(
+		check.ID("id", r.ID),
 		r.validateQuestion(),
-		modules.CheckOptional("context", r.Context),
-		modules.CheckEnum("priority", cmp.Or(r.Priority, Medium), priorities),
-		modules.CheckTimeout("timeout", r.Timeout),
+		check.Optional("context", r.Context),
+		check.Enum("priority", cmp.Or(r.Priority, Medium), priorities),
+		check.Timeout("timeout", r.Timeout),
 	)
 }
 
 // validateQuestion checks the fields of the cache's key.
 func (r Request) validateQuestion() error {
-	err := modules.FirstError(modules.CheckText("content", r.Content, math.MaxInt32), modules.CheckOptional("source", r.Source))
+	err := check.First(check.Text("content", r.Content, math.MaxInt32), check.Optional("source", r.Source))
 	for _, t := range r.Types {
-		err = modules.FirstError(err, modules.CheckEnum("types", t, methodTypes))
+		err = check.First(err, check.Enum("types", t, methodTypes))
 	}
 	return err
 }
@@ -57,8 +61,8 @@ func (r Request) CacheKey() string {
 		Content string   `json:"content"`
 		Source  *string  `json:"source"`
 		Types   []string `json:"types"`
-	}{r.Content, r.Source, modules.Texts(types)})
-	return modules.SHA256(string(raw))
+	}{r.Content, r.Source, sqlarg.Texts(types)})
+	return sqlarg.SHA256(string(raw))
 }
 
 const saveRequestSQL = `
@@ -73,13 +77,13 @@ where r.status = 'pending'`
 // the pending request gets the new fields of r, and keeps the place; in any other status the
 // call fails with ErrStatus.
 func (c *Client) SaveRequest(ctx context.Context, r Request) error {
-	metadata, err := modules.EncodeJSON("metadata", r.Metadata)
-	if err := modules.FirstError(r.validate(), err); err != nil {
+	metadata, err := sqlarg.JSON("metadata", r.Metadata)
+	if err := check.First(r.validate(), err); err != nil {
 		return wrap("save request", err)
 	}
 	tag, err := c.db.Exec(ctx, saveRequestSQL, pgx.NamedArgs{
 		"id": r.ID, "content": r.Content, "source": r.Source, "context": r.Context, "priority": cmp.Or(r.Priority, Medium),
-		"timeout_ms": cmp.Or(r.Timeout, DefaultTimeout).Milliseconds(), "types": modules.Texts(r.Types), "metadata": metadata, "cache_key": r.CacheKey(),
+		"timeout_ms": cmp.Or(r.Timeout, DefaultTimeout).Milliseconds(), "types": sqlarg.Texts(r.Types), "metadata": metadata, "cache_key": r.CacheKey(),
 	})
 	if err == nil && tag.RowsAffected() == 0 {
 		err = inStatus("not pending any more")
@@ -109,22 +113,22 @@ var afterRequest = fmt.Sprintf(" and (%s) > (select %s from verification.request
 // ErrRequestNotFound. A page ends after modules.PageBytes too, with fewer requests than limit:
 // PendingPage reports whether a page follows.
 func (c *Client) Pending(ctx context.Context, limit int, after ...string) ([]Request, error) {
-	p, err := c.PendingPage(ctx, limit, modules.Last(after))
+	p, err := c.PendingPage(ctx, limit, keyset.Last(after))
 	return p.Items, err
 }
 
 // PendingPage is Pending for callers of page after page.
 func (c *Client) PendingPage(ctx context.Context, limit int, after string) (modules.Page[Request], error) {
-	if err := modules.Check("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
+	if err := check.That("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
 		return modules.Page[Request]{}, wrap("pending", err)
 	}
 	condition := ""
 	if after != "" {
 		condition = afterRequest
 	}
-	rows, more, err := modules.ReadPage[Request](ctx, c.db, "verification.requests", after, fmt.Sprintf(pendingSQL, condition), limit, pgx.NamedArgs{}, ErrRequestNotFound)
+	rows, more, err := store.ReadPage[Request](ctx, c.db, "verification.requests", after, fmt.Sprintf(pendingSQL, condition), limit, pgx.NamedArgs{}, ErrRequestNotFound)
 	if err != nil {
 		return modules.Page[Request]{}, wrap("pending", err)
 	}
-	return modules.MakePage(rows, more, func(r Request) Request { return r }, func(r Request) string { return r.ID }), nil
+	return store.MakePage(rows, more, func(r Request) Request { return r }, func(r Request) string { return r.ID }), nil
 }

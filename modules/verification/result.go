@@ -7,7 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Result is the outcome of a request's verification.
@@ -43,31 +45,31 @@ type MethodResult struct {
 }
 
 func (m MethodResult) validate() error {
-	return modules.FirstError(
-		modules.CheckEnum("method", m.Method, methodTypes),
-		modules.CheckEnum("verdict", m.Verdict, verdicts),
-		modules.CheckShare("confidence", m.Confidence),
-		modules.CheckStorable("reasoning", m.Reasoning...),
+	return check.First(
+		check.Enum("method", m.Method, methodTypes),
+		check.Enum("verdict", m.Verdict, verdicts),
+		check.Share("confidence", m.Confidence),
+		check.Storable("reasoning", m.Reasoning...),
 		checkDuration("processing_time", m.ProcessingTime),
-		modules.CheckInt32("evidence_count", m.EvidenceCount, 0),
-		modules.CheckOptional("err", m.Err),
+		check.Int32("evidence_count", m.EvidenceCount, 0),
+		check.Optional("err", m.Err),
 	)
 }
 
 // validate is for all but the request's id and the evidence.
 func (r Result) validate() error {
-	err := modules.FirstError(
-		modules.CheckEnum("verdict", r.Verdict, verdicts),
-		modules.CheckShare("confidence", r.Confidence),
-		modules.CheckStorable("reasoning", r.Reasoning...),
+	err := check.First(
+		check.Enum("verdict", r.Verdict, verdicts),
+		check.Share("confidence", r.Confidence),
+		check.Storable("reasoning", r.Reasoning...),
 		checkDuration("processing_time", r.ProcessingTime),
-		modules.CheckOptional("error", r.Error),
+		check.Optional("error", r.Error),
 		checkErrorCode(r.ErrorCode),
-		modules.CheckRanges(r),
+		check.Ranges(r),
 	)
 	for i, m := range r.Methods {
 		if methodErr := m.validate(); methodErr != nil {
-			err = modules.FirstError(err, fmt.Errorf("method %d: %w", i, methodErr))
+			err = check.First(err, fmt.Errorf("method %d: %w", i, methodErr))
 		}
 	}
 	return err
@@ -149,12 +151,12 @@ select request.status as before, coalesce(saved.id::text, '') as id from request
 // missing request is ErrRequestNotFound, a cancelled request or a request with a different
 // final status ErrStatus.
 func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
-	methods, methodsErr := modules.EncodeJSON("methods", r.Methods)
+	methods, methodsErr := sqlarg.JSON("methods", r.Methods)
 	args, evidenceErr := evidenceArgs(r.evidence())
-	if err := modules.FirstError(modules.CheckID("request_id", r.RequestID), r.validate(), methodsErr, evidenceErr); err != nil {
+	if err := check.First(check.ID("request_id", r.RequestID), r.validate(), methodsErr, evidenceErr); err != nil {
 		return "", wrap("save result", err)
 	}
-	args["request_id"], args["verdict"], args["confidence"], args["reasoning"] = r.RequestID, r.Verdict, r.Confidence, modules.Texts(r.Reasoning)
+	args["request_id"], args["verdict"], args["confidence"], args["reasoning"] = r.RequestID, r.Verdict, r.Confidence, sqlarg.Texts(r.Reasoning)
 	args["method_results"], args["processing_ms"], args["consensus"] = methods, r.ProcessingTime.Milliseconds(), r.consensus()
 	args["error"], args["error_code"] = r.Error, r.ErrorCode
 	args["from"] = byResult(r.status())
@@ -163,8 +165,8 @@ func (c *Client) SaveResult(ctx context.Context, r Result) (string, error) {
 		Before Status
 		ID     string
 	}
-	saved, err := modules.One[row](ctx, c.db, saveResultSQL, args)
-	err = modules.OrMissing(err, ErrRequestNotFound)
+	saved, err := store.One[row](ctx, c.db, saveResultSQL, args)
+	err = store.OrMissing(err, ErrRequestNotFound)
 	if err == nil && saved.ID == "" {
 		err = inStatus(saved.Before)
 	}
@@ -220,12 +222,12 @@ func (r resultRow) result() Result {
 // Result returns the newest result of a request with the evidence in the order given, or
 // ErrResultNotFound. Evidence has the times in UTC.
 func (c *Client) Result(ctx context.Context, requestID string) (Result, error) {
-	if err := modules.CheckID("request_id", requestID); err != nil {
+	if err := check.ID("request_id", requestID); err != nil {
 		return Result{}, wrap("result", err)
 	}
-	r, err := modules.One[resultRow](ctx, c.db, resultSQL, pgx.NamedArgs{"request_id": requestID})
+	r, err := store.One[resultRow](ctx, c.db, resultSQL, pgx.NamedArgs{"request_id": requestID})
 	if err != nil {
-		return Result{}, wrap("result", modules.OrMissing(err, ErrResultNotFound))
+		return Result{}, wrap("result", store.OrMissing(err, ErrResultNotFound))
 	}
 	return r.result(), nil
 }

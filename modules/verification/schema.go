@@ -5,7 +5,7 @@ import (
 	"embed"
 	"io/fs"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 //go:embed migrations/*.sql
@@ -14,7 +14,7 @@ var migrations embed.FS
 // Migrations returns the schema's goose migrations.
 func Migrations() fs.FS { return migrations }
 
-var schema = modules.Schema{
+var schema = store.Schema{
 	Source: name, Migrations: migrations,
 	Tables: []string{
 		"verification.requests", "verification.results", "verification.evidence", "verification.methods", "verification.method_runs",

@@ -7,7 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/status"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // StatusDetails are values that SetRequestStatus stores with a status; nil keeps the stored
@@ -19,9 +21,9 @@ type StatusDetails struct {
 }
 
 func (d StatusDetails) validate() error {
-	err := modules.FirstError(modules.CheckOptional("error", d.Error), checkErrorCode(d.ErrorCode))
+	err := check.First(check.Optional("error", d.Error), checkErrorCode(d.ErrorCode))
 	if d.ProcessingTime != nil {
-		err = modules.FirstError(err, checkDuration("processing_time", *d.ProcessingTime))
+		err = check.First(err, checkDuration("processing_time", *d.ProcessingTime))
 	}
 	return err
 }
@@ -30,15 +32,15 @@ func checkErrorCode(code *string) error {
 	if code == nil {
 		return nil
 	}
-	return modules.FirstError(modules.CheckStorable("error_code", *code), modules.Check("error_code", "must be at most 50 bytes", len(*code) <= 50))
+	return check.First(check.Storable("error_code", *code), check.That("error_code", "must be at most 50 bytes", len(*code) <= 50))
 }
 
 func checkDuration(field string, d time.Duration) error {
-	return modules.FirstError(modules.Check(field, "must not be negative", d >= 0), modules.CheckDuration(field, d))
+	return check.First(check.That(field, "must not be negative", d >= 0), check.Duration(field, d))
 }
 
 // moves are how a request goes on.
-var moves = modules.Moves[Status]{
+var moves = status.Moves[Status]{
 	Processing: {Pending},
 	Completed:  {Processing},
 	Failed:     {Processing},
@@ -72,7 +74,7 @@ select request.status as before, moved.id is not null as moved from request left
 // missing request is ErrRequestNotFound. Processing stamps the start, each final status the
 // end.
 func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status, d StatusDetails) error {
-	err := modules.FirstError(modules.CheckID("id", id), modules.CheckEnum("status", status, statuses), d.validate())
+	err := check.First(check.ID("id", id), check.Enum("status", status, statuses), d.validate())
 	if err != nil {
 		return wrap("set request status", err)
 	}
@@ -86,8 +88,8 @@ func (c *Client) SetRequestStatus(ctx context.Context, id string, status Status,
 	if d.ProcessingTime != nil {
 		args["processing_ms"] = d.ProcessingTime.Milliseconds()
 	}
-	r, err := modules.One[row](ctx, c.db, setRequestStatusSQL, args)
-	err = modules.OrMissing(err, ErrRequestNotFound)
+	r, err := store.One[row](ctx, c.db, setRequestStatusSQL, args)
+	err = store.OrMissing(err, ErrRequestNotFound)
 	if err == nil && !r.Moved {
 		err = inStatus(r.Before)
 	}

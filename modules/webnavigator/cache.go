@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 const cachePutSQL = `
@@ -20,8 +20,8 @@ on conflict (tenant_id, url) do update set
 // CachePut makes GetByURL return the content for ttl, in place of an earlier entry. A ttl of 0
 // is DefaultTTL. Missing content is an ErrUnknownContent.
 func (c *Client) CachePut(ctx context.Context, url, contentID string, ttl time.Duration) error {
-	err := modules.FirstError(checkURL("url", url), modules.CheckUUID("content_id", contentID), modules.Check("ttl", "must not be negative", ttl >= 0),
-		modules.CheckDuration("ttl", ttl))
+	err := check.First(checkURL("url", url), check.UUID("content_id", contentID), check.That("ttl", "must not be negative", ttl >= 0),
+		check.Duration("ttl", ttl))
 	if err != nil {
 		return wrap("cache put", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/cachetable"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // CacheStats are figures over a tenant's live cache. The database counts with each change, and
@@ -44,7 +45,7 @@ var cacheStatsSQL = cachetable.StatsSQL("web", "cache_size_bytes", ageSQL(1)+age
 // CacheStats returns the figures of the tenant's cache. The cost grows with the expired entries
 // that Purge has not deleted yet.
 func (c *Client) CacheStats(ctx context.Context) (CacheStats, error) {
-	row, err := modules.One[struct {
+	row, err := store.One[struct {
 		modules.CacheStats
 		Age
 	}](ctx, c.db, cacheStatsSQL, nil)

@@ -14,6 +14,9 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/cachetable"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // DefaultTTL is the default of Content.TTL and of the ttl of CachePut.
@@ -75,42 +78,42 @@ type PageMeta struct {
 type QualityDetail map[string]any
 
 func (c Content) validate() error {
-	err := modules.FirstError(
+	err := check.First(
 		checkURL("url", c.URL),
-		modules.CheckStorable("title", c.Title),
-		modules.CheckStorable("text", c.Text),
-		modules.CheckEnum("quality", cmp.Or(c.Quality, QualityUnknown), qualities),
-		modules.CheckEnum("extraction_type", cmp.Or(c.ExtractionType, MainContent), extractionTypes),
-		modules.Check("extraction_time", "must not be negative", c.ExtractionTime >= 0),
-		modules.Check("ttl", "must not be negative", c.TTL >= 0),
-		modules.CheckRanges(c),
-		modules.CheckPast("extracted_at", c.ExtractedAt),
+		check.Storable("title", c.Title),
+		check.Storable("text", c.Text),
+		check.Enum("quality", cmp.Or(c.Quality, QualityUnknown), qualities),
+		check.Enum("extraction_type", cmp.Or(c.ExtractionType, MainContent), extractionTypes),
+		check.That("extraction_time", "must not be negative", c.ExtractionTime >= 0),
+		check.That("ttl", "must not be negative", c.TTL >= 0),
+		check.Ranges(c),
+		check.Past("extracted_at", c.ExtractedAt),
 	)
 	if c.HTML != nil {
-		err = modules.FirstError(err, modules.CheckStorable("html", *c.HTML))
+		err = check.First(err, check.Storable("html", *c.HTML))
 	}
 	if c.ContentHash != "" {
-		err = modules.FirstError(err, modules.CheckSHA256("content_hash", c.ContentHash))
+		err = check.First(err, check.SHA256("content_hash", c.ContentHash))
 	}
-	return modules.FirstError(err, c.validateLinks(), c.Metadata.validate())
+	return check.First(err, c.validateLinks(), c.Metadata.validate())
 }
 
 func (c Content) validateLinks() (err error) {
 	for i, l := range c.Links {
 		at := fmt.Sprintf("links[%d].", i)
-		err = modules.FirstError(err, modules.CheckEnum(at+"type", l.Type, linkTypes), modules.CheckShare(at+"relevance", l.Relevance))
+		err = check.First(err, check.Enum(at+"type", l.Type, linkTypes), check.Share(at+"relevance", l.Relevance))
 	}
 	for i, image := range c.Images {
 		at := fmt.Sprintf("images[%d].", i)
-		err = modules.FirstError(err, modules.CheckInt32(at+"width", image.Width, 0), modules.CheckInt32(at+"height", image.Height, 0))
+		err = check.First(err, check.Int32(at+"width", image.Width, 0), check.Int32(at+"height", image.Height, 0))
 	}
 	return err
 }
 
 func (m PageMeta) validate() error {
-	return modules.FirstError(
-		modules.CheckInt32("metadata.status_code", m.StatusCode, 0),
-		modules.CheckCount("metadata.content_length", m.ContentLength),
+	return check.First(
+		check.Int32("metadata.status_code", m.StatusCode, 0),
+		check.Count("metadata.content_length", m.ContentLength),
 	)
 }
 
@@ -118,7 +121,7 @@ func (c Content) hash() string {
 	if c.ContentHash != "" {
 		return strings.ToLower(c.ContentHash)
 	}
-	return modules.SHA256(c.Text)
+	return sqlarg.SHA256(c.Text)
 }
 
 // A row that the statement has inserted has no xmax; a row that existed before has the
@@ -145,7 +148,7 @@ func (c *Client) StoreContent(ctx context.Context, content Content) (id string, 
 	args := pgx.NamedArgs{
 		"url": content.URL, "title": content.Title, "text": content.Text, "html": content.HTML, "hash": content.hash(),
 		"quality": cmp.Or(content.Quality, QualityUnknown), "extraction_type": cmp.Or(content.ExtractionType, MainContent),
-		"extracted_at": modules.OrNull(content.ExtractedAt), "ttl": cmp.Or(content.TTL, DefaultTTL),
+		"extracted_at": sqlarg.OrNull(content.ExtractedAt), "ttl": cmp.Or(content.TTL, DefaultTTL),
 		"extraction_ms": content.ExtractionTime.Milliseconds(), "size": len(content.Text), "detail": nil,
 	}
 	parts := map[string]any{"metadata": content.Metadata, "links": orEmpty(content.Links), "images": orEmpty(content.Images)}
@@ -153,11 +156,11 @@ func (c *Client) StoreContent(ctx context.Context, content Content) (id string, 
 		parts["detail"] = content.QualityDetail
 	}
 	for field, part := range parts {
-		if args[field], err = modules.EncodeJSON(field, part); err != nil {
+		if args[field], err = sqlarg.JSON(field, part); err != nil {
 			return "", false, wrap("store content", err)
 		}
 	}
-	stored, err := modules.One[struct {
+	stored, err := store.One[struct {
 		ID       string
 		Inserted bool
 	}](ctx, c.db, storeContentSQL, args)
@@ -229,7 +232,7 @@ func (c *Client) GetByURL(ctx context.Context, url string) (Content, bool, error
 	}
 	// After the loss of the connection a retry sends the statement again: a hit that counts
 	// twice does no harm.
-	row, err := modules.One[contentRow](fxdb.Idempotent(ctx), c.db, getByURLSQL, pgx.NamedArgs{"url": url})
+	row, err := store.One[contentRow](fxdb.Idempotent(ctx), c.db, getByURLSQL, pgx.NamedArgs{"url": url})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Content{}, false, nil
 	}

@@ -6,7 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Decision reports whether the caller may send a request.
@@ -72,13 +73,13 @@ func (c *Client) CountRequest(ctx context.Context, domain string, window time.Du
 	if window == 0 {
 		window = DefaultWindow
 	}
-	err = modules.FirstError(err,
-		modules.Check("window_ns", "must be from 1 ms to 24 h, and 0 for the default", validWindow(window)),
-		modules.CheckInt32("limit", limit, 1),
+	err = check.First(err,
+		check.That("window_ns", "must be from 1 ms to 24 h, and 0 for the default", validWindow(window)),
+		check.Int32("limit", limit, 1),
 	)
 	if err != nil {
 		return Decision{}, wrap("count request", err)
 	}
-	d, err := modules.One[Decision](ctx, c.db, countRequestSQL, pgx.NamedArgs{"domain": key, "window": window, "limit": limit})
+	d, err := store.One[Decision](ctx, c.db, countRequestSQL, pgx.NamedArgs{"domain": key, "window": window, "limit": limit})
 	return d, wrap("count request", err)
 }

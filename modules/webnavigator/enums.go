@@ -1,6 +1,6 @@
 package webnavigator
 
-import "github.com/agentagency/onepool/modules"
+import "github.com/agentagency/onepool/modules/internal/status"
 
 // Quality is how good a page's content is.
 type Quality string
@@ -77,7 +77,7 @@ const (
 
 // traversalMoves are the moves of a traversal: a failed traversal may run again, a completed
 // traversal stays completed.
-var traversalMoves = modules.Moves[TraversalStatus]{
+var traversalMoves = status.Moves[TraversalStatus]{
 	TraversalPending:   {TraversalPending, TraversalRunning},
 	TraversalRunning:   {TraversalPending, TraversalRunning, TraversalFailed},
 	TraversalCompleted: {TraversalRunning, TraversalCompleted},
@@ -86,7 +86,7 @@ var traversalMoves = modules.Moves[TraversalStatus]{
 
 // nodeMoves are the moves of a page in a traversal: a page with an error may be tried again, a
 // visited or skipped page stays visited or skipped.
-var nodeMoves = modules.Moves[NodeStatus]{
+var nodeMoves = status.Moves[NodeStatus]{
 	NodePending: {NodePending, NodeError},
 	NodeVisited: {NodePending, NodeVisited, NodeError},
 	NodeSkipped: {NodePending, NodeSkipped, NodeError},

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/failopen"
 )
 
 // Lenient is a Client for work that goes on without the database. While the database is
@@ -16,14 +16,14 @@ import (
 // count as no limit.
 type Lenient struct {
 	*Client
-	open *modules.FailOpen
+	open *failopen.Policy
 }
 
 // FailOpen returns a Lenient over c. Lenient logs each dropped call as a warning, without
 // values; log may be nil. With Config.StartAnyway the application starts without the schema
 // too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
-	return &Lenient{c, modules.NewFailOpen("web navigator", log)}
+	return &Lenient{c, failopen.New("web navigator", log)}
 }
 
 // Dropped returns how many calls went by without the database.

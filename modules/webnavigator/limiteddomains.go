@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -30,25 +33,25 @@ order by r.domain limit @limit::int`
 // whose backoff has not ended: the first MaxDomains sites, or with the last domain of a page the
 // next page. LimitedDomains needs no tenant.
 func (c *Client) LimitedDomains(ctx context.Context, after ...string) ([]LimitedDomain, error) {
-	page, err := c.LimitedDomainsPage(ctx, MaxDomains, modules.Last(after))
+	page, err := c.LimitedDomainsPage(ctx, MaxDomains, keyset.Last(after))
 	return page.Items, err
 }
 
 // LimitedDomainsPage is LimitedDomains for callers of page after page; limit is from 1 to
 // MaxDomains. The last domain of a page need not be limited any more.
 func (c *Client) LimitedDomainsPage(ctx context.Context, limit int, after string) (modules.Page[LimitedDomain], error) {
-	err := modules.FirstError(
-		modules.Check("limit", "must be from 1 to 1000", limit >= 1 && limit <= MaxDomains),
-		modules.CheckStorable("after", after),
+	err := check.First(
+		check.That("limit", "must be from 1 to 1000", limit >= 1 && limit <= MaxDomains),
+		check.Storable("after", after),
 	)
 	if err != nil {
 		return modules.Page[LimitedDomain]{}, wrap("limited domains", err)
 	}
-	rows, err := modules.Many[LimitedDomain](tenant.System(ctx, shared), c.db, limitedDomainsSQL, pgx.NamedArgs{"after": after, "limit": limit + 1})
+	rows, err := store.Many[LimitedDomain](tenant.System(ctx, shared), c.db, limitedDomainsSQL, pgx.NamedArgs{"after": after, "limit": limit + 1})
 	if err != nil {
 		return modules.Page[LimitedDomain]{}, wrap("limited domains", err)
 	}
 	more := len(rows) > limit // a further row shows whether a page follows
 	rows = rows[:min(len(rows), limit)]
-	return modules.MakePage(rows, more, func(d LimitedDomain) LimitedDomain { return d }, func(d LimitedDomain) string { return d.Domain }), nil
+	return store.MakePage(rows, more, func(d LimitedDomain) LimitedDomain { return d }, func(d LimitedDomain) string { return d.Domain }), nil
 }

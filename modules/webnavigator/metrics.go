@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // ExtractionMetrics are the durations and counts of a page's extraction. The database keeps
@@ -26,20 +26,20 @@ type ExtractionMetrics struct {
 }
 
 func (m ExtractionMetrics) validate() error {
-	err := modules.FirstError(
-		modules.Check("total", "must not be negative", m.Total >= 0),
-		modules.Check("fetch", "must not be negative", m.Fetch >= 0),
-		modules.Check("parse", "must not be negative", m.Parse >= 0),
-		modules.Check("sanitize", "must not be negative", m.Sanitize >= 0),
-		modules.CheckInt32("status_code", m.StatusCode, 0),
-		modules.CheckInt32("redirect_count", m.RedirectCount, 0),
-		modules.CheckRanges(m),
+	err := check.First(
+		check.That("total", "must not be negative", m.Total >= 0),
+		check.That("fetch", "must not be negative", m.Fetch >= 0),
+		check.That("parse", "must not be negative", m.Parse >= 0),
+		check.That("sanitize", "must not be negative", m.Sanitize >= 0),
+		check.Int32("status_code", m.StatusCode, 0),
+		check.Int32("redirect_count", m.RedirectCount, 0),
+		check.Ranges(m),
 	)
 	if m.ContentType != nil {
-		err = modules.FirstError(err, modules.CheckText("content_type", *m.ContentType, 100))
+		err = check.First(err, check.Text("content_type", *m.ContentType, 100))
 	}
 	if m.ContentLength != nil {
-		err = modules.FirstError(err, modules.CheckCount("content_length", *m.ContentLength))
+		err = check.First(err, check.Count("content_length", *m.ContentLength))
 	}
 	return err
 }
@@ -53,7 +53,7 @@ values (@content_id::uuid, @total::bigint, @fetch::bigint, @parse::bigint, @sani
 // StoreMetrics adds the metrics of content's extraction. Missing content is a
 // modules.ErrReference.
 func (c *Client) StoreMetrics(ctx context.Context, contentID string, m ExtractionMetrics) error {
-	if err := modules.FirstError(modules.CheckUUID("content_id", contentID), m.validate()); err != nil {
+	if err := check.First(check.UUID("content_id", contentID), m.validate()); err != nil {
 		return wrap("store metrics", err)
 	}
 	_, err := c.db.Exec(ctx, storeMetricsSQL, pgx.NamedArgs{

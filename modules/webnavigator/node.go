@@ -7,7 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Node is a page of a traversal.
@@ -21,17 +22,17 @@ type Node struct {
 }
 
 func (n Node) validate() error {
-	err := modules.FirstError(
-		modules.CheckUUID("traversal_id", n.TraversalID),
+	err := check.First(
+		check.UUID("traversal_id", n.TraversalID),
 		checkURL("url", n.URL),
-		modules.CheckInt32("depth", n.Depth, 0),
-		modules.CheckStorable("link_text", n.LinkText),
+		check.Int32("depth", n.Depth, 0),
+		check.Storable("link_text", n.LinkText),
 	)
 	if n.ParentID != "" {
-		err = modules.FirstError(err, modules.CheckUUID("parent_id", n.ParentID))
+		err = check.First(err, check.UUID("parent_id", n.ParentID))
 	}
 	if n.LinkType != "" {
-		err = modules.FirstError(err, modules.CheckEnum("link_type", n.LinkType, linkTypes))
+		err = check.First(err, check.Enum("link_type", n.LinkType, linkTypes))
 	}
 	return err
 }
@@ -69,7 +70,7 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 	}
 	var maxDepth int
 	var hasParent bool
-	err = modules.Batch(ctx, c.db, func(b *pgx.Batch) {
+	err = store.Batch(ctx, c.db, func(b *pgx.Batch) {
 		b.Queue(addNodeSQL, args).QueryRow(func(row pgx.Row) error {
 			err := row.Scan(&id)
 			if existed = errors.Is(err, pgx.ErrNoRows); existed {
@@ -81,13 +82,13 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 	})
 	switch {
 	case err != nil:
-		err = modules.OrMissing(err, ErrUnknownTraversal)
+		err = store.OrMissing(err, ErrUnknownTraversal)
 	case id != "":
 		return id, existed, nil
 	case !hasParent:
 		err = ErrUnknownParent
 	default:
-		err = modules.Invalid("depth", fmt.Sprintf("must be at most max_depth, which is %d", maxDepth))
+		err = check.Invalid("depth", fmt.Sprintf("must be at most max_depth, which is %d", maxDepth))
 	}
 	return "", false, wrap("add node", err)
 }
@@ -120,20 +121,20 @@ select node.status as before, changed.tenant_id is not null as moved from node l
 // content; new content adds to the traversal's bytes. A missing node is ErrNodeNotFound, missing
 // content a modules.ErrReference.
 func (c *Client) SetNodeStatus(ctx context.Context, id string, status NodeStatus, contentID, errorText string) error {
-	err := modules.FirstError(
-		modules.CheckUUID("id", id),
-		modules.CheckEnum("status", status, nodeStatuses),
-		modules.Check("error_text", "must be empty unless the status is error", errorText == "" || status == NodeError),
-		modules.CheckStorable("error_text", errorText),
+	err := check.First(
+		check.UUID("id", id),
+		check.Enum("status", status, nodeStatuses),
+		check.That("error_text", "must be empty unless the status is error", errorText == "" || status == NodeError),
+		check.Storable("error_text", errorText),
 	)
 	if contentID != "" {
-		err = modules.FirstError(err, modules.CheckUUID("content_id", contentID))
+		err = check.First(err, check.UUID("content_id", contentID))
 	}
 	if err != nil {
 		return wrap("set node status", err)
 	}
-	m, err := modules.One[move](ctx, c.db, setNodeStatusSQL, pgx.NamedArgs{
+	m, err := store.One[move](ctx, c.db, setNodeStatusSQL, pgx.NamedArgs{
 		"id": id, "status": status, "content_id": contentID, "error": errorText, "from": nodeMoves.To(status),
 	})
-	return wrap("set node status", m.check("page", modules.OrMissing(err, ErrNodeNotFound)))
+	return wrap("set node status", m.check("page", store.OrMissing(err, ErrNodeNotFound)))
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // DefaultWindow is the default window of CountRequest.
@@ -50,9 +52,9 @@ var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]
 func domainKey(domain string) (string, error) {
 	key := strings.TrimSuffix(strings.ToLower(domain), ".")
 	_, notIP := netip.ParseAddr(key)
-	return key, modules.FirstError(
-		modules.CheckText("domain", key, 253),
-		modules.Check("domain", "must be a host name in ASCII, without scheme, port and path", notIP == nil || hostName.MatchString(key)),
+	return key, check.First(
+		check.Text("domain", key, 253),
+		check.That("domain", "must be a host name in ASCII, without scheme, port and path", notIP == nil || hostName.MatchString(key)),
 	)
 }
 
@@ -87,7 +89,7 @@ func (c *Client) RateLimit(ctx context.Context, domain string) (RateLimit, bool,
 		return RateLimit{}, false, wrap("rate limit", err)
 	}
 	ctx, _ = c.db.Anybody(ctx, shared)
-	l, err := modules.One[RateLimit](ctx, c.db, rateLimitSQL, pgx.NamedArgs{"domain": key})
+	l, err := store.One[RateLimit](ctx, c.db, rateLimitSQL, pgx.NamedArgs{"domain": key})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return RateLimit{}, false, nil
 	}
@@ -125,31 +127,31 @@ on conflict (domain) do update set
 // modules.ErrForbidden.
 func (c *Client) SetRateLimit(ctx context.Context, l RateLimit) error {
 	key, err := domainKey(l.Domain)
-	ctx, forbidden := modules.Operator(ctx, shared)
-	err = modules.FirstError(err,
-		modules.CheckEnum("status", l.Status, rateStatuses),
-		modules.CheckInt32("requests_in_window", l.RequestsInWindow, 0),
-		modules.CheckStorable("last_error", l.LastError),
-		modules.Check("window_ns", "must be from 1 ms to 24 h, and 0 for as it was", l.Window == 0 || validWindow(l.Window)),
-		modules.CheckInt32("tenant_limit", l.TenantLimit, 0),
-		modules.CheckInt32("total_limit", l.TotalLimit, 0),
-		modules.CheckTimeout("window_ns", l.Window),
-		modules.CheckRanges(l),
-		modules.CheckPast("last_request_at", l.LastRequestAt),
+	ctx, forbidden := store.Operator(ctx, shared)
+	err = check.First(err,
+		check.Enum("status", l.Status, rateStatuses),
+		check.Int32("requests_in_window", l.RequestsInWindow, 0),
+		check.Storable("last_error", l.LastError),
+		check.That("window_ns", "must be from 1 ms to 24 h, and 0 for as it was", l.Window == 0 || validWindow(l.Window)),
+		check.Int32("tenant_limit", l.TenantLimit, 0),
+		check.Int32("total_limit", l.TotalLimit, 0),
+		check.Timeout("window_ns", l.Window),
+		check.Ranges(l),
+		check.Past("last_request_at", l.LastRequestAt),
 		forbidden,
 	)
 	if l.BackoffUntil != nil { // the wait until BackoffUntil is a duration
-		err = modules.FirstError(err, modules.CheckDuration("backoff_until", time.Until(*l.BackoffUntil)))
+		err = check.First(err, check.Duration("backoff_until", time.Until(*l.BackoffUntil)))
 	}
 	if !l.WindowResetAt.IsZero() {
-		err = modules.FirstError(err, modules.CheckDuration("window_reset_at", time.Until(l.WindowResetAt)))
+		err = check.First(err, check.Duration("window_reset_at", time.Until(l.WindowResetAt)))
 	}
 	if err != nil {
 		return wrap("set rate limit", err)
 	}
 	_, err = c.db.Exec(ctx, setRateLimitSQL, pgx.NamedArgs{
-		"domain": key, "status": l.Status, "requests": l.RequestsInWindow, "window_end": modules.OrNull(l.WindowResetAt),
-		"backoff_until": l.BackoffUntil, "last_request": modules.OrNull(l.LastRequestAt), "error": l.LastError,
+		"domain": key, "status": l.Status, "requests": l.RequestsInWindow, "window_end": sqlarg.OrNull(l.WindowResetAt),
+		"backoff_until": l.BackoffUntil, "last_request": sqlarg.OrNull(l.LastRequestAt), "error": l.LastError,
 		"window_ms": l.Window.Milliseconds(), "tenant_limit": l.TenantLimit, "total_limit": l.TotalLimit,
 	})
 	return wrap("set rate limit", err)

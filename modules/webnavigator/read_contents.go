@@ -7,17 +7,20 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Content returns stored content by id, or ErrContentNotFound. Content counts no hit and no miss
 // of the cache.
 func (c *Client) Content(ctx context.Context, id string) (Content, error) {
-	if err := modules.CheckUUID("id", id); err != nil {
+	if err := check.UUID("id", id); err != nil {
 		return Content{}, wrap("content", err)
 	}
-	r, err := modules.One[contentRow](ctx, c.db, "select "+contentColumns+" from web.contents c where c.id = @id::uuid", pgx.NamedArgs{"id": id})
+	r, err := store.One[contentRow](ctx, c.db, "select "+contentColumns+" from web.contents c where c.id = @id::uuid", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return Content{}, wrap("content", modules.OrMissing(err, ErrContentNotFound))
+		return Content{}, wrap("content", store.OrMissing(err, ErrContentNotFound))
 	}
 	content, err := r.content()
 	return content, wrap("content", err)
@@ -63,15 +66,15 @@ from web.extraction_metrics m where m.content_id = @content_id::uuid`
 // ErrContentNotFound for missing content. limit is from 1 to modules.MaxPage, and
 // modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) MetricsPage(ctx context.Context, contentID string, limit int, after string) (modules.Page[StoredMetrics], error) {
-	if err := modules.CheckUUID("content_id", contentID); err != nil {
+	if err := check.UUID("content_id", contentID); err != nil {
 		return modules.Page[StoredMetrics]{}, wrap("metrics", err)
 	}
-	p, err := modules.Keyset[metricsRow, StoredMetrics]{
+	p, err := keyset.List[metricsRow, StoredMetrics]{
 		Select:     metricsSQL,
-		Key:        []modules.KeyColumn{{SQL: "m.extracted_at", Type: modules.KeyTime}, {SQL: "m.id", Type: modules.KeyUUID}},
+		Key:        []keyset.Column{{SQL: "m.extracted_at", Type: keyset.Time}, {SQL: "m.id", Type: keyset.UUID}},
 		Descending: true,
 		KeyOf:      func(r metricsRow) []any { return []any{r.ExtractedAt, r.ID} },
-		Convert:    modules.Always(metricsRow.metrics),
+		Convert:    keyset.Always(metricsRow.metrics),
 		Parent:     "select exists (select from web.contents c where c.id = @content_id::uuid)",
 		Unknown:    ErrContentNotFound,
 	}.Page(ctx, c.db, limit, after, pgx.NamedArgs{"content_id": contentID})

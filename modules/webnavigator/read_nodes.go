@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // StoredNode is a page of a traversal with the state that the database keeps.
@@ -46,12 +49,12 @@ func (r nodeRow) node() StoredNode {
 
 // Node returns a page of a traversal with the state, or ErrNodeNotFound.
 func (c *Client) Node(ctx context.Context, id string) (StoredNode, error) {
-	if err := modules.CheckUUID("id", id); err != nil {
+	if err := check.UUID("id", id); err != nil {
 		return StoredNode{}, wrap("node", err)
 	}
-	r, err := modules.One[nodeRow](ctx, c.db, "select "+nodeColumns+" from web.traversal_nodes n where n.id = @id::uuid", pgx.NamedArgs{"id": id})
+	r, err := store.One[nodeRow](ctx, c.db, "select "+nodeColumns+" from web.traversal_nodes n where n.id = @id::uuid", pgx.NamedArgs{"id": id})
 	if err != nil {
-		return StoredNode{}, wrap("node", modules.OrMissing(err, ErrNodeNotFound))
+		return StoredNode{}, wrap("node", store.OrMissing(err, ErrNodeNotFound))
 	}
 	return r.node(), nil
 }
@@ -69,17 +72,17 @@ func (c *Client) NodesPage(ctx context.Context, sessionID string, f NodeFilter) 
 	err := checkSession(sessionID)
 	where := "n.traversal_id = (select t.id from web.traversals t where t.session_id = @session_id)"
 	if f.Status != "" {
-		err = modules.FirstError(err, modules.CheckEnum("status", f.Status, nodeStatuses))
+		err = check.First(err, check.Enum("status", f.Status, nodeStatuses))
 		where += " and n.status = @status::text"
 	}
 	if err != nil {
 		return modules.Page[StoredNode]{}, wrap("nodes", err)
 	}
-	p, err := modules.Keyset[nodeRow, StoredNode]{
+	p, err := keyset.List[nodeRow, StoredNode]{
 		Select:  "select " + nodeColumns + " from web.traversal_nodes n where " + where,
-		Key:     []modules.KeyColumn{{SQL: "n.url", Type: modules.KeyText}},
+		Key:     []keyset.Column{{SQL: "n.url", Type: keyset.Text}},
 		KeyOf:   func(r nodeRow) []any { return []any{r.URL} },
-		Convert: modules.Always(nodeRow.node),
+		Convert: keyset.Always(nodeRow.node),
 		Parent:  "select exists (select from web.traversals t where t.session_id = @session_id)",
 		Unknown: ErrTraversalNotFound,
 	}.Page(ctx, c.db, f.Limit, f.After, pgx.NamedArgs{"session_id": sessionID, "status": f.Status})

@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // StoredTraversal is a traversal with the state that the database keeps.
@@ -50,10 +53,10 @@ func (c *Client) Traversal(ctx context.Context, sessionID string) (StoredTravers
 	if err := checkSession(sessionID); err != nil {
 		return StoredTraversal{}, wrap("traversal", err)
 	}
-	r, err := modules.One[traversalRow](ctx, c.db, "select "+traversalColumns+" from web.traversals t where t.session_id = @session_id",
+	r, err := store.One[traversalRow](ctx, c.db, "select "+traversalColumns+" from web.traversals t where t.session_id = @session_id",
 		pgx.NamedArgs{"session_id": sessionID})
 	if err != nil {
-		return StoredTraversal{}, wrap("traversal", modules.OrMissing(err, ErrTraversalNotFound))
+		return StoredTraversal{}, wrap("traversal", store.OrMissing(err, ErrTraversalNotFound))
 	}
 	return r.traversal(), nil
 }
@@ -69,16 +72,16 @@ type TraversalFilter struct {
 func (c *Client) TraversalsPage(ctx context.Context, f TraversalFilter) (modules.Page[StoredTraversal], error) {
 	where := "true"
 	if f.Status != "" {
-		if err := modules.CheckEnum("status", f.Status, traversalStatuses); err != nil {
+		if err := check.Enum("status", f.Status, traversalStatuses); err != nil {
 			return modules.Page[StoredTraversal]{}, wrap("traversals", err)
 		}
 		where = "t.status = @status::text"
 	}
-	p, err := modules.Keyset[traversalRow, StoredTraversal]{
+	p, err := keyset.List[traversalRow, StoredTraversal]{
 		Select:  "select " + traversalColumns + " from web.traversals t where " + where,
-		Key:     []modules.KeyColumn{{SQL: "t.session_id", Type: modules.KeyText}},
+		Key:     []keyset.Column{{SQL: "t.session_id", Type: keyset.Text}},
 		KeyOf:   func(r traversalRow) []any { return []any{r.SessionID} },
-		Convert: modules.Always(traversalRow.traversal),
+		Convert: keyset.Always(traversalRow.traversal),
 	}.Page(ctx, c.db, f.Limit, f.After, pgx.NamedArgs{"status": f.Status})
 	return p, wrap("traversals", err)
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Traversal is a walk along links from a page.
@@ -21,17 +23,17 @@ type Traversal struct {
 }
 
 func (t Traversal) validate() error {
-	return modules.FirstError(
+	return check.First(
 		checkSession(t.SessionID),
 		checkURL("start_url", t.StartURL),
-		modules.Check("max_depth", "must be from 1 to 10", t.MaxDepth >= 1 && t.MaxDepth <= 10),
-		modules.CheckInt32("max_pages", t.MaxPages, 1),
-		modules.CheckEnum("strategy", t.Strategy, strategies),
+		check.That("max_depth", "must be from 1 to 10", t.MaxDepth >= 1 && t.MaxDepth <= 10),
+		check.Int32("max_pages", t.MaxPages, 1),
+		check.Enum("strategy", t.Strategy, strategies),
 	)
 }
 
 func checkSession(id string) error {
-	return modules.FirstError(modules.CheckID("session_id", id), modules.CheckText("session_id", id, 64))
+	return check.First(check.ID("session_id", id), check.Text("session_id", id, 64))
 }
 
 const startTraversalSQL = `
@@ -45,7 +47,7 @@ func (c *Client) StartTraversal(ctx context.Context, t Traversal) (string, error
 	if err := t.validate(); err != nil {
 		return "", wrap("start traversal", err)
 	}
-	id, err := modules.Value[string](ctx, c.db, startTraversalSQL, pgx.NamedArgs{
+	id, err := store.Value[string](ctx, c.db, startTraversalSQL, pgx.NamedArgs{
 		"session_id": t.SessionID, "start_url": t.StartURL, "max_depth": t.MaxDepth, "max_pages": t.MaxPages,
 		"strategy": t.Strategy, "same_domain_only": t.SameDomainOnly, "respect_robots": t.RespectRobots,
 	})
@@ -72,18 +74,18 @@ select traversal.status as before, moved.id is not null as moved from traversal 
 // [modules.StatusError]. Completed and failed stamp the time; errorText goes with failed only.
 // A missing traversal is ErrTraversalNotFound.
 func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, status TraversalStatus, errorText string) error {
-	err := modules.FirstError(
+	err := check.First(
 		checkSession(sessionID),
-		modules.CheckEnum("status", status, traversalStatuses),
-		modules.Check("error_text", "must be empty unless the status is failed", errorText == "" || status == TraversalFailed),
-		modules.CheckStorable("error_text", errorText),
+		check.Enum("status", status, traversalStatuses),
+		check.That("error_text", "must be empty unless the status is failed", errorText == "" || status == TraversalFailed),
+		check.Storable("error_text", errorText),
 	)
 	if err != nil {
 		return wrap("set traversal status", err)
 	}
 	args := pgx.NamedArgs{"session_id": sessionID, "status": status, "error": errorText, "from": traversalMoves.To(status)}
-	m, err := modules.One[move](ctx, c.db, setTraversalStatusSQL, args)
-	return wrap("set traversal status", m.check("traversal", modules.OrMissing(err, ErrTraversalNotFound)))
+	m, err := store.One[move](ctx, c.db, setTraversalStatusSQL, args)
+	return wrap("set traversal status", m.check("traversal", store.OrMissing(err, ErrTraversalNotFound)))
 }
 
 // move is the outcome of a change of status.
@@ -141,6 +143,6 @@ func (c *Client) TraversalStats(ctx context.Context, sessionID string) (Traversa
 	if err := checkSession(sessionID); err != nil {
 		return TraversalStats{}, wrap("traversal stats", err)
 	}
-	s, err := modules.One[TraversalStats](ctx, c.db, traversalStatsSQL, pgx.NamedArgs{"session_id": sessionID})
-	return s, wrap("traversal stats", modules.OrMissing(err, ErrTraversalNotFound))
+	s, err := store.One[TraversalStats](ctx, c.db, traversalStatsSQL, pgx.NamedArgs{"session_id": sessionID})
+	return s, wrap("traversal stats", store.OrMissing(err, ErrTraversalNotFound))
 }

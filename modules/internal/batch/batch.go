@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Size is the largest number of rows of a batch: no statement takes long or holds many locks.
@@ -53,9 +53,9 @@ func Walk(ctx context.Context, key string, args pgx.NamedArgs, step Step) (chang
 }
 
 // Statement is a [Step] of a single statement, in a single round trip.
-func Statement(db *modules.DB, sql string) Step {
+func Statement(db *store.DB, sql string) Step {
 	return func(ctx context.Context, args pgx.NamedArgs) (Done, error) {
-		return modules.One[Done](ctx, db, sql, args)
+		return store.One[Done](ctx, db, sql, args)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/batch"
+	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // Table is a cache of a client: schema.cache, with the columns cache_key, expires_at,
@@ -58,10 +60,10 @@ on conflict (tenant_id, cache_key) do update set
 // Get returns the content that [Table.Put] stored under key, and false if key is missing or
 // expired. The content is equal JSON, but may be spelled differently. Get counts a hit or a
 // miss.
-func (t Table) Get(ctx context.Context, db *modules.DB, key string) (content string, found bool, err error) {
+func (t Table) Get(ctx context.Context, db *store.DB, key string) (content string, found bool, err error) {
 	// After a loss of the connection fxdb sends the statement again: a hit counted twice does no
 	// harm.
-	content, err = modules.Value[string](fxdb.Idempotent(ctx), db, t.get, pgx.NamedArgs{"key": key})
+	content, err = store.Value[string](fxdb.Idempotent(ctx), db, t.get, pgx.NamedArgs{"key": key})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", false, nil
 	}
@@ -70,7 +72,7 @@ func (t Table) Get(ctx context.Context, db *modules.DB, key string) (content str
 
 // Put stores JSON under key for the duration ttl, and replaces older content. others holds the
 // values of New's text columns, by name.
-func (t Table) Put(ctx context.Context, db *modules.DB, key, content string, ttl time.Duration, others pgx.NamedArgs) error {
+func (t Table) Put(ctx context.Context, db *store.DB, key, content string, ttl time.Duration, others pgx.NamedArgs) error {
 	args := pgx.NamedArgs{"key": key, "content": content, "ttl": ttl, "size": len(content)}
 	for name, v := range others {
 		args[name] = v
@@ -81,13 +83,13 @@ func (t Table) Put(ctx context.Context, db *modules.DB, key, content string, ttl
 
 // Purge deletes expired entries, and returns the number of deleted entries. With an error Purge
 // returns the number from the batches before the error.
-func (t Table) Purge(ctx context.Context, db *modules.DB) (int64, error) {
+func (t Table) Purge(ctx context.Context, db *store.DB) (int64, error) {
 	return Purge(ctx, db, t.purge)
 }
 
 // Stats returns the figures of the tenant's cache.
-func (t Table) Stats(ctx context.Context, db *modules.DB) (modules.CacheStats, error) {
-	return modules.One[modules.CacheStats](ctx, db, t.stats, nil)
+func (t Table) Stats(ctx context.Context, db *store.DB) (modules.CacheStats, error) {
+	return store.One[modules.CacheStats](ctx, db, t.stats, nil)
 }
 
 // CountSQL returns a common table expression that counts a hit when the expression named hit has
@@ -128,7 +130,7 @@ func PurgeSQL(schema, key, more string) string {
 }
 
 // Purge runs a statement of [PurgeSQL] until no expired row is left.
-func Purge(ctx context.Context, db *modules.DB, sql string) (int64, error) {
+func Purge(ctx context.Context, db *store.DB, sql string) (int64, error) {
 	return batch.Walk(ctx, "", nil, batch.Statement(db, sql))
 }
 
@@ -142,5 +144,5 @@ func Key(key string) string {
 	if len(key) <= KeyLimit {
 		return key
 	}
-	return modules.SHA256(key)
+	return sqlarg.SHA256(key)
 }

@@ -1,4 +1,4 @@
-package modules_test
+package keyset_test
 
 import (
 	"encoding/base64"
@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/keyset"
+	"github.com/agentagency/onepool/modules/internal/store"
+	"github.com/agentagency/onepool/testkit"
 )
 
 type note struct {
@@ -19,15 +22,22 @@ type note struct {
 	ID    string
 }
 
+func newDB(t *testing.T) *store.DB {
+	t.Helper()
+	db, err := store.New("test", testkit.DB(t), "acme", 0)
+	require.NoError(t, err)
+	return db
+}
+
 var errNoShelf = errors.New("no shelf")
 
 // notes is a list by time, score and id, on the shelf @shelf.
-func notes(descending bool) modules.Keyset[note, string] {
-	return modules.Keyset[note, string]{
+func notes(descending bool) keyset.List[note, string] {
+	return keyset.List[note, string]{
 		Select: `select n.at, n.score, n.id from (
 			select '2026-01-01'::timestamptz + (g / 6) * interval '1 us' as at, (g / 2) % 3 / 10.0::float8 as score, 'n' || lpad(g::text, 2, '0') as id
 			from generate_series(0, @last::int) g) n where true`,
-		Key:        []modules.KeyColumn{{SQL: "n.at", Type: modules.KeyTime}, {SQL: "n.score", Type: modules.KeyNumber}, {SQL: "n.id", Type: modules.KeyText}},
+		Key:        []keyset.Column{{SQL: "n.at", Type: keyset.Time}, {SQL: "n.score", Type: keyset.Number}, {SQL: "n.id", Type: keyset.Text}},
 		Descending: descending,
 		KeyOf:      func(n note) []any { return []any{n.At, n.Score, n.ID} },
 		Convert:    func(n note) (string, error) { return n.ID, nil },
@@ -38,7 +48,7 @@ func notes(descending bool) modules.Keyset[note, string] {
 
 func TestAKeysetGoesThroughAllRowsOnceInEitherDirection(t *testing.T) {
 	t.Parallel()
-	db := newDB(t, "acme")
+	db := newDB(t)
 	for _, descending := range []bool{false, true} {
 		var got []string
 		pages := 0
@@ -72,7 +82,7 @@ func number(t *testing.T, id string) int {
 
 func TestAKeysetHasADefaultAndAMost(t *testing.T) {
 	t.Parallel()
-	db := newDB(t, "acme")
+	db := newDB(t)
 	args := pgx.NamedArgs{"last": 1500, "shelf": "a"}
 	for limit, want := range map[int]int{0: modules.DefaultPage, 1: 1, modules.MaxPage: modules.MaxPage} {
 		p, err := notes(false).Page(t.Context(), db, limit, "", args)
@@ -87,7 +97,7 @@ func TestAKeysetHasADefaultAndAMost(t *testing.T) {
 
 func TestAnEmptyPageAsksForTheParent(t *testing.T) {
 	t.Parallel()
-	db := newDB(t, "acme")
+	db := newDB(t)
 	p, err := notes(false).Page(t.Context(), db, 0, "", pgx.NamedArgs{"last": -1, "shelf": "a"})
 	require.NoError(t, err)
 	require.Equal(t, []string{}, p.Items)
@@ -98,7 +108,7 @@ func TestAnEmptyPageAsksForTheParent(t *testing.T) {
 // A cursor comes from a caller: the server never sees a value of a wrong type.
 func TestACursorOfForeignOriginIsInvalid(t *testing.T) {
 	t.Parallel()
-	db := newDB(t, "acme")
+	db := newDB(t)
 	cursor := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
 	for _, after := range []string{
 		"%", "n01", cursor("x"), cursor(`{}`), cursor(`[]`), cursor(`["2026-01-01T00:00:00Z", 1]`), cursor(`["2026-01-01T00:00:00Z", 1, "n", "m"]`),
@@ -109,11 +119,11 @@ func TestACursorOfForeignOriginIsInvalid(t *testing.T) {
 		require.EqualError(t, err, "invalid: after must be the next of an earlier page", after)
 	}
 	byUUID := notes(false)
-	byUUID.Key = []modules.KeyColumn{{SQL: "gen_random_uuid()", Type: modules.KeyUUID}}
+	byUUID.Key = []keyset.Column{{SQL: "gen_random_uuid()", Type: keyset.UUID}}
 	_, err := byUUID.Page(t.Context(), db, 0, cursor(`["n01"]`), pgx.NamedArgs{"last": 20, "shelf": "a"})
 	require.EqualError(t, err, "invalid: after must be the next of an earlier page")
 	byRank := notes(false)
-	byRank.Key = []modules.KeyColumn{{SQL: "1", Type: modules.KeyInteger}}
+	byRank.Key = []keyset.Column{{SQL: "1", Type: keyset.Integer}}
 	_, err = byRank.Page(t.Context(), db, 0, cursor(`[1.5]`), pgx.NamedArgs{"last": 20, "shelf": "a"})
 	require.EqualError(t, err, "invalid: after must be the next of an earlier page")
 }

@@ -1,7 +1,8 @@
-package modules_test
+package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/fstest"
@@ -11,6 +12,8 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -23,7 +26,7 @@ func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	raw := testkit.DB(t, testkit.Migrations("test", files))
-	db, err := modules.NewDB("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
+	db, err := store.New("test", raw.Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
 	owner := testkit.OwnerPool(t, raw)
 	change := func(sql string) {
@@ -31,7 +34,7 @@ func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 		_, err := owner.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
-	s := modules.Schema{Source: "test", Migrations: files, Tables: []string{"s.t"}, Views: []string{"s.v"}}
+	s := store.Schema{Source: "test", Migrations: files, Tables: []string{"s.t"}, Views: []string{"s.v"}}
 	require.NoError(t, s.Check(t.Context(), db))
 
 	for _, privilege := range []string{"select", "insert", "update", "delete"} {
@@ -77,19 +80,20 @@ func TestSchemaCheckSaysWhatIsMissing(t *testing.T) {
 func TestSchemaCheckGoesOnWithMore(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	db, err := modules.NewDB("test", testkit.DB(t, testkit.Migrations("test", files)).Named("test", fxdb.RequireTenant()), "", 0)
+	db, err := store.New("test", testkit.DB(t, testkit.Migrations("test", files)).Named("test", fxdb.RequireTenant()), "", 0)
 	require.NoError(t, err)
 	var missing error
-	s := modules.Schema{Source: "test", Migrations: files, Tables: []string{"s.t"}}
+	s := store.Schema{Source: "test", Migrations: files, Tables: []string{"s.t"}}
 	s.More = func(ctx context.Context) error {
-		_, err := modules.Value[int](ctx, db, "select 1", nil) // it needs no tenant
-		return modules.FirstError(err, missing)
+		_, err := store.Value[int](ctx, db, "select 1", nil) // it needs no tenant
+		return check.First(err, missing)
 	}
 	require.NoError(t, s.Check(t.Context(), db))
 	missing = fmt.Errorf("%w: no column", modules.ErrSchema)
 	err = s.Check(t.Context(), db)
 	require.ErrorIs(t, err, modules.ErrSchema)
 	require.ErrorContains(t, err, "no column; apply the migrations")
+	errElse := errors.New("something else")
 	missing = errElse
 	err = s.Check(t.Context(), db)
 	require.ErrorIs(t, err, errElse)
@@ -102,7 +106,7 @@ func TestASchemaHasMigrations(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	db := newDB(t, "")
-	require.ErrorContains(t, modules.Schema{Source: "test", Migrations: fstest.MapFS{}}.Check(t.Context(), db), "no migrations are embedded")
+	require.ErrorContains(t, store.Schema{Source: "test", Migrations: fstest.MapFS{}}.Check(t.Context(), db), "no migrations are embedded")
 	odd := fstest.MapFS{"migrations/first.sql": {}}
-	require.Error(t, modules.Schema{Source: "test", Migrations: odd}.Check(t.Context(), db))
+	require.Error(t, store.Schema{Source: "test", Migrations: odd}.Check(t.Context(), db))
 }

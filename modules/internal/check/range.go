@@ -1,4 +1,4 @@
-package modules
+package check
 
 import (
 	"fmt"
@@ -25,33 +25,33 @@ var (
 	latest       = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
 )
 
-// CheckTime checks a time that becomes JSON. The zero time stands for the default.
-func CheckTime(field string, t time.Time) error {
-	return Check(field, "must be in the years 1 to 9999, and before the last day of 9999", t.IsZero() || t.UTC().Year() >= 1 && t.Before(latest))
+// Time checks a time that becomes JSON. The zero time stands for the default.
+func Time(field string, t time.Time) error {
+	return That(field, "must be in the years 1 to 9999, and before the last day of 9999", t.IsZero() || t.UTC().Year() >= 1 && t.Before(latest))
 }
 
-// CheckDuration checks a duration of either sign.
-func CheckDuration(field string, d time.Duration) error {
-	return Check(field, "must be at most 876000 h, which are 100 years", d >= -MaxDuration && d <= MaxDuration)
+// Duration checks a duration of either sign.
+func Duration(field string, d time.Duration) error {
+	return That(field, "must be at most 876000 h, which are 100 years", d >= -MaxDuration && d <= MaxDuration)
 }
 
-// CheckTimeout checks a duration that the server keeps in milliseconds. 0 stands for the
+// Timeout checks a duration that the server keeps in milliseconds. 0 stands for the
 // default.
-func CheckTimeout(field string, d time.Duration) error {
-	return FirstError(
-		Check(field, "must be whole milliseconds from 1 ms", d >= 0 && d%time.Millisecond == 0),
-		CheckDuration(field, d),
+func Timeout(field string, d time.Duration) error {
+	return First(
+		That(field, "must be whole milliseconds from 1 ms", d >= 0 && d%time.Millisecond == 0),
+		Duration(field, d),
 	)
 }
 
-// CheckMilliseconds checks a number of milliseconds from 0.
-func CheckMilliseconds(field string, ms float64) error {
+// Milliseconds checks a number of milliseconds from 0.
+func Milliseconds(field string, ms float64) error {
 	const most = float64(MaxDuration / time.Millisecond)
-	return Check(field, fmt.Sprintf("must be from 0 to %.0f", most), ms >= 0 && ms <= most)
+	return That(field, fmt.Sprintf("must be from 0 to %.0f", most), ms >= 0 && ms <= most)
 }
 
-// CheckPast checks times of past events.
-func CheckPast(field string, times ...time.Time) error {
+// Past checks times of past events.
+func Past(field string, times ...time.Time) error {
 	for _, t := range times {
 		if t.After(time.Now().Add(MaxAhead)) {
 			return Invalid(field, fmt.Sprintf("must not be more than %s ahead of the clock", MaxAhead))
@@ -60,21 +60,21 @@ func CheckPast(field string, times ...time.Time) error {
 	return nil
 }
 
-// CheckCount checks a whole number from 0 that the program adds up.
-func CheckCount(field string, n int64) error {
-	return Check(field, fmt.Sprintf("must be from 0 to %d", int64(MaxCount)), n >= 0 && n <= MaxCount)
+// Count checks a whole number from 0 that the program adds up.
+func Count(field string, n int64) error {
+	return That(field, fmt.Sprintf("must be from 0 to %d", int64(MaxCount)), n >= 0 && n <= MaxCount)
 }
 
-// CheckRanges applies [CheckTime] and [CheckDuration] to every time and duration in a struct or
+// Ranges applies [Time] and [Duration] to every time and duration in a struct or
 // in a list of structs. The error names the field like JSON.
-func CheckRanges(v any) error { return checkRanges("", reflect.ValueOf(v)) }
+func Ranges(v any) error { return checkRanges("", reflect.ValueOf(v)) }
 
 func checkRanges(path string, v reflect.Value) error {
 	switch v.Type() {
 	case timeType:
-		return CheckTime(path, v.Interface().(time.Time))
+		return Time(path, v.Interface().(time.Time))
 	case durationType:
-		return CheckDuration(path, time.Duration(v.Int()))
+		return Duration(path, time.Duration(v.Int()))
 	}
 	switch v.Kind() {
 	case reflect.Pointer:

@@ -1,4 +1,6 @@
-package modules
+// Package store is the clients' way to the pool: the handle with the default tenant, the statements
+// and their retries, lists that end after a number of bytes, and the check of a client's schema.
+package store
 
 import (
 	"context"
@@ -19,11 +21,11 @@ type DB struct {
 	tenant string
 }
 
-// NewDB returns the handle of the given client. An empty default tenant means no default tenant;
+// New returns the handle of the given client. An empty default tenant means no default tenant;
 // an invalid default tenant and a nil db are errors. A statement timeout of 0 is the pool's
-// timeout, a negative timeout is none. For a client with a timeout of its own NewDB calls
+// timeout, a negative timeout is none. For a client with a timeout of its own New calls
 // db.Named(client): see [fxdb.DB.Named] for a db that a module with a different name has named.
-func NewDB(client string, db *fxdb.DB, defaultTenant string, statementTimeout time.Duration) (*DB, error) {
+func New(client string, db *fxdb.DB, defaultTenant string, statementTimeout time.Duration) (*DB, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%s: Params.DB is nil: give it a *fxdb.DB", client)
 	}
@@ -132,53 +134,4 @@ func (db *DB) Probe(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	err := db.Ping(ctx)
 	return time.Since(began), err
-}
-
-// One runs a statement that returns a single row, into the fields of a struct by the columns'
-// names. An absent row is [pgx.ErrNoRows]. One, [Many] and [Value] retry after a conflict with
-// other transactions and, for a read, after a broken connection.
-func One[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (T, error) {
-	return collect(ctx, db, sql, args, func(rows pgx.Rows) (T, error) {
-		return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
-	})
-}
-
-// Many is [One] for any number of rows.
-func Many[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) ([]T, error) {
-	return collect(ctx, db, sql, args, func(rows pgx.Rows) ([]T, error) {
-		return pgx.CollectRows(rows, pgx.RowToStructByName[T])
-	})
-}
-
-func collect[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs, all func(pgx.Rows) (T, error)) (out T, err error) {
-	err = db.send(ctx, reads(sql), func(ctx context.Context, s sender) error {
-		rows, err := s.Query(ctx, sql, args)
-		if err == nil {
-			out, err = all(rows)
-		}
-		return err
-	})
-	return out, err
-}
-
-// Value runs a statement that returns a single value. An absent row is [pgx.ErrNoRows].
-func Value[T any](ctx context.Context, db *DB, sql string, args pgx.NamedArgs) (v T, err error) {
-	err = db.QueryRow(ctx, sql, args).Scan(&v)
-	return v, err
-}
-
-// After runs a statement, and then a statement that returns rows, in a single transaction and
-// round trip. The second statement sees the commits during the first statement's wait.
-func After[T any](ctx context.Context, db *DB, first, sql string, args pgx.NamedArgs) (out []T, err error) {
-	err = Batch(ctx, db, func(b *pgx.Batch) {
-		b.Queue(first, args)
-		b.Queue(sql, args).Query(func(rows pgx.Rows) (err error) {
-			out, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
-			return err
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }

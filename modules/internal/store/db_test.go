@@ -1,4 +1,4 @@
-package modules_test
+package store_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -19,29 +19,29 @@ const whoSQL = "select coalesce(current_setting('app.current_tenant', true), '')
 
 type who struct{ Who string }
 
-func newDB(t testing.TB, defaultTenant string) *modules.DB {
+func newDB(t testing.TB, defaultTenant string) *store.DB {
 	t.Helper()
-	db, err := modules.NewDB("test", testkit.DB(t), defaultTenant, 0)
+	db, err := store.New("test", testkit.DB(t), defaultTenant, 0)
 	require.NoError(t, err)
 	return db
 }
 
 // asked is what every way to the database says whose it is.
-func asked(t testing.TB, ctx context.Context, db *modules.DB) map[string]string {
+func asked(t testing.TB, ctx context.Context, db *store.DB) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	add := func(name, who string, err error) {
 		require.NoError(t, err, name)
 		out[name] = who
 	}
-	one, err := modules.One[who](ctx, db, whoSQL, nil)
+	one, err := store.One[who](ctx, db, whoSQL, nil)
 	add("One", one.Who, err)
-	many, err := modules.Many[who](ctx, db, whoSQL, nil)
+	many, err := store.Many[who](ctx, db, whoSQL, nil)
 	require.Len(t, many, 1)
 	add("Many", many[0].Who, err)
-	value, err := modules.Value[string](ctx, db, whoSQL, nil)
+	value, err := store.Value[string](ctx, db, whoSQL, nil)
 	add("Value", value, err)
-	after, err := modules.After[who](ctx, db, "select 1", whoSQL, nil)
+	after, err := store.After[who](ctx, db, "select 1", whoSQL, nil)
 	require.Len(t, after, 1)
 	add("After", after[0].Who, err)
 	rows, err := db.Query(ctx, whoSQL)
@@ -89,9 +89,9 @@ func TestTheDefaultTenantIsForContextsThatHaveNothing(t *testing.T) {
 
 func TestNewDBRefuses(t *testing.T) {
 	t.Parallel()
-	_, err := modules.NewDB("test", nil, "", 0)
+	_, err := store.New("test", nil, "", 0)
 	require.EqualError(t, err, "test: Params.DB is nil: give it a *fxdb.DB")
-	_, err = modules.NewDB("test", testkit.DB(t), " ", 0)
+	_, err = store.New("test", testkit.DB(t), " ", 0)
 	require.ErrorIs(t, err, tenant.ErrInvalid)
 	require.ErrorContains(t, err, "test: Config.DefaultTenant: ")
 }
@@ -104,18 +104,18 @@ func TestRowsAreCounted(t *testing.T) {
 		return "select n from generate_series(1, @n::int) n", pgx.NamedArgs{"n": n}
 	}
 	sql, none := numbers(0)
-	_, err := modules.One[row](t.Context(), db, sql, none)
+	_, err := store.One[row](t.Context(), db, sql, none)
 	require.ErrorIs(t, err, pgx.ErrNoRows)
-	_, err = modules.Value[int](t.Context(), db, sql, none)
+	_, err = store.Value[int](t.Context(), db, sql, none)
 	require.ErrorIs(t, err, pgx.ErrNoRows)
-	all, err := modules.Many[row](t.Context(), db, sql, none)
+	all, err := store.Many[row](t.Context(), db, sql, none)
 	require.NoError(t, err)
 	require.NotNil(t, all)
 	require.Empty(t, all)
 	sql, two := numbers(2)
-	_, err = modules.One[row](t.Context(), db, sql, two)
+	_, err = store.One[row](t.Context(), db, sql, two)
 	require.ErrorIs(t, err, pgx.ErrTooManyRows)
-	all, err = modules.Many[row](t.Context(), db, sql, two)
+	all, err = store.Many[row](t.Context(), db, sql, two)
 	require.NoError(t, err)
 	require.Equal(t, []row{{1}, {2}}, all)
 }
@@ -125,12 +125,12 @@ func TestAfterIsOneTransaction(t *testing.T) {
 	size.SkipShort(t)
 	db := newDB(t, "acme")
 	type row struct{ Value string }
-	rows, err := modules.After[row](t.Context(), db, "select set_config('test.value', @v, true)",
+	rows, err := store.After[row](t.Context(), db, "select set_config('test.value', @v, true)",
 		"select current_setting('test.value', true) as value where @v::text <> ''", pgx.NamedArgs{"v": "kept"})
 	require.NoError(t, err)
 	require.Equal(t, []row{{"kept"}}, rows)
 	for name, sql := range map[string][2]string{"the first": {"select 1/0", "select '' as value"}, "the second": {"select 1", "select (1/0)::text as value"}} {
-		rows, err := modules.After[row](t.Context(), db, sql[0], sql[1], nil)
+		rows, err := store.After[row](t.Context(), db, sql[0], sql[1], nil)
 		require.ErrorContains(t, err, "22012", name)
 		require.Nil(t, rows)
 	}
@@ -143,20 +143,20 @@ func TestTheEndOfThePoolIsAnError(t *testing.T) {
 	require.True(t, db.Available(t.Context()))
 	require.NoError(t, db.Close(t.Context()))
 	require.False(t, db.Available(t.Context()))
-	_, err := modules.One[who](t.Context(), db, whoSQL, nil)
+	_, err := store.One[who](t.Context(), db, whoSQL, nil)
 	require.ErrorIs(t, err, fxdb.ErrDraining)
-	_, err = modules.Many[who](t.Context(), db, whoSQL, nil)
+	_, err = store.Many[who](t.Context(), db, whoSQL, nil)
 	require.ErrorIs(t, err, fxdb.ErrDraining)
-	_, err = modules.Value[string](t.Context(), db, whoSQL, nil)
+	_, err = store.Value[string](t.Context(), db, whoSQL, nil)
 	require.ErrorIs(t, err, fxdb.ErrDraining)
-	_, err = modules.After[who](t.Context(), db, whoSQL, whoSQL, nil)
+	_, err = store.After[who](t.Context(), db, whoSQL, whoSQL, nil)
 	require.ErrorIs(t, err, fxdb.ErrDraining)
 }
 
 func TestProbeDoesNotWaitForLong(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	db, err := modules.NewDB("test", testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 })), "", 0)
+	db, err := store.New("test", testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 })), "", 0)
 	require.NoError(t, err)
 	took, err := db.Probe(t.Context())
 	require.NoError(t, err)

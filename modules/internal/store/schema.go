@@ -1,4 +1,4 @@
-package modules
+package store
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -31,14 +32,14 @@ select array(
        or exists (select from unnest(r.privileges) p where not has_table_privilege(to_regclass(r.name), p))
     order by r.name)::text[]`
 
-// Check returns an [ErrSchema] when a table, a view or a migration is missing, or when the
+// Check returns a [modules.ErrSchema] when a table, a view or a migration is missing, or when the
 // pool's role lacks a right on a table or a view. Check needs no tenant.
 func (s Schema) Check(ctx context.Context, db *DB) error {
-	err := Classify(s.check(tenant.System(ctx, "schema check"), db))
-	if errors.Is(err, ErrForbidden) {
-		err = fmt.Errorf("%w: %w", ErrSchema, err)
+	err := modules.Classify(s.check(tenant.System(ctx, "schema check"), db))
+	if errors.Is(err, modules.ErrForbidden) {
+		err = fmt.Errorf("%w: %w", modules.ErrSchema, err)
 	}
-	if errors.Is(err, ErrSchema) {
+	if errors.Is(err, modules.ErrSchema) {
 		err = fmt.Errorf("%w; apply the migrations (DB_MIGRATE=true) and grant the pool's role what they made", err)
 	}
 	if err != nil {
@@ -57,7 +58,7 @@ func (s Schema) check(ctx context.Context, db *DB) error {
 		return err
 	}
 	if len(unusable) > 0 {
-		return fmt.Errorf("%w: missing or not usable: %v", ErrSchema, unusable)
+		return fmt.Errorf("%w: missing or not usable: %v", modules.ErrSchema, unusable)
 	}
 	versions := pgx.Identifier{"onepool", s.Source + "_versions"}.Sanitize()
 	version, err := Value[int64](ctx, db, "select coalesce(max(version_id), 0) from "+versions+" where is_applied", nil)
@@ -65,7 +66,7 @@ func (s Schema) check(ctx context.Context, db *DB) error {
 		return err
 	}
 	if version < needed {
-		return fmt.Errorf("%w: it is at version %d, needed is %d", ErrSchema, version, needed)
+		return fmt.Errorf("%w: it is at version %d, needed is %d", modules.ErrSchema, version, needed)
 	}
 	if s.More != nil {
 		return s.More(ctx)

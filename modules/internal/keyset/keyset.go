@@ -1,4 +1,5 @@
-package modules
+// Package keyset reads lists in pages, each of which begins behind the key of a row.
+package keyset
 
 import (
 	"context"
@@ -10,49 +11,47 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
-// DefaultPage and MaxPage are the default and the largest number of items in a page.
-const (
-	DefaultPage = 100
-	MaxPage     = 1000
-)
-
-// CheckPage turns a limit of 0 into [DefaultPage], and checks the limit of a page.
-func CheckPage(limit *int) error {
+// CheckLimit turns a limit of 0 into [modules.DefaultPage], and checks the limit of a page.
+func CheckLimit(limit *int) error {
 	if *limit == 0 {
-		*limit = DefaultPage
+		*limit = modules.DefaultPage
 	}
-	return Check("limit", fmt.Sprintf("must be from 1 to %d, and 0 for %d", MaxPage, DefaultPage), *limit >= 1 && *limit <= MaxPage)
+	return check.That("limit", fmt.Sprintf("must be from 1 to %d, and 0 for %d", modules.MaxPage, modules.DefaultPage), *limit >= 1 && *limit <= modules.MaxPage)
 }
 
-// KeyType is the type of a column in the key of a [Keyset].
-type KeyType string
+// Type is the type of a column in the key of a [List].
+type Type string
 
 // The types of a key's columns.
 const (
-	KeyText    KeyType = "text"
-	KeyUUID    KeyType = "uuid"
-	KeyTime    KeyType = "timestamptz"
-	KeyNumber  KeyType = "float8"
-	KeyInteger KeyType = "int4"
+	Text    Type = "text"
+	UUID    Type = "uuid"
+	Time    Type = "timestamptz"
+	Number  Type = "float8"
+	Integer Type = "int4"
 )
 
-// KeyColumn is a column in the key of a [Keyset]: an expression over the statement's tables.
-type KeyColumn struct {
+// Column is a column in the key of a [List]: an expression over the statement's tables.
+type Column struct {
 	SQL  string
-	Type KeyType
+	Type Type
 }
 
-// Keyset describes a list in pages. A page's Next holds the key of the page's last row, so the
+// List describes a list in pages. A page's Next holds the key of the page's last row, so the
 // next page begins behind the key, also if the row has changed or gone since.
-type Keyset[R, T any] struct {
+type List[R, T any] struct {
 	Select string // the statement up to and with a condition after "where"
 	// Nested returns a statement with an order and a limit of its own, in place of Select. behind is
 	// the condition of the next pages, and empty for the first page.
 	Nested     func(behind string) string
-	Key        []KeyColumn // the order of the list; the last column is unique
-	Descending bool        // the direction of every column
+	Key        []Column // the order of the list; the last column is unique
+	Descending bool     // the direction of every column
 	KeyOf      func(R) []any
 	Convert    func(R) (T, error)
 	Parent     string // a statement that returns whether the list's parent exists; empty: no parent
@@ -60,25 +59,25 @@ type Keyset[R, T any] struct {
 }
 
 // Page reads the page behind after, or the first page if after is empty. A cursor of foreign
-// origin is an [ErrInvalid]. A page ends after [PageBytes] too. If a page is empty and the list
+// origin is a [modules.ErrInvalid]. A page ends after [modules.PageBytes] too. If a page is empty and the list
 // has a parent, Page asks whether the parent exists.
-func (k Keyset[R, T]) Page(ctx context.Context, db *DB, limit int, after string, args pgx.NamedArgs) (Page[T], error) {
+func (k List[R, T]) Page(ctx context.Context, db *store.DB, limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
 	all := pgx.NamedArgs{}
 	maps.Copy(all, args)
-	err := CheckPage(&limit)
+	err := CheckLimit(&limit)
 	if after != "" {
-		err = FirstError(err, k.decode(after, all))
+		err = check.First(err, k.decode(after, all))
 	}
 	if err != nil {
-		return Page[T]{}, err
+		return modules.Page[T]{}, err
 	}
 	all["page_limit"] = limit + 1 // a further row shows whether a page follows
-	rows, more, err := Bounded[R](ctx, db, k.sql(after != ""), all)
+	rows, more, err := store.Bounded[R](ctx, db, k.sql(after != ""), all)
 	if err == nil && len(rows) == 0 {
 		err = k.checkParent(ctx, db, all)
 	}
 	if err != nil {
-		return Page[T]{}, err
+		return modules.Page[T]{}, err
 	}
 	if len(rows) > limit {
 		rows, more = rows[:limit], true
@@ -86,11 +85,11 @@ func (k Keyset[R, T]) Page(ctx context.Context, db *DB, limit int, after string,
 	return k.page(rows, more)
 }
 
-func (k Keyset[R, T]) page(rows []R, more bool) (p Page[T], err error) {
+func (k List[R, T]) page(rows []R, more bool) (p modules.Page[T], err error) {
 	p.Items = make([]T, len(rows))
 	for i, r := range rows {
 		if p.Items[i], err = k.Convert(r); err != nil {
-			return Page[T]{}, err
+			return modules.Page[T]{}, err
 		}
 	}
 	if more {
@@ -99,11 +98,11 @@ func (k Keyset[R, T]) page(rows []R, more bool) (p Page[T], err error) {
 	return p, err
 }
 
-func (k Keyset[R, T]) checkParent(ctx context.Context, db *DB, args pgx.NamedArgs) error {
+func (k List[R, T]) checkParent(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
 	if k.Parent == "" {
 		return nil
 	}
-	exists, err := Value[bool](ctx, db, k.Parent, args)
+	exists, err := store.Value[bool](ctx, db, k.Parent, args)
 	if err == nil && !exists {
 		err = k.Unknown
 	}
@@ -111,7 +110,7 @@ func (k Keyset[R, T]) checkParent(ctx context.Context, db *DB, args pgx.NamedArg
 }
 
 // sql returns the statement of a page. A comparison of rows is the condition of an index scan.
-func (k Keyset[R, T]) sql(behind bool) string {
+func (k List[R, T]) sql(behind bool) string {
 	columns, values, order := make([]string, len(k.Key)), make([]string, len(k.Key)), make([]string, len(k.Key))
 	operator, direction := ">", ""
 	if k.Descending {
@@ -140,35 +139,35 @@ func encodeKey(key []any) (string, error) {
 }
 
 // decode adds the key of a cursor to the arguments.
-func (k Keyset[R, T]) decode(cursor string, args pgx.NamedArgs) error {
+func (k List[R, T]) decode(cursor string, args pgx.NamedArgs) error {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	var key []json.RawMessage
 	ok := err == nil && json.Unmarshal(raw, &key) == nil && len(key) == len(k.Key)
 	for i := 0; ok && i < len(key); i++ {
 		args[fmt.Sprintf("key%d", i)], ok = k.Key[i].Type.decode(key[i])
 	}
-	return Check("after", "must be the next of an earlier page", ok)
+	return check.That("after", "must be the next of an earlier page", ok)
 }
 
 // decode returns a value of a cursor, and whether the server takes the value.
-func (t KeyType) decode(raw json.RawMessage) (any, bool) {
+func (t Type) decode(raw json.RawMessage) (any, bool) {
 	switch t {
-	case KeyTime:
+	case Time:
 		var at time.Time
-		return decoded(raw, &at, func() error { return CheckTime("key", at) })
-	case KeyInteger:
+		return decoded(raw, &at, func() error { return check.Time("key", at) })
+	case Integer:
 		var n int32
 		return decoded(raw, &n, func() error { return nil })
-	case KeyNumber:
+	case Number:
 		var n float64
 		return decoded(raw, &n, func() error { return nil })
 	}
 	var text string
 	return decoded(raw, &text, func() error {
-		if t == KeyUUID {
-			return CheckUUID("key", text)
+		if t == UUID {
+			return check.UUID("key", text)
 		}
-		return CheckStorable("key", text)
+		return check.Storable("key", text)
 	})
 }
 
@@ -179,7 +178,15 @@ func decoded[V any](raw json.RawMessage, v *V, check func() error) (any, bool) {
 	return *v, true
 }
 
-// Always returns the Convert of a [Keyset] whose rows always convert.
+// Always returns the Convert of a [List] whose rows always convert.
 func Always[R, T any](convert func(R) T) func(R) (T, error) {
 	return func(r R) (T, error) { return convert(r), nil }
+}
+
+// Last returns the last of optional arguments. Callers give at most a single optional argument.
+func Last[T any](optional []T) (last T) {
+	if len(optional) > 0 {
+		last = optional[len(optional)-1]
+	}
+	return last
 }

@@ -1,9 +1,10 @@
-package modules
+package store
 
 import (
 	"context"
 	"fmt"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -11,11 +12,11 @@ import (
 // a tenant's transaction that locks the rows would stop all tenants.
 
 // Operator returns the context of a write to rows of all tenants: [tenant.System] with the
-// reason. A context with a tenant is an [ErrForbidden]: no tenant's text may come before all
+// reason. A context with a tenant is a [modules.ErrForbidden]: no tenant's text may come before all
 // tenants.
 func Operator(ctx context.Context, reason string) (context.Context, error) {
 	if _, scoped := tenant.FromContext(ctx); scoped {
-		return nil, fmt.Errorf("%w: %s, and an operator's to write: call with tenant.System", ErrForbidden, reason)
+		return nil, fmt.Errorf("%w: %s, and an operator's to write: call with tenant.System", modules.ErrForbidden, reason)
 	}
 	return tenant.System(ctx, reason), nil //onepoolcheck:allow tenantlost the callers give constant reasons
 }

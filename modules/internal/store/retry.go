@@ -1,4 +1,4 @@
-package modules
+package store
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 // sender is the pool or a transaction on it.
@@ -49,7 +51,7 @@ func (db *DB) send(ctx context.Context, read bool, send func(context.Context, se
 		}
 		return err
 	})
-	return FirstError(err, none)
+	return check.First(err, none)
 }
 
 // aborted reports whether the server gave up the statement for another transaction or for a
@@ -63,7 +65,7 @@ func aborted(err error) bool {
 // is no loss: the pool has already waited for as long as allowed.
 func lost(err error) bool {
 	var acquireErr *fxdb.AcquireError
-	return !errors.As(err, &acquireErr) && errors.Is(Classify(err), ErrUnavailable)
+	return !errors.As(err, &acquireErr) && errors.Is(modules.Classify(err), modules.ErrUnavailable)
 }
 
 // reads reports whether a statement changes nothing. A statement that begins with select changes

@@ -1,4 +1,4 @@
-package modules_test
+package store_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
-	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -29,40 +29,40 @@ func TestWhatWasInOthersWayIsSentAgain(t *testing.T) {
 	t.Parallel()
 	type row struct{ N int }
 	const insert = "insert into written select flaky(@code) returning n"
-	for name, send := range map[string]func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error{
-		"Exec": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
+	for name, send := range map[string]func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error{
+		"Exec": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
 			tag, err := db.Exec(ctx, insert, args)
 			if err == nil {
 				require.EqualValues(t, 1, tag.RowsAffected())
 			}
 			return err
 		},
-		"QueryRow": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
+		"QueryRow": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
 			var n int
 			return db.QueryRow(ctx, insert, args).Scan(&n)
 		},
-		"One": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
-			_, err := modules.One[row](ctx, db, insert, args)
+		"One": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
+			_, err := store.One[row](ctx, db, insert, args)
 			return err
 		},
-		"Many": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
-			_, err := modules.Many[row](ctx, db, insert, args)
+		"Many": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
+			_, err := store.Many[row](ctx, db, insert, args)
 			return err
 		},
-		"Value": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
-			_, err := modules.Value[int](ctx, db, insert, args)
+		"Value": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
+			_, err := store.Value[int](ctx, db, insert, args)
 			return err
 		},
-		"no row": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
-			_, err := modules.Value[int](ctx, db, "with w as ("+insert+") select n from w where n = 2", args)
+		"no row": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
+			_, err := store.Value[int](ctx, db, "with w as ("+insert+") select n from w where n = 2", args)
 			if err != nil && !isPg(err) {
 				require.ErrorIs(t, err, pgx.ErrNoRows)
 				return nil
 			}
 			return err
 		},
-		"After": func(ctx context.Context, db *modules.DB, args pgx.NamedArgs) error {
-			rows, err := modules.After[row](ctx, db, "select 1", insert, args)
+		"After": func(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
+			rows, err := store.After[row](ctx, db, "select 1", insert, args)
 			if err == nil {
 				require.Len(t, rows, 1)
 			}
@@ -80,7 +80,7 @@ func TestWhatWasInOthersWayIsSentAgain(t *testing.T) {
 				written++
 			}
 			require.ErrorContains(t, send(t.Context(), db, pgx.NamedArgs{"code": "23505"}), "23505", "that stays so")
-			n, err := modules.Value[int](t.Context(), db, "select count(*) from written", nil)
+			n, err := store.Value[int](t.Context(), db, "select count(*) from written", nil)
 			require.NoError(t, err)
 			require.Equal(t, written, n)
 		})

@@ -1,7 +1,8 @@
-package modules_test
+package failopen_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -11,12 +12,13 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/failopen"
 )
 
 func TestFailOpenLetsPassADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)
-	f := modules.NewFailOpen("knowledge", zap.New(core))
+	f := failopen.New("knowledge", zap.New(core))
 	away := []error{
 		fxdb.ErrNotStarted, fxdb.ErrDraining, fxdb.ErrAcquireTimeout, fxdb.ErrQueueFull,
 		modules.ErrUnavailable, modules.ErrTimeout, modules.ErrSchema,
@@ -35,12 +37,12 @@ func TestFailOpenLetsPassADatabaseThatIsAway(t *testing.T) {
 
 func TestFailOpenReturnsEverythingElse(t *testing.T) {
 	t.Parallel()
-	f := modules.NewFailOpen("knowledge", nil)
+	f := failopen.New("knowledge", nil)
 	require.False(t, f.Pass(t.Context(), "store", nil))
 	require.NoError(t, f.Drop(t.Context(), "store", nil))
 	for _, err := range []error{
 		modules.ErrNotFound, modules.ErrConflict, modules.ErrReference, modules.ErrInvalid, modules.ErrForbidden,
-		fxdb.ErrTenantRequired, fxdb.ErrTenantNotCarried, fxdb.ErrNestedAcquire, errElse, context.Canceled,
+		fxdb.ErrTenantRequired, fxdb.ErrTenantNotCarried, fxdb.ErrNestedAcquire, errors.New("something else"), context.Canceled,
 	} {
 		require.False(t, f.Pass(t.Context(), "store", err), err)
 		require.Same(t, err, f.Drop(t.Context(), "store", err))

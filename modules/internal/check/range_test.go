@@ -1,4 +1,4 @@
-package modules_test
+package check_test
 
 import (
 	"math"
@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/check"
 )
 
 type base struct {
@@ -30,11 +31,11 @@ type part struct {
 
 func TestCheckRangesFindsEveryTimeAndDuration(t *testing.T) {
 	t.Parallel()
-	tooLate, tooLong := time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC), modules.MaxDuration+1
+	tooLate, tooLong := time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC), check.MaxDuration+1
 	fine := tooLate.Add(-1)
-	require.NoError(t, modules.CheckRanges(ranged{}), "zero is for the default")
-	require.NoError(t, modules.CheckRanges(ranged{
-		base: base{fine}, Took: modules.MaxDuration, Until: &time.Time{}, Parts: []part{{fine}, {}}, raw: []byte("x"),
+	require.NoError(t, check.Ranges(ranged{}), "zero is for the default")
+	require.NoError(t, check.Ranges(ranged{
+		base: base{fine}, Took: check.MaxDuration, Until: &time.Time{}, Parts: []part{{fine}, {}}, raw: []byte("x"),
 		Meta: map[string]any{"at": tooLate}, // free, and text once it is stored
 	}))
 	before := time.Date(0, time.December, 31, 23, 0, 0, 0, time.UTC)
@@ -47,28 +48,28 @@ func TestCheckRangesFindsEveryTimeAndDuration(t *testing.T) {
 		"invalid: took_ns must be at most 876000 h, which are ": {Took: math.MinInt64},
 		"invalid: at must be in the years 1 to 9999, and":       {base: base{fine.In(time.FixedZone("west", -12*3600)).Add(1)}},
 	} {
-		err := modules.CheckRanges(v)
+		err := check.Ranges(v)
 		require.ErrorIs(t, err, modules.ErrInvalid)
 		require.ErrorContains(t, err, must)
-		require.Equal(t, err, modules.CheckRanges(&v), "through a pointer too")
+		require.Equal(t, err, check.Ranges(&v), "through a pointer too")
 	}
 }
 
 func TestRangesOfNumbersThatAreAddedUp(t *testing.T) {
 	t.Parallel()
-	most := float64(modules.MaxDuration / time.Millisecond)
-	require.NoError(t, modules.FirstError(
-		modules.CheckCount("f", 0), modules.CheckCount("f", modules.MaxCount),
-		modules.CheckMilliseconds("f", 0), modules.CheckMilliseconds("f", most),
-		modules.CheckTimeout("f", 0), modules.CheckTimeout("f", time.Millisecond), modules.CheckTimeout("f", modules.MaxDuration),
-		modules.CheckDuration("f", -modules.MaxDuration),
-		modules.CheckPast("f"), modules.CheckPast("f", time.Time{}, time.Now().Add(modules.MaxAhead-time.Minute)),
+	most := float64(check.MaxDuration / time.Millisecond)
+	require.NoError(t, check.First(
+		check.Count("f", 0), check.Count("f", check.MaxCount),
+		check.Milliseconds("f", 0), check.Milliseconds("f", most),
+		check.Timeout("f", 0), check.Timeout("f", time.Millisecond), check.Timeout("f", check.MaxDuration),
+		check.Duration("f", -check.MaxDuration),
+		check.Past("f"), check.Past("f", time.Time{}, time.Now().Add(check.MaxAhead-time.Minute)),
 	))
 	for must, errs := range map[string][]error{
-		"must be from 0 to 1000000000000000":      {modules.CheckCount("f", -1), modules.CheckCount("f", modules.MaxCount+1)},
-		"must be from 0 to 3153600000000":         {modules.CheckMilliseconds("f", -1), modules.CheckMilliseconds("f", most+1), modules.CheckMilliseconds("f", math.NaN()), modules.CheckMilliseconds("f", math.Inf(1))},
-		"must be whole milliseconds from 1 ms":    {modules.CheckTimeout("f", -time.Millisecond), modules.CheckTimeout("f", 1), modules.CheckTimeout("f", 1500*time.Microsecond)},
-		"must not be more than 5m0s ahead of the": {modules.CheckPast("f", time.Time{}, time.Now().Add(modules.MaxAhead+time.Minute))},
+		"must be from 0 to 1000000000000000":      {check.Count("f", -1), check.Count("f", check.MaxCount+1)},
+		"must be from 0 to 3153600000000":         {check.Milliseconds("f", -1), check.Milliseconds("f", most+1), check.Milliseconds("f", math.NaN()), check.Milliseconds("f", math.Inf(1))},
+		"must be whole milliseconds from 1 ms":    {check.Timeout("f", -time.Millisecond), check.Timeout("f", 1), check.Timeout("f", 1500*time.Microsecond)},
+		"must not be more than 5m0s ahead of the": {check.Past("f", time.Time{}, time.Now().Add(check.MaxAhead+time.Minute))},
 	} {
 		for _, err := range errs {
 			require.ErrorIs(t, err, modules.ErrInvalid)
