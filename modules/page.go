@@ -1,16 +1,21 @@
 package modules
 
-// The bounds of a call. A row may hold a megabyte, so a list ends after PageBytes too, and the
-// row that reaches PageBytes is part of the list.
+// The bounds of a call.
 const (
-	DefaultPage = 100     // items in a page, if a call gives no limit
-	MaxPage     = 1000    // items in a page at most
-	PageBytes   = 1 << 20 // bytes from the server after which a list ends, whatever the limit
-	MaxRows     = 10_000  // rows that a call writes at most, in a single statement
+	// DefaultPage is the number of items in a page, if a call gives no limit.
+	DefaultPage = 100
+	// MaxPage is the largest number of items in a page.
+	MaxPage = 1000
+	// PageBytes is the size after which a list ends, in bytes from the server, whatever the list's
+	// limit: a row may hold a megabyte. The row that reaches the bound is part of the list.
+	PageBytes = 1 << 20
+	// MaxRows is the largest number of rows that a call writes. A call is a single statement, which
+	// holds locks until the end.
+	MaxRows = 10_000
 )
 
-// Page is a part of a list. The next page begins behind Next, also if the page's last row has
-// changed or gone since. Next is empty at the end of the list.
+// Page is a part of a list. The next page begins behind Next, which is empty at the end of the
+// list. A list takes only a Next of its own.
 type Page[T any] struct {
 	Items []T
 	Next  string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
 
@@ -132,7 +133,7 @@ func (c *Client) ActiveAssignments(ctx context.Context, f AssignmentFilter) ([]A
 
 // ActiveAssignmentsPage is ActiveAssignments for callers of page after page.
 func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) (modules.Page[Assignment], error) {
-	err := checkLimit(&f.Limit)
+	err := check.First(checkLimit(&f.Limit), keyset.CheckID(f.After))
 	if f.AgentID != "" {
 		err = check.First(err, check.ID("agent_id", f.AgentID))
 	}
@@ -147,7 +148,10 @@ func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) 
 	if f.AgentID != "" {
 		where += " and a.agent_id = @agent::text"
 	}
-	p, err := c.assignments(ctx, f.After, where, f.Limit, pgx.NamedArgs{"agent": f.AgentID})
+	list := assignments(where)
+	list.ID, list.Unknown = func(r assignmentRow) string { return r.ID }, ErrAssignmentNotFound
+	list.Row = "orchestrator.assignments a where a.id = @after::text"
+	p, err := page(ctx, c, list, f.Limit, f.After, pgx.NamedArgs{"agent": f.AgentID})
 	return p, wrap("active assignments", err)
 }
 
@@ -155,19 +159,16 @@ func (c *Client) ActiveAssignmentsPage(ctx context.Context, f AssignmentFilter) 
 // first, 1000 and modules.PageBytes at most. An overdue assignment ends when a Claim gives the
 // task out again.
 func (c *Client) OverdueAssignments(ctx context.Context) ([]Assignment, error) {
-	p, err := c.assignments(ctx, "", active+" and a.deadline < now()", listLimit, pgx.NamedArgs{})
-	return p.Items, wrap("overdue assignments", err)
+	p, err := c.OverdueAssignmentsPage(ctx, listLimit, "")
+	return p.Items, err
 }
 
-func (c *Client) assignments(ctx context.Context, after, where string, limit int, args pgx.NamedArgs) (modules.Page[Assignment], error) {
-	sql := "select " + assignmentColumns + " from orchestrator.assignments a where " + where + " order by a.deadline, a.id limit @limit::int"
-	if after != "" {
-		sql = "select a.* from (select l.deadline, l.id from orchestrator.assignments l where l.id = @after::text) last, lateral (" +
-			"select " + assignmentColumns + " from orchestrator.assignments a where " + where +
-			" and (a.deadline, a.id) > (last.deadline, last.id) order by a.deadline, a.id limit @limit::int) a order by a.deadline, a.id"
+// assignments is a list of assignments by the deadline.
+func assignments(where string) keyset.List[assignmentRow, Assignment] {
+	return keyset.List[assignmentRow, Assignment]{
+		Select:  "select " + assignmentColumns + " from orchestrator.assignments a where " + where,
+		Key:     []keyset.Column{{SQL: "a.deadline", Type: keyset.Time}, {SQL: "a.id", Type: keyset.Text}},
+		KeyOf:   func(r assignmentRow) []any { return []any{r.Deadline, r.ID} },
+		Convert: keyset.Always(assignmentRow.assignment),
 	}
-	all := listed[assignmentRow, Assignment]{
-		"orchestrator.assignments", sql, assignmentRow.assignment, func(a Assignment) string { return a.ID }, ErrAssignmentNotFound,
-	}
-	return page(ctx, c, all, after, limit, args)
 }

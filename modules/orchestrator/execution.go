@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
 )
 
@@ -196,17 +197,19 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 	return r.ID, wrap("record execution", err)
 }
 
-const executionsSQL = `
+// executions is the list of the runs of the task @task_id.
+var executions = keyset.List[executionRow, Execution]{
+	Select: `
 select e.id::text as id, e.task_id, coalesce(e.assignment_id, '') as assignment_id, e.attempt_number as attempt, e.started_at, e.completed_at,
        coalesce(e.execution_time_ms, 0) as execution_time_ms, e.agent_id, e.agent_name, e.success, e.quality_score, e.tokens_used, e.error_message,
        e.policy_passed, e.policy_violations, e.budget_used_files, e.budget_used_loc, e.execution_metadata
-from %sorchestrator.executions e where e.task_id = @task_id%s order by e.started_at, e.id limit @limit::int`
-
-// The first condition bounds the range of the index, the second breaks the tie.
-const (
-	lastExecution  = "(select l.started_at, l.id from orchestrator.executions l where l.task_id = @task_id and l.id::text = @after::text) last, "
-	afterExecution = " and e.started_at >= last.started_at and (e.started_at, e.id) > (last.started_at, last.id)"
-)
+from orchestrator.executions e where e.task_id = @task_id`,
+	Key:     []keyset.Column{{SQL: "e.started_at", Type: keyset.Time}, {SQL: "e.id", Type: keyset.UUID}},
+	ID:      func(r executionRow) string { return r.ID },
+	Row:     "orchestrator.executions e where e.task_id = @task_id and e.id::text = @after::text",
+	Convert: keyset.Always(executionRow.execution),
+	Unknown: ErrExecutionNotFound,
+}
 
 // executionRow is a row of orchestrator.executions.
 type executionRow struct {
@@ -245,16 +248,9 @@ func (c *Client) Executions(ctx context.Context, taskID string) ([]Execution, er
 // ExecutionsPage is Executions for callers of page after page; limit is 1000 at most, and 1000
 // when 0. A missing after is ErrExecutionNotFound.
 func (c *Client) ExecutionsPage(ctx context.Context, taskID string, limit int, after string) (modules.Page[Execution], error) {
-	if err := check.First(check.ID("task_id", taskID), checkLimit(&limit)); err != nil {
+	if err := check.First(check.ID("task_id", taskID), checkLimit(&limit), keyset.CheckID(after)); err != nil {
 		return modules.Page[Execution]{}, wrap("executions", err)
 	}
-	from, more := "", ""
-	if after != "" {
-		from, more = lastExecution, afterExecution
-	}
-	runs := listed[executionRow, Execution]{
-		"orchestrator.executions", fmt.Sprintf(executionsSQL, from, more), executionRow.execution, func(e Execution) string { return e.ID }, ErrExecutionNotFound,
-	}
-	p, err := page(ctx, c, runs, after, limit, pgx.NamedArgs{"task_id": taskID})
+	p, err := page(ctx, c, executions, limit, after, pgx.NamedArgs{"task_id": taskID})
 	return p, wrap("executions", err)
 }

@@ -46,7 +46,7 @@ from orchestrator.queue_stats s where true`
 // SnapshotsPage returns the figures that SnapshotStats stored, the newest first. limit is from 1 to
 // modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) SnapshotsPage(ctx context.Context, limit int, after string) (modules.Page[Snapshot], error) {
-	p, err := keysetPage(ctx, c, keyset.List[snapshotRow, Snapshot]{
+	p, err := page(ctx, c, keyset.List[snapshotRow, Snapshot]{
 		Select:     snapshotsSQL,
 		Key:        []keyset.Column{{SQL: "s.recorded_at", Type: keyset.Time}, {SQL: "s.id", Type: keyset.UUID}},
 		Descending: true,

@@ -39,7 +39,7 @@ func (c *Client) TasksPage(ctx context.Context, status TaskStatus, limit int, af
 	if status == TaskDequeued {
 		list = byTime(inStatus, "deadline", false, func(r taskRow) any { return r.Deadline })
 	}
-	p, err := keysetPage(ctx, c, list, limit, after, pgx.NamedArgs{"status": status})
+	p, err := page(ctx, c, list, limit, after, pgx.NamedArgs{"status": status})
 	return p, wrap("tasks", err)
 }
 
@@ -52,23 +52,13 @@ const overdueTasks = `(
 // modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) TimedOutPage(ctx context.Context, limit int, after string) (modules.Page[Task], error) {
 	list := byTime(overdueTasks, "deadline", false, func(r taskRow) any { return r.Deadline })
-	p, err := keysetPage(ctx, c, list, limit, after, nil)
+	p, err := page(ctx, c, list, limit, after, nil)
 	return p, wrap("timed out", err)
 }
 
 // OverdueAssignmentsPage is OverdueAssignments for callers of page after page. limit is from 1 to
 // modules.MaxPage, and modules.DefaultPage when 0. after is the Next of the previous page.
 func (c *Client) OverdueAssignmentsPage(ctx context.Context, limit int, after string) (modules.Page[Assignment], error) {
-	p, err := keysetPage(ctx, c, keyset.List[assignmentRow, Assignment]{
-		Select:  "select " + assignmentColumns + " from orchestrator.assignments a where " + active + " and a.deadline < now()",
-		Key:     []keyset.Column{{SQL: "a.deadline", Type: keyset.Time}, {SQL: "a.id", Type: keyset.Text}},
-		KeyOf:   func(r assignmentRow) []any { return []any{r.Deadline, r.ID} },
-		Convert: keyset.Always(assignmentRow.assignment),
-	}, limit, after, nil)
+	p, err := page(ctx, c, assignments(active+" and a.deadline < now()"), limit, after, nil)
 	return p, wrap("overdue assignments", err)
-}
-
-// keysetPage reads a page, and counts the call.
-func keysetPage[R, T any](ctx context.Context, c *Client, k keyset.List[R, T], limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
-	return run(c, func() (modules.Page[T], error) { return k.Page(ctx, c.db, limit, after, args) })
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
 
@@ -37,23 +38,9 @@ func many[T any](ctx context.Context, c *Client, sql string, args pgx.NamedArgs)
 	})
 }
 
-// page reads a page of a list whose rows have ids.
-func page[R, T any](ctx context.Context, c *Client, l listed[R, T], after string, limit int, args pgx.NamedArgs) (modules.Page[T], error) {
-	return run(c, func() (modules.Page[T], error) {
-		rows, more, err := store.ReadPage[R](ctx, c.db, l.table, after, l.sql, limit, args, l.missing)
-		if err != nil {
-			return modules.Page[T]{}, err
-		}
-		return store.MakePage(rows, more, l.convert, l.id), nil
-	})
-}
-
-// listed describes a list: the table, the statement, and the conversion of the rows.
-type listed[R, T any] struct {
-	table, sql string
-	convert    func(R) T
-	id         func(T) string
-	missing    error // no row has the id of after
+// page reads a page of a list.
+func page[R, T any](ctx context.Context, c *Client, list keyset.List[R, T], limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
+	return run(c, func() (modules.Page[T], error) { return list.Page(ctx, c.db, limit, after, args) })
 }
 
 // changed runs a statement without rows, and returns the count of changed rows.

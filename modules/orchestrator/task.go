@@ -113,19 +113,26 @@ func (c *Client) Task(ctx context.Context, id string) (Task, error) {
 	return r.task(), nil
 }
 
-// The two parts of a later page are ranges of the index: the rest of the last task's priority,
-// and the lower priorities.
-const (
-	queuedSQL = "select " + taskColumns + ` from orchestrator.tasks t where t.status = 'queued'
-order by t.priority desc, t.seq limit @limit::int`
-	queuedAfterSQL = "select " + taskColumns + ` from (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last, lateral (
+// queued is the queue. The two parts of a later page are ranges of the index: the rest of the last
+// task's priority, and the lower priorities.
+var queued = keyset.List[taskRow, Task]{
+	Nested: func(behind string) string {
+		if behind == "" {
+			return "select " + taskColumns + " from orchestrator.tasks t where t.status = 'queued' order by t.priority desc, t.seq limit @page_limit::int"
+		}
+		return "select " + taskColumns + ` from (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last, lateral (
     (select * from orchestrator.tasks q where q.status = 'queued' and q.priority = last.priority and q.seq > last.seq
-     order by q.seq limit @limit::int)
+     order by q.seq limit @page_limit::int)
     union all
     (select * from orchestrator.tasks q where q.status = 'queued' and q.priority < last.priority
-     order by q.priority desc, q.seq limit @limit::int)
-) t order by t.priority desc, t.seq limit @limit::int`
-)
+     order by q.priority desc, q.seq limit @page_limit::int)
+) t order by t.priority desc, t.seq limit @page_limit::int`
+	},
+	ID:      func(r taskRow) string { return r.ID },
+	Row:     "orchestrator.tasks where id = @after::text",
+	Convert: keyset.Always(taskRow.task),
+	Unknown: ErrTaskNotFound,
+}
 
 // Queued returns the queued tasks, the highest priority first, among equals in the order of the
 // enqueues; limit is 1000 at most, and 1000 when 0. With the id of a page's last task Queued
@@ -141,15 +148,10 @@ func (c *Client) Queued(ctx context.Context, limit int, after ...string) ([]Task
 
 // QueuedPage is Queued for callers of page after page.
 func (c *Client) QueuedPage(ctx context.Context, limit int, after string) (modules.Page[Task], error) {
-	if err := checkLimit(&limit); err != nil {
+	if err := check.First(checkLimit(&limit), keyset.CheckID(after)); err != nil {
 		return modules.Page[Task]{}, wrap("queued", err)
 	}
-	sql := queuedSQL
-	if after != "" {
-		sql = queuedAfterSQL
-	}
-	tasks := listed[taskRow, Task]{"orchestrator.tasks", sql, taskRow.task, func(t Task) string { return t.ID }, ErrTaskNotFound}
-	p, err := page(ctx, c, tasks, after, limit, pgx.NamedArgs{})
+	p, err := page(ctx, c, queued, limit, after, nil)
 	return p, wrap("queued", err)
 }
 

@@ -40,9 +40,12 @@ type requestRow struct {
 	Rank                   int32
 }
 
+// rank is the priority's place in the order of the work.
+const rank = "case r.priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end"
+
 const requestColumns = `r.id, r.content, r.source, r.context, r.priority, r.timeout_ms * interval '1 millisecond' as timeout,
 r.verification_types as types, r.metadata, r.status, r.created_at, r.started_at, r.completed_at,
-r.processing_time_ms * interval '1 millisecond' as processing_time, r.error_message as error, r.error_code`
+r.processing_time_ms * interval '1 millisecond' as processing_time, r.error_message as error, r.error_code, ` + rank + ` as rank`
 
 func (r requestRow) request() StoredRequest {
 	return StoredRequest{
@@ -60,7 +63,7 @@ func (c *Client) Request(ctx context.Context, id string) (StoredRequest, error) 
 	if err := check.ID("id", id); err != nil {
 		return StoredRequest{}, wrap("request", err)
 	}
-	r, err := store.One[requestRow](ctx, c.db, "select "+requestColumns+", "+rank("r")+" as rank from verification.requests r where r.id = @id", pgx.NamedArgs{"id": id})
+	r, err := store.One[requestRow](ctx, c.db, "select "+requestColumns+" from verification.requests r where r.id = @id", pgx.NamedArgs{"id": id})
 	if err != nil {
 		return StoredRequest{}, wrap("request", store.OrMissing(err, ErrRequestNotFound))
 	}
@@ -75,18 +78,15 @@ func (c *Client) RequestsPage(ctx context.Context, status Status, limit int, aft
 		return modules.Page[StoredRequest]{}, wrap("requests", err)
 	}
 	list := keyset.List[requestRow, StoredRequest]{
-		Select:     "select " + requestColumns + ", " + rank("r") + " as rank from verification.requests r where r.status = ",
+		Select:     "select " + requestColumns + " from verification.requests r where r.status = @status::text",
 		Key:        []keyset.Column{{SQL: "r.created_at", Type: keyset.Time}, {SQL: "r.id", Type: keyset.Text}},
 		Descending: true,
 		KeyOf:      func(r requestRow) []any { return []any{r.CreatedAt, r.ID} },
 		Convert:    keyset.Always(requestRow.request),
 	}
-	if status == Pending { // as text: the index is of the pending requests alone
-		list.Select += "'pending'"
-		list.Key, list.Descending = append([]keyset.Column{{SQL: rank("r"), Type: keyset.Integer}}, list.Key...), false
+	if status == Pending {
+		list.Select, list.Key, list.Descending = pendingSQL, byUrgency, false
 		list.KeyOf = func(r requestRow) []any { return []any{r.Rank, r.CreatedAt, r.ID} }
-	} else {
-		list.Select += "@status::text"
 	}
 	p, err := list.Page(ctx, c.db, limit, after, pgx.NamedArgs{"status": status})
 	return p, wrap("requests", err)

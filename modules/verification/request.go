@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
-	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // DefaultTimeout is the timeout of a request without a timeout.
@@ -91,21 +89,11 @@ func (c *Client) SaveRequest(ctx context.Context, r Request) error {
 	return wrap("save request", err)
 }
 
-// ranked is the sort key of pending requests.
-func ranked(r string) string { return rank(r) + ", " + r + ".created_at, " + r + ".id" }
+// byUrgency is the order of the work.
+var byUrgency = []keyset.Column{{SQL: rank, Type: keyset.Integer}, {SQL: "r.created_at", Type: keyset.Time}, {SQL: "r.id", Type: keyset.Text}}
 
-// rank is the priority's place in the order of the work.
-func rank(r string) string {
-	return "case " + r + ".priority when 'critical' then 1 when 'high' then 2 when 'medium' then 3 else 4 end"
-}
-
-var pendingSQL = `
-select r.id, r.content, r.source, r.context, r.priority, r.timeout_ms * interval '1 millisecond' as timeout,
-       r.verification_types as types, r.metadata
-from verification.requests r where r.status = 'pending'%s
-order by ` + ranked("r") + ` limit @limit::int`
-
-var afterRequest = fmt.Sprintf(" and (%s) > (select %s from verification.requests l where l.id = @after::text)", ranked("r"), ranked("l"))
+// pendingSQL has the status as text: the index is of the pending requests alone.
+const pendingSQL = "select " + requestColumns + " from verification.requests r where r.status = 'pending'"
 
 // Pending returns the requests that no verifier has begun, the most urgent first, among equals
 // the oldest; limit is from 1 to 1000. With the id of a page's last request Pending returns the
@@ -119,16 +107,17 @@ func (c *Client) Pending(ctx context.Context, limit int, after ...string) ([]Req
 
 // PendingPage is Pending for callers of page after page.
 func (c *Client) PendingPage(ctx context.Context, limit int, after string) (modules.Page[Request], error) {
-	if err := check.That("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000); err != nil {
-		return modules.Page[Request]{}, wrap("pending", err)
-	}
-	condition := ""
-	if after != "" {
-		condition = afterRequest
-	}
-	rows, more, err := store.ReadPage[Request](ctx, c.db, "verification.requests", after, fmt.Sprintf(pendingSQL, condition), limit, pgx.NamedArgs{}, ErrRequestNotFound)
+	err := check.First(check.That("limit", "must be from 1 to 1000", limit >= 1 && limit <= 1000), keyset.CheckID(after))
 	if err != nil {
 		return modules.Page[Request]{}, wrap("pending", err)
 	}
-	return store.MakePage(rows, more, func(r Request) Request { return r }, func(r Request) string { return r.ID }), nil
+	p, err := keyset.List[requestRow, Request]{
+		Select:  pendingSQL,
+		Key:     byUrgency,
+		ID:      func(r requestRow) string { return r.ID },
+		Row:     "verification.requests r where r.id = @after::text",
+		Convert: keyset.Always(func(r requestRow) Request { return r.request().Request }),
+		Unknown: ErrRequestNotFound,
+	}.Page(ctx, c.db, limit, after, nil)
+	return p, wrap("pending", err)
 }

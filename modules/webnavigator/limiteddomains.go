@@ -4,12 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/internal/keyset"
-	"github.com/agentagency/onepool/modules/internal/store"
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -23,11 +20,15 @@ type LimitedDomain struct {
 	RetryAfter time.Duration `json:"retry_after_ns"` // 0: until SetRateLimit sets the site ok
 }
 
-const limitedDomainsSQL = `
+var limitedDomains = keyset.List[LimitedDomain, LimitedDomain]{
+	Select: `
 select r.domain, r.status, coalesce(r.backoff_until - now(), interval '0') as retry_after
 from web.rate_limits r
-where r.status <> 'ok' and (r.backoff_until is null or r.backoff_until > now()) and r.domain > @after::text
-order by r.domain limit @limit::int`
+where r.status <> 'ok' and (r.backoff_until is null or r.backoff_until > now())`,
+	Key:     []keyset.Column{{SQL: "r.domain", Type: keyset.Text}},
+	ID:      func(d LimitedDomain) string { return d.Domain },
+	Convert: keyset.Always(func(d LimitedDomain) LimitedDomain { return d }),
+}
 
 // LimitedDomains returns, by name, the sites that an operator has set throttled or blocked and
 // whose backoff has not ended: the first MaxDomains sites, or with the last domain of a page the
@@ -40,18 +41,9 @@ func (c *Client) LimitedDomains(ctx context.Context, after ...string) ([]Limited
 // LimitedDomainsPage is LimitedDomains for callers of page after page; limit is from 1 to
 // MaxDomains. The last domain of a page need not be limited any more.
 func (c *Client) LimitedDomainsPage(ctx context.Context, limit int, after string) (modules.Page[LimitedDomain], error) {
-	err := check.First(
-		check.That("limit", "must be from 1 to 1000", limit >= 1 && limit <= MaxDomains),
-		check.Storable("after", after),
-	)
-	if err != nil {
+	if err := check.That("limit", "must be from 1 to 1000", limit >= 1 && limit <= MaxDomains); err != nil {
 		return modules.Page[LimitedDomain]{}, wrap("limited domains", err)
 	}
-	rows, err := store.Many[LimitedDomain](tenant.System(ctx, shared), c.db, limitedDomainsSQL, pgx.NamedArgs{"after": after, "limit": limit + 1})
-	if err != nil {
-		return modules.Page[LimitedDomain]{}, wrap("limited domains", err)
-	}
-	more := len(rows) > limit // a further row shows whether a page follows
-	rows = rows[:min(len(rows), limit)]
-	return store.MakePage(rows, more, func(d LimitedDomain) LimitedDomain { return d }, func(d LimitedDomain) string { return d.Domain }), nil
+	p, err := limitedDomains.Page(tenant.System(ctx, shared), c.db, limit, after, nil)
+	return p, wrap("limited domains", err)
 }

@@ -3,12 +3,9 @@ package keyset
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,8 +40,9 @@ type Column struct {
 	Type Type
 }
 
-// List describes a list in pages. A page's Next holds the key of the page's last row, so the
-// next page begins behind the key, also if the row has changed or gone since.
+// List describes a list in pages. A page's Next holds the key of the page's last row, so the next
+// page begins behind the key, also if the row has changed or gone since. In a list with ID, Next
+// is the id of the last row, and the next page begins behind the row's place of now.
 type List[R, T any] struct {
 	Select string // the statement up to and with a condition after "where"
 	// Nested returns a statement with an order and a limit of its own, in place of Select. behind is
@@ -53,20 +51,22 @@ type List[R, T any] struct {
 	Key        []Column // the order of the list; the last column is unique
 	Descending bool     // the direction of every column
 	KeyOf      func(R) []any
+	ID         func(R) string // in place of KeyOf
+	Row        string         // with ID: the table and the condition of the row @after; empty: the id is the key
 	Convert    func(R) (T, error)
 	Parent     string // a statement that returns whether the list's parent exists; empty: no parent
-	Unknown    error  // the parent does not exist
+	Unknown    error  // the parent, or the row of an id, does not exist
 }
 
 // Page reads the page behind after, or the first page if after is empty. A cursor of foreign
-// origin is a [modules.ErrInvalid]. A page ends after [modules.PageBytes] too. If a page is empty and the list
-// has a parent, Page asks whether the parent exists.
+// origin is a [modules.ErrInvalid]. A page ends after [modules.PageBytes] too. If a page is empty,
+// Page asks whether the parent, or the row of the id, exists.
 func (k List[R, T]) Page(ctx context.Context, db *store.DB, limit int, after string, args pgx.NamedArgs) (modules.Page[T], error) {
 	all := pgx.NamedArgs{}
 	maps.Copy(all, args)
 	err := CheckLimit(&limit)
 	if after != "" {
-		err = check.First(err, k.decode(after, all))
+		err = check.First(err, k.place(after, all))
 	}
 	if err != nil {
 		return modules.Page[T]{}, err
@@ -74,7 +74,7 @@ func (k List[R, T]) Page(ctx context.Context, db *store.DB, limit int, after str
 	all["page_limit"] = limit + 1 // a further row shows whether a page follows
 	rows, more, err := store.Bounded[R](ctx, db, k.sql(after != ""), all)
 	if err == nil && len(rows) == 0 {
-		err = k.checkParent(ctx, db, all)
+		err = k.known(ctx, db, after, all)
 	}
 	if err != nil {
 		return modules.Page[T]{}, err
@@ -93,16 +93,21 @@ func (k List[R, T]) page(rows []R, more bool) (p modules.Page[T], err error) {
 		}
 	}
 	if more {
-		p.Next, err = encodeKey(k.KeyOf(rows[len(rows)-1]))
+		p.Next, err = k.next(rows[len(rows)-1])
 	}
 	return p, err
 }
 
-func (k List[R, T]) checkParent(ctx context.Context, db *store.DB, args pgx.NamedArgs) error {
-	if k.Parent == "" {
+// known returns Unknown if an empty page has no parent, or begins behind no row.
+func (k List[R, T]) known(ctx context.Context, db *store.DB, after string, args pgx.NamedArgs) error {
+	sql := k.Parent
+	if k.Row != "" && after != "" {
+		sql = "select exists (select from " + k.Row + ")"
+	}
+	if sql == "" {
 		return nil
 	}
-	exists, err := store.Value[bool](ctx, db, k.Parent, args)
+	exists, err := store.Value[bool](ctx, db, sql, args)
 	if err == nil && !exists {
 		err = k.Unknown
 	}
@@ -121,7 +126,14 @@ func (k List[R, T]) sql(behind bool) string {
 	}
 	condition := ""
 	if behind {
-		condition = "(" + strings.Join(columns, ", ") + ") " + operator + " (" + strings.Join(values, ", ") + ")"
+		place := strings.Join(values, ", ")
+		switch {
+		case k.Row != "":
+			place = "select " + strings.Join(columns, ", ") + " from " + k.Row
+		case k.ID != nil:
+			place = "@after::text"
+		}
+		condition = "(" + strings.Join(columns, ", ") + ") " + operator + " (" + place + ")"
 	}
 	if k.Nested != nil {
 		return k.Nested(condition)
@@ -133,60 +145,7 @@ func (k List[R, T]) sql(behind bool) string {
 	return sql + "\norder by " + strings.Join(order, ", ") + " limit @page_limit::int"
 }
 
-func encodeKey(key []any) (string, error) {
-	raw, err := json.Marshal(key)
-	return base64.RawURLEncoding.EncodeToString(raw), err
-}
-
-// decode adds the key of a cursor to the arguments.
-func (k List[R, T]) decode(cursor string, args pgx.NamedArgs) error {
-	raw, err := base64.RawURLEncoding.DecodeString(cursor)
-	var key []json.RawMessage
-	ok := err == nil && json.Unmarshal(raw, &key) == nil && len(key) == len(k.Key)
-	for i := 0; ok && i < len(key); i++ {
-		args[fmt.Sprintf("key%d", i)], ok = k.Key[i].Type.decode(key[i])
-	}
-	return check.That("after", "must be the next of an earlier page", ok)
-}
-
-// decode returns a value of a cursor, and whether the server takes the value.
-func (t Type) decode(raw json.RawMessage) (any, bool) {
-	switch t {
-	case Time:
-		var at time.Time
-		return decoded(raw, &at, func() error { return check.Time("key", at) })
-	case Integer:
-		var n int32
-		return decoded(raw, &n, func() error { return nil })
-	case Number:
-		var n float64
-		return decoded(raw, &n, func() error { return nil })
-	}
-	var text string
-	return decoded(raw, &text, func() error {
-		if t == UUID {
-			return check.UUID("key", text)
-		}
-		return check.Storable("key", text)
-	})
-}
-
-func decoded[V any](raw json.RawMessage, v *V, check func() error) (any, bool) {
-	if json.Unmarshal(raw, v) != nil || check() != nil {
-		return nil, false
-	}
-	return *v, true
-}
-
 // Always returns the Convert of a [List] whose rows always convert.
 func Always[R, T any](convert func(R) T) func(R) (T, error) {
 	return func(r R) (T, error) { return convert(r), nil }
-}
-
-// Last returns the last of optional arguments. Callers give at most a single optional argument.
-func Last[T any](optional []T) (last T) {
-	if len(optional) > 0 {
-		last = optional[len(optional)-1]
-	}
-	return last
 }

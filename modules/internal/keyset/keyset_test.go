@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,49 @@ func TestAnEmptyPageAsksForTheParent(t *testing.T) {
 	require.Equal(t, []string{}, p.Items)
 	_, err = notes(false).Page(t.Context(), db, 0, "", pgx.NamedArgs{"last": -1, "shelf": "b"})
 	require.ErrorIs(t, err, errNoShelf)
+}
+
+// notesByID is notes with the id of the last note as the cursor.
+func notesByID(descending bool) keyset.List[note, string] {
+	list := notes(descending)
+	rows, _, _ := strings.Cut(list.Select[strings.Index(list.Select, "from ("):], " where true")
+	list.KeyOf, list.Parent = nil, ""
+	list.ID = func(n note) string { return n.ID }
+	list.Row = strings.TrimPrefix(rows, "from ") + " where n.id = @after::text"
+	return list
+}
+
+func TestAnIDIsTheCursorOfAListWithIDs(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	args := pgx.NamedArgs{"last": 20, "shelf": "a"}
+	for descending, want := range map[bool][]string{false: {"n07", "n08", "n09"}, true: {"n05", "n04", "n03"}} {
+		p, err := notesByID(descending).Page(t.Context(), db, 3, "n06", args)
+		require.NoError(t, err)
+		require.Equal(t, modules.Page[string]{Items: want, Next: want[2]}, p)
+	}
+	last, err := notesByID(false).Page(t.Context(), db, 3, "n17", args)
+	require.NoError(t, err)
+	require.Equal(t, modules.Page[string]{Items: []string{"n18", "n19", "n20"}}, last, "a page that is just full is the last")
+	behind, err := notesByID(false).Page(t.Context(), db, 3, "n20", args)
+	require.NoError(t, err)
+	require.Equal(t, modules.Page[string]{Items: []string{}}, behind, "the last note is a note")
+	_, err = notesByID(false).Page(t.Context(), db, 3, "n21", args)
+	require.ErrorIs(t, err, errNoShelf)
+	empty, err := notesByID(false).Page(t.Context(), db, 3, "", pgx.NamedArgs{"last": -1, "shelf": "a"})
+	require.NoError(t, err, "a first page begins behind no note")
+	require.Empty(t, empty.Items)
+	_, err = notesByID(false).Page(t.Context(), db, 3, "n\x00", args)
+	require.ErrorIs(t, err, modules.ErrInvalid)
+
+	byKey := notesByID(false) // an id that is the whole key needs no row
+	byKey.Key, byKey.Row = []keyset.Column{{SQL: "n.id", Type: keyset.Text}}, ""
+	p, err := byKey.Page(t.Context(), db, 2, "n06x", args)
+	require.NoError(t, err)
+	require.Equal(t, modules.Page[string]{Items: []string{"n07", "n08"}, Next: "n08"}, p)
+	p, err = byKey.Page(t.Context(), db, 2, "n99", args)
+	require.NoError(t, err)
+	require.Empty(t, p.Items)
 }
 
 // A cursor comes from a caller: the server never sees a value of a wrong type.
