@@ -19,9 +19,9 @@ type Lenient struct {
 	open *failopen.Policy
 }
 
-// FailOpen returns a Lenient over c. Lenient logs each dropped call as a warning, without
-// values; log may be nil. With Config.StartAnyway the application starts without the schema
-// too.
+// FailOpen returns a Lenient over c. Lenient logs the first dropped call as a warning, without
+// values, and then at most a call every 10 s, with the number of calls between; log may be nil. With
+// Config.StartAnyway the application starts without the schema too.
 func FailOpen(c *Client, log *zap.Logger) *Lenient {
 	return &Lenient{c, failopen.New("web navigator", log)}
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -19,10 +21,19 @@ type Policy struct {
 	client  string
 	log     *zap.Logger
 	dropped atomic.Int64
+
+	mu       sync.Mutex
+	logged   time.Time // of the last line
+	unlogged int64     // calls that passed since the last line
 }
 
-// New returns a [Policy] for a client, with the client's name in the log. Policy logs each call
-// that passes as a warning, without values; log may be nil.
+// LogEvery is the shortest time between two lines of a [Policy] in the log: in an outage every
+// call passes.
+const LogEvery = 10 * time.Second
+
+// New returns a [Policy] for a client, with the client's name in the log. Policy logs the first
+// call that passes as a warning, without values, and then a call every [LogEvery] at most, with
+// the number of the calls that passed without a line. log may be nil.
 func New(client string, log *zap.Logger) *Policy {
 	if log == nil {
 		log = zap.NewNop()
@@ -45,8 +56,24 @@ func (p *Policy) Pass(ctx context.Context, operation string, err error) bool {
 		return false
 	}
 	p.dropped.Add(1)
-	p.log.Warn(p.client+" goes on without its database", zap.String("operation", operation), zap.Error(err))
+	if unlogged, ok := p.line(time.Now()); ok {
+		p.log.Warn(p.client+" goes on without its database", zap.String("operation", operation),
+			zap.Int64("not_logged", unlogged), zap.Error(err))
+	}
 	return true
+}
+
+// line reports whether a call that passes now has a line in the log, and returns the number of
+// the calls without a line since the last line.
+func (p *Policy) line(now time.Time) (unlogged int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.logged.IsZero() && now.Sub(p.logged) < LogEvery {
+		p.unlogged++
+		return 0, false
+	}
+	unlogged, p.logged, p.unlogged = p.unlogged, now, 0
+	return unlogged, true
 }
 
 // Drop returns nil if err may pass, otherwise err.

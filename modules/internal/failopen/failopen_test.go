@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -28,11 +30,45 @@ func TestFailOpenLetsPassADatabaseThatIsAway(t *testing.T) {
 		require.NoError(t, f.Drop(t.Context(), "store", err))
 	}
 	require.EqualValues(t, 2*len(away), f.Dropped())
-	require.Equal(t, 2*len(away), logs.Len())
 	line := logs.All()[0]
 	require.Equal(t, "knowledge goes on without its database", line.Message)
 	require.Equal(t, "store", line.ContextMap()["operation"])
 	require.Contains(t, line.ContextMap()["error"], "wrapped")
+}
+
+func TestAnOutageLogsALineNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		f := failopen.New("knowledge", zap.New(core))
+		pass := func(times int) {
+			for range times {
+				require.True(t, f.Pass(t.Context(), "store", modules.ErrUnavailable))
+			}
+		}
+		lines := func() (unlogged []any) {
+			for _, l := range logs.TakeAll() {
+				unlogged = append(unlogged, l.ContextMap()["not_logged"])
+			}
+			return unlogged
+		}
+		pass(100)
+		require.Equal(t, []any{int64(0)}, lines(), "the first call has a line at once")
+		time.Sleep(failopen.LogEvery - 1) //nolint:forbidigo // the clock of synctest
+		pass(1)
+		require.Empty(t, lines())
+		time.Sleep(1) //nolint:forbidigo // the clock of synctest
+		pass(3)
+		require.Equal(t, []any{int64(100)}, lines(), "99 of the first calls, and the call before the time")
+		time.Sleep(time.Hour) //nolint:forbidigo // the clock of synctest
+		pass(2)
+		require.Equal(t, []any{int64(2)}, lines())
+		require.EqualValues(t, 106, f.Dropped(), "calls without a line count")
+
+		other := failopen.New("web navigator", zap.New(core))
+		require.True(t, other.Pass(t.Context(), "store", modules.ErrUnavailable))
+		require.Equal(t, []any{int64(0)}, lines(), "a client's lines are its own")
+	})
 }
 
 func TestFailOpenReturnsEverythingElse(t *testing.T) {
