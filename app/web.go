@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -78,6 +79,7 @@ type countedRequest struct {
 
 type domainList struct {
 	Domains []webnavigator.LimitedDomain `json:"domains"`
+	Next    string                       `json:"next,omitempty"`
 }
 
 func webRoutes(c *webnavigator.Client) routes {
@@ -150,9 +152,9 @@ func webRoutes(c *webnavigator.Client) routes {
 
 		// The rate limits of sites are the same for all tenants. Tenants count requests; an
 		// operator sets a site's limits.
-		"GET /web/rate-limits": gives(func(ctx context.Context, _ nothing) (domainList, error) {
-			domains, err := c.LimitedDomains(ctx)
-			return domainList{list(domains)}, err
+		"GET /web/rate-limits": gives(func(ctx context.Context, in listed) (domainList, error) {
+			page, err := c.LimitedDomainsPage(ctx, cmp.Or(in.Limit, pageSize), in.After)
+			return domainList{list(page.Items), page.Next}, err
 		}),
 		"GET /web/rate-limits/{domain}": gives(func(ctx context.Context, in domain) (webnavigator.RateLimit, error) {
 			l, found, err := c.RateLimit(ctx, in.Domain)

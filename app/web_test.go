@@ -3,13 +3,18 @@ package main
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+
 	"github.com/agentagency/onepool/internal/testing/size"
+	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
 func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	acme, globex := newCallers(t)
+	var operator *webnavigator.Client
+	acme, globex := newCallers(t, fx.Populate(&operator))
 
 	const page = `{"url": "https://example.com/", "title": "Example", "text": "An example.", "html": "<p>An example.</p>",
 		"links": [{"url": "https://example.com/a", "text": "a", "type": "internal", "relevance": 0.5}],
@@ -90,6 +95,12 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	globex.call("GET "+site, "", 404)
 	acme.call("POST "+site+"/requests", `{}`, 400, `limit must`)
 	acme.call("GET /web/rate-limits", "", 200, `{"domains":[]}`)
+	for _, site := range []string{"a.example", "b.example", "c.example"} {
+		require.NoError(t, operator.SetRateLimit(t.Context(), webnavigator.RateLimit{Domain: site, Status: webnavigator.RateBlocked}))
+	}
+	acme.call("GET /web/rate-limits?limit=2", "", 200, "a.example", "b.example", `"next":"b.example"`)
+	acme.call("GET /web/rate-limits?limit=2&after=b.example", "", 200, `{"domains":[{"domain":"c.example","status":"blocked","retry_after_ns":0}]}`)
+	acme.call("GET /web/rate-limits?limit=1001", "", 400, `limit must`)
 	acme.call("GET "+site, "", 200, `"status":"ok"`, `"total_requests":2`)
 	acme.server.Config.Handler.(*contract).requireAllOf("web")
 }
