@@ -82,17 +82,18 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze knowledge.cache, knowledge.entries, knowledge.queries")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
-		"select content from knowledge.cache where cache_key = 'k77'":                                              "cache_pkey",
-		"select 1 from knowledge.cache where expires_at <= now()":                                                  "cache_expired_idx",
-		"select 1 from knowledge.entries where source = 's' and entity_id = '77' and status = 'active'":            "entries_active_key",
-		"update knowledge.queries set status = 'failed' where id = '77'":                                           "queries_pkey",
-		"select id from knowledge.queries where status = 'failed'":                                                 "queries_status_idx",
-		"select id from knowledge.queries where requester_id = 'x' order by id limit 5":                            "queries_requester_idx",
-		"select id from knowledge.queries order by priority desc, created_at limit 5":                              "queries_priority_idx",
-		"select id from knowledge.queries order by created_at desc limit 5":                                        "queries_created_idx",
-		"select id from knowledge.search_results where query_id = 'q' and content_hash = repeat('0', 64)":          "search_results_",
-		"select 1 from knowledge.responses where query_id = 'q'":                                                   "responses_query_idx",
-		"select 1 from knowledge.entry_feedback where entry_id = '00000000-0000-0000-0000-000000000001' limit 100": "entry_feedback_entry_idx",
+		"select content from knowledge.cache where cache_key = 'k77'":                                                                            "cache_pkey",
+		"select 1 from knowledge.cache where expires_at <= now()":                                                                                "cache_expired_idx",
+		"select 1 from knowledge.entries where source = 's' and entity_id = '77' and status = 'active'":                                          "entries_active_key",
+		"update knowledge.queries set status = 'failed' where id = '77'":                                                                         "queries_pkey",
+		"select id from knowledge.queries where status = 'failed'":                                                                               "queries_status_idx",
+		"select id from knowledge.queries where status = 'failed' and (created_at, id) < (now(), 'x') order by created_at desc, id desc limit 5": "AND (status = 'failed'::text) AND (ROW(created_at, id) <",
+		"select id from knowledge.queries where requester_id = 'x' order by id limit 5":                                                          "queries_requester_idx",
+		"select id from knowledge.queries order by priority desc, created_at limit 5":                                                            "queries_priority_idx",
+		"select id from knowledge.queries order by created_at desc limit 5":                                                                      "queries_created_idx",
+		"select id from knowledge.search_results where query_id = 'q' and content_hash = repeat('0', 64)":                                        "search_results_",
+		"select 1 from knowledge.responses where query_id = 'q'":                                                                                 "responses_query_idx",
+		"select 1 from knowledge.entry_feedback where entry_id = '00000000-0000-0000-0000-000000000001' limit 100":                               "entry_feedback_entry_idx",
 	})
 }
 
