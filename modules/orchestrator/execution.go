@@ -246,7 +246,7 @@ func (c *Client) Executions(ctx context.Context, taskID string) ([]Execution, er
 }
 
 // ExecutionsPage is Executions for callers of page after page; limit is 1000 at most, and 1000
-// when 0. A missing after is ErrExecutionNotFound.
+// when 0. An after that is no run of the task is ErrExecutionNotFound.
 func (c *Client) ExecutionsPage(ctx context.Context, taskID string, limit int, after string) (modules.Page[Execution], error) {
 	if err := check.First(check.ID("task_id", taskID), checkLimit(&limit), keyset.CheckID(after)); err != nil {
 		return modules.Page[Execution]{}, wrap("executions", err)

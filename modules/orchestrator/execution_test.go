@@ -335,7 +335,23 @@ func TestExecutionsAreBounded(t *testing.T) {
 	runs := history(t, c, "t")
 	require.Len(t, runs, 1000)
 	require.True(t, runs[0].StartedAt.Before(runs[999].StartedAt))
-	require.Len(t, history(t, c, "t2"), 1)
+	other := history(t, c, "t2")
+	require.Len(t, other, 1)
+
+	last, err := c.ExecutionsPage(ctx, "t", 1000, runs[999].ID)
+	require.NoError(t, err)
+	require.Len(t, last.Items, 100)
+	require.Empty(t, last.Next)
+	require.True(t, runs[999].StartedAt.Before(last.Items[0].StartedAt))
+	behind, err := c.ExecutionsPage(ctx, "t", 0, last.Items[99].ID)
+	require.NoError(t, err)
+	require.Empty(t, behind.Items)
+	for _, missing := range []string{"missing", other[0].ID} {
+		_, err = c.ExecutionsPage(ctx, "t", 0, missing)
+		require.ErrorIs(t, err, orchestrator.ErrExecutionNotFound, missing)
+	}
+	_, err = c.ExecutionsPage(ctx, "t", 0, "\x00")
+	require.ErrorIs(t, err, modules.ErrInvalid)
 }
 
 // The database's clock decides; a worker's may be a little fast.
