@@ -9,13 +9,13 @@ const (
 	// PageBytes is the size after which a list ends, in bytes from the server, whatever the list's
 	// limit: a row may hold a megabyte. The row that reaches the bound is part of the list.
 	PageBytes = 1 << 20
-	// MaxRows is the largest number of rows that a call writes. A call is a single statement, which
+	// MaxRows is the largest number of rows that a call stores. A call is a single statement, which
 	// holds locks until the end.
 	MaxRows = 10_000
 )
 
 // Page is a part of a list. The next page begins behind Next, which is empty at the end of the
-// list. A list takes only a Next of its own.
+// list.
 type Page[T any] struct {
 	Items []T
 	Next  string

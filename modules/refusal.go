@@ -3,7 +3,7 @@ package modules
 import "fmt"
 
 // FieldError is an [ErrInvalid] that names a field and the condition for the field, for example
-// "must not be blank". The server has seen no statement of the call.
+// "must not be blank".
 type FieldError struct{ Field, Must string }
 
 func (e *FieldError) Error() string { return ErrInvalid.Error() + ": " + e.Field + " " + e.Must }
