@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -169,4 +171,22 @@ func TestAnOutageIsLoggedAsASample(t *testing.T) {
 	require.NotZero(t, lines.Len())
 	require.Less(t, lines.Len(), 20, "one line a request")
 	require.Contains(t, lines.All()[0].ContextMap(), "request_id")
+}
+
+// Clients of a server with tenant.Middleware distinguish problems as clients of the agency server do.
+func TestTheMiddlewareOfPackageTenantAnswersAsTheServerDoes(t *testing.T) {
+	t.Parallel()
+	h := tenant.Middleware(tenant.Header(tenantHeader))(http.NotFoundHandler())
+	for want, headers := range map[class][]string{tenantRequired: nil, tenantInvalid: {"acme", "globex"}} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		for _, v := range headers {
+			r.Header.Add(tenantHeader, v)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var got problem
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+		require.Equal(t, class{strings.TrimPrefix(got.Type, problemPath), w.Code, got.Title}, want)
+		require.Equal(t, problemMedia, w.Header().Get("Content-Type"))
+	}
 }

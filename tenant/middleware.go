@@ -15,9 +15,16 @@ var ErrUnauthenticated = errors.New("unauthenticated")
 
 // Middleware puts the identity that resolve finds in a request into the request's context. If
 // resolve fails, or the identity is not valid, Middleware does not call next and answers with a
-// JSON body {"code","message"}: 401 and "unauthenticated" for [ErrUnauthenticated], 400 and
-// "tenant_required" for [ErrNoIdentity], else 400 and "tenant_invalid". message is the error's
-// text, so the text must hold no secret.
+// problem of RFC 9457 (application/problem+json):
+//
+//	error                type                        status
+//	[ErrUnauthenticated] /problems/unauthenticated   401
+//	[ErrNoIdentity]      /problems/tenant_required   400
+//	any other            /problems/tenant_invalid    400
+//
+// The types never change. The answer holds no text of resolve: only an [InvalidError] and the
+// errors of [Header] and [Host] give the problem a detail. A resolver that must be debugged
+// logs its own errors.
 //
 // resolve decides whom to trust: a header is only as good as the proxy that sets the header.
 func Middleware(resolve func(*http.Request) (Identity, error)) func(http.Handler) http.Handler {
@@ -36,16 +43,40 @@ func Middleware(resolve func(*http.Request) (Identity, error)) func(http.Handler
 	}
 }
 
+// problem is the body of a refusal, as RFC 9457 has the body.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// refuse answers with a problem. The text of an error that this package did not make stays out
+// of the answer: the text may hold a token or the address of a server.
 func refuse(w http.ResponseWriter, err error) {
-	status, code := http.StatusBadRequest, "tenant_invalid"
+	p := problem{Type: "/problems/tenant_invalid", Title: "The tenant's name can't be used", Status: http.StatusBadRequest}
+	var invalid *InvalidError
+	var missing *missingError
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
-		status, code = http.StatusUnauthorized, "unauthenticated"
+		p = problem{Type: "/problems/unauthenticated", Title: "The request does not prove its identity", Status: http.StatusUnauthorized}
 		w.Header().Set("WWW-Authenticate", "Bearer") // a 401 must name a scheme
 	case errors.Is(err, ErrNoIdentity):
-		code = "tenant_required"
+		p = problem{Type: "/problems/tenant_required", Title: "The request names no tenant", Status: http.StatusBadRequest}
+		if errors.As(err, &missing) {
+			p.Detail = missing.hint
+		}
+	case errors.As(err, &invalid):
+		p.Detail = invalid.Error()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": err.Error()})
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
 }
+
+// missingError is an [ErrNoIdentity] of this package's resolvers.
+type missingError struct{ hint string }
+
+func (e *missingError) Error() string { return ErrNoIdentity.Error() + ": " + e.hint }
+
+func (e *missingError) Is(target error) bool { return target == ErrNoIdentity }

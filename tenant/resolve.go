@@ -1,7 +1,6 @@
 package tenant
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 )
@@ -15,7 +14,7 @@ func Header(name string) func(*http.Request) (Identity, error) {
 		v := r.Header.Values(name)
 		switch len(v) {
 		case 0:
-			return Identity{}, fmt.Errorf("%w: set the header %s", ErrNoIdentity, name)
+			return Identity{}, &missingError{"set the header " + name}
 		case 1:
 			if strings.Contains(v[0], ",") {
 				return Identity{}, &InvalidError{"tenant", "has a comma in the header " + name + ": a proxy may have folded two headers into one"}
@@ -48,7 +47,7 @@ func Host(baseDomain string) func(*http.Request) (Identity, error) {
 		case !ok:
 			return Identity{}, &InvalidError{"tenant", "can't be told: the host is not a name of ASCII letters, digits and hyphens"}
 		case host == base:
-			return Identity{}, fmt.Errorf("%w: put the tenant before %s", ErrNoIdentity, base)
+			return Identity{}, &missingError{"put the tenant before " + base}
 		}
 		label, below := strings.CutSuffix(host, "."+base)
 		switch {

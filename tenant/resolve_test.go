@@ -136,6 +136,6 @@ func ExampleHost() {
 	}
 	// Output:
 	// 200 hello acme
-	// 400 {"code":"tenant_required","message":"no tenant in the request: put the tenant before shop.example"}
-	// 400 {"code":"tenant_invalid","message":"invalid identity: tenant has more than one label before shop.example"}
+	// 400 {"type":"/problems/tenant_required","title":"The request names no tenant","status":400,"detail":"put the tenant before shop.example"}
+	// 400 {"type":"/problems/tenant_invalid","title":"The tenant's name can't be used","status":400,"detail":"invalid identity: tenant has more than one label before shop.example"}
 }

@@ -81,24 +81,30 @@ func TestTheInnermostOfIdentityAndSystemCounts(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestMiddlewareAnswersWhatItCannotResolve(t *testing.T) {
+func TestMiddlewareAnswersWithAProblemThatHoldsNoForeignText(t *testing.T) {
 	t.Parallel()
+	fails := func(err error) func(*http.Request) (tenant.Identity, error) {
+		return func(*http.Request) (tenant.Identity, error) { return tenant.Identity{Tenant: "acme"}, err }
+	}
+	secret := errors.New("dial postgres://app:hunter2@10.0.0.7/auth")
+	header := tenant.Header("X-Tenant-ID")
 	for _, c := range []struct {
-		name     string
-		resolve  func(*http.Request) (tenant.Identity, error)
-		headers  []string
-		wantCode string // empty: passed on
+		name       string
+		resolve    func(*http.Request) (tenant.Identity, error)
+		headers    []string
+		wantType   string // empty: passed on
+		wantDetail string
 	}{
-		{"a tenant", tenant.Header("X-Tenant-ID"), []string{"acme"}, ""},
-		{"no header", tenant.Header("X-Tenant-ID"), nil, "tenant_required"},
-		{"an empty header", tenant.Header("X-Tenant-ID"), []string{""}, "tenant_invalid"},
-		{"two headers", tenant.Header("X-Tenant-ID"), []string{"acme", "globex"}, "tenant_invalid"},
-		{"two that a proxy folded", tenant.Header("X-Tenant-ID"), []string{"acme, globex"}, "tenant_invalid"},
-		{"an over-long one", tenant.Header("X-Tenant-ID"), []string{strings.Repeat("x", 300)}, "tenant_invalid"},
-		{"a resolver that fails", func(*http.Request) (tenant.Identity, error) { return tenant.Identity{}, errors.New("bad token") }, []string{"acme"}, "tenant_invalid"},
-		{"a forged token", func(*http.Request) (tenant.Identity, error) {
-			return tenant.Identity{Tenant: "acme"}, fmt.Errorf("%w: token is expired", tenant.ErrUnauthenticated)
-		}, nil, "unauthenticated"},
+		{"a tenant", header, []string{"acme"}, "", ""},
+		{"no header", header, nil, "tenant_required", "set the header X-Tenant-ID"},
+		{"an empty header", header, []string{""}, "tenant_invalid", "invalid identity: tenant is blank"},
+		{"two headers", header, []string{"acme", "globex"}, "tenant_invalid", "invalid identity: tenant is given by more than one X-Tenant-ID header"},
+		{"two that a proxy folded", header, []string{"acme, globex"}, "tenant_invalid", "invalid identity: tenant has a comma in the header X-Tenant-ID: a proxy may have folded two headers into one"},
+		{"an over-long one", header, []string{strings.Repeat("x", 300)}, "tenant_invalid", "invalid identity: tenant is longer than 255 bytes"},
+		{"a resolver that fails", fails(secret), nil, "tenant_invalid", ""},
+		{"a resolver without a tenant", fails(fmt.Errorf("%w: %w", tenant.ErrNoIdentity, secret)), nil, "tenant_required", ""},
+		{"a forged token", fails(fmt.Errorf("%w: %w", tenant.ErrUnauthenticated, secret)), nil, "unauthenticated", ""},
+		{"a bad claim", fails(fmt.Errorf("%w: %w", secret, &tenant.InvalidError{Field: "user", Reason: "is blank"})), nil, "tenant_invalid", "invalid identity: user is blank"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,22 +119,29 @@ func TestMiddlewareAnswersWhatItCannotResolve(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
-			if c.wantCode == "" {
+			if c.wantType == "" {
 				require.Equal(t, http.StatusOK, w.Code)
 				require.Equal(t, "acme", seen)
 				return
 			}
 			require.Empty(t, seen, "the request was passed on")
 			want := http.StatusBadRequest
-			if c.wantCode == "unauthenticated" {
+			if c.wantType == "unauthenticated" {
 				want = http.StatusUnauthorized
 				require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
 			}
 			require.Equal(t, want, w.Code)
-			var body struct{ Code, Message string }
+			require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+			require.NotContains(t, w.Body.String(), "hunter2")
+			var body struct {
+				Type, Title, Detail string
+				Status              int
+			}
 			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &body))
-			require.Equal(t, c.wantCode, body.Code)
-			require.NotEmpty(t, body.Message)
+			require.Equal(t, "/problems/"+c.wantType, body.Type)
+			require.NotEmpty(t, body.Title)
+			require.Equal(t, want, body.Status)
+			require.Equal(t, c.wantDetail, body.Detail)
 		})
 	}
 }

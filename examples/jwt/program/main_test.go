@@ -45,9 +45,9 @@ func TestWhatTheProgramPrints(t *testing.T) {
 	require.Equal(t, `ann of acme               200 [{"author":"ann","body":"hello"}]
 bob of acme               200 [{"author":"ann","body":"hello"},{"author":"bob","body":"hello"}]
 eve of globex             200 [{"author":"eve","body":"hello"}]
-a forged token for acme   401 {"code":"unauthenticated","message":"unauthenticated: token signature is invalid: ed25519: verification error"}
-ann's token of yesterday  401 {"code":"unauthenticated","message":"unauthenticated: token has invalid claims: token is expired"}
-no token                  401 {"code":"unauthenticated","message":"unauthenticated: send a bearer token"}
+a forged token for acme   401 {"type":"/problems/unauthenticated","title":"The request does not prove its identity","status":401}
+ann's token of yesterday  401 {"type":"/problems/unauthenticated","title":"The request does not prove its identity","status":401}
+no token                  401 {"type":"/problems/unauthenticated","title":"The request does not prove its identity","status":401}
 `, out.String())
 }
 
