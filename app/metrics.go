@@ -1,10 +1,14 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/lifecycle"
@@ -13,69 +17,109 @@ import (
 // metricsMedia is the type of Prometheus's text format.
 const metricsMedia = "text/plain; version=0.0.4; charset=utf-8"
 
-// metric is a figure of each pool, with fxdbprom's name of the figure. The histograms of
-// fxdbprom need the Prometheus client: the module does not depend on the Prometheus client.
-type metric struct {
+// metricPage is a page of figures in Prometheus's text format. The figures have the names and
+// labels of package fxdbprom, so the rules and the dashboard beside fxdbprom fit the page. The
+// module of the server does not depend on the Prometheus client, which fxdbprom needs.
+type metricPage struct {
+	pool     string // the label of the next figures
+	families []*metricFamily
+	by       map[string]*metricFamily
+}
+
+// metricFamily is a figure's series, a line for each sample.
+type metricFamily struct {
 	name, kind, help string
-	samples          func(fxdb.PoolStats) []sample
+	lines            []string
 }
 
-type sample struct {
-	label, value string // none if label is empty
-	n            int64
+func (p *metricPage) family(name, kind, help string) *metricFamily {
+	if p.by[name] == nil {
+		p.by[name] = &metricFamily{name: name, kind: kind, help: help}
+		p.families = append(p.families, p.by[name])
+	}
+	return p.by[name]
 }
 
-func one(n int64) []sample { return []sample{{n: n}} }
+func (p *metricPage) gauge(name, help string, value float64, labels ...string) {
+	p.add(p.family(name, "gauge", help), "", value, labels)
+}
 
-func byClient(figure func(fxdb.ClientStats) int64) func(fxdb.PoolStats) []sample {
-	return func(s fxdb.PoolStats) (all []sample) {
-		for _, c := range s.Clients {
-			all = append(all, sample{"client", c.Name, figure(c)})
+func (p *metricPage) counter(name, help string, value float64, labels ...string) {
+	p.add(p.family(name, "counter", help), "", value, labels)
+}
+
+func (p *metricPage) histogram(name, help string, h histogram, labels ...string) {
+	f := p.family(name, "histogram", help)
+	var below int64
+	for i, n := range h.counts {
+		below += n
+		bound := "+Inf"
+		if i < len(buckets) {
+			bound = decimal(buckets[i])
 		}
-		return all
+		p.add(f, "_bucket", float64(below), append(slices.Clone(labels), "le", bound))
+	}
+	p.add(f, "_sum", h.sum, labels)
+	p.add(f, "_count", float64(below), labels)
+}
+
+// labelText escapes a label's value as the format asks.
+var labelText = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// add adds a sample. labels are names and values in turn.
+func (p *metricPage) add(f *metricFamily, suffix string, value float64, labels []string) {
+	var text strings.Builder
+	fmt.Fprintf(&text, `onepool_%s%s{pool="%s"`, f.name, suffix, labelText.Replace(p.pool))
+	for pair := range slices.Chunk(labels, 2) {
+		fmt.Fprintf(&text, `,%s="%s"`, pair[0], labelText.Replace(strings.ToValidUTF8(pair[1], "\uFFFD")))
+	}
+	f.lines = append(f.lines, text.String()+"} "+decimal(value))
+}
+
+func decimal(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+func (p *metricPage) writeTo(w io.Writer) {
+	for _, f := range p.families {
+		fmt.Fprintf(w, "# HELP onepool_%s %s\n# TYPE onepool_%s %s\n%s\n", f.name, f.help, f.name, f.kind, strings.Join(f.lines, "\n"))
 	}
 }
 
-var metrics = []metric{
-	{"onepool_connections_max", "gauge", "Connections at most.", func(s fxdb.PoolStats) []sample { return one(int64(s.Max)) }},
-	{"onepool_connections", "gauge", "Connections: idle, active, and being opened.", func(s fxdb.PoolStats) []sample { return one(int64(s.Total)) }},
-	{"onepool_connections_idle", "gauge", "Connections that nobody holds.", func(s fxdb.PoolStats) []sample { return one(int64(s.Idle)) }},
-	{"onepool_connections_active", "gauge", "Connections that somebody holds.", func(s fxdb.PoolStats) []sample { return one(int64(s.Active)) }},
-	{"onepool_acquires_waiting", "gauge", "Callers that wait for a connection.", func(s fxdb.PoolStats) []sample { return one(int64(s.Waiting)) }},
-	{"onepool_connections_opened_total", "counter", "Connections opened.", func(s fxdb.PoolStats) []sample { return one(s.Opened) }},
-	{"onepool_status", "gauge", "1 for the pool's status, 0 for the others.", statusSamples},
-	{"onepool_client_connections_held", "gauge", "Connections that the client holds.", byClient(func(c fxdb.ClientStats) int64 { return int64(c.Held) })},
-	{"onepool_client_acquires_waiting", "gauge", "Callers of the client that wait for a connection.", byClient(func(c fxdb.ClientStats) int64 { return int64(c.Waiting) })},
-	{"onepool_client_acquired_total", "counter", "Acquires of the client that got a connection.", byClient(func(c fxdb.ClientStats) int64 { return int64(c.Acquired) })},
-}
-
-func statusSamples(s fxdb.PoolStats) (all []sample) {
-	for _, status := range []lifecycle.Status{lifecycle.Healthy, lifecycle.Degraded, lifecycle.Unhealthy} {
-		is := int64(0)
-		if s.Status == status {
-			is = 1
-		}
-		all = append(all, sample{"status", status.String(), is})
-	}
-	return all
-}
-
-// serveMetrics answers with the figures of the shared pool and of the clients' own pools.
-// The figures name no tenant, no host and no database.
+// serveMetrics answers with the figures of the shared pool and of the clients' own pools. The
+// figures name no tenant, no host and no database: the label pool is "shared" or a client.
 func serveMetrics(db *fxdb.DB) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	monitors := db.Monitors() // the shared pool's first
+	seen := make([]*poolEvents, len(monitors))
+	for i, m := range monitors {
+		seen[i] = newPoolEvents()
+		m.Observe(seen[i]) // for as long as the pool lives
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reachable := askAll(r.Context(), monitors)
+		opened := make([]int64, len(monitors)) // before the other figures: an opening connection is no closed connection
+		for i, m := range monitors {
+			opened[i] = m.Opened()
+		}
 		stats := db.Stats()
-		var text bytes.Buffer
-		for _, m := range metrics {
-			fmt.Fprintf(&text, "# HELP %s %s\n# TYPE %s %s\n", m.name, m.help, m.name, m.kind)
-			m.write(&text, "shared", sharedPool(stats))
-			for _, d := range stats.Dedicated {
-				m.write(&text, d.Client, d.PoolStats)
-			}
+		page := &metricPage{pool: "shared", by: make(map[string]*metricFamily)}
+		page.addPool(monitors[0], seen[0], sharedPool(stats), opened[0], reachable[0])
+		for i, d := range stats.Dedicated {
+			page.pool = d.Client
+			page.addPool(monitors[i+1], seen[i+1], d.PoolStats, opened[i+1], reachable[i+1])
 		}
 		w.Header().Set("Content-Type", metricsMedia)
-		_, _ = w.Write(text.Bytes())
+		page.writeTo(w)
 	})
+}
+
+// askAll asks all servers at the same time. A pool whose traffic proves that the server answers asks nothing.
+func askAll(ctx context.Context, monitors []*lifecycle.Monitor) []bool {
+	reachable := make([]bool, len(monitors))
+	var asked sync.WaitGroup
+	for i, m := range monitors {
+		asked.Go(func() { reachable[i] = m.Reachable(ctx) })
+	}
+	asked.Wait()
+	return reachable
 }
 
 // sharedPool is the shared pool's part of the figures, without the clients of dedicated pools.
@@ -92,17 +136,4 @@ func sharedPool(s fxdb.Stats) fxdb.PoolStats {
 		}
 	}
 	return shared
-}
-
-// labelText escapes a label's value as the format asks.
-var labelText = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-func (m metric) write(text *bytes.Buffer, pool string, s fxdb.PoolStats) {
-	for _, sample := range m.samples(s) {
-		labels := `pool="` + labelText.Replace(pool) + `"`
-		if sample.label != "" {
-			labels += "," + sample.label + `="` + labelText.Replace(sample.value) + `"`
-		}
-		fmt.Fprintf(text, "%s{%s} %d\n", m.name, labels, sample.n)
-	}
 }
