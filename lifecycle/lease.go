@@ -145,7 +145,7 @@ func (m *Monitor) prepare(ctx context.Context, conn *pgx.Conn, hook prepareConn)
 		return true, err
 	}
 	s := slotOf(conn)
-	if m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) || !s.facts.Undo(ctx) {
+	if m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) || !backend.Of(conn).Undo(ctx) {
 		return false, nil
 	}
 	a := acquisitionOf(ctx)
