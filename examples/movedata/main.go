@@ -95,7 +95,7 @@ func execFile(ctx context.Context, db *fxdb.DB, file string) error {
 
 func (m *mover) print(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "old\tmoved\tthere\torphans\trefused\tdependents\t table")
+	fmt.Fprintf(t, "old\tmoved\tthere\torphans\trefused\tdependents\t table\n")
 	for _, s := range steps {
 		r := m.reports[s.old]
 		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t %s to %s\n", r.Old, r.Moved, r.There, r.Orphans, len(r.Refused), r.Dependents, s.old, s.new)
