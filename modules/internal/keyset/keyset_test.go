@@ -109,10 +109,10 @@ func TestAnEmptyPageAsksForTheParent(t *testing.T) {
 // notesByID is notes with the id of the last note as the cursor.
 func notesByID(descending bool) keyset.List[note, string] {
 	list := notes(descending)
-	rows, _, _ := strings.Cut(list.Select[strings.Index(list.Select, "from ("):], " where true")
+	_, rows, _ := strings.Cut(list.Select, "from ")
 	list.KeyOf, list.Parent = nil, ""
 	list.ID = func(n note) string { return n.ID }
-	list.Row = strings.TrimPrefix(rows, "from ") + " where n.id = @after::text"
+	list.Row = strings.TrimSuffix(rows, " where true") + " where n.id = @after::text"
 	return list
 }
 
