@@ -78,6 +78,10 @@ func TestADryRunWritesNothingAndASecondMoveMovesNothingTwice(t *testing.T) {
 	m.dryRun = false
 	m.mustMove(t)
 	require.Equal(t, dry, m.reports)
+	var out strings.Builder
+	require.NoError(t, m.print(&out))
+	require.Regexp(t, `43 +40 +0 +1 +0 +2 agent_performance_events to registry.performance_events`, out.String())
+	require.Regexp(t, "refused: web_rate_limits [Ee]xample.com: SQLSTATE 23505", out.String())
 	agents := m.reports["agent_profiles"]
 	require.Equal(t, []int{21, 20}, []int{agents.Old, agents.Moved})
 	require.Len(t, agents.Refused, 1, "the name is taken")
@@ -283,7 +287,7 @@ func TestTheWayBackLeavesTheNewTablesEmptyAndTheOldTablesWhole(t *testing.T) {
 
 func TestTheProgramGoesTheWholeWay(t *testing.T) {
 	t.Parallel()
-	size.SkipShort(t)
+	size.SkipUnlessSoak(t, "TestADryRunWritesNothingAndASecondMoveMovesNothingTwice")
 	var out strings.Builder
 	require.NoError(t, show(t.Context(), &out))
 	require.Contains(t, out.String(), "agent_profiles to registry.agents")
