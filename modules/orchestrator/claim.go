@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -64,22 +65,26 @@ func picked(mode QueueMode, order string) string {
 
 // pickedBehind is picked for a claim from a position. The server takes the tasks of each part in
 // turn, and stops after @n tasks: the limit has no order of its own, and the nested loop keeps the
-// order of the parts. parts are rows with the key of a range of the index and the seq behind which
-// the range begins; a task that was claimed before begins the range earlier.
+// order of the parts. parts are rows f with the key of a range of the index and the seq behind which
+// the range begins. again is the seq of the first task of the range that was claimed before: such a
+// task begins the range earlier. The server reads nothing for a mode that is not set.
 func pickedBehind(mode QueueMode, order, parts, again, inRange string) string {
 	return `(
     select t.tenant_id, t.id, sum(t.size) over (order by ` + order + `) - t.size as size_before from (
-        select t.* from ` + parts + `, lateral (
-            select least(f.seq, (select min(a.seq) - 1 from orchestrator.tasks a where a.status = 'queued' and a.attempts > 0` + again + `)) as seq offset 0
+        select t.* from (select f.* from ` + parts + ` where (select m.mode from mode m) = '` + string(mode) + `') f, lateral (
+            select least(f.seq, ` + again + ` - 1) as seq offset 0
         ) floor, lateral (
             select t.tenant_id, t.id, t.priority, t.seq, ` + sizeSQL + ` as size
             from orchestrator.tasks t
-            where t.status = 'queued' and t.seq > floor.seq` + inRange + ` and (select m.mode from mode m) = '` + string(mode) + `'
+            where t.status = 'queued' and t.seq > floor.seq` + inRange + `
             order by t.seq limit @n::int for no key update skip locked
         ) t limit @n::int
     ) t
 )`
 }
+
+// againSQL is SQL for the first seq of the tasks of a priority that were claimed before.
+const againSQL = "(select min(a.seq) from orchestrator.tasks a where a.status = 'queued' and a.attempts > 0 and a.priority = %s)"
 
 // claimSQL is the statement of a claim; parts are the common table expressions that pick the
 // tasks, and picked is a select from them.
@@ -105,8 +110,9 @@ var (
 		"select * from by_priority union all select * from by_age union all select * from by_deadline")
 	claimBehindSQL = claimSQL(
 		"by_priority as "+pickedBehind(ModePriority, "t.priority desc, t.seq", "unnest(@floors::bigint[]) with ordinality f(seq, n)",
-			" and a.priority = 11 - f.n", " and t.priority = 11 - f.n")+
-			", by_age as "+pickedBehind(ModeFIFO, "t.seq", "(select @fifo::bigint as seq) f", "", ""),
+			fmt.Sprintf(againSQL, "11 - f.n"), " and t.priority = 11 - f.n")+
+			", by_age as "+pickedBehind(ModeFIFO, "t.seq", "(select @fifo::bigint as seq) f",
+			"(select min(p.seq) from generate_series(1, 10) n, lateral (select "+fmt.Sprintf(againSQL, "n")+" as seq offset 0) p)", ""),
 		"select * from by_priority union all select * from by_age")
 )
 

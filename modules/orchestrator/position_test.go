@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/orchestrator"
+	"github.com/agentagency/onepool/testkit"
 )
 
 // busy makes the client claim from the tenant's position: the client has claimed many tasks.
@@ -109,4 +112,27 @@ func TestClaimsOfABusyTenantFindWhatARollbackGaveBack(t *testing.T) {
 		}
 		return len(left) == 0
 	}, time.Minute, 10*time.Millisecond, "not given out: %v", left)
+}
+
+func TestAClaimFromAPositionReadsFewTasks(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	exec(t, ctx, db, `insert into orchestrator.tasks (id, task_type, description, priority, deadline, status, attempts)
+		select g::text, 'general', '', 1 + g % 10, now(), case when g % 2 = 0 then 'queued' else 'cancelled' end, g % 2 from generate_series(1, 6000) g`)
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze orchestrator.tasks")
+	require.NoError(t, err)
+	filtered := regexp.MustCompile(`Rows Removed by (?:Join )?Filter: \d{3,}`)
+	for _, mode := range []orchestrator.QueueMode{orchestrator.ModePriority, orchestrator.ModeFIFO} {
+		require.NoError(t, c.SetConfig(t.Context(), orchestrator.PriorityMode, mode, nil, ""))
+		rows, err := db.Query(ctx, "explain (analyze, costs off) "+orchestrator.ClaimBehindSQL, pgx.NamedArgs{
+			"floors": make([]int64, 10), "fifo": 0, "n": 1, "worker": "w", "bytes": modules.PageBytes, "swept": time.Time{},
+		})
+		require.NoError(t, err)
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		text := strings.Join(plan, "\n")
+		require.Contains(t, text, "Update on tasks")
+		require.NotRegexp(t, filtered, text, mode)
+	}
 }
