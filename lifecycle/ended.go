@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -133,21 +134,27 @@ func (c *socket) overhear(b []byte) {
 	}
 }
 
-// lastWords finds the message that ended a connection. Under TLS lastWords finds no message.
-func lastWords(b []byte) *pgconn.PgError {
+// endsReady reports whether the server's last message is ReadyForQuery: the connection lives.
+func endsReady(b []byte) bool {
+	return len(b) > 5 && bytes.HasPrefix(b[len(b)-6:], []byte{'Z', 0, 0, 0, 5})
+}
+
+// lastWords finds the last message that may have ended a connection. Under TLS, and if b begins
+// amid a message, lastWords finds no message.
+func lastWords(b []byte) (last *pgconn.PgError) {
 	const header = 5 // the message's type and length; the length includes its own four bytes
 	for len(b) >= header {
 		end := int64(binary.BigEndian.Uint32(b[1:])) + 1
 		if end < header || end > int64(len(b)) {
-			return nil
+			break
 		}
 		var m pgproto3.ErrorResponse
 		if (b[0] == 'E' || b[0] == 'N') && m.Decode(b[header:end]) == nil {
 			if said := pgconn.ErrorResponseToPgError(&m); b[0] == 'E' || isEnd(said) {
-				return said
+				last = said
 			}
 		}
 		b = b[end:]
 	}
-	return nil
+	return last
 }

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"bytes"
 	"net"
 	"path/filepath"
 	"sync"
@@ -20,11 +21,23 @@ import (
 // a server that has gone fails at once, and pgconn drops what the read brought.
 func TestAFailedWriteHasTheServersWordsThatAReadHasTaken(t *testing.T) {
 	t.Parallel()
-	client := farewell(t)
-	conn := lifecycle.OverSocket(client)
-	_, err := conn.Read(make([]byte, 1<<10))
+	answer, err := (&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")}).Encode(nil)
 	require.NoError(t, err)
-	requireFarewell(t, conn)
+	refusal, err := (&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42P01"}).Encode(nil)
+	require.NoError(t, err)
+	ready, err := (&pgproto3.ReadyForQuery{TxStatus: 'I'}).Encode(nil)
+	require.NoError(t, err)
+	for name, before := range map[string][][]byte{
+		"alone": nil, "behind an answer": {answer, ready}, "behind an error": {refusal, ready},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := lifecycle.OverSocket(farewell(t, before...))
+			_, err := conn.Read(make([]byte, 1<<10))
+			require.NoError(t, err)
+			requireFarewell(t, conn)
+		})
+	}
 }
 
 // slowRead is a connection whose first read has taken the server's words, and returns the
@@ -61,8 +74,9 @@ func TestAFailedWriteWaitsForTheReadThatHasTheServersWords(t *testing.T) {
 	reading.Wait()
 }
 
-// farewell returns a connection whose server has sent its last words, and has gone.
-func farewell(t *testing.T) net.Conn {
+// farewell returns a connection whose server has sent messages and its last words in one write,
+// and has gone.
+func farewell(t *testing.T, messages ...[]byte) net.Conn {
 	t.Helper()
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	require.NoError(t, err)
@@ -74,7 +88,7 @@ func farewell(t *testing.T) net.Conn {
 	require.NoError(t, err)
 	words, err := (&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "25P03", Message: "terminating connection"}).Encode(nil)
 	require.NoError(t, err)
-	_, err = server.Write(words)
+	_, err = server.Write(append(bytes.Join(messages, nil), words...))
 	require.NoError(t, err)
 	require.NoError(t, server.Close())
 	return client

@@ -77,7 +77,7 @@ func (c *socket) Read(b []byte) (int, error) {
 	c.reading.Add(1)
 	c.readMu.Lock()
 	n, err := c.Conn.Read(b)
-	if n > 0 && b[0] == 'E' {
+	if n > 0 && !endsReady(b[:n]) {
 		c.overhear(b[:n])
 	}
 	c.readMu.Unlock()
