@@ -56,7 +56,9 @@ func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Ass
 		"timeout_ms": int64(a.Timeout / time.Millisecond), "most_ms": int64(MaxAssignmentTimeout / time.Millisecond),
 		"confidence": a.Routing.Confidence, "strategy": a.Routing.Strategy, "reason": a.Routing.Reason, "metadata": metadata,
 	}
-	restrict(args, held)
+	if err := restrict(args, held); err != nil {
+		return Assignment{}, wrap("assign", err)
+	}
 	r, err := one[row](ctx, c, assignSQL, args)
 	var pgErr *pgconn.PgError
 	switch {

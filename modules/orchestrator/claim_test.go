@@ -242,3 +242,22 @@ func TestTheEndOfAClaimEndsEveryActiveAssignment(t *testing.T) {
 	}
 	require.Equal(t, orchestrator.AssignmentCancelled, status(t, c, "a-cancelled"), "what has ended stays as it is")
 }
+
+func TestAClaimThatCanNotBeIsInvalid(t *testing.T) {
+	t.Parallel()
+	c, _ := newClient(t)
+	ctx := as(t, "acme")
+	late := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for field, claim := range map[string]orchestrator.Claimed{
+		"held.attempts":    orchestrator.Held(orchestrator.Task{Attempts: 1 << 40}),
+		"held.dequeued_at": orchestrator.Held(orchestrator.Task{DequeuedAt: &late}),
+	} {
+		_, failErr := c.Fail(ctx, "t", "why", true, claim)
+		_, retryErr := c.Retry(ctx, "t", claim)
+		_, assignErr := c.Assign(ctx, orchestrator.Assignment{TaskID: "t", AgentID: "a", AgentName: "A", AgentModelFamily: "m", Routing: orchestrator.Routing{Strategy: orchestrator.UCB}}, claim)
+		for _, err := range []error{c.Complete(ctx, "t", claim), failErr, retryErr, assignErr} {
+			require.ErrorIs(t, err, modules.ErrInvalid)
+			require.ErrorContains(t, err, field)
+		}
+	}
+}

@@ -26,11 +26,18 @@ const heldSQL = `(@attempt::int is null
             or (t.status = 'dequeued' and t.attempts = @attempt::int and t.dequeued_at is not distinct from @dequeued_at::timestamptz))`
 
 // restrict adds the arguments of heldSQL.
-func restrict(args pgx.NamedArgs, held []Claimed) {
+func restrict(args pgx.NamedArgs, held []Claimed) error {
 	args["attempt"], args["dequeued_at"] = nil, nil
-	if len(held) > 0 {
-		args["attempt"], args["dequeued_at"] = held[len(held)-1].attempt, held[len(held)-1].at
+	if len(held) == 0 {
+		return nil
 	}
+	h := held[len(held)-1]
+	args["attempt"], args["dequeued_at"] = h.attempt, h.at
+	err := check.Int32("attempts", h.attempt, 0)
+	if h.at != nil {
+		err = check.First(err, check.Time("dequeued_at", *h.at))
+	}
+	return check.Within("held", err)
 }
 
 // ending is the common row of Complete, Fail and Retry.
@@ -95,7 +102,9 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 		return ending{}, err
 	}
 	args["id"] = id
-	restrict(args, held)
+	if err := restrict(args, held); err != nil {
+		return ending{}, err
+	}
 	e, err := locked[ending](ctx, c, args["retry"].(bool), endSQL, args)
 	switch {
 	case err != nil:
