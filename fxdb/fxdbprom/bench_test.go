@@ -8,7 +8,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// BenchmarkAcquire shows what the metrics cost an acquire and its release.
+// BenchmarkAcquire shows the cost of the metrics for an acquire and the release.
 func BenchmarkAcquire(b *testing.B) {
 	db := testkit.DB(b)
 	use := func(b *testing.B) {

@@ -13,20 +13,20 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// collector reads the figures of all pools when it is scraped, and passes on what the
-// events counted. It is one collector, so that it comes and goes as a whole.
+// collector reads the figures of all pools at a scrape, and passes on the counts of the
+// events. A single collector holds all pools: the registry adds and removes all together.
 type collector struct {
 	db    *fxdb.DB
-	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
+	pools []*pool // the shared pool first, then the pools in the order of fxdb.Stats.Dedicated
 }
 
-// figure is a gauge or a counter that is read at a scrape.
+// figure is a gauge or a counter, read at a scrape.
 type figure struct {
 	*prometheus.Desc
 	kind prometheus.ValueType
 }
 
-// pool is one pool's part of the collector.
+// pool is the collector's part for a single pool.
 type pool struct {
 	monitor *lifecycle.Monitor
 	events  *events
@@ -87,7 +87,7 @@ func newPool(m *lifecycle.Monitor) *pool {
 	return p
 }
 
-// observe tells the events of all pools, until stop is called.
+// observe subscribes the events to all pools, until the caller calls stop.
 func (c *collector) observe() (stop func()) {
 	var all []func()
 	for _, p := range c.pools {
@@ -100,7 +100,7 @@ func (c *collector) observe() (stop func()) {
 	}
 }
 
-// Describe sends all descriptions: they are the collector's identity in the registry.
+// Describe sends all descriptions. The registry identifies the collector by the descriptions.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, p := range c.pools {
 		for _, f := range p.all {
@@ -110,8 +110,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect is safe before a start and after a stop. It asks the server of a pool whose own
-// traffic has not proved just now that the server answers.
+// Collect is safe before a start and after a stop. Collect probes the server of a pool, unless
+// the pool's own traffic has just proved that the server answers.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	reachable := make([]bool, len(c.pools))
 	var asked sync.WaitGroup
@@ -119,8 +119,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		asked.Go(func() { reachable[i] = p.monitor.Reachable(context.Background()) })
 	}
 	asked.Wait()
-	// Before the rest, so that a connection opened meanwhile is not taken for one
-	// that was closed.
+	// Collect reads Opened before Stats: in the reverse order, a connection opened in between
+	// would count as closed.
 	opened := make([]int64, len(c.pools))
 	for i, p := range c.pools {
 		opened[i] = p.monitor.Opened()
@@ -133,7 +133,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.pools[0].collect(ch, shared.PoolStats, opened[0], reachable[0])
 }
 
-// sending sends figures. A label must be UTF-8.
+// sending sends figures, and makes labels valid UTF-8: client_golang panics on an invalid label.
 type sending chan<- prometheus.Metric
 
 func (ch sending) send(f figure, v float64, labels ...string) {
@@ -160,7 +160,7 @@ func (p *pool) collect(to chan<- prometheus.Metric, s fxdb.PoolStats, opened int
 		ch.send(p.clientWaiting, float64(client.Waiting), client.Name)
 		ch.send(p.wouldWait, float64(client.WouldWait), client.Name)
 		ch.send(p.system, float64(client.System), client.Name)
-		p.events.of(client.Name) // a counter has to be seen at 0 for its first step to show
+		p.events.of(client.Name) // Prometheus shows a counter's first step only after a scrape at 0
 	}
 	p.collectHolds(ch, s.Clients)
 	p.collectIncidents(ch, s.Clients)
@@ -172,8 +172,8 @@ func (p *pool) collect(to chan<- prometheus.Metric, s fxdb.PoolStats, opened int
 	p.events.Collect(to)
 }
 
-// collectHolds tells who holds connections: the named clients, and others such as users of
-// the raw pool.
+// collectHolds sends the holds of each named client, and of each further holder, for example
+// of the raw pool's users.
 func (p *pool) collectHolds(ch sending, clients []fxdb.ClientStats) {
 	type holds struct {
 		n, tooLong int
@@ -232,7 +232,7 @@ func oneIf(yes bool) float64 {
 	return 0
 }
 
-// other keeps the count from falling while a connection is being opened or closed.
+// other keeps the count from falling while the pool opens or closes a connection.
 func (p *pool) other(closed int64) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,8 +17,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// labelsOf returns the labels of every series that the pool can have, by the names that
-// queries use.
+// labelsOf returns the labels of each possible series of a pool, by the series' name in a query.
 func labelsOf(t *testing.T) map[string][]string {
 	t.Helper()
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin = 1 }))
@@ -55,8 +54,8 @@ var (
 	legend     = regexp.MustCompile(`{{(\w+)}}`)
 )
 
-// requireKnown requires that the metrics of a query exist, and have the labels that the query
-// and its legend name.
+// requireKnown requires that the metrics of a query exist, and have the labels of the query and
+// the legend.
 func requireKnown(t *testing.T, labels map[string][]string, query, legends string) {
 	t.Helper()
 	names := metricName.FindAllString(query, -1)
@@ -131,7 +130,7 @@ func TestTheDashboardShowsMetricsThatExist(t *testing.T) {
 	}
 }
 
-// TestThePackagesDocumentationNamesEveryMetric compares doc.go with what is registered.
+// TestThePackagesDocumentationNamesEveryMetric compares doc.go with the registered metrics.
 func TestThePackagesDocumentationNamesEveryMetric(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("doc.go")

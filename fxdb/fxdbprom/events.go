@@ -14,8 +14,8 @@ import (
 
 const namespace = "onepool"
 
-// The buckets in seconds. A point read takes 0.1 ms. A wait is compared with a timeout of
-// seconds, a hold with the leak threshold of a minute, a statement with its timeout.
+// The buckets are in seconds. A point read takes 0.1 ms. Operators compare a wait with a timeout
+// of seconds, a hold with the leak threshold of a minute, a statement with the statement timeout.
 var (
 	waitBuckets      = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 	holdBuckets      = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
@@ -23,8 +23,8 @@ var (
 	connectBuckets   = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 )
 
-// events counts what the pool tells. It does not know the pool, so the pool may
-// know it without a circle.
+// events counts the events of a pool. events has no reference to the pool: the pool can refer to
+// events without a cycle.
 type events struct {
 	acquires, failures, errors     *prometheus.CounterVec
 	wait, hold, connect, statement *prometheus.HistogramVec
@@ -33,7 +33,8 @@ type events struct {
 	clients atomic.Pointer[map[string]*series] // replaced, never changed
 }
 
-// series are one client's, looked up once: an acquire costs less than a label.
+// series holds the metrics of a client, looked up once: a lookup by label costs more than an
+// acquire.
 type series struct {
 	client string
 
@@ -45,7 +46,7 @@ type series struct {
 	errors map[string]prometheus.Counter // by SQLSTATE
 }
 
-// mostErrors bounds the SQLSTATEs of one client: a function may raise any.
+// mostErrors bounds the SQLSTATEs of a client: a function on the server may raise any SQLSTATE.
 const mostErrors = 64
 
 func newEvents(pool prometheus.Labels) *events {
@@ -74,12 +75,12 @@ func newEvents(pool prometheus.Labels) *events {
 
 func (e *events) of(client string) *series {
 	if client == "" {
-		client = "pool" // it keeps its minimum by itself
+		client = "pool" // the pool opens connections to keep the minimum
 	}
 	if s := (*e.clients.Load())[client]; s != nil {
 		return s
 	}
-	client = strings.ToValidUTF8(client, "\uFFFD") // a label must be
+	client = strings.ToValidUTF8(client, "\uFFFD") // client_golang panics on an invalid label
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	known := *e.clients.Load()
@@ -106,7 +107,7 @@ func (e *events) of(client string) *series {
 	return s
 }
 
-// Acquired counts the result and the wait.
+// Acquired counts the result and the wait of an acquire.
 func (e *events) Acquired(client string, waited time.Duration, err error) {
 	s := e.of(client)
 	s.result(err).Inc()
@@ -127,7 +128,7 @@ func (s *series) result(err error) prometheus.Counter {
 	return s.failed
 }
 
-// Ended counts the time of a statement, and its error.
+// Ended counts the time and the error of a statement.
 func (e *events) Ended(client string, took time.Duration, err error) {
 	s := e.of(client)
 	s.statement.Observe(took.Seconds())
@@ -151,12 +152,12 @@ func (e *events) failed(s *series, class string) prometheus.Counter {
 	return c
 }
 
-// Released counts the time that a connection was held.
+// Released counts the time of a hold.
 func (e *events) Released(client string, held time.Duration) {
 	e.of(client).hold.Observe(held.Seconds())
 }
 
-// Connected counts the time to open a connection, or that it failed.
+// Connected counts the time to open a connection, or the failure.
 func (e *events) Connected(client string, took time.Duration, err error) {
 	if s := e.of(client); err != nil {
 		s.connectFailed.Inc()
@@ -172,7 +173,7 @@ func (e *events) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect sends what was counted.
+// Collect sends the counts and the histograms.
 func (e *events) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range e.vectors() {
 		c.Collect(ch)

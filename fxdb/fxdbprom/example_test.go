@@ -14,7 +14,7 @@ import (
 )
 
 func Example() {
-	reg := prometheus.NewRegistry() // without one in the graph it is prometheus.DefaultRegisterer
+	reg := prometheus.NewRegistry() // default: prometheus.DefaultRegisterer
 	app := fx.New(fx.NopLogger,
 		fxdb.Module,
 		devdb.Module,
@@ -25,7 +25,7 @@ func Example() {
 	if err := app.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
-	families, err := reg.Gather() // promhttp.HandlerFor(reg, …) serves them
+	families, err := reg.Gather() // promhttp.HandlerFor(reg, …) serves the metrics
 	if err != nil {
 		log.Fatal(err)
 	}

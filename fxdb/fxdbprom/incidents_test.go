@@ -39,7 +39,7 @@ func TestAServerThatIsAwayIsToldFromABusyPool(t *testing.T) {
 	second.Release()
 
 	require.Zero(t, gatherOne(t, reg)["onepool_resets_total"])
-	server.KillBackend(t, "shop") // and the server ends the other with 57P02
+	server.KillBackend(t, "shop") // the server ends the remaining backends with 57P02
 	require.Eventually(t, func() bool {
 		_ = db.Ping(inTime(t))
 		return gatherOne(t, reg)["onepool_resets_total"] == 1

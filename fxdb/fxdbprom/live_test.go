@@ -30,8 +30,8 @@ import (
 // inSeconds makes the windows and the delays of the rules seconds of a test.
 var inSeconds = strings.NewReplacer("[5m]", "[2s]", "[15m]", "[2s]", "for: 1m", "for: 600ms", "for: 5m", "for: 600ms")
 
-// startPrometheus scrapes and judges the metrics of url until the test ends. It returns the
-// address of its API.
+// startPrometheus runs a Prometheus on the metrics of url until the test ends, and returns the
+// address of the Prometheus API.
 func startPrometheus(t *testing.T, url string) (api string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -62,7 +62,7 @@ func startPrometheus(t *testing.T, url string) (api string) {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
 		read.Wait()
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait() // the cleanup killed Prometheus
 	})
 	select {
 	case at := <-address:
@@ -92,7 +92,7 @@ func ask(t *testing.T, url string, answer any) bool {
 	return true
 }
 
-// firing are the names of the alerts that fire.
+// firing returns the names of the firing alerts.
 func firing(t *testing.T, api string) []string {
 	t.Helper()
 	var answer struct {

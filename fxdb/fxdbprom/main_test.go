@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // patience bounds every wait of a test. Only a hang lasts as long.
 const patience = time.Minute
 
-// giveUp waits in vain: it ends the wait when the pool shows it.
+// giveUp waits in vain: giveUp ends the wait as soon as the pool shows the waiter.
 func giveUp(t testing.TB, db *fxdb.DB, wait func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -38,12 +38,11 @@ func giveUp(t testing.TB, db *fxdb.DB, wait func(context.Context) error) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
-// figures are onepool's series of one pool, by name{labels} without the label
-// pool; a histogram is its _count, and its _sum in nanoseconds, as are seconds that are
-// counted.
+// figures are onepool's series of a pool, by name{labels} without the label pool. A histogram is
+// _count, and _sum in nanoseconds. A counter of seconds is in nanoseconds too.
 type figures map[string]int
 
-// gather returns the figures of each pool, by its name.
+// gather returns the figures of each pool, by the pool's name.
 func gather(t testing.TB, from prometheus.Gatherer) map[string]figures {
 	t.Helper()
 	families, err := from.Gather()
@@ -93,7 +92,7 @@ func gather(t testing.TB, from prometheus.Gatherer) map[string]figures {
 	return pools
 }
 
-// gatherOne is for a registry with one pool.
+// gatherOne returns the figures of a registry with a single pool.
 func gatherOne(t testing.TB, from prometheus.Gatherer) figures {
 	t.Helper()
 	pools := gather(t, from)

@@ -9,13 +9,13 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// Module puts the metrics of fxdb.Module's pool into the graph's
-// prometheus.Registerer, else its *prometheus.Registry, else
-// prometheus.DefaultRegisterer.
+// Module registers the metrics of [fxdb.Module]'s pool with the graph's [prometheus.Registerer].
+// Without a Registerer in the graph, Module takes the graph's [*prometheus.Registry], and without
+// a Registry [prometheus.DefaultRegisterer].
 //
-// It counts from the moment the pool is built, its first connections included, and
-// registers in OnStart, so that a failed start leaves nothing registered. The metrics stay
-// until the pool has drained.
+// Module counts from the construction of the pool on, the first connections included. Module
+// registers in OnStart: a failed start leaves nothing registered. The metrics stay until the pool
+// has drained.
 var Module = fx.Module("fxdbprom", fx.Invoke(run))
 
 type params struct {

@@ -40,7 +40,7 @@ func TestAStoppedApplicationLeavesNothingRegistered(t *testing.T) {
 		f := gatherOne(t, reg)
 		require.Equal(t, 3, f["onepool_connections_max"])
 		require.Equal(t, 1, f["onepool_acquires_total{client=web,result=ok}"])
-		// The pool opens some of its minimum by itself.
+		// The pool itself opens a part of the minimum.
 		first := f["onepool_connect_seconds_count{client=start}"] + f["onepool_connect_seconds_count{client=pool}"]
 		require.GreaterOrEqual(t, first, 2, "the first connections count too")
 		require.Equal(t, f["onepool_connections_opened_total"], first+f["onepool_connect_seconds_count{client=web}"])

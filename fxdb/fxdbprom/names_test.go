@@ -10,7 +10,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// Package fxdb refuses such names. A user of package lifecycle may give any.
+// Package fxdb refuses a name of invalid UTF-8. A user of package lifecycle may give any name.
 func TestANameThatIsNotUTF8IsShownAllTheSame(t *testing.T) {
 	t.Parallel()
 	db := testkit.DB(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// program returns the path of a program of Prometheus'. In CI it has to be there.
+// program returns the path of a program of Prometheus'. In CI the program must exist.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)

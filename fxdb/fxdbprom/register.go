@@ -10,13 +10,12 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// Register puts the pool's metrics into reg. They begin with this call: what the
-// pool counted before shows in the gauges and in the opened and closed
-// connections, but not by client. It fails when a pool of the same name is there
-// already.
+// Register registers the pool's metrics with reg. The counts of acquires, waits, holds, connects
+// and statements begin with the call of Register. All further metrics, for example the retries,
+// include the time before. Register fails if reg already has a pool of the same name.
 //
-// db.Close takes the metrics out again when its drain has ended. unregister does the same at
-// any time, and lets go of the pool; a second call is a no-op.
+// [fxdb.DB.Close] unregisters the metrics at the end of the drain, and unregister at any time.
+// Afterwards reg no longer keeps the pool alive. A second call of unregister is a no-op.
 func Register(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
 	c := newCollector(db)
 	stop := c.observe()
@@ -27,7 +26,8 @@ func Register(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err er
 	return unregister, err
 }
 
-// register puts c into reg until unregister is called, or db is closed. then runs after that.
+// register registers c with reg until a call of unregister, or the end of db.Close. After the end
+// of the registration, register calls then.
 func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB, then func()) (unregister func(), err error) {
 	err = reg.Register(c)
 	var already prometheus.AlreadyRegisteredError
@@ -37,7 +37,7 @@ func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB, th
 	if err != nil {
 		return nil, fmt.Errorf("fxdbprom: register pool %q: %w", poolName(db), err)
 	}
-	end := sync.OnceFunc(func() { // a second time it would take out a successor of the same name
+	end := sync.OnceFunc(func() { // a second run would remove a successor of the same name
 		reg.Unregister(c)
 		then()
 	})
@@ -48,5 +48,5 @@ func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB, th
 	}, nil
 }
 
-// poolName tells pools apart. It holds no password and no user.
+// poolName returns the name of db's shared pool. The name holds no password and no user.
 func poolName(db *fxdb.DB) string { return db.Monitors()[0].Name() }

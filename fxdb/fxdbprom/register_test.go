@@ -157,7 +157,7 @@ func TestConnectionsClosedAreCountedByReason(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	defer register(t, reg, db)()
 	conn := acquire(t, db)
-	_, err := conn.Exec(t.Context(), "begin") // a connection left in a transaction is closed
+	_, err := conn.Exec(t.Context(), "begin") // the pool closes a connection left in a transaction
 	require.NoError(t, err)
 	conn.Release()
 	require.Eventually(t, func() bool { return db.Stats().Total == 0 }, patience, time.Millisecond)
@@ -240,13 +240,13 @@ func TestAPoolIsRegisteredOnce(t *testing.T) {
 	unregister()
 	require.Empty(t, gather(t, reg))
 	again := register(t, reg, db)
-	unregister() // a no-op: the new one stays
+	unregister() // a no-op: the new registration stays
 	require.NotEmpty(t, gather(t, reg))
 	again()
 	require.Empty(t, gather(t, reg))
 }
 
-// keeper keeps what was registered, as a registry must not.
+// keeper keeps the registered collectors, as a registry must not.
 type keeper struct {
 	prometheus.Registerer
 	kept prometheus.Collector

@@ -7,19 +7,19 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// TenantsModule is for the figures by tenant what Module is for the others. They are
-// apart because every tenant has six series of its own: of those that hold or wait,
-// and of the 1024 that did so last.
+// TenantsModule registers the metrics by tenant, as [Module] registers the metrics of the pool.
+// TenantsModule is separate because each tenant has six series. A tenant has series if the tenant
+// holds or waits, or is among the 1024 tenants that held or waited last.
 var TenantsModule = fx.Module("fxdbprom/tenants", fx.Invoke(func(p params) { p.add(newTenants(p.DB)) }))
 
-// RegisterTenants is for the figures by tenant what Register is for the others: see
-// TenantsModule.
+// RegisterTenants registers the metrics by tenant, as [Register] registers the metrics of the
+// pool. [TenantsModule] describes the metrics.
 func RegisterTenants(reg prometheus.Registerer, db *fxdb.DB) (unregister func(), err error) {
 	return register(reg, newTenants(db), db, func() {})
 }
 
-// tenants reads the figures by tenant when it is scraped. A counter of a tenant that
-// was forgotten begins anew.
+// tenants reads the figures by tenant at a scrape. After [fxdb.DB.Stats] has forgotten a tenant,
+// the tenant's counters begin anew.
 type tenants struct {
 	db                                           *fxdb.DB
 	held, waiting, acquired, refused, wait, hold *prometheus.Desc
@@ -47,7 +47,7 @@ func (c *tenants) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect sends nothing to the server.
+// Collect sends the figures of each tenant, without a round trip to the server.
 func (c *tenants) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range c.db.Stats().Tenants {
 		for _, m := range []struct {
