@@ -14,30 +14,30 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// noticeableWait is how long an acquire takes at least to have a span. Most take
-// less than a microsecond, and would double the spans for nothing.
+// noticeableWait is the shortest time of an acquire with a span, unless the acquire connected or
+// failed. Most acquires take less than a microsecond, and would double the spans for nothing.
 const noticeableWait = time.Millisecond
 
-// ConnectsKey is the attribute of an acquire's span: attempts to open a connection.
+// ConnectsKey is the attribute of an acquire's span: the number of attempts to open a connection.
 const ConnectsKey = attribute.Key("onepool.connect.attempts")
 
-// acquiring is an acquire. While the server is away the acquire opens connections again and
-// again: the first attempt and the last are spans.
+// acquiring is an acquire in progress. While the server is away, the acquire retries the connect:
+// the first attempt and the last attempt are spans.
 type acquiring struct {
 	began time.Time
-	first context.Context // of the caller
+	first context.Context // the caller's
 
-	mu       sync.Mutex // a connect runs in a goroutine of the pool's
+	mu       sync.Mutex // guards the fields below: the pool connects in a goroutine of its own
 	ctx      context.Context
-	span     trace.Span // nil: not worth one yet
+	span     trace.Span // nil: the acquire has no span yet
 	connects int
-	latest   *connect // failed, and is no span yet
+	latest   *connect // the latest failed attempt, if not yet a span
 	over     bool
 }
 
-// connect is one attempt to open a connection.
+// connect is an attempt to open a connection.
 type connect struct {
-	acquire      *acquiring // nil: the pool's own
+	acquire      *acquiring // nil: the pool itself connects
 	config       *pgx.ConnConfig
 	client       string
 	monitor      *lifecycle.Monitor
@@ -57,7 +57,7 @@ func (t *tracer) TraceAcquireStart(ctx context.Context, _ *pgxpool.Pool, _ pgxpo
 	return context.WithValue(ctx, acquiringKey{}, &acquiring{began: time.Now(), first: ctx})
 }
 
-// start starts the acquire's span, once. a.mu is held.
+// start starts the acquire's span once. The caller holds a.mu.
 func (a *acquiring) start(t *tracer, m *lifecycle.Monitor, cc *pgx.ConnConfig) {
 	if a.span != nil {
 		return
@@ -116,7 +116,7 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over { // the pool keeps the connection for somebody else
+	if a.over { // the pool keeps the connection for a later acquire
 		return
 	}
 	a.start(t, c.monitor, c.config)
@@ -128,7 +128,7 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	c.show(t, a.ctx)
 }
 
-// show makes a span of the attempt.
+// show records the attempt as a span.
 func (c *connect) show(t *tracer, parent context.Context) {
 	_, span := t.spans.Start(parent, "connect", trace.WithTimestamp(c.began), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(newPlace(c.monitor, c.config).attrs...), trace.WithAttributes(whose(parent, c.client)...),

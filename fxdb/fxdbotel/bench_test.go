@@ -12,8 +12,8 @@ import (
 	"github.com/agentagency/onepool/fxdb/fxdbotel"
 )
 
-// BenchmarkExec shows what tracing and metrics cost a statement: without, beneath
-// a span that is not recorded, and beneath one that is.
+// BenchmarkExec shows the cost of tracing and metrics for a statement: without both, beneath an
+// unrecorded span, and beneath a recorded span.
 func BenchmarkExec(b *testing.B) {
 	provider := sdktrace.NewTracerProvider()
 	defer func() { require.NoError(b, provider.Shutdown(context.Background())) }()

@@ -7,22 +7,23 @@ import (
 	"go.uber.org/fx"
 )
 
-// Config says where spans and metrics go and what they hold. The zero value is
-// the global providers, and statements without any value.
+// Config sets the providers of spans and metrics, and the content of spans. The zero Config takes
+// the global providers, and records statements without values.
 type Config struct {
-	TracerProvider trace.TracerProvider // default: the global one
-	MeterProvider  metric.MeterProvider // default: the global one
+	TracerProvider trace.TracerProvider // default: the global provider
+	MeterProvider  metric.MeterProvider // default: the global provider
 
 	// HideStatements leaves the text of statements out of spans. Without HideStatements the
 	// text has a question mark for each string and number.
 	HideStatements bool
 
-	// RecordValues records the full text of statements, their parameters and the full text of
-	// errors, which may quote them. Not for production: they are users' data.
+	// RecordValues records the full text of statements, the parameters, and the full text of
+	// errors, with quoted parameters. Parameters are users' data: leave RecordValues off in
+	// production.
 	RecordValues bool
 
-	// Tenants adds metrics by tenant: of those that hold or wait, and of the 1024 that
-	// did so last.
+	// Tenants adds metrics by tenant, for the tenants that hold or wait, and for the 1024 tenants
+	// that held or waited last.
 	Tenants bool
 }
 

@@ -1,7 +1,7 @@
-// Package fxdbotel traces a onepool pool with OpenTelemetry and gives its
-// figures by the semantic conventions' names.
+// Package fxdbotel traces a onepool pool with OpenTelemetry, and exports the pool's metrics under
+// the names of the semantic conventions.
 //
-// In an fx application add Module beside fxdb.Module. Without fx:
+// In an fx application, add [Module] beside [fxdb.Module]. Without fx:
 //
 //	db, err := fxdb.Open(ctx, cfg, fxdb.WithTracer(fxdbotel.NewTracer(fxdbotel.Config{})))
 //	stop, err := fxdbotel.Observe(db, fxdbotel.Config{})
@@ -9,72 +9,71 @@
 //
 // # Spans
 //
-// A span per statement, batch, statement of a batch, COPY, preparation and connect, by the
-// semantic conventions for databases, and only beneath a span that is recorded. The name is
-// the operation and its tables: "SELECT orders", which db.query.summary repeats. Every span
-// has db.namespace, server.address, the pool's name, onepool.client and, where the context
-// has one, onepool.tenant.
+// The tracer records a span per statement, batch, statement of a batch, COPY, preparation and
+// connect, by the semantic conventions for databases, and only beneath a recorded span. The
+// span's name is the operation and the tables: "SELECT orders". db.query.summary repeats the
+// name. Every span has db.namespace, server.address, the pool's name, onepool.client and, if the
+// context has a tenant, onepool.tenant.
 //
-//   - db.query.text has a question mark for each string and number, and no comment. A text
-//     that the lexer can't read is left out, and all are with Config.HideStatements.
-//   - No parameter is recorded, nor a text of an error that could quote one: an
-//     error of the server is its SQLSTATE and the constraint's name.
-//     Config.RecordValues changes that.
+//   - db.query.text has a question mark for each string and number, and no comment. The tracer
+//     leaves out a text that the lexer can't read, and with Config.HideStatements every text.
+//   - The tracer records no parameter, and no text of an error that could quote a parameter: a
+//     span has the SQLSTATE and the constraint's name of a server's error. Config.RecordValues
+//     adds parameters and full texts.
 //   - error.type is the SQLSTATE, or the word of [lifecycle.ErrorClass].
-//   - A statement with a tenant in its context is one span, though it travels as
-//     a batch with the tenant's settings before it.
-//   - Each attempt of InTx is a span, "transaction" with onepool.tx.attempt, around the
-//     spans of its statements.
-//   - An acquire has a span, "acquire connection", where it took a millisecond, opened a
-//     connection or failed. While the server is away it opens connections again and
-//     again: the first attempt and the last are spans, and onepool.connect.attempts
-//     counts all.
+//   - A statement with a tenant in the context is a single span, although the statement travels
+//     in a batch after the tenant's settings.
+//   - Each attempt of [fxdb.DB.InTx] is a span, "transaction" with onepool.tx.attempt, around the
+//     spans of the attempt's statements.
+//   - An acquire has a span, "acquire connection", if the acquire took a millisecond, opened a
+//     connection or failed. While the server is away, the acquire retries the connect: the first
+//     attempt and the last attempt are spans, and onepool.connect.attempts counts all attempts.
 //
-// The pool's log lines about one caller have trace_id and span_id.
+// The pool's log lines about a caller have trace_id and span_id.
 //
 // # Metrics
 //
 //	db.client.connection.count             {state idle or used}  connections; used by client
 //	db.client.connection.max                                     connections at most
 //	db.client.connection.idle.min                                DB_POOL_MIN
-//	db.client.connection.pending_requests                        callers that wait, by client
+//	db.client.connection.pending_requests                        waiting callers, by client
 //	db.client.connection.timeouts                                DB_CONNECTION_TIMEOUT_MS ran out, by client
 //	db.client.connection.create_time       histogram, seconds    by client
-//	db.client.connection.wait_time         histogram, seconds    by client; 0 where nobody waited
+//	db.client.connection.wait_time         histogram, seconds    by client; 0 without a wait
 //	db.client.connection.use_time          histogram, seconds    by client
 //	db.client.operation.duration           histogram, seconds    by operation, client, server, database and error.type
-//	onepool.client.connection.would_wait   counter               acquires that would have waited, where DB_SHARING is dry-run, by client
+//	onepool.client.connection.would_wait   counter               acquires that would have waited, if DB_SHARING is dry-run, by client
 //	onepool.client.system_uses             counter               uses outside any tenant, by tenant.System, by client
-//	onepool.reachable                      gauge                 1 if the server answers, however busy the pool is; else 0
-//	onepool.draining                       gauge                 1 from the beginning of a stop; else 0
-//	onepool.resets                         counter               resets of the pool because its server went away
+//	onepool.reachable                      gauge                 1 if the server answers, however busy the pool is; 0 if not
+//	onepool.draining                       gauge                 1 from the beginning of a stop; 0 before
+//	onepool.resets                         counter               resets of the pool because the server went away or became read-only
 //	onepool.client.connection.held_too_long                      connections held for longer than DB_LEAK_THRESHOLD_MS, by client
 //	onepool.client.connection.longest_hold gauge, seconds        age of the oldest hold, by client
-//	onepool.client.nested_acquires         counter               acquires by a goroutine that held a connection already, by client
-//	onepool.client.slow_statements         counter               statements that took longer than DB_SLOW_QUERY_MS, by client
+//	onepool.client.nested_acquires         counter               acquires by a goroutine already holding a connection, by client
+//	onepool.client.slow_statements         counter               statements slower than DB_SLOW_QUERY_MS, by client
 //	onepool.client.retries                 counter               repeated attempts, by client and error.type
 //
 // With Config.Tenants, by onepool.tenant:
 //
-//	onepool.tenant.connection.count             connections that the tenant's work holds
-//	onepool.tenant.connection.pending_requests  callers with the tenant that wait
-//	onepool.tenant.connection.acquires          counter: connections that it got
-//	onepool.tenant.connection.refused           counter: waits that ended without one
+//	onepool.tenant.connection.count             connections held by the tenant's work
+//	onepool.tenant.connection.pending_requests  waiting callers with the tenant
+//	onepool.tenant.connection.acquires          counter: connections acquired by the tenant's work
+//	onepool.tenant.connection.refused           counter: waits ended without a connection
 //	onepool.tenant.connection.wait_time         counter, seconds: time waited
-//	onepool.tenant.connection.use_time          counter, seconds: time held, of holds that are over
+//	onepool.tenant.connection.use_time          counter, seconds: time held, of ended holds
 //
-// All have db.client.connection.pool.name, which is
-// "application@host:port/database", for a pool of DB_DEDICATED
-// "application/client@host:port/database", and where it says by client the attribute
-// onepool.client: the name given with fxdb.Client or Named. "app" is the handle
-// that nobody named, "raw pool" uses of the *pgxpool.Pool, "start" the pool's
-// first connections. Connections that the pool opens by itself, and callers of
-// the raw pool that wait, have no client.
+// All metrics have db.client.connection.pool.name: "application@host:port/database", and for a
+// pool of DB_DEDICATED "application/client@host:port/database".
 //
-// create_time, wait_time and operation.duration have error.type where they ended in an
-// error. A collection asks the server of an idle pool whether the server is there.
+// A metric by client has onepool.client: the name given with [fxdb.Client], [fxdb.Named] or
+// [fxdb.DB.Named]. "app" is the handle without a name. "raw pool" is the uses of the
+// [*pgxpool.Pool]. "start" is the pool's first connections. Connections opened by the pool itself,
+// and waiting callers of the raw pool, have no client.
 //
-// The end of the drain unregisters what is observed, and nothing keeps the pool alive. What a
-// histogram has counted stays with the MeterProvider, as the API has no way to
-// take it back: a reader of cumulative figures goes on exporting the last ones.
+// create_time, wait_time and operation.duration have error.type after an error. A collection
+// probes the server of an idle pool.
+//
+// The end of the drain unregisters the observed metrics, and nothing keeps the pool alive. The
+// counts of a histogram stay with the MeterProvider, because the API has no way to remove counts:
+// a reader of cumulative figures goes on exporting the last figures.
 package fxdbotel

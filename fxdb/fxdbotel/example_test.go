@@ -17,14 +17,14 @@ import (
 )
 
 func Example() {
-	spans := tracetest.NewInMemoryExporter() // yours sends them somewhere
+	spans := tracetest.NewInMemoryExporter() // in production: an exporter to a collector
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	var db *fxdb.DB
 	app := fx.New(fx.NopLogger,
 		fxdb.Module,
 		devdb.Module,
 		fxdbotel.Module,
-		// Without one in the graph it is the global one.
+		// Without a provider in the graph, Module takes the global provider.
 		fx.Supply(fx.Annotate(provider, fx.As(new(trace.TracerProvider)))),
 		fx.Populate(&db),
 	)

@@ -17,7 +17,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// fail marks a span as failed. class is the error's.
+// fail marks span as failed. class is the class of err.
 func (t *tracer) fail(span trace.Span, err error, class string) {
 	text := t.shown(err)
 	span.SetStatus(codes.Error, text)
@@ -31,15 +31,15 @@ func (t *tracer) fail(span trace.Span, err error, class string) {
 func sqlstate(err error) string {
 	var acquire *lifecycle.AcquireError
 	var pgErr *pgconn.PgError
-	if errors.As(err, &acquire) || !errors.As(err, &pgErr) { // an acquire's may be of another's connect
+	if errors.As(err, &acquire) || !errors.As(err, &pgErr) { // maybe from a different caller's connect
 		return ""
 	}
 	return pgErr.Code
 }
 
-// shown is the text of an error that quotes no parameter and no statement. The server quotes
-// them ("invalid input syntax for type integer: …"), and so does pgx when it can't encode one,
-// and an acquire's error quotes the holders' statements. The caller gets the error itself.
+// shown returns a text of err that quotes no parameter and no statement. The server quotes
+// parameters ("invalid input syntax for type integer: …"), pgx quotes a parameter that pgx can't
+// encode, and an acquire's error quotes the holders' statements. The caller gets err in full.
 func (t *tracer) shown(err error) string {
 	if t.values {
 		return err.Error()
@@ -72,7 +72,7 @@ func (t *tracer) shown(err error) string {
 	return typeOf(err)
 }
 
-// typeOf is the type of the error that the others wrap.
+// typeOf returns the type of the innermost error of err's chain.
 func typeOf(err error) string {
 	for {
 		next := errors.Unwrap(err)

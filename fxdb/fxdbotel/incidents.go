@@ -12,7 +12,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// incidents are the instruments of what an operator acts on.
+// incidents are the instruments of the events that an operator acts on.
 type incidents struct {
 	reachable, draining   metric.Int64ObservableGauge
 	tooLong               metric.Int64ObservableUpDownCounter

@@ -34,13 +34,13 @@ func as(ctx context.Context, name string) context.Context {
 	return tenant.NewContext(ctx, tenant.Identity{Tenant: name, User: "secret user"})
 }
 
-// urlOf is the connection string of a database of this test's own.
+// urlOf returns the connection string of a database of the test's own.
 func urlOf(t testing.TB) string {
 	t.Helper()
 	return testkit.Pool(t).Config().ConnString()
 }
 
-// traced opens a pool that is traced to memory.
+// traced opens a pool, traced to memory.
 func traced(t testing.TB, change ...func(*fxdbotel.Config)) (*fxdb.DB, *tracing) {
 	t.Helper()
 	tr := newTracing(t)
@@ -62,8 +62,8 @@ type tracing struct {
 // patience bounds every wait of a test. Only a hang lasts as long.
 const patience = time.Minute
 
-// giveUp waits in vain: it ends the wait when the pool shows it, and lets the wait last
-// for 2 ms at least, which makes it worth a span.
+// giveUp waits in vain: giveUp ends the wait after the pool shows the waiter, and after 2 ms at
+// least, so that the wait has a span.
 func giveUp(t testing.TB, ctx context.Context, db *fxdb.DB, wait func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -84,14 +84,13 @@ func newTracing(t testing.TB) *tracing {
 	return &tracing{provider, exporter}
 }
 
-// request runs fn beneath a span, and returns the spans that it made, in the
-// order of their ends, without prepares, connects and the acquires that a busy
-// machine made slow.
+// request runs fn beneath a span, and returns the spans of fn in the order of the spans' ends,
+// without prepares, connects, and acquires slowed by a busy machine.
 func (tr *tracing) request(ctx context.Context, fn func(context.Context)) tracetest.SpanStubs {
 	return slices.DeleteFunc(tr.whole(ctx, fn), func(s tracetest.SpanStub) bool { return s.Name == "acquire connection" })
 }
 
-// whole is request with the acquires.
+// whole does the same as request, and returns the acquires too.
 func (tr *tracing) whole(ctx context.Context, fn func(context.Context)) tracetest.SpanStubs {
 	tr.exporter.Reset()
 	ctx, parent := tr.provider.Tracer("test").Start(ctx, "request")
@@ -110,11 +109,11 @@ func hasAttribute(s tracetest.SpanStub, key attribute.Key) bool {
 	return slices.ContainsFunc(s.Attributes, func(a attribute.KeyValue) bool { return a.Key == key })
 }
 
-// figures are the pool's metrics by name{attributes} without the pool's name; a
-// histogram is its _count, and its _sum in nanoseconds. Others are left out.
+// figures are the db.client.connection metrics of a pool, by name{attributes} without the pool's
+// name. A histogram is _count, and _sum in nanoseconds.
 type figures map[string]int
 
-// collect returns the figures of each pool, by its name.
+// collect returns the figures of each pool, by the pool's name.
 func collect(t testing.TB, reader sdkmetric.Reader) map[string]figures {
 	t.Helper()
 	var got metricdata.ResourceMetrics
@@ -164,7 +163,7 @@ func collect(t testing.TB, reader sdkmetric.Reader) map[string]figures {
 	return pools
 }
 
-// collectOne is for a reader of one pool.
+// collectOne returns the figures of a reader with a single pool.
 func collectOne(t testing.TB, reader sdkmetric.Reader) figures {
 	t.Helper()
 	pools := collect(t, reader)

@@ -19,16 +19,16 @@ import (
 // ClientKey is the attribute of a metric or span with the client's name.
 const ClientKey = attribute.Key("onepool.client")
 
-// The buckets in seconds. A point read takes 0.1 ms. A wait is compared with a timeout of
-// seconds, a use with the leak threshold of a minute.
+// The buckets are in seconds. A point read takes 0.1 ms. Operators compare a wait with a timeout
+// of seconds, and a use with the leak threshold of a minute.
 var (
 	waitBuckets   = metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 	useBuckets    = metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300)
 	createBuckets = metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 )
 
-// events records what the pool tells. It does not know the pool, so the pool may
-// know it without a circle.
+// events records the events of a pool. events has no reference to the pool: the pool can refer to
+// events without a cycle.
 type events struct {
 	pool attribute.KeyValue
 
@@ -38,14 +38,15 @@ type events struct {
 	clients atomic.Pointer[map[string]*series] // replaced, never changed
 }
 
-// series are one client's. Its attributes are made once: an acquire costs less.
+// series holds the timeouts and the attributes of a client. events.of makes the attributes once:
+// making attributes costs more than an acquire.
 type series struct {
 	timeouts atomic.Int64
 	ok       []metric.RecordOption
 	failed   sync.Map // of []metric.RecordOption, by error.type
 }
 
-// timedOut is the error.type of an acquire that ran out of DB_CONNECTION_TIMEOUT_MS.
+// timedOut is the error.type of an acquire beyond DB_CONNECTION_TIMEOUT_MS.
 const timedOut = "timeout"
 
 func newEvents(meter metric.Meter, pool attribute.KeyValue) (*events, error) {
@@ -58,7 +59,7 @@ func newEvents(meter metric.Meter, pool attribute.KeyValue) (*events, error) {
 	return e, errors.Join(err1, err2, err3)
 }
 
-// attributes are the pool's name and the client's, where there is one.
+// attributes returns the pool's name, more, and the client's name if client is not empty.
 func (e *events) attributes(client string, more ...attribute.KeyValue) attribute.Set {
 	attrs := append([]attribute.KeyValue{e.pool}, more...)
 	if client != "" {
@@ -99,7 +100,7 @@ func (e *events) Acquired(client string, waited time.Duration, err error) {
 	e.wait.Record(context.Background(), waited.Seconds(), attrs...)
 }
 
-// failed are the attributes of what failed with this error.type.
+// failed returns the attributes of a client's failure with the error.type why.
 func (e *events) failed(s *series, client, why string) []metric.RecordOption {
 	known, ok := s.failed.Load(why)
 	if !ok {
@@ -109,7 +110,7 @@ func (e *events) failed(s *series, client, why string) []metric.RecordOption {
 	return known.([]metric.RecordOption)
 }
 
-// Released records the time that a connection was held.
+// Released records the time of a hold.
 func (e *events) Released(client string, held time.Duration) {
 	e.use.Record(context.Background(), held.Seconds(), e.of(client).ok...)
 }

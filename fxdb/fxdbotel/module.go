@@ -8,14 +8,14 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// Module traces and measures fxdb.Module's pool with the graph's
-// trace.TracerProvider and metric.MeterProvider, else with the global ones.
-// Provide them as these interfaces. Config is a value in the graph: change it
-// with fx.Decorate.
+// Module traces and measures [fxdb.Module]'s pool with the graph's [trace.TracerProvider] and
+// [metric.MeterProvider]. Provide both under the interface types. Module takes the global provider
+// for a provider missing in the graph. [Config] is a value in the graph: change the Config with
+// [fx.Decorate].
 //
-// It measures from the moment the pool is built, its first connections
-// included, and registers in OnStart, so that a failed start leaves nothing registered. The
-// metrics stay until the pool has drained.
+// Module measures from the construction of the pool on, the first connections included. Module
+// registers in OnStart: a failed start leaves nothing registered. The metrics stay until the pool
+// has drained.
 var Module = fx.Module("fxdbotel",
 	fx.Provide(
 		configure,

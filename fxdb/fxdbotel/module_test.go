@@ -52,7 +52,7 @@ func TestTheModuleTracesAndMeasures(t *testing.T) {
 		f := collectOne(t, reader)
 		require.Equal(t, 3, f["max"])
 		require.Equal(t, 2, f["idle.min"])
-		// The pool opens some of its minimum by itself.
+		// The pool itself opens a part of the minimum.
 		require.GreaterOrEqual(t, f["create_time_count{client=start}"]+f["create_time_count"], 2, "the first connections count too")
 		require.Equal(t, 1, f["use_time_count{client=app}"])
 
@@ -80,7 +80,7 @@ func TestAFailedStartLeavesNothingRegistered(t *testing.T) {
 		lc.Append(fx.StartHook(func() error { return failed }))
 	}))
 	require.ErrorIs(t, a.Start(t.Context()), failed)
-	collect(t, reader) // what the start itself recorded
+	collect(t, reader) // drop the records of the start
 	require.Empty(t, collect(t, reader))
 }
 

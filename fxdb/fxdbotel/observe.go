@@ -16,11 +16,12 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// Observe gives the pool's metrics to the MeterProvider. By client they begin
-// with this call. It fails when the MeterProvider refuses an instrument.
+// Observe registers the pool's metrics with cfg's MeterProvider. The timeouts and the histograms
+// of connections begin with the call of Observe. Observe fails if the MeterProvider refuses an
+// instrument.
 //
-// db.Close unregisters the metrics when its drain has ended. stop does the same at any time,
-// and lets go of the pool; a second call is a no-op.
+// [fxdb.DB.Close] unregisters the metrics at the end of the drain, and stop at any time.
+// Afterwards the MeterProvider no longer keeps the pool alive. A second call of stop is a no-op.
 func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 	p, err := newPoolMetrics(db, cfg)
 	if err != nil {
@@ -34,21 +35,21 @@ func Observe(db *fxdb.DB, cfg Config) (stop func() error, err error) {
 	return stop, err
 }
 
-// poolMetrics reads the figures of all pools when they are collected.
+// poolMetrics reads the figures of all pools at a collection.
 type poolMetrics struct {
 	db    *fxdb.DB
 	meter metric.Meter
-	pools []*pool // the shared one first, then as fxdb.Stats.Dedicated has them
+	pools []*pool // the shared pool first, then the pools in the order of fxdb.Stats.Dedicated
 
 	count, pending    metric.Int64ObservableUpDownCounter
 	max, idleMin      metric.Int64ObservableUpDownCounter
 	timeouts          metric.Int64ObservableCounter
 	wouldWait, system metric.Int64ObservableCounter
 	incidents         *incidents
-	tenants           *tenants // nil: not asked for
+	tenants           *tenants // nil without Config.Tenants
 }
 
-// pool is one of them.
+// pool is a single pool with the events.
 type pool struct {
 	monitor *lifecycle.Monitor
 	events  *events
@@ -92,7 +93,7 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	return p, nil
 }
 
-// listen takes the events of all pools, until silence is called.
+// listen subscribes the events to all pools, until the caller calls silence.
 func (p *poolMetrics) listen() (silence func()) {
 	var all []func()
 	for _, own := range p.pools {
@@ -105,7 +106,8 @@ func (p *poolMetrics) listen() (silence func()) {
 	}
 }
 
-// register observes the pools until stop is called, or the pool is closed. then runs after that.
+// register observes the pools until a call of stop, or the end of the drain. At the end of the
+// observation, register calls then.
 func (p *poolMetrics) register(then func()) (stop func() error, err error) {
 	instruments := append([]metric.Observable{p.count, p.pending, p.max, p.idleMin, p.timeouts, p.wouldWait, p.system}, p.incidents.instruments()...)
 	if p.tenants != nil {
@@ -126,8 +128,8 @@ func (p *poolMetrics) register(then func()) (stop func() error, err error) {
 	}, nil
 }
 
-// observe is safe before a start and after a stop. It asks the server of a pool whose own
-// traffic has not proved just now that the server answers.
+// observe is safe before a start and after a stop. observe probes the server of a pool, unless
+// the pool's own traffic has just proved that the server answers.
 func (p *poolMetrics) observe(ctx context.Context, o metric.Observer) error {
 	for _, own := range p.pools {
 		p.incidents.observe(ctx, o, own.monitor, own.events)
@@ -160,10 +162,10 @@ func (p *poolMetrics) observePool(o metric.Observer, of *pool, s fxdb.PoolStats)
 		unnamed -= client.Waiting
 		observe(p.wouldWait, client.WouldWait, client.Name)
 		observe(p.system, int64(client.System), client.Name)
-		of.events.of(client.Name) // a counter has to be seen at 0 for its first step to show
+		of.events.of(client.Name) // a reader shows a counter's first step only after a collection at 0
 	}
 	observe(p.pending, int64(max(0, unnamed)), "")
-	// Stats has those who were named; uses of the raw pool are holders too.
+	// Stats has the named clients only. Holders has the uses of the raw pool too.
 	for _, h := range of.monitor.Holders() {
 		used[h.Client]++
 	}

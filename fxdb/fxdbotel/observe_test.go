@@ -32,7 +32,7 @@ func measured() (*sdkmetric.ManualReader, *sdkmetric.MeterProvider) {
 	return reader, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 }
 
-// delta exports only what happened since it looked last.
+// delta exports only the events since the last collection.
 func delta(sdkmetric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
 
 func acquire(t testing.TB, db *fxdb.DB) *pgxpool.Conn {
@@ -132,7 +132,7 @@ func TestAFullQueueIsToldApart(t *testing.T) {
 	go wait(db.Pool().Acquire)
 	require.Eventually(t, func() bool { return db.Stats().Waiting == 1 }, patience, time.Millisecond)
 	require.Equal(t, 1, collectOne(t, reader)["pending_requests"], "a caller of the raw pool has no client")
-	go wait(late.Acquire) // who has nobody in the queue may always have one there
+	go wait(late.Acquire) // a full queue still takes the first waiter of a client
 	require.Eventually(t, func() bool { return db.Stats().Waiting == 2 }, patience, time.Millisecond)
 	_, err := late.Acquire(t.Context())
 	require.ErrorIs(t, err, fxdb.ErrQueueFull)
@@ -159,7 +159,7 @@ func TestNothingIsObservedAfterTheStop(t *testing.T) {
 	stop() // a no-op
 	acquire(t, db).Release()
 	require.Empty(t, collect(t, recent))
-	// Only what the histograms counted before is left.
+	// Only the earlier counts of the histograms are left.
 	f := collectOne(t, cumulative)
 	require.Equal(t, 1, f["use_time_count{client=app}"])
 	for series := range f {
@@ -231,7 +231,7 @@ func TestADedicatedPoolHasMetricsOfItsOwn(t *testing.T) {
 	}
 }
 
-// sums are the counters and the histograms' counts of one name, by client.
+// sums returns the counters and the histograms' counts of the metric name, by client.
 func sums(t *testing.T, reader sdkmetric.Reader, name string) map[string]int {
 	t.Helper()
 	var got metricdata.ResourceMetrics

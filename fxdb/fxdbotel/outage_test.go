@@ -33,7 +33,7 @@ func TestACallerInAnOutageMakesAHandfulOfSpans(t *testing.T) {
 	ctx, parent := tr.provider.Tracer("test").Start(t.Context(), "request")
 	_, err = orders.Exec(ctx, "select 1")
 	require.Error(t, err)
-	tr.exporter.Reset() // the pool knows now
+	tr.exporter.Reset() // now the pool knows of the outage
 	_, err = orders.Exec(ctx, "select 'hunter2'")
 	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
 	parent.End()
@@ -67,7 +67,7 @@ func TestACallerInAnOutageMakesAHandfulOfSpans(t *testing.T) {
 	require.Contains(t, series(t, reader, "onepool.reachable"), attribute.NewSet(attribute.String("db.client.connection.pool.name", db.Monitor().Name())))
 }
 
-// series are the attributes of a metric's series.
+// series returns the attributes of a metric's series.
 func series(t *testing.T, reader interface {
 	Collect(context.Context, *metricdata.ResourceMetrics) error
 }, name string) (all []attribute.Set) {

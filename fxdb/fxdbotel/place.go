@@ -14,16 +14,16 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// place is where an operation runs: the pool, the server and the database.
+// place is the pool, the server and the database of an operation.
 type place struct {
 	attrs  []attribute.KeyValue // of spans
-	metric []attribute.KeyValue // of metrics: the same without the address of this connection
-	key    string               // tells places apart in options
+	metric []attribute.KeyValue // of metrics: attrs without the address of the connection's peer
+	key    string               // distinguishes places in durations
 }
 
 var nowhere = &place{attrs: []attribute.KeyValue{semconv.DBSystemNamePostgreSQL}, metric: []attribute.KeyValue{semconv.DBSystemNamePostgreSQL}}
 
-// placeOf keeps the place with the connection: Conn.Config makes a copy.
+// placeOf returns the place of conn, and keeps the place with conn: Conn.Config makes a copy.
 func placeOf(ctx context.Context, conn *pgx.Conn) *place {
 	if conn == nil {
 		return nowhere
@@ -58,10 +58,10 @@ func newPlace(m *lifecycle.Monitor, cc *pgx.ConnConfig) *place {
 // operationBuckets are in seconds. A point read takes 0.1 ms.
 var operationBuckets = metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 
-// measured tells the series of db.client.operation.duration apart.
+// measured is the key of a series of db.client.operation.duration.
 type measured struct{ place, operation, client, class string }
 
-// durations are made once each: there are few.
+// durations keeps the attributes of every series. Series are few.
 var durations sync.Map // of metric.MeasurementOption, by measured
 
 // record measures the time of an operation.

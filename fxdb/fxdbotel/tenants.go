@@ -9,8 +9,8 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// tenants are the instruments of Config.Tenants. The counters of a tenant that was
-// forgotten begin anew.
+// tenants are the instruments of Config.Tenants. After [fxdb.DB.Stats] has forgotten a tenant, the
+// tenant's counters begin anew.
 type tenants struct {
 	pool              attribute.KeyValue
 	count, pending    metric.Int64ObservableUpDownCounter

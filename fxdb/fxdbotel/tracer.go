@@ -23,12 +23,11 @@ import (
 
 const scopeName = "github.com/agentagency/onepool/fxdb/fxdbotel"
 
-// TenantKey is the attribute of a span with the tenant of its context.
+// TenantKey is the attribute of a metric or span with the tenant's name.
 const TenantKey = attribute.Key("onepool.tenant")
 
-// NewTracer returns a tracer for fxdb.WithTracer. It has the methods of all of
-// pgx's and pgxpool's tracers but the release tracer, and of fxdb.TxTracer and
-// fxdb.LogTracer.
+// NewTracer returns a tracer for [fxdb.WithTracer]. The tracer implements [fxdb.TxTracer],
+// [fxdb.LogTracer], and every tracer of pgx and pgxpool except [pgxpool.ReleaseTracer].
 func NewTracer(cfg Config) pgx.QueryTracer {
 	cfg = cfg.withDefaults()
 	meter := cfg.MeterProvider.Meter(scopeName, metric.WithSchemaURL(semconv.SchemaURL))
@@ -47,12 +46,12 @@ func NewTracer(cfg Config) pgx.QueryTracer {
 type tracer struct {
 	spans    trace.Tracer
 	duration metric.Float64Histogram
-	hide     bool // the text of statements
-	values   bool // may be recorded
+	hide     bool // leave out the text of statements
+	values   bool // record values
 }
 
-// operation is a statement, a batch, a COPY or a preparation on its way. It travels in the
-// context from its start to its end.
+// operation is a statement, a batch, a COPY or a preparation in progress. The context carries the
+// operation from start to end.
 type operation struct {
 	name   string // db.operation.name
 	client string
@@ -60,7 +59,7 @@ type operation struct {
 	began  time.Time
 	span   trace.Span // nil: not recorded
 
-	attrs []attribute.KeyValue // of the span's place, for the children of a batch
+	attrs []attribute.KeyValue // of place, client and tenant, for the children of a batch
 	last  time.Time            // the end of a batch's last child
 }
 
@@ -71,7 +70,8 @@ func operationOf(ctx context.Context) *operation {
 	return op
 }
 
-// begin starts an operation. describe gives the span's attributes, if a span is recorded.
+// begin starts an operation. If ctx has a recorded span, begin starts a span with describe's name
+// and attributes.
 func (t *tracer) begin(ctx context.Context, conn *pgx.Conn, name string, describe func() (summary string, attrs []attribute.KeyValue)) (context.Context, *operation) {
 	op := &operation{name: name, place: placeOf(ctx, conn), began: time.Now()}
 	_, op.client = lifecycle.MonitorOf(ctx, conn)
@@ -85,7 +85,7 @@ func (t *tracer) begin(ctx context.Context, conn *pgx.Conn, name string, describ
 	return context.WithValue(ctx, operationKey{}, op), op
 }
 
-// nameOf is a span's name: what is done, and to which tables.
+// nameOf returns a span's name: the operation and the tables.
 func nameOf(summary string) string {
 	if summary == "" {
 		return semconv.DBSystemNamePostgreSQL.Value.AsString()
@@ -103,7 +103,7 @@ func described(name, summary string) (attrs []attribute.KeyValue) {
 	return attrs
 }
 
-// whose are the client and the tenant of a span.
+// whose returns the client and the tenant of a span.
 func whose(ctx context.Context, client string) (attrs []attribute.KeyValue) {
 	if client != "" {
 		attrs = append(attrs, ClientKey.String(client))
@@ -128,7 +128,7 @@ func (t *tracer) end(ctx context.Context, tag pgconn.CommandTag, err error) {
 	op.span.End()
 }
 
-// finish describes the result.
+// finish records the error, or the number of returned rows.
 func (t *tracer) finish(span trace.Span, tag pgconn.CommandTag, err error) {
 	if class := lifecycle.ErrorClass(err); class != "" {
 		t.fail(span, err, class)
@@ -137,7 +137,8 @@ func (t *tracer) finish(span trace.Span, tag pgconn.CommandTag, err error) {
 	}
 }
 
-// text are the attributes of a statement's text and, if they are wanted, of its parameters.
+// text returns the attributes of a statement's text and, with Config.RecordValues, of the
+// parameters.
 func (t *tracer) text(sql string, args []any) (attrs []attribute.KeyValue) {
 	switch clean, ok := sqllex.Sanitize(sql); {
 	case t.hide:
@@ -188,7 +189,7 @@ func (t *tracer) TracePrepareEnd(ctx context.Context, _ *pgx.Conn, data pgx.Trac
 	t.end(ctx, pgconn.CommandTag{}, data.Err)
 }
 
-// LogFields are the ids of trace and span, by the names of OpenTelemetry's logs.
+// LogFields returns the ids of trace and span, under the names of OpenTelemetry's logs.
 func (t *tracer) LogFields(ctx context.Context) []zap.Field {
 	at := trace.SpanContextFromContext(ctx)
 	if !at.IsValid() {

@@ -189,9 +189,9 @@ func TestParametersAreNotRecorded(t *testing.T) {
 		spans := tr.request(ctx, func(ctx context.Context) {
 			_, err := db.Exec(ctx, "select $1::text", "hunter2")
 			require.NoError(t, err)
-			_, err = db.Exec(ctx, "select ($1::text)::int", "hunter2") // the server quotes it
+			_, err = db.Exec(ctx, "select ($1::text)::int", "hunter2") // the server quotes the parameter
 			require.ErrorContains(t, err, "hunter2")
-			_, err = db.Exec(ctx, "select $1::int", "hunter2") // pgx quotes it
+			_, err = db.Exec(ctx, "select $1::int", "hunter2") // pgx quotes the parameter
 			require.ErrorContains(t, err, "hunter2")
 			b := &pgx.Batch{}
 			b.Queue("select 1")

@@ -16,8 +16,8 @@ import (
 // AttemptKey is the attribute of a transaction's span: the number of the attempt, from 1.
 const AttemptKey = attribute.Key("onepool.tx.attempt")
 
-// transaction is one attempt of InTx. Its statements run with the context of their caller,
-// so their spans find the transaction's by the connection.
+// transaction is an attempt of [fxdb.DB.InTx]. The attempt's statements run with the context of
+// the statements' caller: the connection leads from a statement to the transaction's span.
 type transaction struct {
 	parent trace.SpanContext
 	span   trace.Span
@@ -51,7 +51,7 @@ func (t *tracer) TraceTxEnd(ctx context.Context, data fxdb.TraceTxEndData) {
 	tx.span.End()
 }
 
-// holds notes which connection the transaction of ctx got.
+// holds notes the transaction of ctx on conn.
 func holds(ctx context.Context, conn *pgx.Conn) {
 	tx, _ := ctx.Value(transactionKey{}).(*transaction)
 	if tx == nil || conn == nil || tx.over.Load() {
@@ -61,7 +61,7 @@ func holds(ctx context.Context, conn *pgx.Conn) {
 	tx.span.SetAttributes(placeOf(ctx, conn).attrs...)
 }
 
-// within puts the span of conn's transaction between a statement and its caller's span.
+// within puts the span of conn's transaction between the spans of a statement and its caller.
 func within(ctx context.Context, conn *pgx.Conn) context.Context {
 	if conn == nil {
 		return ctx
