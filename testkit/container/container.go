@@ -20,19 +20,19 @@ const startTimeout = 10 * time.Minute
 // Server is a PostgreSQL server in a container, made by [Start].
 type Server struct {
 	url, image, name string
-	// conn keeps the container as long as this process lives.
+	// conn keeps the container alive until the process ends.
 	conn *pgx.Conn
 }
 
-// URL returns the connection string of the server's superuser, for testkit.Server.
+// URL returns the connection string of the server's superuser, for [testkit.Server].
 func (s *Server) URL() string { return s.url }
 
 // String names the container and its image.
 func (s *Server) String() string { return fmt.Sprintf("container %s of %s", s.name, s.image) }
 
-// Start returns the server in a container of the image, and starts the container if no test
-// binary of the same "go test" has. Start fails the test if no Docker engine answers or the
-// image can't be had. The server stays until the test binary ends.
+// Start returns the server in a container of the image. The first test binary of a "go test" starts
+// the container. Start fails the test if no Docker engine answers, or the engine can't get the
+// image. The server stays until the test binary ends.
 func Start(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s, err := shared(newConfig(opts))
@@ -42,7 +42,7 @@ func Start(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// Swap is testkit.Swap on a database in the container of the default image, for the root of
+// Swap is [testkit.Swap] on a database in the container of the default image, for the root of
 // an fx application:
 //
 //	app := fxtest.New(t, production.Module, container.Swap(t))
@@ -51,7 +51,7 @@ func Swap(t testing.TB, opts ...testkit.Option) fx.Option {
 	return testkit.Swap(t, append([]testkit.Option{testkit.Server(Start(t).URL())}, opts...)...)
 }
 
-// servers are this process's, by configuration.
+// servers holds the servers of the process, by configuration.
 var servers sync.Map // config -> func() (*Server, error)
 
 func shared(c config) (*Server, error) {

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// say is a process that uses the container until its standard input ends.
+// say uses the container until the end of standard input.
 func say() {
 	url, err := fallback.Registered()(context.Background())
 	if err != nil {
@@ -48,8 +48,8 @@ func say() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// engine skips the test on a machine without a Docker engine. .ci/container, which starts an
-// engine, sets ONEPOOL_TEST_DOCKER.
+// engine skips the test on a machine without a Docker engine. .ci/container starts an engine, and
+// sets ONEPOOL_TEST_DOCKER.
 func engine(t *testing.T) client.APIClient {
 	t.Helper()
 	provider, err := testcontainers.NewDockerProvider()
@@ -124,7 +124,7 @@ func TestSwapPutsAContainerUnderAnApplication(t *testing.T) {
 	require.Equal(t, "off", fsync)
 }
 
-// process starts this binary again, as another test binary of the given session.
+// process starts the test binary again, as a second test binary of the given session.
 func process(t *testing.T, session string) (url string, end func(kill bool)) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -157,7 +157,7 @@ func TestTheBinariesOfOneRunShareTheContainer(t *testing.T) {
 
 func TestAKilledBinaryLeavesNoContainer(t *testing.T) {
 	docker := engine(t)
-	// The port tells this test's container from those of other runs.
+	// The port distinguishes the test's container from the containers of different runs.
 	containers := func(url string) int {
 		cfg, err := pgx.ParseConfig(url)
 		require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestAKilledBinaryLeavesNoContainer(t *testing.T) {
 		return len(list.Items)
 	}
 	session := fmt.Sprintf("another-run-%d", os.Getpid())
-	// Both binaries start at the same time, and one of the two makes the container.
+	// Both binaries start at the same time, and either makes the container.
 	urls := make(chan string, 2)
 	ends := make(chan func(bool), 2)
 	for range 2 {

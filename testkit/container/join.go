@@ -25,17 +25,17 @@ var supervisor string
 
 const (
 	port = "5432/tcp"
-	// linger bridges the gap between two test binaries of one "go test".
+	// linger bridges the gap between two test binaries of the same "go test".
 	linger = 10 * time.Second
-	// attempts bound how often a container may end while this process joins the container.
+	// attempts bounds the tries of join: a container may end during a try.
 	attempts   = 5
 	readyEvery = 20 * time.Millisecond
-	// data lies in memory: the server makes and deletes thousands of small files.
+	// data is in memory: the server makes and deletes thousands of small files.
 	data = "/onepool"
 )
 
-// join attaches to the container that the test binaries of this run share, or starts the
-// container. A container that ends meanwhile is replaced by a new one.
+// join attaches to the shared container of the run's test binaries, or starts the container. If
+// the container ends meanwhile, join starts a new container.
 func join(ctx context.Context, c config) (*Server, error) {
 	var last error
 	for range attempts {
@@ -84,8 +84,8 @@ func joinOnce(ctx context.Context, c config) (*Server, error) {
 	return s, err
 }
 
-// identity names the container of this run and image, and the superuser's password. All
-// test binaries of one "go test" have the same session.
+// identity returns the name of the container for the run and the image, and the superuser's
+// password. All test binaries of the same "go test" have the same session.
 func identity(c config) (name, password string) {
 	digest := func(what string) string {
 		sum := sha256.Sum256([]byte(what + "\x00" + testcontainers.SessionID() + "\x00" + c.image + "\x00" + supervisor))
@@ -94,7 +94,7 @@ func identity(c config) (name, password string) {
 	return "onepool-test-" + digest("name")[:16], digest("password")
 }
 
-// command is the server's.
+// command returns the server's command line.
 func command() []string {
 	args := []string{"postgres"}
 	for _, s := range append([]string{throwaway.Mark + "=on"}, throwaway.Settings...) {
@@ -103,8 +103,8 @@ func command() []string {
 	return args
 }
 
-// connect waits until the server accepts connections over TCP. The server that an image
-// starts while it initialises the data listens on a unix socket alone.
+// connect waits until the server accepts connections over TCP. While an image initialises the
+// data, the image's server listens on a unix socket alone.
 func connect(ctx context.Context, ctr *testcontainers.DockerContainer, url string) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -145,7 +145,7 @@ func logTail(ctx context.Context, ctr *testcontainers.DockerContainer) string {
 	return string(text[max(0, len(text)-4096):])
 }
 
-// silent takes the progress that testcontainers reports on standard error.
+// silent keeps the progress reports of testcontainers off standard error.
 type silent struct{}
 
 // Printf drops the line.

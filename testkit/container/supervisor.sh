@@ -1,13 +1,13 @@
-# The first process of the container. It is run by the image's own sh with
-#   $0       seconds that the server stays on after its last connection
+# The first process of the container. The image's own sh runs the script with
+#   $0       seconds from the last connection's end to the server's end
 #   $@       the server's command line
-# The server's users are counted by their connections, so the count is right however a test
-# process ends, and on an engine of another machine too.
+# The script counts the server's users by connections: the count is right however a test process
+# ends, and on an engine of a different machine too.
 docker-entrypoint.sh "$@" &
 server=$!
 trap 'kill -QUIT "$server"' TERM INT
 
-# socket tells whether local port 5432 (hexadecimal 1538) has a socket in the state: 01 is
+# socket reports whether local port 5432 (hexadecimal 1538) has a socket in the state: 01 is
 # established, 0A is listening.
 socket() {
 	for table in /proc/net/tcp /proc/net/tcp6; do
@@ -21,7 +21,7 @@ socket() {
 
 watch() {
 	left=300 # for the server to listen; an image that initialises takes a while
-	first=30 # for the first connection; a process that is killed early makes none that is seen
+	first=30 # for the first connection; a process killed early makes no visible connection
 	while [ "$left" -gt 0 ]; do
 		sleep 1
 		left=$((left - 1))
