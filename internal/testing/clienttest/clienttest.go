@@ -1,5 +1,5 @@
-// Package clienttest is what the clients' tests have in common: short ways to a
-// tenant's rows, and the tests that every client's schema must pass.
+// Package clienttest holds the common part of the clients' tests: short ways to a tenant's rows,
+// and the tests of every client's schema.
 package clienttest
 
 import (
@@ -17,12 +17,12 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// As is the test's context as a tenant.
+// As returns the test's context as the tenant name.
 func As(t testing.TB, name string) context.Context {
 	return tenant.NewContext(t.Context(), tenant.Identity{Tenant: name})
 }
 
-// Scan reads one row as the tenant in ctx.
+// Scan reads a row into dest as the tenant in ctx.
 func Scan(t testing.TB, ctx context.Context, db *fxdb.DB, sql string, dest ...any) {
 	t.Helper()
 	require.NoError(t, db.QueryRow(ctx, sql).Scan(dest...))
@@ -45,7 +45,8 @@ func Catalog(t testing.TB, db *fxdb.DB, sql string) []string {
 	return names
 }
 
-// Recount has the owner of the database call the function schema.recount as a tenant.
+// Recount calls the function schema.recount as the database's owner for tenant, and fails unless
+// the server refuses the same call by the application's role.
 func Recount(t testing.TB, db *fxdb.DB, schema, tenant string) {
 	t.Helper()
 	err := pgx.BeginFunc(t.Context(), testkit.OwnerPool(t, db), func(tx pgx.Tx) error {
@@ -60,7 +61,7 @@ func Recount(t testing.TB, db *fxdb.DB, schema, tenant string) {
 	require.True(t, IsCode(err, "42501"), "a tenant stops all writers: %v", err)
 }
 
-// Together runs n calls at once and fails on the first error.
+// Together runs n calls at once, and fails on the first error.
 func Together(t testing.TB, n int, call func(i int) error) {
 	t.Helper()
 	errs := make(chan error, n)
@@ -74,7 +75,7 @@ func Together(t testing.TB, n int, call func(i int) error) {
 	}
 }
 
-// IsCode reports whether the server said code.
+// IsCode reports whether err is a server's error with the SQLSTATE code.
 func IsCode(err error, code string) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == code

@@ -14,8 +14,8 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// Wired returns the client's handle, named after its source, on a pool of one
-// connection to a database of the test's own, and the wire in between.
+// Wired returns a client's handle, named after source, and the wire between the handle's pool and
+// the server. The pool has a single connection, to a database of the test's own.
 func Wired(t testing.TB, source string, migrations fs.FS, opts ...testkit.Option) (*fxdb.DB, *wire.Wire) {
 	t.Helper()
 	direct := testkit.DB(t, append(opts, testkit.Migrations(source, migrations))...)
@@ -27,11 +27,10 @@ func Wired(t testing.TB, source string, migrations fs.FS, opts ...testkit.Option
 	return db.Named(source, fxdb.RequireTenant()), w
 }
 
-// Flights fails unless each call, once its statements are prepared, takes one round
-// trip for all: the tenant's scope, the statements and the transaction's end.
-// others are the calls that take another number. calls has every exported method of
-// the client by its name, or "name: how" besides where it is called in several
-// ways; i is another number in each call.
+// Flights fails unless each call, with the statements prepared, takes a single round trip for the
+// tenant's scope, the statements and the transaction's end. others holds the exceptions: the
+// number of round trips by call. calls has every exported method of the client by name, and
+// "name: how" for each further way to call the method. i is a new number in each call.
 func Flights(t *testing.T, w *wire.Wire, client any, calls map[string]func(i int) error, others map[string]int64) {
 	t.Helper()
 	for m := range reflect.TypeOf(client).Methods() {

@@ -8,8 +8,8 @@ import (
 	"github.com/agentagency/onepool/modules"
 )
 
-// Pages reads a list of n items in pages of 2, and returns all items. It fails unless the list
-// has an end, and every page but the last is full.
+// Pages reads a list of n items in pages of 2, and returns all items. Pages fails unless
+// the list has an end, and every page but the last is full.
 func Pages[T any](t testing.TB, n int, read func(limit int, after string) (modules.Page[T], error)) (all []T) {
 	t.Helper()
 	const limit = 2

@@ -20,21 +20,20 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// Schema is a client's schema. Its methods are tests, each on a database of its
+// Schema is a client's schema. The methods of Schema are tests, each on a database of the test's
 // own.
 type Schema struct {
 	Source     string // of the migrations: the client's name
 	Name       string
-	Shared     []string // the tables that belong to no tenant
-	View       string   // the one view, if there is one
-	Search     string   // the parent of a table that shows rows by words, if there is one
-	Tables     int      // how many belong to tenants
+	Shared     []string // the tables without a tenant
+	View       string   // the view; empty: no view
+	Search     string   // the parent of a table that shows rows by words; empty: no parent
+	Tables     int      // the number of tables that belong to tenants
 	Migrations fs.FS
 }
 
-// Of returns the tables that belong to tenants, by the catalog. Each must be led by
-// its tenant: that column is the first of every key, of every index that has an
-// order and of every reference.
+// Of returns the tables that belong to tenants, by the catalog. Of fails unless tenant_id is the
+// first column of every key, every ordered index and every reference of the tables.
 func (s Schema) Of(t testing.TB, db *fxdb.DB) []string {
 	t.Helper()
 	tables := Catalog(t, db, fmt.Sprintf(`
@@ -54,7 +53,7 @@ func (s Schema) Of(t testing.TB, db *fxdb.DB) []string {
 	return tables
 }
 
-// notTenants are the tables whose rows belong to no tenant, and the table without rows.
+// notTenants returns the tables with rows of no tenant, and the table without rows.
 func (s Schema) notTenants() []string {
 	if s.Search == "" {
 		return s.Shared
@@ -62,12 +61,13 @@ func (s Schema) notTenants() []string {
 	return append(slices.Clone(s.Shared), s.Search)
 }
 
-// strangers are all who have nothing to do with acme's rows.
+// strangers returns a context for each caller without access to acme's rows.
 func strangers(t testing.TB) map[string]context.Context {
 	return map[string]context.Context{"another tenant": As(t, "globex"), "nobody": t.Context(), "the system": tenant.System(t.Context(), "test")}
 }
 
-// ShowsNothing fails unless acme's rows, at least one in each table, are its own only.
+// ShowsNothing fails unless acme alone can read, update and delete acme's rows. Each table must
+// have a row of acme's.
 func (s Schema) ShowsNothing(t testing.TB, db *fxdb.DB) {
 	t.Helper()
 	count := func(ctx context.Context, table string) (n int) {
@@ -97,10 +97,9 @@ func (s Schema) ShowsNothing(t testing.TB, db *fxdb.DB) {
 	}
 }
 
-// RefusesForged fails unless nobody but acme can insert a row of acme's, and acme
-// can give none away. forged has columns and values by the table; every table has
-// a row of acme's. Without a tenant the column has no default: without is an insert
-// that would make a row of nobody's.
+// RefusesForged fails unless only acme can insert a row of acme's, and acme can't give a row away.
+// Each table must have a row of acme's. forged has the columns and values of a row by table.
+// without is an insert that would make a row of no tenant: the server must refuse the insert.
 func (s Schema) RefusesForged(t testing.TB, db *fxdb.DB, forged map[string]string, without string) {
 	t.Helper()
 	for _, table := range s.Of(t, db) {
@@ -119,16 +118,16 @@ func (s Schema) RefusesForged(t testing.TB, db *fxdb.DB, forged map[string]strin
 	require.Error(t, err)
 }
 
-// RefersToItsOwn fails unless a foreign key, which sees no policies, is led by the
-// tenant: sql refers as globex to a row of acme's.
+// RefersToItsOwn fails unless the server refuses sql, a reference of globex to a row of acme's. The
+// server checks a foreign key without policies: the tenant must lead the key.
 func RefersToItsOwn(t testing.TB, db *fxdb.DB, sql string) {
 	t.Helper()
 	_, err := db.Exec(As(t, "globex"), sql)
 	require.ErrorIs(t, modules.Classify(err), modules.ErrReference)
 }
 
-// IsForced fails unless every tenant's table has its policies, one for each
-// command, and the owner meets them too; the library's verifier must find nothing.
+// IsForced fails unless every tenant's table has a policy for each command, and the owner meets the
+// policies too. [rls.Verify] must find nothing but notes.
 func (s Schema) IsForced(t testing.TB, db *fxdb.DB) {
 	t.Helper()
 	for _, table := range s.Of(t, db) {
@@ -146,9 +145,9 @@ func (s Schema) IsForced(t testing.TB, db *fxdb.DB) {
 	}
 	require.Empty(t, Catalog(t, db, "select oid::regclass::text from pg_class where relkind = 'v' and relnamespace = '"+s.Name+
 		"'::regnamespace and not coalesce('security_invoker=true' = any(reloptions), false)"), "views that meet no policies")
-	// Behind a policy the operators of GIN indexes, not being leakproof, filter what
-	// another index found: one of these would cost writes and serve no read. Only a
-	// condition of a policy itself, the policy of the table Search, may ask one.
+	// The operators of GIN indexes are not leakproof. Behind a policy, the operators only filter
+	// the rows of a different index: a GIN index would cost writes and serve no read. Only the
+	// condition of a policy itself, the policy of the table Search, may use a GIN index.
 	gin := Catalog(t, db, "select indexname::text from pg_indexes where schemaname = '"+s.Name+"' and indexdef like '%USING gin%'")
 	if s.Search == "" {
 		require.Empty(t, gin)
@@ -159,8 +158,8 @@ func (s Schema) IsForced(t testing.TB, db *fxdb.DB) {
 	require.Empty(t, slices.DeleteFunc(report.Findings, func(f rls.Finding) bool { return f.Level == rls.LevelNote }))
 }
 
-// UsesIndexes fails unless the tenant in ctx reads by these indexes: part of a name
-// by the statement.
+// UsesIndexes fails unless the tenant in ctx reads by indexes. indexes has a part of the index's
+// name by statement.
 func UsesIndexes(t testing.TB, ctx context.Context, db *fxdb.DB, indexes map[string]string) {
 	t.Helper()
 	for sql, index := range indexes {
@@ -172,8 +171,8 @@ func UsesIndexes(t testing.TB, ctx context.Context, db *fxdb.DB, indexes map[str
 	}
 }
 
-// GoesDownAndUp fails unless the migrations leave nothing behind when they are
-// taken back, and can be applied again. check is the client's CheckSchema.
+// GoesDownAndUp fails unless the down migrations remove the schema, and the up migrations apply
+// again. check is the client's CheckSchema.
 func (s Schema) GoesDownAndUp(t testing.TB, db *fxdb.DB, check func(context.Context) error) {
 	t.Helper()
 	owner := testkit.OwnerPool(t, db).Config().ConnConfig
@@ -190,8 +189,8 @@ func (s Schema) GoesDownAndUp(t testing.TB, db *fxdb.DB, check func(context.Cont
 	require.NoError(t, check(t.Context()))
 }
 
-// SaysWhatIsMissing fails unless check, the client's CheckSchema, names what the
-// pool's role lacks. It leaves a database that can't be used.
+// SaysWhatIsMissing fails unless check, the client's CheckSchema, names each missing
+// privilege, migration and view. SaysWhatIsMissing leaves the database unusable.
 func (s Schema) SaysWhatIsMissing(t testing.TB, db *fxdb.DB, check func(context.Context) error) {
 	t.Helper()
 	change := func(sql string) {
@@ -229,7 +228,7 @@ func (s Schema) SaysWhatIsMissing(t testing.TB, db *fxdb.DB, check func(context.
 	change("revoke usage on schema " + s.Name + " from onepool_app")
 	lacks("")
 
-	// What is no fault of the schema does not send anybody to the migrations.
+	// An error without a fault of the schema must not point to the migrations.
 	require.NoError(t, db.Close(t.Context()))
 	err = check(t.Context())
 	require.ErrorIs(t, err, fxdb.ErrDraining)
