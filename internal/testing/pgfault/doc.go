@@ -1,3 +1,3 @@
-// Package pgfault starts real PostgreSQL servers for tests that break them, and
-// reads the server's own view of its connections.
+// Package pgfault starts real PostgreSQL servers, breaks the servers for tests, and
+// reads a server's own view of the connections.
 package pgfault

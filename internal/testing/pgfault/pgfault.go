@@ -18,17 +18,17 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 )
 
-// patience bounds every wait; a test fails by it only when something hangs.
+// patience bounds every wait: only a hang breaks the bound.
 const patience = time.Minute
 
-// Server is a server of one test's own.
+// Server is the server of a single test.
 type Server struct {
 	*devdb.Server
-	socket string // its folder, where it is not that of devdb's server
+	socket string // folder of the socket; empty for the folder of devdb's server
 	frozen []int
 }
 
-// Start starts a server that is gone when the test ends.
+// Start starts a server. The end of the test stops the server.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -124,7 +124,7 @@ func (s *Server) WaitFor(t testing.TB, sql string, args ...any) {
 	})
 }
 
-// WaitForNoBackends waits until the server has none of the application left.
+// WaitForNoBackends waits until the server has no backend of the application left.
 func (s *Server) WaitForNoBackends(t testing.TB, application string) {
 	t.Helper()
 	s.WaitFor(t, "select count(*) = 0 from pg_stat_activity where application_name = $1", application)
@@ -136,8 +136,8 @@ func (s *Server) WaitForQuery(t testing.TB, query string) {
 	s.WaitFor(t, "select exists (select from pg_stat_activity where state = 'active' and query = $1)", query)
 }
 
-// KillBackend kills one of the application's backends with SIGKILL. The server
-// takes its shared memory for damaged then, ends all others and starts anew.
+// KillBackend kills a backend of the application with SIGKILL. The server then takes
+// the shared memory for damaged, ends all backends and starts anew.
 func (s *Server) KillBackend(t testing.TB, application string) {
 	t.Helper()
 	var pid int
@@ -156,15 +156,15 @@ func (s *Server) TerminateBackends(t testing.TB, application string) {
 	})
 }
 
-// Freeze stops every process of the server with SIGSTOP: connections stay open,
-// new ones are taken by the kernel, and nothing answers. Thaw ends it, and the
-// end of the test.
+// Freeze stops every process of the server with SIGSTOP: connections stay open, the
+// kernel accepts new connections, and no process answers. [Server.Thaw] ends the
+// freeze, and so does the end of the test.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn := s.connect(ctx, t)
-	// A clean close would wait for a server that no longer answers.
+	// A clean close would wait for an answer of the frozen server.
 	defer conn.PgConn().Conn().Close()
 
 	var pidFile string
@@ -176,7 +176,7 @@ func (s *Server) Freeze(t testing.TB) {
 	if err != nil {
 		t.Fatalf("freeze: postmaster.pid: %v", err)
 	}
-	// The postmaster first: then no process can appear behind the list.
+	// A stopped postmaster starts no process behind the list.
 	s.frozen = []int{postmaster}
 	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil {
 		t.Fatalf("freeze: %v", err)
@@ -191,7 +191,7 @@ func (s *Server) Freeze(t testing.TB) {
 	}
 	for _, pid := range children {
 		s.frozen = append(s.frozen, pid)
-		_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended meanwhile
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // the process may have ended meanwhile
 	}
 }
 
@@ -203,8 +203,8 @@ func (s *Server) Thaw(testing.TB) {
 	s.frozen = nil
 }
 
-// Kill ends the server as a crash of its machine does: no process says good-bye
-// to its clients. New connections are refused when Kill returns.
+// Kill ends the server as a crash of the machine does: no process says good-bye to a
+// client. When Kill returns, the kernel refuses new connections.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	s.Freeze(t)
@@ -213,7 +213,7 @@ func (s *Server) Kill(t testing.TB) {
 	for _, pid := range children {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	// It owns shared memory, which it would leave behind if it were killed.
+	// A postmaster that is killed by SIGKILL leaves shared memory behind.
 	_ = syscall.Kill(postmaster, syscall.SIGQUIT)
 	_ = syscall.Kill(postmaster, syscall.SIGCONT)
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -225,7 +225,7 @@ func (s *Server) Kill(t testing.TB) {
 	}
 }
 
-// Forward passes connections that ln takes to the server, until ln is closed.
+// Forward passes the connections of ln to the server, until ln is closed.
 func (s *Server) Forward(ln net.Listener) {
 	cfg, err := pgx.ParseConfig(s.URL())
 	if err != nil {
@@ -242,7 +242,7 @@ func (s *Server) Forward(ln net.Listener) {
 			in.Close()
 			continue
 		}
-		// Each side's end ends the other, so both goroutines end.
+		// The end of a side closes both sides: both goroutines end.
 		pass := func(dst, src net.Conn) {
 			_, _ = io.Copy(dst, src)
 			dst.Close()

@@ -13,20 +13,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Restartable is a server that can be stopped and started again, with the same
-// data at the same address. devdb's own can't: its data goes when it ends.
+// Restartable is a server that a test stops and starts again, with the same data at
+// the same address. The data of a [Server] goes with the server.
 type Restartable struct {
 	*Server
-	dir     string // what devdb's folder is to devdb's server
+	dir     string // holds the data, the socket and the log
 	options string
 	bindir  string
 	owner   *syscall.SysProcAttr
 }
 
-// StartRestartable starts a server that is gone when the test ends. Its data is a
-// copy of an idle server's after a checkpoint, which is what a crash would leave. It
-// lies in that server's folder, so it goes even where the test is killed, and a
-// server without its data ends by itself.
+// StartRestartable starts a server. The end of the test stops the server. The data is a
+// copy of an idle server's data after a checkpoint, as a crash would leave the data. The
+// copy lies in the idle server's folder, and goes with the folder even if the test is
+// killed. A server without data ends by itself.
 func StartRestartable(t testing.TB) *Restartable {
 	t.Helper()
 	template := Start(t)
@@ -51,12 +51,12 @@ func StartRestartable(t testing.TB) *Restartable {
 	fi, err := os.Stat(data)
 	must(t, err)
 	account := fi.Sys().(*syscall.Stat_t)
-	if os.Geteuid() == 0 { // as which PostgreSQL refuses to run
+	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
 		r.owner = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: account.Uid, Gid: account.Gid}}
 		must(t, os.Chown(r.dir, int(account.Uid), int(account.Gid)))
 	}
 	r.options = strings.ReplaceAll(strings.TrimSpace(args), home, r.dir)
-	r.options = strings.ReplaceAll(r.options, "wal_level=minimal", "wal_level=replica") // what a standby is made of
+	r.options = strings.ReplaceAll(r.options, "wal_level=minimal", "wal_level=replica") // a standby needs replica
 	r.ctl(t, "start", "-o", r.options)
 	t.Cleanup(func() { r.Thaw(t); r.ctl(t, "stop", "-m", "immediate") })
 	return r
@@ -64,9 +64,9 @@ func StartRestartable(t testing.TB) *Restartable {
 
 func (r *Restartable) data() string { return filepath.Join(r.dir, "data") }
 
-// Restart stops the server in one of pg_ctl's modes, fast or immediate, lets it be
-// away for a time, and returns when it is there again, with these settings
-// ("name=value") besides its own.
+// Restart stops the server in a mode of pg_ctl, fast or immediate, waits for the time
+// away, and starts the server with settings ("name=value") besides the server's own.
+// Restart returns when the server is up.
 func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration, settings ...string) {
 	t.Helper()
 	r.ctl(t, "stop", "-m", mode)
@@ -78,8 +78,8 @@ func (r *Restartable) Restart(t testing.TB, mode string, away time.Duration, set
 	r.ctl(t, "start", "-o", options)
 }
 
-// RestartAsStandby makes the server a hot standby without a primary: it answers
-// reads, and refuses writes until pg_promote.
+// RestartAsStandby makes the server a hot standby without a primary: the standby
+// answers reads, and refuses writes until pg_promote.
 func (r *Restartable) RestartAsStandby(t testing.TB) {
 	t.Helper()
 	r.ctl(t, "stop", "-m", "fast")
@@ -98,15 +98,16 @@ func (r *Restartable) ctl(t testing.TB, args ...string) {
 	log := filepath.Join(r.dir, "log")
 	cmd := exec.CommandContext(ctx, filepath.Join(r.bindir, "pg_ctl"), append([]string{"-D", r.data(), "-l", log, "-s", "-w"}, args...)...)
 	cmd.Dir, cmd.SysProcAttr = r.dir, r.owner
-	// Not its output: the server has it too, and Wait would wait for that.
+	// The server inherits pg_ctl's output. If Go read the output, Run would wait for
+	// the end of the server.
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(log)
 		t.Fatalf("pg_ctl %s: %v; the server's log:\n%s", strings.Join(args, " "), err, said)
 	}
 }
 
-// Crashes returns how often the server has ended all its backends because one of
-// them was killed, by its log.
+// Crashes counts in the server's log how often the server has ended all backends
+// because a backend was killed.
 func (r *Restartable) Crashes(t testing.TB) int {
 	t.Helper()
 	said, err := os.ReadFile(filepath.Join(r.dir, "log"))

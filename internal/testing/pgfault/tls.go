@@ -37,7 +37,7 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// sign signs a certificate for a new key: the authority's own if there is none yet.
+// sign signs a certificate for a new key. The first certificate is the authority's own.
 func (a *Authority) sign(t testing.TB, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -76,8 +76,8 @@ func encodeKey(t testing.TB, key *ecdsa.PrivateKey) []byte {
 	return encode("PRIVATE KEY", raw)
 }
 
-// RestartWithTLS restarts the server with TLS on a port of 127.0.0.1, which is the only name in
-// the server's certificate. Over the port a role logs in with a certificate of the authority.
+// RestartWithTLS restarts the server with TLS on a port of 127.0.0.1, the only name in the
+// server's certificate. Over the port a role logs in with a certificate of the authority.
 func (r *Restartable) RestartWithTLS(t testing.TB, a *Authority) (port int) {
 	t.Helper()
 	c, k := a.sign(t, &x509.Certificate{
