@@ -1,8 +1,10 @@
-// Package wire is what lies between a pool and its server in tests: it counts how
-// often the client speaks after the server, delays answers, and cuts connections. On a
-// busy machine a pool sends what nobody asked for, which does not count: looks at the
-// server's health, and pings of a connection that was idle for a second, which come
-// before something else.
+// Package wire carries the connections between a pool and the server in tests. A [Wire]
+// counts how often the client speaks after the server, delays answers, and cuts
+// connections.
+//
+// On a busy machine a pool sends data that no caller asked for: looks at the server's
+// health, and, before a statement, pings of a connection that was idle for a second. The
+// count leaves both out.
 package wire
 
 import (
@@ -18,23 +20,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Wire leads to one database.
+// Wire leads to a database.
 type Wire struct {
 	// URL is the connection string of the wire's near end.
 	URL string
 
 	flights atomic.Int64
-	pings   atomic.Int64 // flights that are nothing else
+	pings   atomic.Int64 // flights of pings alone
 	delay   time.Duration
 
 	mu    sync.Mutex
 	judge func(toServer []byte) (forward, cut bool)
-	ends  map[net.Conn]bool // the clients'
+	ends  map[net.Conn]bool // the clients' ends
 }
 
 // Lay lays a wire to the database and role of to at the server's socket, until the
-// test ends. delay is how long each answer takes more; change is for the URL's
-// parameters.
+// test ends. Each answer comes later by delay. change sets parameters of the URL.
 func Lay(t testing.TB, delay time.Duration, to *pgx.ConnConfig, server string, change ...func(url.Values)) *Wire {
 	t.Helper()
 	dir := t.TempDir()
@@ -65,7 +66,7 @@ func Lay(t testing.TB, delay time.Duration, to *pgx.ConnConfig, server string, c
 	return w
 }
 
-// Socket is the name of a server's socket in its folder.
+// Socket is the file name of a server's socket.
 const Socket = ".s.PGSQL.5432"
 
 func (w *Wire) carry(client net.Conn, addr string) {
@@ -104,7 +105,7 @@ func (w *Wire) carry(client net.Conn, addr string) {
 			if cut && !forward {
 				return
 			}
-			mute.Store(cut) // the answer's arrival ends it: then it has run
+			mute.Store(cut) // the answer's arrival ends the connection: the statement has run
 			if _, err := server.Write(buf[:n]); err != nil {
 				return
 			}
@@ -138,16 +139,16 @@ func (w *Wire) judged(b []byte) (forward, cut bool) {
 	return w.judge(b)
 }
 
-// Judge shows fn all that clients send. It says whether the server gets it, and
-// whether the connection is cut: then at once, or when the answer to it comes.
+// Judge shows fn all data of the clients. fn returns whether the wire cuts the connection:
+// at once if forward is false, or when the server's answer to the data comes.
 func (w *Wire) Judge(fn func(toServer []byte) (forward, cut bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.judge = fn
 }
 
-// CutAt cuts the connection, once, when a client sends text: before the server has
-// it, or after.
+// CutAt cuts the connection, once, when a client sends text: before the server has the
+// text or, if delivered is true, when the answer comes.
 func (w *Wire) CutAt(text string, delivered bool) {
 	done := false
 	w.Judge(func(b []byte) (forward, cut bool) {
@@ -176,8 +177,8 @@ func (w *Wire) CutNow() {
 	}
 }
 
-// During counts the flights of fn: how often, on all connections together but those
-// of the pool's probe, a client spoke after the server had.
+// During counts the flights of fn: how often a client spoke after the server, on all
+// connections together, without the connections of the pool's probe.
 func (w *Wire) During(t testing.TB, fn func() error) int64 {
 	t.Helper()
 	before, pings := w.flights.Load(), w.pings.Load()
@@ -187,5 +188,5 @@ func (w *Wire) During(t testing.TB, fn func() error) int64 {
 	if n := w.flights.Load() - before; n > 0 {
 		return n
 	}
-	return w.pings.Load() - pings // of a call that is one
+	return w.pings.Load() - pings // fn only pings
 }
