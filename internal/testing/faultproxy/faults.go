@@ -22,7 +22,7 @@ func (p *Proxy) Freeze() {
 	p.thawed = make(chan struct{})
 }
 
-// thaw needs p.mu.
+// thaw ends a freeze. The caller holds p.mu.
 func (p *Proxy) thaw() {
 	select {
 	case <-p.thawed:
@@ -46,8 +46,8 @@ const (
 	waitsForAnswer
 )
 
-// LoseAnswer resets the client's connection instead of passing the answer to the next data
-// that the client sends. The client is named by its own address of the connection.
+// LoseAnswer resets the client's connection instead of passing the answer to the client's
+// next data. client is the client's own address of the connection.
 func (p *Proxy) LoseAnswer(client net.Addr) { p.lose(client, waitsForStatement) }
 
 // KeepAnswer takes LoseAnswer back.

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropPackets makes the kernel drop every packet for a socket before TCP has seen
-// it (socket(7), SO_ATTACH_FILTER). Connections that a listener takes inherit it.
+// dropPackets makes the kernel drop every packet for a socket before TCP has seen the
+// packet (socket(7), SO_ATTACH_FILTER). The connections of a listener inherit the filter.
 func dropPackets(c syscall.Conn) error {
 	none := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0} // 0 bytes of each
 	return control(c, func(fd int) error {
@@ -15,7 +15,7 @@ func dropPackets(c syscall.Conn) error {
 	})
 }
 
-// passPackets ends it.
+// passPackets removes the filter of dropPackets.
 func passPackets(c syscall.Conn) {
 	_ = control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Proxy is the network between a pool and its server: a TCP port that passes
-// connections on, until it is told to fail.
+// Proxy is the network between a pool and the server: a TCP port that passes
+// connections on, until a test asks for a fault.
 type Proxy struct {
 	network, addr string // of the server
 	ln            *net.TCPListener
@@ -29,7 +29,7 @@ type Proxy struct {
 	delay   time.Duration // of each answer
 }
 
-// link is one connection.
+// link is a connection through the port.
 type link struct {
 	server net.Conn
 	silent chan struct{} // closed: nothing reaches the client any more
@@ -47,7 +47,7 @@ func New(t testing.TB, server string) (*Proxy, error) {
 		return nil, err
 	}
 	var cfg net.ListenConfig
-	cfg.SetMultipathTCP(false) // its sockets take no packet filter
+	cfg.SetMultipathTCP(false) // a socket of multipath TCP takes no packet filter
 	ln, err := cfg.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// carry ends when one of the two has ended.
+// carry ends when the client or the server has ended the connection.
 func (p *Proxy) carry(client *net.TCPConn, l *link) {
 	end := func() { _ = client.Close(); l.server.Close(); l.silence() }
 	var both sync.WaitGroup
@@ -110,7 +110,7 @@ func (p *Proxy) carry(client *net.TCPConn, l *link) {
 	p.mu.Unlock()
 }
 
-// reset ends a connection with RST, as a router that has lost it does.
+// reset ends a connection with RST, as a router that has lost the connection does.
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	_ = c.Close()
@@ -176,7 +176,7 @@ func (p *Proxy) wait(l *link, delay time.Duration) {
 	}
 }
 
-// Cut resets every connection, and every new one until Restore.
+// Cut resets every connection, and every new connection until [Proxy.Restore].
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,10 +186,10 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Blackhole makes packets vanish: what the clients send on the connections that are
-// there is not even acknowledged, and they get nothing. New connections are not
-// answered either until Restore, if all is set. Where the system can't do it, it skips the
-// test, or fails it in CI.
+// Blackhole makes the packets of all present connections vanish: the kernel does not
+// even acknowledge a client's packet, and the client gets no data. If all is set, nobody
+// answers a new connection until [Proxy.Restore]. If the system can't drop packets,
+// Blackhole skips the test, or fails the test in CI.
 func (p *Proxy) Blackhole(t testing.TB, all bool) {
 	t.Helper()
 	p.mu.Lock()
