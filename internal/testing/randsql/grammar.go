@@ -2,9 +2,9 @@ package randsql
 
 import "strings"
 
-// grammar has the forms of each rule, one a line. <name> stands for another rule, and
-// all else is tokens with spaces between them. A form that stands twice is taken twice
-// as often. The objects are those of [Schema].
+// grammar has the forms of each rule, with " | " between two forms. <name> stands for
+// another rule, and every other word is a token. A form that stands twice is taken twice
+// as often. [Schema] makes the objects.
 var grammar = parseGrammar(`
 text: <statement> | <statement> | <statement> ; <statement> | <statement> ; <statement> ;
 	| ; <statement> ; ; <statement> ; <statement>
@@ -164,7 +164,7 @@ trick: select insert into temp made from <tricky> | select merge into temp made 
 tricky: tricky
 `)
 
-// parseGrammar reads one rule a paragraph or line: name: form | form.
+// parseGrammar reads rules: name: form | form. A tab continues the rule of the line above.
 func parseGrammar(source string) map[string][][]string {
 	rules := make(map[string][][]string)
 	name := ""
@@ -186,7 +186,7 @@ func parseGrammar(source string) map[string][][]string {
 	return rules
 }
 
-// tokens splits a form at its spaces, but for those in <lit:...>.
+// tokens splits a form at the spaces outside <lit:...>.
 func tokens(form string) (all []string) {
 	for form = strings.TrimSpace(form); form != ""; form = strings.TrimLeft(form, " ") {
 		n := strings.IndexByte(form, ' ')

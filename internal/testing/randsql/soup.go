@@ -2,8 +2,8 @@ package randsql
 
 import "strings"
 
-// Soup returns a text of few words whose strings, names, numbers, comments and operators
-// stand in every order and closeness: a search of where tokens end.
+// Soup returns a text of few words. Strings, names, numbers, comments and operators stand
+// in every order and closeness, to test a lexer at the end of each token.
 func (t *Texts) Soup() string {
 	var b strings.Builder
 	for range 1 + t.random.IntN(4) {
@@ -67,7 +67,7 @@ func (t *Texts) atom() string {
 	}
 }
 
-// inside is a piece of what stands in quotes.
+// inside returns a text for the inside of quotes.
 func (t *Texts) inside() string {
 	var b strings.Builder
 	for range t.random.IntN(4) {
