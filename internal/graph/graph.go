@@ -1,5 +1,5 @@
-// Package graph holds the values that fxdb.Module reads from an fx graph and that other
-// packages of this repository put there, so that fxdb imports none of those packages.
+// Package graph holds the values that fxdb.Module reads from an fx graph. Other packages of
+// the repository provide the values, and fxdb imports no provider.
 package graph
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
-// Contributions are what an application adds to its pool.
+// Contributions are the values that an application adds to a pool.
 type Contributions struct {
 	fx.In
 
@@ -30,18 +30,18 @@ type Contributions struct {
 	ConfigurePool []PoolConfig  `group:"onepool.poolconfig"`
 }
 
-// Pool is the name that fxdb.ModuleNamed gave a pool, empty for fxdb.Module's. An fx module
-// that holds a pool has the pool's name as a private value, so that a contribution inside
+// Pool is the name of a pool of fxdb.ModuleNamed, and empty for the pool of fxdb.Module. An
+// fx module that holds a pool has the pool's name as a private value: a contribution inside
 // the module carries the pool's name.
 type Pool string
 
-// Verify are options for the verification of one pool's database.
+// Verify are options for the verification of a pool's database.
 type Verify struct {
 	Pool    Pool
 	Options []rls.VerifyOption
 }
 
-// RawPool is the mode of one pool's raw pool.
+// RawPool is the mode of a pool's raw pool.
 type RawPool struct {
 	Pool Pool
 	Mode string
@@ -50,36 +50,36 @@ type RawPool struct {
 // TraceID returns the trace id of a context, for the statements of every pool.
 type TraceID func(context.Context) string
 
-// ConnectHook runs on every new connection of one pool.
+// ConnectHook runs on every new connection of a pool.
 type ConnectHook struct {
 	Pool Pool
 	Name string
 	Run  func(context.Context, *pgx.Conn) error
 }
 
-// PoolConfig changes the configuration that one pool is built from.
+// PoolConfig changes the configuration of a pool before fxdb opens the pool.
 type PoolConfig struct {
 	Pool   Pool
 	Change func(*pgxpool.Config) error
 }
 
-// Fallback fills in a configuration of a pool that names no database. devdb.Module
-// provides one.
+// Fallback fills in a pool's configuration that names no database. devdb.Module provides a
+// Fallback.
 type Fallback[Config any] func(Pool, Config) (Config, error)
 
 // Swap replaces a pool's production database by a test's database, and receives the pool
 // that fxdb opens on the test's database with the graph's contributions. testkit.Swap
-// provides one. An fx module exports the values that it provides, so a Swap in any module
-// of an application reaches the constructor of the pool. A decorator reaches its own
-// module only.
+// provides a Swap. An fx module exports every provided value: a Swap in any module of an
+// application reaches the constructor of the pool. A decorator would reach the decorator's
+// own module only.
 type Swap[Config, DB any] struct {
 	Database func([]migrate.Source) (Swapped[Config, DB], error)
 }
 
-// Swapped is the database of one pool.
+// Swapped is the database of a pool.
 type Swapped[Config, DB any] struct {
 	Config Config
 	Opened func(DB)
-	Verify bool        // nobody has verified the isolation of tenants under these migrations
-	Log    *zap.Logger // takes what the verification finds, if the graph has no logger
+	Verify bool        // nobody has verified the isolation of tenants under the migrations
+	Log    *zap.Logger // takes the findings of the verification, if the graph has no logger
 }
