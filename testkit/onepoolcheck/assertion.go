@@ -12,7 +12,7 @@ type assertion struct {
 	args []ast.Expr // without t
 }
 
-// asserts returns the assertion that a statement is.
+// asserts returns a statement as an assertion, and whether the statement asserts.
 func asserts(info *types.Info, node ast.Node) (assertion, bool) {
 	stmt, ok := node.(*ast.ExprStmt)
 	if !ok {
@@ -33,7 +33,7 @@ func asserts(info *types.Info, node ast.Node) (assertion, bool) {
 	return assertion{strings.TrimSuffix(fn.Name(), "f"), args}, len(args) > 0
 }
 
-// failures are the assertions of an error that is not nil.
+// failures are the assertions of a non-nil error.
 var failures = set("Error ErrorIs ErrorAs ErrorContains EqualError NotNil")
 
 // wantsFailure reports whether the assertion holds only if err is not nil.

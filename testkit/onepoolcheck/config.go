@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// configFile is looked for in the folder of the package and in the folders above, up to
-// the root of the repository.
+// configFile lies in the folder of the package or in a folder above, up to the root of the
+// repository.
 const configFile = ".onepoolcheck.yml"
 
 // config is the content of the configuration file.

@@ -14,7 +14,7 @@ var takers = map[string]map[string]bool{
 	"github.com/jmoiron/sqlx.DB": set("Beginx BeginTxx MustBegin MustBeginTx Get GetContext Select SelectContext Queryx QueryxContext QueryRowx QueryRowxContext MustExec MustExecContext NamedExec NamedExecContext NamedQuery NamedQueryContext Preparex PreparexContext"),
 }
 
-// statements are methods by which a user's own interface runs a statement.
+// statements are methods of a user's own interface that run a statement.
 var statements = set("Exec Query QueryRow SendBatch CopyFrom Begin BeginTx ExecContext QueryContext QueryRowContext")
 
 // inTransaction are types that hold a connection already.
@@ -24,8 +24,8 @@ var inTransaction = set(pgxPath + ".Tx " + pgxPath + ".Conn " + pgxPath + "/pgxp
 // starters are names of methods that run a function in a transaction.
 var starters = set("InTx InTransaction WithTx WithTransaction RunInTx RunInTransaction ExecTx ExecInTx Transaction Transact BeginFunc BeginTxFunc")
 
-// takesConnection reports whether a call is a statement of a pool, or of what may be a
-// pool: an interface, or a type that hands itself to a transaction's function.
+// takesConnection reports whether a call is a statement of a pool, or of a possible pool: an
+// interface, or a type that hands itself to a transaction's function.
 func (f *functions) takesConnection(call *ast.CallExpr) bool {
 	info := f.pass.TypesInfo
 	fn := callee(info, call)
@@ -64,8 +64,8 @@ func returnsDatabase(fn *types.Func) bool {
 	return strings.HasPrefix(name, pgxPath) || strings.HasPrefix(name, "database/sql.") || fn.Name() == "CopyFrom"
 }
 
-// isTransactor reports whether the type has a method as InTx(func(T) error): such a type is
-// a pool outside of the function, and a transaction inside.
+// isTransactor reports whether the type has a method like InTx(func(T) error). The type is a
+// pool outside of the function, and a transaction inside.
 func (f *functions) isTransactor(t types.Type) bool {
 	known, ok := f.transactors[t]
 	if !ok {

@@ -15,8 +15,8 @@ var ConstructorQuery = &analysis.Analyzer{
 	Name: "constructorquery",
 	Doc: `report a statement in a function that fx calls before the pool starts
 
-fx calls constructors before OnStart. The pool has no connection then, so each statement
-fails with fxdb.ErrNotStarted:
+fx calls constructors before OnStart. Before OnStart the pool has no connection, and each
+statement fails with fxdb.ErrNotStarted:
 
 	fx.Provide(func(db *fxdb.DB) (*Store, error) {
 		_, err := db.Exec(ctx, "…") // append a hook with OnStart instead
@@ -52,7 +52,7 @@ func runConstructorQuery(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// checkConstructor reports what the constructor runs on a pool that others hand in.
+// checkConstructor reports the constructor's statements on a pool that a caller hands in.
 func (f *functions) checkConstructor(r *reporter, arg ast.Expr) {
 	arg = ast.Unparen(arg)
 	switch a := arg.(type) {

@@ -13,8 +13,8 @@ import (
 // directive begins a comment that allows a finding: //onepoolcheck:allow RULE REASON
 const directive = "//onepoolcheck:allow"
 
-// reporter reports the findings of one rule, less those that a comment allows, and those in
-// tests.
+// reporter reports the findings of a rule, less the findings that a comment allows, and less
+// the findings in tests.
 type reporter struct {
 	pass    *analysis.Pass
 	config  *config
@@ -97,7 +97,7 @@ func (r *reporter) report(node ast.Node, message string, fixes ...analysis.Sugge
 	r.pass.Report(analysis.Diagnostic{Pos: node.Pos(), End: node.End(), Message: message, SuggestedFixes: fixes})
 }
 
-// inTest reports whether the node is in a _test.go file, which the rules leave alone.
+// inTest reports whether the node is in a _test.go file and the rules leave tests alone.
 func (r *reporter) inTest(node ast.Node) bool {
 	return !r.config.Tests && strings.HasSuffix(r.pass.Fset.Position(node.Pos()).Filename, "_test.go")
 }

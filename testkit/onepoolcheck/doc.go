@@ -1,4 +1,4 @@
-// Package onepoolcheck holds static rules for programs with one PostgreSQL pool:
+// Package onepoolcheck holds static rules for programs with a single PostgreSQL pool:
 //
 //   - newpool: no second pool, and no connection beside the pool
 //   - poolintx: no second connection inside a transaction
@@ -16,8 +16,8 @@
 //	//onepoolcheck:allow newpool this tool copies one database to another
 //
 // The comment names the rule and gives a reason. The rules leave _test.go files alone, unless
-// .onepoolcheck.yml says "tests: true". The rules recognise types and functions by
-// their names, so a program without onepool can use the rules too.
+// .onepoolcheck.yml says "tests: true". The rules recognise types and functions by name: a
+// program without onepool can use the rules too.
 package onepoolcheck
 
 import "golang.org/x/tools/go/analysis"

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// functionsAnalyzer says of each function what the function does with the pools and
-// functions that a caller hands in. The facts travel from package to package.
+// functionsAnalyzer summarizes the use of pools and functions that a caller hands to a
+// function. go/analysis carries the facts from package to package.
 var functionsAnalyzer = &analysis.Analyzer{
 	Name:       "onepoolfunctions",
 	Doc:        "collect what functions do with a pool, for the rules of onepoolcheck",
@@ -20,7 +20,7 @@ var functionsAnalyzer = &analysis.Analyzer{
 	Run:        summarizeAll,
 }
 
-// functions is what the rules know of a package's functions and variables.
+// functions is the rules' knowledge of a package's functions and variables.
 type functions struct {
 	pass      *analysis.Pass
 	defs      map[types.Object]definition
@@ -30,7 +30,7 @@ type functions struct {
 	transactors map[types.Type]bool
 }
 
-// summary is what one function does.
+// summary describes a single function.
 type summary struct {
 	Uses    []use  // connections that the function takes
 	Runs    []run  // functions that the function calls in a transaction
@@ -41,7 +41,7 @@ type summary struct {
 // AFact marks a summary as a fact of go/analysis.
 func (*summary) AFact() {}
 
-// Roots of a use that are no parameter.
+// Roots of a use besides the parameters.
 const (
 	ofReceiver = -1
 	ofPackage  = -2
@@ -54,13 +54,13 @@ type use struct {
 	Fields   string
 }
 
-// run says that the function calls its parameter in a transaction of the pool.
+// run notes that a function calls the parameter in a transaction of the pool.
 type run struct {
 	Param int
 	Pool  use
 }
 
-// rounds bounds the search: calls that go deeper are not followed.
+// rounds bounds the depth of followed calls.
 const rounds = 6
 
 func summarizeAll(pass *analysis.Pass) (any, error) {
@@ -105,7 +105,7 @@ func summarizeAll(pass *analysis.Pass) (any, error) {
 	return f, nil
 }
 
-// isDriver reports whether the package is a driver's: no summary describes its functions.
+// isDriver reports whether the package is a driver's: no summary describes a driver's function.
 func isDriver(pkg *types.Package) bool {
 	path := packagePath(pkg)
 	return path == pgxPath || path == "database/sql" || path == pgxPath+"/pgxpool" || path == pgxPath+"/pgconn" || path == pgxPath+"/stdlib"
@@ -158,8 +158,9 @@ func (f *functions) summarize(fn *types.Func, decl *ast.FuncDecl) *summary {
 	return s
 }
 
-// choosesItsTx reports whether the function compares a parameter with nil that may hold a
-// transaction: such a function takes a connection only if the caller has none.
+// choosesItsTx reports whether the function compares a possible transaction among the
+// parameters with nil. The function then takes a connection only if the caller has no
+// transaction.
 func (f *functions) choosesItsTx(fn *types.Func, decl *ast.FuncDecl) bool {
 	chooses := false
 	ast.Inspect(decl.Body, func(n ast.Node) bool {
@@ -208,7 +209,7 @@ func (f *functions) called(fn *types.Func, r region) (params []int) {
 	return params
 }
 
-// taken returns the pools that a call takes a connection from.
+// taken returns the pools whose connections a call takes.
 func (f *functions) taken(call *ast.CallExpr) (pools []valuePath) {
 	info := f.pass.TypesInfo
 	fn := callee(info, call)
@@ -238,7 +239,7 @@ func (f *functions) taken(call *ast.CallExpr) (pools []valuePath) {
 	return pools
 }
 
-// beginners run a function in a transaction of their second argument.
+// beginners run a function in a transaction of the second argument.
 var beginners = set(pgxPath + ".BeginFunc " + pgxPath + ".BeginTxFunc")
 
 // absolute translates a use of fn's into the caller's view.
@@ -269,8 +270,8 @@ func (f *functions) absolute(u use, fn *types.Func, name ast.Expr, args []ast.Ex
 	return valuePath{}
 }
 
-// extend adds fields to a path. A variable that a composite literal fills gives way to
-// what the literal holds.
+// extend adds fields to a path. If a composite literal fills the variable, extend follows the
+// literal's values.
 func (f *functions) extend(p valuePath, fields string) valuePath {
 	if p.root == nil {
 		return p

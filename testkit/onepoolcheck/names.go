@@ -9,7 +9,7 @@ import (
 	"golang.org/x/tools/go/types/typeutil"
 )
 
-// The packages that the rules know, without the suffix of a major version.
+// The packages of the rules, without the suffix of a major version.
 const (
 	pgxPath    = "github.com/jackc/pgx"
 	fxdbPath   = "github.com/agentagency/onepool/fxdb"
@@ -43,8 +43,7 @@ func typeName(t types.Type) string {
 	return packagePath(named.Obj().Pkg()) + "." + named.Obj().Name()
 }
 
-// callee returns the function or method that a call names, nil for a value of a
-// function type.
+// callee returns the function or method of a call, nil for a value of a function type.
 func callee(info *types.Info, call *ast.CallExpr) *types.Func {
 	fn, _ := typeutil.Callee(info, call).(*types.Func)
 	if fn == nil {

@@ -53,8 +53,8 @@ func returnsError(sig *types.Signature) bool {
 	return n > 0 && types.Identical(sig.Results().At(n-1).Type(), types.Universe.Lookup("error").Type())
 }
 
-// network names the call over the network that a call is, or that the called function of
-// the same program makes.
+// network names a call over the network: the call itself, or a call inside the called function
+// if the same program declares the function.
 func (f *functions) network(call *ast.CallExpr) string {
 	fn := callee(f.pass.TypesInfo, call)
 	if fn == nil {
@@ -69,7 +69,7 @@ func (f *functions) network(call *ast.CallExpr) string {
 	return ""
 }
 
-// sameProgram reports whether a package is of the module that is checked.
+// sameProgram reports whether a package is of the checked module.
 func (f *functions) sameProgram(pkg *types.Package) bool {
 	if pkg == nil {
 		return false

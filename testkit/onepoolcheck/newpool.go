@@ -31,7 +31,7 @@ A folder's path ends with "/".`,
 	Run:      runNewPool,
 }
 
-// opening maps a function to what the function opens.
+// opening maps a function to the thing that the function opens.
 var opening = map[string]string{
 	pgxPath + "/pgxpool.New":               "a pool",
 	pgxPath + "/pgxpool.NewWithConfig":     "a pool",
@@ -49,7 +49,7 @@ var opening = map[string]string{
 	pgxPath + "/stdlib.GetPoolConnector":   "a *sql.DB",
 }
 
-// drivers are the names by which database/sql opens PostgreSQL.
+// drivers are database/sql's names of PostgreSQL drivers.
 var drivers = set("pgx pgx/v4 pgx/v5 postgres cloudsqlpostgres")
 
 func runNewPool(pass *analysis.Pass) (any, error) {

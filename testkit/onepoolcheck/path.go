@@ -32,14 +32,14 @@ func (p valuePath) field(name string) valuePath {
 	return p
 }
 
-// definition is what a variable gets. A variable with two definitions is no alias.
+// definition is the value of a variable. A variable with two definitions is no alias.
 type definition struct {
 	value ast.Expr
 	index int // of the values of a call
 	count int
 }
 
-// definitions finds what each variable of the package gets.
+// definitions finds the value of each variable of the package.
 func definitions(pass *analysis.Pass) map[types.Object]definition {
 	defs := make(map[types.Object]definition)
 	define := func(lhs, value ast.Expr, index int) {
@@ -92,7 +92,7 @@ func definitions(pass *analysis.Pass) map[types.Object]definition {
 	return defs
 }
 
-// alias returns the one value that a local variable has.
+// alias returns the only value of a local variable.
 func (f *functions) alias(obj types.Object) (ast.Expr, bool) {
 	v, ok := obj.(*types.Var)
 	if !ok || v.IsField() || v.Parent() == f.pass.Pkg.Scope() {
@@ -110,7 +110,7 @@ func (f *functions) alias(obj types.Object) (ast.Expr, bool) {
 	return d.value, true
 }
 
-// literal returns the function literal that an expression is, also through a variable.
+// literal returns an expression as a function literal, also through a variable.
 func (f *functions) literal(e ast.Expr) *ast.FuncLit {
 	e = ast.Unparen(e)
 	if id, ok := e.(*ast.Ident); ok {
@@ -122,7 +122,7 @@ func (f *functions) literal(e ast.Expr) *ast.FuncLit {
 	return lit
 }
 
-// pathOf follows an expression to the variable that the expression begins with.
+// pathOf follows an expression to the variable at the expression's beginning.
 func (f *functions) pathOf(e ast.Expr) valuePath { return f.follow(e, 0) }
 
 func (f *functions) follow(e ast.Expr, depth int) valuePath {
@@ -180,10 +180,10 @@ func (f *functions) follow(e ast.Expr, depth int) valuePath {
 	return valuePath{}
 }
 
-// sameConnections are methods that return another face of the same pool.
+// sameConnections are methods whose result is another face of the same pool.
 var sameConnections = set(fxdbPath + ".DB.Pool " + fxdbPath + ".DB.Named")
 
-// embedded adds the fields that a selection passes through, and the field at its end.
+// embedded adds the fields that a selection passes through, and the last field if last is true.
 func embedded(p valuePath, s *types.Selection, last bool) valuePath {
 	index := s.Index()
 	if !last {
@@ -204,7 +204,7 @@ func embedded(p valuePath, s *types.Selection, last bool) valuePath {
 	return p
 }
 
-// fieldOfLiteral returns what s.db is, after s := &Store{db: db}.
+// fieldOfLiteral returns the value of s.db, after s := &Store{db: db}.
 func (f *functions) fieldOfLiteral(x ast.Expr, name string) ast.Expr {
 	id, ok := ast.Unparen(x).(*ast.Ident)
 	if !ok {
@@ -213,7 +213,8 @@ func (f *functions) fieldOfLiteral(x ast.Expr, name string) ast.Expr {
 	return f.literalField(f.pass.TypesInfo.ObjectOf(id), name)
 }
 
-// literalField returns the value of a field of a variable that a composite literal fills.
+// literalField returns the value of a variable's field if a composite literal fills the
+// variable.
 func (f *functions) literalField(obj types.Object, name string) ast.Expr {
 	value, ok := f.alias(obj)
 	if !ok {

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// PoolInTx reports a second connection that a transaction's own code takes.
+// PoolInTx reports a second connection in a transaction's own code.
 var PoolInTx = &analysis.Analyzer{
 	Name: "poolintx",
-	Doc: `report a pool that is used inside its own transaction
+	Doc: `report a use of the pool inside the pool's own transaction
 
-The transaction holds one connection of the pool. If each holder waits for a second
-connection, a full pool stands still for ever. Also, the second connection does not see what
-the transaction wrote. The analyzer follows struct fields, closures, methods and wrappers:
+The transaction holds a connection of the pool. If each holder waits for a second
+connection, a full pool stands still for ever. Also, the second connection does not see the
+transaction's writes. The analyzer follows struct fields, closures, methods and wrappers:
 
 	db.InTx(ctx, opts, func(tx pgx.Tx) error {
 		return s.load(ctx) // load calls s.db.Query: hand tx to load
@@ -59,8 +59,8 @@ func (f *functions) checkPool(r *reporter, reg region, at ast.Expr, pools []valu
 	}
 }
 
-// takenByReference returns the pools that a declared function takes connections from, if
-// somebody calls the function with arguments of his own.
+// takenByReference returns the pools whose connections a declared function takes with any
+// arguments.
 func (f *functions) takenByReference(ref ast.Expr) (pools []valuePath) {
 	fn := f.declared(ref)
 	if fn == nil || f.summaries[fn] == nil {

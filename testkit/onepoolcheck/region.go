@@ -17,7 +17,7 @@ type region struct {
 	ref      ast.Expr // a declared function that was handed in, instead of nodes
 }
 
-// regions finds the transactions of a declaration, those of its function literals too.
+// regions finds the transactions of a declaration, and of the function literals inside.
 func (f *functions) regions(decl *ast.FuncDecl) (found []region) {
 	bodies := []*ast.BlockStmt{decl.Body}
 	ast.Inspect(decl.Body, func(n ast.Node) bool {
@@ -78,8 +78,8 @@ func (f *functions) handedIn(call *ast.CallExpr) (found []region) {
 	return found
 }
 
-// isTransaction reports whether a path is the parameter of a transaction's function: its
-// type is a pool's, and its connection the transaction's.
+// isTransaction reports whether a path is the parameter of a transaction's function. The
+// parameter has a pool's type, and the transaction's connection.
 func (f *functions) isTransaction(p valuePath) bool {
 	v, ok := p.root.(*types.Var)
 	if !ok || p.fields != "" || !f.isTransactor(v.Type()) {
@@ -93,10 +93,10 @@ func (f *functions) isTransaction(p valuePath) bool {
 	return f.defs[v].count == 0 && v.Parent() != f.pass.Pkg.Scope()
 }
 
-// finishes are names of functions that end the transaction that they get.
+// finishes are names of functions that end the transaction in an argument.
 var finishes = regexp.MustCompile(`(?i)commit|rollback|finish|close|done|end`)
 
-// opened is a transaction from its Begin on.
+// opened is a transaction after Begin.
 type opened struct {
 	tx, err types.Object
 	pool    valuePath
@@ -189,7 +189,7 @@ func (f *functions) untilEnd(block *cfg.Block, from int, o opened) (nodes []ast.
 	return nodes
 }
 
-// failed returns the successor that the block takes if err is not nil, -1 for no test of err.
+// failed returns the block's successor for a non-nil err, -1 for no test of err.
 func failed(info *types.Info, b *cfg.Block, err types.Object) int {
 	if len(b.Nodes) == 0 {
 		return -1
@@ -256,7 +256,7 @@ func calledName(call *ast.CallExpr) string {
 	return ""
 }
 
-// mayReturn is false for calls after which the function does not go on.
+// mayReturn is false for a call that ends the function.
 func mayReturn(info *types.Info, call *ast.CallExpr) bool {
 	if id, ok := ast.Unparen(call.Fun).(*ast.Ident); ok && id.Name == "panic" {
 		if _, builtin := info.Uses[id].(*types.Builtin); builtin {

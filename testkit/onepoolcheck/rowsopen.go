@@ -16,7 +16,7 @@ import (
 // RowsOpen reports rows and batch results that a path leaves open.
 var RowsOpen = &analysis.Analyzer{
 	Name: "rowsopen",
-	Doc: `report rows or batch results that are not closed on a path
+	Doc: `report rows or batch results that a path leaves open
 
 Open rows hold a connection. pgx closes rows if Next returns false, if Scan or Values fails,
 and in pgx.CollectRows, pgx.ForEachRow and the like. A break or a return inside of the loop
@@ -61,7 +61,7 @@ func runRowsOpen(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// openRows is a variable from the statement on that fills it.
+// openRows is a variable with rows, from the statement on that fills the variable.
 type openRows struct {
 	info  *types.Info
 	stmt  ast.Node
@@ -70,10 +70,10 @@ type openRows struct {
 	v     types.Object
 	err   types.Object
 	exits []*ast.ReturnStmt
-	over  bool // the variable is filled again while the rows are open
+	over  bool // a statement fills the variable again while the rows are open
 }
 
-// checkBody looks at one function's body, less the function literals inside.
+// checkBody looks at a function's body, less the function literals inside.
 func checkBody(r *reporter, body *ast.BlockStmt) {
 	var graph *cfg.CFG
 	ast.PreorderStack(body, nil, func(n ast.Node, stack []ast.Node) bool {
@@ -96,11 +96,11 @@ func checkBody(r *reporter, body *ast.BlockStmt) {
 	})
 }
 
-// opens returns which result of a call must be closed, -1 for none.
+// opens returns the index of a call's result that the caller must close, -1 for none.
 func opens(info *types.Info, call *ast.CallExpr) (index int, kind string) {
 	fn := callee(info, call)
 	if fn == nil || !firstIsContext(fn) && !strings.HasPrefix(fn.Name(), "Query") {
-		return -1, "" // such a function makes a value, and asks no server
+		return -1, "" // the function makes a value, and asks no server
 	}
 	switch t := info.TypeOf(call).(type) {
 	case *types.Tuple:
@@ -185,7 +185,7 @@ func (o *openRows) report(r *reporter, stack []ast.Node, word string) {
 	}
 }
 
-// isLocal reports whether this body alone can close the variable's rows.
+// isLocal reports whether the body alone can close the variable's rows.
 func (o *openRows) isLocal(body *ast.BlockStmt) bool {
 	if o.v.Pos() < body.Pos() || o.v.Pos() > body.End() {
 		return false

@@ -69,7 +69,7 @@ func (o *openRows) fills(node ast.Node) bool {
 	return true
 }
 
-// errorAfter returns the variable that holds an error only if the rows are closed.
+// errorAfter returns the variable that holds an error only after the rows are closed.
 func (o *openRows) errorAfter(node ast.Node, err types.Object) types.Object {
 	assign, ok := node.(*ast.AssignStmt)
 	if !ok {
@@ -90,7 +90,7 @@ func (o *openRows) errorAfter(node ast.Node, err types.Object) types.Object {
 	return err
 }
 
-// closing are the methods of pgx.Rows that close the rows if they return an error.
+// closing are the methods of pgx.Rows that close the rows before the methods return an error.
 var closing = set("Scan Values Err")
 
 // closedIf reports whether the rows are closed if the condition has the value.
@@ -133,7 +133,8 @@ func (o *openRows) failedDirectly(e ast.Expr) bool {
 	return ok && isObject(o.info, sel.X, o.v) && closing[sel.Sel.Name]
 }
 
-// closes reports whether a node closes the rows, or hands them to somebody who may.
+// closes reports whether a node closes the rows, or hands the rows to code that may close
+// the rows.
 func (o *openRows) closes(node ast.Node) bool {
 	closed := false
 	if o.v == nil {
@@ -162,7 +163,7 @@ func (o *openRows) closedByAssertion(node ast.Node, err types.Object) bool {
 	return a.wantsFailure(o.info, err)
 }
 
-// keepsOpen reports whether a use of the variable leaves the rows as they are.
+// keepsOpen reports whether a use of the variable leaves the rows open.
 func (o *openRows) keepsOpen(id *ast.Ident, stack []ast.Node) bool {
 	if len(stack) == 0 {
 		return true
@@ -189,8 +190,7 @@ func isBlank(e ast.Expr) bool {
 	return ok && id.Name == "_"
 }
 
-// cannotClose reports whether the called function gets the rows by an interface that has
-// no Close.
+// cannotClose reports whether the called function gets the rows by an interface without Close.
 func (o *openRows) cannotClose(call *ast.CallExpr, id *ast.Ident) bool {
 	sig, ok := o.info.TypeOf(call.Fun).(*types.Signature)
 	if !ok {

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/tools/go/ast/inspector"
 )
 
-// TenantLost reports a context without the tenant that the function's own context has.
+// TenantLost reports a context without the tenant of the function's own context.
 var TenantLost = &analysis.Analyzer{
 	Name: "tenantlost",
-	Doc: `report context.Background() where the function has a context, and tenant.System without a reason
+	Doc: `report context.Background() if the function has a context, and tenant.System without a reason
 
 The tenant travels in the context. context.Background() and context.TODO() lose the tenant:
 
@@ -26,7 +26,7 @@ The tenant travels in the context. context.Background() and context.TODO() lose 
 
 The suggested fix is context.WithoutCancel(ctx): the call keeps the tenant, and no caller
 cancels the call, as before. tenant.System lifts the limits of tenants: the reason is a
-constant text, so that a search finds the reason.`,
+constant text, for a search to find the reason.`,
 	URL:      docURL,
 	Requires: []*analysis.Analyzer{functionsAnalyzer, inspect.Analyzer},
 	Run:      runTenantLost,
@@ -87,7 +87,7 @@ func (f *functions) checkContext(r *reporter, call *ast.CallExpr, stack []ast.No
 }
 
 // carriesTenant reports whether the tenant of a call's context matters: a statement of a
-// pool, or a method of a client that holds a *fxdb.DB.
+// pool, or a method of a client with a *fxdb.DB.
 func carriesTenant(fn *types.Func, stack []ast.Node) bool {
 	recv := signature(fn).Recv()
 	if recv == nil {
@@ -97,17 +97,17 @@ func carriesTenant(fn *types.Func, stack []ast.Node) bool {
 	case name == fxdbPath+".DB":
 		return takers[name][fn.Name()] && fn.Name() != "Ping"
 	case takers[name] != nil:
-		// A program without tenants cleans up with a context of its own.
+		// A program without tenants cleans up with a new context.
 		return takers[name][fn.Name()] && !strings.HasPrefix(fn.Name(), "Ping") && !isDetached(stack)
 	}
 	return !lifecycleNames[fn.Name()] && holdsDB(recv.Type(), 0)
 }
 
-// lifecycleNames are methods of a client that belong to no request.
+// lifecycleNames are methods of a client outside of requests.
 var lifecycleNames = set("Close Stop Shutdown Start Run Ping Listen Serve")
 
-// isDetached reports whether the call is deferred, in a goroutine of its own, or in a function
-// for a test's Cleanup or an AfterFunc: the function's own context may have ended.
+// isDetached reports whether the call is deferred, in a new goroutine, or in a function for a
+// test's Cleanup or an AfterFunc: the function's own context may have ended.
 func isDetached(stack []ast.Node) bool {
 	for i, n := range stack {
 		switch n := n.(type) {
@@ -144,8 +144,8 @@ func holdsDB(t types.Type, depth int) bool {
 	return false
 }
 
-// lost returns the call of context.Background or context.TODO that a context comes from.
-// A context with an identity of its own is not lost.
+// lost returns the call of context.Background or context.TODO at the origin of a context. A
+// context with a new identity is not lost.
 func (f *functions) lost(e ast.Expr, depth int) *ast.CallExpr {
 	if depth > 6 {
 		return nil
@@ -167,8 +167,8 @@ func (f *functions) lost(e ast.Expr, depth int) *ast.CallExpr {
 	return nil
 }
 
-// ownContext returns the text of the context that the innermost function with a context
-// has, "_" for one without a usable name, "" for none.
+// ownContext returns the text of the context of the innermost function with a context, "_" for
+// a context without a usable name, "" for none.
 func (f *functions) ownContext(stack []ast.Node, at ast.Node) string {
 	for i := len(stack) - 1; i >= 0; i-- {
 		var params *ast.FieldList
@@ -210,5 +210,5 @@ func (f *functions) contextAmong(params *ast.FieldList, at ast.Node) string {
 	return ""
 }
 
-// contextOf maps the type of a parameter to what gives its context.
+// contextOf maps the type of a parameter to the selector of the parameter's context.
 var contextOf = map[string]string{"context.Context": "", "net/http.Request": ".Context()"}

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// visit calls found for each call that happens while node runs. visit does not follow go
-// statements, nor function literals that node keeps for later. Deferred calls count if
-// deferred says so. If an unknown function gets a literal, visit takes the call of the
-// literal for granted if eager says so.
+// visit calls found for each call that happens while node runs. visit follows neither go
+// statements nor function literals that node keeps for later. Deferred calls count if deferred
+// is true. If eager is true, visit takes for granted that an unknown function calls a literal
+// among the arguments.
 func (f *functions) visit(node ast.Node, deferred, eager bool, found func(*ast.CallExpr)) {
 	v := visitor{f: f, deferred: deferred, eager: eager, found: found, seen: make(map[*ast.FuncLit]bool)}
 	v.walk(node)
@@ -61,14 +61,14 @@ func (v *visitor) body(lit *ast.FuncLit) {
 	v.walk(lit.Body)
 }
 
-// laterNames are functions that keep the function that they get.
+// laterNames are functions that keep a function among the arguments for later.
 var laterNames = set("AfterFunc AfterCommit afterCommit OnCommit OnRollback OnClose Cleanup AddCleanup SetFinalizer HandleFunc Handle append make " +
 	"Provide Invoke Decorate Annotate Supply Hook StartHook StopHook StartStopHook OnceFunc OnceValue OnceValues RegisterOnShutdown")
 
-// nowNames are functions of the standard library that call the function that they get.
+// nowNames are functions of the standard library that call a function among the arguments.
 var nowNames = set("Do Func SortFunc SortStableFunc IndexFunc ContainsFunc DeleteFunc Slice SliceStable Search Walk WalkDir")
 
-// runsNow reports whether a call calls the function that the argument is.
+// runsNow reports whether a call runs the function in the argument.
 func (f *functions) runsNow(call *ast.CallExpr, arg int, eager bool) bool {
 	name := calledName(call)
 	if s := f.summaries[callee(f.pass.TypesInfo, call)]; s != nil && slices.Contains(s.Calls, arg) {
