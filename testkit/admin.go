@@ -14,8 +14,8 @@ import (
 // admins are the administrator's connections. A pgxpool.Pool has a goroutine for its whole
 // life, and goleak.VerifyTestMain of a test binary would report the goroutine.
 //
-// Each connection names the run in its application_name. A run that has no connection left
-// owns no database: see sweep.
+// Each connection names the run in the application_name. A run without a connection owns no
+// database: see sweep.
 type admins struct {
 	config *pgx.ConnConfig
 
@@ -25,16 +25,15 @@ type admins struct {
 
 const (
 	adminName = "onepool testkit " // and the run
-	// maxIdleAdmins is what a process needs at the same time, as a rule.
+	// maxIdleAdmins is the number that a process needs at the same time, as a rule.
 	maxIdleAdmins = 4
-	// crowdedRetry is the pause before another attempt on a server that has no connection
-	// left.
+	// crowdedRetry is the pause before another attempt on a server without a free connection.
 	crowdedRetry = 50 * time.Millisecond
 )
 
 func newAdmins(config *pgx.ConnConfig, run string) *admins {
 	config.RuntimeParams["application_name"] = adminName + run
-	// The connection that idles the longest proves that the run lives.
+	// An idle connection proves that the run lives, and must stay open.
 	config.RuntimeParams["idle_session_timeout"] = "0"
 	return &admins{config: config}
 }
@@ -104,8 +103,8 @@ func (a *admins) close(ctx context.Context) {
 	}
 }
 
-// connectPatiently connects, and waits until ctx ends if the server has no connection left:
-// other tests give theirs back.
+// connectPatiently connects. If the server has no free connection, connectPatiently waits
+// for another test to give a connection back, until ctx ends.
 func connectPatiently(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	for {
 		conn, err := pgx.ConnectConfig(ctx, config)

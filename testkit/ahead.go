@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// mostReady bounds how many databases of one template wait for tests.
+	// mostReady bounds how many databases of a template wait for tests.
 	mostReady = 8
 	// mostGarbage bounds how many databases of ended tests a throwaway server keeps while
 	// tests want the processors. A database takes about 8 MB.
 	mostGarbage = 16
 )
 
-// ahead makes databases before tests ask for them, and drops databases after their tests
-// ended. Its goroutines end when nothing is left to do, and when no test has a database, so
-// goleak finds no goroutine after the last test.
+// ahead makes databases before tests ask for databases, and drops the databases of ended
+// tests. The goroutines end when no job is left, and when no test has a database: goleak
+// finds no goroutine after the last test.
 type ahead struct {
 	server  *server
 	workers int // at most
@@ -30,18 +30,18 @@ type ahead struct {
 	idle    sync.Cond // no goroutine works
 	working int
 	count   int // of the databases made
-	users   int // tests that have a database, or wait for one
+	users   int // tests that have a database or wait
 	shelves map[string]*shelf
 	garbage []string
 	swept   bool
 	closed  bool
 }
 
-// shelf holds databases of one template.
+// shelf holds databases of a template.
 type shelf struct {
 	template string
 	ready    []string
-	target   int // of ready; it grows if a test finds the shelf empty
+	target   int // of ready; grows if a test finds the shelf empty
 	making   int
 	waiting  []chan made
 }
@@ -73,7 +73,7 @@ func (a *ahead) take(ctx context.Context, template string) (string, error) {
 		a.mu.Unlock()
 		return name, nil
 	}
-	// The first test of a template has to wait, so its miss proves nothing: 0, 1, 2, 4, 8.
+	// The first test of a template must wait. Later misses raise the target: 0, 1, 2, 4, 8.
 	s.target = min(max(s.target+1, s.target*2), mostReady)
 	result := make(chan made, 1)
 	s.waiting = append(s.waiting, result)
@@ -104,8 +104,8 @@ func (a *ahead) leave(s *shelf, result chan made) {
 	}
 }
 
-// done ends the use of a database that take returned, and has the database dropped. The
-// empty name ends the use alone.
+// done ends the use of a database of take, and has a goroutine drop the database. The empty
+// name ends the use alone.
 func (a *ahead) done(name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -116,7 +116,7 @@ func (a *ahead) done(name string) {
 	a.startWorkers()
 }
 
-// newName returns a name that tells the run.
+// newName returns a name with the run's name inside.
 func (a *ahead) newName() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,7 +124,7 @@ func (a *ahead) newName() string {
 	return fmt.Sprintf("%s%s_%d", databasePrefix, a.server.run, a.count)
 }
 
-// startWorkers starts as many goroutines as have something to do. The caller holds mu.
+// startWorkers starts a goroutine for each job, at most workers. The caller holds mu.
 func (a *ahead) startWorkers() {
 	for ; a.working < a.workers; a.working++ {
 		job := a.next()
@@ -147,7 +147,7 @@ func (a *ahead) work(job func()) {
 	}
 }
 
-// next returns what a goroutine does next, or nil. The caller holds mu.
+// next returns the next job of a goroutine, or nil. The caller holds mu.
 func (a *ahead) next() func() {
 	if a.closed || a.users == 0 {
 		return nil
@@ -200,7 +200,7 @@ func (a *ahead) making(s *shelf) func() {
 		case err == nil:
 			s.ready = append(s.ready, name)
 		default:
-			s.target = 0 // the next test that asks hears of the error
+			s.target = 0 // the next test gets the error
 		}
 	}
 }
@@ -211,12 +211,12 @@ func (a *ahead) dropping() func() {
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
-		// A database that stays is dropped by the sweep of a later run.
+		// If the drop fails, the sweep of a later run drops the database.
 		_ = a.server.drop(ctx, name)
 	}
 }
 
-// sweep adds what no living process owns to the garbage.
+// sweep adds the databases without a living process to the garbage.
 func (a *ahead) sweep() {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -226,7 +226,8 @@ func (a *ahead) sweep() {
 	a.garbage = append(a.garbage, left...)
 }
 
-// close drops all databases that this process has made and keeps none for. No test may run.
+// close drops the databases of ended tests, and the databases that no test has taken. No test
+// may run.
 func (a *ahead) close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closed = true

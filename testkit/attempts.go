@@ -19,16 +19,15 @@ var errRollBack = errors.New("roll back")
 
 func isRolledBack(err error) bool { return errors.Is(err, errRollBack) }
 
-// attempts try statements on one table, each in a transaction that attempts roll back.
+// attempts try statements on a table, and roll the transaction of each statement back.
 //
-// The statements read no column, neither with WHERE nor with RETURNING: the server lets a
-// statement that reads reach only the rows that the SELECT policies show, and an open policy
-// for UPDATE or DELETE would stay hidden.
+// The statements read no column, neither with WHERE nor with RETURNING. The SELECT policies
+// restrict a statement that reads, and would hide an open policy for UPDATE or DELETE.
 type attempts struct {
 	db     *fxdb.DB
-	admin  *pgx.Conn // the server's administrator: no policy binds this connection
+	admin  *pgx.Conn // the server's administrator: no policy binds the connection
 	table  isolatedTable
-	shared bool // tenants may read the rows of others
+	shared bool // a tenant may read another tenant's rows
 	holes  []string
 }
 
@@ -36,7 +35,7 @@ func (a *attempts) hole(format string, args ...any) {
 	a.holes = append(a.holes, fmt.Sprintf(format, args...))
 }
 
-// findHoles tries every tenant that has rows, and a session without a tenant.
+// findHoles tries every tenant with rows, and a session without a tenant.
 func (a *attempts) findHoles(ctx context.Context) []string {
 	tenants := make([]string, 0, len(a.table.rows))
 	for who, n := range a.table.rows {
@@ -55,14 +54,14 @@ func (a *attempts) findHoles(ctx context.Context) []string {
 	for i, own := range tenants {
 		as := tenant.NewContext(ctx, tenant.Identity{Tenant: own})
 		a.read(as, own)
-		if len(tenants) > 1 { // the next tenant stands for all others
+		if len(tenants) > 1 { // the next tenant stands for the rest
 			a.write(as, own, tenants[(i+1)%len(tenants)])
 		}
 	}
 	return a.holes
 }
 
-// whose names the session that makes an attempt.
+// whose names the session of an attempt.
 func whose(own string) string {
 	if own == "" {
 		return "a session without a tenant"
@@ -104,8 +103,8 @@ func (a *attempts) read(ctx context.Context, own string) {
 	}
 }
 
-// seen counts the rows that the transaction reads, by tenant. The transaction may not read the
-// parents of a child's rows, so the administrator looks the tenants of these rows up.
+// seen counts the rows that the transaction reads, by tenant. The administrator looks the
+// tenants of a child's rows up: the transaction may not read the parents.
 func (a *attempts) seen(ctx context.Context, tx pgx.Tx) (map[string]int64, error) {
 	if a.table.parent == "" {
 		return a.table.countByTenant(ctx, tx, "")
@@ -142,7 +141,7 @@ func (a *attempts) write(ctx context.Context, own, other string) {
 	a.insert(ctx, own, other)
 }
 
-// give tries to make every row of the session a row of other's.
+// give tries to give every row of the session to the tenant other.
 func (a *attempts) give(ctx context.Context, other string) (n int64, err error) {
 	if a.table.parent == "" { // the parameter takes the column's type
 		_, n, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, a.table.columns[0]), other)
@@ -157,9 +156,9 @@ func (a *attempts) give(ctx context.Context, other string) (n int64, err error) 
 	return n, err
 }
 
-// change tries to reach the rows of others by an update that makes the rows name's: a WITH
-// CHECK alone lets the update pass. If the role may not write the tenant column, change writes
-// another column.
+// change tries to reach the rows of others. The update gives the rows to the tenant name: a
+// WITH CHECK alone lets the update pass. If the role may not write the tenant column, change
+// writes another column.
 func (a *attempts) change(ctx context.Context, own, name string) {
 	columns, err := a.columns(ctx, "UPDATE")
 	if err != nil || len(columns) == 0 {
@@ -169,7 +168,7 @@ func (a *attempts) change(ctx context.Context, own, name string) {
 	var reached map[string]int64
 	if a.table.parent == "" && !a.table.common && slices.Contains(columns, a.table.columns[0]) {
 		reached, _, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, a.table.columns[0]), name)
-		// Own rows keep their tenant, and break no constraint.
+		// Own rows keep the tenant, and break no constraint.
 		if isConstraint(err) && len(reached) == 0 {
 			a.hole("%s could change rows of %s: no policy refused it, only a constraint did", whose(own), a.others(own))
 		}
@@ -200,8 +199,8 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 	}
 }
 
-// insert tries to add a copy of a row of other's. The server asks the policies before
-// the constraints: a row that broke one had passed.
+// insert tries to add a copy of a row of the tenant other. The server asks the policies
+// before the constraints: a row that breaks a constraint has passed the policies.
 func (a *attempts) insert(ctx context.Context, own, other string) {
 	columns, err := a.columns(ctx, "INSERT")
 	if err != nil {
@@ -209,7 +208,7 @@ func (a *attempts) insert(ctx context.Context, own, other string) {
 		return
 	}
 	if slices.ContainsFunc(a.table.columns, func(column string) bool { return !slices.Contains(columns, column) }) {
-		return // the role can't write the columns that tell the tenant
+		return // the role can't write the columns that decide the tenant
 	}
 	row, err := a.rowOf(ctx, other)
 	if err != nil {
@@ -244,7 +243,7 @@ func (a *attempts) insert(ctx context.Context, own, other string) {
 	}
 }
 
-// columns are the quoted columns of the table that the program's role may write, without
+// columns returns the table's quoted columns that the program's role may write, without
 // generated columns.
 func (a *attempts) columns(ctx context.Context, privilege string) (columns []string, err error) {
 	err = a.rolledBack(ctx, func(tx pgx.Tx) error {
@@ -270,9 +269,9 @@ func (a *attempts) rowOf(ctx context.Context, who string) (row string, err error
 	return row, err
 }
 
-// exec runs a statement, and counts the rows that the statement reached by tenant, and in all.
-// A row carries the ID of the transaction that last replaced or deleted the row, of a failed
-// transaction too.
+// exec runs a statement, counts the reached rows by tenant, and returns the number of affected
+// rows. A row carries the ID of the transaction that last replaced or deleted the row, even if
+// the transaction failed.
 func (a *attempts) exec(ctx context.Context, sql string, args ...any) (reached map[string]int64, n int64, err error) {
 	var xid string
 	err = a.rolledBack(ctx, func(tx pgx.Tx) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// Clock is the server's clock of a test's database. The methods of Clock are for one goroutine.
+// Clock is the server's clock of a test's database. Clock is not safe for concurrent use.
 type Clock struct {
 	t  testing.TB
 	db *fxdb.DB
@@ -32,15 +32,15 @@ end $$`
 
 // ServerClock returns a clock for now() in the statements of db: a time to live ends, a deadline
 // passes, and the test does not wait. DB, Pool or Swap must have made db. Call ServerClock once
-// for a database, before the test begins a transaction: the pool replaces its connections.
+// for a database, before the test begins a transaction: the pool replaces all connections.
 //
-// The clock works by functions in a schema that stands before pg_catalog in the search_path.
-// Statements that a client sends find these functions under the names now, transaction_timestamp,
-// statement_timestamp and clock_timestamp. The server's own clock stays in all other places:
-// defaults of columns, views, policies, triggers and functions that were made before, the words
-// current_timestamp, current_date and localtimestamp, a name with its schema (pg_catalog.now()),
-// statement_timeout, and functions or roles with a search_path of their own. A pool behind a pooler
-// does not replace the pooler's connections.
+// The clock works by functions in a schema before pg_catalog in the search_path. A client's
+// statements find the functions under the names now, transaction_timestamp, statement_timestamp
+// and clock_timestamp. The server's own clock stays in these places: defaults of columns, views,
+// policies, triggers and functions that were made before, the words current_timestamp,
+// current_date and localtimestamp, a name with a schema (pg_catalog.now()), statement_timeout,
+// and functions or roles with a search_path of their own. A pool behind a pooler does not
+// replace the pooler's connections.
 func ServerClock(t testing.TB, db *fxdb.DB) *Clock {
 	t.Helper()
 	c := &Clock{t, db}
@@ -49,13 +49,13 @@ func ServerClock(t testing.TB, db *fxdb.DB) *Clock {
 	return c
 }
 
-// Advance moves now() by d, also backwards. A statement that has begun keeps its time.
+// Advance moves now() by d, also backwards. A statement that has begun keeps the old time.
 func (c *Clock) Advance(d time.Duration) {
 	c.t.Helper()
 	c.exec("update testkit_clock.ahead set shift = shift + $1::interval", d)
 }
 
-// Set moves now() to a time, from which now() goes on.
+// Set moves now() to a time, and now() goes on from the time.
 func (c *Clock) Set(now time.Time) {
 	c.t.Helper()
 	c.exec("update testkit_clock.ahead set shift = $1::timestamptz - pg_catalog.clock_timestamp()", now)

@@ -18,7 +18,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// Option changes the database or the pool of one test.
+// Option changes the database or the pool of a single test.
 type Option func(*options)
 
 type options struct {
@@ -28,15 +28,15 @@ type options struct {
 	config     []func(*fxdb.Config)
 }
 
-// Extension has the server's administrator create an extension before the
-// migrations are applied, in the schema public: for one that a database's owner may
-// not create. The test fails where it is not installed on the server.
+// Extension has the server's administrator create an extension in the schema public, before
+// testkit applies the migrations. Use Extension if a database's owner may not create the
+// extension. If the server does not have the extension, the test fails.
 func Extension(name string) Option {
 	return func(o *options) { o.extensions = append(o.extensions, name) }
 }
 
-// Migrations says what to apply where there is no graph to ask, with the options of
-// fxdb.Migrations. Swap applies what the graph contributes, and these.
+// Migrations names the migrations of a test without a graph, with the options of
+// fxdb.Migrations. [Swap] applies the migrations of Migrations besides the graph's.
 func Migrations(source string, fsys fs.FS, opts ...fxdb.MigrationOption) Option {
 	s := migrate.Source{Name: source, FS: fsys}
 	for _, opt := range opts {
@@ -49,20 +49,20 @@ func contributed(s migrate.Source) Option {
 	return func(o *options) { o.sources = append(o.sources, s) }
 }
 
-// Config changes the pool's configuration, to a smaller pool for example. The
-// database itself can't be changed by it.
+// Config changes the pool's configuration, to a smaller pool for example. Config can't change
+// the database.
 func Config(fn func(*fxdb.Config)) Option {
 	return func(o *options) { o.config = append(o.config, fn) }
 }
 
-// What a test's pool has unless Config says otherwise: few connections, since
-// tests run in parallel, and a short patience for what a test leaves behind.
+// The defaults of a test's pool, for Config to change: few connections, because tests run in
+// parallel, and a short drain of the connections that a test did not give back.
 const (
 	poolMax      = 10
 	drainTimeout = 2 * time.Second
 )
 
-// databases knows the database of each pool that testkit has made.
+// databases holds the database of each pool of testkit.
 var databases sync.Map // *pgxpool.Pool -> database
 
 func databaseOf(db *fxdb.DB) (database, bool) {
@@ -73,11 +73,12 @@ func databaseOf(db *fxdb.DB) (database, bool) {
 	return d.(database), true
 }
 
-// DB returns a pool on a database of this test's own, migrated, connected as
-// the restricted role. DB closes the pool when the test ends, and testkit drops the
-// database in the background; connections that the test did not give back fail the test.
-// A test that failed keeps its database for a day and logs its connection string. If no
-// server can be had the test fails: DB never skips a test.
+// DB returns a pool on a migrated database of the test's own, connected as the restricted
+// role. The end of the test closes the pool, and testkit drops the database in the
+// background. A test fails if the test did not give all connections back.
+//
+// A failed test keeps the database for a day and logs the connection string. If testkit gets
+// no server, the test fails: DB never skips a test.
 func DB(t testing.TB, opts ...Option) *fxdb.DB {
 	t.Helper()
 	db, err := open(t, opts)
@@ -87,7 +88,7 @@ func DB(t testing.TB, opts ...Option) *fxdb.DB {
 	return db
 }
 
-// Pool is DB for code that takes a *pgxpool.Pool.
+// Pool is [DB] for code that takes a *pgxpool.Pool.
 func Pool(t testing.TB, opts ...Option) *pgxpool.Pool {
 	t.Helper()
 	return DB(t, opts...).Pool()
@@ -113,7 +114,7 @@ func (d database) open(t testing.TB) (*fxdb.DB, error) {
 	return db, nil
 }
 
-// crowded says what to do if the server has no connection left.
+// crowded adds advice to the error of a server without a free connection.
 func (s *server) crowded(err error) error {
 	if !hasCode(err, tooManyConnections) {
 		return err
@@ -121,14 +122,15 @@ func (s *server) crowded(err error) error {
 	return fmt.Errorf("%w; the server's max_connections is %d and the tests that run at the same time take all: lower go test's -p or -parallel, or PoolMax by testkit.Config", err, s.limit)
 }
 
-// database is a database of a test's own.
+// database is the database of a single test.
 type database struct {
 	server         *server
 	name, template string
 	config         fxdb.Config // of a pool on the database
 }
 
-// newDatabase takes a clone of the migrated template. The database is dropped after the test.
+// newDatabase takes a clone of the migrated template. The end of the test disposes of the
+// clone.
 func newDatabase(t testing.TB, opts []Option) (database, error) {
 	var o options
 	for _, opt := range opts {
@@ -152,15 +154,15 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	if err != nil {
 		return database{}, fmt.Errorf("testkit: make a database: %w", s.crowded(err))
 	}
-	// Cleanups run last in, first out: this one after the pool is closed.
+	// Cleanups run last in, first out: dispose runs after the pool is closed.
 	t.Cleanup(func() { s.dispose(t, name) })
 
-	// If other tests hold all connections of the server, the pool waits for one of theirs.
+	// If parallel tests hold all connections of the server, the pool waits for a connection.
 	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout, Start: "wait"}
 	for _, change := range o.config {
 		change(&cfg)
 	}
-	// The URL wins over every other field, so it must come last and alone.
+	// The test's database wins over the changes: the URL comes last and alone.
 	cfg.URL = s.url(devdb.RoleApp, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""
@@ -177,7 +179,7 @@ func (d database) keep(t testing.TB, db *fxdb.DB) {
 	})
 }
 
-// closeDB fails the test for what it did not give back.
+// closeDB fails a test that did not give all connections back.
 func closeDB(t testing.TB, db *fxdb.DB) {
 	err := db.Close(context.Background())
 	var cut *lifecycle.DrainError
@@ -186,8 +188,8 @@ func closeDB(t testing.TB, db *fxdb.DB) {
 	}
 }
 
-// dispose has the database of a test that passed dropped, and keeps the database of a test
-// that failed.
+// dispose has a goroutine drop the database of a passed test, and keeps the database of a
+// failed test.
 func (s *server) dispose(t testing.TB, name string) {
 	if !t.Failed() {
 		s.ahead.done(name)

@@ -13,7 +13,7 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// Plan is the server's plan of one statement.
+// Plan is the server's plan of a statement.
 type Plan struct {
 	// Cost is the planner's estimate for the whole statement, in units of seq_page_cost.
 	Cost float64
@@ -30,12 +30,13 @@ type Plan struct {
 type scan struct{ table, filter string }
 
 // Explain asks the server for the plan of a statement, as the tenant of ctx and under the
-// policies of the restricted role. Explain runs the statement never. A statement that the
+// policies of the restricted role. Explain never runs the statement. A statement that the
 // server can't plan fails the test.
 //
-// The table of a test has few rows, and the planner reads such a table whole even if an index
-// fits. So NoSeqScan looks at a second plan, with enable_seqscan off: that plan has a
-// sequential scan only if no index fits. Cost and Text are of the plan with the server's settings.
+// A test's table has few rows, and the planner reads a small table as a whole even if an index
+// fits. [Plan.NoSeqScan] looks at a second plan, with enable_seqscan off: the second plan has a
+// sequential scan only if no index fits. Cost and Text are of the plan with the server's
+// settings.
 func Explain(ctx context.Context, t testing.TB, db *fxdb.DB, sql string, args ...any) *Plan {
 	t.Helper()
 	p := &Plan{t: t, sql: sql, trees: make(map[string][]string)}
@@ -72,9 +73,9 @@ func Explain(ctx context.Context, t testing.TB, db *fxdb.DB, sql string, args ..
 	return p
 }
 
-// NoSeqScan fails the test if the statement reads one of the tables as a whole because no
-// index fits. A table is named with or without its schema. The partitions of a table count as
-// the table.
+// NoSeqScan fails the test if the statement reads any of the tables as a whole because no
+// index fits. Name a table with or without the schema. The partitions of a table count as the
+// table.
 func (p *Plan) NoSeqScan(tables ...string) *Plan {
 	p.t.Helper()
 	for _, table := range tables {
@@ -142,7 +143,7 @@ func planOf(ctx context.Context, tx pgx.Tx, sql string, args []any) (node, error
 	return plans[0].Plan, nil
 }
 
-// partitions maps each table, by both its names, to the tables that hold its rows.
+// partitions maps each table's name, with and without the schema, to the tables with the rows.
 func partitions(ctx context.Context, tx pgx.Tx) (map[string][]string, error) {
 	rows, err := tx.Query(ctx, `
 		select c.relname, n.nspname || '.' || c.relname, array(

@@ -23,8 +23,8 @@ type Network struct {
 	lost  map[*pgx.Conn]bool
 }
 
-// Faulty returns a pool as [DB] does, and the network between the pool and the server. Test
-// with the network what a program does if the network or the server fails:
+// Faulty returns a pool as [DB] does, and the network between the pool and the server. Use the
+// network to test a program under a fault of the network or of the server:
 //
 //	db, network := testkit.Faulty(t)
 //	network.Cut() // each connection is reset
@@ -100,7 +100,7 @@ func (n *Network) LoseAnswer() {
 	n.loses = true
 }
 
-// Restore ends all faults. Connections that were reset stay so, and the pool opens new ones.
+// Restore ends all faults. Reset connections stay closed, and the pool opens new connections.
 func (n *Network) Restore() {
 	n.mu.Lock()
 	n.loses = false
@@ -124,7 +124,7 @@ func networkOf(conn *pgx.Conn) *Network {
 	return networks.of[conn.Config().Database]
 }
 
-// starts hears that a connection sends a statement.
+// starts runs when a connection sends a statement.
 func (n *Network) starts(conn *pgx.Conn) {
 	if n == nil {
 		return
@@ -137,7 +137,8 @@ func (n *Network) starts(conn *pgx.Conn) {
 	}
 }
 
-// prepares hears that a statement is prepared: the answer to the preparation is not lost.
+// prepares runs when a connection prepares a statement: the answer to the preparation is not
+// lost.
 func (n *Network) prepares(conn *pgx.Conn, begins bool) {
 	if n == nil {
 		return
@@ -153,7 +154,7 @@ func (n *Network) prepares(conn *pgx.Conn, begins bool) {
 	}
 }
 
-// ends hears that a statement of the connection has ended.
+// ends runs when a statement of the connection has ended.
 func (n *Network) ends(conn *pgx.Conn) {
 	if n == nil {
 		return

@@ -17,8 +17,9 @@ import (
 // Row holds values by column, for [Insert].
 type Row map[string]any
 
-// Insert adds rows to a table, named with its schema, as the tenant of ctx, in one transaction. A
-// row that leaves a column out gets the column's default, so every row is a statement of its own.
+// Insert adds rows to a table, named with the schema, as the tenant of ctx, in a single
+// transaction. Insert sends a statement for each row: a column that a row leaves out gets the
+// column's default.
 func Insert(ctx context.Context, t testing.TB, db *fxdb.DB, table string, rows ...Row) {
 	t.Helper()
 	if len(rows) == 0 {
@@ -52,7 +53,7 @@ func insertOf(table string, row Row) (sql string, args []any) {
 func quoteName(table string) string { return pgx.Identifier(strings.Split(table, ".")).Sanitize() }
 
 // Fixture runs SQL files of fsys that match the patterns of [fs.Glob], in the order of the files'
-// names, as the database's owner. A file may hold several statements, and runs as one
+// names, as the database's owner. A file may hold several statements, and runs as a single
 // transaction. Forced row-level security binds the owner: a file sets
 // app.current_tenant before a row of a tenant, as in
 // "select set_config('app.current_tenant', 'acme', true)".
@@ -79,10 +80,10 @@ func Fixture(t testing.TB, db *fxdb.DB, fsys fs.FS, patterns ...string) {
 	}
 }
 
-// Truncate empties tables, named with their schemas, and restarts their sequences, as the
-// database's owner. Tables that refer to the tables are emptied too. Without a name Truncate
-// empties every table of the database but the version tables of migrations in schema onepool:
-// rows that a migration inserted go too.
+// Truncate empties tables, named with the schema, and restarts the tables' sequences, as the
+// database's owner. Truncate empties the tables that refer to the tables, too. Without a name
+// Truncate empties every table of the database but the version tables of migrations in schema
+// onepool: rows that a migration inserted go too.
 func Truncate(t testing.TB, db *fxdb.DB, tables ...string) {
 	t.Helper()
 	owner := OwnerPool(t, db)

@@ -15,21 +15,22 @@ import (
 )
 
 // RequireIsolatedReads runs the block, records the reads that the block sends as a tenant, and
-// replays each read as another tenant and as a session without a tenant. The test fails for
-// each read of a stranger that depends on the tenant's rows, with the text and the call site:
-// RequireIsolatedReads deletes the tenant's rows and compares the stranger's result before and
-// after. So a count or a sum is a leak too, and equal rows of a table of all tenants are none.
+// replays each read as a stranger: as another tenant, and as a session without a tenant.
+// RequireIsolatedReads compares the stranger's result before and after a deletion of the
+// tenant's rows. If the results differ, the test fails with the text and the call site of the
+// read. A count or a sum is a leak too, and equal rows of a table of all tenants are no leak.
 //
-// RequireIsolation tries each table. RequireIsolatedReads finds what lies above the tables: a
-// view or a function with its owner's rights, a join with a table without a policy, a
+// [RequireIsolation] tries each table. RequireIsolatedReads finds leaks above the tables: a
+// view or a function with the owner's rights, a join with a table without a policy, a
 // materialized view. Run the program's own methods in the block, for two tenants at least:
 // the block fills the tables, or the test filled the tables before.
 //
 // The tenant's rows are the rows with the tenant in a column tenant_id, and the rows that
-// refer to such rows by a foreign key. Tables named in shared, with their schema, are left
-// alone: a policy grants their rows to others. A read whose result changes by itself proves
-// nothing, and the test logs its text. The replay runs on a connection of the
-// administrator's as the restricted role, in a transaction that is rolled back.
+// refer to the tenant's rows by a foreign key. Name in shared, with the schema, a table whose
+// policy grants rows to other tenants: RequireIsolatedReads leaves the table alone. A read
+// whose result changes by itself proves nothing, and the test logs the text. The replay runs
+// on a connection of the administrator's as the restricted role, in a transaction that
+// RequireIsolatedReads rolls back.
 //
 // DB, Pool, Swap or Faulty must have made db.
 func RequireIsolatedReads(t testing.TB, db *fxdb.DB, block func(), shared ...string) {
@@ -79,7 +80,7 @@ func readsByTenant(all []sent) map[string][]sent {
 	return reads
 }
 
-// writes finds a statement that writes inside a WITH or after its parts.
+// writes finds a statement that writes inside or behind a WITH.
 var writes = regexp.MustCompile(`(?i)[()]\s*(insert|update|delete|merge)\b`)
 
 func isRead(sql string) bool {
@@ -92,13 +93,13 @@ func isRead(sql string) bool {
 	return false
 }
 
-// stage is the database on which the reads are replayed.
+// stage is the database of the replay.
 type stage struct {
 	t       testing.TB
 	admin   *pgx.Conn
 	shared  []string
 	tables  []isolatedTable
-	tenants []string // that have rows
+	tenants []string // the tenants with rows
 	told    map[string]bool
 }
 
@@ -129,14 +130,14 @@ func (s *stage) strangers(own sent) []tenant.Identity {
 	return strangers
 }
 
-// look is one read of one stranger's, and the results.
+// look is a stranger's read, and the results.
 type look struct {
 	sent
 	stranger      tenant.Identity
 	before, again string
 }
 
-// replay compares what strangers read with and without the tenant's rows.
+// replay compares the strangers' results with and without the tenant's rows.
 func (s *stage) replay(ctx context.Context, own string, reads []sent) error {
 	tx, err := s.admin.Begin(ctx)
 	if err != nil {

@@ -31,36 +31,37 @@ func TenantColumn(name string) IsolationOption {
 	return func(o *isolation) { o.column = name }
 }
 
-// SharedTables names tables, with their schemas, whose rows of other tenants a policy lets a
-// tenant read. RequireIsolation tries the writes only.
+// SharedTables names tables, with the schema, if a policy lets a tenant read another tenant's
+// rows. [RequireIsolation] tries the writes only.
 func SharedTables(tables ...string) IsolationOption {
 	return func(o *isolation) { o.shared = append(o.shared, tables...) }
 }
 
-// AllowTable leaves a table, named with its schema, out of [RequireIsolation]. The reason is
-// required, and RequireIsolation logs the reason. A table that does not exist, or that
-// RequireIsolation would not judge, fails the test.
+// AllowTable leaves a table, named with the schema, out of [RequireIsolation]. The reason is
+// required, and RequireIsolation logs the reason. If the table does not exist, or
+// RequireIsolation would not judge the table, the test fails.
 func AllowTable(table, reason string) IsolationOption {
 	return func(o *isolation) { o.allowed[table] = reason }
 }
 
 // RequireIsolation fails the test for every table in which a tenant can reach another tenant's
-// rows, or a session without a tenant can reach any. RequireIsolation finds three kinds of
+// rows, or a session without a tenant can reach any row. RequireIsolation finds three kinds of
 // tables in the catalog:
 //
 //   - tables with the tenant column;
-//   - their children: tables that refer to one of these tables by a foreign key, or to a child,
-//     and have no tenant column. A row belongs to the tenant of its parent;
-//   - tables without a tenant that the program's role may write: what one tenant writes, all
-//     tenants read. Allow these tables by [AllowTable], or revoke the right to write.
+//   - children: tables without a tenant column that refer by a foreign key to a table with the
+//     tenant column, or to a child. A row belongs to the tenant of the parent row;
+//   - tables without a tenant that the program's role may write: all tenants read the rows of
+//     any tenant. Allow the table by [AllowTable], or revoke the right to write.
 //
-// As every tenant that has rows, and without a tenant, RequireIsolation reads, tries to change
-// and delete rows of other tenants, to give own rows away, and to insert a row in another
-// tenant's name. RequireIsolation rolls everything back. A table proves nothing without rows of
-// two tenants, so fill all tables first, as the program under test does.
+// As every tenant with rows, and without a tenant, RequireIsolation reads, tries to change and
+// delete rows of other tenants, to give own rows away, and to insert a row in another tenant's
+// name. RequireIsolation rolls everything back. A table proves nothing without rows of two
+// tenants: fill all tables first, as the program under test does.
 //
 // RequireIsolation logs the tables that no rule judged: tables without a tenant that the role
-// reads only, and empty ones. The tables that record applied migrations are left out.
+// reads only, and empty tables. RequireIsolation leaves out the tables that record applied
+// migrations.
 //
 // db comes from [DB] or [Swap]. RequireIsolation returns the judged tables by name with schema.
 func RequireIsolation(t testing.TB, db *fxdb.DB, opts ...IsolationOption) []string {
@@ -139,7 +140,7 @@ func (o *isolation) leaveOut(t testing.TB, tables []isolatedTable) []isolatedTab
 	return tables
 }
 
-// tenantsOf are the tenants that have rows, and a name for a database without any.
+// tenantsOf returns the tenants with rows, or a made-up tenant if no tenant has rows.
 func tenantsOf(tables []isolatedTable) (names []string) {
 	for _, table := range tables {
 		for name := range table.rows {
@@ -155,15 +156,15 @@ func tenantsOf(tables []isolatedTable) (names []string) {
 	return names
 }
 
-// everyTenant stands for the tenant of the rows of a table without one.
+// everyTenant owns the rows of a table without a tenant.
 const everyTenant = "every tenant"
 
-// isolatedTable is a table, and the number of its rows by tenant.
+// isolatedTable is a table, and the number of rows by tenant.
 type isolatedTable struct {
 	name     string
 	quoted   string
 	tenant   string   // the SQL of the tenant of the row t
-	columns  []string // the quoted columns that tell the tenant
+	columns  []string // the quoted columns that decide the tenant
 	parent   string   // of a child
 	common   bool     // the rows are every tenant's
 	secured  bool

@@ -83,7 +83,7 @@ func tenantTables(ctx context.Context, admin *pgx.Conn) ([]isolatedTable, error)
 	return slices.DeleteFunc(tables, func(table isolatedTable) bool { return table.common || table.parent != "" }), err
 }
 
-// tenantsBelow finds the tables with the tenant column, and their children by foreign keys.
+// tenantsBelow finds the tables with the tenant column, and the children by foreign keys.
 func tenantsBelow(all []catalogTable, keys []catalogKey) map[uint32]isolatedTable {
 	known, quoted := make(map[uint32]isolatedTable), make(map[uint32]string)
 	for _, c := range all {
@@ -102,7 +102,7 @@ func tenantsBelow(all []catalogTable, keys []catalogKey) map[uint32]isolatedTabl
 			for i, column := range k.Columns {
 				joined = append(joined, fmt.Sprintf("p.%s = t.%s", k.Keys[i], column))
 			}
-			// The parent's expression is about its own row t.
+			// The parent's expression names the parent's row t.
 			tenant := fmt.Sprintf("(select %s from (select p.* from %s p where %s) t)", parent.tenant, quoted[k.Parent], strings.Join(joined, " and "))
 			known[k.Child] = isolatedTable{tenant: tenant, columns: k.Columns, parent: quoted[k.Parent]}
 			found = true

@@ -7,15 +7,14 @@ import (
 	"os"
 )
 
-// Main runs the tests of a TestMain and drops what the test binary has left on a server of
-// the user's own: databases that were made ahead, and databases of the last tests. Main
-// keeps the databases of failed tests, and the templates. Main returns the exit code that
-// m.Run returned:
+// Main runs the tests of a TestMain. On a server of the user's own, Main then drops the
+// databases that testkit made ahead, and the databases of the last tests. Main keeps the
+// databases of failed tests, and the templates. Main returns the exit code of m.Run:
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
 //
-// Without Main, the next test binary on the same server drops what this test binary leaves.
-// A throwaway server takes everything along at its own end.
+// Without Main, the next test binary on the same server drops the databases. A throwaway
+// server ends together with the databases.
 func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

@@ -11,7 +11,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 )
 
-// ownerPool is the owner's pool of one database, and how many tests use the pool.
+// ownerPool is the owner's pool of a database, and how many tests use the pool.
 type ownerPool struct {
 	*pgxpool.Pool
 	users int
@@ -24,7 +24,7 @@ var (
 
 // OwnerPool returns a pool on the database of db, connected as the database's owner: for
 // fixtures, DDL and reads of the catalog. DB, Pool or Swap must have made db. Forced
-// row-level security binds the owner too. All calls for one database return the same pool.
+// row-level security binds the owner too. All calls for a database return the same pool.
 // Do not close the pool: testkit closes the pool after the last test that called OwnerPool.
 func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()

@@ -16,8 +16,8 @@ import (
 //
 // QueryBudget counts each statement of a batch. BEGIN, COMMIT, ROLLBACK and savepoints are no
 // statements, but round trips: the list says how many round trips the block took. A statement
-// that is new on its connection takes one more, for the preparation. QueryBudget counts all
-// goroutines that use the database. DB, Pool, Swap or Faulty must have made db.
+// that is new on a connection takes another round trip, for the preparation. QueryBudget counts
+// all goroutines that use the database. DB, Pool, Swap or Faulty must have made db.
 func QueryBudget(t testing.TB, db *fxdb.DB, n int, block func()) {
 	t.Helper()
 	r, stop := record(t, "QueryBudget", db)
@@ -32,14 +32,14 @@ func QueryBudget(t testing.TB, db *fxdb.DB, n int, block func()) {
 	}
 }
 
-// text is one text and who sent the text.
+// text is a statement's text, and the callers that sent the text.
 type text struct {
 	sql     string
 	count   int
 	callers []string
 }
 
-// summarize counts the statements and their round trips, and lists the texts.
+// summarize counts the statements and the round trips, and lists the texts.
 func summarize(all []sent) (count, roundTrips int, list string) {
 	texts := make(map[string]*text)
 	for _, s := range all {

@@ -22,19 +22,20 @@ type sent struct {
 	args   []any
 	caller string
 	as     tenant.Identity // empty for no tenant
-	joins  bool            // the statement shares the round trip of the one before
+	joins  bool            // the statement shares the round trip of the previous statement
 }
 
-// recording collects what the pools of one database send, until the recording is stopped.
+// recording collects the statements of a database's pools, until the recording is stopped.
 type recording struct {
 	mu        sync.Mutex
 	sent      []sent
 	prepares  int
-	tenantsOf map[*pgx.Conn]tenant.Identity // of those who took the connections
-	busy      map[*pgx.Conn]bool            // a statement waits for its answer
+	tenantsOf map[*pgx.Conn]tenant.Identity // of the contexts that took the connections
+	busy      map[*pgx.Conn]bool            // a statement waits for the answer
 }
 
-// recordings are the running ones, by database. The tracer of every test's pool looks here.
+// recordings are the running recordings, by database. The tracer of every test's pool reads
+// recordings.
 var recordings struct {
 	sync.RWMutex
 	of map[string][]*recording
@@ -70,7 +71,7 @@ func record(t testing.TB, what string, db *fxdb.DB) (r *recording, stop func()) 
 	}
 }
 
-// statements returns what was sent so far.
+// statements returns the statements until now, and the number of preparations.
 func (r *recording) statements() ([]sent, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +155,7 @@ func (recorder) TracePrepareEnd(_ context.Context, conn *pgx.Conn, _ pgx.TracePr
 	networkOf(conn).prepares(conn, false)
 }
 
-// add notes a statement, with the tenant of its context or of its transaction.
+// add notes a statement, with the tenant of the context or of the transaction.
 func (r *recording) add(ctx context.Context, conn *pgx.Conn, sql string, args []any, joins bool) {
 	as, ok := tenant.FromContext(ctx)
 	if !ok {
@@ -188,7 +189,7 @@ var layers = []string{
 	"github.com/agentagency/onepool/internal/", "github.com/agentagency/onepool/testkit.", "github.com/jackc/", "database/sql.", "runtime.",
 }
 
-// callSite names the function that sent the statement.
+// callSite names the function that sent the current statement.
 func callSite() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -212,7 +213,7 @@ func isLayer(function string) bool {
 	return function == ""
 }
 
-// shortFile returns the file with its folder.
+// shortFile returns the file's name behind the folder's name.
 func shortFile(file string) string {
 	return filepath.ToSlash(filepath.Join(filepath.Base(filepath.Dir(file)), filepath.Base(file)))
 }

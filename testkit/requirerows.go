@@ -15,7 +15,7 @@ import (
 
 // RequireRows fails the test unless a statement returns the rows want, in the order of want, as
 // the tenant of ctx. T is a struct whose fields have the columns' names, as for
-// [pgx.RowToStructByName], or any other type for a single column. A failure lists the missing
+// [pgx.RowToStructByName], or a different type for a single column. A failure lists the missing
 // rows with "-" and the surplus rows with "+". Times are equal if the times are the same
 // moment, in any zone.
 func RequireRows[T any](ctx context.Context, t testing.TB, db *fxdb.DB, want []T, sql string, args ...any) {
@@ -37,7 +37,7 @@ func RequireRows[T any](ctx context.Context, t testing.TB, db *fxdb.DB, want []T
 	}
 }
 
-// RequireCount fails the test unless a table, named with its schema, has n rows for the tenant of
+// RequireCount fails the test unless a table, named with the schema, has n rows for the tenant of
 // ctx.
 func RequireCount(ctx context.Context, t testing.TB, db *fxdb.DB, n int, table string) {
 	t.Helper()

@@ -11,9 +11,9 @@ import (
 // envSeed repeats the random values of a failed test.
 const envSeed = "TEST_SEED"
 
-// Rand returns random numbers for a test's rows. The same test gets the same numbers in every run,
-// so a failure repeats. TEST_SEED, a whole number, changes the numbers of all tests. A failed test
-// logs the seed.
+// Rand returns random numbers for a test's rows. The same test gets the same numbers in every
+// run: a failure repeats. TEST_SEED, a whole number, changes the numbers of all tests. A failed
+// test logs the seed.
 func Rand(t testing.TB) *rand.Rand {
 	t.Helper()
 	name := fnv.New64a()

@@ -28,12 +28,12 @@ const containerPackage = "github.com/agentagency/onepool/testkit/container"
 
 const envURL = "TEST_DATABASE_URL"
 
-// server is what this process's tests run on. The server lives as long as the process: a
-// throwaway server notices the end of its users.
+// server is a PostgreSQL server of the process's tests. The server lives as long as the
+// process: a throwaway server notices the end of the last process.
 type server struct {
 	admin     *admins
 	url       func(role, database string) string
-	run       string // tells this process's databases from those of others
+	run       string // marks the databases of the process
 	throwaway bool
 	fast      bool // CREATE DATABASE by copying files is faster: nothing is synced to disk
 	limit     int  // max_connections
@@ -43,17 +43,16 @@ type server struct {
 	templates map[string]*template
 }
 
-// servers are the servers that this process's tests have asked for, by the superuser's
-// connection string. The empty string stands for the server of tests that name none.
+// servers are the servers that the process's tests have asked for, by the superuser's
+// connection string. The empty string stands for the server of tests without [Server].
 var servers sync.Map // string -> func() (*server, error)
 
-// Server puts the test's database on the server of url, a superuser's connection string,
-// instead of the server that the process's other tests use: another version of PostgreSQL,
-// or a container of testkit/container. Without Server, a test uses the server that
-// TEST_DATABASE_URL names, else a throwaway server.
+// Server puts the test's database on the server of url, a superuser's connection string:
+// another version of PostgreSQL, or a container of testkit/container. A test without Server
+// uses the server of TEST_DATABASE_URL or, if the variable is empty, a throwaway server.
 func Server(url string) Option { return func(o *options) { o.server = url } }
 
-// connectTo returns the server of url; the empty url stands for tests that name none.
+// connectTo returns the server of url. The empty url stands for tests without [Server].
 func connectTo(url string) (*server, error) {
 	once, _ := servers.LoadOrStore(url, sync.OnceValues(func() (*server, error) {
 		if url != "" {
@@ -64,9 +63,9 @@ func connectTo(url string) (*server, error) {
 	return once.(func() (*server, error))()
 }
 
-// choose takes the server of TEST_DATABASE_URL, else local binaries, else a container if
-// the test binary imports testkit/container, else downloaded binaries if the environment
-// allows the download.
+// choose takes the first of these servers: the server of TEST_DATABASE_URL, local binaries, a
+// container if the test binary imports testkit/container, downloaded binaries if the
+// environment allows the download.
 func choose(binaries func(context.Context, ...devdb.Option) (*devdb.Server, error), container fallback.Start) (*server, error) {
 	if url := os.Getenv(envURL); url != "" {
 		return openServer(url, envURL)
@@ -95,7 +94,7 @@ func choose(binaries func(context.Context, ...devdb.Option) (*devdb.Server, erro
 	return s.prepared(ctx, dev.URL(), "the throwaway server")
 }
 
-// openServer connects to a server that something else than devdb started.
+// openServer connects to a server that devdb did not start.
 func openServer(adminURL, name string) (*server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -140,8 +139,8 @@ func (s *server) prepared(ctx context.Context, adminURL, name string) (*server, 
 	return s, nil
 }
 
-// createRoles makes the two roles if the server lacks them. The roles get the
-// administrator's password, so they can log in with the same connection string.
+// createRoles makes the two roles if the server lacks the roles. The roles get the
+// administrator's password, to log in with the same connection string.
 func (s *server) createRoles(ctx context.Context) error {
 	return s.admin.do(ctx, func(conn *pgx.Conn) error {
 		var password string
@@ -164,9 +163,8 @@ func (s *server) createRoles(ctx context.Context) error {
 	})
 }
 
-// rewrite puts another role and database into a connection string of the
-// user's. The server must let the roles in without a password of their own, or
-// with the same one.
+// rewrite puts another role and database into a connection string of the user's. The server
+// must let the role in without a password, or with the user's password.
 func rewrite(connString, role, database string) string {
 	u, err := url.Parse(connString)
 	if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {
@@ -179,7 +177,7 @@ func rewrite(connString, role, database string) string {
 	}
 	u.Path = "/" + database
 	q := u.Query()
-	for _, other := range []string{"user", "dbname"} { // a parameter wins over its place before the question mark
+	for _, other := range []string{"user", "dbname"} { // a parameter wins over the part before the question mark
 		q.Del(other)
 	}
 	u.RawQuery = q.Encode()

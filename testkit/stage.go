@@ -14,9 +14,9 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// readAs returns the rows that the restricted role gets with the identity, as one text. The
-// order of the rows does not matter. An error of the server is a result too. readAs undoes
-// what the statement did.
+// readAs returns the rows that the restricted role gets with the identity, as a single text.
+// The order of the rows does not matter. An error of the server is a result too. readAs rolls
+// the statement back.
 func readAs(ctx context.Context, tx pgx.Tx, as tenant.Identity, sql string, args []any) (rows string, err error) {
 	inner, err := tx.Begin(ctx) // a savepoint
 	if err != nil {
@@ -31,7 +31,7 @@ func readAs(ctx context.Context, tx pgx.Tx, as tenant.Identity, sql string, args
 	if err != nil {
 		return "", err
 	}
-	// The types of the parameters are asked for anew, and no plan is kept.
+	// pgx asks the server for the types of the parameters, and the server keeps no plan.
 	found, err := inner.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
 	if err != nil {
 		return resultOf(err)
@@ -48,7 +48,7 @@ func readAs(ctx context.Context, tx pgx.Tx, as tenant.Identity, sql string, args
 	return strings.Join(all, "\n"), nil
 }
 
-// resultOf makes a result of the server's error, or of a parameter that has no encoding here.
+// resultOf makes a result of the server's error, or of a parameter without an encoding.
 func resultOf(err error) (string, error) {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
@@ -60,7 +60,7 @@ func resultOf(err error) (string, error) {
 	return "error of the client", nil
 }
 
-// refreshViews fills the materialized views, which are copies of the tables.
+// refreshViews fills the materialized views anew: a view is a copy of the tables' rows.
 func refreshViews(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, "select c.oid::regclass::text from pg_catalog.pg_class c where c.relkind = 'm' order by c.oid")
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *stage) remove(ctx context.Context, tx pgx.Tx, own string) error {
 	return err
 }
 
-// removeOrphans deletes rows until each row finds the row that its foreign key names.
+// removeOrphans deletes rows until every foreign key of the rest names a present row.
 func (s *stage) removeOrphans(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
 		select n.nspname || '.' || c.relname, format('delete from %s c where %s and not exists (select from %s p where %s)',

@@ -16,27 +16,27 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// Swap replaces the pool of an fx application by a pool on a database of this test's
+// Swap replaces the pool of an fx application by a pool on a database of the test's
 // own. Swap applies the migrations that the graph contributes, and keeps the graph's
 // logger, tracers and fxdb.VerifyOptions:
 //
 //	app := fxtest.New(t, production.Module, testkit.Swap(t))
 //	defer app.RequireStop()
 //
-// Swap works at the root of the application and inside any fx.Module. fxdb.Module reads
-// no setting and opens no production pool in such an application;
-// *lifecycle.Monitor watches the test's pool. The pool is ready before the application
-// starts and is closed with the test, so stop the application before the test ends.
+// Swap works at the root of the application and inside any fx.Module. With Swap, fxdb.Module
+// reads no setting and opens no production pool, and *lifecycle.Monitor watches the test's
+// pool. The pool is ready before the application starts, and is closed with the test: stop
+// the application before the test ends.
 //
-// Each pool of fxdb.ModuleNamed gets its own database too, with the migrations that the
-// graph contributes to the pool. opts, with testkit.Migrations, apply to every pool.
+// Each pool of fxdb.ModuleNamed gets a separate database, with the migrations that the graph
+// contributes to the pool. opts, with testkit.Migrations, apply to every pool.
 //
 // If Config sets no VerifyTenancy, the first Swap of a process for a set of migrations
 // verifies the isolation of tenants. Swap logs the findings, in the graph's logger or as
 // lines of the test, and fails no test.
 //
-// The application fails with [ErrNotSwapped] if something else than fxdb.Module provides
-// its *fxdb.DB: Swap can't replace such a pool.
+// The application fails with [ErrNotSwapped] if fxdb.Module did not provide the *fxdb.DB:
+// Swap replaces pools of fxdb.Module only.
 func Swap(t testing.TB, opts ...Option) fx.Option {
 	s := &swap{t: t, opts: opts}
 	return fx.Options(
@@ -52,21 +52,21 @@ func Swap(t testing.TB, opts ...Option) fx.Option {
 				return notSwapped(ours)
 			}
 			// The application has pools of fxdb.ModuleNamed only, and fx may build more pools
-			// after this function.
+			// later.
 			p.Lifecycle.Append(fx.StartHook(func() error { return notSwapped(s.pools > 0) }))
 			return nil
 		}),
 	)
 }
 
-// swap makes the databases of one Swap: one for each pool of the application.
+// swap makes the databases of a Swap: a database for each pool of the application.
 type swap struct {
 	t     testing.TB
 	opts  []Option
 	pools int
 }
 
-// swapped holds the configuration and the database of one swapped pool.
+// swapped holds the configuration and the database of a swapped pool.
 type swapped = graph.Swapped[fxdb.Config, *fxdb.DB]
 
 func (s *swap) database(sources []migrate.Source) (swapped, error) {
@@ -86,8 +86,8 @@ func (s *swap) database(sources []migrate.Source) (swapped, error) {
 	}, nil
 }
 
-// verified are the templates whose isolation of tenants this process has verified: a
-// second test does not repeat the findings of the first.
+// verified are the templates whose isolation of tenants the process has verified: a second
+// test does not repeat the findings of the first test.
 var verified sync.Map
 
 func notSwapped(ours bool) error {
@@ -97,6 +97,6 @@ func notSwapped(ours bool) error {
 	return ErrNotSwapped
 }
 
-// ErrNotSwapped fails an application that has a Swap, and a *fxdb.DB that fxdb.Module did
-// not build. Provide the pool by fxdb.Module, or give the constructor DB(t).
+// ErrNotSwapped fails an application with a [Swap] if fxdb.Module did not build the *fxdb.DB.
+// Provide the pool by fxdb.Module, or give the constructor DB(t).
 var ErrNotSwapped = errors.New("testkit: Swap: the graph's *fxdb.DB is not a test's: fxdb.Module did not provide it")

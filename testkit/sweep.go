@@ -11,10 +11,10 @@ import (
 const (
 	databasePrefix = "onepool_test_" // and the run, and a number
 	templatePrefix = "onepool_template_"
-	// unusedAfter is when a template that no test uses, and the database of a failed test,
-	// are dropped.
+	// unusedAfter is the age at which sweep drops an unused template, or the database of a
+	// failed test.
 	unusedAfter = "1 day"
-	// usedMark stands in the comment of a database before the time of its last use.
+	// usedMark stands in the comment of a database before the time of the last use.
 	usedMark = "onepool testkit, used "
 )
 
@@ -30,9 +30,9 @@ func markUsed(ctx context.Context, conn *pgx.Conn, database string) error {
 	return err
 }
 
-// leftBehind returns the databases of runs that have no connection left, whose processes
-// were killed or ended without Main, and drops templates that no run has used for long. The
-// function keeps the databases of failed tests for unusedAfter.
+// leftBehind returns the databases of runs without a connection: the processes were killed,
+// or ended without Main. leftBehind drops the templates that no run has used for unusedAfter,
+// and keeps the databases of failed tests for unusedAfter.
 func (s *server) leftBehind(ctx context.Context) (names []string) {
 	_ = s.admin.do(ctx, func(conn *pgx.Conn) error {
 		if err := dropTemplates(ctx, conn); err != nil {
@@ -48,15 +48,15 @@ func (s *server) leftBehind(ctx context.Context) (names []string) {
 		}
 		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		return err
-	}) // The next run tries again: the tests of this run are none the worse.
+	}) // An error fails no test: the next run tries again.
 	return names
 }
 
-// unused holds for a row d of pg_database that nobody has marked within the time.
+// unused holds for a row d of pg_database without a mark within the time.
 const unused = `coalesce(split_part(shobj_description(d.oid, 'pg_database'), @mark, 2)::timestamptz < now() - @after::interval, true)`
 
-// dropTemplates drops templates under the lock that a process holds while it takes a
-// template into use.
+// dropTemplates drops unused templates under the lock that a process holds while the process
+// takes a template into use.
 func dropTemplates(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `select datname from pg_database d where starts_with(datname, @prefix) and `+unused,
 		pgx.NamedArgs{"prefix": templatePrefix, "mark": usedMark, "after": unusedAfter})

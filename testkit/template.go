@@ -19,7 +19,7 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// template is a migrated database that tests' databases are cloned from.
+// template is a migrated database for the server to clone.
 type template struct {
 	once sync.Once
 	name string
@@ -27,7 +27,7 @@ type template struct {
 }
 
 // template returns the name of a database with the extensions and the migrations
-// applied. Equal ones share one, in this process and in others on the same server.
+// applied. Equal calls share a template, in all processes on the same server.
 func (s *server) template(ctx context.Context, extensions []string, sources []migrate.Source) (string, error) {
 	key, err := fingerprint(extensions, sources)
 	if err != nil {
@@ -66,9 +66,9 @@ func fingerprint(extensions []string, sources []migrate.Source) (string, error) 
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
-// build makes the template under a lock of its name. The database gets the name only when
-// the database is whole. Until then the database is one of this run's, and the sweep of
-// another run drops the database if this process is killed.
+// build makes the template under a lock of the template's name. The database gets the name
+// only when the database is whole. Until then the database has a name of the run: if the
+// process is killed, the sweep of another run drops the database.
 func (s *server) build(ctx context.Context, name string, extensions []string, sources []migrate.Source) error {
 	return s.admin.do(ctx, func(conn *pgx.Conn) error {
 		var key int64
@@ -140,7 +140,7 @@ func (s *server) setUp(ctx context.Context, database string, extensions []string
 		return fmt.Errorf("migrate: %w", adviseExtension(err))
 	}
 	// The first session of a database writes a cache of the catalog into the database's
-	// folder. A copy of the folder has the cache too, so each test's first connection opens
+	// folder. A copy of the folder has the cache too: each test's first connection opens
 	// faster.
 	first, err := connectPatiently(ctx, s.admin.to(database))
 	if err != nil {
@@ -170,7 +170,7 @@ func (s *server) clone(ctx context.Context, name, template string) error {
 	return retryInUse(ctx, func() error { return s.admin.exec(ctx, sql) })
 }
 
-// strategy is that of CREATE DATABASE.
+// strategy is the strategy of CREATE DATABASE.
 func (s *server) strategy() string {
 	if s.fast {
 		return " strategy file_copy"
@@ -178,9 +178,8 @@ func (s *server) strategy() string {
 	return ""
 }
 
-// retryInUse tries again while the server says that a session is still in the
-// database (55006). The server itself waits up to 5 s for it, so every try is a
-// wait; three of them are more than a session's end takes.
+// retryInUse tries three times while the server reports a session in the database (55006).
+// The server itself waits up to 5 s for the session: three tries outlast a session's end.
 func retryInUse(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
