@@ -25,7 +25,8 @@ type admins struct {
 
 const (
 	adminName = "onepool testkit " // and the run
-	// maxIdleAdmins is the number that a process needs at the same time, as a rule.
+	// maxIdleAdmins is the number of connections that a process needs at the same time, as a
+	// rule.
 	maxIdleAdmins = 4
 	// crowdedRetry is the pause before another attempt on a server without a free connection.
 	crowdedRetry = 50 * time.Millisecond

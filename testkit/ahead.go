@@ -116,7 +116,7 @@ func (a *ahead) done(name string) {
 	a.startWorkers()
 }
 
-// newName returns a name with the run's name inside.
+// newName returns a new database's name, with the run's name inside.
 func (a *ahead) newName() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // production is an application's graph.
 var production = fx.Options(fxdb.Module, fxdb.Migrations("notes", notes))
 
-// In a test file this is a test; go test runs it here as an example.
+// In a test file the function is a test. Here go test runs the function as an example.
 func ExampleSwap() {
 	run(func(t testing.TB) {
 		var db *fxdb.DB

@@ -8,7 +8,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// In a test file this is a test; go test runs it here as an example.
+// In a test file the function is a test. Here go test runs the function as an example.
 func ExampleDB() {
 	test := func(t testing.TB) {
 		db := testkit.DB(t, testkit.Migrations("notes", notes))

@@ -11,8 +11,8 @@ import (
 const (
 	databasePrefix = "onepool_test_" // and the run, and a number
 	templatePrefix = "onepool_template_"
-	// unusedAfter is the age at which sweep drops an unused template, or the database of a
-	// failed test.
+	// unusedAfter is the time from the last use of a template, or from the failure of a test,
+	// to the drop of the database.
 	unusedAfter = "1 day"
 	// usedMark stands in the comment of a database before the time of the last use.
 	usedMark = "onepool testkit, used "

@@ -178,8 +178,9 @@ func (s *server) strategy() string {
 	return ""
 }
 
-// retryInUse tries three times while the server reports a session in the database (55006).
-// The server itself waits up to 5 s for the session: three tries outlast a session's end.
+// retryInUse tries at most three times while the server reports a session in the database
+// (55006). The server itself waits up to 5 s for the session's end in each try: three tries
+// outlast the end of a session.
 func retryInUse(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()

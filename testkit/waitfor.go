@@ -18,8 +18,8 @@ const (
 )
 
 // WaitFor waits until a statement, whose only column is a boolean, returns true: for the work of
-// a goroutine or a different process. WaitFor asks every 5 ms as the tenant of ctx, without
-// holding a connection between two looks, and fails the test at the deadline of ctx, or after a minute.
+// a goroutine or a different process. WaitFor asks every 5 ms as the tenant of ctx, and holds no
+// connection between two looks. WaitFor fails the test at the deadline of ctx, or after a minute.
 // A statement without a row counts as false. To wait for a notification call [fxdb.DB.Listen]
 // before the work begins, and Next of the subscription.
 func WaitFor(ctx context.Context, t testing.TB, db *fxdb.DB, sql string, args ...any) {
