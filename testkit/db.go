@@ -162,7 +162,7 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	for _, change := range o.config {
 		change(&cfg)
 	}
-	// The test's database wins over the changes: the URL comes last and alone.
+	// The URL wins over every other field: testkit sets the URL last and alone.
 	cfg.URL = s.url(devdb.RoleApp, name)
 	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
 	cfg.Migrate, cfg.MigrateURL = false, ""

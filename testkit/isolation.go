@@ -39,7 +39,7 @@ func SharedTables(tables ...string) IsolationOption {
 
 // AllowTable leaves a table, named with the schema, out of [RequireIsolation]. The reason is
 // required, and RequireIsolation logs the reason. If the table does not exist, or
-// RequireIsolation would not judge the table, the test fails.
+// RequireIsolation would not judge the table anyway, the test fails.
 func AllowTable(table, reason string) IsolationOption {
 	return func(o *isolation) { o.allowed[table] = reason }
 }

@@ -24,7 +24,7 @@ var (
 
 // OwnerPool returns a pool on the database of db, connected as the database's owner: for
 // fixtures, DDL and reads of the catalog. DB, Pool or Swap must have made db. Forced
-// row-level security binds the owner too. All calls for a database return the same pool.
+// row-level security binds the owner too. All calls for the same database return the same pool.
 // Do not close the pool: testkit closes the pool after the last test that called OwnerPool.
 func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()
