@@ -17,7 +17,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 )
 
-// application is the agency server as a process of its own.
+// application is the agency server in a separate process.
 type application struct {
 	cmd    *exec.Cmd
 	url    string
@@ -27,8 +27,8 @@ type application struct {
 
 var listening = regexp.MustCompile(`(?m)^listening on (\S+)$`)
 
-// startApplication builds the server and runs it on the database. Its files go to
-// the folder.
+// startApplication builds the agency server and runs the binary on the database of s. The binary
+// and the log are files in dir.
 func startApplication(ctx context.Context, dir string, s *server, pool int) (*application, error) {
 	binary := filepath.Join(dir, "agency")
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/agentagency/onepool/app")
@@ -40,7 +40,7 @@ func startApplication(ctx context.Context, dir string, s *server, pool int) (*ap
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() //nolint:errcheck // the process has it open itself
+	defer log.Close() //nolint:errcheck // the process has a descriptor of its own
 	a.cmd.Stdout, a.cmd.Stderr = log, log
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "DB_") && !strings.HasPrefix(kv, "PG") {
@@ -57,7 +57,7 @@ func startApplication(ctx context.Context, dir string, s *server, pool int) (*ap
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it does not listen after %s", patience))
 	defer cancel()
 	for ctx.Err() == nil && len(a.exited) == 0 {
-		said, _ := os.ReadFile(a.log) // as much as there is
+		said, _ := os.ReadFile(a.log) // an unreadable log counts as empty
 		if m := listening.FindSubmatch(said); m != nil {
 			a.url = string(m[1])
 			return a, nil
@@ -68,20 +68,20 @@ func startApplication(ctx context.Context, dir string, s *server, pool int) (*ap
 	return nil, fmt.Errorf("the application did not start: %w", errors.Join(context.Cause(ctx), err))
 }
 
-// memory is the application's, in MiB, shared or not.
+// memory returns the application's resident memory in MiB, shared memory included.
 func (a *application) memory() float64 { return measure.ResidentMemory(a.cmd.Process.Pid) }
 
-// stop asks the application to stop and returns how long that took, with the end of
-// its log if it did not end well.
+// stop ends the application with SIGTERM, and returns the duration of the stop. If the application
+// exits with a failure, the error holds the end of the application's log.
 func (a *application) stop() (time.Duration, error) {
 	began := time.Now()
-	_ = a.cmd.Process.Signal(syscall.SIGTERM) // what matters is how it ends
+	_ = a.cmd.Process.Signal(syscall.SIGTERM) // the exit status below decides
 	const patience = time.Minute
 	kill := time.AfterFunc(patience, func() { _ = a.cmd.Process.Kill() })
 	defer kill.Stop()
 	err := <-a.exited
 	if err != nil {
-		said, _ := os.ReadFile(a.log) // as much as there is
+		said, _ := os.ReadFile(a.log) // an unreadable log counts as empty
 		err = fmt.Errorf("the application: %w; its log ends with:\n%s", err, said[max(0, len(said)-2000):])
 	}
 	return time.Since(began), err

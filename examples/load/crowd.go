@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// tenants is how many there are; the clients are shared out among them.
+// tenants is the number of tenants. The clients are spread evenly over the tenants.
 const tenants = 50
 
-// request is one that was answered, or was not.
+// request is the record of one HTTP request, answered or not.
 type request struct {
 	began, ended time.Time
-	failure      string // empty: the status that was expected
+	failure      string // empty: the answer had the expected status
 }
 
-// crowd is a number of HTTP clients that ask again as soon as they have an answer.
+// crowd is a group of HTTP clients. Each client sends the next request right after an answer.
 type crowd struct {
 	url   string
 	size  int
 	http  *http.Client
-	limit int64 // requests at most
+	limit int64 // maximum number of requests
 
 	asked atomic.Int64
-	half  chan struct{} // closed when half of the requests were asked
+	half  chan struct{} // closed at half of the limit
 }
 
 func newCrowd(url string, size int, limit int64) *crowd {
@@ -38,8 +38,8 @@ func newCrowd(url string, size int, limit int64) *crowd {
 	return &crowd{url: url, size: size, limit: limit, half: make(chan struct{}), http: &http.Client{Transport: transport, Timeout: patience}}
 }
 
-// run asks until ctx ends or the limit is reached. The requests in flight then get
-// their answers.
+// run sends requests until ctx ends or the crowd reaches the limit. run then waits for the
+// answers to the requests in flight.
 func (c *crowd) run(ctx context.Context) []request {
 	defer c.http.CloseIdleConnections()
 	all := make([][]request, c.size)
@@ -55,13 +55,13 @@ func (c *crowd) run(ctx context.Context) []request {
 	return list
 }
 
-// step is a request of an agent's life, and the answer that it must have.
+// step is one request of an agent's life, and the status of the expected answer.
 type step struct {
 	method, path, body string
 	want               int
 }
 
-// lifeOf is what one client does with one agent: 10 requests, 3 of which write.
+// lifeOf returns the requests of one client for one agent: 7 reads and 3 writes.
 func lifeOf(id string) []step {
 	agent := fmt.Sprintf(`{"id": %q, "name": %q, "model_family": "claude-3.5", "capabilities": {"task_types": ["research"], "languages": ["Go"]}}`, id, id)
 	get := step{http.MethodGet, "/agents/" + id, "", http.StatusOK}
@@ -76,8 +76,8 @@ func lifeOf(id string) []step {
 	}
 }
 
-// live runs one client. After a failure it goes on with another agent: whether a
-// write that failed took place nobody can know.
+// live runs one client. After a failure the client continues with a new agent: the client can't
+// know if the server committed a failed write.
 func (c *crowd) live(ctx context.Context, number int) (done []request) {
 	tenant := fmt.Sprintf("tenant-%d", number%tenants)
 	for life := 0; ; life++ {
@@ -90,7 +90,7 @@ func (c *crowd) live(ctx context.Context, number int) (done []request) {
 				return done
 			}
 			r := request{began: time.Now()}
-			// Not with ctx: its end is no failure of the application's.
+			// The request outlives ctx: the end of ctx is no failure of the application.
 			r.failure = c.ask(context.WithoutCancel(ctx), tenant, s)
 			r.ended = time.Now()
 			if done = append(done, r); r.failure != "" {
@@ -100,7 +100,7 @@ func (c *crowd) live(ctx context.Context, number int) (done []request) {
 	}
 }
 
-// ask returns what is wrong with the answer: its status, or that there was none.
+// ask sends the request of s. A failure is a wrong status or a missing answer; "" is success.
 func (c *crowd) ask(ctx context.Context, tenant string, s step) (failure string) {
 	r, err := http.NewRequestWithContext(ctx, s.method, c.url+s.path, strings.NewReader(s.body))
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *crowd) ask(ctx context.Context, tenant string, s step) (failure string)
 	resp, err := c.http.Do(r)
 	if err == nil {
 		_, err = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close() //nolint:errcheck // only read from
+		resp.Body.Close() //nolint:errcheck // the body is only read
 	}
 	switch {
 	case err != nil:

@@ -1,13 +1,16 @@
-// The agency server under load: crowds of HTTP clients that ask as fast as they
-// get answers, and a database server that crashes half-way.
+// The agency server under load: crowds of HTTP clients without a pause between requests, and a
+// database server that crashes half-way.
 //
 //	go run ./examples/load    # about two and a half minutes
 //
-// It builds ./app, runs it as a process of its own on a throwaway PostgreSQL, and
-// restarts that in the middle of each crowd's time in immediate mode, as a crash
-// would. It exits with 1 when a request fails that did not meet the restart, when
-// the application has more connections than its pool may have, when its memory
-// grows, or when it does not stop cleanly.
+// The program builds ./app, and runs the application as a separate process on a throwaway
+// PostgreSQL server. In the middle of each crowd's time the program restarts the server in
+// immediate mode, like a crash. The program exits with 1 if:
+//
+//   - a request fails that did not meet the restart,
+//   - the application has more connections than the limit of the application's pool,
+//   - the application's memory grows,
+//   - the application does not stop cleanly.
 package main
 
 import (
@@ -27,7 +30,7 @@ import (
 
 func main() { os.Exit(measure.Run(run)) }
 
-// settings are the flags.
+// settings holds the values of the flags.
 type settings struct {
 	duration time.Duration
 	clients  []int
@@ -58,7 +61,7 @@ func parse(args []string, progress io.Writer) (s settings, err error) {
 	return s, nil
 }
 
-// outcome is the whole run.
+// outcome is the result of a whole run.
 type outcome struct {
 	phases        []phase
 	before, after float64 // memory in MiB without a client at work
@@ -66,7 +69,7 @@ type outcome struct {
 	left          float64 // connections after the stop
 }
 
-// run writes the table to out and what it is doing to progress.
+// run writes the table to out, and a line at the start of each phase to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	s, err := parse(args, progress)
 	if err != nil {
@@ -125,7 +128,7 @@ func observe(ctx context.Context, s settings, progress io.Writer) (o outcome, er
 	if o.stop, err = a.stop(); err != nil {
 		return o, err
 	}
-	for range 100 { // the server closes the last one a moment later
+	for range 100 { // the server closes the last connection a moment after the stop
 		if o.left = server.connections(ctx); o.left == 0 {
 			break
 		}
@@ -134,7 +137,7 @@ func observe(ctx context.Context, s settings, progress io.Writer) (o outcome, er
 	return o, nil
 }
 
-// table has a column for each phase.
+// table returns rows with a column for each phase.
 func (o outcome) table() [][]string {
 	rows := [][]string{{""}}
 	for _, p := range o.phases {

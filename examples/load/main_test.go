@@ -35,7 +35,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// second is a moment of an invented run.
+// second returns the moment of an invented run.
 func second(s float64) time.Time {
 	return time.Unix(1000, 0).Add(time.Duration(s * float64(time.Second)))
 }
@@ -47,7 +47,7 @@ func TestFailuresCountOutsideTheOutage(t *testing.T) {
 		{second(1), second(2), ""},
 		{second(1), second(5), ""},
 		{second(29), second(29.9), "GET 503"},     // before
-		{second(29), second(30.1), "GET 503"},     // was under way
+		{second(29), second(30.1), "GET 503"},     // in flight at the stop
 		{second(32.9), second(33), "POST 503"},    // within the grace
 		{second(33.1), second(33.2), "no answer"}, // after
 		{second(30), second(31), ""},              // answered, but no latency of a working server
@@ -88,7 +88,7 @@ func TestGrowthAndConnectionsAreProblems(t *testing.T) {
 	require.Equal(t, []string{"2 clients: no request was answered"}, phase{clients: 2}.problems(20))
 }
 
-// The crowd notices what a server answers that fails now and then, or is gone.
+// The crowd records the failures of a server that fails now and then or does not answer.
 func TestTheCrowdTellsWhatFails(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int64

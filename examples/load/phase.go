@@ -11,36 +11,37 @@ import (
 	"github.com/agentagency/onepool/examples/internal/measure"
 )
 
-// outage is the time in which requests may fail: from the moment the server goes
-// down until grace after it takes connections again.
+// outage is the time of a restart: the server stops at down, and takes connections again at back.
+// Requests may fail from down until grace after back.
 type outage struct{ down, back time.Time }
 
-// grace is what the application may take to notice that its server is back.
+// grace is the time for the application to notice the server's return.
 const grace = 2 * time.Second
 
 func (o outage) touches(r request) bool {
 	return r.ended.After(o.down) && r.began.Before(o.back.Add(grace))
 }
 
-// phase is one crowd and what came of it.
+// phase is the result of one crowd.
 type phase struct {
 	clients         int
 	took            time.Duration
 	outage          outage
 	answered        int
-	latencies       []time.Duration // of what was answered outside the outage, sorted
-	excused, failed map[string]int  // failures in the outage, and outside of it
-	connections     float64         // the most that were seen
-	early, late     float64         // memory in MiB when all clients are at work, and at the end; NaN where it is not known
+	latencies       []time.Duration // of the requests answered outside the outage, sorted
+	excused, failed map[string]int  // count of each failure, during the outage and outside
+	connections     float64         // maximum of the samples
+	early, late     float64         // memory in MiB, at full work and at the end; NaN if unknown
 }
 
-// sample is a look at server and application. What the system does not tell is NaN.
+// sample holds the number of connections and the application's memory in MiB at one moment.
+// A figure is NaN if the system does not report the figure.
 type sample struct {
 	at                  time.Time
 	connections, memory float64
 }
 
-// runPhase lets the crowd loose for the duration, or until it has asked so often,
+// runPhase runs a crowd until the duration is over or the crowd reaches the limit of requests,
 // and restarts the server half-way.
 func runPhase(ctx context.Context, s *server, a *application, clients int, duration time.Duration, limit int64) (phase, error) {
 	p := phase{clients: clients}
@@ -79,7 +80,7 @@ func runPhase(ctx context.Context, s *server, a *application, clients int, durat
 	return p, ctx.Err()
 }
 
-// judge sorts what was seen.
+// judge computes the phase's figures from the requests and the samples.
 func (p *phase) judge(requests []request, samples []sample, began time.Time) {
 	p.excused, p.failed = make(map[string]int), make(map[string]int)
 	for _, r := range requests {
@@ -98,7 +99,7 @@ func (p *phase) judge(requests []request, samples []sample, began time.Time) {
 	slices.Sort(p.latencies)
 	var early, late []float64
 	for _, s := range samples {
-		if s.connections > p.connections { // never so for NaN
+		if s.connections > p.connections { // false for NaN
 			p.connections = s.connections
 		}
 		switch at := s.at.Sub(began); {
@@ -111,7 +112,7 @@ func (p *phase) judge(requests []request, samples []sample, began time.Time) {
 	p.early, p.late = measure.Median(early), measure.Median(late)
 }
 
-// problems are the reasons why the phase did not pass.
+// problems returns the reasons for the failure of the phase, none if the phase passed.
 func (p phase) problems(pool int) (all []string) {
 	add := func(format string, args ...any) {
 		all = append(all, fmt.Sprintf("%d clients: ", p.clients)+fmt.Sprintf(format, args...))
@@ -122,17 +123,17 @@ func (p phase) problems(pool int) (all []string) {
 	if len(p.failed) > 0 {
 		add("requests failed while the server was there: %s", tally(p.failed))
 	}
-	// A server that does not answer is probed over a connection apart.
+	// If the server does not answer, the application probes over one additional connection.
 	if p.connections > float64(pool+1) {
 		add("%g connections, more than the pool's %d and its probe", p.connections, pool)
 	}
-	if p.late > p.early*1.5+32 { // never so for NaN
+	if p.late > p.early*1.5+32 { // false for NaN
 		add("memory grew from %s to %s MiB", measure.Number(p.early), measure.Number(p.late))
 	}
 	return all
 }
 
-// tally is "GET 503: 12, no answer: 1".
+// tally formats the failures, for example as "GET 503: 12, no answer: 1".
 func tally(failures map[string]int) string {
 	var parts []string
 	for name, n := range failures {

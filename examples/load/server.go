@@ -16,13 +16,13 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 )
 
-// database is the application's.
+// database is the name of the application's database.
 const database = "app"
 
-// server is a PostgreSQL server that can be restarted, which those of devdb can't:
-// their data goes when they end. Its data is a copy of an idle devdb server's, in
-// that one's folder, so it goes with it, even where this program is killed; and a
-// server without its data ends by itself.
+// server is a PostgreSQL server that can restart. A devdb server can't: devdb deletes the data when
+// the devdb server ends. The server's data is a copy of an idle devdb server's data, in the devdb
+// server's folder. devdb deletes the folder with the copy, even if the program is killed. A
+// PostgreSQL server without data ends by itself.
 type server struct {
 	dev         *devdb.Server
 	dir, bindir string
@@ -45,10 +45,9 @@ func startServer(ctx context.Context) (*server, error) {
 	return s, nil
 }
 
-// copy makes the data from devdb's after a checkpoint, which is what a crash would
-// leave.
+// copy copies the devdb server's data after a checkpoint. The copy equals the data after a crash.
 func (s *server) copy(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, s.dev.URL()) //nolint:forbidigo // not the application's
+	conn, err := pgx.Connect(ctx, s.dev.URL()) //nolint:forbidigo // outside the application
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,8 @@ func (s *server) copy(ctx context.Context) error {
 	}
 	for _, sql := range []string{
 		"create database " + database + " owner " + devdb.RoleOwner,
-		"alter database " + database + " set synchronous_commit = on", // as is the default: what is committed survives a crash
+		// PostgreSQL's default: a commit survives a crash.
+		"alter database " + database + " set synchronous_commit = on",
 		"checkpoint",
 	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
@@ -78,10 +78,10 @@ func (s *server) copy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Ctrl-C on the terminal is not for it.
+	// A separate session keeps Ctrl-C on the terminal away from the server.
 	s.account = &syscall.SysProcAttr{Setsid: true}
 	owner := fi.Sys().(*syscall.Stat_t)
-	if int(owner.Uid) != os.Geteuid() { // this is root, as which PostgreSQL does not run
+	if int(owner.Uid) != os.Geteuid() { // the program runs as root, and PostgreSQL refuses root
 		s.account.Credential = &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}
 	}
 	script := exec.CommandContext(ctx, "sh", "-ec", `mkdir -m 700 "$2" && cp -a "$1" "$2" && rm "$2/data/postmaster.pid"`, "copy", data, s.dir)
@@ -96,9 +96,10 @@ func (s *server) url(role, database string) string {
 	return fmt.Sprintf("postgres:///%s?host=%s&port=5432&user=%s", database, s.dir, role)
 }
 
-// connections is how many the application has, NaN where the server does not answer.
+// connections returns the number of the application's connections, NaN if the server does not
+// answer.
 func (s *server) connections(ctx context.Context) (n float64) {
-	conn, err := pgx.Connect(ctx, s.url("postgres", "postgres")) //nolint:forbidigo // not the application's
+	conn, err := pgx.Connect(ctx, s.url("postgres", "postgres")) //nolint:forbidigo // outside the application
 	if err != nil {
 		return math.NaN()
 	}
@@ -110,8 +111,7 @@ func (s *server) connections(ctx context.Context) (n float64) {
 	return n
 }
 
-// restart stops the server as a crash does, and returns when it is there again,
-// after its recovery.
+// restart stops the server like a crash, starts the server again, and returns after the recovery.
 func (s *server) restart(ctx context.Context) error {
 	return s.ctl(ctx, "restart", "-m", "immediate", "-o", s.options)
 }
@@ -124,9 +124,10 @@ func (s *server) ctl(ctx context.Context, args ...string) error {
 	log := filepath.Join(s.dir, "log")
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bindir, "pg_ctl"), append([]string{"-D", filepath.Join(s.dir, "data"), "-l", log, "-s", "-w"}, args...)...)
 	cmd.Dir, cmd.SysProcAttr = s.dir, s.account
-	// Not its output: the server has it too, and Run would wait for that.
+	// The command's output is not read: the server inherits the output, and Run would wait for the
+	// server's end.
 	if err := cmd.Run(); err != nil {
-		said, _ := os.ReadFile(log) // as much as there is
+		said, _ := os.ReadFile(log) // an unreadable log counts as empty
 		return fmt.Errorf("pg_ctl %s: %w; the server's log:\n%s", args[0], err, said)
 	}
 	return nil
