@@ -17,13 +17,13 @@ import (
 	"github.com/agentagency/onepool/examples/internal/measure"
 )
 
-// load is how many goroutines use the clients: some all the time, and a burst of
-// others, if any, that do burstOps operations each and are gone.
+// load is the number of goroutines that use the clients. The steady goroutines work all the time.
+// Each goroutine of the burst, if any, runs burstOps operations and ends.
 type load struct{ steady, burst int }
 
 const burstOps = 5
 
-// String is "64", or "64 + 1000" with a burst.
+// String returns "64", or "64 + 1000" with a burst.
 func (l load) String() string {
 	if l.burst == 0 {
 		return fmt.Sprint(l.steady)
@@ -60,8 +60,8 @@ var titles = [figures]string{
 	stopTime:    "stop, ms",
 }
 
-// result is what one measurement gave. What does not apply, or what the system
-// does not tell, is NaN.
+// result holds the figures of a measurement. A figure is NaN if the figure does not apply, or if
+// the system does not report the figure.
 type result [figures]float64
 
 // The two measurements of a run.
@@ -71,7 +71,7 @@ const (
 	measurements
 )
 
-// measureOnce opens the world, puts the load on it twice, and closes it.
+// measureOnce opens world w, puts the load on w twice, and closes w.
 func measureOnce(ctx context.Context, server *measure.Server, w world, l load, window time.Duration) (res [measurements]result, err error) {
 	began := time.Now()
 	r, err := w.open(ctx)
@@ -95,8 +95,8 @@ func measureOnce(ctx context.Context, server *measure.Server, w world, l load, w
 	return res, server.WaitForNoBackends(ctx)
 }
 
-// drive puts the load on the clients for the window. The latencies are those of the
-// steady goroutines only: the burst's own say how long its queue was.
+// drive puts the load on the clients for the window. Only the steady goroutines' latencies count:
+// the burst's latencies measure the length of the burst's queue.
 func drive(ctx context.Context, server *measure.Server, all []*client, l load, window time.Duration) (res result, err error) {
 	for i := range res {
 		res[i] = math.NaN()
@@ -105,7 +105,7 @@ func drive(ctx context.Context, server *measure.Server, all []*client, l load, w
 	latencies := make([][]time.Duration, l.steady+l.burst)
 	group, gctx := errgroup.WithContext(ctx)
 	run := func(i int, more func(done int) bool) error {
-		// The goroutines belong to clients, in turns, as a request belongs to a module.
+		// Each goroutine uses one client, as a request uses one module.
 		c, random := all[i%len(all)], rand.New(rand.NewPCG(uint64(i), 1))
 		for more(len(latencies[i])) {
 			began := time.Now()

@@ -1,26 +1,23 @@
-// One pool against one pool for each client: the same 15 database clients with
-// the same work on the same throwaway server, in turns.
+// A shared pool against a pool for each client: the same 15 database clients run the same work on
+// the same throwaway server, in turns.
 //
 //	go run ./examples/onepool-vs-many                     # about two and a half minutes
 //	go run ./examples/onepool-vs-many -own                # each client has statements of its own
 //	go run ./examples/onepool-vs-many -sizes 4,8,20,40    # how large should the pool be?
 //	go run ./examples/onepool-vs-many -rtt 1ms            # with a network in between
-//	go run ./examples/onepool-vs-many -plain              # against one pool too, of plain pgxpool
+//	go run ./examples/onepool-vs-many -plain              # against a shared pool of plain pgxpool
 //
-// The old world is 15 pools of 10 connections, plain pgxpool. The new one is a
-// single pool of 20 with everything that onepool does by default. Of the
-// operations 65 % read one row, 20 % a range of 20 rows, 15 % insert one; there are
-// 40 statements of each kind.
+// The old world is 15 pools of plain pgxpool with 10 connections each. The new world is a single
+// pool of 20 connections with onepool's defaults. Of the operations 65 % read a row, 20 % read a
+// range of 20 rows, and 15 % insert a row. Each kind of operation has 40 statements.
 //
-// Each run has two measurements. The first begins where the clients have started:
-// connections are still to be opened, and each has to prepare and plan every
-// statement for itself. So it is after a deployment, after the server was away,
-// and for each connection that is replaced at the end of its lifetime. The second
-// begins when every connection has every statement ready.
+// Each run has two measurements. The first measurement begins right after the start of the clients:
+// a pool still opens connections, and each connection still prepares and plans every statement. A
+// deployment, an outage of the server, and the end of a connection's lifetime have the same effect.
+// The second measurement begins when every connection has every statement ready.
 //
-// A ratio is the median of the ratios of the rounds, in each of which the two
-// worlds run one right after the other, who is first changing. Client and server
-// share the machine.
+// A ratio is the median of the rounds' ratios. In each round the two worlds run back to back, and
+// the order changes from round to round. Client and server share the machine.
 package main
 
 import (
@@ -41,10 +38,10 @@ import (
 
 func main() { os.Exit(measure.Run(run)) }
 
-// defaultSVG is written by a run without any flag.
+// defaultSVG is the file that a run without any flag writes.
 const defaultSVG = "examples/onepool-vs-many/result.svg"
 
-// settings are the flags.
+// settings holds the values of the flags.
 type settings struct {
 	rounds     int
 	window     time.Duration
@@ -115,7 +112,7 @@ func parseLoad(s string) (l load, err error) {
 	return l, err
 }
 
-// run writes the tables to out and what it is doing to progress.
+// run writes the tables to out, and a line after each comparison of a round to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	s, err := parse(args, progress)
 	if err != nil {

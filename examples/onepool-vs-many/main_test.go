@@ -122,7 +122,7 @@ func TestBothWorldsDoTheWork(t *testing.T) {
 	}
 }
 
-// start returns a server with the tables and what both worlds have in common.
+// start returns a server with the tables, and the settings of both worlds.
 func start(t *testing.T, more string) (*measure.Server, work) {
 	t.Helper()
 	server, err := measure.StartServer(t.Context())
@@ -149,7 +149,7 @@ func TestOnePoolHoldsFewerConnections(t *testing.T) {
 	}
 }
 
-// What the warm measurement claims: no connection prepares anything in it.
+// During the warm measurement no connection prepares a statement.
 func TestWarmMeansEveryStatementOnEveryConnection(t *testing.T) {
 	t.Parallel()
 	size.SkipUnlessSoak(t, "TestBothWorldsDoTheWork")
@@ -206,6 +206,6 @@ func TestTheNetworkHoldsEveryRoundTrip(t *testing.T) {
 	took(2, func() (err error) { conn, err = pgx.ConnectConfig(t.Context(), cfg); return err })
 	defer conn.Close(t.Context())
 	ask := func() error { _, err := conn.Exec(t.Context(), "select $1::int", 1); return err }
-	took(2, ask) // to prepare it, too
+	took(2, ask) // prepare and query
 	took(1, ask)
 }

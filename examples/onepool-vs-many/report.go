@@ -13,16 +13,16 @@ import (
 	"github.com/agentagency/onepool/examples/internal/measure"
 )
 
-// comparison is one load or one size of the pool with its rounds.
+// comparison holds the rounds of a load or of a pool size.
 type comparison struct {
 	label     string
 	load      load
 	old, ours world
 
-	olds, ourss [][measurements]result // of each round
+	olds, ourss [][measurements]result // results of each round
 }
 
-// runRound runs both worlds once. Who is first changes with every round.
+// runRound runs both worlds once. The order of the worlds changes with every round.
 func (c *comparison) runRound(ctx context.Context, server *measure.Server, round int, window time.Duration) error {
 	runs := []struct {
 		world   world
@@ -39,7 +39,7 @@ func (c *comparison) runRound(ctx context.Context, server *measure.Server, round
 	return nil
 }
 
-// values is one figure of every round in both worlds.
+// values returns the figure of every round in both worlds.
 func (c *comparison) values(measurement, figure int) (old, ours []float64) {
 	for i := range c.olds {
 		old = append(old, c.olds[i][measurement][figure])
@@ -48,7 +48,7 @@ func (c *comparison) values(measurement, figure int) (old, ours []float64) {
 	return old, ours
 }
 
-// report is what a run shows.
+// report is the output of a run.
 type report struct {
 	title, note string
 	all         []comparison
@@ -57,7 +57,7 @@ type report struct {
 // headings name the measurements.
 var headings = [measurements]string{fresh: "After a start", warm: "Every connection has every statement ready"}
 
-// writeTables writes one for each measurement.
+// writeTables writes a table for each measurement.
 func (r report) writeTables(out io.Writer) error {
 	for m, heading := range headings {
 		fmt.Fprintf(out, "\n%s\n\n", heading)
@@ -68,8 +68,8 @@ func (r report) writeTables(out io.Writer) error {
 	return nil
 }
 
-// table has a row for each figure, and for each comparison the ratio of ours to
-// old with both medians.
+// table returns a row for each known figure. A cell holds the ratio of ours to old, and both
+// medians, of a comparison.
 func (r report) table(measurement int) [][]string {
 	rows := [][]string{{"ours / old (old → ours)"}}
 	for _, c := range r.all {
@@ -93,8 +93,8 @@ func (r report) table(measurement int) [][]string {
 	return rows
 }
 
-// chart is the same as bars, of the medians: on the left after a start, on the right
-// what follows.
+// chart returns bars of the medians: the measurement after a start on the left, the warm
+// measurement on the right.
 func (r report) chart() measure.Chart {
 	c := measure.Chart{Title: r.title, Note: r.note, Old: r.all[0].old.name, Ours: "one pool"}
 	for _, figure := range []int{throughput, p99, serverCPU, memory} {

@@ -10,18 +10,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The application.
+// The size of the application's data, and the shares of the operations.
 const (
 	clients    = 15
 	texts      = 40 // statements of each kind
-	tenants    = 40 // whose rows are mixed in every table
-	itemsEach  = 50 // rows of each tenant in each table that is read
-	rangeRows  = 20 // that one range query returns
-	readShare  = 65 // of 100 operations
-	rangeShare = 20 // and the rest are inserts
+	tenants    = 40 // every table mixes the rows of all tenants
+	itemsEach  = 50 // rows of each tenant in each table of items
+	rangeRows  = 20 // rows that a range query returns
+	readShare  = 65 // percent of the operations
+	rangeShare = 20 // percent of the operations; the rest are inserts
 )
 
-// schemaSQL makes a table to read and one to write for every client.
+// schemaSQL returns the SQL that makes a table to read and a table to write for every client.
 func schemaSQL() string {
 	var b strings.Builder
 	for c := range clients {
@@ -37,21 +37,21 @@ func schemaSQL() string {
 	return b.String()
 }
 
-// database is what a client needs of its pool. *pgxpool.Pool and *fxdb.DB have it.
+// database holds the methods that a client needs. *pgxpool.Pool and *fxdb.DB implement database.
 type database interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// client is one database client with its statements.
+// client is a database client and the client's statements.
 type client struct {
 	db                    database
 	reads, ranges, writes []string
 }
 
-// newClient makes the client of that number. All run the same statements, or each
-// its own, which are those on its tables.
+// newClient makes the client with the number. A client runs all statements; if own is set, only the
+// statements on the client's tables.
 func newClient(db database, number int, own bool) *client {
 	c := &client{db: db}
 	for k := range texts {
@@ -71,8 +71,7 @@ type item struct {
 	Body string
 }
 
-// do runs one operation, and makes sure of its result: rows that are missing
-// would be fast.
+// do runs a random operation and checks the result: an operation that misses rows would look fast.
 func (c *client) do(ctx context.Context, random *rand.Rand) error {
 	text, tenant := random.IntN(len(c.reads)), fmt.Sprintf("tenant-%d", random.IntN(tenants))
 	switch kind := random.IntN(100); {
@@ -97,7 +96,7 @@ func (c *client) do(ctx context.Context, random *rand.Rand) error {
 	return err
 }
 
-// addTo adds the client's statements, each with its second argument.
+// addTo adds the client's statements, each with the second argument as the value.
 func (c *client) addTo(statements map[string]any) {
 	for k := range c.reads {
 		statements[c.reads[k]], statements[c.ranges[k]], statements[c.writes[k]] = 1, 1, "warm"

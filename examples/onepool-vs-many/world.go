@@ -13,30 +13,31 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 )
 
-// connsEach is how many connections each of the many pools may have.
+// connsEach is the maximum number of connections of each of the many pools.
 const connsEach = 10
 
-// work is what both worlds have in common.
+// work holds the settings of both worlds.
 type work struct {
 	url     string
-	own     bool // each client has its own statements
+	own     bool // each client runs only the statements on the client's tables
 	network network
 }
 
-// world is a way to give the clients their connections.
+// world is a way to give connections to the clients.
 type world struct {
 	name string
-	open func(ctx context.Context) (*running, error) // what it returns is there to be closed, beside an error too
+	// open returns a running to close, unless nil, even beside an error.
+	open func(ctx context.Context) (*running, error)
 }
 
-// running is a world whose clients have all had an answer.
+// running is an open world: the server has answered every client.
 type running struct {
 	clients []*client
-	pools   []*pgxpool.Pool // client i uses the pool i modulo their number
+	pools   []*pgxpool.Pool // client i uses pool i % len(pools)
 	close   func(context.Context) error
 }
 
-// plainPools is the old world: so many pools of plain pgxpool.
+// plainPools returns the old world: pools of plain pgxpool, with size connections each.
 func (w work) plainPools(pools, size int) world {
 	open := func(ctx context.Context) (*running, error) {
 		r := &running{}
@@ -62,7 +63,7 @@ func (w work) plainPools(pools, size int) world {
 			r.pools = append(r.pools, pool)
 		}
 		for i := range clients {
-			// Each asks once, so that it fails here and not at its first use.
+			// A pool that can't connect fails the ping, and not the first operation.
 			pool := r.pools[i%pools]
 			if err := pool.Ping(ctx); err != nil {
 				return r, err
@@ -78,7 +79,7 @@ func (w work) plainPools(pools, size int) world {
 	return world{name, open}
 }
 
-// onePool is the same application on one pool with the library's defaults.
+// onePool returns the new world: a single pool with the library's defaults.
 func (w work) onePool(size int) world {
 	open := func(ctx context.Context) (*running, error) {
 		var opts []fxdb.Option
@@ -104,7 +105,7 @@ func (w work) onePool(size int) world {
 	return world{fmt.Sprintf("one pool of %d", size), open}
 }
 
-// warm runs the statements of the clients on every connection that there is.
+// warm runs the clients' statements on every open connection.
 func (r *running) warm(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(16)
@@ -117,7 +118,7 @@ func (r *running) warm(ctx context.Context) error {
 			group.Go(func() error {
 				defer conn.Release()
 				var b pgx.Batch
-				for range 6 { // the server plans a statement anew for the first five times
+				for range 6 { // the server plans a statement anew for the first five executions
 					for sql, arg := range statements {
 						b.Queue(sql, "tenant-0", arg)
 					}
@@ -129,8 +130,8 @@ func (r *running) warm(ctx context.Context) error {
 	return group.Wait()
 }
 
-// network is the round trip time of a network that a tracer stands in for: it holds
-// up whatever makes one, with its connection.
+// network is the round trip time of a simulated network. The tracer delays each connect, prepare
+// and query, and holds the connection during the delay.
 type network time.Duration
 
 func (n network) wait(ctx context.Context) context.Context {
