@@ -8,41 +8,40 @@ import (
 	"strings"
 )
 
-// Chart is a sheet of bar charts, each comparing the same two things.
+// Chart is a sheet of bar charts. Each bar chart compares Old with Ours.
 type Chart struct {
 	Title     string
-	Note      string // one line below the title
-	Old, Ours string // what the two bars are
+	Note      string // a line below the title
+	Old, Ours string // names of the two bars
 	Panels    []Panel
 }
 
-// Panel is one chart of the sheet.
+// Panel is a bar chart of the sheet.
 type Panel struct {
-	Title  string // what is measured, with its unit
+	Title  string // the measured figure, with the unit
 	Groups []Group
 }
 
-// Group is one pair of bars. A value that is NaN has no bar.
+// Group is a pair of bars. A value of NaN has no bar.
 type Group struct {
 	Label     string // a dozen letters at most
 	Old, Ours float64
 }
 
-// The colours stand out from a white and from a black background alike, as the
-// sheet has none of its own.
+// The sheet has no background: the colours stand out from white and from black alike.
 const (
 	colourText = "#767676"
 	colourOld  = "#8b949e"
 	colourOurs = "#2f81f7"
 )
 
-// Lengths in the sheet, in its own unit.
+// Lengths, in the sheet's unit.
 const (
 	sheetWidth  = 860
 	columns     = 2
 	columnWidth = sheetWidth / columns
 	labelWidth  = 96
-	barsWidth   = 260 // the longest bar; its value stands behind it
+	barsWidth   = 260 // the longest bar; the value stands behind the bar
 	barHeight   = 11
 	groupHeight = 2*barHeight + 11
 	panelHead   = 30
@@ -50,7 +49,7 @@ const (
 	sheetHead   = 84
 )
 
-// WriteSVG draws the sheet. It needs no font but the reader's own, no style sheet
+// WriteSVG writes the sheet as SVG. The sheet uses the reader's own font, and needs no style sheet
 // and no script.
 func (c Chart) WriteSVG(w io.Writer) error {
 	var b strings.Builder
@@ -101,7 +100,7 @@ func (c Chart) WriteSVG(w io.Writer) error {
 	return err
 }
 
-// rowHeight is that of the panels that stand beside the first one.
+// rowHeight returns the height of the row that begins with the panel first.
 func (c Chart) rowHeight(first int) int {
 	groups := 0
 	for _, p := range c.Panels[first:min(first+columns, len(c.Panels))] {
@@ -114,7 +113,7 @@ func (p Panel) longest() float64 {
 	longest := 0.0
 	for _, g := range p.Groups {
 		for _, v := range []float64{g.Old, g.Ours} {
-			if v > longest { // never so for NaN
+			if v > longest { // false for NaN
 				longest = v
 			}
 		}

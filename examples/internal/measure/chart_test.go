@@ -81,7 +81,7 @@ func TestBarsAreAsLongAsTheirValuesAndInsideTheSheet(t *testing.T) {
 		require.LessOrEqual(t, attribute(t, e, "x")+attribute(t, e, "width"), width)
 		require.LessOrEqual(t, attribute(t, e, "y")+barHeight, height)
 	}
-	// Two of the legend, then the four of throughput; none for NaN, and nothing to draw for 0.
+	// Two bars of the legend, then the four bars of throughput; no bar for NaN and 0.
 	require.Equal(t, []float64{barsWidth / 4, barsWidth / 2, barsWidth / 8, barsWidth}, roundAll(bars[2:]))
 }
 

@@ -8,8 +8,7 @@ import (
 )
 
 func Example() {
-	// Operations per second in three rounds, during the last of which the machine
-	// was busy with something else.
+	// Operations per second in three rounds. Foreign work kept the machine busy in the last round.
 	old, ours := []float64{1000, 1010, 500}, []float64{1200, 1210, 600}
 	err := measure.WriteTable(os.Stdout, [][]string{
 		{"", "old", "ours", "ours / old"},

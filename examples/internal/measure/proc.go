@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// Everything here is from /proc, which is Linux's. Elsewhere, and of a process that
-// is gone, the figures are NaN.
+// The functions read Linux's /proc. On a different system, and for an ended process, the figures
+// are NaN.
 
-// ticks is how many units of processor time in /proc are one second, the same on
-// every architecture that Go knows.
+// ticks is the number of /proc's units of processor time in a second. The number is the same on
+// every architecture that Go supports.
 const ticks = 100
 
-// process is what /proc/<pid>/stat says.
+// process holds the figures of /proc/<pid>/stat.
 type process struct {
 	parent      int
-	own, reaped float64 // processor time in seconds: its own, and that of children that have ended
+	own, reaped float64 // processor time in seconds: of the process, and of ended children
 }
 
 func readProcess(pid int) (process, error) {
@@ -31,8 +31,8 @@ func readProcess(pid int) (process, error) {
 	return parseProcess(b)
 }
 
-// parseProcess reads the fields behind the program's name, which stands in
-// parentheses and may hold blanks and parentheses itself.
+// parseProcess reads the fields behind the program's name. The name stands in parentheses, and may
+// hold blanks and parentheses.
 func parseProcess(stat []byte) (p process, err error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 15 {
@@ -47,7 +47,7 @@ func parseProcess(stat []byte) (p process, err error) {
 	return process{n[0], float64(n[1]+n[2]) / ticks, float64(n[3]+n[4]) / ticks}, nil
 }
 
-// CPU returns the processor time in seconds that a process has used, to 10 ms.
+// CPU returns the processor time of a process in seconds, to 10 ms.
 func CPU(pid int) float64 {
 	p, err := readProcess(pid)
 	if err != nil {
@@ -56,9 +56,8 @@ func CPU(pid int) float64 {
 	return p.own
 }
 
-// FamilyCPU returns the processor time in seconds that a process and all its
-// children have used, those that have ended included: of a server's first process,
-// that of the whole server.
+// FamilyCPU returns the processor time in seconds of a process and of all the children, ended
+// children included. For a server's first process, FamilyCPU returns the time of the whole server.
 func FamilyCPU(pid int) float64 {
 	for {
 		head, err := readProcess(pid)
@@ -66,24 +65,24 @@ func FamilyCPU(pid int) float64 {
 			return math.NaN()
 		}
 		sum := head.own + head.reaped
-		entries, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a good one
+		entries, _ := filepath.Glob("/proc/[0-9]*") // the pattern is valid
 		for _, e := range entries {
 			child, err := strconv.Atoi(filepath.Base(e))
 			if err != nil {
 				continue
 			}
-			if p, err := readProcess(child); err == nil && p.parent == pid { // others may end meanwhile
+			if p, err := readProcess(child); err == nil && p.parent == pid { // a process may have ended
 				sum += p.own
 			}
 		}
-		// A child that was reaped between the two looks is in neither.
+		// A child that was reaped after the first reading may be missing from the sum: read again.
 		if after, err := readProcess(pid); err == nil && after.reaped == head.reaped {
 			return sum
 		}
 	}
 }
 
-// PrivateMemory returns the MiB of memory that the processes share with no other.
+// PrivateMemory returns the sum of the processes' private, unshared memory in MiB.
 func PrivateMemory(pids []int) (sum float64) {
 	for _, pid := range pids {
 		sum += memory(pid, "smaps_rollup", "Private_")
@@ -91,7 +90,7 @@ func PrivateMemory(pids []int) (sum float64) {
 	return sum
 }
 
-// ResidentMemory returns the MiB of memory of the process, shared or not.
+// ResidentMemory returns the memory of the process in MiB, shared memory included.
 func ResidentMemory(pid int) float64 { return memory(pid, "status", "VmRSS:") }
 
 func memory(pid int, file, prefix string) float64 {
@@ -102,7 +101,7 @@ func memory(pid int, file, prefix string) float64 {
 	return sumKilobytes(b, prefix) / 1024
 }
 
-// sumKilobytes adds up the lines "<prefix>...: 12 kB", NaN where there is none.
+// sumKilobytes adds up the lines "<prefix>...: 12 kB", and returns NaN if no line has the prefix.
 func sumKilobytes(b []byte, prefix string) float64 {
 	sum, found := 0.0, false
 	for line := range strings.Lines(string(b)) {

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Quantile returns the value that the share q, from 0 to 1, of the sorted values
-// does not exceed: the nearest rank, so always one that was measured. Of nothing
-// it is 0.
+// Quantile returns the value that the share q, from 0 to 1, of the sorted values does not exceed.
+// By the nearest rank, the value is always a measured value. Quantile returns 0 if sorted is empty.
 func Quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -17,8 +16,8 @@ func Quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Median returns the value in the middle, the mean of the two there if the
-// number is even. It is NaN for none, and where one of them is.
+// Median returns the value in the middle, or the mean of the two middle values if the number of
+// values is even. Median returns NaN if values is empty or holds a NaN.
 func Median(values []float64) float64 {
 	if len(values) == 0 || slices.ContainsFunc(values, math.IsNaN) {
 		return math.NaN()
@@ -31,9 +30,8 @@ func Median(values []float64) float64 {
 	return (s[mid-1] + s[mid]) / 2
 }
 
-// PairedRatio returns the median of ours[i] / old[i]. Both were measured in the
-// same round, one right after the other, so what else the machine did then
-// counts for both. It is NaN where a value is missing.
+// PairedRatio returns the median of ours[i] / old[i]. The same round measures both values back to
+// back: foreign work of the machine counts for both. PairedRatio returns NaN if a value is missing.
 func PairedRatio(ours, old []float64) float64 {
 	if len(ours) != len(old) {
 		return math.NaN()
@@ -45,5 +43,5 @@ func PairedRatio(ours, old []float64) float64 {
 	return Median(ratios)
 }
 
-// Milliseconds is a duration as a number.
+// Milliseconds returns a duration as a number of milliseconds.
 func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -54,7 +54,7 @@ func TestMedian(t *testing.T) {
 
 func TestARatioIsTakenWithinTheRound(t *testing.T) {
 	t.Parallel()
-	// The machine was half as fast in the second round: the ratio does not show it.
+	// The machine was half as fast in the second round: the ratio does not change.
 	require.InDelta(t, 2, PairedRatio([]float64{200, 100, 202}, []float64{100, 50, 101}), 1e-9)
 	require.True(t, math.IsNaN(PairedRatio([]float64{1}, []float64{1, 2})))
 	require.True(t, math.IsNaN(PairedRatio([]float64{math.NaN()}, []float64{1})))

@@ -12,9 +12,9 @@ import (
 	"syscall"
 )
 
-// Run runs a program with its arguments until it ends or a signal ends it, and
-// returns its exit code. The result goes to out, everything else to progress. Usage
-// that was asked for (-h, --help, help) is a result.
+// Run runs the program with the arguments of the process, and returns the exit code. An interrupt
+// or SIGTERM ends the program's ctx. The program writes the result to out, and all progress and
+// errors to progress. If an argument asks for usage (-h, --help, help), the usage is the result.
 func Run(program func(ctx context.Context, args []string, out, progress io.Writer) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

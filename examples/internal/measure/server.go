@@ -13,21 +13,20 @@ import (
 	"github.com/agentagency/onepool/fxdb/devdb"
 )
 
-// Database is what the application's connections are opened on; those that look
-// on are on another.
+// Database is the name of the application's database. The observer connects to a different
+// database.
 const Database = "bench"
 
-// Server is a throwaway server with an empty database, and a look at it from the
-// inside. It is not safe for concurrent use.
+// Server is a throwaway server with an empty database, and an observer's connection to the server.
+// Server is not safe for concurrent use.
 type Server struct {
 	dev        *devdb.Server
 	postmaster int
 	admin      *pgx.Conn
 }
 
-// StartServer starts a server. Commits are not synced to a disk, as the data goes
-// away with the server, but apart from that they are synchronous, as is
-// PostgreSQL's default.
+// StartServer starts a server. Commits are synchronous, as PostgreSQL's default is. But the server
+// syncs no commit to a disk, because the data ends with the server.
 func StartServer(ctx context.Context) (*Server, error) {
 	dev, err := devdb.Start(ctx)
 	if err != nil {
@@ -41,7 +40,7 @@ func StartServer(ctx context.Context) (*Server, error) {
 }
 
 func (s *Server) prepare(ctx context.Context) (err error) {
-	if s.admin, err = pgx.Connect(ctx, s.dev.URL()); err != nil { //nolint:forbidigo // the observer is outside the pool that it observes
+	if s.admin, err = pgx.Connect(ctx, s.dev.URL()); err != nil { //nolint:forbidigo // outside the observed pool
 		return err
 	}
 	for _, sql := range []string{
@@ -72,8 +71,7 @@ func (s *Server) Stop(ctx context.Context) error {
 // String describes the server in one line.
 func (s *Server) String() string { return s.dev.String() }
 
-// URL is the connection string of the application: a role that is bound by
-// row-level security.
+// URL returns the application's connection string. Row-level security binds the role.
 func (s *Server) URL() string { return s.dev.DatabaseURL(devdb.RoleApp, Database) }
 
 // Setup runs SQL as the owner of the database.
@@ -89,7 +87,7 @@ func (s *Server) Setup(ctx context.Context, sql string) error {
 	return nil
 }
 
-// Backends returns the processes that serve the application's connections.
+// Backends returns the process ids of the backends that serve the application's connections.
 func (s *Server) Backends(ctx context.Context) ([]int, error) {
 	rows, err := s.admin.Query(ctx, "select pid from pg_stat_activity where datname = $1 and backend_type = 'client backend'", Database)
 	if err != nil {
@@ -102,8 +100,8 @@ func (s *Server) Backends(ctx context.Context) ([]int, error) {
 	return pids, nil
 }
 
-// WaitForNoBackends waits until the server has closed the application's last
-// connection, which it does a moment after the client.
+// WaitForNoBackends waits until the server has closed the application's last connection. The server
+// closes a connection a moment after the client.
 func (s *Server) WaitForNoBackends(ctx context.Context) error {
 	const patience = 30 * time.Second
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("connections are left after %v", patience))
@@ -125,6 +123,5 @@ func (s *Server) WaitForNoBackends(ctx context.Context) error {
 	}
 }
 
-// CPU returns the processor time in seconds that the server has used, NaN where the
-// system does not tell.
+// CPU returns the server's processor time in seconds, NaN if the system does not report the time.
 func (s *Server) CPU() float64 { return FamilyCPU(s.postmaster) }

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Number shows a value with about three digits, "-" where it is not known.
+// Number formats a value with about three digits. The format of NaN and infinity is "-".
 func Number(v float64) string {
 	switch abs := math.Abs(v); {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -25,9 +25,8 @@ func Number(v float64) string {
 	return fmt.Sprintf("%.1g", v)
 }
 
-// WriteTable writes a Markdown table that is aligned, so that it reads well where
-// Markdown is not rendered. The first row is the head; all columns but the first
-// are numbers.
+// WriteTable writes an aligned Markdown table: the table reads well without rendering. The first
+// row is the head; all columns but the first hold numbers.
 func WriteTable(w io.Writer, rows [][]string) error {
 	if len(rows) == 0 {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Wait waits for so long, or until ctx ends.
+// Wait waits for d, or until ctx ends.
 func Wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
