@@ -12,16 +12,16 @@ import (
 	"github.com/agentagency/onepool/modules/webnavigator"
 )
 
-// client is one that moves. Nothing in it knows which pool it has.
+// client is a database client that moves. The module's code does not know the client's pool.
 type client struct {
 	name   string
-	conns  int // of the pool of its own
+	conns  int // of the client's own pool
 	module fx.Option
-	table  string // that call reads
+	table  string // the table that call reads
 	call   func(context.Context) error
 }
 
-// newClients are the agency's, the largest pool first.
+// newClients returns the agency's clients, the largest pool first.
 func newClients() []client {
 	var v *verification.Client
 	var o *orchestrator.Client

@@ -22,17 +22,17 @@ import (
 
 const (
 	sharedMax   = 20
-	callsEach   = 25 // of a client, more than any pool has
+	callsEach   = 25 // calls of each client, more than any pool has connections
 	application = "agency"
 )
 
-// step is a deployment: how many of the clients use the shared pool.
+// step is a deployment: moved is the number of clients on the shared pool.
 type step struct {
 	what  string
 	moved int
 }
 
-// apart is the old way, without a shared pool.
+// apart, as the value of moved, is the old way without a shared pool.
 const apart = -1
 
 var steps = []step{
@@ -47,8 +47,8 @@ var steps = []step{
 	{"webnavigator moves", 5},
 }
 
-// dedicated is DB_DEDICATED at a step, and most how many connections the pools that
-// have clients may have together.
+// dedicated returns DB_DEDICATED at a step, and the maximum number of connections of all pools that
+// have clients.
 func (s step) dedicated(clients []client) (members []string, most int) {
 	for _, c := range clients[max(s.moved, 0):] {
 		members = append(members, fmt.Sprintf("%s=%d", c.name, c.conns))
@@ -83,8 +83,8 @@ func show(out io.Writer, steps []step, counts []int) error {
 	return t.Flush()
 }
 
-// migrate goes through the steps on one database, and returns how many connections
-// the server had at each.
+// migrate runs the steps on the same database, and returns the number of the application's
+// connections at each step.
 func migrate(ctx context.Context, steps []step) (counts []int, err error) {
 	server, err := devdb.Start(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func migrate(ctx context.Context, steps []step) (counts []int, err error) {
 	if _, err := admin.Exec(ctx, "create database app owner "+devdb.RoleOwner); err != nil {
 		return nil, err
 	}
-	// What holds the calls and counts is none of the application's.
+	// A pool outside the application holds the calls and counts the connections.
 	outside, err := fxdb.Open(ctx, fxdb.Config{URL: server.DatabaseURL("postgres", "app")})
 	if err != nil {
 		return nil, err
@@ -120,8 +120,8 @@ func migrate(ctx context.Context, steps []step) (counts []int, err error) {
 	return counts, nil
 }
 
-// deploy runs the application as it is at a step, and returns how many connections
-// it has when all clients are as busy as they can be.
+// deploy runs the application of a step, and returns the number of the application's connections
+// while all clients are as busy as possible.
 func deploy(ctx context.Context, outside *fxdb.DB, s step, cfg fxdb.Config) (conns int, err error) {
 	clients := newClients()
 	var apps []*fx.App
@@ -149,8 +149,8 @@ func deploy(ctx context.Context, outside *fxdb.DB, s step, cfg fxdb.Config) (con
 	return busiest(ctx, outside, clients, most)
 }
 
-// busiest holds all clients' calls at locked tables until as many connections wait as
-// the pools may have, and returns how many connections there are.
+// busiest holds all clients' calls at locked tables until the number of waiting connections reaches
+// most, and returns the number of connections.
 func busiest(ctx context.Context, outside *fxdb.DB, clients []client, most int) (conns int, err error) {
 	calls, acme := errgroup.WithContext(tenant.NewContext(ctx, tenant.Identity{Tenant: "acme"}))
 	err = outside.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
@@ -164,7 +164,7 @@ func busiest(ctx context.Context, outside *fxdb.DB, clients []client, most int) 
 		}
 		conns, err = count(ctx, tx, most)
 		return err
-	}) // which lets the calls go on
+	}) // the end of the transaction releases the calls
 	return conns, errors.Join(err, calls.Wait())
 }
 
@@ -172,14 +172,15 @@ const countSQL = `
 select count(*), count(*) filter (where wait_event_type = 'Lock')
 from pg_stat_activity where split_part(application_name, '/', 1) = $1 and application_name <> $1 || '/health'`
 
-// count returns the application's connections once as many as that wait for a lock.
+// count returns the number of the application's connections when the number of connections that
+// wait for a lock has reached most.
 func count(ctx context.Context, tx pgx.Tx, most int) (conns int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		// pg_stat_activity stays as it was first seen in the transaction.
+		// A transaction keeps the first snapshot of pg_stat_activity.
 		if _, err := tx.Exec(ctx, "select pg_stat_clear_snapshot()"); err != nil {
 			return 0, err
 		}

@@ -16,10 +16,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestTheConnectionsGoFrom65To20(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	// The 66th is the one that the shared pool opens at its start.
+	// The shared pool opens the 66th connection at the start.
 	want := []int{65, 66, 65, 50, 65, 50, 40, 30, 20}
 	steps := steps
-	if !size.Soak() { // a second application with all its pools costs seconds
+	if !size.Soak() { // a second application with all pools costs seconds
 		steps, want = append(slices.Clone(steps[3:4]), steps[8]), []int{50, 20}
 	}
 	counts, err := migrate(t.Context(), steps)
