@@ -12,36 +12,36 @@ import (
 	"github.com/agentagency/onepool/examples/internal/measure"
 )
 
-// scenario is one flood and who meets it.
+// scenario is a flood and the neighbours that meet the flood.
 type scenario struct {
 	name   string
-	sql    string        // of the flooder
-	length time.Duration // that its statement takes about
+	sql    string        // the flooder's statement
+	length time.Duration // approximate time of the flooder's statement
 	pool   int
 	flood  int  // goroutines of the flooder
 	alone  bool // the victims do nothing
-	joined bool // the victims all ask at the same moments, else each at its own
+	joined bool // the victims all ask at the same moments
 
-	tenants           bool    // the neighbours are tenants of one client, else clients
+	tenants           bool    // the neighbours are tenants of one client, not clients
 	maxConns          int     // of the flooder; 0: no limit
 	tenantMaxFraction float64 // part of the pool that one tenant may hold; 0: no limit
 }
 
-// The victims each run a short statement at a fixed rate, whether or not the last
-// one is through. It takes up to about 2 ms.
+// Each victim runs a short statement at a fixed rate, and does not wait for the previous answer.
+// The statement takes up to about 2 ms.
 const (
 	victimSQL   = "select pg_sleep(0.001)"
 	victimEvery = 10 * time.Millisecond
 )
 
-// outcome is one run.
+// outcome is the result of a run.
 type outcome struct {
 	waits, answers []time.Duration // of the victims
 	floods         float64         // statements of the flooder per second
 }
 
-// observe lets the flooder loose on the victims for the window. The flood goes on
-// until the last victim that came within the window was served.
+// observe runs the flooder against the victims for the window. The flood goes on until the victims
+// have all answers to the statements of the window.
 func (s scenario) observe(ctx context.Context, sys *system, window time.Duration) (out outcome, err error) {
 	var stop atomic.Bool
 	var floods atomic.Int64
@@ -57,7 +57,7 @@ func (s scenario) observe(ctx context.Context, sys *system, window time.Duration
 			return nil
 		})
 	}
-	// Until all connections are open and the queue is as long as it will be.
+	// The flood opens all connections and fills the queue before the measurement.
 	measure.Wait(fctx, max(2*s.length, 500*time.Millisecond))
 
 	window = max(window, 10*s.length)
@@ -79,7 +79,7 @@ func (s scenario) observe(ctx context.Context, sys *system, window time.Duration
 	err = met.Wait()
 	stop.Store(true)
 	if floodErr := flood.Wait(); floodErr != nil {
-		err = floodErr // the victims' is its consequence
+		err = floodErr // the victims' error is a consequence
 	}
 	for _, life := range lives {
 		for _, a := range life {
@@ -89,7 +89,7 @@ func (s scenario) observe(ctx context.Context, sys *system, window time.Duration
 	return out, errors.Join(err, ctx.Err())
 }
 
-// live asks at the fixed rate, and returns when all that was asked was answered.
+// live runs the victim's statements at the fixed rate, and returns after the last answer.
 func (n neighbour) live(ctx context.Context, first time.Time, window time.Duration) ([]answer, error) {
 	answers := make([]answer, int(window/victimEvery))
 	group, ctx := errgroup.WithContext(ctx)

@@ -1,12 +1,12 @@
-// A noisy neighbour: one user of a pool floods it from 200 goroutines while four
-// others want a short answer every 10 ms.
+// A noisy neighbour: a flooder uses a pool from 200 goroutines while four victims want a short
+// answer every 10 ms.
 //
 //	go run ./examples/noisy-neighbour    # about five minutes
 //
-// Each scenario runs on a pool of plain pgxpool, where whoever asks first is
-// served first, and on onepool's, with its defaults where the scenario's name says
-// nothing else. What counts is how long the four wait for a connection, and what
-// the flooder loses by it: its throughput relative to the plain pool's.
+// Each scenario runs on a pool of plain pgxpool and on onepool's pool. Plain pgxpool serves callers
+// in the order of arrival. onepool runs with the defaults, unless the scenario's name gives a
+// setting. Two figures count: the victims' waits for a connection, and the flooder's throughput
+// relative to the flooder's throughput on the plain pool.
 package main
 
 import (
@@ -36,7 +36,7 @@ const (
 func scenarios() []scenario {
 	sleep := func(d time.Duration) string { return fmt.Sprintf("select pg_sleep(%g)", d.Seconds()) }
 	const short, long = 50 * time.Millisecond, 500 * time.Millisecond
-	// About 20 ms of a processor's time each.
+	// The statement takes about 20 ms of a processor's time.
 	const busy = "select count(*) from generate_series(1, 100000)"
 	all := []scenario{
 		{name: "50 ms", sql: sleep(short), length: short},
@@ -63,7 +63,7 @@ type comparison struct {
 	plain, shared []outcome
 }
 
-// run writes the table to out and what it is doing to progress.
+// run writes the table to out, and a line after each scenario of a round to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	f := flag.NewFlagSet("noisy-neighbour", flag.ContinueOnError)
 	f.SetOutput(progress)
@@ -106,8 +106,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	return measure.WriteTable(out, table(all))
 }
 
-// runRound runs the scenario on both systems, who is first changing with every
-// round.
+// runRound runs the scenario on both systems. The order of the systems changes with every round.
 func (c *comparison) runRound(ctx context.Context, server *measure.Server, round int, window time.Duration) error {
 	both := []struct {
 		open func(context.Context, string, scenario) (*system, error)
@@ -128,7 +127,7 @@ func (c *comparison) runRound(ctx context.Context, server *measure.Server, round
 	return nil
 }
 
-// table has two rows for each scenario.
+// table returns two rows for each scenario: plain and onepool.
 func table(all []comparison) [][]string {
 	rows := [][]string{{"times in ms", "wait p50", "wait p99", "wait max", "answer p99", "flooder /s", "of plain"}}
 	for _, c := range all {
@@ -149,7 +148,7 @@ func table(all []comparison) [][]string {
 	return rows
 }
 
-// quantile is in milliseconds, NaN where nothing was measured.
+// quantile returns a quantile in milliseconds, NaN if times is empty.
 func quantile(times []time.Duration, q float64) float64 {
 	if len(times) == 0 {
 		return math.NaN()

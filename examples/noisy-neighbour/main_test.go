@@ -103,8 +103,7 @@ func TestTenantsOfOneClientHaveAnIdentity(t *testing.T) {
 	}
 }
 
-// A short run of every scenario: everybody is served, and no pool is larger than it
-// may be.
+// A short run of every scenario: every neighbour gets answers, and no pool exceeds the limit.
 func TestEveryScenarioRuns(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)

@@ -60,8 +60,7 @@ func openPlain(ctx context.Context, url string, s scenario) (*system, error) {
 	return sys, nil
 }
 
-// openShared opens onepool's, where the neighbours are clients, or tenants of one
-// client.
+// openShared opens onepool's pool. The neighbours are clients, or tenants of the same client.
 func openShared(ctx context.Context, url string, s scenario) (*system, error) {
 	db, err := fxdb.Open(ctx, fxdb.Config{
 		URL: url, PoolMin: min(fxdb.DefaultPoolMin, s.pool), PoolMax: s.pool, TenantMaxFraction: s.tenantMaxFraction,
@@ -83,9 +82,8 @@ func openShared(ctx context.Context, url string, s scenario) (*system, error) {
 	return sys, nil
 }
 
-// answer is one statement's time. waited is from the call until the statement was
-// about to be sent: the wait for a connection, with everything that stands before
-// it. It is taken the same way in both systems.
+// answer holds the times of a statement. waited lasts from the call until just before the send: the
+// wait for a connection, and all work before the send. Both systems measure waited the same way.
 type answer struct{ waited, took time.Duration }
 
 // ask runs a statement for the neighbour.
@@ -99,10 +97,10 @@ func (n neighbour) ask(ctx context.Context, sql string) (a answer, err error) {
 	return a, err
 }
 
-// sentKey finds what is to be called when the context's statement is sent.
+// sentKey is the context key of the function to call just before the send of a statement.
 type sentKey struct{}
 
-// stopwatch is the tracer that calls it.
+// stopwatch is the tracer that calls the function under sentKey.
 type stopwatch struct{}
 
 func (stopwatch) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
