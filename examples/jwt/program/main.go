@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// Module is the application: the pool, its one client, and the handler.
+// Module is the application: the pool, a client of the pool, and the handler.
 var Module = fx.Options(
 	fxdb.Module,
 	fxdb.Migrations("notes", migrations),
@@ -100,7 +100,7 @@ func token(key ed25519.PrivateKey, tenantID, user string, lifetime time.Duration
 	}}
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c).SignedString(key)
 	if err != nil {
-		panic(err) // the key is one
+		panic(err) // the key is valid
 	}
 	return signed
 }

@@ -14,20 +14,20 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Notes is a database client. It knows nothing of tenants: row-level security
-// shows it those of the identity in the context.
+// Notes is a database client that knows nothing of tenants: row-level security shows the notes of
+// the tenant in the context.
 type Notes struct{ db *fxdb.DB }
 
-// NewNotes takes the shared pool.
+// NewNotes makes the client on the shared pool.
 func NewNotes(db *fxdb.DB) *Notes { return &Notes{db} }
 
-// Note is one note.
+// Note is a note and the user who wrote the note.
 type Note struct {
 	Author string `json:"author"`
 	Body   string `json:"body"`
 }
 
-// Add stores a note and returns all that there are now, the oldest first.
+// Add stores a note, and returns all notes of the tenant in ctx, the oldest first.
 func (n *Notes) Add(ctx context.Context, body string) ([]Note, error) {
 	if _, err := n.db.Exec(ctx, "insert into notes.notes (body) values ($1)", body); err != nil {
 		return nil, err

@@ -16,16 +16,16 @@ const (
 	audience = "notes"
 )
 
-// claims are what the issuer says of whoever has the token.
+// claims holds the issuer's claims about the user of the token.
 type claims struct {
 	jwt.RegisteredClaims
 	Tenant string `json:"tenant"`
 }
 
-// fromToken resolves the identity of a request that has a token which the issuer
-// signed for this service and which has not expired. Nothing else in the request
-// counts, and nothing in the token before its signature is checked: not even the
-// algorithm, which a forger would choose.
+// fromToken resolves the identity of a request with a bearer token. The issuer must have signed the
+// token for the service, and the token must not have expired. Only the token counts in a request.
+// Nothing in the token counts before the check of the signature, not even the algorithm: a forger
+// would choose the algorithm.
 func fromToken(issuerKey ed25519.PublicKey) func(*http.Request) (tenant.Identity, error) {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
