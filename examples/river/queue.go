@@ -2,11 +2,11 @@
 //
 //	go test .
 //
-// River's tables belong to no tenant. River's client works on the raw pool, which carries
-// no tenant and refuses a request's context with fxdb.ErrTenantNotCarried. So the example enqueues
-// a job in one of two ways, and the job's arguments name the tenant. If River receives a
-// request's context in a call that you can't change, fxdb.RawPool(fxdb.RawPoolWithoutTenant)
-// lets the call run.
+// River's tables belong to no tenant. River's client works on the raw pool. The raw pool carries no
+// tenant, and refuses a request's context with [fxdb.ErrTenantNotCarried]. The example therefore
+// enqueues a job with [Orders.Take] or [Orders.Again], and the job's arguments name the tenant. If
+// River receives a request's context in a call that you can't change,
+// fxdb.RawPool(fxdb.RawPoolWithoutTenant) lets the call run.
 package queue
 
 import (
@@ -28,7 +28,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Module is the queue and its client of the pool.
+// Module provides [Orders] as a client of the pool, and adds the migrations of the client.
 var Module = fx.Options(
 	fxdb.Migrations("orders", migrations),
 	fxdb.Client("orders", New, fxdb.RequireTenant()),
@@ -49,14 +49,14 @@ type Orders struct {
 	river *river.Client[pgx.Tx]
 }
 
-// New takes the client's *fxdb.DB for its own statements, and the raw pool for River's.
-// fx stops River before the pool drains.
+// New makes the client: db runs the client's own statements, and the raw pool runs River's
+// statements. fx stops River before the pool drains.
 func New(lc fx.Lifecycle, db *fxdb.DB, pool *pgxpool.Pool) (*Orders, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &shipper{db: db})
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Workers: workers,
-		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}}, // each may hold a connection
+		Queues:  map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}}, // each worker may hold a connection
 	})
 	if err != nil {
 		return nil, err
@@ -68,8 +68,8 @@ func New(lc fx.Lifecycle, db *fxdb.DB, pool *pgxpool.Pool) (*Orders, error) {
 	return &Orders{db, client}, nil
 }
 
-// Take keeps an order of the tenant in ctx and enqueues its job: both, or none. The
-// transaction carries the tenant, so the order is the tenant's.
+// Take stores an order of the tenant in ctx and enqueues the order's job: both, or none. The
+// transaction carries the tenant, and the order belongs to the tenant.
 func (o *Orders) Take(ctx context.Context, order string) error {
 	id, _ := tenant.FromContext(ctx)
 	return o.db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
@@ -81,7 +81,8 @@ func (o *Orders) Take(ctx context.Context, order string) error {
 	})
 }
 
-// Again enqueues a job alone: River's tables are nobody's, and the context says so.
+// Again enqueues a job alone, with [tenant.System] in the context: River's tables belong to no
+// tenant. Again returns [fxdb.ErrTenantRequired] if ctx has no identity.
 func (o *Orders) Again(ctx context.Context, order string) error {
 	id, ok := tenant.FromContext(ctx)
 	if !ok {
@@ -96,8 +97,7 @@ type shipper struct {
 	db *fxdb.DB
 }
 
-// Work runs as the tenant that the job names. It holds no connection while it does
-// something else.
+// Work runs as the tenant of the job. Work holds a connection only during the statement.
 func (s *shipper) Work(ctx context.Context, job *river.Job[Ship]) error {
 	ctx = tenant.NewContext(ctx, tenant.Identity{Tenant: job.Args.Tenant})
 	tag, err := s.db.Exec(ctx, "update orders.orders set shipped = shipped + 1 where name = $1", job.Args.Order)
@@ -107,7 +107,7 @@ func (s *shipper) Work(ctx context.Context, job *river.Job[Ship]) error {
 	return err
 }
 
-// Migrate applies River's own migrations. Run it as the tables' owner, before the start.
+// Migrate applies River's own migrations before the start. The pool connects as the tables' owner.
 func Migrate(ctx context.Context, owner *pgxpool.Pool) error {
 	migrator, err := rivermigrate.New(riverpgxv5.New(owner), nil)
 	if err != nil {

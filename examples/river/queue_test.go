@@ -16,7 +16,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// started is the application of one test, and the jobs that are done.
+// started is the application of a test, and the finished jobs.
 func started(t *testing.T, opts ...fx.Option) (*fxdb.DB, *Orders, <-chan *river.Event) {
 	t.Helper()
 	var db *fxdb.DB
