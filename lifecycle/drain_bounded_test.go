@@ -196,6 +196,11 @@ func (c *cell) stop(t *testing.T, w world) {
 	}()
 	if w.finishes {
 		eventually(t, c.m.Draining)
+		for _, f := range c.flights {
+			if f.listens { // a notification of letFinish would end the wait, too
+				receive(t, f.landed)
+			}
+		}
 		c.letFinish(t)
 		land(t, c.flights, true)
 		began = time.Now()
