@@ -28,7 +28,8 @@ func (h *histogram) observe(d time.Duration) {
 	h.sum += d.Seconds()
 }
 
-// poolEvents counts the events of a pool, by client. poolEvents is a lifecycle.StatementObserver.
+// poolEvents counts the events of a pool, by client. poolEvents is a
+// [lifecycle.Observer] with the method Ended.
 type poolEvents struct {
 	mu          sync.Mutex
 	clients     map[string]*clientEvents
