@@ -49,6 +49,7 @@ type Client struct {
 	stopped   atomic.Bool
 	usage     usage
 	positions positions
+	roomy     roomy
 }
 
 // New returns a client, and sends nothing. In an fx application OnStart checks the schema with

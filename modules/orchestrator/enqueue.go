@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,11 +11,22 @@ import (
 
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/txcontext"
 )
 
-// A tenant's enqueues wait for each other: together, concurrent enqueues would exceed the
-// capacity. The lock ends with the transaction.
-const enqueueLockSQL = "select pg_advisory_xact_lock(hashtextextended('orchestrator.tasks ' || app.current_tenant(), 0))"
+// enqueueLock is the key of a tenant's queue. The lock ends with the transaction.
+const enqueueLock = "(hashtextextended('orchestrator.tasks ' || app.current_tenant(), 0))"
+
+// Together, concurrent calls that add to the queue would exceed the capacity: near the capacity
+// a tenant's calls wait for each other. Calls far from the capacity share the lock.
+const (
+	enqueueLockSQL   = "select pg_advisory_xact_lock" + enqueueLock
+	enqueueSharedSQL = "select pg_advisory_xact_lock_shared" + enqueueLock
+)
+
+// reserve is how many tasks concurrent calls under the shared lock can add unseen: one for each
+// session of the server.
+const reserve = "current_setting('max_connections')::int"
 
 // setting is SQL for a number of the queue's settings, or fallback if the row is missing.
 func setting(key string, fallback int) string {
@@ -33,7 +45,9 @@ var full = "(" + depth + " >= " + capacity + ")"
 
 // All of the tasks or none: the insert has no rows if a task is refused. The depth in the verdict
 // is at most the capacity, so an enqueue that adds nothing always fits. The statement locks a
-// task that a concurrent Claim takes, and judges the task after the Claim.
+// task that a concurrent Claim takes, and judges the task after the Claim. Under the shared lock
+// (@shared) the statement adds only if the reserve stays free. A task of the same id, which a
+// concurrent call added and a Claim took, is not stored.
 var enqueueSQL = `
 with settings as (
     select ` + capacity + ` as capacity, ` + setting(DefaultTimeoutMS, 30000) + ` as timeout_ms,
@@ -52,7 +66,7 @@ with settings as (
     select (select e.status from existing e where e.status <> 'queued' order by e.id limit 1) as refused,
            cardinality(@ids::text[]) - (select count(*) from existing) as added,
            least(` + depth + `, (select capacity from settings)) as depth,
-           (select capacity from settings) as capacity,
+           (select capacity from settings) as capacity, ` + reserve + ` as reserve,
            (select bool_or(w.attempts >= w.max_attempts) from wanted w) as exhausted
 ), inserted as (
     insert into orchestrator.tasks as t (id, task_type, description, priority, timeout_ms, attempts, max_attempts, budget_max_files, budget_max_loc,
@@ -60,15 +74,19 @@ with settings as (
     select w.id, w.task_type, w.description, w.priority, w.timeout_ms, w.attempts, w.max_attempts, w.max_files, w.max_loc,
            w.capabilities, w.metadata, now() + w.timeout_ms * interval '1 millisecond'
     from wanted w, verdict v
-    where v.refused is null and v.depth + v.added <= v.capacity and not v.exhausted
+    where v.refused is null and v.depth + v.added + case when @shared::bool then v.reserve else 0 end <= v.capacity and not v.exhausted
     order by w.n
     on conflict (tenant_id, id) do update set
         task_type = excluded.task_type, description = excluded.description, priority = excluded.priority, timeout_ms = excluded.timeout_ms, attempts = excluded.attempts, max_attempts = excluded.max_attempts,
         budget_max_files = excluded.budget_max_files, budget_max_loc = excluded.budget_max_loc,
         required_capabilities = excluded.required_capabilities, task_metadata = excluded.task_metadata,
         deadline = t.created_at + excluded.timeout_ms * interval '1 millisecond'
+    where t.status = 'queued'
+    returning 1
 )
-select coalesce(refused, '') as refused, depth + added > capacity as full, exhausted, added < cardinality(@ids::text[]) as replaced from verdict`
+select coalesce(refused, '') as refused, depth + added > capacity as full, exhausted, added < cardinality(@ids::text[]) as replaced,
+       (select count(*) from inserted) as stored, depth + added + 2 * reserve <= capacity as roomy
+from verdict`
 
 // enqueueLimit is the largest count of tasks in a call.
 const enqueueLimit = 10_000
@@ -92,25 +110,57 @@ func (c *Client) enqueue(ctx context.Context, tasks []Task) error {
 	if err != nil {
 		return err
 	}
-	type verdict struct {
-		Refused         string
-		Full, Exhausted bool
-		Replaced        bool // queued tasks have new fields
+	tenant := c.db.Tenant(ctx)
+	// The reserve counts on one task of each transaction that shares the lock.
+	if len(tasks) == 1 && c.roomy.has(tenant) && txcontext.FromContext(ctx) == nil {
+		args["shared"] = true
+		v, err := c.tryEnqueue(ctx, enqueueSharedSQL, args)
+		if err == nil {
+			err = v.err()
+		}
+		if err != nil && !errors.Is(err, ErrQueueFull) || v.Stored == 1 {
+			return err
+		}
 	}
-	rows, err := after[verdict](ctx, c, enqueueLockSQL, enqueueSQL, args)
-	switch {
-	case err != nil:
+	args["shared"] = false
+	v, err := c.tryEnqueue(ctx, enqueueLockSQL, args)
+	if err != nil {
 		return err
-	case rows[0].Refused != "":
-		return statusError("task", rows[0].Refused)
-	case rows[0].Exhausted:
+	}
+	c.roomy.set(tenant, v.Roomy)
+	return v.err()
+}
+
+// enqueued is the answer of enqueueSQL.
+type enqueued struct {
+	Refused         string
+	Full, Exhausted bool
+	Replaced        bool // queued tasks have new fields
+	Stored          int  // tasks
+	Roomy           bool // enqueues of one task may share the lock
+}
+
+func (v enqueued) err() error {
+	switch {
+	case v.Refused != "":
+		return statusError("task", v.Refused)
+	case v.Exhausted:
 		return check.Invalid("attempts", "must be less than max_attempts")
-	case rows[0].Full:
+	case v.Full:
 		return ErrQueueFull
-	case rows[0].Replaced: // a task may have moved to the head of the queue
-		c.positions.forget(c.db.Tenant(ctx))
 	}
 	return nil
+}
+
+func (c *Client) tryEnqueue(ctx context.Context, lock string, args pgx.NamedArgs) (enqueued, error) {
+	rows, err := after[enqueued](ctx, c, lock, enqueueSQL, args)
+	if err != nil {
+		return enqueued{}, err
+	}
+	if rows[0].Replaced && rows[0].err() == nil { // a task may have moved to the head of the queue
+		c.positions.forget(c.db.Tenant(ctx))
+	}
+	return rows[0], nil
 }
 
 // enqueueArgs returns the tasks as an array for each column.

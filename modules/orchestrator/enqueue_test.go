@@ -1,14 +1,17 @@
 package orchestrator_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/orchestrator"
@@ -174,6 +177,62 @@ func TestConcurrentEnqueuesKeepToTheCapacity(t *testing.T) {
 	s, err := c.Stats(ctx)
 	require.NoError(t, err)
 	require.EqualValues(t, 10, s.Depth)
+}
+
+// sharedLockSQL is the lock of a concurrent enqueue far from the capacity.
+const sharedLockSQL = "select pg_advisory_xact_lock_shared(hashtextextended('orchestrator.tasks acme', 0))"
+
+// roomyClient returns a client that takes the tenant's queue for far from its capacity, another
+// client of the queue, and the queue's capacity.
+func roomyClient(t *testing.T, ctx context.Context) (c, other *orchestrator.Client, db *fxdb.DB, capacity int) {
+	t.Helper()
+	c, db = newClient(t)
+	other, err := orchestrator.New(orchestrator.Params{DB: db})
+	require.NoError(t, err)
+	scan(t, ctx, db, "select 2 * current_setting('max_connections')::int + 100", &capacity)
+	require.NoError(t, c.SetConfig(t.Context(), orchestrator.MaxCapacity, capacity, nil, ""))
+	enqueue(t, ctx, c, "first")
+	return c, other, db, capacity
+}
+
+func TestEnqueuesFarFromTheCapacityDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	ctx := as(t, "acme")
+	c, other, db, _ := roomyClient(t, ctx)
+	require.NoError(t, db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sharedLockSQL); err != nil {
+			return err
+		}
+		return c.Enqueue(ctx, task("beside"))
+	}))
+	require.NoError(t, while(t, ctx, db, func() error { return other.Enqueue(ctx, task("not known to be far")) }, sharedLockSQL))
+	require.NoError(t, while(t, ctx, db, func() error {
+		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { return c.Enqueue(modules.Join(ctx, tx), task("of a transaction")) })
+	}, sharedLockSQL))
+}
+
+func TestEnqueuesKeepToACapacityThatHasComeNear(t *testing.T) {
+	t.Parallel()
+	ctx := as(t, "acme")
+	c, other, db, capacity := roomyClient(t, ctx)
+	tasks := make([]orchestrator.Task, capacity-2)
+	for i := range tasks {
+		tasks[i] = task(fmt.Sprintf("of the other client %d", i))
+	}
+	require.NoError(t, other.EnqueueAll(ctx, tasks))
+	err := while(t, ctx, db, func() error { return c.Enqueue(ctx, task("too many")) }, sharedLockSQL,
+		"insert into orchestrator.tasks (id, task_type, description, timeout_ms, max_attempts, deadline) values ('the last', 'general', '', 1000, 1, now())")
+	require.ErrorIs(t, err, orchestrator.ErrQueueFull)
+}
+
+func TestAnEnqueueLeavesATaskThatWasAddedAndClaimedBeside(t *testing.T) {
+	t.Parallel()
+	ctx := as(t, "acme")
+	c, _, db, _ := roomyClient(t, ctx)
+	err := while(t, ctx, db, func() error { return c.Enqueue(ctx, task("t")) },
+		"insert into orchestrator.tasks (id, task_type, description, timeout_ms, max_attempts, status, deadline) values ('t', 'general', 'claimed', 1000, 1, 'dequeued', now())")
+	require.ErrorIs(t, err, orchestrator.ErrStatus)
+	require.Equal(t, "claimed", get(t, ctx, c, "t").Description)
 }
 
 func TestEnqueueAllIsOneTransactionInOrder(t *testing.T) {

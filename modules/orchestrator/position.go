@@ -8,10 +8,11 @@ import (
 // Every claim leaves a dead entry at the head of the queue's index. While any transaction of the
 // server keeps an older snapshot, for example a backup, the server can't remove the entries, and
 // each claim from the head walks through all of them. So the claims of a busy tenant go on where
-// the last claim of the client ended. Enqueue adds tasks behind, under the tenant's lock; a task
-// that goes back into the queue is found by an index of its own. A task can lie before the position
-// only if a different client gave back a claim by a rollback, or changed the priority of a queued
-// task. So the client looks at the whole queue again after lookEvery.
+// the last claim of the client ended. Enqueue adds tasks behind; a task that goes back into the
+// queue is found by an index of its own. A task can lie before the position only if a different
+// client gave back a claim by a rollback, or changed the priority of a queued task, or if a
+// concurrent Enqueue committed after the claim of a newer task. So the client looks at the whole
+// queue again after lookEvery.
 const (
 	busyAfter   = 1000                   // tasks that the client claimed for the tenant
 	lookEvery   = time.Second            // at least, between two looks at the whole queue
