@@ -117,10 +117,10 @@ func TestStatsTellWhatWaitedAndForHowLong(t *testing.T) {
 	db := notesDB(t, poolOf(2))
 	_, err := db.Named("slow").Exec(as(t, "acme"), "select pg_sleep(0.3)")
 	require.NoError(t, err)
-	slow := clientStats(t, db, "slow").Sharing
+	slow := clientStats(t, db, "slow").Usage
 	require.Positive(t, slow.HoldMax)
 	require.Equal(t, slow.HoldMax, slow.HoldTotal, "it held one connection, once")
-	require.Equal(t, []fxdb.TenantStats{{Name: "acme", Acquired: 1, Sharing: slow}}, db.Stats().Tenants)
+	require.Equal(t, []fxdb.TenantStats{{Name: "acme", Acquired: 1, Usage: slow}}, db.Stats().Tenants)
 }
 
 func TestStatsCountTheWaitsForAShare(t *testing.T) {
@@ -397,7 +397,7 @@ func TestWithoutSharingThePoolDecides(t *testing.T) {
 	refused(t, db, db.Ping)
 	release()
 	require.NoError(t, db.Pool().Ping(t.Context()))
-	require.Zero(t, clientStats(t, db, "app").Sharing)
+	require.Zero(t, clientStats(t, db, "app").Usage)
 }
 
 func TestLimitsAreIgnoredWithAWarningWhereSharingIsOff(t *testing.T) {

@@ -65,7 +65,7 @@ type ClientStats struct {
 	MaxConns int `json:"max_conns,omitempty"` // 0: no limit
 	Reserve  int `json:"reserve,omitempty"`
 	Weight   int `json:"weight,omitempty"` // 0: the default of 1
-	Sharing
+	Usage
 }
 
 // TenantStats is a tenant's part, over all clients. Stats covers the tenants that hold or
@@ -75,14 +75,14 @@ type TenantStats struct {
 	Held     int    `json:"held"`
 	Waiting  int    `json:"waiting"`
 	Acquired uint64 `json:"acquired"` // since Stats last forgot the tenant
-	Sharing
+	Usage
 }
 
-// Sharing is the time that a client or a tenant waited, and the time that the client or
+// Usage is the time that a client or a tenant waited, and the time that the client or
 // tenant held connections. A clock that ticks every 50 ms measures holds, unless an
 // observer is attached ([lifecycle.Monitor.Observe], as by the packages for metrics). By
 // the clock a single hold is up to 50 ms too long or too short; the sum of holds is right.
-type Sharing struct {
+type Usage struct {
 	Refused   int64         `json:"refused"`     // waits that ended without a connection
 	WouldWait int64         `json:"would_wait"`  // in a dry run: acquires that would have waited
 	Waits     int64         `json:"waits"`       // acquires that waited
@@ -92,8 +92,8 @@ type Sharing struct {
 	HoldMax   time.Duration `json:"hold_max_ns"` // the longest
 }
 
-func sharingOf(u admission.Usage) Sharing {
-	return Sharing{
+func usageOf(u admission.Usage) Usage {
+	return Usage{
 		Refused: u.Abandoned, WouldWait: u.WouldWait, Waits: u.Waited, WaitTotal: u.WaitTotal, WaitMax: u.WaitMax,
 		HoldTotal: u.HoldTotal, HoldMax: u.HoldMax,
 	}
@@ -103,7 +103,7 @@ func sharingOf(u admission.Usage) Sharing {
 func (t TenantStats) and(u TenantStats) TenantStats {
 	return TenantStats{
 		Name: u.Name, Held: t.Held + u.Held, Waiting: t.Waiting + u.Waiting, Acquired: t.Acquired + u.Acquired,
-		Sharing: Sharing{
+		Usage: Usage{
 			Refused: t.Refused + u.Refused, WouldWait: t.WouldWait + u.WouldWait,
 			Waits: t.Waits + u.Waits, WaitTotal: t.WaitTotal + u.WaitTotal, WaitMax: max(t.WaitMax, u.WaitMax),
 			HoldTotal: t.HoldTotal + u.HoldTotal, HoldMax: max(t.HoldMax, u.HoldMax),
@@ -197,7 +197,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		}
 		for _, t := range sharing.Tenants {
 			if t.Name != "" { // the empty name is work without a tenant
-				tenants = append(tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), sharingOf(t.Usage)})
+				tenants = append(tenants, TenantStats{t.Name, t.Held, t.Waiting, uint64(t.Granted), usageOf(t.Usage)})
 			}
 		}
 	}
@@ -212,11 +212,11 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		delete(shares, c.name)
 		s.Clients = append(s.Clients, ClientStats{
 			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(), Tainted: ofClient,
-			MaxConns: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Sharing: sharingOf(share.Usage),
+			MaxConns: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Usage: usageOf(share.Usage),
 		})
 	}
 	if raw := shares[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name
-		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Tainted: rest, Sharing: sharingOf(raw.Usage)})
+		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Tainted: rest, Usage: usageOf(raw.Usage)})
 	}
 	return s, tenants
 }
