@@ -66,9 +66,9 @@ func (c Config) check(bad *problems) {
 		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: set one of them"},
 		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
 		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
-		{!oneOf(c.NestedAcquire, "off", "warn", "strict"), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
+		{!oneOf(c.NestedAcquire, NestedOff, NestedWarn, NestedStrict), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
 		{!oneOf(c.VerifyTenancy, VerifyOff, VerifyWarn, VerifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
-		{!oneOf(c.Pooler, "none", "transaction"), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
+		{!oneOf(c.Pooler, PoolerNone, PoolerTransaction), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
 		{!oneOf(c.Sharing, SharingOn, SharingDryRun, SharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
 		{!(c.TenantMaxFraction >= 0 && c.TenantMaxFraction <= 1), "DB_TENANT_MAX_FRACTION", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxFraction)},
 		{c.TenantMaxFraction > 0 && c.Sharing == SharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_FRACTION", "needs DB_SHARING on or dry-run"},
@@ -87,7 +87,7 @@ func (c Config) check(bad *problems) {
 	c.checkStrings(bad)
 }
 
-func oneOf(s string, known ...string) bool { return slices.Contains(known, s) }
+func oneOf[T comparable](v T, known ...T) bool { return slices.Contains(known, v) }
 
 // checkText refuses line breaks, because the server would repeat the breaks in its log. A
 // connection string and a password may hold a line break inside, but not at the end.

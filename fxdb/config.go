@@ -191,12 +191,12 @@ type Config struct {
 	// acquires deadlock a full pool. Strict fails the second acquire with
 	// [ErrNestedAcquire] and costs microseconds; warn samples acquires and logs each
 	// client once; off does nothing. Default warn. Variable DB_NESTED_ACQUIRE.
-	NestedAcquire string
+	NestedAcquire NestedMode
 
 	// Sharing says how clients share the pool: on queues clients by their weights and
 	// limits, dry-run only counts the waits that on would cause, and off ignores all
 	// limits. Default on. Variable DB_SHARING.
-	Sharing string
+	Sharing SharingMode
 
 	// TenantMaxFraction is the largest fraction of the pool, from 0 to 1, that one tenant
 	// may hold at once. 0 sets no limit. Default 0. Variable DB_TENANT_MAX_FRACTION.
@@ -209,7 +209,7 @@ type Config struct {
 	// Start says how the start treats a server that does not answer: [StartRequire] (the
 	// start fails), [StartWait] (the start retries within its time) or [StartDegrade] (the
 	// pool connects in the background). Default require. Variable DB_START.
-	Start string
+	Start StartMode
 
 	// Migrate applies the contributed migrations at start, under a lock.
 	// Default false. Variable DB_MIGRATE.
@@ -236,12 +236,12 @@ type Config struct {
 	// VerifyTenancy runs [rls.Verify] at start, after the migrations: off, warn (the start
 	// logs the findings) or require (a finding of level error fails the start).
 	// Default off, and warn under devdb.Module and testkit.Swap. Variable DB_VERIFY_TENANCY.
-	VerifyTenancy string
+	VerifyTenancy VerifyMode
 
 	// Pooler names the pooler between the pool and the server: none, or transaction for
 	// PgBouncer in transaction mode and similar poolers.
 	// Default none. Variable DB_POOLER.
-	Pooler string
+	Pooler PoolerMode
 
 	// Dedicated lists clients that get a pool of their own, each as name or
 	// name=connections. Without a number a dedicated pool has PoolMax connections.
@@ -263,9 +263,10 @@ type Config struct {
 // filled holds the defaults that withDefaults has filled in. A field that is equal to
 // its mark is one that nobody set.
 type filled struct {
-	host, sslmode, application, verify string
-	port                               int
-	statement, lock, idleInTxn         time.Duration
+	host, sslmode, application string
+	verify                     VerifyMode
+	port                       int
+	statement, lock, idleInTxn time.Duration
 }
 
 // NamesDatabase reports whether any setting, libpq's own PGHOST, PGPORT, PGDATABASE

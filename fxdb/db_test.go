@@ -92,8 +92,8 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 func TestAFullQueueTakesOneOfAClientThatHasNobodyThere(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
-	for _, sharing := range []string{"on", "off"} {
-		t.Run(sharing, func(t *testing.T) {
+	for _, sharing := range []fxdb.SharingMode{fxdb.SharingOn, fxdb.SharingOff} {
+		t.Run(string(sharing), func(t *testing.T) {
 			t.Parallel()
 			db := notesDB(t, testkit.Config(func(c *fxdb.Config) {
 				one(c)
@@ -126,8 +126,8 @@ func TestAFullQueueTakesOneOfAClientThatHasNobodyThere(t *testing.T) {
 func TestABurstOnAColdPoolIsNotRefused(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
-	for _, sharing := range []string{"on", "dry-run", "off"} {
-		t.Run(sharing, func(t *testing.T) {
+	for _, sharing := range []fxdb.SharingMode{fxdb.SharingOn, fxdb.SharingDryRun, fxdb.SharingOff} {
+		t.Run(string(sharing), func(t *testing.T) {
 			t.Parallel()
 			db := notesDB(t, poolOf(8, func(c *fxdb.Config) { c.PoolMin, c.QueueMax, c.Sharing = 0, 1, sharing }))
 			got, ended := make(chan error, 8), make(chan struct{})

@@ -35,7 +35,7 @@ func TestALineBreakAtTheEndOfAValueIsDropped(t *testing.T) {
 		cc := fxdb.ConnConfig(t, cfg).ConnConfig
 		require.Equal(t, target{host: "h", port: 5433, database: "d", user: "u", password: "p w "}, targetOf(fxdb.ConnConfig(t, cfg)))
 		require.Equal(t, "a", cc.RuntimeParams["application_name"])
-		require.Equal(t, []string{"wait", "r", "off"}, []string{cfg.Start, cfg.TenantRole, cfg.NestedAcquire})
+		require.Equal(t, []any{fxdb.StartWait, "r", fxdb.NestedOff}, []any{cfg.Start, cfg.TenantRole, cfg.NestedAcquire})
 		require.Equal(t, []string{"x", "y=3"}, cfg.Dedicated)
 		require.Equal(t, "p", fxdb.MigrateConfig(t, cfg).ConnConfig.Password)
 		require.Equal(t, fxdb.LeftToServer, cfg.StatementTimeout)

@@ -149,7 +149,7 @@ func TestLimitsOfTheRoleComeBeforeDefaultsBehindAPooler(t *testing.T) {
 	_, err := testkit.OwnerPool(t, direct).Exec(t.Context(), "alter database "+pgx.Identifier{database}.Sanitize()+" set lock_timeout = '7s'")
 	require.NoError(t, err)
 	pooler.Command(t, "RECONNECT")
-	for _, start := range []string{fxdb.StartRequire, fxdb.StartDegrade} {
+	for _, start := range []fxdb.StartMode{fxdb.StartRequire, fxdb.StartDegrade} {
 		db := openPooled(t, pooler.URL(), func(c *fxdb.Config) { c.Start = start })
 		require.Equal(t, [3]string{"30s", "7s", "1min"}, limits(t, db))
 		require.Equal(t, [3]string{"30s", "7s", "1min"}, limits(t, db.Named("client")))

@@ -15,7 +15,7 @@ import (
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 
-func openNested(t *testing.T, mode string, change ...func(*fxdb.Config)) (*fxdb.DB, *observer.ObservedLogs) {
+func openNested(t *testing.T, mode fxdb.NestedMode, change ...func(*fxdb.Config)) (*fxdb.DB, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.WarnLevel)
 	cfg := fxdb.Config{URL: urlOf(t), PoolMax: 4, NestedAcquire: mode}
