@@ -105,9 +105,9 @@ func agentRoutes(c *agentregistry.Client) routes {
 			n, err := c.DeleteStale(ctx, in.Body.For)
 			return affected{n}, err
 		}),
-		"GET /agents/stats": tells(c.Stats),
+		"GET /agents/stats": reads(c.Stats),
 
-		"GET /agents/{id}": tellsOf(c.Get),
+		"GET /agents/{id}": readsOf(c.Get),
 		"PATCH /agents/{id}": does(func(ctx context.Context, in postedTo[agentregistry.Patch]) error {
 			return c.Update(ctx, in.ID, in.Body)
 		}),
@@ -118,7 +118,7 @@ func agentRoutes(c *agentregistry.Client) routes {
 			}
 			return err
 		}),
-		"GET /agents/{id}/stats": tellsOf(c.AgentStats),
+		"GET /agents/{id}/stats": readsOf(c.AgentStats),
 		"POST /agents/{id}/performance": gives(func(ctx context.Context, in postedTo[agentregistry.Metrics]) (agentregistry.Performance, error) {
 			return c.RecordPerformance(ctx, in.ID, in.Body)
 		}),

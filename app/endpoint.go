@@ -21,13 +21,13 @@ func gives[In, Out any](fn func(context.Context, In) (Out, error)) endpoint {
 	return makes(http.StatusOK, nil, fn)
 }
 
-// tells is gives for an fn that needs only the tenant.
-func tells[Out any](fn func(context.Context) (Out, error)) endpoint {
+// reads is gives for an fn that needs only the tenant.
+func reads[Out any](fn func(context.Context) (Out, error)) endpoint {
 	return gives(func(ctx context.Context, _ nothing) (Out, error) { return fn(ctx) })
 }
 
-// tellsOf is gives for an fn that needs an id.
-func tellsOf[Out any](fn func(ctx context.Context, id string) (Out, error)) endpoint {
+// readsOf is gives for an fn that needs an id.
+func readsOf[Out any](fn func(ctx context.Context, id string) (Out, error)) endpoint {
 	return gives(func(ctx context.Context, in byID) (Out, error) { return fn(ctx, in.ID) })
 }
 

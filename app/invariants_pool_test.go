@@ -122,7 +122,7 @@ func (h *house) hurt(t testing.TB) {
 		waitForLocks(t, owner, 1)
 		cancel()
 		require.ErrorIs(t, <-failed, context.Canceled, name)
-		waitForLocks(t, owner, 0) // the server is told a moment after the caller
+		waitForLocks(t, owner, 0) // the server learns of the end a moment after the caller
 		unlock()
 		require.NoError(t, write(acme), name)
 

@@ -60,7 +60,7 @@ create function late.refuse() returns trigger language plpgsql as $$ begin raise
 
 // Every statement is slow enough to be logged, and each client is refused by the
 // server, which repeats the values in its message.
-func TestInvariantI8NoLogAndNoErrorTellsAValueOrThePassword(t *testing.T) {
+func TestInvariantI8NoLogAndNoErrorHoldsAValueOrThePassword(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	const value, password = "walrus-4711", "swordfish-0815"
@@ -90,7 +90,7 @@ create function talk.refuse() returns trigger language plpgsql as $$ begin raise
 		require.ErrorContains(t, err, "P0001", name)
 		var refusal *pgconn.PgError
 		require.ErrorAs(t, err, &refusal, name)
-		require.Contains(t, refusal.Message, value, "%s: the server has told nothing", name)
+		require.Contains(t, refusal.Message, value, "%s: the server has reported nothing", name)
 		fmt.Fprintf(&said, "%v %+v\n", err, err)
 	}
 	for _, e := range h.logs.All() {

@@ -113,7 +113,7 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			page, err := c.QueriesPage(ctx, knowledge.QueryFilter{Status: in.Status, Limit: in.Limit, After: in.After})
 			return queryList{list(page.Items), page.Next}, err
 		}),
-		"GET /knowledge/queries/{id}": tellsOf(c.Query),
+		"GET /knowledge/queries/{id}": readsOf(c.Query),
 		"GET /knowledge/queries/{id}/results": gives(func(ctx context.Context, in listedOf) (resultList, error) {
 			page, err := c.SearchResultsPage(ctx, in.ID, in.Limit, in.After)
 			return resultList{list(page.Items), page.Next}, err
@@ -200,7 +200,7 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			return out, err
 		}),
 
-		"GET /knowledge/cache": tells(c.CacheStats),
+		"GET /knowledge/cache": reads(c.CacheStats),
 		"POST /knowledge/cache/purge": gives(func(ctx context.Context, _ nothing) (affected, error) {
 			n, err := c.CachePurge(ctx)
 			return affected{n}, err

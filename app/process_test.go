@@ -143,7 +143,7 @@ func TestAKilledServerLeavesNoDatabaseBehind(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// Nothing is started for an address that can't be had: a bad setting would be told of else.
+// The server starts nothing for an address in use. Otherwise the error would name a bad setting.
 func TestAnAddressInUseIsFoundFirst(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,7 +27,7 @@ const secret = "s3cret-of-acme"
 // In its path, ID is the secret and {name} an id of an earlier answer.
 type write struct {
 	op   string
-	set  object // top-level values that the description does not tell
+	set  object // top-level values that the description leaves out
 	keep string // the name of the answer's id
 }
 

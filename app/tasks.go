@@ -162,7 +162,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 			page, err := read()
 			return taskList{list(page.Items), page.Next}, err
 		}),
-		"GET /tasks/{id}": tellsOf(c.Task),
+		"GET /tasks/{id}": readsOf(c.Task),
 		"POST /tasks/{id}/assignments": makes(http.StatusCreated, func(a orchestrator.Assignment) string { return "/assignments/" + url.PathEscape(a.ID) },
 			func(ctx context.Context, in postedTo[newAssignment]) (orchestrator.Assignment, error) {
 				a := in.Body
@@ -213,7 +213,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 			n, err := c.DeleteFinished(ctx, in.Body.For)
 			return affected{n}, err
 		}),
-		"GET /queue/stats": tells(c.Stats),
+		"GET /queue/stats": reads(c.Stats),
 		"GET /queue/snapshots": gives(func(ctx context.Context, in listed) (snapshotList, error) {
 			page, err := c.SnapshotsPage(ctx, in.Limit, in.After)
 			return snapshotList{list(page.Items), page.Next}, err
@@ -238,7 +238,7 @@ func taskRoutes(c *orchestrator.Client) routes {
 			page, err := c.OverdueAssignmentsPage(ctx, f.Limit, f.After)
 			return assignmentList{list(page.Items), page.Next}, err
 		}),
-		"GET /assignments/{id}": tellsOf(c.Assignment),
+		"GET /assignments/{id}": readsOf(c.Assignment),
 		"PATCH /assignments/{id}": does(func(ctx context.Context, in postedTo[orchestrator.AssignmentPatch]) error {
 			return c.UpdateAssignment(ctx, in.ID, in.Body)
 		}),

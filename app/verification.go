@@ -98,7 +98,7 @@ func verificationRoutes(c *verification.Client) routes {
 			page, err := c.RequestsPage(ctx, cmp.Or(in.Status, verification.Pending), in.Limit, in.After)
 			return requestList{list(page.Items), page.Next}, err
 		}),
-		"GET /verification/requests/{id}": tellsOf(c.Request),
+		"GET /verification/requests/{id}": readsOf(c.Request),
 		"PUT /verification/requests/{id}/status": does(func(ctx context.Context, in postedTo[requestStatus]) error {
 			return c.SetRequestStatus(ctx, in.ID, in.Body.Status, verification.StatusDetails{
 				ProcessingTime: in.Body.ProcessingTime, Error: in.Body.Error, ErrorCode: in.Body.ErrorCode,
@@ -112,7 +112,7 @@ func verificationRoutes(c *verification.Client) routes {
 			page, err := c.ResultsPage(ctx, in.ID, in.Limit, in.After)
 			return verdictList{list(page.Items), page.Next}, err
 		}),
-		"GET /verification/requests/{id}/results/newest": tellsOf(c.Result),
+		"GET /verification/requests/{id}/results/newest": readsOf(c.Result),
 		"POST /verification/results/{id}/evidence": does(func(ctx context.Context, in postedTo[newEvidence]) error {
 			return c.AddEvidence(ctx, in.ID, in.Body.evidence())
 		}),
@@ -127,7 +127,7 @@ func verificationRoutes(c *verification.Client) routes {
 			methods, err := c.MethodPerformance(ctx)
 			return methodList{list(methods)}, err
 		}),
-		"GET /verification/cache": tells(c.CacheStats),
+		"GET /verification/cache": reads(c.CacheStats),
 		"POST /verification/cache/lookup": gives(func(ctx context.Context, in posted[question]) (verification.Result, error) {
 			result, found, err := c.CacheGet(ctx, in.Body.request())
 			return result, orMissing(found, err)

@@ -91,7 +91,7 @@ func webRoutes(c *webnavigator.Client) routes {
 			out.ID, out.Inserted, err = c.StoreContent(ctx, in.Body)
 			return out, err
 		}),
-		"GET /web/contents/{id}": tellsOf(c.Content),
+		"GET /web/contents/{id}": readsOf(c.Content),
 		"GET /web/contents/{id}/metrics": gives(func(ctx context.Context, in listedOf) (extractionList, error) {
 			page, err := c.MetricsPage(ctx, in.ID, in.Limit, in.After)
 			return extractionList{list(page.Items), page.Next}, err
@@ -108,8 +108,8 @@ func webRoutes(c *webnavigator.Client) routes {
 		"PUT /web/cache": does(func(ctx context.Context, in posted[newCachedPage]) error {
 			return c.CachePut(ctx, in.Body.URL, in.Body.ContentID, in.Body.TTL)
 		}),
-		"GET /web/cache/stats": tells(c.CacheStats),
-		"POST /web/purge":      tells(c.Purge),
+		"GET /web/cache/stats": reads(c.CacheStats),
+		"POST /web/purge":      reads(c.Purge),
 
 		// A traversal's path has the session: the answer has both the session and the id.
 		"POST /web/traversals": makes(http.StatusCreated,
@@ -145,7 +145,7 @@ func webRoutes(c *webnavigator.Client) routes {
 			out.ID, out.Existed, err = c.AddNode(ctx, in.Body)
 			return out, err
 		}),
-		"GET /web/nodes/{id}": tellsOf(c.Node),
+		"GET /web/nodes/{id}": readsOf(c.Node),
 		"PUT /web/nodes/{id}/status": does(func(ctx context.Context, in postedTo[nodeStatus]) error {
 			return c.SetNodeStatus(ctx, in.ID, in.Body.Status, in.Body.ContentID, in.Body.Error)
 		}),

@@ -10,29 +10,29 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// use is the purpose of an acquire.
-type use int
+// purpose is the reason of an acquire.
+type purpose int
 
 const (
-	forCall        use = iota // the call itself returns the connection
-	forHolding                // the caller holds the connection after the call, so the pool records the call site
-	forTransaction            // the same, for a transaction
+	forCall        purpose = iota // the call itself returns the connection
+	forHolding                    // the caller holds the connection after the call, so the pool records the call site
+	forTransaction                // the same, for a transaction
 )
 
 // acquire takes a connection on behalf of this client, within the acquire timeout, or
 // within a shorter time if within is not zero.
-func (db *DB) acquire(ctx context.Context, s scoped.Scope, u use, within time.Duration) (*pgxpool.Conn, error) {
-	return db.acquireFor(ctx, s, u, within, 1)
+func (db *DB) acquire(ctx context.Context, s scoped.Scope, p purpose, within time.Duration) (*pgxpool.Conn, error) {
+	return db.acquireFor(ctx, s, p, within, 1)
 }
 
 // acquireFor is acquire that leaves skip frames out of the call site.
-func (db *DB) acquireFor(ctx context.Context, s scoped.Scope, u use, within time.Duration, skip int) (*pgxpool.Conn, error) {
-	if err := db.client.misuse.Load(); err != nil {
+func (db *DB) acquireFor(ctx context.Context, s scoped.Scope, p purpose, within time.Duration, skip int) (*pgxpool.Conn, error) {
+	if err := db.client.optionErr.Load(); err != nil {
 		return nil, *err
 	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.Identity.Tenant, Caller: u != forCall, Transaction: u == forTransaction,
-		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, CallerSkip: skip, Share: db.client.share,
+		Client: db.client.name, Tenant: s.Identity.Tenant, Caller: p != forCall, Transaction: p == forTransaction,
+		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, CallerSkip: skip, Permits: db.client.permits,
 	})
 	if err != nil {
 		return nil, err

@@ -146,9 +146,9 @@ func TestAPanicAfterTheCommitIsLogged(t *testing.T) {
 		return nil
 	}))
 	require.Equal(t, []string{"the next"}, ran)
-	told := logs.FilterMessageSnippet("AfterCommit panicked").FilterField(zap.String("client", "orders"))
-	require.Equal(t, 1, told.Len())
-	require.Equal(t, "out of order", told.All()[0].ContextMap()["panic"])
+	logged := logs.FilterMessageSnippet("AfterCommit panicked").FilterField(zap.String("client", "orders"))
+	require.Equal(t, 1, logged.Len())
+	require.Equal(t, "out of order", logged.All()[0].ContextMap()["panic"])
 }
 
 func TestAfterCommitRefusesATransactionOfOthers(t *testing.T) {

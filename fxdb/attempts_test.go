@@ -16,7 +16,7 @@ import (
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 
-// openBy opens a pool by a server's socket, which tells the client less of an end than
+// openBy opens a pool by a server's socket, which reports less of an end to the client than
 // TCP does, and one by TCP.
 func openBy(t *testing.T, s *pgfault.Server, role string, change func(*fxdb.Config)) map[string]*fxdb.DB {
 	t.Helper()

@@ -45,7 +45,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	warnOfUnverified(o.log, cfg.linkSetting(), pc.ConnConfig)
 	statement := knownTimeout(pc.ConnConfig.RuntimeParams)
 	if cfg.pooled() {
-		cfg.fences = takeFences(pc.ConnConfig.RuntimeParams)
+		cfg.pooledTimeouts = takeTimeouts(pc.ConnConfig.RuntimeParams)
 	}
 	c := &core{cfg: cfg, fx: o.fx, log: o.log, dedicated: make(map[string]*lifecycle.Monitor), statement: statement, traceIDOf: o.traceID}
 	if err := c.setHooks(pc, o); err != nil {
@@ -83,7 +83,7 @@ func (c *core) setHooks(pc *pgxpool.Config, o options) error {
 		pc.BeforeConnect = before(password.beforeConnect(), pc.BeforeConnect)
 	}
 	if len(o.tracers) > 0 {
-		c.traced, c.txTracers = &discreet{multitracer.New(o.tracers...)}, txTracers(o.tracers)
+		c.traced, c.txTracers = &redactingTracer{multitracer.New(o.tracers...)}, txTracers(o.tracers)
 		pc.ConnConfig.Tracer = c.traced
 	}
 	if err := c.setRawPool(pc, o.rawPool); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// ClientOption sets how a client shares the pool.
+// ClientOption sets how a client usages the pool.
 type ClientOption interface{ apply(*client) error }
 
 type clientOption func(*client) error
@@ -113,9 +113,9 @@ func Weight(n int) ClientOption {
 	return limit("Weight", "Weight", n, func(l *admission.Limits) { l.Weight = n })
 }
 
-// draft collects the options of one call of Named. configure applies the options together,
+// pendingOptions collects the options of one call of Named. configure applies the options together,
 // in any order.
-type draft struct {
+type pendingOptions struct {
 	limits  admission.Limits
 	options []string
 }
@@ -128,29 +128,29 @@ func limit(option, field string, n int, set func(*admission.Limits)) ClientOptio
 				Client: c.name, Field: field, Reason: fmt.Sprintf("is %d; it must be at least 1", n),
 			})
 		}
-		set(&c.draft.limits)
-		c.draft.options = append(c.draft.options, option)
+		set(&c.pending.limits)
+		c.pending.options = append(c.pending.options, option)
 		return nil
 	})
 }
 
-// configure applies options. An option that can't be met stays the client's misuse.
+// configure applies options. An option that can't be met stays the client's optionErr.
 func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
-	c.draft = draft{}
-	if c.share != nil {
-		c.draft.limits = c.share.Limits()
+	c.pending = pendingOptions{}
+	if c.permits != nil {
+		c.pending.limits = c.permits.Limits()
 	}
 	var err error
 	for _, o := range opts {
 		err = errors.Join(err, o.apply(c))
 	}
-	switch options := strings.Join(c.draft.options, ", "); {
+	switch options := strings.Join(c.pending.options, ", "); {
 	case err != nil || options == "":
-	case c.share == nil:
+	case c.permits == nil:
 		log.Warn("DB_SHARING is off, so the limits of this client are ignored",
-			zap.String("client", c.name), zap.Strings("options", c.draft.options))
+			zap.String("client", c.name), zap.Strings("options", c.pending.options))
 	default:
-		if err = c.share.SetLimits(c.draft.limits); err != nil {
+		if err = c.permits.SetLimits(c.pending.limits); err != nil {
 			err = fmt.Errorf("%s: %w", options, err)
 		}
 	}
@@ -158,6 +158,6 @@ func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
 		return nil
 	}
 	err = fmt.Errorf("fxdb: client %q: %w", c.name, err)
-	c.misuse.CompareAndSwap(nil, &err)
+	c.optionErr.CompareAndSwap(nil, &err)
 	return err
 }

@@ -92,11 +92,11 @@ func TestAClientThatTakesNoDatabaseIsWarnedOf(t *testing.T) {
 			require.Zero(t, logs.Len(), "a graph that is only built, or checked, starts nothing")
 			require.NoError(t, app.Start(t.Context()))
 			defer func() { require.NoError(t, app.Stop(t.Context())) }()
-			told := logs.FilterMessageSnippet("constructor").FilterField(zap.String("client", "notes")).Len()
+			logged := logs.FilterMessageSnippet("constructor").FilterField(zap.String("client", "notes")).Len()
 			if c.warned {
-				require.Equal(t, 1, told)
+				require.Equal(t, 1, logged)
 			} else {
-				require.Zero(t, told)
+				require.Zero(t, logged)
 			}
 		})
 	}

@@ -256,8 +256,9 @@ type Config struct {
 	unasked bool
 	// filled marks the fields that nobody set.
 	filled filled
-	// fences are limits that a pooler refuses at connect: they travel with each transaction.
-	fences []param
+	// pooledTimeouts are the timeouts that a pooler refuses at connect, and that travel with
+	// each transaction.
+	pooledTimeouts []param
 }
 
 // filled holds the defaults that withDefaults has filled in. A field that is equal to
@@ -336,7 +337,7 @@ func fill[T comparable](field, mark *T, value T) {
 const redacted = "xxxxx"
 
 // public returns a copy that may be shown: passwords are replaced, and a URL is
-// shown only where its password can be told from the rest.
+// shown only if the redaction can find the password in the URL.
 func (c Config) public() Config {
 	if c.Password != "" {
 		c.Password = redacted

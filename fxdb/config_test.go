@@ -475,7 +475,7 @@ func TestAPasswordSourceIsAskedOnceForManyConnections(t *testing.T) {
 	require.Positive(t, fromGraph.Load())
 }
 
-func TestASessionReadsTextsAsUTF8UnlessItIsTold(t *testing.T) {
+func TestASessionReadsTextsAsUTF8UnlessASettingSaysOtherwise(t *testing.T) {
 	t.Parallel()
 	for params, want := range map[string]string{"": "UTF8", "?client_encoding=LATIN1": "LATIN1", "?Client_Encoding=LATIN1": "LATIN1", "?options=-c%20client_encoding%3DLATIN1": ""} {
 		cc := fxdb.ConnConfig(t, fxdb.Config{URL: "postgres://u@h/d" + params}).ConnConfig

@@ -13,13 +13,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// checkName returns an error for a client's name that no reader could tell from a missing
+// checkName returns an error for a client's name that no reader could distinguish from a missing
 // name.
 func checkName(name string) error {
 	var reason string
 	switch {
 	case strings.TrimSpace(name) == "":
-		reason = "is blank: errors, logs and statistics need a name to tell the client by"
+		reason = "is blank: errors, logs and statistics need the name of the client"
 	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
 		reason = "is no UTF-8, or holds a NUL byte: labels of metrics and the server's application_name can't take the name"
 	default:

@@ -87,7 +87,7 @@ func (db *DB) insertAll(ctx context.Context, s scoped.Scope, table pgx.Identifie
 		return 0, err
 	}
 	defer conn.Release()
-	defer func() { c.told(n, err) }()
+	defer func() { c.endTrace(n, err) }()
 	ctx = c.ctx
 	more, err := c.fill()
 	if err != nil {
@@ -134,8 +134,8 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 	if err != nil {
 		return 0, err
 	}
-	ctx, told := t.db.core.traced.copies(ctx, t.Tx.Conn(), c.data)
-	defer func() { told(n, err) }()
+	ctx, endTrace := t.db.core.traced.copies(ctx, t.Tx.Conn(), c.data)
+	defer func() { endTrace(n, err) }()
 	var more bool
 	known := t.db.core.engine.Knows(t.Conn(), c.ask)
 	if known {
@@ -166,19 +166,19 @@ func (t *transaction) CopyFrom(ctx context.Context, table pgx.Identifier, column
 // copying is a source on the way into a table, in chunks. A chunk is the rows in arrays,
 // then the rows in single.
 type copying struct {
-	db      *DB
-	src     pgx.CopyFromSource
-	data    pgx.TraceCopyFromStartData
-	ctx     context.Context        // from the tracers
-	told    func(n int64, _ error) // reports the end to the tracers
-	columns int
-	ask     string // the statement that asks for the types
-	insert  string
-	values  string
-	arrays  *scoped.Arrays
-	single  pgx.Batch
-	n       int64 // rows that were read
-	pending bool  // the source stands at an unread row
+	db       *DB
+	src      pgx.CopyFromSource
+	data     pgx.TraceCopyFromStartData
+	ctx      context.Context        // from the tracers
+	endTrace func(n int64, _ error) // reports the end to the tracers
+	columns  int
+	ask      string // the statement that asks for the types
+	insert   string
+	values   string
+	arrays   *scoped.Arrays
+	single   pgx.Batch
+	n        int64 // rows that were read
+	pending  bool  // the source stands at an unread row
 }
 
 func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFromSource) (*copying, error) {
@@ -205,10 +205,10 @@ func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duratio
 	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
 		return nil, false, err
 	}
-	c.ctx, c.told = c.db.core.traced.copies(ctx, conn.Conn(), c.data)
+	c.ctx, c.endTrace = c.db.core.traced.copies(ctx, conn.Conn(), c.data)
 	if err = c.describe(c.ctx, conn.Conn(), s); err != nil {
 		defer conn.Release()
-		c.told(0, err)
+		c.endTrace(0, err)
 		return nil, mayResend(ctx, conn.Conn(), err, true), err
 	}
 	return conn, false, nil

@@ -36,7 +36,7 @@ type core struct {
 	monitor     *lifecycle.Monitor
 	dedicated   map[string]*lifecycle.Monitor // by client
 	engine      scoped.Engine                 // sends statements with their scopes
-	traced      *discreet                     // the application's tracers; nil: none
+	traced      *redactingTracer              // the application's tracers; nil: none
 	txTracers   []TxTracer                    // of those
 
 	traceIDOf  func(context.Context) string // nil: statements carry no trace id
@@ -54,7 +54,7 @@ type core struct {
 	clients   []*client
 	statement time.Duration // statement_timeout of the pool's connections; 0: none, or the server's own
 	own       []string      // limits for which the server has its own settings
-	misuse    error         // a client option that can't be met; fails the start
+	optionErr error         // a client option that can't be met; fails the start
 
 	closed afterClose
 }
@@ -66,16 +66,16 @@ type client struct {
 	requireTenant atomic.Bool // Named may be called at any time
 	limits        ServerTimeouts
 	monitor       *lifecycle.Monitor
-	share         *admission.Client // nil: sharing is off
-	draft         draft
-	misuse        atomic.Pointer[error]           // an option that can't be met; fails every use
+	permits       *admission.Client // nil: sharing is off
+	pending       pendingOptions
+	optionErr     atomic.Pointer[error]           // an option that can't be met; fails every use
 	settings      atomic.Pointer[scoped.Settings] // of the scopes
 	acquired      atomic.Uint64
 	waiting       atomic.Int64
 	tainted       atomic.Uint64 // connections that came back after a text of the client that is not plain
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
-	lockTold      atomic.Bool   // see warnOfLock
+	lockWarned    atomic.Bool   // see warnOfLock
 }
 
 // rootClient is the name of the handle without a client.
@@ -84,7 +84,7 @@ const rootClient = "app"
 // start opens the pools. A client option that can't be met fails the start.
 func (db *DB) start(ctx context.Context) error {
 	db.core.mu.Lock()
-	err := db.core.misuse
+	err := db.core.optionErr
 	db.core.mu.Unlock()
 	if err == nil {
 		for _, m := range db.core.monitors() {
@@ -101,7 +101,7 @@ func (db *DB) start(ctx context.Context) error {
 		}
 	}
 	if err == nil && db.core.fx {
-		db.core.warnOfStrangers()
+		db.core.warnUnknownClients()
 	}
 	if err != nil { // close the opened pools, and run the functions of AfterClose
 		for _, m := range db.core.monitors() {
@@ -118,7 +118,7 @@ func (db *DB) start(ctx context.Context) error {
 // off. A second Close is a no-op.
 func (db *DB) Close(ctx context.Context) error {
 	if !db.core.fx && db.core.monitor.Started() {
-		db.core.warnOfStrangers()
+		db.core.warnUnknownClients()
 	}
 	if !db.core.fx { // with fx the first hook of the stop has waited
 		delayStop(ctx, db)
@@ -174,10 +174,10 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	err := checkName(name)
 	if err != nil {
 		err = fmt.Errorf("fxdb: Named: %w", err)
-		cl.misuse.CompareAndSwap(nil, &err)
+		cl.optionErr.CompareAndSwap(nil, &err)
 	}
-	if err = cmp.Or(err, cl.configure(c.log, opts)); err != nil && c.misuse == nil {
-		c.misuse = err
+	if err = cmp.Or(err, cl.configure(c.log, opts)); err != nil && c.optionErr == nil {
+		c.optionErr = err
 	}
 	if cl.requireTenant.Load() {
 		c.tenants.Store(true)
@@ -197,17 +197,17 @@ func (c *core) newClient(full, own string, outer *client) *client {
 		cl.monitor = dedicated
 	}
 	if a := cl.monitor.Admission(); a != nil {
-		cl.share = a.Client(full)
+		cl.permits = a.Client(full)
 	}
 	if outer == nil {
 		return cl
 	}
 	cl.requireTenant.Store(outer.requireTenant.Load())
 	cl.limits = outer.limits
-	if cl.share != nil && outer.share != nil {
-		limits := outer.share.Limits()
-		limits.Reserve = 0             // a copy would keep twice as many connections from all further clients
-		_ = cl.share.SetLimits(limits) // the same limits were accepted for outer
+	if cl.permits != nil && outer.permits != nil {
+		limits := outer.permits.Limits()
+		limits.Reserve = 0               // a copy would keep twice as many connections from all further clients
+		_ = cl.permits.SetLimits(limits) // the same limits were accepted for outer
 	}
 	return cl
 }

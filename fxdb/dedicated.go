@@ -66,10 +66,10 @@ func (c *core) monitors() []*lifecycle.Monitor {
 	return all
 }
 
-// warnOfStrangers warns of members of DB_DEDICATED that no client has. With fx all clients
+// warnUnknownClients warns of members of DB_DEDICATED that no client has. With fx all clients
 // have a name by the time of the start. Without fx the program may name clients until the
 // pool closes.
-func (c *core) warnOfStrangers() {
+func (c *core) warnUnknownClients() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name := range c.dedicated {

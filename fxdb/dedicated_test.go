@@ -116,26 +116,26 @@ func TestADedicatedPoolCountsInTheReadiness(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close(context.Background())
 	m, left := db.Monitor(), db.Named("left")
-	told := make(chan lifecycle.Health, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h })
+	changes := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	require.True(t, m.Health(t.Context()).Ready)
 
 	release := holding(t, left, 1)
-	h := <-told
+	h := <-changes
 	for h.Status != lifecycle.Unhealthy { // its one connection is in use
 		require.True(t, h.Ready)
-		h = <-told
+		h = <-changes
 	}
 	require.True(t, h.Ready)
 	require.Zero(t, h.Active, "the figures are the shared pool's")
 	s.Freeze(t)
-	for h = <-told; h.Ready; h = <-told {
+	for h = <-changes; h.Ready; h = <-changes {
 	}
 	require.NotEmpty(t, h.Error)
 	s.Thaw(t)
 	release()
 	for !h.Ready || h.Status != lifecycle.Healthy {
-		h = <-told
+		h = <-changes
 	}
 }
 
@@ -151,9 +151,9 @@ func TestDedicatedWithoutFxIsWarnedOfOnlyAtTheEnd(t *testing.T) {
 	require.NoError(t, db.Named("left").Ping(t.Context()))
 	require.NoError(t, db.Close(t.Context()))
 	require.NoError(t, db.Close(t.Context()))
-	told := logs.FilterMessageSnippet("DB_DEDICATED")
-	require.Equal(t, 1, told.Len())
-	require.Equal(t, 1, told.FilterField(zap.String("client", "lfet")).Len(), "nobody has named it to the end")
+	logged := logs.FilterMessageSnippet("DB_DEDICATED")
+	require.Equal(t, 1, logged.Len())
+	require.Equal(t, 1, logged.FilterField(zap.String("client", "lfet")).Len(), "nobody has named it to the end")
 }
 
 func TestAThirdPoolOnTheDatabaseIsWarnedOfBesideDedicatedOnes(t *testing.T) {

@@ -61,8 +61,8 @@ func Describe(db *DB) Description {
 	defer c.mu.Unlock()
 	for _, cl := range c.clients {
 		var limits admission.Limits
-		if cl.share != nil {
-			limits = cl.share.Limits()
+		if cl.permits != nil {
+			limits = cl.permits.Limits()
 		}
 		pool := sharedPool
 		for name, m := range c.dedicated {

@@ -194,12 +194,12 @@ func (f *drainCell) stop() {
 // finish ends the flight as its caller would, in the middle of the drain.
 func (f *drainCell) finish(t *testing.T, admin *pgx.Conn) {
 	require.Eventually(t, f.db.Monitor().Draining, patience, time.Millisecond)
-	told := make(chan struct{})
+	refused := make(chan struct{})
 	go func() {
 		f.waiters.Wait()
-		close(told)
+		close(refused)
 	}()
-	receive(t, told, "callers that wait are told of the stop at once")
+	receive(t, refused, "waiters get the error of the stop at once")
 	f.open()
 	_, err := admin.Exec(within(t), fmt.Sprintf("select pg_advisory_unlock(%d), pg_notify('%s', '')", f.key, f.channel()))
 	require.NoError(t, err)

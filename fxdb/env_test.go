@@ -161,13 +161,13 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 		cfg.Host, cfg.Port = "127.0.0.1", 1 // nobody is there
 		_, err = fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
 		require.Error(t, err)
-		told := logs.FilterMessageSnippet("no setting").FilterField(zap.String("variable", variable))
+		logged := logs.FilterMessageSnippet("no setting").FilterField(zap.String("variable", variable))
 		if setting == "" {
-			require.Zero(t, told.Len(), variable)
+			require.Zero(t, logged.Len(), variable)
 			continue
 		}
-		require.Equal(t, 1, told.FilterField(zap.String("setting", setting)).Len(), "%s: %v", variable, logs.All())
-		require.NotContains(t, told.All()[0].Message, "s3cret")
+		require.Equal(t, 1, logged.FilterField(zap.String("setting", setting)).Len(), "%s: %v", variable, logs.All())
+		require.NotContains(t, logged.All()[0].Message, "s3cret")
 	}
 }
 

@@ -33,7 +33,7 @@ func TestFaultAFrozenServerIsNotReady(t *testing.T) {
 		name   string
 		notice func()
 	}{
-		{"told unasked", func() { await(false) }},
+		{"reported unasked", func() { await(false) }},
 		{"asked", func() {
 			require.Eventually(t, func() bool { return !m.Health(within(t)).Ready }, patience, 10*time.Millisecond)
 			await(false)

@@ -12,7 +12,7 @@ import (
 )
 
 // What the hunt asks for: whose row it is, what is in it, and as whom the server
-// ran the statement. The token tells one answer from another.
+// ran the statement. The token distinguishes the answers.
 const (
 	settingsColumn = `coalesce(current_setting('app.current_tenant', true), '') || '/' || coalesce(current_setting('app.current_user', true), '')`
 	huntSettings   = `select ` + settingsColumn + `, $1::text`

@@ -48,7 +48,7 @@ func (c Config) params() []param {
 		{c.IdleInTransactionTimeout, c.filled.idleInTxn},
 	} {
 		if limit.value != LeftToServer {
-			all = append(all, param{fences[i], milliseconds(limit.value), limit.value == limit.mark})
+			all = append(all, param{timeoutSettings[i], milliseconds(limit.value), limit.value == limit.mark})
 		}
 	}
 	return all
@@ -68,7 +68,7 @@ func (c Config) setParams(read map[string]string) (yields []string) {
 		}
 		if _, ok := before[p.name]; !ok && !optionNames(before["options"])[p.name] {
 			read[p.name] = p.value
-			if p.standard && slices.Contains(fences, p.name) {
+			if p.standard && slices.Contains(timeoutSettings, p.name) {
 				yields = append(yields, p.name)
 			}
 		}
@@ -80,7 +80,7 @@ func (c Config) setParams(read map[string]string) (yields []string) {
 func lowerNames(params map[string]string) {
 	for name, value := range params {
 		lower := strings.ToLower(name)
-		if known := lower == "application_name" || lower == "client_encoding" || slices.Contains(fences, lower); known && lower != name {
+		if known := lower == "application_name" || lower == "client_encoding" || slices.Contains(timeoutSettings, lower); known && lower != name {
 			delete(params, name)
 			params[lower] = value
 		}

@@ -37,8 +37,8 @@ func (db *DB) Listen(ctx context.Context, channels ...string) (*Subscription, er
 			return nil, err
 		}
 	}
-	if misuse := db.client.misuse.Load(); misuse != nil {
-		return nil, *misuse
+	if optionErr := db.client.optionErr.Load(); optionErr != nil {
+		return nil, *optionErr
 	}
 	return db.core.listener.subscribe(ctx, channels)
 }

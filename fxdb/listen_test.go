@@ -172,7 +172,7 @@ func TestEveryLostConnectionIsAGap(t *testing.T) {
 	t.Logf("%d kills, %d gaps, %d of %d notifications missing", kills, gaps, missing, last)
 }
 
-func TestASlowSubscriberIsToldOfAGap(t *testing.T) {
+func TestASlowSubscriberGetsAGap(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t)
 	slow, quick := listening(t, db, "numbers"), listening(t, db, "numbers")
@@ -252,15 +252,15 @@ func TestListenIsRefused(t *testing.T) {
 		is      error
 		want    string
 	}{
-		"behind a pooler":            {pooled, within(t), []string{"a"}, fxdb.ErrNeedsSession, ""},
-		"with a tenant":              {own, as(t, "acme"), []string{"a"}, fxdb.ErrTenantNotCarried, ""},
-		"without a tenant":           {strict, within(t), []string{"a"}, fxdb.ErrTenantRequired, ""},
-		"without a channel":          {own, within(t), nil, nil, "name a channel"},
-		"with an empty name":         {own, within(t), []string{"a", ""}, nil, "empty name"},
-		"with a long name":           {own, within(t), []string{strings.Repeat("a", 64)}, nil, "longer than 63 bytes"},
-		"with a NUL byte":            {own, within(t), []string{"a\x00b"}, nil, "NUL byte"},
-		"with a context that ended":  {own, ended(t), []string{"a"}, context.Canceled, ""},
-		"of a client that is misuse": {own.Named("none", fxdb.MaxConns(0)), within(t), []string{"a"}, nil, "MaxConns(0)"},
+		"behind a pooler":                    {pooled, within(t), []string{"a"}, fxdb.ErrNeedsSession, ""},
+		"with a tenant":                      {own, as(t, "acme"), []string{"a"}, fxdb.ErrTenantNotCarried, ""},
+		"without a tenant":                   {strict, within(t), []string{"a"}, fxdb.ErrTenantRequired, ""},
+		"without a channel":                  {own, within(t), nil, nil, "name a channel"},
+		"with an empty name":                 {own, within(t), []string{"a", ""}, nil, "empty name"},
+		"with a long name":                   {own, within(t), []string{strings.Repeat("a", 64)}, nil, "longer than 63 bytes"},
+		"with a NUL byte":                    {own, within(t), []string{"a\x00b"}, nil, "NUL byte"},
+		"with a context that ended":          {own, ended(t), []string{"a"}, context.Canceled, ""},
+		"of a client with an invalid option": {own.Named("none", fxdb.MaxConns(0)), within(t), []string{"a"}, nil, "MaxConns(0)"},
 	} {
 		s, err := c.db.Listen(c.ctx, c.channel...)
 		require.Nil(t, s, name)

@@ -140,7 +140,7 @@ func (l *listener) run(ctx context.Context) {
 		}
 		wait, _ := backoff.Next() // this backoff has no end
 		if attempts++; attempts == 1 {
-			l.log.Warn("listener has no connection and tries again: subscribers will be told of a gap",
+			l.log.Warn("listener has no connection and retries: Next returns a gap to every subscriber",
 				zap.String("database", l.monitor.Database()), zap.Error(err))
 		}
 		l.pause(ctx, wait)

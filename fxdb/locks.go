@@ -12,10 +12,10 @@ import (
 // the pool takes or releases. The lock ends with the statement, because no other holder
 // gets the connection, and a later unlock meets another session.
 func (db *DB) warnOfLock(sql string) {
-	if !strings.Contains(sql, "advisory") && !strings.Contains(sql, "ADVISORY") || db.client.lockTold.Load() {
+	if !strings.Contains(sql, "advisory") && !strings.Contains(sql, "ADVISORY") || db.client.lockWarned.Load() {
 		return
 	}
-	if sqllex.Judge(sql).Taint&sqllex.AdvisoryLock == 0 || db.client.lockTold.Swap(true) {
+	if sqllex.Judge(sql).Taint&sqllex.AdvisoryLock == 0 || db.client.lockWarned.Swap(true) {
 		return
 	}
 	db.core.log.Warn("an advisory lock of the session does not outlive its statement: the pool closes the connection that holds the lock. "+

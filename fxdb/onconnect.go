@@ -73,7 +73,7 @@ func onConnect(pc *pgxpool.Config, hooks []graph.ConnectHook) error {
 	for i, h := range all {
 		switch {
 		case strings.TrimSpace(h.Name) == "":
-			return errors.New("fxdb.OnConnect: a hook has a blank name: errors need a name to tell the hook by")
+			return errors.New("fxdb.OnConnect: a hook has a blank name: errors need the name of the hook")
 		case h.Run == nil:
 			return fmt.Errorf("fxdb.OnConnect: hook %q is nil", h.Name)
 		case i > 0 && all[i-1].Name == h.Name:

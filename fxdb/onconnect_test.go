@@ -272,7 +272,7 @@ func TestHooksRunInTheOrderOfTheirNames(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "c"}, order)
 }
 
-func TestHooksThatNobodyCouldTellApartFailTheGraph(t *testing.T) {
+func TestHooksWithoutADistinctNameFailTheGraph(t *testing.T) {
 	t.Parallel()
 	nothing := func(context.Context, *pgx.Conn) error { return nil }
 	for name, c := range map[string]struct {

@@ -27,9 +27,9 @@ func (c Config) pooled() bool { return c.Pooler == PoolerTransaction }
 // case: PgBouncer keeps the settings for each client.
 var poolerKeeps = []string{"application_name", "client_encoding", "datestyle", "standard_conforming_strings", "timezone"}
 
-// fences are the settings that travel with each transaction through a pooler, because a
+// timeoutSettings are the settings that travel with each transaction through a pooler, because a
 // pooler refuses the settings at connect.
-var fences = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+var timeoutSettings = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
 
 // forPooler makes pc fit for a pooler, or returns an error. pgx describes statements and
 // does not prepare: a description keeps pgx's types and costs less than exec.
@@ -51,16 +51,16 @@ func (c Config) refuseForPooler(pc *pgxpool.Config) error {
 			" in DATABASE_URL, whose statements need the session that prepared them: leave it out (cache_describe), or use exec or simple_protocol"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cc.RuntimeParams)) {
-		if lower := strings.ToLower(name); !slices.Contains(poolerKeeps, lower) && !slices.Contains(fences, lower) {
+		if lower := strings.ToLower(name); !slices.Contains(poolerKeeps, lower) && !slices.Contains(timeoutSettings, lower) {
 			return &ConfigError{"DB_POOLER", fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set it on the server, with ALTER ROLE ... SET", name)}
 		}
 	}
 	return nil
 }
 
-// takeFences takes the parameters that a pooler would refuse at connect out of params.
-func takeFences(params map[string]string) (taken []param) {
-	for _, name := range fences {
+// takeTimeouts takes the parameters that a pooler would refuse at connect out of params.
+func takeTimeouts(params map[string]string) (taken []param) {
+	for _, name := range timeoutSettings {
 		if value, ok := params[name]; ok {
 			taken = append(taken, param{name: name, value: value})
 			delete(params, name)

@@ -66,7 +66,7 @@ func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxp
 }
 
 // undoLimits restores the limits with which the connection began.
-var undoLimits = "reset " + strings.Join(fences, "; reset ")
+var undoLimits = "reset " + strings.Join(timeoutSettings, "; reset ")
 
 // Ping sends an empty statement, and needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {

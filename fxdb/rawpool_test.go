@@ -34,7 +34,7 @@ func TestRawPoolInsideARequest(t *testing.T) {
 		err = db.Pool().QueryRow(ctx, "select count(*) from notes.notes").Scan(&n)
 		return n, err
 	}
-	for name, opts := range map[string][]fxdb.Option{"by default": nil, "told to": {fxdb.WithRawPool(fxdb.RawPoolRefuses)}} {
+	for name, opts := range map[string][]fxdb.Option{"by default": nil, "by option": {fxdb.WithRawPool(fxdb.RawPoolRefuses)}} {
 		db, err := fxdb.Open(t.Context(), cfg, opts...)
 		require.NoError(t, err)
 		_, err = seen(db, acme)

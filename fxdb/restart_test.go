@@ -12,7 +12,7 @@ import (
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 
-func TestAnApplicationThatIsStartedAgainIsToldThatItsPoolIsClosed(t *testing.T) {
+func TestAnApplicationThatIsStartedAgainLearnsThatItsPoolIsClosed(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	nowhere := (&url.URL{Scheme: "postgres", Path: "/none", RawQuery: "host=" + url.QueryEscape(filepath.Join(t.TempDir(), "gone"))}).String()

@@ -15,7 +15,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// shapeOf is what a program can tell of an error: where it came, its type, its class and
+// shapeOf is what a program can see of an error: where it came, its type, its class and
 // whether pgx wrapped it in a way that errors.As finds.
 func shapeOf(where string, err error) string {
 	if err == nil {

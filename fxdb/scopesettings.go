@@ -38,11 +38,11 @@ func (c *core) newSettings(name string, limits ServerTimeouts, statement time.Du
 // server has no setting for.
 func (c *core) limitSettings(limits ServerTimeouts) (all []scoped.Limit) {
 	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
-		name := fences[i]
+		name := timeoutSettings[i]
 		if limit != 0 {
 			all = append(all, scoped.Limit{Name: name, Value: milliseconds(limit), Own: true})
-		} else if at := slices.IndexFunc(c.cfg.fences, func(p param) bool { return p.name == name }); at >= 0 && !slices.Contains(c.own, name) {
-			all = append(all, scoped.Limit{Name: name, Value: c.cfg.fences[at].value})
+		} else if at := slices.IndexFunc(c.cfg.pooledTimeouts, func(p param) bool { return p.name == name }); at >= 0 && !slices.Contains(c.own, name) {
+			all = append(all, scoped.Limit{Name: name, Value: c.cfg.pooledTimeouts[at].value})
 		}
 	}
 	return all

@@ -34,7 +34,7 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 			settings: "statement_timeout", values: []string{"0"}, alone: "statement_timeout",
 		},
 		"behind a pooler": {
-			cfg: Config{Pooler: "transaction", fences: []param{{name: "lock_timeout", value: "5"}}}, client: rootClient,
+			cfg: Config{Pooler: "transaction", pooledTimeouts: []param{{name: "lock_timeout", value: "5"}}}, client: rootClient,
 			settings: "lock_timeout", values: []string{"5"}, alone: identity + " lock_timeout",
 		},
 	} {

@@ -31,24 +31,24 @@ type session struct {
 // database/sql: frames of onepool, of the driver, and of database/sql in all its uses.
 const framesOfSQL = 10
 
-func (s *session) take(ctx context.Context, sc scoped.Scope, u use, within time.Duration) (err error) {
-	if s.handle, err = s.db.acquireFor(ctx, sc, u, within, framesOfSQL); err != nil {
+func (s *session) take(ctx context.Context, sc scoped.Scope, p purpose, within time.Duration) (err error) {
+	if s.handle, err = s.db.acquireFor(ctx, sc, p, within, framesOfSQL); err != nil {
 		return err
 	}
 	s.conn = s.handle.Conn()
 	return nil
 }
 
-// use runs send with the session's connection.
+// do runs send with the session's connection.
 // sql is empty if send sends no statement of the caller.
-func (s *session) use(ctx context.Context, sc scoped.Scope, u use, sql string, idempotent bool, send func() error) error {
+func (s *session) do(ctx context.Context, sc scoped.Scope, p purpose, sql string, idempotent bool, send func() error) error {
 	first := s.conn == nil
 	if !first && s.db.core.cfg.pooled() {
 		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrNeedsSession)
 	}
 	attempt := func(within time.Duration) (again bool, err error) {
 		if s.conn == nil {
-			if err := s.take(ctx, sc, u, within); err != nil {
+			if err := s.take(ctx, sc, p, within); err != nil {
 				return false, err
 			}
 		}
@@ -92,7 +92,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 	if err != nil {
 		return tag, err
 	}
-	err = s.use(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
+	err = s.do(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
 		if sc.IsZero() {
 			tag, err = s.conn.Exec(ctx, sql, args...)
 			return scoped.WithCause(s.conn, err)
@@ -113,7 +113,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		return nil, err
 	}
 	var r *scoped.Rows
-	err = s.use(ctx, sc, forHolding, sql, isIdempotent(ctx), func() (err error) {
+	err = s.do(ctx, sc, forHolding, sql, isIdempotent(ctx), func() (err error) {
 		r = &scoped.Rows{Ended: endBegunByText}
 		if sc.IsZero() {
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
@@ -139,7 +139,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 		return nil, err
 	}
 	var tx pgx.Tx
-	err = s.use(ctx, sc, forTransaction, "", true, func() (err error) {
+	err = s.do(ctx, sc, forTransaction, "", true, func() (err error) {
 		tx, err = s.db.begin(ctx, s.conn, sc, opts)
 		return err
 	})
@@ -151,7 +151,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 
 // Ping sends an empty statement, and needs no tenant.
 func (s *session) Ping(ctx context.Context) error {
-	return s.use(ctx, scoped.Scope{}, forCall, "", true, func() error { return s.conn.Ping(ctx) })
+	return s.do(ctx, scoped.Scope{}, forCall, "", true, func() error { return s.conn.Ping(ctx) })
 }
 
 func (s *session) Release() {

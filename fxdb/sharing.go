@@ -40,10 +40,10 @@ type Limits struct {
 
 // Limits returns the limits of the handle's client.
 func (db *DB) Limits() Limits {
-	if db.client.share == nil {
+	if db.client.permits == nil {
 		return Limits{}
 	}
-	l := db.client.share.Limits()
+	l := db.client.permits.Limits()
 	return Limits{MaxConns: l.Max, Reserve: l.Reserve, Weight: l.Weight}
 }
 
@@ -51,10 +51,10 @@ func (db *DB) Limits() Limits {
 // connections that the client holds take nothing away. SetLimits fails with a *LimitError
 // for limits that can't be met, and with DB_SHARING off.
 func (db *DB) SetLimits(l Limits) error {
-	if db.client.share == nil {
+	if db.client.permits == nil {
 		return sharingIsOff(db.client.name)
 	}
-	if err := db.client.share.SetLimits(admission.Limits{Max: l.MaxConns, Reserve: l.Reserve, Weight: l.Weight}); err != nil {
+	if err := db.client.permits.SetLimits(admission.Limits{Max: l.MaxConns, Reserve: l.Reserve, Weight: l.Weight}); err != nil {
 		return fmt.Errorf("fxdb: SetLimits: %w", err)
 	}
 	return nil

@@ -111,7 +111,7 @@ func clientStats(t *testing.T, db *fxdb.DB, name string) fxdb.ClientStats {
 	return fxdb.ClientStats{}
 }
 
-func TestStatsTellWhatWaitedAndForHowLong(t *testing.T) {
+func TestStatsReportWhatWaitedAndForHowLong(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2))

@@ -182,7 +182,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 	}
 	tainted, cleaned, closed := m.Tainted()
 	s.TaintReset, s.TaintClosed = cleaned, closed
-	held, shares := make(map[string]int), make(map[string]admission.ClientStats)
+	held, usages := make(map[string]int), make(map[string]admission.ClientStats)
 	for _, h := range m.Holders() {
 		held[h.Client]++
 	}
@@ -193,7 +193,7 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 			if c.Name != rawPool {       // whose refusals the pool has counted
 				s.CanceledAcquires += c.Abandoned
 			}
-			shares[c.Name] = c
+			usages[c.Name] = c
 		}
 		for _, t := range sharing.Tenants {
 			if t.Name != "" { // the empty name is work without a tenant
@@ -208,14 +208,14 @@ func statsOf(m *lifecycle.Monitor, clients []*client) (s PoolStats, tenants []Te
 		}
 		ofClient := c.tainted.Load()
 		rest -= min(rest, ofClient)
-		share := shares[c.name]
-		delete(shares, c.name)
+		usage := usages[c.name]
+		delete(usages, c.name)
 		s.Clients = append(s.Clients, ClientStats{
 			Name: c.name, Held: held[c.name], Waiting: int(c.waiting.Load()), Acquired: c.acquired.Load(), System: c.system.Load(), Tainted: ofClient,
-			MaxConns: share.Limits.Max, Reserve: share.Limits.Reserve, Weight: share.Limits.Weight, Usage: usageOf(share.Usage),
+			MaxConns: usage.Limits.Max, Reserve: usage.Limits.Reserve, Weight: usage.Limits.Weight, Usage: usageOf(usage.Usage),
 		})
 	}
-	if raw := shares[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name
+	if raw := usages[rawPool]; raw.Granted > 0 || raw.Waited > 0 { // nobody's name
 		s.Clients = append(s.Clients, ClientStats{Name: raw.Name, Held: raw.Held, Waiting: raw.Waiting, Acquired: uint64(raw.Granted), Tainted: rest, Usage: usageOf(raw.Usage)})
 	}
 	return s, tenants

@@ -32,7 +32,7 @@ type Subscription struct {
 	listener *listener
 	channels map[string]bool
 	ready    chan struct{} // closed when the server listens to all channels
-	told     chan struct{} // buffered 1: a notification waits
+	wakeUp   chan struct{} // buffered 1: a notification waits
 	done     chan struct{} // closed at the end
 
 	mu      sync.Mutex
@@ -44,7 +44,7 @@ type Subscription struct {
 
 func newSubscription(l *listener, channels []string) *Subscription {
 	s := &Subscription{listener: l, channels: make(map[string]bool),
-		ready: make(chan struct{}), told: make(chan struct{}, 1), done: make(chan struct{})}
+		ready: make(chan struct{}), wakeUp: make(chan struct{}, 1), done: make(chan struct{})}
 	for _, channel := range channels {
 		s.channels[channel] = true
 	}
@@ -61,7 +61,7 @@ func (s *Subscription) Next(ctx context.Context) (Notification, error) {
 			return n, err
 		}
 		select {
-		case <-s.told:
+		case <-s.wakeUp:
 		case <-s.done:
 		case <-ctx.Done():
 			return Notification{}, ctx.Err()
@@ -83,14 +83,14 @@ func (s *Subscription) take() (n Notification, ok bool, err error) {
 		return n, false, nil
 	}
 	if len(s.waiting) > 0 || s.missed {
-		s.tell() // another goroutine in Next
+		s.wake() // another goroutine in Next
 	}
 	return n, true, nil
 }
 
-func (s *Subscription) tell() {
+func (s *Subscription) wake() {
 	select {
-	case s.told <- struct{}{}:
+	case s.wakeUp <- struct{}{}:
 	default:
 	}
 }
@@ -108,7 +108,7 @@ func (s *Subscription) deliver(n Notification) {
 	default:
 		s.missed = true
 	}
-	s.tell()
+	s.wake()
 }
 
 // listening notes that the server listens to all channels. A subscriber that had listened
@@ -122,7 +122,7 @@ func (s *Subscription) listening() {
 		return
 	}
 	s.missed = true
-	s.tell()
+	s.wake()
 }
 
 // endUnready ends a subscription for which the server has never listened.

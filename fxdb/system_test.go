@@ -44,7 +44,7 @@ func TestWorkOutsideAnyTenantIsCountedAndLoggedOnce(t *testing.T) {
 	require.Equal(t, map[string]uint64{"app": 3, "billing": 6}, counts)
 }
 
-func TestABlankReasonIsToldOfAsSuch(t *testing.T) {
+func TestABlankReasonHasAnErrorOfItsOwn(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	db := notesDB(t).Named("strict", fxdb.RequireTenant())

@@ -53,7 +53,7 @@ func TestTracersSeeTheSamePreparationsWithATenantAsWithout(t *testing.T) {
 			rows.Close()
 			_, err = db.Exec(ctx, "select $1::int from missing", 1)
 			require.Error(t, err)
-			require.NoError(t, batchOf(ctx, db, "select 3")) // pgx tells nothing of those
+			require.NoError(t, batchOf(ctx, db, "select 3")) // pgx traces no empty batch
 		}
 		lines[who] = seen.lines
 	}
@@ -61,7 +61,7 @@ func TestTracersSeeTheSamePreparationsWithATenantAsWithout(t *testing.T) {
 	require.Equal(t, lines["nobody"], lines["a tenant"])
 }
 
-// preparations writes down what a pgx tracer is told of them.
+// preparations records the calls of a pgx tracer for preparations.
 type preparations struct{ recorder }
 
 func (p *preparations) TracePrepareStart(ctx context.Context, _ *pgx.Conn, d pgx.TracePrepareStartData) context.Context {
@@ -85,7 +85,7 @@ func (*preparations) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 func (*preparations) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 func (*preparations) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
 
-// recorder writes down what a pgx tracer is told.
+// recorder records the calls of a pgx tracer.
 type recorder struct{ lines []string }
 
 func (r *recorder) add(format string, args ...any) {
@@ -118,7 +118,7 @@ func (r *recorder) TraceBatchEnd(_ context.Context, _ *pgx.Conn, d pgx.TraceBatc
 	r.add("batch end %s", codeOf(d.Err))
 }
 
-// everything writes down all that a pgx tracer is told, but for the pool's own doing.
+// everything records all calls of a pgx tracer, without the pool's own statements.
 type everything struct{ recorder }
 
 type ownKey struct{}

@@ -42,10 +42,10 @@ func TestAnApplicationWithoutItsServerShutsDown(t *testing.T) {
 			c.fault(db)
 			require.Equal(t, 1, receive(t, app.Wait(), "the shutdown").ExitCode)
 			require.NoError(t, app.Stop(within(t)))
-			told := logs.FilterMessageSnippet("ShutdownOnUnhealthy").All()
-			require.Len(t, told, 1)
-			require.NotEmpty(t, told[0].ContextMap()["cause"])
-			t.Log(told[0].ContextMap())
+			logged := logs.FilterMessageSnippet("ShutdownOnUnhealthy").All()
+			require.Len(t, logged, 1)
+			require.NotEmpty(t, logged[0].ContextMap()["cause"])
+			t.Log(logged[0].ContextMap())
 		})
 	}
 }

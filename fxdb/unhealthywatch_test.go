@@ -16,9 +16,9 @@ func TestTheTimeWithoutReadinessHasNoBreak(t *testing.T) {
 	away, ready := lifecycle.Health{Error: "away"}, lifecycle.Health{Ready: true}
 	busy := lifecycle.Health{Ready: true, Status: lifecycle.Unhealthy}
 	for name, c := range map[string]struct {
-		told []lifecycle.Health // one each half of the time
-		then lifecycle.Health   // what a look finds
-		ends bool
+		reports []lifecycle.Health // one each half of the time
+		then    lifecycle.Health   // what a look finds
+		ends    bool
 	}{
 		"away":                   {[]lifecycle.Health{away, away, away}, away, true},
 		"away and back":          {[]lifecycle.Health{away, ready, away, ready}, away, false},
@@ -30,7 +30,7 @@ func TestTheTimeWithoutReadinessHasNoBreak(t *testing.T) {
 				ended := 0
 				w := &unhealthyWatch{after: time.Minute, log: zap.NewNop(), leaving: func() bool { return false },
 					health: func(context.Context) lifecycle.Health { return c.then }, shutdown: func() error { ended++; return nil }}
-				for _, h := range c.told {
+				for _, h := range c.reports {
 					w.changed(h)
 					time.Sleep(w.after/2 + time.Second) //nolint:forbidigo // the clock of synctest
 				}

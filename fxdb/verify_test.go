@@ -99,7 +99,7 @@ func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
 
 // A database that nobody named is one of a developer, who has just written a table.
 func TestVerifyTenancyWarnsOnAThrowawayServer(t *testing.T) {
-	size.SkipUnlessSoak(t, "testkit's TestSwapTellsOfATableWithoutAPolicyOnce")
+	size.SkipUnlessSoak(t, "testkit's TestSwapReportsATableWithoutAPolicyOnce")
 	type made struct{}
 	forgotten := fxdb.Migrations("notes", migration("create table forgotten (tenant_id text primary key);\n"))
 	plain := fxdb.Migrations("notes", migration("create table plain (id int);\n"))

@@ -23,7 +23,7 @@ type acquisition struct {
 	goStatement     string // names the caller instead of pcs
 	nested          bool   // the goroutine's transaction holds a connection already
 	refused         error  // the reason for a failure before the acquire from the pool
-	permit          bool   // of the request's share, and not yet a slot's
+	permit          bool   // of request.Permits, and not yet a slot's
 	panicked        any    // the value of the PrepareConn hook's panic
 
 	inPool  bool          // counted in Monitor.asking
@@ -34,9 +34,9 @@ type acquisition struct {
 	turn    time.Duration // how long the wait for a permit took
 	kept    string        // the limit that caused the wait, if not the pool's size
 
-	asked atomic.Bool
-	mu    sync.Mutex // makes bound once
-	bound atomic.Pointer[bound]
+	doneCalled atomic.Bool
+	mu         sync.Mutex // makes bound once
+	bound      atomic.Pointer[bound]
 }
 
 var closedChannel = func() chan struct{} {
@@ -143,13 +143,13 @@ func (a *acquisition) startWaiting() {
 	}
 }
 
-// admit waits for a permit if the request has a share. A returned error is also a.refused.
+// admit waits for a permit if the request has Permits. A returned error is also a.refused.
 func (a *acquisition) admit() error {
-	share := a.request.Share
-	if share == nil {
+	permits := a.request.Permits
+	if permits == nil {
 		return nil
 	}
-	if !share.TryAcquire(a.request.Tenant) {
+	if !permits.TryAcquire(a.request.Tenant) {
 		a.kept = a.limit()
 		full := !a.enterQueue() // before startWaiting: a visible waiter has its place
 		a.startWaiting()
@@ -159,7 +159,7 @@ func (a *acquisition) admit() error {
 		if a.refused != nil {
 			return a.refused
 		}
-		err := a.waitForPermit(share)
+		err := a.waitForPermit(permits)
 		a.leaveQueue()
 		switch {
 		case errors.Is(err, admission.ErrClosed):
@@ -180,7 +180,7 @@ func (a *acquisition) admit() error {
 
 // waitForPermit waits until admission grants a permit, the wait's time ends or the shedder
 // ends the wait.
-func (a *acquisition) waitForPermit(share *admission.Client) (err error) {
+func (a *acquisition) waitForPermit(permits *admission.Client) (err error) {
 	ctx := a.Context
 	if a.m.shed != nil {
 		shedding, shed := context.WithCancelCause(ctx)
@@ -188,7 +188,7 @@ func (a *acquisition) waitForPermit(share *admission.Client) (err error) {
 		a.line, ctx = a.m.shed.join(a.request.Client, shed), shedding
 		defer a.m.shed.leave(a.request.Client, a.line)
 	}
-	a.turn, err = share.AcquireWithin(ctx, a.request.Tenant, a.timeout())
+	a.turn, err = permits.AcquireWithin(ctx, a.request.Tenant, a.timeout())
 	if err != nil && errors.Is(context.Cause(ctx), ErrQueueShed) {
 		return ErrQueueShed
 	}
@@ -199,12 +199,12 @@ func (a *acquisition) waitForPermit(share *admission.Client) (err error) {
 func (a *acquisition) giveUp() {
 	if a.permit {
 		a.permit = false
-		a.request.Share.Release(a.request.Tenant, 0)
+		a.request.Permits.Release(a.request.Tenant, 0)
 	}
 }
 
-// tell notifies the observers of the result.
-func (a *acquisition) tell(err error) {
+// notify notifies the observers of the result.
+func (a *acquisition) notify(err error) {
 	if a.m.observers.Load() != nil {
 		client, waited := a.request.Client, a.waited()
 		a.m.observe(func(o Observer) { o.Acquired(client, waited, err) })
@@ -240,7 +240,7 @@ func (a *acquisition) end() {
 	}
 	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
 	a.waiting, a.line, a.turn, a.kept = false, nil, 0, ""
-	a.asked.Store(false)
+	a.doneCalled.Store(false)
 	a.pcs[0], a.goStatement = 0, ""
 	acquisitions.Put(a)
 }
@@ -260,7 +260,7 @@ func (a *acquisition) Done() <-chan struct{} {
 	if a.refused != nil {
 		return closedChannel
 	}
-	if !a.asked.Swap(true) {
+	if !a.doneCalled.Swap(true) {
 		return a.Context.Done()
 	}
 	return a.wait().ctx.Done()

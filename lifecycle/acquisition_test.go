@@ -9,7 +9,7 @@ import (
 )
 
 // slowContext is a context whose end its children learn of by a goroutine. Those of
-// the standard library's are told one after the other, which shows the same more
+// the standard library's run one after the other, which shows the same more
 // rarely.
 type slowContext struct {
 	context.Context

@@ -14,8 +14,8 @@ type watchers struct {
 	status   Status // of the last change
 	notReady bool
 	fns      []func(Health)
-	untold   []change
-	told     chan struct{} // closed when untold is empty; nil: untold is empty
+	pending  []change
+	notified chan struct{} // closed when pending is empty; nil: pending is empty
 }
 
 // change is a changed health, and the watchers at the time of the change.
@@ -24,8 +24,8 @@ type change struct {
 	fns    []func(Health)
 }
 
-// untoldMost is how many changes wait for a watcher that blocks. The oldest go.
-const untoldMost = 100
+// maxPending is how many changes wait for a watcher that blocks. The oldest go.
+const maxPending = 100
 
 // OnChange calls fn whenever a look at the pool finds a new status or readiness. [Monitor.Health]
 // looks, and the monitor itself looks every second and when the answers to a busy pool stop.
@@ -41,9 +41,9 @@ func (m *Monitor) OnChange(fn func(Health)) {
 	w.fns = append(w.fns, fn)
 }
 
-// tell notifies the watchers of h if h is a change. From a drain on tell does nothing:
-// tellDrain has reported the last change.
-func (m *Monitor) tell(h Health) {
+// notify notifies the watchers of h if h is a change. From a drain on notify does nothing:
+// notifyDrain has reported the last change.
+func (m *Monitor) notify(h Health) {
 	w := &m.health.watchers
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,9 +74,9 @@ func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	}
 }
 
-// tellDrain notifies the watchers that a drain has begun. told closes when all watchers have
+// notifyDrain notifies the watchers that a drain has begun. notified closes when all watchers have
 // returned.
-func (m *Monitor) tellDrain() (told <-chan struct{}) {
+func (m *Monitor) notifyDrain() (notified <-chan struct{}) {
 	h := m.figures()
 	h.Status, h.Ready, h.Error = Unhealthy, false, ErrDraining.Error()
 	w := &m.health.watchers
@@ -85,30 +85,30 @@ func (m *Monitor) tellDrain() (told <-chan struct{}) {
 	return w.enqueue(h)
 }
 
-func (w *watchers) enqueue(h Health) (told <-chan struct{}) {
+func (w *watchers) enqueue(h Health) (notified <-chan struct{}) {
 	w.status, w.notReady = h.Status, !h.Ready
-	if len(w.untold) >= untoldMost {
-		w.untold = w.untold[1:]
+	if len(w.pending) >= maxPending {
+		w.pending = w.pending[1:]
 	}
-	w.untold = append(w.untold, change{h, w.fns})
-	if w.told == nil {
-		w.told = make(chan struct{})
-		go w.tellAll()
+	w.pending = append(w.pending, change{h, w.fns})
+	if w.notified == nil {
+		w.notified = make(chan struct{})
+		go w.notifyAll()
 	}
-	return w.told
+	return w.notified
 }
 
-func (w *watchers) tellAll() {
+func (w *watchers) notifyAll() {
 	for {
 		w.mu.Lock()
-		if len(w.untold) == 0 {
-			close(w.told)
-			w.told = nil
+		if len(w.pending) == 0 {
+			close(w.notified)
+			w.notified = nil
 			w.mu.Unlock()
 			return
 		}
-		next := w.untold[0]
-		w.untold = w.untold[1:]
+		next := w.pending[0]
+		w.pending = w.pending[1:]
 		w.mu.Unlock()
 		for _, fn := range next.fns {
 			fn(next.health)

@@ -14,19 +14,19 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-func TestADrainIsTold(t *testing.T) {
+func TestADrainIsReported(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
-	told, asked := make(chan lifecycle.Health, 10), make(chan lifecycle.Health, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h })
+	changes, asked := make(chan lifecycle.Health, 10), make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	m.OnChange(func(lifecycle.Health) { asked <- m.Health(context.Background()) })
 	require.NoError(t, m.Start(bounded(t)))
 	conn := acquire(t, m, "holder")
 
 	drained := beginDrain(t, m)
-	h := receive(t, told)
+	h := receive(t, changes)
 	require.False(t, h.Ready)
 	require.Equal(t, lifecycle.Unhealthy, h.Status)
 	require.Equal(t, lifecycle.ErrDraining.Error(), h.Error)
@@ -35,7 +35,7 @@ func TestADrainIsTold(t *testing.T) {
 	conn.Release()
 	require.NoError(t, receive(t, drained))
 	require.False(t, m.Health(bounded(t)).Ready)
-	require.Empty(t, told, "a drain is told of once")
+	require.Empty(t, changes, "a drain is reported once")
 	require.Equal(t, 1, logs.FilterMessage("pool draining").Len())
 	require.Zero(t, logs.FilterMessageSnippet("pool status").Len()+logs.FilterMessageSnippet("its server").Len(), "the line about the drain says it")
 }
@@ -78,21 +78,21 @@ func TestAnOutageIsLoggedAsAnErrorAndItsEndAsInformation(t *testing.T) {
 	require.Contains(t, levels()[zap.WarnLevel], "pool status is worse")
 }
 
-func TestADrainIsToldOfWhereTheServerWasAway(t *testing.T) {
+func TestADrainIsReportedWhenTheServerWasAway(t *testing.T) {
 	t.Parallel()
-	size.SkipUnlessSoak(t, "TestADrainIsTold")
+	size.SkipUnlessSoak(t, "TestADrainIsReported")
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)
-	told := make(chan lifecycle.Health, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h })
+	changes := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	require.NoError(t, m.Start(bounded(t)))
 	late.close(t)
 	m.ForgetAnswers()
 	require.False(t, m.Health(bounded(t)).Ready)
-	require.NotEqual(t, lifecycle.ErrDraining.Error(), receive(t, told).Error)
+	require.NotEqual(t, lifecycle.ErrDraining.Error(), receive(t, changes).Error)
 	_, _ = lifecycle.Drain(bounded(t), m, 0)
-	require.Equal(t, lifecycle.ErrDraining.Error(), receive(t, told).Error)
+	require.Equal(t, lifecycle.ErrDraining.Error(), receive(t, changes).Error)
 }
 
 // TestADrainIsTheLastChange has looks of every age under way when the drain begins.
@@ -101,11 +101,11 @@ func TestADrainIsTheLastChange(t *testing.T) {
 	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), nil)
 	var mu sync.Mutex
-	var told []lifecycle.Health
+	var changes []lifecycle.Health
 	m.OnChange(func(h lifecycle.Health) {
 		mu.Lock()
 		defer mu.Unlock()
-		told = append(told, h)
+		changes = append(changes, h)
 	})
 	require.NoError(t, m.Start(bounded(t)))
 	var looks sync.WaitGroup
@@ -131,13 +131,13 @@ func TestADrainIsTheLastChange(t *testing.T) {
 	eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(told) > 0 && told[len(told)-1].Error == lifecycle.ErrDraining.Error()
+		return len(changes) > 0 && changes[len(changes)-1].Error == lifecycle.ErrDraining.Error()
 	})
 	m.Health(bounded(t))
 	mu.Lock()
 	defer mu.Unlock()
-	for i, h := range told {
-		require.Equal(t, i == len(told)-1, h.Error == lifecycle.ErrDraining.Error(), "%d of %d: %+v", i+1, len(told), h)
+	for i, h := range changes {
+		require.Equal(t, i == len(changes)-1, h.Error == lifecycle.ErrDraining.Error(), "%d of %d: %+v", i+1, len(changes), h)
 	}
 }
 

@@ -103,7 +103,7 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	case stateStarting:
 		log = zap.NewNop() // the failed start has logged its error
 	}
-	told := m.tellDrain()
+	notified := m.notifyDrain()
 	m.mu.Lock() // after close, Go begins no goroutine
 	m.close()
 	m.mu.Unlock()
@@ -132,7 +132,7 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
-	for _, done := range []<-chan struct{}{closed, told} {
+	for _, done := range []<-chan struct{}{closed, notified} {
 		select {
 		case <-done:
 		case <-grace.Done():

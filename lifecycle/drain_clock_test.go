@@ -13,11 +13,11 @@ import (
 
 func TestAHoldThatEndsInADrainIsTimedToItsEnd(t *testing.T) {
 	t.Parallel()
-	size.SkipUnlessSoak(t, "TestADrainIsTold")
+	size.SkipUnlessSoak(t, "TestADrainIsReported")
 	turns, err := admission.New(admission.Config{Capacity: 5})
 	require.NoError(t, err)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Admission = turns })
-	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "late", Share: turns.Client("late")})
+	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "late", Permits: turns.Client("late")})
 	require.NoError(t, err)
 	acquired := time.Now()
 	drained := beginDrain(t, m)

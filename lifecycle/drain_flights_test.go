@@ -91,7 +91,7 @@ var flights = []flight{
 			}))
 		return err
 	}},
-	// pgx tells no tracer of these two.
+	// pgx calls no tracer for these two.
 	{name: "a copy out half read", fly: func(f *flying) error {
 		return f.copyOut(selectMany, f.standsStill)
 	}},

@@ -65,10 +65,10 @@ func hear(conn *pgconn.PgConn, said *pgconn.PgError) {
 // isEnd reports whether a message ends a connection, also a message that is no error.
 func isEnd(said *pgconn.PgError) bool { return strings.HasPrefix(said.Code, "57P0") }
 
-// told notes that the server or the network ended the connection, and adds the server's
+// noteEnd notes that the server or the network ended the connection, and adds the server's
 // message to the error. Keepalive and the user timeout also end a connection: pgconn takes
 // both for a deadline, reads once more, and reports the end of the stream.
-func (c *socket) told(err error) error {
+func (c *socket) noteEnd(err error) error {
 	if err != nil && c.stopped.Load() {
 		return ErrDraining
 	}

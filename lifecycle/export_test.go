@@ -63,7 +63,7 @@ func (m *Monitor) ProberAttempts() (n int64, open bool) {
 // Look looks at the server of a connection, as a probe does.
 func (m *Monitor) Look(ctx context.Context, conn *pgx.Conn) error { return m.look(ctx, conn) }
 
-// LookAfterLoss looks at the server now, as the monitor does when it was told of a loss.
+// LookAfterLoss looks at the server now, as the monitor does after a loss.
 func (m *Monitor) LookAfterLoss(ctx context.Context) { m.lookAfterLoss(ctx) }
 
 // Listening is how many connections are held by somebody who waits for notifications.

@@ -71,7 +71,7 @@ func (m *Monitor) lose(conn *pgx.Conn) {
 		if s.generation == m.generation.Load() {
 			m.lossOf.Store(s.generation)
 			select {
-			case m.lossTold <- struct{}{}:
+			case m.lossSeen <- struct{}{}:
 			default:
 			}
 		}

@@ -74,13 +74,13 @@ func (h *health) measured(latency time.Duration) {
 // standby or prefer-standby, or default_transaction_read_only).
 func (m *Monitor) Health(ctx context.Context) Health {
 	if m.mayAcquire(context.Background()) != nil {
-		return m.judge(nil)
+		return m.assess(nil)
 	}
-	return m.judge(m.probe(ctx))
+	return m.assess(m.probe(ctx))
 }
 
-// judge returns the health. err is the reason if the pool can't use the server, else nil.
-func (m *Monitor) judge(err error) Health {
+// assess returns the health. err is the reason if the pool can't use the server, else nil.
+func (m *Monitor) assess(err error) Health {
 	if m.leaving.Load() {
 		err = errLeaving
 	}
@@ -100,11 +100,11 @@ func (m *Monitor) judge(err error) Health {
 	if err != nil {
 		h.Status, h.Error, h.cause = Unhealthy, err.Error(), err
 	}
-	m.tell(h)
+	m.notify(h)
 	return h
 }
 
-// known returns the verdict without a look at the server, and the reason if the pool can't
+// known returns the status without a look at the server, and the reason if the pool can't
 // use the server.
 func (m *Monitor) known() (Status, error) {
 	if err := m.mayAcquire(context.Background()); err != nil {
@@ -127,7 +127,7 @@ func (m *Monitor) Latency() time.Duration {
 	return m.health.latency
 }
 
-// figures returns the part of a look without the verdict.
+// figures returns the part of a look without the status.
 func (m *Monitor) figures() Health {
 	st := m.pool.Stat()
 	return Health{
@@ -149,9 +149,9 @@ func (m *Monitor) lookout(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-m.lossTold:
+		case <-m.lossSeen:
 			m.lookAfterLoss(ctx)
-			m.judge(m.probeError())
+			m.assess(m.probeError())
 			continue
 		case <-tick.C:
 		}
@@ -165,7 +165,7 @@ func (m *Monitor) lookout(ctx context.Context) {
 		if busy || m.probeError() != nil || m.health.standby.Load() != 0 {
 			m.Health(ctx)
 		} else {
-			m.judge(nil)
+			m.assess(nil)
 		}
 	}
 }
@@ -181,7 +181,7 @@ func (m *Monitor) probeError() error {
 	return m.health.err
 }
 
-// Status returns the verdict by the connections in use at this moment, a burst
+// Status returns the status by the connections in use at this moment, a burst
 // included, and by the last look at the server. Status sends nothing.
 func (m *Monitor) Status() Status {
 	if !m.Started() || m.probeError() != nil || m.refusal() != nil {

@@ -138,24 +138,24 @@ func TestALookSendsNothingAndWaitsForNoProbe(t *testing.T) {
 	receive(t, probed)
 }
 
-func TestAChangeIsToldWhereNobodyAsks(t *testing.T) {
+func TestAChangeIsReportedIfNobodyAsks(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)
-	told := make(chan lifecycle.Health, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h })
+	changes := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	require.NoError(t, m.Start(bounded(t)))
 	conn := acquire(t, m, "holder")
 	late.close(t)
-	h := receive(t, told)
+	h := receive(t, changes)
 	require.Equal(t, lifecycle.Unhealthy, h.Status)
 	require.False(t, h.Ready)
 	require.Equal(t, lifecycle.Unhealthy, m.Status())
 	conn.Release()
 	late.open(t, db)
-	require.Equal(t, lifecycle.Healthy, receive(t, told).Status, "an idle pool whose server was away is looked at too")
+	require.Equal(t, lifecycle.Healthy, receive(t, changes).Status, "an idle pool whose server was away is looked at too")
 }
 
 func TestASilentServerIsNoticedAndItsReturnToo(t *testing.T) {
@@ -164,20 +164,20 @@ func TestASilentServerIsNoticedAndItsReturnToo(t *testing.T) {
 	db, late := newDatabase(t), newLateServer(t)
 	late.open(t, db)
 	m := newMonitor(t, db.URL(), late.via)
-	told := make(chan bool, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h.Ready })
+	changes := make(chan bool, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h.Ready })
 	require.NoError(t, m.Start(bounded(t)))
 	require.True(t, m.Health(bounded(t)).Ready)
 	late.silence(t)
 	m.SetProbeTimeout(lifecycle.ProbeTimeout)
 	eventually(t, func() bool { h := m.Health(bounded(t)); return !h.Ready && h.Error != "" })
-	require.False(t, receive(t, told))
+	require.False(t, receive(t, changes))
 	m.SetProbeTimeout(hang)
 	late.close(t)
 	late.open(t, db)
 	eventually(t, func() bool { return m.Health(bounded(t)).Ready })
-	require.True(t, receive(t, told))
-	require.Empty(t, told)
+	require.True(t, receive(t, changes))
+	require.Empty(t, changes)
 }
 
 func TestNewRefusesWhatItCannotUse(t *testing.T) {
@@ -214,22 +214,22 @@ func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
 	db := newDatabase(t)
 	beside := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.OpenedBy = "the pool beside"; c.Pool.MaxConns = 2 })
 	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.SiblingPools = []*lifecycle.Monitor{beside} })
-	told := make(chan lifecycle.Health, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h })
+	changes := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	require.NoError(t, m.Start(bounded(t)))
 	h := m.Health(bounded(t))
 	require.False(t, h.Ready)
 	require.Contains(t, h.Error, "the pool beside: "+lifecycle.ErrNotStarted.Error())
-	require.Equal(t, h.Error, receive(t, told).Error)
+	require.Equal(t, h.Error, receive(t, changes).Error)
 
 	require.NoError(t, beside.Start(bounded(t)))
-	require.True(t, receive(t, told).Ready, "unasked")
+	require.True(t, receive(t, changes).Ready, "unasked")
 	for range 2 {
 		conn, err := beside.Acquire(bounded(t), lifecycle.Request{Client: "holder"})
 		require.NoError(t, err)
 		t.Cleanup(conn.Release)
 	}
-	for h = receive(t, told); h.Status != lifecycle.Unhealthy; h = receive(t, told) {
+	for h = receive(t, changes); h.Status != lifecycle.Unhealthy; h = receive(t, changes) {
 		require.Equal(t, lifecycle.Degraded, h.Status, "on its way")
 	}
 	require.True(t, h.Ready)

@@ -5,10 +5,10 @@ import "fmt"
 // limit names the limit of admission that keeps a from its permit at this moment. limit
 // returns "" if the pool itself is full, or a has its permit.
 func (a *acquisition) limit() string {
-	if a.request.Share == nil || a.permit {
+	if a.request.Permits == nil || a.permit {
 		return ""
 	}
-	switch s := a.request.Share.LimitUsage(a.request.Tenant); {
+	switch s := a.request.Permits.LimitUsage(a.request.Tenant); {
 	case s.Limits.Max > 0 && s.Held >= s.Limits.Max:
 		return fmt.Sprintf("the MaxConns of client %q, %d, is in use: raise it, or shorten the work", a.request.Client, s.Limits.Max)
 	case s.TenantMax > 0 && s.TenantHeld >= s.TenantMax:

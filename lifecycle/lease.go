@@ -33,8 +33,8 @@ type Request struct {
 	// goroutine's. See NestedMode.
 	Transaction bool
 
-	// Share, if set, gives the permit of the acquire. Share is a client of Config.Admission.
-	Share *admission.Client
+	// Permits, if set, gives the permit of the acquire. Permits is a client of Config.Admission.
+	Permits *admission.Client
 
 	// Timeout is the longest wait, if shorter than the pool's timeout; 0 is the pool's timeout.
 	Timeout time.Duration
@@ -77,7 +77,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 		a.end()
 	}()
 	if err := m.refuseNested(a); err != nil {
-		a.tell(err)
+		a.notify(err)
 		ended = true
 		a.end()
 		return nil, err
@@ -96,7 +96,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 		}
 		err = m.acquireError(ctx, a, unreachable, err)
 	}
-	a.tell(err)
+	a.notify(err)
 	if m.tracing != nil {
 		data := pgxpool.TraceAcquireEndData{Err: err}
 		if conn != nil {
@@ -188,7 +188,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	s.uses++
 	s.client, s.tenant, s.tainted = a.request.Client, a.request.Tenant, a.request.Tainted
 	if a.permit {
-		s.share, a.permit = a.request.Share, false
+		s.permits, a.permit = a.request.Permits, false
 	}
 	s.pcs[0], s.goSite = 0, a.goStatement
 	if a.pcs[0] != 0 {
@@ -225,8 +225,8 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	was, reported := s.held, s.reported
 	client, exactly, tainted := s.client, s.exactly, s.tainted
 	held := time.Duration(m.clock.Load() - s.since) // by a tick too long or too short, but right in the sum
-	share, tenant := s.share, s.tenant
-	s.share = nil
+	permits, tenant := s.permits, s.tenant
+	s.permits = nil
 	remembered := was && s.goroutine != 0
 	if remembered {
 		s.goroutine, s.done, s.reads = 0, nil, false
@@ -253,11 +253,11 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		m.log.Info("connection that was held too long came back", m.reportFields(s)...)
 	}
 	m.held.Add(-1)
-	if share == nil {
+	if permits == nil {
 		return
 	}
 	if !conn.IsClosed() && !conn.PgConn().IsBusy() && conn.PgConn().TxStatus() == 'I' {
-		share.Release(tenant, held)
+		permits.Release(tenant, held)
 		return
 	}
 	// The pool destroys the connection, and the connection keeps its place until the end of
@@ -265,6 +265,6 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	// pgx bounds the cleanup.
 	go func() {
 		<-conn.PgConn().CleanupDone()
-		share.Release(tenant, held)
+		permits.Release(tenant, held)
 	}()
 }

@@ -20,5 +20,5 @@ func (m *Monitor) Leave() {
 		return
 	}
 	m.log.Info("pool is not ready any more and still serves", zap.String("database", m.Database()))
-	m.judge(nil)
+	m.assess(nil)
 }

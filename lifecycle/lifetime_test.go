@@ -120,7 +120,7 @@ func TestTheMinimumComesBackAfterALoss(t *testing.T) {
 		_, err := c.Exec(t.Context(), "select pg_terminate_backend(pid) from unnest($1::int[]) pid", pids(before))
 		require.NoError(t, err)
 	})
-	require.Eventually(t, func() bool { // each use ends one, and tells of it
+	require.Eventually(t, func() bool { // each use ends one, and reports the end
 		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "user"})
 		require.NoError(t, err)
 		defer conn.Release()

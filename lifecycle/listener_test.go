@@ -48,25 +48,25 @@ func TestAListenerIsNoLeak(t *testing.T) {
 	require.NoError(t, m.Start(t.Context()))
 	heard := make(chan struct{})
 	ended := listen(t, m, "listener", func(*pgx.Conn) { heard <- struct{}{} })
-	told := func(client string) int {
+	leaks := func(client string) int {
 		return logs.FilterMessageSnippet("held too long: ").FilterField(zap.String("client", client)).Len()
 	}
 	for range 3 { // each is held long enough, and later than the listener
 		conn, err := m.Acquire(t.Context(), lifecycle.Request{Client: "leaky"})
 		require.NoError(t, err)
-		before := told("leaky")
-		require.Eventually(t, func() bool { return told("leaky") > before }, time.Minute, time.Millisecond)
+		before := leaks("leaky")
+		require.Eventually(t, func() bool { return leaks("leaky") > before }, time.Minute, time.Millisecond)
 		conn.Release()
 		s.Admin(t, func(c *pgx.Conn) { _, err := c.Exec(t.Context(), "notify jobs"); require.NoError(t, err) })
 		<-heard
 	}
-	require.Zero(t, told("listener"))
+	require.Zero(t, leaks("listener"))
 
 	forgotten, err := m.Acquire(t.Context(), lifecycle.Request{Client: "forgotten listener"})
 	require.NoError(t, err)
 	_, err = forgotten.Exec(t.Context(), "listen jobs")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return told("forgotten listener") == 1 }, time.Minute, time.Millisecond, "nobody waits for its notifications")
+	require.Eventually(t, func() bool { return leaks("forgotten listener") == 1 }, time.Minute, time.Millisecond, "nobody waits for its notifications")
 	forgotten.Release()
 	require.Empty(t, ended)
 }

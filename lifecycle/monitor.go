@@ -64,7 +64,7 @@ type Monitor struct {
 
 	generation atomic.Int64  // how often the pool was reset
 	losses     atomic.Int64  // connections that server or network has ended, and servers met anew
-	lossTold   chan struct{} // buffered 1: lookout looks at the server
+	lossSeen   chan struct{} // buffered 1: lookout looks at the server
 	lossOf     atomic.Int64  // the generation of the connection lost last
 	server     atomic.Pointer[meeting]
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server
@@ -80,7 +80,7 @@ type Monitor struct {
 	health   health
 	pressure pressure
 
-	rawShare *admission.Client // nil: no admission
+	rawPermits *admission.Client // nil: no admission
 
 	lifetime lifetime
 	retired  atomic.Int64
@@ -95,7 +95,7 @@ type Monitor struct {
 	rememberedSlots []*slot       // the slots of remembered
 	nestedAsk       atomic.Int64  // nested acquires under way
 	nestedFailed    atomic.Int64  // unix ns of the last failed nested acquire
-	nestedTold      sync.Map      // clients whose nested acquire the log has
+	nestedSeen      sync.Map      // clients whose nested acquire the log has
 
 	observersMu     sync.Mutex
 	observers       atomic.Pointer[[]*observing] // nil: nobody
@@ -153,7 +153,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		slots:     make(map[*pgx.Conn]*slot),
 		met:       make(map[string]string),
 		released:  make(chan struct{}, 1),
-		lossTold:  make(chan struct{}, 1),
+		lossSeen:  make(chan struct{}, 1),
 		connects:  make(chan struct{}, connectsAtOnce),
 	}
 	if cfg.QueueInterval <= 0 {
@@ -166,7 +166,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m.drain.done = make(chan struct{})
 	m.clock.Store(m.createdAt.UnixNano())
 	if cfg.Admission != nil {
-		m.rawShare = cfg.Admission.Client(rawPool)
+		m.rawPermits = cfg.Admission.Client(rawPool)
 	}
 
 	m.writes = expectsWrites(cfg.Pool.ConnConfig)

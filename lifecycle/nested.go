@@ -124,7 +124,7 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	a.nested = true
 	m.nestedAsk.Add(1)
 	m.countNested(a)
-	if _, told := m.nestedTold.LoadOrStore(a.request.Client, true); !told {
+	if _, logged := m.nestedSeen.LoadOrStore(a.request.Client, true); !logged {
 		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction, or the rows that it reads, hold one; a full pool deadlocks by this",
 			append(append(holderFields(s.holder()), zap.String("asked_by", a.request.Client)), m.logFields(a.Context)...)...)
 	}
@@ -143,7 +143,7 @@ func (m *Monitor) amongNested(a *acquisition) bool {
 // refuseHopeless fails a nested acquire that would wait for a permit of its own goroutine's
 // transaction.
 func (a *acquisition) refuseHopeless() error {
-	if !a.nested || a.request.Share.Limits().Max != 1 {
+	if !a.nested || a.request.Permits.Limits().Max != 1 {
 		return nil
 	}
 	s := a.m.nestedIn(nil)
@@ -151,7 +151,7 @@ func (a *acquisition) refuseHopeless() error {
 		return nil
 	}
 	s.mu.Lock()
-	own := s.held && s.share == a.request.Share && !s.reads // any goroutine may read on
+	own := s.held && s.permits == a.request.Permits && !s.reads // any goroutine may read on
 	s.mu.Unlock()
 	if !own {
 		return nil

@@ -69,10 +69,10 @@ func (m *Monitor) changeObservers(change func([]*observing) []*observing) {
 	m.observers.Store(&now)
 }
 
-func (m *Monitor) observe(tell func(Observer)) {
+func (m *Monitor) observe(notify func(Observer)) {
 	if p := m.observers.Load(); p != nil {
 		for _, o := range *p {
-			m.guard(o, func() { tell(o.Observer) })
+			m.guard(o, func() { notify(o.Observer) })
 		}
 	}
 }
@@ -89,12 +89,12 @@ func (m *Monitor) observeStatement(client string, took time.Duration, err error)
 }
 
 // guard keeps the panic of an observer from the caller, whose connection would leak.
-func (m *Monitor) guard(o *observing, tell func()) {
+func (m *Monitor) guard(o *observing, notify func()) {
 	defer func() {
 		if r := recover(); r != nil && !o.panicked.Swap(true) {
 			m.log.Error("observer panicked: its figures are incomplete from now on",
 				zap.String("observer", fmt.Sprintf("%T", o.Observer)), zap.Any("panic", r), zap.Stack("stack"))
 		}
 	}()
-	tell()
+	notify()
 }

@@ -36,7 +36,7 @@ func TestAnObserverThatPanicsLeaksNothingAndIsLoggedOnce(t *testing.T) {
 		conn.Release()
 	}
 	acquired, released, _ := sound.counts()
-	require.Equal(t, 3, acquired["worker"], "the others are told all the same")
+	require.Equal(t, 3, acquired["worker"], "the further observers get the event all the same")
 	require.Equal(t, 3, released["worker"])
 	require.Zero(t, m.Pool().Stat().AcquiredConns())
 	lines := logs.FilterMessageSnippet("observer panicked").All()
@@ -48,7 +48,7 @@ func TestAnObserverThatPanicsLeaksNothingAndIsLoggedOnce(t *testing.T) {
 	require.Zero(t, report.InUse)
 }
 
-// statements are those that an observer was told of.
+// statements are the statements of which an observer heard.
 type statements struct {
 	*record
 	ended map[string][]error
@@ -62,7 +62,7 @@ func (s *statements) Ended(client string, took time.Duration, err error) {
 	}
 }
 
-func TestAnObserverIsToldOfStatements(t *testing.T) {
+func TestAnObserverGetsStatements(t *testing.T) {
 	t.Parallel()
 	m := newMonitor(t, newDatabase(t).URL(), nil)
 	seen := &statements{newRecord(), map[string][]error{}}

@@ -12,7 +12,7 @@ import (
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// record is what an observer was told.
+// record holds the calls of an observer.
 type record struct {
 	mu        sync.Mutex
 	acquired  map[string]int
@@ -60,7 +60,7 @@ func (r *record) counts() (acquired, released, connected map[string]int) {
 	return maps.Clone(r.acquired), maps.Clone(r.released), maps.Clone(r.connected)
 }
 
-func TestAnObserverIsToldByClient(t *testing.T) {
+func TestAnObserverGetsTheClient(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 0 })
@@ -80,10 +80,10 @@ func TestAnObserverIsToldByClient(t *testing.T) {
 	stop()
 	require.NoError(t, m.Pool().Ping(bounded(t)))
 	acquired, _, _ = r.counts()
-	require.Equal(t, 1, acquired["raw pool"], "it was told after its end")
+	require.Equal(t, 1, acquired["raw pool"], "the observer got the acquire after the end")
 }
 
-func TestAnObserverIsToldOfWaitsAndFailures(t *testing.T) {
+func TestAnObserverGetsWaitsAndFailures(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) {

@@ -19,7 +19,7 @@ func TestAPanicInAHookGivesThePermitBack(t *testing.T) {
 	size.SkipShort(t)
 	ctl, err := admission.New(admission.Config{Capacity: 5})
 	require.NoError(t, err)
-	share := ctl.Client("unlucky")
+	permits := ctl.Client("unlucky")
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Admission = ctl
 		c.Pool.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
@@ -30,7 +30,7 @@ func TestAPanicInAHookGivesThePermitBack(t *testing.T) {
 		}
 	})
 	require.PanicsWithValue(t, "boom", func() {
-		_, _ = m.Acquire(context.WithValue(bounded(t), panics{}, true), lifecycle.Request{Client: "unlucky", Share: share})
+		_, _ = m.Acquire(context.WithValue(bounded(t), panics{}, true), lifecycle.Request{Client: "unlucky", Permits: permits})
 	})
 	require.PanicsWithValue(t, "boom", func() {
 		_, _ = m.Pool().Acquire(context.WithValue(bounded(t), panics{}, true))

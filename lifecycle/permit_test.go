@@ -32,8 +32,8 @@ func TestAPermitComesBackWithItsPlace(t *testing.T) {
 			return dial(ctx, network, addr)
 		}
 	})
-	share := a.Client("worker")
-	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "worker", Share: share})
+	permits := a.Client("worker")
+	conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "worker", Permits: permits})
 	require.NoError(t, err)
 	hold.Store(true)
 	giveUp(t, db, conn)
@@ -42,7 +42,7 @@ func TestAPermitComesBackWithItsPlace(t *testing.T) {
 	require.Zero(t, a.Stats().Free)
 	next := make(chan error, 1)
 	go func() {
-		conn, err := m.Acquire(context.Background(), lifecycle.Request{Client: "worker", Share: share})
+		conn, err := m.Acquire(context.Background(), lifecycle.Request{Client: "worker", Permits: permits})
 		if err == nil {
 			conn.Release()
 		}

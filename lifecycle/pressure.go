@@ -19,11 +19,11 @@ type pressure struct {
 	counts [10]waits // one a second, a ring
 	second int
 
-	told   Status    // the last verdict
-	toldAt time.Time // when the pool was last as bad as told
+	last    Status    // the status that was returned last
+	lastBad time.Time // when the pool was last as bad as last
 }
 
-// recoverAfter is how long a verdict has to be better before status returns the better verdict:
+// recoverAfter is how long the pool has to be better before status returns the better status:
 // bursts of a second each would turn the status with every burst.
 const recoverAfter = 5 * time.Second
 
@@ -58,22 +58,22 @@ func (p *pressure) waited(d, timeout time.Duration) {
 	}
 }
 
-// status returns the verdict. A worse verdict counts at once, a better verdict after
+// status returns the status. A worse status counts at once, a better status after
 // recoverAfter.
 func (p *pressure) status(acquires int64, limit int) Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if v := p.verdict(acquires, limit); v >= p.told || now.Sub(p.toldAt) >= recoverAfter {
-		p.told, p.toldAt = v, now
+	if v := p.current(acquires, limit); v >= p.last || now.Sub(p.lastBad) >= recoverAfter {
+		p.last, p.lastBad = v, now
 	}
-	return p.told
+	return p.last
 }
 
-// verdict judges the last second's mean utilisation and the last ten seconds' waits.
+// current derives the status from the last second's mean utilisation and the last ten seconds' waits.
 // The 99th percentile of the wait is above a bound if more than 1 percent of the waits are
 // above the bound.
-func (p *pressure) verdict(acquires int64, limit int) Status {
+func (p *pressure) current(acquires int64, limit int) Status {
 	since := p.counts[p.second]
 	n := acquires - since.acquires
 	if (p.lost.Load()-since.lost)*100 > n {

@@ -31,7 +31,7 @@ func TestTheVerdictIsOfTheLastSecond(t *testing.T) {
 		for _, held := range c.samples {
 			p.sample(held)
 		}
-		require.Equal(t, c.want, p.verdict(0, limit), c.name)
+		require.Equal(t, c.want, p.current(0, limit), c.name)
 	}
 }
 
@@ -67,11 +67,11 @@ func TestLongWaitsOfTheLastTenSecondsCount(t *testing.T) {
 		for range c.waits {
 			p.waited(c.wait, timeout)
 		}
-		require.Equal(t, c.want, p.verdict(earlier+c.acquires, 1), c.name)
+		require.Equal(t, c.want, p.current(earlier+c.acquires, 1), c.name)
 		for range 10 {
 			p.mark(earlier + c.acquires)
 		}
-		require.Equal(t, Healthy, p.verdict(earlier+c.acquires+1, 1), "%s: ten seconds later", c.name)
+		require.Equal(t, Healthy, p.current(earlier+c.acquires+1, 1), "%s: ten seconds later", c.name)
 	}
 }
 

@@ -18,7 +18,7 @@ func (t tracer) TraceAcquireStart(ctx context.Context, pool *pgxpool.Pool, _ pgx
 	case acquisitionOf(ctx) != nil: // Monitor.Acquire traces itself
 		return ctx
 	}
-	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Share: t.m.rawShare}, raw: true}
+	a := &acquisition{Context: ctx, m: t.m, request: Request{Client: rawPool, Permits: t.m.rawPermits}, raw: true}
 	t.m.acquires.Add(1)
 	a.takeCallSite(3)
 	traced := t.m.traceAcquire(a, pool)
@@ -54,7 +54,7 @@ func (t tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data pg
 	}
 	panicked := a.panicked
 	a.giveUp()
-	a.tell(data.Err)
+	a.notify(data.Err)
 	a.end()
 	t.m.tracedAcquire(ctx, pool, data)
 	if panicked != nil {

@@ -26,7 +26,7 @@ func refusedWrite(t *testing.T, err error) {
 	require.Equal(t, "25006", pgErr.Code)
 }
 
-func TestAPrimaryThatIsReadOnlyForAWhileIsToldOfAndUsedAgain(t *testing.T) {
+func TestAPrimaryThatIsReadOnlyForAWhileIsReportedAndUsedAgain(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]func(ctx context.Context, c *pgx.Conn, value string) error{
 		"the database's, which sessions keep": func(ctx context.Context, c *pgx.Conn, value string) error {

@@ -80,7 +80,7 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 		if err := m.checkSize(s.limits); err != nil {
 			return s, err
 		}
-		// A pooler tells its clients a number of its own.
+		// A pooler reports a number of its own to its clients.
 		if conn.PgConn().PID() != pid {
 			m.log.Warn("a pooler stands between the pool and its server: if it pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction, or prepared statements and limits of the session fail or reach others",
 				zap.String("database", m.Database()))

@@ -24,7 +24,7 @@ func TestAStandingQueueIsShed(t *testing.T) {
 				if shared {
 					ctl, err := admission.New(admission.Config{Capacity: 1})
 					require.NoError(t, err)
-					c.Admission, r.Share = ctl, ctl.Client("flood")
+					c.Admission, r.Permits = ctl, ctl.Client("flood")
 				}
 			})
 			holder, err := m.Acquire(bounded(t), r)
@@ -59,8 +59,8 @@ func TestAWaitForAServerThatIsAwayIsNotShed(t *testing.T) {
 	})
 	eventually(t, func() bool { return m.Pool().Stat().TotalConns() == 0 })
 	late.close(t)
-	share := ctl.Client("patient")
-	change := func(r *lifecycle.Request) { r.Share = share }
+	permits := ctl.Client("patient")
+	change := func(r *lifecycle.Request) { r.Permits = permits }
 	first := callAll(t, m, 1, change)
 	awayFor(t, m, 1)
 	c := callAll(t, m, 9, change)

@@ -37,7 +37,7 @@ type slot struct {
 	tenant   string
 	pcs      [8]uintptr
 	goSite   string            // names the caller instead of pcs
-	share    *admission.Client // the client whose permit the holder took
+	permits  *admission.Client // the client whose permit the holder took
 	tainted  *atomic.Uint64    // counts a tainted connection; nil: nobody asked
 	since    int64             // by the monitor's clock
 	exactly  time.Time         // since, exactly, while somebody observes; zero if nobody observes

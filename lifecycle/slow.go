@@ -42,8 +42,8 @@ func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 	return took, took >= m.cfg.SlowQuery
 }
 
-// tellSlow logs a slow statement, without the arguments.
-func (m *Monitor) tellSlow(ctx context.Context, s *slot, took time.Duration, err error) {
+// logSlow logs a slow statement, without the arguments.
+func (m *Monitor) logSlow(ctx context.Context, s *slot, took time.Duration, err error) {
 	h := s.holder()
 	m.incidents.count(h.Client, func(i *Incidents) { i.Slow++ })
 	fields := []zap.Field{

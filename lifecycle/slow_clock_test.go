@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A started monitor's clock tells that a statement is fast, and costs less than the
+// A started monitor's clock knows that a statement is fast, and costs less than the
 // real one. In a drain the clock may have stood still before somebody keeps it.
-func TestASlowStatementOfADrainIsTold(t *testing.T) {
+func TestASlowStatementOfADrainIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, state := range []int32{stateReady, stateDraining} {
 		synctest.Test(t, func(t *testing.T) {

@@ -42,7 +42,7 @@ func TestASlowStatementIsLoggedWithoutItsArguments(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if threshold >= time.Second {
-				size.SkipShort(t) // TestASlowStatementOfADrainIsTold reads the clock too
+				size.SkipShort(t) // TestASlowStatementOfADrainIsLogged reads the clock too
 			}
 			conn, _, lines := slowLines(t, threshold)
 			seconds := (threshold + threshold/10).Seconds()
@@ -159,7 +159,7 @@ func TestNothingIsDatedToBeforeTheStart(t *testing.T) {
 }
 
 // TestAFastStatementOfADrainIsNotLogged has a clock that stands still until somebody
-// keeps it. TestASlowStatementOfADrainIsTold has the slow one.
+// keeps it. TestASlowStatementOfADrainIsLogged has the slow one.
 func TestAFastStatementOfADrainIsNotLogged(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)

@@ -82,7 +82,7 @@ func (c *socket) Read(b []byte) (int, error) {
 	}
 	c.readMu.Unlock()
 	c.reading.Add(-1)
-	return n, c.told(err)
+	return n, c.noteEnd(err)
 }
 
 func (c *socket) Write(b []byte) (int, error) {
@@ -90,7 +90,7 @@ func (c *socket) Write(b []byte) (int, error) {
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		c.hearLastWords()
 	}
-	return n, c.told(err)
+	return n, c.noteEnd(err)
 }
 
 // NetworkDead reports that the network is silent: within the last second a connection ended

@@ -60,14 +60,14 @@ func TestAStandbyIsNotReadyForWhoeverWrites(t *testing.T) {
 		require.True(t, h.Ready, "%s: %s", name, h.Error)
 	}
 
-	t.Run("a pool that is idle is told of the standby", func(t *testing.T) {
+	t.Run("an idle pool notices the standby", func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		idle := newMonitor(t, s.URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
-		told := make(chan lifecycle.Health, 10)
-		idle.OnChange(func(h lifecycle.Health) { told <- h })
+		changes := make(chan lifecycle.Health, 10)
+		idle.OnChange(func(h lifecycle.Health) { changes <- h })
 		require.NoError(t, idle.Start(bounded(t)))
 		require.Equal(t, 1, logs.FilterMessageSnippet("read-only standby").Len(), "the start says so")
-		h := receive(t, told)
+		h := receive(t, changes)
 		require.False(t, h.Ready)
 		require.Contains(t, h.Error, "read-only standby")
 	})
@@ -115,17 +115,17 @@ func TestReadinessFollowsWhatTheServerSaysItIs(t *testing.T) {
 	says(true)
 	core, logs := observer.New(zap.WarnLevel)
 	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.Logger = zap.New(core) })
-	told := make(chan lifecycle.Health, 10)
-	m.OnChange(func(h lifecycle.Health) { told <- h })
+	changes := make(chan lifecycle.Health, 10)
+	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	require.NoError(t, m.Start(bounded(t)))
 	require.Equal(t, 1, logs.FilterMessageSnippet("read-only standby").Len(), "the start says so")
 	h := m.Health(bounded(t))
 	require.False(t, h.Ready)
 	require.Contains(t, h.Error, "read-only standby")
 	require.Equal(t, []lifecycle.Status{lifecycle.Unhealthy, lifecycle.Unhealthy}, []lifecycle.Status{h.Status, m.Status()})
-	require.Equal(t, h.Error, receive(t, told).Error)
+	require.Equal(t, h.Error, receive(t, changes).Error)
 
 	says(false)
-	require.True(t, receive(t, told).Ready, "a standby that was promoted is noticed unasked")
+	require.True(t, receive(t, changes).Ready, "a standby that was promoted is noticed unasked")
 	require.Equal(t, lifecycle.Healthy, m.Status())
 }

@@ -178,7 +178,7 @@ func TestADrainEndsTheBackgroundStart(t *testing.T) {
 	})
 }
 
-func TestWhyTheStartFailsIsToldWhileItGoesOnTrying(t *testing.T) {
+func TestTheReasonOfAFailingStartIsLoggedDuringTheRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		late := newLateServer(t)

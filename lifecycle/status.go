@@ -2,10 +2,10 @@ package lifecycle
 
 import "fmt"
 
-// Status is the verdict on a pool.
+// Status is the state of a pool.
 type Status int
 
-// The verdicts. Healthy is a utilisation of at most 75 percent, Degraded at most 90 percent,
+// The states. Healthy is a utilisation of at most 75 percent, Degraded at most 90 percent,
 // Unhealthy above 90 percent. If more than 1 percent of the acquires waited half the acquire
 // timeout, the pool is Degraded at best; nine tenths of the timeout, Unhealthy. At any
 // figures, a pool that is not started, is draining or does not reach its server is Unhealthy.

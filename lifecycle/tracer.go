@@ -40,7 +40,7 @@ func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
 		took, slow := t.m.isSlow(began)
 		s.mu.Unlock()
 		if slow {
-			t.m.tellSlow(ctx, s, took, err)
+			t.m.logSlow(ctx, s, took, err)
 		}
 		if held && began != 0 && t.m.timesStatements.Load() {
 			t.m.observeStatement(client, max(0, time.Duration(time.Now().UnixNano()-began)), err)

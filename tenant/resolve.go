@@ -40,19 +40,19 @@ func Host(baseDomain string) func(*http.Request) (Identity, error) {
 	}
 	return func(r *http.Request) (Identity, error) {
 		if !ok {
-			return Identity{}, &InvalidError{"tenant", "can't be told: the service's base domain is no domain name"}
+			return Identity{}, &InvalidError{"tenant", "can't be resolved: the service's base domain is no domain name"}
 		}
 		host, ok := foldHost(withoutPort(r.Host))
 		switch {
 		case !ok:
-			return Identity{}, &InvalidError{"tenant", "can't be told: the host is not a name of ASCII letters, digits and hyphens"}
+			return Identity{}, &InvalidError{"tenant", "can't be resolved: the host is not a name of ASCII letters, digits and hyphens"}
 		case host == base:
 			return Identity{}, &missingError{"put the tenant before " + base}
 		}
 		label, below := strings.CutSuffix(host, "."+base)
 		switch {
 		case !below:
-			return Identity{}, &InvalidError{"tenant", "can't be told: the host is not below " + base}
+			return Identity{}, &InvalidError{"tenant", "can't be resolved: the host is not below " + base}
 		case strings.Contains(label, "."):
 			return Identity{}, &InvalidError{"tenant", "has more than one label before " + base}
 		case !isLabel(label):

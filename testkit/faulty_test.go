@@ -65,7 +65,7 @@ func TestFaultyLosesTheAnswerOfACommit(t *testing.T) {
 		network.LoseAnswer()
 		return err
 	})
-	require.Error(t, err, "nobody told the program of the commit")
+	require.Error(t, err, "the program got no answer to the commit")
 	require.Eventually(t, func() bool { n, err := count(ctx, db); return err == nil && n == 1 }, patience, time.Millisecond,
 		"the server has committed")
 }

@@ -52,7 +52,7 @@ func RequireIsolatedReads(t testing.TB, db *fxdb.DB, block func(), shared ...str
 		t.Fatalf("testkit: RequireIsolatedReads: %v", err)
 	}
 	defer admin.Close(context.WithoutCancel(t.Context()))
-	s := stage{t: t, admin: admin, shared: shared, told: make(map[string]bool)}
+	s := stage{t: t, admin: admin, shared: shared, reported: make(map[string]bool)}
 	if err := s.prepare(t.Context()); err != nil {
 		t.Fatalf("testkit: RequireIsolatedReads: %v", err)
 	}
@@ -95,12 +95,12 @@ func isRead(sql string) bool {
 
 // stage is the database of the replay.
 type stage struct {
-	t       testing.TB
-	admin   *pgx.Conn
-	shared  []string
-	tables  []isolatedTable
-	tenants []string // the tenants with rows
-	told    map[string]bool
+	t        testing.TB
+	admin    *pgx.Conn
+	shared   []string
+	tables   []isolatedTable
+	tenants  []string // the tenants with rows
+	reported map[string]bool
 }
 
 func (s *stage) prepare(ctx context.Context) (err error) {
@@ -183,12 +183,12 @@ func (s *stage) judge(own string, l look, after string) {
 	key := l.sql + l.caller + l.stranger.Tenant
 	switch {
 	case l.before != l.again:
-		if !s.told[l.sql] {
-			s.told[l.sql] = true
+		if !s.reported[l.sql] {
+			s.reported[l.sql] = true
 			s.t.Logf("testkit: RequireIsolatedReads: the result changes by itself, so the read proves nothing: %s\n        at %s", oneLine(l.sql), l.caller)
 		}
-	case l.before != after && !s.told[key]:
-		s.told[key] = true
+	case l.before != after && !s.reported[key]:
+		s.reported[key] = true
 		s.t.Errorf("testkit: RequireIsolatedReads: the read of %s depends on rows of tenant %q: %s\n        at %s",
 			whose(l.stranger.Tenant), own, oneLine(l.sql), l.caller)
 	}

@@ -84,22 +84,22 @@ func TestSwapFailsIfThePoolIsNotTheModules(t *testing.T) {
 // openTable has no policy, so what RequireTenant promises does not hold.
 var openTable = fstest.MapFS{"00001_open.sql": {Data: []byte("-- +goose Up\ncreate table forgotten (tenant_id text primary key);\n")}}
 
-// told takes what a test logs.
-type told struct {
+// logLines takes what a test logs.
+type logLines struct {
 	testing.TB
 	lines []string
 }
 
-func (l *told) Logf(format string, args ...any) {
+func (l *logLines) Logf(format string, args ...any) {
 	l.lines = append(l.lines, fmt.Sprintf(format, args...))
 }
-func (l *told) Log(args ...any) { l.lines = append(l.lines, fmt.Sprint(args...)) }
+func (l *logLines) Log(args ...any) { l.lines = append(l.lines, fmt.Sprint(args...)) }
 
-func TestSwapTellsOfATableWithoutAPolicyOnce(t *testing.T) {
+func TestSwapReportsATableWithoutAPolicyOnce(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	swapped := func(opts ...fx.Option) told {
-		to := told{TB: t}
+	swapped := func(opts ...fx.Option) logLines {
+		to := logLines{TB: t}
 		app := fx.New(fx.NopLogger, fxdb.Module, testkit.Swap(&to), fx.Options(opts...),
 			fxdb.Client("notes", func(db *fxdb.DB) *noter { return &noter{db} }, fxdb.RequireTenant()))
 		require.NoError(t, app.Err())

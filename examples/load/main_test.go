@@ -76,7 +76,7 @@ func TestGrowthAndConnectionsAreProblems(t *testing.T) {
 	require.Empty(t, judged(func(int, *sample) {}))
 	require.Empty(t, judged(func(i int, s *sample) { s.memory += float64(i) }), "a half more is allowed")
 	require.Empty(t, judged(func(_ int, s *sample) { s.connections = 21 }), "the probe of the server's health")
-	require.Empty(t, judged(func(_ int, s *sample) { s.connections, s.memory = math.NaN(), math.NaN() }), "where the system tells nothing")
+	require.Empty(t, judged(func(_ int, s *sample) { s.connections, s.memory = math.NaN(), math.NaN() }), "when the system reports nothing")
 	for want, change := range map[string]func(i int, s *sample){
 		"memory grew": func(i int, s *sample) { s.memory += float64(3 * i) },
 		"22 connections, more than the pool's 20": func(i int, s *sample) { s.connections = float64(20 + i/30*2) },
@@ -89,7 +89,7 @@ func TestGrowthAndConnectionsAreProblems(t *testing.T) {
 }
 
 // The crowd records the failures of a server that fails now and then or does not answer.
-func TestTheCrowdTellsWhatFails(t *testing.T) {
+func TestTheCrowdReportsWhatFails(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

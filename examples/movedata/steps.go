@@ -19,7 +19,7 @@ type step struct {
 	follows  bool   // rows that finish adds follow the rows of an earlier step
 }
 
-// owner tells whose row o is.
+// owner returns the owner of row o.
 type owner struct {
 	of     string // whether o belongs to the session's tenant
 	parent string // whether o's parent is in the old tables; empty: no parent

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// facts are what tells one server from another.
+// facts distinguish one server from the next.
 type facts struct {
 	Dir      string
 	Pid      int

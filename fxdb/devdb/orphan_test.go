@@ -70,7 +70,7 @@ func TestServerThatDiesTakesItsFolderAlong(t *testing.T) {
 	require.NoError(t, s.Stop(t.Context()))
 }
 
-func TestSupervisorThatIsToldToEndStopsTheServer(t *testing.T) {
+func TestASupervisorThatIsSignalledStopsTheServer(t *testing.T) {
 	size.SkipUnlessSoak(t, "TestServerOfKilledProcessIsGone")
 	base := newBase(t)
 	s := start(t, inDirs(base, testCache))

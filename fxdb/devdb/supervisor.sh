@@ -15,7 +15,7 @@ exec 4<&0 </dev/null
 watch() {
 	while read -r _; do :; done # ends when no process holds the pipe open
 	if [ "$nap" != 0 ]; then
-		# A user who comes writes a line, so the pipe tells of a user who came
+		# A user who comes writes a line, so the pipe shows a user who came
 		# and went during a nap. The naps are short: the wait begins again after
 		# such a user, and the rest of the nap is what the wait is too long.
 		naps=10
@@ -28,7 +28,7 @@ watch() {
 			fi
 		done
 		# From here on nobody finds the pipe by its name, but who got in
-		# before is still served. Renamed, not removed: it also tells the
+		# before is still served. Renamed, not removed: the new name also shows the
 		# sweep of another process that the folder is in use.
 		mv "$dir/users" "$dir/leaving"
 		while read -r _; do :; done

@@ -89,7 +89,7 @@ func TestAFullPoolShowsWhoHoldsAndWhoWaits(t *testing.T) {
 	require.Positive(t, f["use_time_sum{client=reports}"])
 }
 
-func TestWaitsThatFailAreToldApart(t *testing.T) {
+func TestWaitsThatFailHaveDistinctReasons(t *testing.T) {
 	t.Parallel()
 	const limit = time.Second
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.ConnectionTimeout = 0, 1, limit }))
@@ -115,7 +115,7 @@ func TestWaitsThatFailAreToldApart(t *testing.T) {
 	require.NotContains(t, f, "use_time_count{client=late}")
 }
 
-func TestAFullQueueIsToldApart(t *testing.T) {
+func TestAFullQueueHasAReasonOfItsOwn(t *testing.T) {
 	t.Parallel()
 	db := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.QueueMax = 0, 1, 1 }))
 	reader, provider := measured()

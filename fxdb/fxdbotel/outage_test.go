@@ -94,7 +94,7 @@ func series(t *testing.T, reader interface {
 	return all
 }
 
-func TestOperationsOfTwoPoolsAndTheirErrorsAreToldApart(t *testing.T) {
+func TestOperationsOfTwoPoolsAndTheirErrorsAreDistinct(t *testing.T) {
 	t.Parallel()
 	reader, provider := measured()
 	tracer := fxdbotel.NewTracer(fxdbotel.Config{MeterProvider: provider})

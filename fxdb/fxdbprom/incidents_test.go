@@ -22,7 +22,7 @@ func inTime(t testing.TB) context.Context {
 	return ctx
 }
 
-func TestAServerThatIsAwayIsToldFromABusyPool(t *testing.T) {
+func TestAServerThatIsAwayDiffersFromABusyPool(t *testing.T) {
 	t.Parallel()
 	server := pgfault.Start(t)
 	db, err := fxdb.Open(inTime(t), fxdb.Config{URL: server.AppURL(), PoolMin: 2, PoolMax: 2, ApplicationName: "shop"})

@@ -131,5 +131,5 @@ func TestTheModuleWorksOnASwappedPool(t *testing.T) {
 	acquire(t, db).Release() // the pool lives as long as the test
 	after := prometheus.NewRegistry()
 	require.NoError(t, after.Register(reg.kept))
-	require.Equal(t, 1, gatherOne(t, after)["onepool_acquires_total{client=app,result=ok}"], "it was told after the stop")
+	require.Equal(t, 1, gatherOne(t, after)["onepool_acquires_total{client=app,result=ok}"], "the observer got the acquire after the stop")
 }

@@ -32,7 +32,7 @@ func register(reg prometheus.Registerer, c prometheus.Collector, db *fxdb.DB, th
 	err = reg.Register(c)
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
-		return nil, fmt.Errorf("fxdbprom: pool %q is registered already: unregister it first, or tell the two apart with prometheus.WrapRegistererWith: %w", poolName(db), err)
+		return nil, fmt.Errorf("fxdbprom: pool %q is registered already: unregister the first pool, or label the two pools with prometheus.WrapRegistererWith: %w", poolName(db), err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fxdbprom: register pool %q: %w", poolName(db), err)

@@ -33,7 +33,7 @@ func clientStats(t testing.TB, db *fxdb.DB, name string) fxdb.ClientStats {
 	return fxdb.ClientStats{}
 }
 
-// events remembers what the pool tells of one client.
+// events remembers the events of one client.
 type events struct {
 	mu                 sync.Mutex
 	acquired, released int

@@ -26,9 +26,9 @@ func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 	defer other.Close(context.Background())
 	for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "acme")} {
 		for name, c := range map[string]struct {
-			use  func(ctx context.Context, db *sql.DB) error
-			lost bool // the caller may be told
-			told bool // and is, always
+			use    func(ctx context.Context, db *sql.DB) error
+			lost   bool // the caller may get the error
+			always bool // the caller gets the error in every run
 		}{
 			"begin": {use: func(ctx context.Context, db *sql.DB) error {
 				tx, err := db.BeginTx(ctx, nil)
@@ -49,7 +49,7 @@ func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 				_, err := db.ExecContext(ctx, "select $1::int", 1)
 				return err
 			}},
-			"the second statement of a session": {lost: true, told: true, use: func(ctx context.Context, db *sql.DB) error {
+			"the second statement of a session": {lost: true, always: true, use: func(ctx context.Context, db *sql.DB) error {
 				session, err := db.Conn(ctx)
 				if err != nil {
 					return err
@@ -90,7 +90,7 @@ func TestALostConnectionIsAsWithFxdb(t *testing.T) {
 					require.Greater(t, pool.Stats().Opened, opened, "no connection was lost")
 					return
 				}
-				if c.told {
+				if c.always {
 					require.Error(t, err)
 				}
 				require.NotErrorIs(t, err, driver.ErrBadConn)

@@ -210,7 +210,7 @@ func TestNoPermitIsLostOrInvented(t *testing.T) {
 	}
 }
 
-// TestEveryWaiterIsWoken would wait for a minute if a grant were not told.
+// TestEveryWaiterIsWoken would wait for a minute if a grant did not wake its waiter.
 func TestEveryWaiterIsWoken(t *testing.T) {
 	t.Parallel()
 	ctl := newController(t, admission.Config{Capacity: 2, TenantMaxFraction: 0.5})

@@ -175,8 +175,8 @@ func (w world) ops(s *spec) []op {
 		}
 	}
 	all = append(all, w.changes...)
-	if s.headroom > 1 { // whoever has waited may tell at any later time
-		all = append(all, op{kind: opTold}, op{kind: opTold, flag: true})
+	if s.headroom > 1 { // each waiter may report the wait at any later time
+		all = append(all, op{kind: opObserve}, op{kind: opObserve, flag: true})
 	}
 	for i := range s.queue {
 		all = append(all, op{kind: opCancel, n: i})

@@ -36,14 +36,14 @@ const (
 	opLimits    // of client c
 	opCapacity  // n
 	opTenantMax // n
-	opTold      // flag: in time
+	opObserve   // flag: in time
 )
 
 // changes reports whether it is of a limit.
 func (k opKind) changes() bool { return k >= opLimits && k <= opTenantMax }
 
 func (o op) String() string {
-	name := []string{"ask", "try", "cancel", "release", "tick", "limits", "capacity", "tenantMax", "told"}[o.kind]
+	name := []string{"ask", "try", "cancel", "release", "tick", "limits", "capacity", "tenantMax", "observe"}[o.kind]
 	return fmt.Sprintf("%s(c%d t%d n%d %v %v)", name, o.c, o.t, o.n, o.flag, o.late)
 }
 
@@ -145,8 +145,8 @@ func (m *model) apply(u setup, o op) {
 	case opTenantMax:
 		s.tenantMax, s.share = o.n, float64(o.n)/float64(s.capacity)
 		s.dispatch()
-	case opTold:
-		s.told(o.flag)
+	case opObserve:
+		s.observe(o.flag)
 		s.dispatch()
 	}
 }
@@ -197,7 +197,7 @@ func (m *model) real(o op) (granted int, err error) {
 		err = a.SetCapacity(o.n)
 	case opTenantMax:
 		err = a.SetTenantMaxFraction(float64(o.n) / float64(a.cfg.Capacity))
-	case opTold:
+	case opObserve:
 		a.served(o.flag)
 	}
 	m.waiters = slices.DeleteFunc(m.waiters, func(w *waiter) bool {

@@ -62,7 +62,7 @@ func randomRun(r *rand.Rand, steps int) error {
 		case n == ask+7 && changing && r.IntN(10) == 0:
 			o = randomChange(r, m)
 		case n == ask+8:
-			o = op{kind: opTold, flag: r.IntN(2) == 0}
+			o = op{kind: opObserve, flag: r.IntN(2) == 0}
 		case !m.ctl.ticking:
 			continue
 		}

@@ -181,8 +181,8 @@ func (s *spec) expected(c, t int) bool {
 	return s.partyAge[p] <= s.activeTicks || s.partyWaits(p)
 }
 
-// told is that a request that asks was served in time, or late.
-func (s *spec) told(inTime bool) {
+// observe notes that a needy request got a permit in time, or late.
+func (s *spec) observe(inTime bool) {
 	s.inTime++
 	switch {
 	case !inTime:
@@ -308,7 +308,7 @@ func (s *spec) dispatch() {
 func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if s.clientMay(c, t) && s.tenantMay(t, len(s.queue)) && s.candidate(c, true) < 0 {
 		if s.asks(c, t) {
-			s.told(true)
+			s.observe(true)
 		}
 		s.take(c, t, 2*(s.turns+1))
 		s.dispatch()

@@ -36,12 +36,12 @@ func TestADryRunCountsAndLetsPass(t *testing.T) {
 	assert.Equal(t, 4, ctl.Stats().Free)
 }
 
-func TestStatsTellWhoWaited(t *testing.T) {
+func TestStatsReportWhoWaited(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, statsTellWhoWaited)
+	synctest.Test(t, statsReportWhoWaited)
 }
 
-func statsTellWhoWaited(t *testing.T) {
+func statsReportWhoWaited(t *testing.T) {
 	ctl := newController(t, admission.Config{Capacity: 1})
 	a, b := ctl.Client("a"), ctl.Client("b")
 	require.NoError(t, a.Acquire(t.Context(), "acme"))

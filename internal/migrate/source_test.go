@@ -60,7 +60,7 @@ func TestAnOrderThatCannotBeNamesItself(t *testing.T) {
 	}
 }
 
-// A migration that needs another source's tables fails in a way that tells of the order.
+// A migration that needs another source's tables fails with an error that names the order.
 func TestTheErrorNamesTheOrder(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)

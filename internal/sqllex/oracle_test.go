@@ -32,7 +32,7 @@ const sessionState = `select concat_ws(E'\n', current_user, session_user, curren
 	(select string_agg(mode || classid || objid, ' ') from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
 	(select string_agg(c, ' ') from pg_listening_channels() c)) from pg_settings`
 
-// transactionState is what a scope tells its transaction, and which transaction it is.
+// transactionState is what a scope sets for its transaction, and which transaction it is.
 const transactionState = `select concat_ws(E'\n', extract(epoch from now()), current_user, session_user, current_setting('app.current_tenant', true), current_setting('row_security'),
 	current_setting('standard_conforming_strings'), current_setting('backslash_quote'), current_setting('client_encoding'))`
 

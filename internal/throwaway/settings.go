@@ -6,7 +6,7 @@ package throwaway
 // test binaries that run eight tests in parallel, each test with a pool of its own.
 const MaxConnections = "1000"
 
-// Mark is the setting that tells testkit that the server and its databases end with the tests.
+// Mark is the setting that shows testkit that the server and its databases end with the tests.
 const Mark = "onepool.throwaway"
 
 // Settings are settings of the server that trade safety against power failure for speed.

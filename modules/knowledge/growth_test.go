@@ -202,7 +202,7 @@ func TestDeletesAndPurgesGoThroughAllBatches(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, s.Active)
 
-	// All entries expire at the same moment: the key alone tells the batches apart.
+	// All entries expire at the same moment: only the key separates the batches.
 	exec(t, ctx, db, fmt.Sprintf(`insert into knowledge.cache (cache_key, content, expires_at, size_bytes)
 		select g::text, '1', now(), 1 from generate_series(1, %d) g`, many))
 	n, err = c.CachePurge(ctx)

@@ -174,12 +174,12 @@ func TestHeldIsTheClaimAndNoOther(t *testing.T) {
 	require.ErrorIs(t, c.Complete(ctx, "t", orchestrator.Held(first)), orchestrator.ErrNotHeld, "it was given back")
 	second := claim(t, ctx, c, 1)[0]
 	require.ErrorIs(t, c.Complete(ctx, "t", orchestrator.Held(first)), orchestrator.ErrNotHeld)
-	// A clock may show the same time twice: then the attempts tell the claims apart.
+	// A clock may show the same time twice: then the attempts distinguish the claims.
 	twin := second
 	twin.Attempts = first.Attempts
 	require.ErrorIs(t, c.Complete(ctx, "t", orchestrator.Held(twin)), orchestrator.ErrNotHeld)
 
-	// Attempts may be set anew: then the time tells the claims apart.
+	// Attempts may be set anew: then the time distinguishes the claims.
 	_, err = c.Retry(ctx, "t")
 	require.NoError(t, err)
 	exec(t, ctx, db, "update orchestrator.tasks set attempts = 1")

@@ -42,7 +42,7 @@ type table struct {
 	through  bool   // a view or function leads the role to the table, in another role's name
 	belongs  bool   // the rows belong to tenants
 	scoped   bool   // belongs, and the role reaches the table
-	refersTo *table // the parent, if only a foreign key tells the tenant
+	refersTo *table // the parent, if only a foreign key identifies the tenant
 }
 
 // tenantColumn is the column that holds the tenant of a row.

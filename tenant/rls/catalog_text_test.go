@@ -24,7 +24,7 @@ func TestReadSQLSeesHowASettingIsRead(t *testing.T) {
 	}
 }
 
-func TestReadSQLTellsWordsFromLiterals(t *testing.T) {
+func TestReadSQLSeparatesWordsFromLiterals(t *testing.T) {
 	t.Parallel()
 	require.True(t, readSQL("(owner = CURRENT_USER)").asksForRole())
 	require.False(t, readSQL("current_setting('app.current_user', true)").asksForRole())

@@ -37,9 +37,9 @@ func (v *verifier) checkChildPolicy(p *rowPolicy) {
 		case e.text.isTrue():
 			v.alwaysTrue(p, e, fix)
 		case e.check && p.Command != "a":
-			v.add("with-check-weak", p.object(), fix, "A session may write rows of another tenant: WITH CHECK does not read %s, whose rows tell the tenant.", p.table.refersTo.object())
+			v.add("with-check-weak", p.object(), fix, "A session may write rows of another tenant: WITH CHECK does not read %s, whose rows name the tenant.", p.table.refersTo.object())
 		default:
-			v.add("policy-ignores-tenant", p.object(), fix, "The policy does not read %s, whose rows tell the tenant: for %s the policy passes rows of every tenant.", p.table.refersTo.object(), p.commandName())
+			v.add("policy-ignores-tenant", p.object(), fix, "The policy does not read %s, whose rows name the tenant: for %s the policy passes rows of every tenant.", p.table.refersTo.object(), p.commandName())
 		}
 	}
 }
@@ -52,12 +52,12 @@ func (c *catalog) readsParent(p *rowPolicy) bool {
 // readsTenantTable reports whether the expression of the policy reads another table that
 // belongs to tenants, or a child of one, directly, by a view or by a function.
 func (c *catalog) readsTenantTable(p *rowPolicy, text sqlText) bool {
-	tells := func(t *table) bool { return t != nil && t != p.table && (t.belongs || t.refersTo != nil) }
+	hasTenant := func(t *table) bool { return t != nil && t != p.table && (t.belongs || t.refersTo != nil) }
 	for _, oid := range p.Tables {
-		if t := c.byOID[oid]; tells(t) && text.names(t.Name) {
+		if t := c.byOID[oid]; hasTenant(t) && text.names(t.Name) {
 			return true
 		}
-		if w := c.viewX[oid]; w != nil && text.names(w.Name) && slices.ContainsFunc(w.Refs, func(ref uint32) bool { return tells(c.byOID[ref]) }) {
+		if w := c.viewX[oid]; w != nil && text.names(w.Name) && slices.ContainsFunc(w.Refs, func(ref uint32) bool { return hasTenant(c.byOID[ref]) }) {
 			return true
 		}
 	}
@@ -66,7 +66,7 @@ func (c *catalog) readsTenantTable(p *rowPolicy, text sqlText) bool {
 		if f == nil || !slices.ContainsFunc(text.calls, func(call call) bool { return call.name == lowerASCII(f.Name) }) {
 			continue
 		}
-		if slices.ContainsFunc(c.accessesOf(c.names, f), func(a access) bool { return tells(a.table) }) {
+		if slices.ContainsFunc(c.accessesOf(c.names, f), func(a access) bool { return hasTenant(a.table) }) {
 			return true
 		}
 	}

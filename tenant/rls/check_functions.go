@@ -16,7 +16,7 @@ func (v *verifier) checkFunctions() {
 		}
 		if f.Leakproof && !v.session.bypasses() {
 			v.add("function-leakproof", f.object(), fmt.Sprintf("alter function %s not leakproof;", f.sql()),
-				"The server may call the function with other tenants' rows before the policies hide the rows: an error, a notice or the duration tells the values.")
+				"The server may call the function with other tenants' rows before the policies hide the rows: an error, a notice or the duration reveals the values.")
 		}
 		if v.session.Super {
 			continue

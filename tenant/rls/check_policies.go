@@ -240,6 +240,6 @@ func (v *verifier) checkCircumstance(p *rowPolicy, t sqlText) {
 	}
 	i := slices.IndexFunc(calls, func(c call) bool { return slices.Contains(circumstances, c.name) })
 	if i >= 0 && !v.found(p.object(), "policy-circumstance") {
-		v.add("policy-circumstance", p.object(), p.fix(), "The policy calls %s, which tells no tenant from another: a result that opens the policy opens the policy for all tenants.", calls[i].name)
+		v.add("policy-circumstance", p.object(), p.fix(), "The policy calls %s, which is equal for all tenants: a result that opens the policy opens the policy for all tenants.", calls[i].name)
 	}
 }

@@ -28,7 +28,7 @@ func (v *verifier) checkPrivileges() {
 			v.add("privilege-truncate", t.object(), fmt.Sprintf("revoke truncate on %s from %s;", t.sql(), me), "No policy applies to TRUNCATE: the statement deletes every tenant's rows.")
 		}
 		if t.CanReference {
-			v.add("privilege-references", t.object(), fmt.Sprintf("revoke references on %s from %s;", t.sql(), me), "No policy applies to a foreign key: a key of the role tells whether another tenant's key exists, and blocks its deletion.")
+			v.add("privilege-references", t.object(), fmt.Sprintf("revoke references on %s from %s;", t.sql(), me), "No policy applies to a foreign key: a key of the role shows whether another tenant's key exists, and blocks its deletion.")
 		}
 		if t.CanTrigger {
 			v.add("privilege-trigger", t.object(), fmt.Sprintf("revoke trigger on %s from %s;", t.sql(), me), "A trigger of the role runs with the rights of every writer of the table.")

@@ -20,7 +20,7 @@ func (v *verifier) checkDeclared() {
 			v.add("table-missing", name, "-- create the table, or correct the declaration", "The table of declaration %d does not exist: the verifier checks no other table in its place.", i+1)
 		case v.tables[at].AttNum == 0:
 			v.add("column-missing", name, fmt.Sprintf("-- and fill the column of the existing rows:\nalter table %s add column %s text not null;", v.tables[at].sql(), quote(d.column)),
-				"The table has no column %s: no policy can tell its rows' tenants.", d.column)
+				"The table has no column %s: no policy can know the tenants of the rows.", d.column)
 		}
 	}
 	if len(v.scoped) == 0 && len(v.declared) == 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 // policyProbe asks the policies about rows of another tenant. The verifier makes the rows up,
-// so an empty table tells as much as a full one.
+// so an empty table proves as much as a full table.
 type policyProbe struct {
 	*verifier
 	me      probeTenant

@@ -57,7 +57,7 @@ type Report struct {
 	Tables   []string  `json:"tables"` // the tables that belong to tenants
 	Findings []Finding `json:"findings"`
 	// NotJudged are the tables that the role reads or writes and that no rule judged: no column,
-	// policy or foreign key tells the tenant of a row.
+	// policy or foreign key identifies the tenant of a row.
 	NotJudged []UnjudgedTable `json:"not_judged"`
 	// Advice are sentences about rights that nearly every installation has, and no findings.
 	Advice []string `json:"advice"`

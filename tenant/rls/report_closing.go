@@ -25,7 +25,7 @@ func (u UnjudgedTable) String() string {
 
 func (r Report) writeClosing(b *strings.Builder) {
 	if len(r.NotJudged) > 0 {
-		b.WriteString("not judged, because no column, policy or foreign key tells the tenant:\n")
+		b.WriteString("not judged, because no column, policy or foreign key identifies the tenant:\n")
 		for _, u := range r.NotJudged {
 			fmt.Fprintf(b, "        %s\n", u)
 		}

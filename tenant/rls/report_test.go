@@ -38,7 +38,7 @@ warn    index-missing  shop.tags
         It is slow.
         create index;
 
-not judged, because no column, policy or foreign key tells the tenant:
+not judged, because no column, policy or foreign key identifies the tenant:
         shop.inbox (write)
         shop.kinds (read)
         shop.notes (read, write)

@@ -27,11 +27,11 @@ var ErrOption = errors.New("bad option")
 type VerifyOption func(*verifyOptions)
 
 type verifyOptions struct {
-	tables  []Table
-	column  string
-	role    string
-	allowed []*allowance
-	misuse  error
+	tables    []Table
+	column    string
+	role      string
+	allowed   []*allowance
+	optionErr error
 
 	probeTimeout string
 }
@@ -42,7 +42,7 @@ type allowance struct {
 }
 
 func (o *verifyOptions) fail(format string, args ...any) {
-	o.misuse = errors.Join(o.misuse, fmt.Errorf(format, args...))
+	o.optionErr = errors.Join(o.optionErr, fmt.Errorf(format, args...))
 }
 
 // Tables declares the tables that belong to tenants. A missing table or column is an error,
@@ -103,7 +103,7 @@ func Verify(ctx context.Context, db Querier, opts ...VerifyOption) (Report, erro
 		opt(&o)
 	}
 	declared, err := o.declared()
-	if err = errors.Join(o.misuse, err); err != nil {
+	if err = errors.Join(o.optionErr, err); err != nil {
 		return Report{}, fmt.Errorf("verify tenancy: %w: %w", ErrOption, err)
 	}
 	ctx = tenant.System(ctx, "verify tenancy")

@@ -83,7 +83,7 @@ var broken = []brokenCase{
 	{name: "an immutable helper with an SQL body", ddl: `
 		create function shop.tenant() returns text language sql immutable return nullif(current_setting('app.current_tenant', true), '');
 		alter policy tenant_select on shop.orders using (tenant_id = shop.tenant())`, code: "policy-immutable", level: "error"},
-	{name: "an immutable helper that is told the name", ddl: `
+	{name: "an immutable helper with the name as its argument", ddl: `
 		create function shop.setting(n text) returns text language plpgsql immutable as 'begin return current_setting(n, true); end';
 		alter policy tenant_select on shop.orders using (` + mine + ` and tenant_id = shop.setting('app.current_' || 'tenant'))`, code: "policy-immutable", level: "error"},
 	{name: "an immutable helper that builds its statement", ddl: `

@@ -121,7 +121,7 @@ var sound = []soundCase{
 		create function archive.quoted() returns bigint language plpgsql stable security definer set search_path = pg_catalog as 'begin return (select count(*) from "archive" . "orders"); end';
 		create function archive.found() returns bigint language sql stable security definer set search_path = archive, shop, pg_temp as 'select count(o.lines) from orders o';
 		create function archive.standard() returns bigint language sql stable security definer set search_path = pg_catalog begin atomic select count(orders.id) from archive.orders; end`},
-	{name: "a definer function that runs what it is told as one that policies bind", ddl: `create function shop.run(what text) returns void language plpgsql security definer
+	{name: "a definer function that runs a given text as a role that policies bind", ddl: `create function shop.run(what text) returns void language plpgsql security definer
 		set search_path = pg_catalog as 'begin execute what; end'; revoke execute on function shop.run(text) from public`},
 	{name: "a policy for the tenant's user", ddl: `alter table shop.orders add clerk text;
 		alter policy tenant_select on shop.orders using (` + mine + ` and (clerk is null or clerk = nullif((select current_setting('app.current_user', true)), '') or 'boss' = (select current_setting('app.current_user', true))))`},

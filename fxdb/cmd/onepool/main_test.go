@@ -16,7 +16,7 @@ import (
 	"github.com/agentagency/onepool/testkit"
 )
 
-// The test binary is the command when it is told so: settings come from the
+// The test binary is the command if a variable says so: settings come from the
 // environment, which tests that run in parallel can't share.
 func TestMain(m *testing.M) {
 	if os.Getenv("ONEPOOL_COMMAND") != "" {

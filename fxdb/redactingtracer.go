@@ -12,17 +12,17 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
-// discreet calls the application's tracers as pgx calls tracers without a scope. discreet
+// redactingTracer calls the application's tracers as pgx calls tracers without a scope. redactingTracer
 // hides the scope from the tracers: an identity's session is often a token. An
-// application without tracers has a nil discreet.
-type discreet struct{ *multitracer.Tracer }
+// application without tracers has a nil redactingTracer.
+type redactingTracer struct{ *multitracer.Tracer }
 
 // scopeKey finds the scope's statement in the context of a batch that pgx sends.
 type scopeKey struct{}
 
 // hides returns the context of a batch that holds a scope as the statement at. No tracer sees
 // the statement: neither the batch's size nor the statements change by a scope.
-func (d *discreet) hides(ctx context.Context, b *pgx.Batch, at int) context.Context {
+func (d *redactingTracer) hides(ctx context.Context, b *pgx.Batch, at int) context.Context {
 	if d == nil {
 		return ctx
 	}
@@ -32,7 +32,7 @@ func (d *discreet) hides(ctx context.Context, b *pgx.Batch, at int) context.Cont
 // instead marks a context whose statements replace a COPY, or whose batch carries a BEGIN.
 type instead struct {
 	begin string // a BEGIN's text; empty: the tracers know of it already
-	ended bool   // pgx 5.13 tells twice of the end of a batch that could not be sent
+	ended bool   // pgx 5.13 reports the end of a batch twice if pgx could not send the batch
 }
 
 type insteadKey struct{}
@@ -43,7 +43,7 @@ func standsFor(ctx context.Context) (_ *instead, ok bool) {
 }
 
 // begins returns the context of a BEGIN that travels with a scope.
-func (d *discreet) begins(ctx context.Context, b *pgx.Batch) context.Context {
+func (d *redactingTracer) begins(ctx context.Context, b *pgx.Batch) context.Context {
 	if _, other := standsFor(ctx); other || d == nil {
 		return ctx
 	}
@@ -52,7 +52,7 @@ func (d *discreet) begins(ctx context.Context, b *pgx.Batch) context.Context {
 
 // begin starts the trace of a BEGIN that travels with the first statement of a
 // transaction. The returned function ends the trace.
-func (d *discreet) begin(ctx context.Context, conn *pgx.Conn, sql string) func(error) {
+func (d *redactingTracer) begin(ctx context.Context, conn *pgx.Conn, sql string) func(error) {
 	if d == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (d *discreet) begin(ctx context.Context, conn *pgx.Conn, sql string) func(e
 
 // copies starts the trace of a COPY, and returns the context of the statements that
 // replace the COPY. Call end after the statements.
-func (d *discreet) copies(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) (_ context.Context, end func(n int64, err error)) {
+func (d *redactingTracer) copies(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) (_ context.Context, end func(n int64, err error)) {
 	if d == nil {
 		return ctx, func(int64, error) {}
 	}
@@ -82,33 +82,33 @@ func (d *discreet) copies(ctx context.Context, conn *pgx.Conn, data pgx.TraceCop
 	}
 }
 
-func (d *discreet) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+func (d *redactingTracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if _, other := standsFor(ctx); other {
 		return ctx
 	}
 	return d.Tracer.TraceQueryStart(ctx, conn, data)
 }
 
-func (d *discreet) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+func (d *redactingTracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
 	if _, other := standsFor(ctx); !other {
 		d.Tracer.TraceQueryEnd(ctx, conn, data)
 	}
 }
 
-func (d *discreet) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
+func (d *redactingTracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
 	if _, other := standsFor(ctx); other || scoped.IsQuiet(ctx) {
 		return ctx
 	}
 	return d.Tracer.TracePrepareStart(ctx, conn, data)
 }
 
-func (d *discreet) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
+func (d *redactingTracer) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
 	if _, other := standsFor(ctx); !other && !scoped.IsQuiet(ctx) {
 		d.Tracer.TracePrepareEnd(ctx, conn, data)
 	}
 }
 
-func (d *discreet) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+func (d *redactingTracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
 	if i, other := standsFor(ctx); other {
 		if i.begin == "" {
 			return ctx
@@ -123,7 +123,7 @@ func (d *discreet) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx
 	return d.Tracer.TraceBatchStart(ctx, conn, data)
 }
 
-func (d *discreet) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
+func (d *redactingTracer) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchQueryData) {
 	if _, other := standsFor(ctx); other {
 		return
 	}
@@ -133,7 +133,7 @@ func (d *discreet) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, data pgx
 	d.Tracer.TraceBatchQuery(ctx, conn, data)
 }
 
-func (d *discreet) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
+func (d *redactingTracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
 	i, other := standsFor(ctx)
 	switch {
 	case !other:

@@ -15,7 +15,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// gossip writes down all that a tracer is told of statements.
+// gossip records all calls of a tracer for statements.
 type gossip struct{ heard []string }
 
 func (g *gossip) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
