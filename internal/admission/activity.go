@@ -40,7 +40,7 @@ func (a *Controller) tick() {
 	}
 	a.ticks++
 	a.tenants.age(a.ticks - a.activeTicks)
-	a.dispatch(gift{})
+	a.dispatch(returned{})
 	a.ticking = a.tenants.active.first != nil
 	for _, c := range a.clients {
 		a.ticking = a.ticking || c.held == 0 && a.recent(c) || a.recentlyNone(c)

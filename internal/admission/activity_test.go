@@ -23,10 +23,10 @@ func TestTheHeadroomGoesWhenTheOthersDo(t *testing.T) {
 		ctl, err := New(Config{Capacity: 8})
 		require.NoError(t, err)
 		defer ctl.Close()
-		quiet, busy := ctl.Client("quiet"), ctl.Client("busy")
-		require.True(t, quiet.TryAcquire(""))
+		rare, busy := ctl.Client("rare"), ctl.Client("busy")
+		require.True(t, rare.TryAcquire(""))
 		<-time.After(time.Hour) // it may hold one as long as it likes
-		quiet.Release("", 0)
+		rare.Release("", 0)
 		began := time.Now()
 		for range 7 {
 			require.True(t, busy.TryAcquire(""))
@@ -44,9 +44,9 @@ func TestTheHeadroomGoesWhenTheOthersDo(t *testing.T) {
 		<-time.After(200 * time.Millisecond)
 		assert.False(t, ticks(ctl), "nobody is active")
 		for range 8 {
-			assert.True(t, quiet.TryAcquire(""), "the other one has gone")
+			assert.True(t, rare.TryAcquire(""), "the other one has gone")
 		}
-		quiet.Release("", 0)
+		rare.Release("", 0)
 		assert.True(t, ticks(ctl))
 	})
 }

@@ -38,7 +38,7 @@ func (c *Client) TryAcquire(tenant string) bool {
 		c.refused++
 		t.refused++
 		a.used(c, t)
-		a.dispatch(gift{}) // a permit may have been kept for t in another client
+		a.dispatch(returned{}) // a permit may have been kept for t in another client
 	}
 	a.mu.Unlock()
 	return ok
@@ -77,7 +77,7 @@ func (c *Client) AcquireWithin(ctx context.Context, tenant string, limit time.Du
 	w.timer.Stop()
 	waited = time.Since(began)
 	if late := waited > lateAfter; w.short && (late || err == nil) {
-		c.ctl.served(!late)
+		c.ctl.observeWait(!late)
 	}
 	c.ctl.waiters.Put(w)
 	c.waits.add(waited, err)

@@ -87,11 +87,11 @@ func checkCapacity(n, reserved int) error {
 	return nil
 }
 
-func checkShare(share float64) error {
-	if share >= 0 && share <= 1 { // false for NaN
+func checkFraction(fraction float64) error {
+	if fraction >= 0 && fraction <= 1 { // false for NaN
 		return nil
 	}
-	return &InvalidError{Field: "TenantMaxFraction", Reason: fmt.Sprintf("is %v; it must be from 0 (no limit) to 1", share)}
+	return &InvalidError{Field: "TenantMaxFraction", Reason: fmt.Sprintf("is %v; it must be from 0 (no limit) to 1", fraction)}
 }
 
 // check looks at l alone; the sum of the reserves needs all clients.
@@ -112,13 +112,13 @@ func (l Limits) check(client string) error {
 	return nil
 }
 
-// tenantMax converts a share of the capacity into permits; 0 is no limit.
-func tenantMax(share float64, capacity int) int {
-	if share == 0 {
+// tenantMax converts a fraction of the capacity into permits; 0 is no limit.
+func tenantMax(fraction float64, capacity int) int {
+	if fraction == 0 {
 		return 0
 	}
 	// 0.29 of 100 is 28.999999999999996 in binary.
-	return max(1, int(math.Floor(share*float64(capacity)+1e-9)))
+	return max(1, int(math.Floor(fraction*float64(capacity)+1e-9)))
 }
 
 // headroom returns the number of permits that stay free of a capacity.

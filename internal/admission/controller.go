@@ -21,9 +21,9 @@ type Controller struct {
 	dryRun bool
 	closed bool
 
-	free     int // permits that nobody holds; negative after Capacity shrank, and in a dry run
-	unmet    int // permits that clients have reserved and do not hold
-	headroom int // in permits, at most
+	free          int // permits that nobody holds; negative after Capacity shrank, and in a dry run
+	unusedReserve int // permits that clients have reserved and do not hold
+	headroom      int // in permits, at most
 	demand
 	tenantMax int // in permits; 0: no limit
 
@@ -58,7 +58,7 @@ func New(cfg Config) (*Controller, error) {
 	if err := checkCapacity(cfg.Capacity, 0); err != nil {
 		return nil, err
 	}
-	if err := checkShare(cfg.TenantMaxFraction); err != nil {
+	if err := checkFraction(cfg.TenantMaxFraction); err != nil {
 		return nil, err
 	}
 	a := &Controller{
@@ -111,13 +111,13 @@ func (a *Controller) SetCapacity(n int) error {
 }
 
 // SetTenantMaxFraction changes Config.TenantMaxFraction, or returns an [*InvalidError].
-func (a *Controller) SetTenantMaxFraction(share float64) error {
-	if err := checkShare(share); err != nil {
+func (a *Controller) SetTenantMaxFraction(fraction float64) error {
+	if err := checkFraction(fraction); err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cfg.TenantMaxFraction = share
+	a.cfg.TenantMaxFraction = fraction
 	a.review()
 	return nil
 }

@@ -187,7 +187,7 @@ func (w world) ops(s *spec) []op {
 		}
 	}
 	for p := range s.partyAge {
-		if s.quiet(p) && !s.partyWaits(p) && s.partyAge[p] <= s.activeTicks {
+		if s.holdsNone(p) && !s.partyWaits(p) && s.partyAge[p] <= s.activeTicks {
 			return append(all, op{kind: opTick})
 		}
 	}

@@ -23,20 +23,20 @@ type demand struct {
 }
 
 // most returns the largest number of permits to keep at this moment. The controller lends half a
-// permit by turns: with lend, the half is not kept. A permit whose holder then holds nothing may
-// go to anybody, because a client or tenant seldom wants the next permit at once. Without lend,
+// permit by turns: if last is true, the half is not kept. A permit whose holder then holds nothing may
+// go to anybody, because a client or tenant seldom wants the next permit at once. If last is false,
 // the controller keeps the next permit that comes back.
-func (a *Controller) most(lend bool) int {
+func (a *Controller) most(last bool) int {
 	halves := a.halves
-	if !lend {
+	if !last {
 		halves++
 	}
 	return min(a.headroom, halves/2)
 }
 
-// without reports whether a request of c for t is needy and c has no reserve left.
-func (a *Controller) without(c *Client, t *tenant) bool {
-	return c.held >= c.limits.Reserve && (c.held == 0 || t.quiet())
+// needy reports whether a request of c for t is needy and c has no reserve left.
+func (a *Controller) needy(c *Client, t *tenant) bool {
+	return c.held >= c.limits.Reserve && (c.held == 0 || t.holdsNone())
 }
 
 // expected reports whether the controller keeps a permit for a needy request of c for t. The
@@ -48,8 +48,8 @@ func (a *Controller) expected(c *Client, t *tenant) bool {
 	return t.waiting > 0 || t.in == &a.tenants.active || t == &c.none && a.recentlyNone(c)
 }
 
-// asked notes whether the controller served a needy request in time.
-func (a *Controller) asked(inTime bool) {
+// observe notes whether the controller served a needy request in time.
+func (a *Controller) observe(inTime bool) {
 	if !inTime {
 		if a.less {
 			a.enough = min(2*a.enough, a.inTimeMost)
@@ -66,12 +66,12 @@ func (a *Controller) asked(inTime bool) {
 	a.inTime, a.less, a.halves = 0, a.halves > 2, max(2, a.halves-1)
 }
 
-// served notes, after a wait, whether the controller served the request in time.
-func (a *Controller) served(inTime bool) {
+// observeWait notes, after a wait, whether the controller served the request in time.
+func (a *Controller) observeWait(inTime bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.asked(inTime)
-	a.dispatch(gift{}) // the controller may keep less now
+	a.observe(inTime)
+	a.dispatch(returned{}) // the controller may keep less now
 }
 
 // kept is the headroom at a moment.
@@ -83,22 +83,22 @@ type kept struct {
 // kept returns the headroom: a permit for each active client that holds nothing and has no
 // reserve left, and, in clients that hold permits, a permit for each active tenant that holds
 // nothing. A client whose waiters all belong to tenants at the limit could not take the permit.
-// A client that gave g and waits again counts as a holder.
-func (a *Controller) kept(g gift) kept {
+// A client that returned r and waits again counts as a holder.
+func (a *Controller) kept(r returned) kept {
 	var k kept
 	for _, c := range a.clients {
 		switch {
 		case c.held < c.limits.Reserve, c.atMax():
 		case c.held > 0:
-			if k.all += c.active + c.quiet; a.recentlyNone(c) {
+			if k.all += c.active + c.permitless; a.recentlyNone(c) {
 				k.all++
 			}
-		case c == g.from && c.waiting > 0:
+		case c == r.from && c.waiting > 0:
 		case a.recent(c) || a.front(c) != nil:
 			k.clients++
 		}
 	}
-	most := a.most(g.lend)
+	most := a.most(r.last)
 	k.clients = min(k.clients, most)
 	k.all = min(k.clients+k.all, most)
 	return k

@@ -22,7 +22,7 @@ type crowd struct {
 	tenants bool
 }
 
-type quiet struct {
+type newcomer struct {
 	*admission.Client
 	tenant string
 }
@@ -34,28 +34,28 @@ func newCrowd(t *testing.T, tenants bool, cfg admission.Config) crowd {
 		require.True(t, c.busy.TryAcquire(""))
 	}
 	for i := range 6 {
-		require.False(t, c.quiet(i).try())
+		require.False(t, c.newcomer(i).try())
 	}
 	return c
 }
 
-func (c crowd) quiet(i int) quiet {
-	name := fmt.Sprint("quiet", i%6)
+func (c crowd) newcomer(i int) newcomer {
+	name := fmt.Sprint("newcomer", i%6)
 	if c.tenants {
-		return quiet{c.busy, name}
+		return newcomer{c.busy, name}
 	}
-	return quiet{c.ctl.Client(name), ""}
+	return newcomer{c.ctl.Client(name), ""}
 }
 
-func (q quiet) try() bool { return q.TryAcquire(q.tenant) }
-func (q quiet) release()  { q.Release(q.tenant, 0) }
-func (q quiet) within(d time.Duration) (time.Duration, error) {
+func (q newcomer) try() bool { return q.TryAcquire(q.tenant) }
+func (q newcomer) release()  { q.Release(q.tenant, 0) }
+func (q newcomer) within(d time.Duration) (time.Duration, error) {
 	return q.AcquireWithin(context.Background(), q.tenant, d)
 }
 
 // wait lets one that holds nothing wait in vain for d.
 func (c crowd) wait(i int, d time.Duration) {
-	waited, err := c.quiet(i).within(d)
+	waited, err := c.newcomer(i).within(d)
 	require.ErrorIs(c, err, admission.ErrTimeout)
 	require.Equal(c, d, waited)
 }
@@ -66,17 +66,17 @@ func (c crowd) late() { c.wait(0, 6*time.Millisecond) }
 func (c crowd) inTime(n int) {
 	c.busy.Release("", 0)
 	for i := range n {
-		require.True(c, c.quiet(i).try())
-		c.quiet(i).release()
+		require.True(c, c.newcomer(i).try())
+		c.newcomer(i).release()
 	}
 }
 
-func (c crowd) strangerLate() {
-	stranger := quiet{c.ctl.Client("stranger"), ""}
+func (c crowd) inactiveLate() {
+	late := newcomer{c.ctl.Client("late"), ""}
 	if c.tenants {
-		stranger = quiet{c.busy, "stranger"}
+		late = newcomer{c.busy, "late"}
 	}
-	_, err := stranger.within(6 * time.Millisecond)
+	_, err := late.within(6 * time.Millisecond)
 	require.ErrorIs(c, err, admission.ErrTimeout)
 }
 
@@ -85,7 +85,7 @@ func (c crowd) busyAgain() {
 	<-time.After(time.Second) // nobody else is active any more
 	require.True(c, c.busy.TryAcquire(""))
 	for i := range 6 {
-		require.False(c, c.quiet(i).try())
+		require.False(c, c.newcomer(i).try())
 	}
 }
 
@@ -99,16 +99,16 @@ func (c crowd) lessDidNotDo(n int) {
 	}
 }
 
-// served waits for longer than is in time, and gets a permit.
-func (c crowd) served() {
+// grantedLate waits for longer than is in time, and gets a permit.
+func (c crowd) grantedLate() {
 	go func() {
 		<-time.After(6 * time.Millisecond)
 		c.busy.Release("", 0)
 	}()
-	waited, err := c.quiet(0).within(0)
+	waited, err := c.newcomer(0).within(0)
 	require.NoError(c, err)
 	require.Equal(c, 6*time.Millisecond, waited)
-	c.quiet(0).release()
+	c.newcomer(0).release()
 }
 
 func (c crowd) busyLate() {
@@ -137,8 +137,8 @@ func TestHeadroomIsAtMostAQuarter(t *testing.T) {
 			}
 			assert.Equal(t, tt.capacity-tt.want, got, tt)
 			for i := range tt.want {
-				assert.True(t, c.quiet(i).try(), tt)
-				assert.False(t, c.quiet(i).try(), "the headroom is for those that hold nothing")
+				assert.True(t, c.newcomer(i).try(), tt)
+				assert.False(t, c.newcomer(i).try(), "the headroom is for those that hold nothing")
 			}
 		})
 	}
@@ -164,10 +164,10 @@ func TestHowMuchIsKept(t *testing.T) {
 		"nor ever, then 1023":           {func(c crowd) { c.lessDidNotDo(6); c.inTime(1023) }, 2},
 		"nor ever, then 1024":           {func(c crowd) { c.lessDidNotDo(6); c.inTime(1024) }, 1},
 		"then it did, and 128 do again": {func(c crowd) { c.lessDidNotDo(1); c.inTime(512); c.busyAgain(); c.late(); c.inTime(128) }, 1},
-		"one that gets a permit late":   {crowd.served, 2},
-		"a refusal":                     {func(c crowd) { require.False(c, c.quiet(0).try()) }, 1},
+		"one that gets a permit late":   {crowd.grantedLate, 2},
+		"a refusal":                     {func(c crowd) { require.False(c, c.newcomer(0).try()) }, 1},
 		"one of a client that has some": {crowd.busyLate, 1},
-		"one that was not active":       {crowd.strangerLate, 1},
+		"one that was not active":       {crowd.inactiveLate, 1},
 	} {
 		for _, tenants := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -198,12 +198,12 @@ func TestHalfAPermitIsLent(t *testing.T) {
 			c.busy.Release("", 0)
 			synctest.Wait()
 			require.Empty(t, granted, "two are kept")
-			require.True(t, c.quiet(0).try())
-			c.quiet(0).release()
+			require.True(t, c.newcomer(0).try())
+			c.newcomer(0).release()
 			synctest.Wait()
 			require.Len(t, granted, 1, "one is lent")
-			require.True(t, c.quiet(0).try())
-			c.quiet(0).release()
+			require.True(t, c.newcomer(0).try())
+			c.newcomer(0).release()
 			synctest.Wait()
 			require.Len(t, granted, 1, "and one is not")
 			c.busy.Release("", 0)

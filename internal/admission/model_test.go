@@ -198,7 +198,7 @@ func (m *model) real(o op) (granted int, err error) {
 	case opTenantMax:
 		err = a.SetTenantMaxFraction(float64(o.n) / float64(a.cfg.Capacity))
 	case opObserve:
-		a.served(o.flag)
+		a.observeWait(o.flag)
 	}
 	m.waiters = slices.DeleteFunc(m.waiters, func(w *waiter) bool {
 		select {

@@ -45,12 +45,12 @@ func (n neighbourhood) run(t *testing.T) (flooder int, waits []time.Duration) {
 			if !n.tenants {
 				tenant = ""
 			}
-			asked := time.Now()
+			began := time.Now()
 			if err := c.Acquire(context.Background(), tenant); err != nil {
 				t.Error(err)
 				return 0
 			}
-			waited := time.Since(asked)
+			waited := time.Since(began)
 			<-time.After(hold)
 			c.Release(tenant, 0)
 			return waited

@@ -5,10 +5,10 @@ import "fmt"
 // promises holds the real thing to what the documentation says, without asking how
 // it decides.
 func (m *model) promises(before *spec, granted int) error {
-	a, held, unmet := m.ctl, 0, 0
+	a, held, unusedReserve := m.ctl, 0, 0
 	for i, c := range m.clients {
 		held += c.held
-		unmet += max(0, c.limits.Reserve-c.held)
+		unusedReserve += max(0, c.limits.Reserve-c.held)
 		if c.limits.Max > 0 && c.held > c.limits.Max && c.held > before.heldBy(i) {
 			return fmt.Errorf("c%d got more than its Max", i)
 		}
@@ -16,8 +16,8 @@ func (m *model) promises(before *spec, granted int) error {
 	if granted > 0 && held > a.cfg.Capacity {
 		return fmt.Errorf("%d granted, %d held of %d", granted, held, a.cfg.Capacity)
 	}
-	if m.steady && a.cfg.Capacity-held < unmet {
-		return fmt.Errorf("%d permits are left for reserves of %d", a.cfg.Capacity-held, unmet)
+	if m.steady && a.cfg.Capacity-held < unusedReserve {
+		return fmt.Errorf("%d permits are left for reserves of %d", a.cfg.Capacity-held, unusedReserve)
 	}
 	for t := 1; t < len(m.held[0]); t++ {
 		if r := a.tenants.byName[tenantName(t)]; r != nil && a.tenantMax > 0 && r.held > a.tenantMax && r.held > before.heldFor(t) {
@@ -30,12 +30,12 @@ func (m *model) promises(before *spec, granted int) error {
 		c := w.lane.client
 		free := a.cfg.Capacity - held
 		switch {
-		case free <= unmet && (c.held >= c.limits.Reserve || free <= 0):
+		case free <= unusedReserve && (c.held >= c.limits.Reserve || free <= 0):
 		case c.limits.Max > 0 && c.held >= c.limits.Max:
 		case w.lane.tenant.name != "" && a.tenantMax > 0 && w.lane.tenant.held >= a.tenantMax:
 		case !m.tenantMay(m.queue[i].t, i): // kept for another
-		case c.held > 0 && c.held >= c.limits.Reserve && free <= unmet+m.keptFrom(w, false):
-			if free > unmet+m.keptFrom(w, true) && !a.ticking {
+		case c.held > 0 && c.held >= c.limits.Reserve && free <= unusedReserve+m.keptFrom(w, false):
+			if free > unusedReserve+m.keptFrom(w, true) && !a.ticking {
 				return fmt.Errorf("waiter %d is to wait for a clock that stands still", i)
 			}
 		default:
@@ -48,7 +48,7 @@ func (m *model) promises(before *spec, granted int) error {
 // keptFrom is the headroom that w may not have; forever: that does not go by with time.
 func (m *model) keptFrom(w *waiter, forever bool) int {
 	k := m.kept(forever)
-	if w.lane.tenant.quiet() {
+	if w.lane.tenant.holdsNone() {
 		return k.clients
 	}
 	return k.all
@@ -57,10 +57,10 @@ func (m *model) keptFrom(w *waiter, forever bool) int {
 // books compares everything with the spec, and the structures with each other.
 func (m *model) books() error {
 	a := m.ctl
-	if a.free != m.free() || a.unmet != m.unmet() || a.kept(gift{}) != m.kept(false) || a.waiting != len(m.queue) ||
+	if a.free != m.free() || a.unusedReserve != m.unusedReserve() || a.kept(returned{}) != m.kept(false) || a.waiting != len(m.queue) ||
 		a.tenantMax != m.tenantMax || a.headroom != m.headroom || a.halves != m.halves {
-		return fmt.Errorf("free %d %d, unmet %d %d, kept %v %v, waiting %d %d, tenantMax %d %d, headroom %d %d, halves %d %d", a.free, m.free(),
-			a.unmet, m.unmet(), a.kept(gift{}), m.kept(false), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.halves, m.halves)
+		return fmt.Errorf("free %d %d, unusedReserve %d %d, kept %v %v, waiting %d %d, tenantMax %d %d, headroom %d %d, halves %d %d", a.free, m.free(),
+			a.unusedReserve, m.unusedReserve(), a.kept(returned{}), m.kept(false), a.waiting, len(m.queue), a.tenantMax, m.tenantMax, a.headroom, m.headroom, a.halves, m.halves)
 	}
 	for i, c := range m.clients {
 		if c.held != m.heldBy(i) {

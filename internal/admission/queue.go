@@ -74,12 +74,12 @@ func (l *lanes) Pop() any {
 type queue struct {
 	busy, fresh lanes
 	blocked     lanes // in no order
-	quiet       int   // tenants that hold nothing and wait, set aside or not
+	permitless  int   // tenants that hold nothing and wait, set aside or not
 }
 
 // open returns the lanes to which ln belongs while not blocked.
 func (q *queue) open(ln *lane) *lanes {
-	if ln.tenant.quiet() {
+	if ln.tenant.holdsNone() {
 		return &q.fresh
 	}
 	return &q.busy
@@ -93,7 +93,7 @@ func (q *queue) add(w *waiter) {
 	w.queued = true
 	if first {
 		ln.turn = turnAt(w.seq)
-		if ln.tenant.quiet() {
+		if ln.tenant.holdsNone() {
 			ln.turn = turnAt(w.seq-ln.client.ctl.headStart) + 1
 		}
 		q.in(ln)
@@ -102,8 +102,8 @@ func (q *queue) add(w *waiter) {
 
 // in adds ln, a lane with waiters, to the open lanes. A blocked lane stays blocked.
 func (q *queue) in(ln *lane) {
-	if ln.tenant.quiet() {
-		q.quiet++
+	if ln.tenant.holdsNone() {
+		q.permitless++
 	}
 	if !ln.blocked {
 		heap.Push(q.open(ln), ln)
@@ -112,8 +112,8 @@ func (q *queue) in(ln *lane) {
 
 // out removes ln from the open lanes. A blocked lane stays blocked.
 func (q *queue) out(ln *lane) {
-	if ln.tenant.quiet() {
-		q.quiet--
+	if ln.tenant.holdsNone() {
+		q.permitless--
 	}
 	if !ln.blocked {
 		heap.Remove(q.open(ln), ln.index)

@@ -15,20 +15,20 @@ const headStart = 32
 // and the controller should have kept a permit for the request.
 func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	var k kept
-	if c.held > 0 && a.free <= a.unmet+a.headroom {
-		k = a.kept(gift{})
+	if c.held > 0 && a.free <= a.unusedReserve+a.headroom {
+		k = a.kept(returned{})
 	}
-	without := a.without(c, t)
-	fits := a.fits(c, t.quiet(), k)
+	needy := a.needy(c, t)
+	fits := a.fits(c, t.holdsNone(), k)
 	if !fits || a.full(t, nil) || a.waiting > 0 && a.next(c, k) != nil {
 		if !a.dryRun {
-			return false, without && !fits && !c.atMax() && a.expected(c, t)
+			return false, needy && !fits && !c.atMax() && a.expected(c, t)
 		}
 		c.wouldWait++
 		t.wouldWait++
 	}
-	if without {
-		a.asked(true)
+	if needy {
+		a.observe(true)
 	}
 	if a.waiting == 0 {
 		a.take(c, t)
@@ -36,36 +36,36 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 	}
 	a.overtake(c, turnAt(a.arrivals+1)) // the turn of no further lane has come
 	a.take(c, t)
-	a.dispatch(gift{}) // two permits may have been kept, one for c and one for t
+	a.dispatch(returned{}) // two permits may have been kept, one for c and one for t
 	return true, false
 }
 
-// fits reports whether c may hold another permit; quiet: for a tenant that holds nothing. k
+// fits reports whether c may hold another permit; holdsNone: for a tenant that holds nothing. k
 // matters only if the client holds something.
-func (a *Controller) fits(c *Client, quiet bool, k kept) bool {
+func (a *Controller) fits(c *Client, holdsNone bool, k kept) bool {
 	switch {
 	case a.free <= 0, c.atMax():
 		return false
 	case c.held < c.limits.Reserve:
 		return true
 	case c.held == 0:
-		return a.free > a.unmet
-	case quiet:
-		return a.free > a.unmet+k.clients
+		return a.free > a.unusedReserve
+	case holdsNone:
+		return a.free > a.unusedReserve+k.clients
 	default:
-		return a.free > a.unmet+k.all
+		return a.free > a.unusedReserve+k.all
 	}
 }
 
 // full reports whether t may hold no more permits through ln; nil is a caller without a place in
-// the queue. The controller keeps t's last permit for the owed waiter, but not against older
+// the queue. The controller keeps t's last permit for the starved waiter, but not against older
 // waiters: otherwise older waiters could be overtaken for ever.
 func (a *Controller) full(t *tenant, ln *lane) bool {
 	if a.tenantMax == 0 || t.name == "" {
 		return false
 	}
 	return t.held >= a.tenantMax ||
-		t.held == a.tenantMax-1 && t.owed != nil && (ln == nil || t.owed.older(ln))
+		t.held == a.tenantMax-1 && t.starved != nil && (ln == nil || t.starved.older(ln))
 }
 
 // next returns the lane of the waiter for c's next permit, nil if no permit fits a waiter whose
@@ -105,24 +105,24 @@ func (a *Controller) frontOf(c *Client, open *lanes) *lane {
 	return nil
 }
 
-// gift is a permit that has just come back.
-type gift struct {
+// returned is a permit that has just come back.
+type returned struct {
 	from *Client // former holder; nil: no permit came back
-	lend bool    // the former holder holds nothing now
+	last bool    // the former holder holds nothing now
 }
 
-// dispatch gives permits to waiters as long as a waiter may have a permit. The client that gave
-// g counts as the permit's holder. Otherwise the client would get the permit back before all
+// dispatch gives permits to waiters as long as a waiter may have a permit. The client that returned
+// r counts as the permit's holder. Otherwise the client would get the permit back before all
 // clients that hold as much, no matter how long the callers of these clients have waited.
-func (a *Controller) dispatch(g gift) {
+func (a *Controller) dispatch(r returned) {
 	for a.free > 0 && a.waiting > 0 {
-		k := a.kept(g)
+		k := a.kept(r)
 		var next *lane
 		for _, c := range a.clients {
 			if c.waiting == 0 {
 				continue
 			}
-			if ln := a.next(c, k); ln != nil && (next == nil || ln.before(next, g)) {
+			if ln := a.next(c, k); ln != nil && (next == nil || ln.before(next, r)) {
 				next = ln
 			}
 		}
@@ -141,16 +141,16 @@ func (a *Controller) dispatch(g gift) {
 
 // before reports whether the client of ln holds less for its weight than the client of other,
 // or, if both hold the same, whether the waiter of ln has waited longer.
-func (ln *lane) before(other *lane, g gift) bool {
+func (ln *lane) before(other *lane, r returned) bool {
 	c, o := ln.client, other.client
-	if mine, theirs := g.load(c)*o.weight(), g.load(o)*c.weight(); mine != theirs {
+	if mine, theirs := r.load(c)*o.weight(), r.load(o)*c.weight(); mine != theirs {
 		return mine < theirs
 	}
 	return ln.older(other)
 }
 
-func (g gift) load(c *Client) int64 {
-	if c == g.from {
+func (r returned) load(c *Client) int64 {
+	if c == r.from {
 		return int64(c.held) + 1
 	}
 	return int64(c.held)
@@ -164,8 +164,8 @@ func (a *Controller) overtake(c *Client, turn int64) {
 			continue
 		}
 		t := ln.tenant
-		if ln.overtaken++; ln.overtaken >= a.patience && (t.owed == nil || ln.older(t.owed)) {
-			t.owed = ln
+		if ln.overtaken++; ln.overtaken >= a.patience && (t.starved == nil || ln.older(t.starved)) {
+			t.starved = ln
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (a *Controller) overtake(c *Client, turn int64) {
 func (a *Controller) take(c *Client, t *tenant) {
 	a.free--
 	if c.held < c.limits.Reserve {
-		a.unmet--
+		a.unusedReserve--
 	}
 	c.held++
 	c.granted++
@@ -186,13 +186,13 @@ func (a *Controller) give(c *Client, t *tenant) {
 	a.free++
 	c.held--
 	if c.held < c.limits.Reserve {
-		a.unmet++
+		a.unusedReserve++
 	}
 	t.hold(-1)
 	a.used(c, t)
 	if a.waiting > 0 {
 		a.reopen(t)
-		a.dispatch(gift{from: c, lend: c.held == 0 || t.quiet()})
+		a.dispatch(returned{from: c, last: c.held == 0 || t.holdsNone()})
 	}
 }
 
@@ -206,7 +206,7 @@ func (a *Controller) enqueue(c *Client, t *tenant, short bool) *waiter {
 	t.waiting++
 	c.add(w)
 	if active && a.waiting > 1 { // a permit may have been kept for t in another client
-		a.dispatch(gift{})
+		a.dispatch(returned{})
 	}
 	return w
 }
@@ -214,8 +214,8 @@ func (a *Controller) enqueue(c *Client, t *tenant, short bool) *waiter {
 func (a *Controller) unqueue(w *waiter) {
 	c, t := w.lane.client, w.lane.tenant
 	c.remove(w)
-	if t.owed != nil && t.owed.overtaken < a.patience { // the controller owed the permit to w
-		t.owe(a.patience)
+	if t.starved != nil && t.starved.overtaken < a.patience { // w was the starved waiter
+		t.findStarved(a.patience)
 	}
 	a.waiting--
 	c.waiting--
@@ -229,7 +229,7 @@ func (a *Controller) abandon(w *waiter) {
 	a.unqueue(w)
 	a.used(c, t)
 	a.reopen(t)
-	a.dispatch(gift{})
+	a.dispatch(returned{})
 }
 
 // reopen unblocks the lanes of t if t may have another permit.
@@ -248,12 +248,12 @@ func (a *Controller) reopen(t *tenant) {
 func (a *Controller) review() {
 	a.headroom = headroom(a.cfg.Headroom, a.cfg.Capacity, a.part)
 	a.tenantMax = tenantMax(a.cfg.TenantMaxFraction, a.cfg.Capacity)
-	a.unmet = 0
+	a.unusedReserve = 0
 	for _, c := range a.clients {
-		a.unmet += max(0, c.limits.Reserve-c.held)
+		a.unusedReserve += max(0, c.limits.Reserve-c.held)
 		for len(c.blocked) > 0 {
 			c.unblock(c.blocked[0])
 		}
 	}
-	a.dispatch(gift{})
+	a.dispatch(returned{})
 }

@@ -16,7 +16,7 @@ type spec struct {
 	inTime    int  // requests in a row of those who hold nothing that did not wait for long
 	enough    int  // of these for half a permit less
 	less      bool // it was half a permit less, and nobody waited for long since
-	lend      bool // a permit has just come back from somebody who holds nothing now
+	last      bool // a permit has just come back from somebody who holds nothing now
 	gave      int  // the client that had the permit that has just come back; -1: none did
 	limits    []Limits
 	held      [][]int // by client and tenant; tenant 0 is none
@@ -24,7 +24,7 @@ type spec struct {
 	partyAge  []int64 // and since a party's
 	partyLast []int   // the client of that
 	queue     []specWaiter
-	asked     int
+	arrivals  int
 	turn      [][]int // by client and tenant: the lowest is next
 	turns     int
 
@@ -99,8 +99,8 @@ func (s *spec) party(c, t int) int {
 	return len(s.held) + t - 1
 }
 
-// quiet reports whether a party holds nothing.
-func (s *spec) quiet(party int) bool {
+// holdsNone reports whether a party holds nothing.
+func (s *spec) holdsNone(party int) bool {
 	if t := party - len(s.held) + 1; t > 0 {
 		return s.heldFor(t) == 0
 	}
@@ -123,14 +123,14 @@ func (s *spec) free() int {
 	return n
 }
 
-func (s *spec) unmet() (n int) {
+func (s *spec) unusedReserve() (n int) {
 	for c := range s.held {
 		n += max(0, s.limits[c].Reserve-s.heldBy(c))
 	}
 	return n
 }
 
-// kept is the headroom: the permits for quiet clients, and all. forever leaves out what
+// kept is the headroom: the permits for clients that hold nothing, and all. forever leaves out what
 // goes by with time.
 func (s *spec) kept(forever bool) kept {
 	var k kept
@@ -148,7 +148,7 @@ func (s *spec) kept(forever bool) kept {
 		}
 		for t := range s.held[c] {
 			switch p := s.party(c, t); {
-			case !s.quiet(p):
+			case !s.holdsNone(p):
 			case s.waits(c, t):
 				k.all++
 			case !s.partyWaits(p) && s.partyLast[p] == c && s.partyAge[p] <= s.activeTicks && !forever:
@@ -157,7 +157,7 @@ func (s *spec) kept(forever bool) kept {
 		}
 	}
 	most := (s.halves + 1) / 2
-	if s.lend {
+	if s.last {
 		most = s.halves / 2
 	}
 	k.clients = min(k.clients, s.headroom, most)
@@ -167,9 +167,9 @@ func (s *spec) kept(forever bool) kept {
 
 func (s *spec) atMax(c int) bool { return s.limits[c].Max > 0 && s.heldBy(c) >= s.limits[c].Max }
 
-// asks reports whether a request of c for t says what those who hold nothing need.
-func (s *spec) asks(c, t int) bool {
-	return s.heldBy(c) >= s.limits[c].Reserve && (s.heldBy(c) == 0 || s.quiet(s.party(c, t)))
+// needy reports whether a request of c for t is needy.
+func (s *spec) needy(c, t int) bool {
+	return s.heldBy(c) >= s.limits[c].Reserve && (s.heldBy(c) == 0 || s.holdsNone(s.party(c, t)))
 }
 
 // expected reports whether c for t is active.
@@ -212,11 +212,11 @@ func (s *spec) clientMay(c, t int) bool {
 	case held < s.limits[c].Reserve:
 		return true
 	case held == 0:
-		return left >= s.unmet()
-	case s.quiet(s.party(c, t)):
-		return left >= s.unmet()+s.kept(false).clients
+		return left >= s.unusedReserve()
+	case s.holdsNone(s.party(c, t)):
+		return left >= s.unusedReserve()+s.kept(false).clients
 	}
-	return left >= s.unmet()+s.kept(false).all
+	return left >= s.unusedReserve()+s.kept(false).all
 }
 
 // first reports whether the i-th waiter is the first of its tenant in its client.
@@ -232,8 +232,8 @@ func (s *spec) tenantMay(t, place int) bool {
 	if t == 0 || s.tenantMax == 0 || left > 1 {
 		return true
 	}
-	owed := slices.ContainsFunc(s.queue[:place], func(w specWaiter) bool { return w.t == t && w.overtaken >= s.patience })
-	return left == 1 && !owed
+	starved := slices.ContainsFunc(s.queue[:place], func(w specWaiter) bool { return w.t == t && w.overtaken >= s.patience })
+	return left == 1 && !starved
 }
 
 // candidate returns the place of the waiter that c would serve, -1 for none: the first
@@ -307,28 +307,28 @@ func (s *spec) dispatch() {
 // ask returns whether the permit is given at once; else it waits, if it is to.
 func (s *spec) ask(c, t int, wait, watch bool) bool {
 	if s.clientMay(c, t) && s.tenantMay(t, len(s.queue)) && s.candidate(c, true) < 0 {
-		if s.asks(c, t) {
+		if s.needy(c, t) {
 			s.observe(true)
 		}
 		s.take(c, t, 2*(s.turns+1))
 		s.dispatch()
 		return true
 	}
-	short := s.asks(c, t) && !s.clientMay(c, t) && !s.atMax(c) && s.expected(c, t)
+	short := s.needy(c, t) && !s.clientMay(c, t) && !s.atMax(c) && s.expected(c, t)
 	if !wait {
 		s.used(c, t)
 		s.dispatch()
 		return false
 	}
-	s.asked++
+	s.arrivals++
 	s.turns++
 	if !slices.ContainsFunc(s.queue, func(w specWaiter) bool { return w.c == c && w.t == t }) {
 		s.turn[c][t] = 2 * s.turns
-		if s.quiet(s.party(c, t)) { // odd, so that no two are the same
+		if s.holdsNone(s.party(c, t)) { // odd, so that no two are the same
 			s.turn[c][t] = 2*(s.turns-int(s.headStart)) + 1
 		}
 	}
-	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.asked, watched: watch, short: short})
+	s.queue = append(s.queue, specWaiter{c: c, t: t, id: s.arrivals, watched: watch, short: short})
 	if watch {
 		s.watched, s.rounds, s.old = true, 0, cloneGrid(s.held)
 	}
@@ -347,9 +347,9 @@ func (s *spec) release(c, t int, old bool) {
 			s.old = cloneGrid(s.held)
 		}
 	}
-	s.lend, s.gave = s.heldBy(c) == 0 || s.quiet(s.party(c, t)), c
+	s.last, s.gave = s.heldBy(c) == 0 || s.holdsNone(s.party(c, t)), c
 	s.dispatch()
-	s.lend, s.gave = false, -1
+	s.last, s.gave = false, -1
 }
 
 func (s *spec) cancel(i int) {
@@ -400,7 +400,7 @@ func (s *spec) key() string {
 		put(int(age))
 	}
 	for p, age := range s.partyAge {
-		if !s.quiet(p) || s.partyWaits(p) || age > s.activeTicks || s.headroom == 0 {
+		if !s.holdsNone(p) || s.partyWaits(p) || age > s.activeTicks || s.headroom == 0 {
 			age = s.activeTicks + 1
 		}
 		put(int(age))

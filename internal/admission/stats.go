@@ -50,7 +50,7 @@ type Usage struct {
 func (a *Controller) Stats() Stats {
 	a.mu.Lock()
 	s := Stats{
-		Capacity: a.cfg.Capacity, Free: a.free, Waiting: a.waiting, Headroom: a.kept(gift{}).all, TenantMax: a.tenantMax,
+		Capacity: a.cfg.Capacity, Free: a.free, Waiting: a.waiting, Headroom: a.kept(returned{}).all, TenantMax: a.tenantMax,
 		Clients: make([]ClientStats, 0, len(a.clients)), Tenants: make([]TenantStats, 0, len(a.tenants.byName)),
 	}
 	for _, c := range a.clients {

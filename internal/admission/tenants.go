@@ -9,9 +9,9 @@ const keptTenants = 1024
 // tenant is the state of a tenant, over all clients. Each client's work without a tenant counts
 // as a tenant of the client alone, without a name and without a limit.
 type tenant struct {
-	name  string
-	lanes []*lane // by the client's number; nil if the tenant never waited in the client
-	owed  *lane   // the oldest lane with an overtaken first waiter
+	name    string
+	lanes   []*lane // by the client's number; nil if the tenant never waited in the client
+	starved *lane   // the oldest lane whose first waiter was overtaken too often
 	tally
 
 	seen int64   // tick of the last use
@@ -92,8 +92,8 @@ func (ts *tenants) list(t *tenant, to *list[tenant]) {
 	ts.count++
 }
 
-// quiet reports whether t holds nothing.
-func (t *tenant) quiet() bool { return t.held == 0 }
+// holdsNone reports whether t holds nothing.
+func (t *tenant) holdsNone() bool { return t.held == 0 }
 
 // hold adds n, 1 or -1, to the permits of t. The tenant's lanes are fresh while the tenant holds
 // nothing, and busy otherwise.
@@ -126,13 +126,13 @@ func (t *tenant) lane(c *Client) *lane {
 	return t.lanes[c.number]
 }
 
-// owe finds the lane to which the controller owes a permit, after the previous owed waiter has
-// left.
-func (t *tenant) owe(patience int) {
-	t.owed = nil
+// findStarved finds the lane for which the controller keeps a permit, after the previous starved
+// waiter has left.
+func (t *tenant) findStarved(patience int) {
+	t.starved = nil
 	for _, ln := range t.lanes {
-		if ln != nil && ln.overtaken >= patience && (t.owed == nil || ln.older(t.owed)) {
-			t.owed = ln
+		if ln != nil && ln.overtaken >= patience && (t.starved == nil || ln.older(t.starved)) {
+			t.starved = ln
 		}
 	}
 }
