@@ -116,8 +116,8 @@ func doors(t *testing.T, db *fxdb.DB) map[string]func(ctx context.Context, text 
 	return all
 }
 
-// leftovers are texts that leave something on a session.
-func leftovers() map[string]string {
+// taintingTexts are texts that leave something on a session.
+func taintingTexts() map[string]string {
 	all := maps.Clone(leftToNext)
 	maps.Copy(all, map[string]string{
 		"identity":             "set app.current_tenant = 'acme'",
@@ -147,7 +147,7 @@ const fingerprint = `select (` + sessionState + `) || coalesce(current_setting('
 func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 	t.Parallel()
 	own := notesDB(t, testkit.Config(one))
-	texts := leftovers()
+	texts := taintingTexts()
 	names := slices.Sorted(maps.Keys(texts))
 	require.GreaterOrEqual(t, len(names), 25)
 	byDoor := doors(t, own)

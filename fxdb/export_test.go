@@ -9,7 +9,7 @@ import (
 )
 
 // Taints reports whether a text may leave something for the connection's next user.
-func Taints(sql string) bool { return !scoped.VerdictOf(sql, false).Plain() }
+func Taints(sql string) bool { return !scoped.EffectsOf(sql, false).Plain() }
 
 // ConnConfig is what the pool would be built from.
 func ConnConfig(t testing.TB, c Config) *pgxpool.Config {

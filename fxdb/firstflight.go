@@ -65,7 +65,7 @@ func (t *transaction) travels(sql string, args []any) bool {
 			return false
 		}
 	}
-	v := scoped.VerdictOf(sql, rewritingOf(args) == byNames)
+	v := scoped.EffectsOf(sql, rewritingOf(args) == byNames)
 	return v.Statements == 1 && !v.EndsScope && !v.Broken && v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) == 0
 }
 

@@ -15,7 +15,7 @@ func (db *DB) warnOfLock(sql string) {
 	if !strings.Contains(sql, "advisory") && !strings.Contains(sql, "ADVISORY") || db.client.lockWarned.Load() {
 		return
 	}
-	if sqllex.Judge(sql).Taint&sqllex.AdvisoryLock == 0 || db.client.lockWarned.Swap(true) {
+	if sqllex.Classify(sql).Taint&sqllex.AdvisoryLock == 0 || db.client.lockWarned.Swap(true) {
 		return
 	}
 	db.core.log.Warn("an advisory lock of the session does not outlive its statement: the pool closes the connection that holds the lock. "+

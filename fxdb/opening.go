@@ -28,7 +28,7 @@ func opens(sql string) (first []string, rest string, anew bool) {
 	if !mayOpen(sql) {
 		return nil, sql, false
 	}
-	if v := sqllex.Judge(sql); v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0 {
+	if v := sqllex.Classify(sql); v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0 {
 		return nil, sql, false
 	}
 	all := sqllex.Statements(sql)

@@ -278,7 +278,7 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b
 			if !s.Guards() {
 				return nil
 			}
-			return scoped.Refuse(conn.Conn(), sql, scoped.VerdictOf(sql, false))
+			return scoped.Refuse(conn.Conn(), sql, scoped.EffectsOf(sql, false))
 		})
 		own, at := withScope(b, s)
 		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, own, at), own), at)

@@ -17,7 +17,7 @@ type ScopeError = scoped.Error
 func refuseTextInScope(conn *pgx.Conn, sql string, args []any) error {
 	switch r := rewritingOf(args); r {
 	case asItIs, byNames:
-		return scoped.Refuse(conn, sql, scoped.VerdictOf(sql, r == byNames))
+		return scoped.Refuse(conn, sql, scoped.EffectsOf(sql, r == byNames))
 	}
 	return nil
 }

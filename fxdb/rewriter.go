@@ -15,7 +15,7 @@ type rewriting uint8
 const (
 	asItIs  rewriting = iota
 	byNames           // pgx.NamedArgs or StrictNamedArgs: the same text each time
-	watched           // by another rewriter, whose text is judged when it is there
+	watched           // by another rewriter, whose text fxdb classifies later
 	unseen            // by another rewriter
 )
 
@@ -37,7 +37,7 @@ func rewritingOf(args []any) (r rewriting) {
 	return r
 }
 
-// watch wraps a foreign rewriter in args, so that fxdb judges the rewriter's text. check,
+// watch wraps a foreign rewriter in args, so that fxdb classifies the rewriter's text. check,
 // if not nil, may refuse the text. Without a foreign rewriter, watch returns args.
 func watch(args []any, check func(sql string) error) []any {
 	if rewritingOf(args) != unseen {
@@ -69,7 +69,7 @@ func watchBatch(b *pgx.Batch, check func(sql string) error) *pgx.Batch {
 	return &c
 }
 
-// watchedRewriter judges the text of a foreign rewriter.
+// watchedRewriter classifies the text of a foreign rewriter.
 type watchedRewriter struct {
 	pgx.QueryRewriter
 	check func(sql string) error

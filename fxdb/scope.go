@@ -160,7 +160,7 @@ func (db *DB) takesScope(sql string, args []any) bool {
 	if r != asItIs && r != byNames {
 		return false
 	}
-	v := scoped.VerdictOf(sql, r == byNames)
+	v := scoped.EffectsOf(sql, r == byNames)
 	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.LocalGuard && !v.Broken
 }
 

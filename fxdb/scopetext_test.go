@@ -43,7 +43,7 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 			t.Helper()
 			s = settings.With(s, groups)
 			require.Equal(t, setsAll(sets), s.SQL(), name)
-			require.True(t, scoped.VerdictOf(s.SQL(), false).Plain(), "%s: a scope would cost the connection", name)
+			require.True(t, scoped.EffectsOf(s.SQL(), false).Plain(), "%s: a scope would cost the connection", name)
 			args := s.Args()
 			require.Len(t, args, len(values), name)
 			for i, want := range values {
@@ -69,7 +69,7 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 		check(scoped.Scope{Deadline: due}, settings.Alone()|scoped.OfDeadline, c.alone+" statement_timeout", append(slices.Clone(alone), "1")...)
 	}
 	unknown := (&core{}).newSettings(rootClient, ServerTimeouts{}, 0).With(scoped.Scope{}, scoped.OfDeadline).SQL()
-	require.True(t, scoped.VerdictOf(unknown, false).Plain(), "a scope would cost the connection: %s", unknown)
+	require.True(t, scoped.EffectsOf(unknown, false).Plain(), "a scope would cost the connection: %s", unknown)
 }
 
 // setsAll is the text that sets the settings to $1, $2 and so on, for the transaction.

@@ -17,11 +17,11 @@ func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool
 	case unseen:
 		return backend.Lasting, false
 	}
-	v := scoped.VerdictOf(text.SQL, rewriting == byNames)
+	v := scoped.EffectsOf(text.SQL, rewriting == byNames)
 	switch {
 	case text.Prepared && v.EndsScope:
 		return backend.Lasting, false // in a scope the name alone would not show the end of the scope
-	case !scoped.ReadAsJudged(conn):
+	case !scoped.ReadAsClassified(conn):
 		return backend.Lasting, v.Statements == 1
 	case v.Plain():
 		return backend.Plain, v.Statements == 1
@@ -40,5 +40,5 @@ const discarded = sqllex.Settings | sqllex.Prepared | sqllex.Temp | sqllex.Advis
 
 // leavesSession reports whether a text can't go through a transaction pooler.
 func leavesSession(sql string, args []any) bool {
-	return scoped.LeavesSession(scoped.VerdictOf(sql, rewritingOf(args) == byNames))
+	return scoped.LeavesSession(scoped.EffectsOf(sql, rewritingOf(args) == byNames))
 }

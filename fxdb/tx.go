@@ -76,11 +76,11 @@ func (t *transaction) refuseStatement(ctx context.Context, sql string, args []an
 
 // check refuses the text of a rewriter.
 func (t *transaction) check(sql string) error {
-	if t.pooled && scoped.LeavesSession(scoped.VerdictOf(sql, false)) {
+	if t.pooled && scoped.LeavesSession(scoped.EffectsOf(sql, false)) {
 		return ErrNeedsSession
 	}
 	if t.scoped {
-		return scoped.Refuse(t.Tx.Conn(), sql, scoped.VerdictOf(sql, false))
+		return scoped.Refuse(t.Tx.Conn(), sql, scoped.EffectsOf(sql, false))
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ func TestAConnectionOfNoPoolHasNoFacts(t *testing.T) {
 	require.NoError(t, f.BrokenBy())
 }
 
-// judge calls a SET resettable and a LISTEN lasting.
-func judge(_ *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
+// classify calls a SET resettable and a LISTEN lasting.
+func classify(_ *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
 	switch {
 	case strings.Contains(text.SQL, "set "):
 		taint = backend.Resettable
@@ -72,7 +72,7 @@ func TestTheAnswerDecidesTheTaintOfASingleText(t *testing.T) {
 		{"set a = 1", inside, true, backend.Plain},
 		{"set a = 1", io.EOF, true, backend.Resettable},
 	} {
-		f := backend.Note(held.Conn(), nil, backend.Sessions{Taint: judge}, nil)
+		f := backend.Note(held.Conn(), nil, backend.Sessions{Taint: classify}, nil)
 		f.Sends(backend.Text{SQL: c.sql, Prepared: c.prepared})
 		f.Answers(c.err, c.prepared)
 		require.Equal(t, c.want, f.Taint(), "%s: %v", c.sql, c.err)

@@ -28,10 +28,10 @@ type Text struct {
 	Prepared bool  // to be run later, by a name
 }
 
-// Sessions judges what the texts of a pool leave on a session. The zero Sessions judges
+// Sessions classifies the texts of a pool by the remains on the session. The zero Sessions classifies
 // nothing: the pool hands each connection on as the connection came back.
 type Sessions struct {
-	// Taint, if set, judges every text before pgx sends the text. single reports that the text
+	// Taint, if set, classifies every text before pgx sends the text. single reports that the text
 	// is one statement: a single text that the server can't parse taints nothing.
 	Taint func(conn *pgx.Conn, text Text) (taint Taint, single bool)
 

@@ -71,7 +71,7 @@ func (f *batchFlight) send(s Scope) error {
 			return err
 		}
 		queries[i] = q
-		v := VerdictOf(q.sql, false)
+		v := EffectsOf(q.sql, false)
 		if s.Guards() {
 			if err := Refuse(f.conn, q.sql, v); err != nil {
 				return err

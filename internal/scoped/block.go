@@ -12,10 +12,10 @@ import (
 
 // needsBegin reports whether a text could commit inside itself, as CALL and DO can, and
 // go on without its scope. In a transaction block the server refuses the COMMIT (2D000). A
-// text that is not plain may contain CALL or DO in another form. Verdict.Alone marks texts
+// text that is not plain may contain CALL or DO in another form. Effects.Alone marks texts
 // that the server refuses in a block, and that can't contain a COMMIT.
-func needsBegin(conn *pgx.Conn, v sqllex.Verdict) bool {
-	return !v.Alone && (!v.Plain() || !ReadAsJudged(conn))
+func needsBegin(conn *pgx.Conn, v sqllex.Effects) bool {
+	return !v.Alone && (!v.Plain() || !ReadAsClassified(conn))
 }
 
 // rollbackTimeout bounds a rollback whose caller's context has ended.

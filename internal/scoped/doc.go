@@ -40,7 +40,7 @@
 // # The rooms
 //
 //	settings  scope     which settings a scope has: text, arguments and wire values of one list
-//	refuse    verdict   which texts would end or change a scope
+//	refuse    effects   which texts would end or change a scope
 //	exchange  block     one write and its answers, with one beginning and one end
 //	flight    rows      a statement, and the rows of a statement
 //	batch     arrays    a batch; a copy

@@ -12,5 +12,5 @@ func WireValues(s Scope) [][]byte { return (&statements{}).scopeValues(s) }
 // Prepared is how many statements the connection knows.
 func Prepared(conn *pgx.Conn, e *Engine) int { return len(statementsOf(conn, e.Capacity).known) }
 
-// Verdict is the verdict on a text that the cache does not have.
-func Verdict(sql string) sqllex.Verdict { return judge(sql, false) }
+// Effects are the effects of a text that the cache does not have.
+func Effects(sql string) sqllex.Effects { return classify(sql, false) }

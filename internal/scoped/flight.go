@@ -132,7 +132,7 @@ func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s Scope, s
 }
 
 func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
-	v := VerdictOf(q.sql, false)
+	v := EffectsOf(q.sql, false)
 	if e.Pooled && (q.mode == pgx.QueryExecModeCacheStatement || LeavesSession(v)) {
 		return ErrNeedsSession
 	}

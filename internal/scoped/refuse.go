@@ -21,17 +21,17 @@ func (e *Error) Error() string {
 func (e *Error) Is(target error) bool { return target == ErrTenantNotCarried }
 
 // Refuse returns an *Error if sql would end or change a scope. sql is the text as pgx sends the
-// text, and v is the verdict on sql. A flight and a batch call Refuse for their own texts.
-func Refuse(conn *pgx.Conn, sql string, v sqllex.Verdict) error {
+// text, and v are the effects of sql. A flight and a batch call Refuse for their own texts.
+func Refuse(conn *pgx.Conn, sql string, v sqllex.Effects) error {
 	if len(sql) > sqllex.MaxText {
-		v = sqllex.JudgeWhole(sql)
+		v = sqllex.ClassifyWhole(sql)
 	}
 	switch {
 	case v.LocalGuard:
 		return &Error{"SET LOCAL of role, session_authorization, row_security, app.* or of how texts are read. For another tenant use a context with its identity (tenant.NewContext)"}
 	case v.EndsScope && !v.Broken: // the server refuses a broken text
 		return &Error{"a text that begins or ends a transaction. Use Begin or InTx, and Commit, Rollback or Begin (a savepoint) of the transaction"}
-	case strings.IndexByte(sql, '\\') >= 0 && !ReadAsJudged(conn):
+	case strings.IndexByte(sql, '\\') >= 0 && !ReadAsClassified(conn):
 		return &Error{"a text with a backslash on a session that reads it in another way. Leave standard_conforming_strings on and client_encoding at UTF8"}
 	}
 	return nil

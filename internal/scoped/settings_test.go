@@ -34,7 +34,7 @@ func TestTextArgumentsAndWireValuesOfAScopeAgree(t *testing.T) {
 				require.NotNil(t, sent[i], "nil would be NULL: %s", s.SQL())
 				require.Equal(t, arg, string(sent[i]), s.SQL())
 			}
-			require.True(t, scoped.VerdictOf(s.SQL(), false).Plain(), "a scope would cost the connection: %s", s.SQL())
+			require.True(t, scoped.EffectsOf(s.SQL(), false).Plain(), "a scope would cost the connection: %s", s.SQL())
 		}
 	}
 }
@@ -79,7 +79,7 @@ func TestTheServerTakesEverySettingOfAScope(t *testing.T) {
 func TestATextThatWouldEndItsScopeIsRefused(t *testing.T) {
 	t.Parallel()
 	s := connect(t, pgx.QueryExecModeExec)
-	refuse := func(sql string) error { return scoped.Refuse(s.Conn, sql, scoped.VerdictOf(sql, false)) }
+	refuse := func(sql string) error { return scoped.Refuse(s.Conn, sql, scoped.EffectsOf(sql, false)) }
 	for _, sql := range []string{
 		"commit", "select 1; rollback", "begin", "/* x */ END", "set local role postgres", "set local app.current_tenant = 'globex'",
 		"set local session authorization postgres",

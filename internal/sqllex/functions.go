@@ -1,9 +1,9 @@
 package sqllex
 
 // tainting lists the functions that change the session or run a text, by name alone: a user's
-// function of the same name taints as well. The list was judged from pg_proc of PostgreSQL 14 to
+// function of the same name taints as well. The list was classified from pg_proc of PostgreSQL 14 to
 // 18 and from the extensions in PostgreSQL's own contrib. A test finds functions of a server
-// that nobody has judged. The arguments decide about set_config and ts_rewrite.
+// that nobody has classified. The arguments decide about set_config and ts_rewrite.
 var tainting = map[string]Taint{
 	"setseed": Seed,
 

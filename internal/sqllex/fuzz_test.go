@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// FuzzVerdict looks for texts that the lexer does not come to an end of, and for
-// verdicts that a change without a meaning changes. Seeds lie in testdata too.
-func FuzzVerdict(f *testing.F) {
+// FuzzClassify looks for texts that the lexer does not come to an end of, and for
+// effects that a change without a meaning changes. Seeds lie in testdata too.
+func FuzzClassify(f *testing.F) {
 	for _, sql := range []string{
 		"", "'", `"`, "$", "$$", "$a$ $a", "/*", "/* /* */", "--", "e'\\", `e'\'`, "do $$ do $x$ set role a $x$ $$",
 		"set", "set session", "set local", "create temp", "explain", "explain (",
@@ -22,19 +22,19 @@ func FuzzVerdict(f *testing.F) {
 		if len(sql) > 10_000 {
 			return
 		}
-		v := Judge(sql)
-		if again := Judge(sql); again != v {
+		v := Classify(sql)
+		if again := Classify(sql); again != v {
 			t.Fatalf("%q: %+v, then %+v", sql, v, again)
 		}
 		if v.Statements == 0 && v.Taint&^(Unreadable|Ambiguous) != 0 {
 			t.Errorf("%q: taint %v without a statement", sql, v.Taint)
 		}
-		if behind := Judge("select 1; " + sql); behind.Taint != v.Taint || behind.EndsScope != v.EndsScope {
+		if behind := Classify("select 1; " + sql); behind.Taint != v.Taint || behind.EndsScope != v.EndsScope {
 			t.Errorf("%q: %+v, and behind another statement %+v", sql, v, behind)
 		}
 		// Nothing behind a text takes a taint from the text.
 		for _, more := range []string{"\n; select 1", "\n; listen a", " ", "\n-- x", "' */ \" $$ ;"} {
-			if got := Judge(sql + more); v.Taint&Unreadable == 0 && strings.Contains(more, ";") && more[0] == '\n' && got.Taint&v.Taint != v.Taint {
+			if got := Classify(sql + more); v.Taint&Unreadable == 0 && strings.Contains(more, ";") && more[0] == '\n' && got.Taint&v.Taint != v.Taint {
 				t.Errorf("%q: %v, and with %q behind %v", sql, v.Taint, more, got.Taint)
 			}
 		}
@@ -42,14 +42,14 @@ func FuzzVerdict(f *testing.F) {
 			return
 		}
 		if v.Taint&Unreadable == 0 {
-			if got := Judge(sql + "\n; listen a"); got.Taint&Listen == 0 && !openRule(sql) {
+			if got := Classify(sql + "\n; listen a"); got.Taint&Listen == 0 && !openRule(sql) {
 				t.Errorf("%q hides what stands behind it", sql)
 			}
 		}
-		if wrapped := Judge("/* ; set role a /* ' */ \" */--'\n" + sql + "\n--;set role b'\""); wrapped.Taint != v.Taint && v.Taint&Unreadable == 0 {
+		if wrapped := Classify("/* ; set role a /* ' */ \" */--'\n" + sql + "\n--;set role b'\""); wrapped.Taint != v.Taint && v.Taint&Unreadable == 0 {
 			t.Errorf("%q: %v, and between comments %v", sql, v.Taint, wrapped.Taint)
 		}
-		if got := Judge(apart(sql)); got.Taint != v.Taint || got.Statements != v.Statements || got.EndsScope != v.EndsScope {
+		if got := Classify(apart(sql)); got.Taint != v.Taint || got.Statements != v.Statements || got.EndsScope != v.EndsScope {
 			t.Errorf("%q: %+v, and with comments between the tokens %+v", sql, v, got)
 		}
 		n := 0

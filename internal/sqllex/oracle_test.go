@@ -37,7 +37,7 @@ const transactionState = `select concat_ws(E'\n', extract(epoch from now()), cur
 	current_setting('standard_conforming_strings'), current_setting('backslash_quote'), current_setting('client_encoding'))`
 
 // oracle runs texts on a server and compares their session before and after with
-// their verdicts.
+// their effects.
 type oracle struct {
 	t     testing.TB
 	conn  *pgx.Conn
@@ -69,9 +69,9 @@ func newOracle(t testing.TB) *oracle {
 // ways are how a text is run: alone, or in a transaction that ends so.
 var ways = []string{"", "rollback", "commit"}
 
-// check runs the text in one way. It returns what is wrong with the verdict on it.
+// check runs the text in one way. It returns what is wrong with the effects on it.
 func (o *oracle) check(sql, way string) (wrong string) {
-	verdict := sqllex.Judge(sql)
+	effects := sqllex.Classify(sql)
 	var before, after string
 	if way != "" {
 		before = o.last("begin; set local app.current_tenant = 'globex'; " + transactionState)
@@ -81,9 +81,9 @@ func (o *oracle) check(sql, way string) (wrong string) {
 	switch {
 	case err != nil && !errors.As(err, &refused):
 		o.t.Fatalf("%q: %v", sql, err)
-	case err == nil && countOf(results) != verdict.Statements:
-		return fmt.Sprintf("the server ran %d statements, not %d", countOf(results), verdict.Statements)
-	case refused != nil && refused.Routine == "PreventInTransactionBlock" && way != "" && !verdict.Alone:
+	case err == nil && countOf(results) != effects.Statements:
+		return fmt.Sprintf("the server ran %d statements, not %d", countOf(results), effects.Statements)
+	case refused != nil && refused.Routine == "PreventInTransactionBlock" && way != "" && !effects.Alone:
 		return "the server refuses it in a transaction: " + refused.Message
 	}
 	switch status := o.conn.PgConn().TxStatus(); {
@@ -91,10 +91,10 @@ func (o *oracle) check(sql, way string) (wrong string) {
 		after = o.last(sessionState)
 	case way == "": // its connection would be closed
 		after = o.last("rollback; " + sessionState)
-	case status == 'I' && !verdict.EndsScope:
+	case status == 'I' && !effects.EndsScope:
 		return "it ended the transaction"
 	case status == 'T':
-		if wrong := compareTransactions(verdict, before, o.last(transactionState)); wrong != "" {
+		if wrong := compareTransactions(effects, before, o.last(transactionState)); wrong != "" {
 			return wrong
 		}
 		fallthrough
@@ -105,10 +105,10 @@ func (o *oracle) check(sql, way string) (wrong string) {
 	if err != nil {
 		outcome = "failed"
 	}
-	plain, changed := verdict.Plain(), after != o.clean
+	plain, changed := effects.Plain(), after != o.clean
 	switch {
 	case plain && changed:
-		return "it is judged plain and leaves:\n" + after + "\nafter:\n" + o.clean
+		return "it is classified plain and leaves:\n" + after + "\nafter:\n" + o.clean
 	case plain:
 		o.ran["plain, "+outcome]++
 		return ""
@@ -131,15 +131,15 @@ func countOf(results []*pgconn.Result) (n int) {
 	return n
 }
 
-// compareTransactions compares a transaction before and after with the verdict.
-func compareTransactions(verdict sqllex.Verdict, before, after string) string {
-	if verdict.EndsScope {
+// compareTransactions compares a transaction before and after with the effects.
+func compareTransactions(effects sqllex.Effects, before, after string) string {
+	if effects.EndsScope {
 		return ""
 	}
 	if began, _, _ := strings.Cut(after, "\n"); !strings.HasPrefix(before, began) {
 		return "it began another transaction"
 	}
-	if verdict.Plain() && !verdict.LocalGuard && !verdict.ConfigGuard && after != before {
+	if effects.Plain() && !effects.LocalGuard && !effects.ConfigGuard && after != before {
 		return "it made the transaction another:\n" + after + "\nafter:\n" + before
 	}
 	return ""
@@ -183,9 +183,9 @@ func TestNothingThatIsPlainChangesItsSession(t *testing.T) {
 	}
 }
 
-// TestRandomTextsLeaveNoMoreThanTheirVerdictsSay takes ONEPOOL_SEED's first text, if
+// TestRandomTextsLeaveNoMoreThanTheirEffectsSay takes ONEPOOL_SEED's first text, if
 // the variable is set, and one of the clock's else.
-func TestRandomTextsLeaveNoMoreThanTheirVerdictsSay(t *testing.T) {
+func TestRandomTextsLeaveNoMoreThanTheirEffectsSay(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	o := newOracle(t)
@@ -204,7 +204,7 @@ func TestRandomTextsLeaveNoMoreThanTheirVerdictsSay(t *testing.T) {
 		sql := randsql.New(seed + uint64(n)).Next()
 		for _, way := range ways {
 			if wrong := o.check(sql, way); wrong != "" {
-				t.Fatalf("seed %d, %q: %s\n%q\n%v", seed+uint64(n), way, wrong, sql, sqllex.Judge(sql))
+				t.Fatalf("seed %d, %q: %s\n%q\n%v", seed+uint64(n), way, wrong, sql, sqllex.Classify(sql))
 			}
 		}
 	}

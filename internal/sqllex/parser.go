@@ -1,10 +1,10 @@
 package sqllex
 
-// parser follows a text's statements as far as a verdict needs: the heads exactly, the rest
+// parser follows a text's statements as far as a effects needs: the heads exactly, the rest
 // token by token. An unexpected head is [Unknown].
 type parser struct {
 	lexer
-	verdict *Verdict
+	effects *Effects
 	tok     token
 	prev    token // the token before tok
 	before  int   // end of prev
@@ -23,7 +23,7 @@ const (
 	behindPart       // a point may follow
 )
 
-// advance goes to the next token, and judges tokens that taint in any place.
+// advance goes to the next token, and classifies tokens that taint in any place.
 func (p *parser) advance() {
 	switch {
 	case p.isWord("update"), p.isWord("into"), p.target == behindPart && p.isSign('.'),
@@ -96,7 +96,7 @@ func (p *parser) item() {
 	}
 }
 
-// parentheses reads a pair of parentheses, and judges the function whose call the parentheses
+// parentheses reads a pair of parentheses, and classifies the function whose call the parentheses
 // belong to.
 func (p *parser) parentheses() {
 	function := ""
@@ -139,7 +139,7 @@ func (p *parser) verb() {
 	}
 }
 
-// arguments reads and judges the arguments of set_config or ts_rewrite.
+// arguments reads and classifies the arguments of set_config or ts_rewrite.
 func (p *parser) arguments(function string) {
 	var first, third token
 	var tokens [4]int // of each argument; the fourth counts all later arguments
@@ -170,7 +170,7 @@ func (p *parser) arguments(function string) {
 	p.config(tokens, first, third)
 }
 
-// config judges set_config by its first and third argument.
+// config classifies set_config by its first and third argument.
 func (p *parser) config(tokens [4]int, first, third token) {
 	local := tokens[2] == 1 && third.kind == word && third.name == "true" && tokens[3] == 0
 	if tokens[0] != 1 || !first.plain {
@@ -187,9 +187,9 @@ func (p *parser) config(tokens [4]int, first, third token) {
 		p.taint |= Seed
 	case local && readingSettings[fold(name)]:
 		p.taint |= Settings // the server would read the batch's next text differently
-		p.verdict.ConfigGuard = true
+		p.effects.ConfigGuard = true
 	case local:
-		p.verdict.ConfigGuard = p.verdict.ConfigGuard || isGuarded
+		p.effects.ConfigGuard = p.effects.ConfigGuard || isGuarded
 	case isGuarded:
 		p.taint |= guarded
 	default:
@@ -201,7 +201,7 @@ func (p *parser) config(tokens [4]int, first, third token) {
 // compares settings without regard to case.
 func fold(name string) string { return knownName(name, true) }
 
-// guardOf judges a setting's name, or its first part.
+// guardOf classifies a setting's name, or its first part.
 func guardOf(name string) (Taint, bool) {
 	for i := range len(name) {
 		if name[i] == '.' {

@@ -56,19 +56,19 @@ func namesOf(t testing.TB, conn *pgx.Conn, sql string, args ...any) []string {
 	return names
 }
 
-// A function of a new version of PostgreSQL has to be judged: does it change its
-// session, or run a text? Then it belongs in functions.go, and else in judged_test.go.
-func TestEveryBuiltInFunctionIsJudged(t *testing.T) {
+// A function of a new version of PostgreSQL has to be classified: does it change its
+// session, or run a text? Then it belongs in functions.go, and else in harmless_test.go.
+func TestEveryBuiltInFunctionIsClassified(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	conn := connect(t)
-	judged := make(map[string]string)
-	for _, name := range judgedHarmless {
-		judged[name] = "harmless"
+	classified := make(map[string]string)
+	for _, name := range knownHarmless {
+		classified[name] = "harmless"
 	}
 	for _, name := range sqllex.Tainting() {
-		require.Empty(t, judged[name], "%s is on both lists", name)
-		judged[name] = "tainting"
+		require.Empty(t, classified[name], "%s is on both lists", name)
+		classified[name] = "tainting"
 	}
 	// Triggers' and languages' functions, and those with an internal argument, are
 	// called by the server alone. A function that changes anything is volatile, and
@@ -78,8 +78,8 @@ func TestEveryBuiltInFunctionIsJudged(t *testing.T) {
 			and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype, 'language_handler'::regtype)`)
 	require.Greater(t, len(functions), 150)
 	for _, name := range functions {
-		if judged[name] == "" && !strings.HasPrefix(name, "pg_stat_get_") {
-			t.Errorf("nobody has judged %s: does it change its session or run a text?", name)
+		if classified[name] == "" && !strings.HasPrefix(name, "pg_stat_get_") {
+			t.Errorf("nobody has classified %s: does it change its session or run a text?", name)
 		}
 	}
 }

@@ -65,12 +65,12 @@ func (p *parser) setting(local bool) {
 	p.guard(local, taint, guarded || first.kind == escaped)
 }
 
-// guard judges SET of a setting.
+// guard classifies SET of a setting.
 func (p *parser) guard(local bool, taint Taint, guarded bool) {
 	switch {
 	case guarded:
 		p.taint |= taint
-		p.verdict.LocalGuard = p.verdict.LocalGuard || local
+		p.effects.LocalGuard = p.effects.LocalGuard || local
 	case !local:
 		p.taint |= Settings
 	}

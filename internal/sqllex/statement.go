@@ -1,6 +1,6 @@
 package sqllex
 
-// statement reads and judges a statement's head. rest reads the remainder.
+// statement reads and classifies a statement's head. rest reads the remainder.
 func (p *parser) statement() Kind {
 	if p.tok.kind != word {
 		return p.query()
@@ -93,7 +93,7 @@ var verbs = map[string]struct {
 }
 
 // alone notes a statement that the server refuses in a transaction block.
-func (p *parser) alone(yes bool) { p.verdict.Alone = p.verdict.Alone || yes }
+func (p *parser) alone(yes bool) { p.effects.Alone = p.effects.Alone || yes }
 
 // control reads statements that begin or end transactions and savepoints. All control statements
 // are plain.
@@ -110,7 +110,7 @@ func (p *parser) control(name string) Kind {
 			return Savepoint
 		}
 	}
-	p.verdict.EndsScope = true
+	p.effects.EndsScope = true
 	p.alone(p.isWord("prepared")) // COMMIT PREPARED, ROLLBACK PREPARED
 	return Control
 }
@@ -118,14 +118,14 @@ func (p *parser) control(name string) Kind {
 // prepare reads PREPARE. TRANSACTION may be a statement's name.
 func (p *parser) prepare() Kind {
 	if p.skip("transaction") && p.tok.kind == text {
-		p.verdict.EndsScope = true
+		p.effects.EndsScope = true
 		return Control
 	}
 	p.taint |= Prepared
 	return PrepareStatement
 }
 
-// explain reads EXPLAIN, and judges the explained statement as if the server ran the statement.
+// explain reads EXPLAIN, and classifies the explained statement as if the server ran the statement.
 func (p *parser) explain() {
 	if p.isSign('(') {
 		p.advance()

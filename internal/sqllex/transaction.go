@@ -12,7 +12,7 @@ var transactionSettings = []string{"transaction_isolation", "transaction_read_on
 // SetsTransaction reports whether the statement sets a property of its own transaction: SET
 // TRANSACTION, or SET of a setting behind SET TRANSACTION.
 func (s Statement) SetsTransaction() bool {
-	p := parser{lexer: lexer{sql: s.Text}, verdict: new(Verdict)}
+	p := parser{lexer: lexer{sql: s.Text}, effects: new(Effects)}
 	p.advance()
 	if !p.skip("set") {
 		return false

@@ -2,7 +2,7 @@ package sqllex
 
 import "strings"
 
-// keywords are the words without quotes on which a judgement depends, without verbs.
+// keywords are the words without quotes on which a classification depends, without verbs.
 const keywords = `
 	abort all as asensitive atomic authorization begin binary breadth by commit concurrently constraints cursor cycle
 	database default delete depth detach drop end execute first for from function global hold insensitive insert into
@@ -10,7 +10,7 @@ const keywords = `
 	rule savepoint schema scroll search select session set start stdin stdout subscription system table tablespace temp
 	temporary to transaction true false update using values verbose with without work`
 
-// knownNames are all words and names on which a judgement depends, in lower case. All unknown
+// knownNames are all words and names on which a classification depends, in lower case. All unknown
 // names are alike.
 var knownNames = func() map[string]string {
 	names := make(map[string]string)

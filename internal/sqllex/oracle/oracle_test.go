@@ -15,35 +15,35 @@ import (
 )
 
 // compare returns what PostgreSQL's parser and sqllex see differently in a text, and
-// whether PostgreSQL takes the text. A verdict may be stricter if it is not exact.
+// whether PostgreSQL takes the text. A effects may be stricter if it is not exact.
 func compare(sql string, exact bool) (difference string, taken bool) {
 	want, ok := read(sql)
 	if !ok {
 		return "", false
 	}
-	verdict := sqllex.Judge(sql)
+	effects := sqllex.Classify(sql)
 	var kinds []sqllex.Kind
 	for _, s := range sqllex.Statements(sql) {
 		kinds = append(kinds, s.Kind)
 	}
 	// No tree shows how a string or name was spelt, which these taints go by.
-	unread := verdict.Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0
+	unread := effects.Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0
 	lower := strings.ToLower(sql)
-	unread = unread || strings.Contains(lower, "set_config") || verdict.Taint == sqllex.Temp && strings.Contains(lower, "pg_temp") // in search_path
+	unread = unread || strings.Contains(lower, "set_config") || effects.Taint == sqllex.Temp && strings.Contains(lower, "pg_temp") // in search_path
 	switch {
-	case verdict.Taint&sqllex.Unreadable != 0 && verdict.EndsScope && !want.endsScope:
+	case effects.Taint&sqllex.Unreadable != 0 && effects.EndsScope && !want.endsScope:
 		return "PostgreSQL reads it to its end", true
 	case !slices.Equal(kinds, want.kinds):
 		return "the statements are others", true
-	case verdict.Statements != len(want.kinds):
+	case effects.Statements != len(want.kinds):
 		return "the number of statements is another", true
-	case verdict.EndsScope != want.endsScope:
+	case effects.EndsScope != want.endsScope:
 		return "the scope", true
-	case verdict.LocalGuard != want.guard && verdict.Taint&sqllex.Unreadable == 0:
+	case effects.LocalGuard != want.guard && effects.Taint&sqllex.Unreadable == 0:
 		return "SET LOCAL", true
-	case verdict.Plain() && want.notPlain != "":
+	case effects.Plain() && want.notPlain != "":
 		return "not plain: " + want.notPlain, true
-	case exact && !verdict.Plain() && !unread && want.notPlain == "":
+	case exact && !effects.Plain() && !unread && want.notPlain == "":
 		return "plain", true
 	}
 	return "", true
@@ -72,11 +72,11 @@ func TestPostgreSQLsParserReadsTheSame(t *testing.T) {
 			difference, ok := compare(sql, i == 0) // soup casts to a function's name
 			if difference != "" {
 				r, _ := read(sql)
-				t.Fatalf("seed %d: %s\n%q\nPostgreSQL: %+v\nsqllex: %+v\n%+v", at, difference, sql, r, sqllex.Judge(sql), sqllex.Statements(sql))
+				t.Fatalf("seed %d: %s\n%q\nPostgreSQL: %+v\nsqllex: %+v\n%+v", at, difference, sql, r, sqllex.Classify(sql), sqllex.Statements(sql))
 			}
 			if ok {
 				taken++
-				if sqllex.Judge(sql).Plain() {
+				if sqllex.Classify(sql).Plain() {
 					plain++
 				}
 			}
@@ -99,7 +99,7 @@ func FuzzPostgreSQLsParser(f *testing.F) {
 		}
 		if difference, _ := compare(sql, false); difference != "" {
 			r, _ := read(sql)
-			t.Fatalf("%s\n%q\nPostgreSQL: %+v\nsqllex: %+v\n%+v", difference, sql, r, sqllex.Judge(sql), sqllex.Statements(sql))
+			t.Fatalf("%s\n%q\nPostgreSQL: %+v\nsqllex: %+v\n%+v", difference, sql, r, sqllex.Classify(sql), sqllex.Statements(sql))
 		}
 	})
 }

@@ -2,11 +2,11 @@ package sqllex_test
 
 import "strings"
 
-// judgedHarmless are the functions of PostgreSQL 14 to 18 that are volatile or not safe
+// knownHarmless are the functions of PostgreSQL 14 to 18 that are volatile or not safe
 // in parallel plans, that a statement can call, and that leave nothing on their session.
 // Some change the server, other sessions or its files, or move currval and lastval.
 // pg_stat_get_* only read. adminpack's functions stand in pg_catalog as well.
-var judgedHarmless = strings.Fields(`
+var knownHarmless = strings.Fields(`
 	age amvalidate array_sample array_shuffle brin_desummarize_range brin_summarize_new_values brin_summarize_range
 	clock_timestamp current_query current_schema current_schemas currtid2 currval gen_random_uuid
 	gin_clean_pending_list inet_client_addr inet_client_port inet_server_addr inet_server_port lastval lo_close

@@ -283,7 +283,7 @@ var taintingTexts = []struct {
 func TestATextThatLeavesNothingIsPlain(t *testing.T) {
 	t.Parallel()
 	for _, sql := range plainTexts {
-		require.Equal(t, sqllex.Taint(0), sqllex.Judge(sql).Taint, sql)
+		require.Equal(t, sqllex.Taint(0), sqllex.Classify(sql).Taint, sql)
 	}
 }
 
@@ -294,7 +294,7 @@ func TestATextThatMayLeaveSomethingTaints(t *testing.T) {
 		if len(sql) > 200 {
 			sql = sql[:200] + "..."
 		}
-		require.Equal(t, c.want.String(), sqllex.Judge(c.sql).Taint.String(), sql)
+		require.Equal(t, c.want.String(), sqllex.Classify(c.sql).Taint.String(), sql)
 	}
 }
 
@@ -309,7 +309,7 @@ func TestATextSaysWhetherItEndsItsTransaction(t *testing.T) {
 		"create function f(begin atomic) returns int language sql as $$select 1$$; end",
 		"create function f() returns int begin atomic select 1; end; end",
 	} {
-		require.True(t, sqllex.Judge(sql).EndsScope, sql[:min(len(sql), 100)])
+		require.True(t, sqllex.Classify(sql).EndsScope, sql[:min(len(sql), 100)])
 	}
 	for _, sql := range []string{
 		"savepoint a", "release a", "rollback to a", "rollback to savepoint a", "rollback transaction to a",
@@ -320,7 +320,7 @@ func TestATextSaysWhetherItEndsItsTransaction(t *testing.T) {
 		"create or replace procedure f() begin atomic create function g() returns int begin atomic select case 1 when 1 then 2 end; end; select 1; end; select 1",
 		"create rule r as on insert to t do also (select 1; notify x)", `select 1 from t where a like $1 escape '\'`,
 	} {
-		require.False(t, sqllex.Judge(sql).EndsScope, sql)
+		require.False(t, sqllex.Classify(sql).EndsScope, sql)
 	}
 }
 
@@ -333,18 +333,18 @@ func TestATextSaysWhatSetsItsOwnTransactionApart(t *testing.T) {
 		"set local backslash_quote = on", `set local u&"rol\0065" = a`,
 		"select 1; set local session_authorization = a",
 	} {
-		v := sqllex.Judge(sql)
+		v := sqllex.Classify(sql)
 		require.True(t, v.LocalGuard, sql)
 		require.False(t, v.Plain(), sql)
 	}
 	for _, sql := range []string{"set local search_path = a", "set role a", "set local work_mem = '1MB'", "set local application_name = 'role'", "set local.role = a", "select set_config('role', 'a', true)"} {
-		require.False(t, sqllex.Judge(sql).LocalGuard, sql)
+		require.False(t, sqllex.Classify(sql).LocalGuard, sql)
 	}
 	for sql, want := range map[string]bool{
 		"select set_config('role', 'a', true)": true, "select set_config('App.Current_Tenant', $1, true)": true,
 		"select set_config('search_path', 'a', true)": false, "select set_config($1, 'a', true)": false,
 	} {
-		require.Equal(t, want, sqllex.Judge(sql).ConfigGuard, sql)
+		require.Equal(t, want, sqllex.Classify(sql).ConfigGuard, sql)
 	}
 }
 
@@ -360,7 +360,7 @@ func TestATextSaysWhetherItMayRunInATransaction(t *testing.T) {
 		"alter table t detach partition p concurrently", "alter database a set tablespace b", "discard all",
 		"cluster", "cluster verbose", "commit prepared 'x'", "select 1; vacuum",
 	} {
-		require.True(t, sqllex.Judge(sql).Alone, sql)
+		require.True(t, sqllex.Classify(sql).Alone, sql)
 	}
 	for _, sql := range []string{
 		"select 1", "analyze", "create index on t (n)", "drop index i", "reindex table t",
@@ -369,7 +369,7 @@ func TestATextSaysWhetherItMayRunInATransaction(t *testing.T) {
 		"discard temp", "cluster t", "call f()", "do 'x'", "create table concurrently_ (n int)", "commit",
 		"alter table t add column concurrently int",
 	} {
-		require.False(t, sqllex.Judge(sql).Alone, sql)
+		require.False(t, sqllex.Classify(sql).Alone, sql)
 	}
 }
 
@@ -389,18 +389,18 @@ func TestStatementsAreCountedAndNamed(t *testing.T) {
 	} {
 		require.Equal(t, []sqllex.Statement{{Kind: kind, Taint: sqllex.Unreadable, Text: sql}}, sqllex.Statements(sql))
 	}
-	require.Equal(t, 4, sqllex.Judge("a;b;c;d").Statements)
-	require.True(t, sqllex.Judge("a;b").Several())
-	require.False(t, sqllex.Judge("a;").Several())
+	require.Equal(t, 4, sqllex.Classify("a;b;c;d").Statements)
+	require.True(t, sqllex.Classify("a;b").Several())
+	require.False(t, sqllex.Classify("a;").Several())
 }
 
-func TestAVerdictAllocatesNothing(t *testing.T) {
+func TestClassifyAllocatesNothing(t *testing.T) {
 	for _, sql := range plainTexts {
-		require.Zero(t, testing.AllocsPerRun(10, func() { sqllex.Judge(sql) }), sql)
+		require.Zero(t, testing.AllocsPerRun(10, func() { sqllex.Classify(sql) }), sql)
 	}
 }
 
-func BenchmarkJudge(b *testing.B) {
+func BenchmarkClassify(b *testing.B) {
 	for name, sql := range map[string]string{
 		"select": "select tenant_id, body, created_at from notes.notes where id = $1 and body like $2 order by created_at desc limit 10",
 		"1 MB": "insert into t values ('" + strings.Repeat("x",
@@ -410,7 +410,7 @@ func BenchmarkJudge(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(sql)))
 			for b.Loop() {
-				sqllex.Judge(sql)
+				sqllex.Classify(sql)
 			}
 		})
 	}

@@ -11,44 +11,44 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// verdicts caches the verdicts on recent texts: onepool judges every statement, and most
+// effectCache caches the effects of recent texts: onepool classifies every statement, and most
 // texts repeat.
 var (
-	verdicts    [1024]atomic.Pointer[verdict]
-	verdictSeed = maphash.MakeSeed()
+	effectCache [1024]atomic.Pointer[cachedEffects]
+	effectSeed  = maphash.MakeSeed()
 )
 
-type verdict struct {
-	sqllex.Verdict
+type cachedEffects struct {
+	sqllex.Effects
 	sql   string
-	named bool // the verdict is on the text after pgx.NamedArgs
+	named bool // the effects are of the text after pgx.NamedArgs
 }
 
-// longestVerdict is the longest text in the cache, in bytes.
-const longestVerdict = 4 << 10
+// longestCached is the longest text in the cache, in bytes.
+const longestCached = 4 << 10
 
-// VerdictOf judges a text as pgx sends the text. named reports that pgx.NamedArgs rewrites
+// EffectsOf returns the effects of a text as pgx sends the text. named reports that pgx.NamedArgs rewrites
 // the text.
-func VerdictOf(sql string, named bool) sqllex.Verdict {
-	at := &verdicts[maphash.String(verdictSeed, sql)%uint64(len(verdicts))]
+func EffectsOf(sql string, named bool) sqllex.Effects {
+	at := &effectCache[maphash.String(effectSeed, sql)%uint64(len(effectCache))]
 	if v := at.Load(); v != nil && v.named == named && v.sql == sql {
-		return v.Verdict
+		return v.Effects
 	}
-	v := judge(sql, named)
-	if len(sql) <= longestVerdict {
-		at.Store(&verdict{v, sql, named})
+	v := classify(sql, named)
+	if len(sql) <= longestCached {
+		at.Store(&cachedEffects{v, sql, named})
 	}
 	return v
 }
 
-func judge(sql string, named bool) sqllex.Verdict {
+func classify(sql string, named bool) sqllex.Effects {
 	if named {
 		// The new text depends on the old one alone, not on the values.
 		sql, _, _ = pgx.NamedArgs{}.RewriteQuery(context.Background(), nil, sql, nil)
 	}
-	v := sqllex.Judge(sql)
+	v := sqllex.Classify(sql)
 	if v.Taint == sqllex.Unknown && isOneWord(sql) {
-		v.Taint = 0 // no statement is: pgx runs what was prepared, and judged, by that name
+		v.Taint = 0 // no statement is: pgx runs the statement that was prepared, and classified, by that name
 	}
 	return v
 }
@@ -59,8 +59,8 @@ func isOneWord(sql string) bool {
 	}) < 0
 }
 
-// ReadAsJudged reports whether the session reads texts as a verdict says.
-func ReadAsJudged(conn *pgx.Conn) bool {
+// ReadAsClassified reports whether the session reads texts as [sqllex.Classify] does.
+func ReadAsClassified(conn *pgx.Conn) bool {
 	pc := conn.PgConn()
 	return pc.ParameterStatus("standard_conforming_strings") == "on" && pc.ParameterStatus("client_encoding") == "UTF8"
 }
@@ -71,4 +71,4 @@ const needsSession = sqllex.Settings | sqllex.Role | sqllex.Listen | sqllex.Prep
 	sqllex.Cursor | sqllex.Block | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
 
 // LeavesSession reports whether a text can't go through a transaction pooler.
-func LeavesSession(v sqllex.Verdict) bool { return v.Taint&needsSession != 0 }
+func LeavesSession(v sqllex.Effects) bool { return v.Taint&needsSession != 0 }

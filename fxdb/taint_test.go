@@ -193,7 +193,7 @@ func TestNothingOfASessionReachesTheNext(t *testing.T) {
 	turn := 0
 	for name, sql := range leftToNext {
 		if size.Of(!slices.Contains([]string{"TEMP TABLE", "DECLARE", "SET ROLE", "search_path", "LISTEN", "lock"}, name), false, false) {
-			continue // the verdict on the text is checked at every size
+			continue // Classify is checked for the text at every size
 		}
 		t.Run(name, func(t *testing.T) {
 			turn++
@@ -214,7 +214,7 @@ func (r rewriter) RewriteQuery(_ context.Context, _ *pgx.Conn, _ string, args []
 	return string(r), args, nil
 }
 
-func TestATextIsJudgedAsItIsSent(t *testing.T) {
+func TestATextIsClassifiedAsItIsSent(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
@@ -312,8 +312,8 @@ func TestNothingIsPlainOnASessionThatReadsTextsOtherwise(t *testing.T) {
 	require.Equal(t, opened+1, odd.Stats().Opened)
 }
 
-// TestTextsAreJudgedByWhatTheyLeave needs no server.
-func TestTextsAreJudgedByWhatTheyLeave(t *testing.T) {
+// TestTextsAreClassifiedByTheirRemains needs no server.
+func TestTextsAreClassifiedByTheirRemains(t *testing.T) {
 	t.Parallel()
 	for name, sql := range leftToNext {
 		require.True(t, fxdb.Taints(sql), "%s: %s", name, sql)

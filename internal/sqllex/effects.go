@@ -3,20 +3,20 @@
 // of statements that leave nothing; every further text has a [Taint]. sqllex can't know effects
 // that no text shows, for example a user's function that sets the session.
 //
-// The verdict holds for a session whose standard_conforming_strings is on and whose
+// The effects hold for a session whose standard_conforming_strings is on and whose
 // client_encoding is UTF8. Nothing is plain on a different session.
 package sqllex
 
 import "strings"
 
-// MaxText is the longest text that [Judge] reads, in bytes. A longer text is [Unreadable].
+// MaxText is the longest text that [Classify] reads, in bytes. A longer text is [Unreadable].
 const MaxText = 1 << 20
 
 // maxDepth is the largest depth of parentheses. PostgreSQL's parser gives up at a smaller depth.
 const maxDepth = 10_000
 
-// Verdict is the result of [Judge]. The zero Verdict belongs to an empty text.
-type Verdict struct {
+// Effects is the result of [Classify]. The zero Effects belongs to an empty text.
+type Effects struct {
 	// Taint is the set of possible remains on the session. Zero: the text is plain.
 	Taint Taint
 
@@ -47,22 +47,22 @@ type Verdict struct {
 }
 
 // Plain reports whether every statement of the text leaves nothing on its session.
-func (v Verdict) Plain() bool { return v.Taint == 0 }
+func (e Effects) Plain() bool { return e.Taint == 0 }
 
 // Several reports whether the text has more than one statement. The server takes several
 // statements only as a simple query.
-func (v Verdict) Several() bool { return v.Statements > 1 }
+func (e Effects) Several() bool { return e.Statements > 1 }
 
-// Judge reads a text, and allocates nothing.
-func Judge(sql string) (v Verdict) {
+// Classify reads a text, and allocates nothing.
+func Classify(sql string) (v Effects) {
 	if len(sql) > MaxText {
-		return Verdict{Taint: Unreadable, Statements: 1, EndsScope: true}
+		return Effects{Taint: Unreadable, Statements: 1, EndsScope: true}
 	}
-	return JudgeWhole(sql)
+	return ClassifyWhole(sql)
 }
 
-// JudgeWhole is [Judge] for a text of any length.
-func JudgeWhole(sql string) (v Verdict) {
+// ClassifyWhole is [Classify] for a text of any length.
+func ClassifyWhole(sql string) (v Effects) {
 	read(sql, &v, nil)
 	return v
 }
@@ -78,17 +78,17 @@ type Statement struct {
 // Statements returns the readable part, and nothing for a text longer than [MaxText].
 func Statements(sql string) (all []Statement) {
 	if len(sql) <= MaxText {
-		read(sql, new(Verdict), func(s Statement) { all = append(all, s) })
+		read(sql, new(Effects), func(s Statement) { all = append(all, s) })
 	}
 	return all
 }
 
-func read(sql string, v *Verdict, each func(Statement)) {
+func read(sql string, v *Effects, each func(Statement)) {
 	if strings.IndexByte(sql, 0) >= 0 { // a byte 0 ends a text in the protocol
 		v.Taint, v.Statements, v.EndsScope, v.Broken = Unreadable, 1, true, true
 		return
 	}
-	p := parser{lexer: lexer{sql: sql}, verdict: v}
+	p := parser{lexer: lexer{sql: sql}, effects: v}
 	p.advance()
 	for {
 		for p.isSign(';') {
