@@ -50,22 +50,20 @@ func (db *DB) beginScoped(ctx context.Context, opts pgx.TxOptions, inTx bool) (*
 	if err != nil {
 		return nil, err
 	}
-	tx, again, err := db.beginTx(ctx, s, 0, opts)
-	if again {
-		tx, err = db.resendBegin(ctx, err, s, opts)
+	tx, retry, err := db.beginTx(ctx, s, 0, opts)
+	if retry {
+		return db.resendBegin(ctx, err, s, opts)
 	}
 	return tx, err
 }
 
-func (db *DB) resendBegin(ctx context.Context, lost error, s scoped.Scope, opts pgx.TxOptions) (tx *transaction, err error) {
-	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
-		tx, again, err = db.beginTx(ctx, s, within, opts)
-		return again, err
+func (db *DB) resendBegin(ctx context.Context, lost error, s scoped.Scope, opts pgx.TxOptions) (*transaction, error) {
+	return resendFor(ctx, db, lost, func(within time.Duration) (*transaction, bool, error) {
+		return db.beginTx(ctx, s, within, opts)
 	})
-	return tx, err
 }
 
-func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, again bool, err error) {
+func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, retry bool, err error) {
 	conn, err := db.acquire(ctx, s, forTransaction, within)
 	if err != nil {
 		return nil, false, err
@@ -82,8 +80,7 @@ func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration,
 	tx, err := db.begin(ctx, conn.Conn(), s, opts)
 	if err != nil {
 		// A transaction that has only begun did nothing, but BeginQuery may be anything.
-		again = mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx))
-		return nil, again, err
+		return nil, mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx)), err
 	}
 	begun = true
 	return db.fresh(conn, s, tx, opts), false, nil

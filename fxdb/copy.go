@@ -76,12 +76,9 @@ func (db *DB) insertAll(ctx context.Context, s scoped.Scope, table pgx.Identifie
 	if err != nil {
 		return 0, err
 	}
-	conn, again, err := c.begin(ctx, s, 0)
-	if again {
-		err = db.resend(ctx, err, func(within time.Duration) (again bool, err error) {
-			conn, again, err = c.begin(ctx, s, within)
-			return again, err
-		})
+	conn, retry, err := c.begin(ctx, s, 0)
+	if retry {
+		conn, err = resendFor(ctx, db, err, func(within time.Duration) (*pgxpool.Conn, bool, error) { return c.begin(ctx, s, within) })
 	}
 	if err != nil {
 		return 0, err
@@ -201,7 +198,7 @@ func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFrom
 
 // begin acquires a connection and asks for the types. begin reads nothing from the source,
 // so the caller may retry on a new connection.
-func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duration) (conn *pgxpool.Conn, again bool, err error) {
+func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duration) (conn *pgxpool.Conn, retry bool, err error) {
 	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
 		return nil, false, err
 	}

@@ -104,7 +104,7 @@ func (t *transaction) startNow() {
 // that is scanned late is not asked for again.
 func (t *transaction) attempts(ctx context.Context, p *pending, send func() error) error {
 	err := send()
-	if t.conn == nil || t.runsAgain || !mayResend(ctx, t.conn.Conn(), err, true) {
+	if t.conn == nil || t.retryable || !mayResend(ctx, t.conn.Conn(), err, true) {
 		return err
 	}
 	return t.db.resend(ctx, err, func(within time.Duration) (bool, error) {

@@ -37,12 +37,12 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	lost := resendBackoff()
 	var silent silences
 	for attempt := 1; ; attempt++ {
-		again, code, err := db.inTx(ctx, opts, idempotent, attempt, fn)
+		mayRetry, code, err := db.inTx(ctx, opts, idempotent, attempt, fn)
 		backoff := aborted
 		switch {
-		case again && !silent.again(code):
+		case mayRetry && !silent.mayRetry(code):
 			return err
-		case again:
+		case mayRetry:
 			backoff = lost
 		case !isAborted(err):
 			return err
@@ -64,31 +64,31 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 	}
 }
 
-// inTx makes one attempt, and reports the attempt to the tracers. again reports whether
+// inTx makes one attempt, and reports the attempt to the tracers. mayRetry reports whether
 // the connection broke and the caller may retry. code is the SQLSTATE with which the
 // server ended the connection.
-func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, attempt int, fn func(pgx.Tx) error) (again bool, code string, err error) {
+func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, attempt int, fn func(pgx.Tx) error) (mayRetry bool, code string, err error) {
 	ctx, end := db.core.traceTx(ctx, db.client.name, attempt)
 	result := errPanicked
 	defer func() { end(result) }()
-	again, code, err = db.attempt(ctx, opts, idempotent, fn)
+	mayRetry, code, err = db.attempt(ctx, opts, idempotent, fn)
 	result = err
-	return again, code, err
+	return mayRetry, code, err
 }
 
 // attempt is inTx without the tracers.
-func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (again bool, code string, err error) {
+func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (mayRetry bool, code string, err error) {
 	tx, err := db.beginScoped(ctx, opts, true)
 	if err != nil {
 		return false, "", err
 	}
-	tx.runsAgain = idempotent
-	again, err = db.runTx(ctx, tx, idempotent, fn)
-	return again, tx.endCode, err
+	tx.retryable = idempotent
+	mayRetry, err = db.runTx(ctx, tx, idempotent, fn)
+	return mayRetry, tx.endCode, err
 }
 
 // runTx runs fn in a transaction and ends the transaction.
-func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn func(pgx.Tx) error) (again bool, err error) {
+func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn func(pgx.Tx) error) (mayRetry bool, err error) {
 	committing := false
 	defer func() {
 		if !committing {
@@ -96,7 +96,7 @@ func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn fu
 				err = fmt.Errorf("%w (and the rollback failed: %w)", err, rerr)
 			}
 		}
-		again = err != nil && idempotent && tx.lost && endedByOthers(tx.endCode) && ctx.Err() == nil &&
+		mayRetry = err != nil && idempotent && tx.lost && endedByOthers(tx.endCode) && ctx.Err() == nil &&
 			!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}()
 	if err := fn(tx); err != nil {

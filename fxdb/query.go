@@ -40,18 +40,15 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if db.core.cfg.pooled() {
 		return nil, ErrNeedsSession
 	}
-	conn, again, err := db.acquireLimited(ctx, 0)
-	if again {
-		err = db.resend(ctx, err, func(within time.Duration) (again bool, err error) {
-			conn, again, err = db.acquireLimited(ctx, within)
-			return again, err
-		})
+	conn, retry, err := db.acquireLimited(ctx, 0)
+	if retry {
+		return resendFor(ctx, db, err, func(within time.Duration) (*pgxpool.Conn, bool, error) { return db.acquireLimited(ctx, within) })
 	}
 	return conn, err
 }
 
 // acquireLimited acquires a connection and sets the client's limits.
-func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, again bool, err error) {
+func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, retry bool, err error) {
 	conn, err := db.acquireFor(ctx, scoped.Scope{}, forCall, within, 2)
 	sql, limits := db.client.settings.Load().Held()
 	if err != nil || sql == "" {
@@ -88,22 +85,20 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	tag, again, err := db.exec(ctx, s, 0, sql, args)
-	if again {
+	tag, retry, err := db.exec(ctx, s, 0, sql, args)
+	if retry {
 		return db.resendExec(ctx, err, s, sql, args)
 	}
 	return tag, err
 }
 
-func (db *DB) resendExec(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (tag pgconn.CommandTag, err error) {
-	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
-		tag, again, err = db.exec(ctx, s, within, sql, args)
-		return again, err
+func (db *DB) resendExec(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
+	return resendFor(ctx, db, lost, func(within time.Duration) (pgconn.CommandTag, bool, error) {
+		return db.exec(ctx, s, within, sql, args)
 	})
-	return tag, err
 }
 
-func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, again bool, err error) {
+func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, retry bool, err error) {
 	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s, forCall, within)
 	if err != nil {
@@ -157,8 +152,8 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if err != nil {
 		return scoped.FailedRows(err), err
 	}
-	r, again, err := db.query(ctx, s, 0, sql, args)
-	if again {
+	r, retry, err := db.query(ctx, s, 0, sql, args)
+	if retry {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
 	}
 	if err, ran := scoped.RanWith(err); ran {
@@ -170,15 +165,13 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	return r, nil
 }
 
-func (db *DB) resendQuery(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (r *rows, err error) {
-	err = db.resend(ctx, lost, func(within time.Duration) (again bool, err error) {
-		r, again, err = db.query(ctx, s, within, sql, args)
-		return again, err
+func (db *DB) resendQuery(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (*rows, error) {
+	return resendFor(ctx, db, lost, func(within time.Duration) (*rows, bool, error) {
+		return db.query(ctx, s, within, sql, args)
 	})
-	return r, err
 }
 
-func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, again bool, err error) {
+func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, retry bool, err error) {
 	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s, forHolding, within)
 	if err != nil {

@@ -139,7 +139,7 @@ func resendBackoff() retry.Backoff {
 // is the statement's own doing: the statement had a connection that answered.
 type silences int
 
-func (n *silences) again(code string) bool {
+func (n *silences) mayRetry(code string) bool {
 	if code == "" {
 		*n++
 	}
@@ -150,21 +150,21 @@ func (n *silences) again(code string) bool {
 // seconds to notice a dead network, and a caller must not wait much longer.
 const resendDead = 500 * time.Millisecond
 
-// resend calls send until send asks for no further attempt. Each attempt acquires a
+// resend calls attempt until attempt asks for no retry. Each attempt acquires a
 // connection in the rest of DB_CONNECTION_TIMEOUT_MS. lost is the cause of the retry. The
 // error wraps lost too if no connection is available or ctx ends.
-func (db *DB) resend(ctx context.Context, lost error, send func(within time.Duration) (again bool, err error)) error {
+func (db *DB) resend(ctx context.Context, lost error, attempt func(within time.Duration) (retry bool, err error)) error {
 	until := time.Now().Add(db.core.cfg.ConnectionTimeout)
 	var silent silences
-	silent.again(codeOf(lost))
+	silent.mayRetry(codeOf(lost))
 	err := retry.Do(ctx, resendBackoff(), func(context.Context) error {
 		within := time.Until(until)
 		if db.client.monitor.NetworkDead() {
 			within = min(within, resendDead)
 		}
 		db.client.monitor.CountRetry(db.client.name, codeOf(lost))
-		again, err := send(max(within, time.Millisecond))
-		if again && silent.again(codeOf(err)) {
+		more, err := attempt(max(within, time.Millisecond))
+		if more && silent.mayRetry(codeOf(err)) {
 			lost = err
 			return retry.RetryableError(err)
 		}
@@ -176,4 +176,13 @@ func (db *DB) resend(ctx context.Context, lost error, send func(within time.Dura
 		return fmt.Errorf("%w; sending it again: %w", lost, err)
 	}
 	return err
+}
+
+// resendFor is [DB.resend] for an attempt with a result.
+func resendFor[T any](ctx context.Context, db *DB, lost error, attempt func(within time.Duration) (_ T, retry bool, err error)) (result T, err error) {
+	err = db.resend(ctx, lost, func(within time.Duration) (retry bool, err error) {
+		result, retry, err = attempt(within)
+		return retry, err
+	})
+	return result, err
 }

@@ -147,8 +147,8 @@ func (r *row) Scan(dest ...any) error {
 	if r.conn == nil {
 		return errScanned
 	}
-	again, err := r.scan(dest)
-	if !again {
+	retry, err := r.scan(dest)
+	if !retry {
 		return err
 	}
 	return r.db.resend(r.ctx, err, func(within time.Duration) (bool, error) {
@@ -159,7 +159,7 @@ func (r *row) Scan(dest ...any) error {
 	})
 }
 
-func (r *row) scan(dest []any) (again bool, err error) {
+func (r *row) scan(dest []any) (retry bool, err error) {
 	defer func() { // a custom Scan method may panic
 		r.conn.Release()
 		r.conn = nil

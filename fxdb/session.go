@@ -46,7 +46,7 @@ func (s *session) do(ctx context.Context, sc scoped.Scope, p purpose, sql string
 	if !first && s.db.core.cfg.pooled() {
 		return fmt.Errorf("a *sql.Conn is used once only: %w", ErrNeedsSession)
 	}
-	attempt := func(within time.Duration) (again bool, err error) {
+	attempt := func(within time.Duration) (retry bool, err error) {
 		if s.conn == nil {
 			if err := s.take(ctx, sc, p, within); err != nil {
 				return false, err
@@ -61,8 +61,8 @@ func (s *session) do(ctx context.Context, sc scoped.Scope, p purpose, sql string
 		}
 		return false, err
 	}
-	again, err := attempt(0)
-	if again {
+	retry, err := attempt(0)
+	if retry {
 		return s.db.resend(ctx, err, attempt)
 	}
 	return err

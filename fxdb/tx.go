@@ -25,7 +25,7 @@ type transaction struct {
 	pooled    bool   // a pooler owns the session on the server
 	scoped    bool   // the scope lasts until the transaction's end
 	lost      bool   // the connection broke
-	runsAgain bool   // InTx runs the transaction again if the connection is lost
+	retryable bool   // InTx runs the transaction again if the connection is lost
 	endCode   string // SQLSTATE with which the server ended the connection
 	opening   opening
 	pending   *pending      // not nil: the server does not have the transaction yet

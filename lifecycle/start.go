@@ -87,8 +87,8 @@ func (m *Monitor) startInBackground() {
 	}
 }
 
-// startRetrying retries, backing off, while again returns true and ctx lasts.
-func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) error {
+// startRetrying retries, backing off, while mayRetry returns true and ctx lasts.
+func (m *Monitor) startRetrying(ctx context.Context, mayRetry func(error) bool) error {
 	attempts := 0
 	var last error
 	backoff := newStartBackoff(m.startWaits)
@@ -107,7 +107,7 @@ func (m *Monitor) startRetrying(ctx context.Context, again func(error) bool) err
 			return nil
 		}
 		m.startErr.Store(&err)
-		if !again(last) {
+		if !mayRetry(last) {
 			return last
 		}
 		return retry.RetryableError(last)
