@@ -104,7 +104,7 @@ func serveMetrics(db *fxdb.DB) http.Handler {
 		page.addPool(monitors[0], seen[0], sharedPool(stats), opened[0], reachable[0])
 		for i, d := range stats.Dedicated {
 			page.pool = d.Client
-			page.addPool(monitors[i+1], seen[i+1], d.PoolStats, opened[i+1], reachable[i+1])
+			page.addPool(monitors[i+1], seen[i+1], d, opened[i+1], reachable[i+1])
 		}
 		w.Header().Set("Content-Type", metricsMedia)
 		page.writeTo(w)

@@ -25,7 +25,7 @@ func newDB(cfg Config, o options, origin string) (*DB, error) {
 func build(cfg Config, o options, origin string) (*DB, error) {
 	cfg = cfg.withDefaults()
 	if cfg.pool != "" && !cfg.NamesDatabase() {
-		return nil, &ConfigError{"DATABASE_URL", "is not set, and no other setting names the database of the pool " + cfg.pool +
+		return nil, &ConfigError{Setting: "DATABASE_URL", Reason: "is not set, and no other setting names the database of the pool " + cfg.pool +
 			": set it, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD"}
 	}
 	if err := cfg.validate(); err != nil {

@@ -16,7 +16,7 @@ type problems []*ConfigError
 
 func (p *problems) add(setting, reason string) {
 	if !p.has(setting) {
-		*p = append(*p, &ConfigError{setting, reason})
+		*p = append(*p, &ConfigError{Setting: setting, Reason: reason})
 	}
 }
 

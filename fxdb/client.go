@@ -22,12 +22,12 @@ func (f clientOption) apply(c *client) error { return f(c) }
 
 // Client declares a database client: a constructor that takes a *DB with the client's
 // name. Client is fx.Module(name, Named(name, opts...), fx.Provide(constructor)). A blank
-// name fails the application with a [*LimitError]. The start warns of a constructor that
+// name fails the application with a [*ConfigError]. The start warns of a constructor that
 // takes neither a *DB, a *sql.DB nor a *pgxpool.Pool: name and options do not reach the
 // constructor's statements.
 func Client(name string, constructor any, opts ...ClientOption) fx.Option {
-	if err := checkName(name); err != nil {
-		return fx.Error(fmt.Errorf("fxdb.Client: %w", err))
+	if err := checkName("Client", name); err != nil {
+		return fx.Error(err)
 	}
 	if constructor == nil { // fx would panic
 		return fx.Error(fmt.Errorf("fxdb.Client: client %q has no constructor", name))
@@ -43,8 +43,8 @@ func Client(name string, constructor any, opts ...ClientOption) fx.Option {
 // options, as zap's Named does for loggers. In the module of another client the names
 // join, and the inner client inherits: see [DB.Named]. A blank name fails the application.
 func Named(name string, opts ...ClientOption) fx.Option {
-	if err := checkName(name); err != nil {
-		return fx.Error(fmt.Errorf("fxdb.Named: %w", err))
+	if err := checkName("Named", name); err != nil {
+		return fx.Error(err)
 	}
 	return fx.Decorate(func(db *DB) *DB { return db.Named(name, opts...) })
 }
@@ -79,8 +79,7 @@ type ServerTimeouts struct {
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {
 		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer || t.Transaction == LeftToServer {
-			return fmt.Errorf("Timeouts: %w", &LimitError{Client: c.name, Field: "Timeouts",
-				Reason: "holds LeftToServer, which only the pool's settings take; 0 leaves the pool's limit"})
+			return &ConfigError{Client: c.name, Setting: "Timeouts", Reason: "LeftToServer is for the pool's settings only: use 0 for the pool's limit"}
 		}
 		c.limits = ServerTimeouts{
 			Statement:         cmp.Or(t.Statement, c.limits.Statement),
@@ -97,20 +96,20 @@ func Timeouts(t ServerTimeouts) ClientOption {
 // At least 1. With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs
 // a warning.
 func MaxConns(conns int) ClientOption {
-	return limit("MaxConns", "Max", conns, func(l *admission.Limits) { l.Max = conns })
+	return limit("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
 // Reserve keeps connections reachable for the client, regardless of all further clients.
 // The pool does not lend reserved connections. The start fails if all reserves together
 // leave no connection of DB_POOL_MAX. At least 1.
 func Reserve(conns int) ClientOption {
-	return limit("Reserve", "Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
+	return limit("Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
 }
 
 // Weight is the client's share when clients compete: a client of weight 2 gets twice the
 // connections of a client of the default weight of 1.
 func Weight(n int) ClientOption {
-	return limit("Weight", "Weight", n, func(l *admission.Limits) { l.Weight = n })
+	return limit("Weight", n, func(l *admission.Limits) { l.Weight = n })
 }
 
 // pendingOptions collects the options of one call of Named. configure applies the options together,
@@ -120,13 +119,11 @@ type pendingOptions struct {
 	options []string
 }
 
-func limit(option, field string, n int, set func(*admission.Limits)) ClientOption {
+func limit(option string, n int, set func(*admission.Limits)) ClientOption {
 	return clientOption(func(c *client) error {
 		option := fmt.Sprintf("%s(%d)", option, n)
 		if n < 1 {
-			return fmt.Errorf("%s: %w", option, &LimitError{
-				Client: c.name, Field: field, Reason: fmt.Sprintf("is %d; it must be at least 1", n),
-			})
+			return &ConfigError{Client: c.name, Setting: option, Reason: "must be at least 1"}
 		}
 		set(&c.pending.limits)
 		c.pending.options = append(c.pending.options, option)
@@ -150,14 +147,13 @@ func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
 		log.Warn("DB_SHARING is off, so the limits of this client are ignored",
 			zap.String("client", c.name), zap.Strings("options", c.pending.options))
 	default:
-		if err = c.permits.SetLimits(c.pending.limits); err != nil {
-			err = fmt.Errorf("%s: %w", options, err)
+		var invalid *admission.InvalidError
+		if errors.As(c.permits.SetLimits(c.pending.limits), &invalid) {
+			err = &ConfigError{Client: c.name, Setting: options, Reason: invalid.Reason}
 		}
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		c.optionErr.CompareAndSwap(nil, &err)
 	}
-	err = fmt.Errorf("fxdb: client %q: %w", c.name, err)
-	c.optionErr.CompareAndSwap(nil, &err)
 	return err
 }

@@ -1,6 +1,7 @@
 package fxdb_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,10 +18,10 @@ func TestANameThatNobodyCanShowIsRefusedWhereItIsGiven(t *testing.T) {
 	db := testkit.DB(t)
 	url := urlOf(t)
 	for _, name := range []string{"", " ", "caf\xe9", "a\x00b"} {
-		var invalid *fxdb.LimitError
+		var invalid *fxdb.ConfigError
 		_, err := db.Named(name).Exec(within(t), "select 1")
 		require.ErrorAs(t, err, &invalid, "Named(%q)", name)
-		require.Equal(t, "Name", invalid.Field)
+		require.Equal(t, fmt.Sprintf("Named(%q)", name), invalid.Setting)
 		app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: url}), fxdb.Client(name, func(*fxdb.DB) made { return made{} }))
 		require.ErrorAs(t, app.Err(), &invalid, "Client(%q)", name)
 

@@ -23,20 +23,20 @@ func TestAClientWithoutANameIsRefused(t *testing.T) {
 	url := urlOf(t)
 	for _, blank := range []string{"", " ", "\t"} {
 		for function, option := range map[string]fx.Option{
-			"fxdb.Client": fxdb.Client(blank, newNotes),
-			"fxdb.Named":  fx.Module("notes", fxdb.Named(blank), fx.Provide(newNotes)),
+			"fxdb: Client(": fxdb.Client(blank, newNotes),
+			"fxdb: Named(":  fx.Module("notes", fxdb.Named(blank), fx.Provide(newNotes)),
 		} {
 			var n *notes
 			err := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: url}), option, fx.Populate(&n)).Err()
-			require.ErrorContains(t, err, function+": ")
+			require.ErrorContains(t, err, function)
 			require.ErrorContains(t, err, "name")
-			var invalid *fxdb.LimitError
+			var invalid *fxdb.ConfigError
 			require.ErrorAs(t, err, &invalid)
 		}
 	}
 	db := notesDB(t)
 	err := db.Named(" ").Ping(t.Context())
-	require.ErrorContains(t, err, "Named: ")
+	require.ErrorContains(t, err, `Named(" "): `)
 	require.ErrorContains(t, err, "name")
 }
 

@@ -107,7 +107,7 @@ func refuseOwned(given, pc *pgxpool.Config) error {
 		{param("idle_in_transaction_session_timeout"), "idle_in_transaction_session_timeout", "DB_IDLE_IN_TX_TIMEOUT_MS"},
 	} {
 		if owned.changed {
-			return &ConfigError{owned.setting, "decides " + owned.field + ", which fxdb.ConfigurePool changes: change the setting instead"}
+			return &ConfigError{Setting: owned.setting, Reason: "decides " + owned.field + ", which fxdb.ConfigurePool changes: change the setting instead"}
 		}
 	}
 	if param("client_encoding") {

@@ -197,9 +197,9 @@ func parseConnString(setting, s string) (*pgxpool.Config, error) {
 		return pc, nil
 	}
 	if _, ok := splitURL(s); !ok && !strings.Contains(s, "=") {
-		return nil, &ConfigError{setting, "is not a connection string: use postgres://user:password@host:5432/database"}
+		return nil, &ConfigError{Setting: setting, Reason: "is not a connection string: use postgres://user:password@host:5432/database"}
 	}
-	return nil, &ConfigError{setting, "can't be parsed: check host, port, sslmode and the other parameters, and percent-encode reserved characters in the password"}
+	return nil, &ConfigError{Setting: setting, Reason: "can't be parsed: check host, port, sslmode and the other parameters, and percent-encode reserved characters in the password"}
 }
 
 // poolConfig is the configuration of pgxpool. c has its defaults and is valid.

@@ -2,6 +2,7 @@ package fxdb
 
 import (
 	"database/sql"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,18 +15,18 @@ import (
 )
 
 // checkName returns an error for a client's name that no reader could distinguish from a missing
-// name.
-func checkName(name string) error {
+// name. call is the function that got the name.
+func checkName(call, name string) error {
 	var reason string
 	switch {
 	case strings.TrimSpace(name) == "":
-		reason = "is blank: errors, logs and statistics need the name of the client"
+		reason = "the name is blank: errors, logs and statistics need a name"
 	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
-		reason = "is no UTF-8, or holds a NUL byte: labels of metrics and the server's application_name can't take the name"
+		reason = "the name is no UTF-8, or holds a NUL byte: labels of metrics and the server's application_name can't take the name"
 	default:
 		return nil
 	}
-	return &LimitError{Client: name, Field: "Name", Reason: reason}
+	return &ConfigError{Setting: fmt.Sprintf("%s(%q)", call, name), Reason: reason}
 }
 
 // databases are the types that a client may take the database as.

@@ -148,7 +148,7 @@ func (db *DB) Close(ctx context.Context) error {
 // options of both calls. A call with the handle's own name does the same.
 //
 // An option that can't be met fails the start or, after the start, every use of the
-// client. The error names client and option and is a [*LimitError]. A blank name fails
+// client. The error names client and option and is a [*ConfigError]. A blank name fails
 // likewise.
 func (db *DB) Named(name string, opts ...ClientOption) *DB {
 	c := db.core
@@ -171,9 +171,8 @@ func (db *DB) Named(name string, opts ...ClientOption) *DB {
 		c.clients = append(c.clients, c.newClient(full, name, outer))
 	}
 	cl := c.clients[i]
-	err := checkName(name)
+	err := checkName("Named", name)
 	if err != nil {
-		err = fmt.Errorf("fxdb: Named: %w", err)
 		cl.optionErr.CompareAndSwap(nil, &err)
 	}
 	if err = cmp.Or(err, cl.configure(c.log, opts)); err != nil && c.optionErr == nil {

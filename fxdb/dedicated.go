@@ -15,13 +15,13 @@ import (
 // connections of the client's pool. conns is 0 if DB_POOL_MAX is the number.
 func dedicated(member string) (name string, conns int32, err *ConfigError) {
 	name, number, sized := strings.Cut(member, "=")
-	if checkName(name) != nil || name == rootClient {
-		return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q names no client: must be a list of name or name=connections", member)}
+	if checkName("Client", name) != nil || name == rootClient {
+		return "", 0, &ConfigError{Setting: "DB_DEDICATED", Reason: fmt.Sprintf("%q names no client: must be a list of name or name=connections", member)}
 	}
 	if sized {
 		n, err := strconv.ParseInt(number, 10, 32)
 		if err != nil || n < 1 {
-			return "", 0, &ConfigError{"DB_DEDICATED", fmt.Sprintf("%q: %q is no number of connections", member, number)}
+			return "", 0, &ConfigError{Setting: "DB_DEDICATED", Reason: fmt.Sprintf("%q: %q is no number of connections", member, number)}
 		}
 		conns = int32(n)
 	}
@@ -45,7 +45,7 @@ func validateDedicated(members []string) *ConfigError {
 			return err
 		}
 		if slices.Contains(names, name) {
-			return &ConfigError{"DB_DEDICATED", fmt.Sprintf("names %q twice", name)}
+			return &ConfigError{Setting: "DB_DEDICATED", Reason: fmt.Sprintf("names %q twice", name)}
 		}
 		names = append(names, name)
 	}

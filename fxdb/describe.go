@@ -10,31 +10,30 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// Description shows how an application uses its pool: the clients, and their limits. A
+// Description shows how an application uses its pool: the clients with their limits, the pools,
+// the migrations, the hooks and the tracers. String returns text, and DOT returns a graph. A
 // Description holds no secret.
 type Description struct {
-	Database    string // host, port and name
-	Application string // application_name
-	Pools       []PoolDescription
-	Clients     []ClientDescription
-	Migrations  []string // sources, in the order in which they are applied
-	OnConnect   []string // hooks, in their order
-	Tracers     []string // types, sorted
+	database    string // host, port and name
+	application string // application_name
+	pools       []describedPool
+	clients     []describedClient
+	parts
 }
 
-// PoolDescription is the shared pool, or a pool of DB_DEDICATED.
-type PoolDescription struct {
-	Name     string // "shared", or the client's
-	Min, Max int    // connections
+// describedPool is the shared pool, or a pool of DB_DEDICATED.
+type describedPool struct {
+	name     string // "shared", or the client's
+	min, max int    // connections
 }
 
-// ClientDescription is one client of a pool.
-type ClientDescription struct {
-	Name                      string
-	Pool                      string // PoolDescription.Name
-	MaxConns, Reserve, Weight int    // 0: no limit, none, the default
-	RequireTenant             bool
-	Timeouts                  ServerTimeouts // 0: the pool's
+// describedClient is one client of a pool.
+type describedClient struct {
+	name          string
+	pool          string // describedPool.name
+	limits        admission.Limits
+	requireTenant bool
+	timeouts      ServerTimeouts // 0: the pool's
 }
 
 const sharedPool = "shared"
@@ -44,10 +43,7 @@ const sharedPool = "shared"
 // the description after the start, or draw its DOT.
 func Describe(db *DB) Description {
 	c := db.core
-	d := Description{
-		Database: c.monitor.Database(), Application: c.application,
-		Migrations: c.parts.sources, OnConnect: c.parts.hooks, Tracers: c.parts.tracers,
-	}
+	d := Description{database: c.monitor.Database(), application: c.application, parts: c.parts}
 	names := []string{sharedPool}
 	for _, member := range c.cfg.Dedicated {
 		name, _, _ := dedicated(member) // validate has read the member
@@ -55,7 +51,7 @@ func Describe(db *DB) Description {
 	}
 	for i, m := range c.monitors() {
 		pc := m.Pool().Config()
-		d.Pools = append(d.Pools, PoolDescription{names[i], int(pc.MinConns), int(pc.MaxConns)})
+		d.pools = append(d.pools, describedPool{names[i], int(pc.MinConns), int(pc.MaxConns)})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,16 +66,17 @@ func Describe(db *DB) Description {
 				pool = name
 			}
 		}
-		d.Clients = append(d.Clients, ClientDescription{
-			Name: cl.name, Pool: pool, MaxConns: limits.Max, Reserve: limits.Reserve, Weight: limits.Weight,
-			RequireTenant: cl.requireTenant.Load(), Timeouts: cl.limits,
-		})
+		d.clients = append(d.clients, describedClient{cl.name, pool, limits, cl.requireTenant.Load(), cl.limits})
 	}
 	return d
 }
 
 // parts are the names of an application's contributions to a pool.
-type parts struct{ sources, hooks, tracers []string }
+type parts struct {
+	sources []string // of migrations, in the order in which the start applies them
+	hooks   []string // in their order
+	tracers []string // types, sorted
+}
 
 func partsOf(o options, sources []migrate.Source) (p parts) {
 	for _, s := range append(slices.Clone(o.applied), sources...) {
@@ -95,23 +92,23 @@ func partsOf(o options, sources []migrate.Source) (p parts) {
 	return p
 }
 
-// limits returns the client's limits, in words.
-func (c ClientDescription) limits() (all []string) {
+// words returns the client's limits.
+func (c describedClient) words() (all []string) {
 	for _, l := range []struct {
 		n    int
 		text string
-	}{{c.MaxConns, "at most %d connections"}, {c.Reserve, "%d reserved"}, {c.Weight, "weight %d"}} {
+	}{{c.limits.Max, "at most %d connections"}, {c.limits.Reserve, "%d reserved"}, {c.limits.Weight, "weight %d"}} {
 		if l.n > 0 {
 			all = append(all, fmt.Sprintf(l.text, l.n))
 		}
 	}
-	if c.RequireTenant {
+	if c.requireTenant {
 		all = append(all, "requires a tenant")
 	}
 	for _, t := range []struct {
 		d    time.Duration
 		name string
-	}{{c.Timeouts.Statement, "statement"}, {c.Timeouts.Lock, "lock"}, {c.Timeouts.IdleInTransaction, "idle in transaction"}} {
+	}{{c.timeouts.Statement, "statement"}, {c.timeouts.Lock, "lock"}, {c.timeouts.IdleInTransaction, "idle in transaction"}} {
 		switch {
 		case t.d > 0:
 			all = append(all, t.name+" timeout "+t.d.String())
@@ -122,7 +119,7 @@ func (c ClientDescription) limits() (all []string) {
 	return all
 }
 
-func (p PoolDescription) size() string { return fmt.Sprintf("%d to %d connections", p.Min, p.Max) }
+func (p describedPool) size() string { return fmt.Sprintf("%d to %d connections", p.min, p.max) }
 
 // String returns the description as text, a line for each part.
 func (d Description) String() string {
@@ -134,17 +131,17 @@ func (d Description) String() string {
 		}
 		b.WriteByte('\n')
 	}
-	line("database", d.Database, "application "+d.Application)
-	for _, p := range d.Pools {
-		line("pool", p.Name, p.size())
+	line("database", d.database, "application "+d.application)
+	for _, p := range d.pools {
+		line("pool", p.name, p.size())
 	}
-	for _, c := range d.Clients {
-		line("client", c.Name, append([]string{"pool " + c.Pool}, c.limits()...)...)
+	for _, c := range d.clients {
+		line("client", c.name, append([]string{"pool " + c.pool}, c.words()...)...)
 	}
 	for _, list := range []struct {
 		kind  string
 		names []string
-	}{{"migrations", d.Migrations}, {"hook", d.OnConnect}, {"tracer", d.Tracers}} {
+	}{{"migrations", d.sources}, {"hook", d.hooks}, {"tracer", d.tracers}} {
 		for _, name := range list.names {
 			line(list.kind, name)
 		}
@@ -164,21 +161,21 @@ func (d Description) DOT() string {
 	edge := func(from, to, style string) {
 		fmt.Fprintf(&b, "\t%s -> %s [style=%s];\n", quoteDOT(from), quoteDOT(to), style)
 	}
-	database := node("database", d.Database, d.Application)
-	for _, p := range d.Pools {
-		pool := node("pool", p.Name, p.size())
+	database := node("database", d.database, d.application)
+	for _, p := range d.pools {
+		pool := node("pool", p.name, p.size())
 		edge(pool, database, "solid")
-		for _, name := range d.OnConnect {
+		for _, name := range d.hooks {
 			edge("hook "+name, pool, "dotted")
 		}
-		for _, name := range d.Tracers {
+		for _, name := range d.tracers {
 			edge("tracer "+name, pool, "dotted")
 		}
 	}
-	for _, c := range d.Clients {
-		edge(node("client", c.Name, c.limits()...), "pool "+c.Pool, "solid")
+	for _, c := range d.clients {
+		edge(node("client", c.name, c.words()...), "pool "+c.pool, "solid")
 	}
-	for _, name := range d.Migrations {
+	for _, name := range d.sources {
 		edge(node("migrations", name), database, "dashed")
 	}
 	b.WriteString("}\n")

@@ -2,12 +2,14 @@ package fxdb
 
 import (
 	"errors"
+	"fmt"
 
+	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
-// The sentinels of a pool's use. errors.Is finds all sentinels.
+// The sentinels. errors.Is finds all sentinels.
 var (
 	// ErrNotStarted is returned by every use before OnStart has succeeded.
 	ErrNotStarted = lifecycle.ErrNotStarted
@@ -20,6 +22,17 @@ var (
 	// an identity: a bare connection can't carry the identity. Use Begin or InTx. For a
 	// library on the raw pool, for example a job queue, see [RawPool].
 	ErrTenantNotCarried = scoped.ErrTenantNotCarried
+	// ErrTenantMismatch is returned for a statement in a transaction if the context has
+	// a different tenant or user than the transaction, or if the context has a tenant and the
+	// transaction has none. Begin a transaction of its own for the statement.
+	ErrTenantMismatch = errors.New("the context has a different tenant or user than the transaction: begin a transaction with the context of the statement")
+	// ErrNeedsSession is returned if DB_POOLER is transaction and a call needs a session on
+	// the server that lasts: [DB.Acquire], a second use of a *sql.Conn, statements prepared by
+	// name, and texts of more than 1 MB. The same holds for statements that LISTEN, DO, SET
+	// and the like, take advisory locks of the session, make temporary tables that outlive
+	// their transaction or declare cursors WITH HOLD. Use a transaction, or a connection to
+	// the server itself.
+	ErrNeedsSession = scoped.ErrNeedsSession
 	// ErrNestedAcquire is returned if DB_NESTED_ACQUIRE is strict and the goroutine of an
 	// acquire still holds a connection: by a transaction, or by rows of DB.Query that the
 	// goroutine has begun to read. If DB_NESTED_ACQUIRE is warn, errors.Is finds
@@ -35,6 +48,11 @@ var (
 	// ErrQueueShed is in an [AcquireError] if the queue of the client does not drain, and
 	// DB_QUEUE_TARGET_MS ended the wait.
 	ErrQueueShed = lifecycle.ErrQueueShed
+	// ErrSubscriptionClosed is returned by Next of a closed [Subscription].
+	ErrSubscriptionClosed = errors.New("the subscription is closed: Close was called")
+	// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) if a file of an applied
+	// migration has changed. The error names the file.
+	ErrMigrationChanged = migrate.ErrChanged
 )
 
 // blankReasonError is an ErrTenantRequired with another way out.
@@ -49,11 +67,17 @@ func (blankReasonError) Is(target error) bool { return target == ErrTenantRequir
 // AcquireError names the reason for a failed acquire, and the holders of the connections.
 type AcquireError = lifecycle.AcquireError
 
-// ConfigError names the invalid setting. A ConfigError never holds a password.
+// ConfigError names an invalid setting, option or limit. A ConfigError never holds a password.
 type ConfigError struct {
-	Setting string // the variable, such as DB_POOL_MAX
+	Setting string // the variable, such as DB_POOL_MAX, or the option, such as MaxConns(0)
 	Reason  string
+	Client  string // the client of an option or a limit; empty: the pool
 }
 
-// Error returns "fxdb: DB_POOL_MAX: must be at least 1".
-func (e *ConfigError) Error() string { return "fxdb: " + e.Setting + ": " + e.Reason }
+// Error returns "fxdb: DB_POOL_MAX: must be at least 1", with the client of an option.
+func (e *ConfigError) Error() string {
+	if e.Client != "" {
+		return fmt.Sprintf("fxdb: client %q: %s: %s", e.Client, e.Setting, e.Reason)
+	}
+	return "fxdb: " + e.Setting + ": " + e.Reason
+}

@@ -125,11 +125,11 @@ func (c Config) unmixed(parts []part) error {
 		}
 		reason := "is not set, but " + p.variable + " is, and " + beside +
 			": the two kinds don't mix, so set " + p.setting + " too, or use libpq's variables alone"
-		errs = append(errs, &ConfigError{p.setting, reason})
+		errs = append(errs, &ConfigError{Setting: p.setting, Reason: reason})
 	}
 	if os.Getenv("PGSERVICE") != "" && len(set) > 0 {
 		reason := "is set, and " + beside + ": the two kinds don't mix, so unset one kind"
-		errs = append(errs, &ConfigError{"PGSERVICE", reason})
+		errs = append(errs, &ConfigError{Setting: "PGSERVICE", Reason: reason})
 	}
 	return errors.Join(errs...)
 }

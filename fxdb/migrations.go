@@ -16,10 +16,6 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// ErrMigrationChanged fails a start that migrates (DB_MIGRATE) if a file of an applied
-// migration has changed. The error names the file.
-var ErrMigrationChanged = migrate.ErrChanged
-
 // MigrationOption changes how the start applies a source of migrations. MigrationOption is
 // for [Migrations], [WithMigrations] and testkit.Migrations.
 type MigrationOption func(*migrate.Source)

@@ -44,10 +44,10 @@ import (
 // drain's share of the stop: a hook outside opts that hangs may use the whole stop.
 //
 // The name has up to 30 lower-case letters, digits and underscores, and starts with a
-// letter. A name of another form fails the application with a *PoolNameError.
+// letter. A name of another form fails the application with a [*ConfigError].
 func ModuleNamed(name string, opts ...fx.Option) fx.Option {
-	if err := checkPoolName(name); err != nil {
-		return fx.Error(fmt.Errorf("fxdb.ModuleNamed: %w", err))
+	if err := checkPoolName("ModuleNamed", name); err != nil {
+		return fx.Error(err)
 	}
 	tag := fmt.Sprintf(`name:%q`, name)
 	of, result := fx.ParamTags(tag), fx.ResultTags(tag)
@@ -122,30 +122,25 @@ func provideNamed(p struct {
 
 // ConfigFromEnvNamed is [ConfigFromEnv] for a pool of [ModuleNamed]. ConfigFromEnvNamed
 // reads the variables whose names begin with the pool's name, such as
-// REPORTING_DATABASE_URL, and fails with a *PoolNameError for a name that ModuleNamed
+// REPORTING_DATABASE_URL, and fails with a [*ConfigError] for a name that ModuleNamed
 // refuses.
 func ConfigFromEnvNamed(name string) (Config, error) {
-	if err := checkPoolName(name); err != nil {
-		return Config{}, fmt.Errorf("fxdb.ConfigFromEnvNamed: %w", err)
+	if err := checkPoolName("ConfigFromEnvNamed", name); err != nil {
+		return Config{}, err
 	}
 	return configFromEnv(name)
 }
 
-// PoolNameError refuses a pool name that no environment variable can begin with.
-type PoolNameError struct{ Name string }
-
-// Error quotes the name and lists the allowed characters.
-func (e *PoolNameError) Error() string {
-	return fmt.Sprintf("%q can't be the name of a pool: use up to 30 lower-case letters, digits and underscores, starting with a letter", e.Name)
-}
-
 var poolName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,29}$`)
 
-func checkPoolName(name string) error {
+// checkPoolName refuses a name that no environment variable can begin with. call is the function
+// that got the name.
+func checkPoolName(call, name string) error {
 	if poolName.MatchString(name) {
 		return nil
 	}
-	return &PoolNameError{name}
+	return &ConfigError{Setting: call, Reason: fmt.Sprintf(
+		"%q can't be the name of a pool: use up to 30 lower-case letters, digits and underscores, starting with a letter", name)}
 }
 
 // settingsPrefix returns the prefix of the pool's environment variables.

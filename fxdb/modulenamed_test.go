@@ -3,6 +3,7 @@ package fxdb_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,11 +173,13 @@ func TestOwnPoolBesideANamedOne(t *testing.T) {
 func TestNamedPoolsSettings(t *testing.T) {
 	t.Run("a name that variables can't have", func(t *testing.T) {
 		for _, name := range []string{"", "Reporting", "read-model", "1st", "a b", "über"} {
-			var bad *fxdb.PoolNameError
+			var bad *fxdb.ConfigError
 			require.ErrorAs(t, fx.New(fx.NopLogger, fxdb.ModuleNamed(name)).Err(), &bad)
-			require.Equal(t, name, bad.Name)
+			require.Equal(t, "ModuleNamed", bad.Setting)
 			_, err := fxdb.ConfigFromEnvNamed(name)
 			require.ErrorAs(t, err, &bad)
+			require.Equal(t, "ConfigFromEnvNamed", bad.Setting)
+			require.ErrorContains(t, err, fmt.Sprintf("%q", name))
 		}
 	})
 	t.Run("nothing names its database", func(t *testing.T) {

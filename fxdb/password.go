@@ -28,7 +28,7 @@ func passwordFile(name string) PasswordSource {
 	return func(context.Context) (string, error) {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			return "", &ConfigError{"DB_PASSWORD_FILE", "can't be read: " + err.Error()}
+			return "", &ConfigError{Setting: "DB_PASSWORD_FILE", Reason: "can't be read: " + err.Error()}
 		}
 		return string(b), nil
 	}
@@ -41,7 +41,7 @@ func (c Config) passwordSource(option PasswordSource) (PasswordSource, error) {
 	case c.PasswordFile == "":
 		return option, nil
 	case option != nil:
-		return nil, &ConfigError{"DB_PASSWORD_FILE", "is set, and there is a PasswordSource: use one of them"}
+		return nil, &ConfigError{Setting: "DB_PASSWORD_FILE", Reason: "is set, and there is a PasswordSource: use one of them"}
 	case given(c.URL, "password"):
 		return nil, nil
 	}

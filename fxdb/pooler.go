@@ -8,17 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/agentagency/onepool/internal/scoped"
 )
-
-// ErrNeedsSession is returned if DB_POOLER is transaction and a call needs a session on
-// the server that lasts: [DB.Acquire], a second use of a *sql.Conn, statements prepared by
-// name, and texts of more than 1 MB. The same holds for statements that LISTEN, DO, SET
-// and the like, take advisory locks of the session, make temporary tables that outlive
-// their transaction or declare cursors WITH HOLD. Use a transaction, or a connection to
-// the server itself.
-var ErrNeedsSession = scoped.ErrNeedsSession
 
 // pooled reports whether a pooler gives each transaction another session on the server.
 func (c Config) pooled() bool { return c.Pooler == PoolerTransaction }
@@ -47,12 +37,12 @@ func (c Config) refuseForPooler(pc *pgxpool.Config) error {
 	cc := pc.ConnConfig
 	switch mode := cc.DefaultQueryExecMode; mode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
-		return &ConfigError{"DB_POOLER", "transaction can't work with default_query_exec_mode=" + strings.ReplaceAll(mode.String(), " ", "_") +
+		return &ConfigError{Setting: "DB_POOLER", Reason: "transaction can't work with default_query_exec_mode=" + strings.ReplaceAll(mode.String(), " ", "_") +
 			" in DATABASE_URL, whose statements need the session that prepared them: leave it out (cache_describe), or use exec or simple_protocol"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cc.RuntimeParams)) {
 		if lower := strings.ToLower(name); !slices.Contains(poolerKeeps, lower) && !slices.Contains(timeoutSettings, lower) {
-			return &ConfigError{"DB_POOLER", fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set it on the server, with ALTER ROLE ... SET", name)}
+			return &ConfigError{Setting: "DB_POOLER", Reason: fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set it on the server, with ALTER ROLE ... SET", name)}
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ const (
 // RawPool sets the mode of [DB.Pool] and *pgxpool.Pool in an fx application. Inside
 // ModuleNamed, RawPool sets the mode of the named pool. [DB.Acquire] refuses an identity in
 // every mode. Two different modes fail the application. An unknown mode fails the
-// application with a *RawPoolModeError.
+// application with a [*ConfigError].
 //
 // Most libraries need no mode. Pass a context of [tenant.System] to work on a library's
 // tables, and a transaction of [DB.InTx] to work on a tenant's rows: see examples/river.
@@ -52,14 +52,6 @@ func RawPool(mode RawPoolMode) fx.Option {
 
 // WithRawPool is RawPool for Open.
 func WithRawPool(mode RawPoolMode) Option { return option(func(o *options) { o.rawPool = mode }) }
-
-// RawPoolModeError refuses an unknown RawPoolMode.
-type RawPoolModeError struct{ Mode RawPoolMode }
-
-// Error lists the known modes.
-func (e *RawPoolModeError) Error() string {
-	return fmt.Sprintf("fxdb.RawPool: %q is no mode: use RawPoolRefuses, RawPoolWithoutTenant or RawPoolSession", string(e.Mode))
-}
 
 // rawPoolMode returns the mode that the graph sets for one pool.
 func rawPoolMode(all []graph.RawPool, pool graph.Pool) (mode RawPoolMode, err error) {
@@ -84,7 +76,7 @@ func (c *core) setRawPool(pc *pgxpool.Config, mode RawPoolMode) error {
 	case RawPoolSession:
 		return c.carrySessions(pc)
 	default:
-		return &RawPoolModeError{mode}
+		return &ConfigError{Setting: "RawPool", Reason: fmt.Sprintf("%q is unknown: must be RawPoolRefuses, RawPoolWithoutTenant or RawPoolSession", string(mode))}
 	}
 	return nil
 }

@@ -60,8 +60,9 @@ func TestRawPoolInsideARequest(t *testing.T) {
 	require.Equal(t, 1, n)
 
 	_, err = fxdb.Open(t.Context(), cfg, fxdb.WithRawPool("carry"))
-	var bad *fxdb.RawPoolModeError
+	var bad *fxdb.ConfigError
 	require.ErrorAs(t, err, &bad)
+	require.Equal(t, "RawPool", bad.Setting)
 }
 
 func TestRawPoolInAGraph(t *testing.T) {

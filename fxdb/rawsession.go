@@ -24,7 +24,7 @@ type rawSession struct {
 // carrySessions has the raw pool of pc carry identities.
 func (c *core) carrySessions(pc *pgxpool.Config) error {
 	if c.cfg.pooled() {
-		return &ConfigError{"DB_POOLER", "transaction keeps no session, and fxdb.RawPool(RawPoolSession) needs a session: leave out the mode, or connect to the server itself"}
+		return &ConfigError{Setting: "DB_POOLER", Reason: "transaction keeps no session, and fxdb.RawPool(RawPoolSession) needs a session: leave out the mode, or connect to the server itself"}
 	}
 	settings := c.newSettings(rootClient, ServerTimeouts{}, 0)
 	r := &rawSession{session: settings.Session(), tenants: func() { c.tenants.Store(true) }}

@@ -1,7 +1,7 @@
 package fxdb
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/agentagency/onepool/internal/admission"
 )
@@ -15,18 +15,8 @@ func newAdmission(cfg Config, conns int) (*admission.Controller, error) {
 	c, err := admission.New(admission.Config{
 		Capacity: conns, TenantMaxFraction: cfg.TenantMaxFraction, DryRun: cfg.Sharing == SharingDryRun,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("fxdb: %w", err)
-	}
-	return c, nil
+	return c, limitError(err)
 }
-
-// LimitError names a client's limit, or a setting of sharing, that can't be used. errors.Is
-// matches ErrInvalidLimit.
-type LimitError = admission.InvalidError
-
-// ErrInvalidLimit is the error that errors.Is matches for a LimitError.
-var ErrInvalidLimit = admission.ErrInvalid
 
 // Limits are the limits of one client on the pool. The zero value limits nothing.
 type Limits struct {
@@ -48,32 +38,41 @@ func (db *DB) Limits() Limits {
 }
 
 // SetLimits changes the limits of the handle's client while the pool runs. Limits below the
-// connections that the client holds take nothing away. SetLimits fails with a *LimitError
+// connections that the client holds take nothing away. SetLimits fails with a [*ConfigError]
 // for limits that can't be met, and with DB_SHARING off.
 func (db *DB) SetLimits(l Limits) error {
 	if db.client.permits == nil {
 		return sharingIsOff(db.client.name)
 	}
-	if err := db.client.permits.SetLimits(admission.Limits{Max: l.MaxConns, Reserve: l.Reserve, Weight: l.Weight}); err != nil {
-		return fmt.Errorf("fxdb: SetLimits: %w", err)
-	}
-	return nil
+	return limitError(db.client.permits.SetLimits(admission.Limits{Max: l.MaxConns, Reserve: l.Reserve, Weight: l.Weight}))
 }
 
 // SetTenantMaxFraction changes DB_TENANT_MAX_FRACTION while the pool runs: the largest
 // fraction of the pool, from 0 to 1, that one tenant may hold. 0 is no limit.
-// SetTenantMaxFraction fails with a *LimitError for another value, and with DB_SHARING off.
+// SetTenantMaxFraction fails with a [*ConfigError] for another value, and with DB_SHARING off.
 func (db *DB) SetTenantMaxFraction(fraction float64) error {
 	a := db.client.monitor.Admission()
 	if a == nil {
 		return sharingIsOff("")
 	}
-	if err := a.SetTenantMaxFraction(fraction); err != nil {
-		return fmt.Errorf("fxdb: SetTenantMaxFraction: %w", err)
-	}
-	return nil
+	return limitError(a.SetTenantMaxFraction(fraction))
 }
 
 func sharingIsOff(client string) error {
-	return fmt.Errorf("fxdb: %w", &LimitError{Client: client, Field: "DB_SHARING", Reason: "is off: set it to on to limit clients and tenants"})
+	return &ConfigError{Client: client, Setting: "DB_SHARING", Reason: "is off: use on or dry-run to limit clients and tenants"}
+}
+
+// limitSettings are fxdb's names of admission's fields.
+var limitSettings = map[string]string{
+	"Capacity": "DB_POOL_MAX", "TenantMaxFraction": "DB_TENANT_MAX_FRACTION",
+	"Max": "MaxConns", "Reserve": "Reserve", "Weight": "Weight",
+}
+
+// limitError returns an error of admission as a [*ConfigError].
+func limitError(err error) error {
+	var invalid *admission.InvalidError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	return &ConfigError{Client: invalid.Client, Setting: limitSettings[invalid.Field], Reason: invalid.Reason}
 }

@@ -331,7 +331,7 @@ func TestSharesThatCanNotBeFailTheStart(t *testing.T) {
 			app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(c.cfg),
 				fxdb.Client("greedy", func(*fxdb.DB) client { return client{} }, c.opts...), fx.Invoke(func(client) {}))
 			err := app.Start(t.Context())
-			require.ErrorIs(t, err, fxdb.ErrInvalidLimit)
+			require.ErrorAs(t, err, new(*fxdb.ConfigError))
 			require.ErrorContains(t, err, c.want)
 			require.ErrorContains(t, err, "greedy")
 		})
@@ -363,7 +363,7 @@ func TestAShareThatCanNotBeFailsEveryUseAfterTheStart(t *testing.T) {
 				"a handle that comes later": func() error { return db.Named("b", fxdb.Weight(1)).Ping(t.Context()) },
 			} {
 				err := use()
-				var invalid *fxdb.LimitError
+				var invalid *fxdb.ConfigError
 				require.ErrorAs(t, err, &invalid, name)
 				require.Equal(t, "b", invalid.Client)
 				require.ErrorContains(t, err, option)
@@ -388,10 +388,11 @@ func TestWithoutSharingThePoolDecides(t *testing.T) {
 	size.SkipShort(t)
 	t.Parallel()
 	db := notesDB(t, poolOf(2, func(c *fxdb.Config) { c.Sharing = "off" }))
-	var off *fxdb.LimitError
+	var off *fxdb.ConfigError
 	require.ErrorAs(t, db.SetLimits(fxdb.Limits{MaxConns: 1}), &off)
-	require.Equal(t, "DB_SHARING", off.Field)
-	require.ErrorIs(t, db.SetTenantMaxFraction(0.5), fxdb.ErrInvalidLimit)
+	require.Equal(t, "DB_SHARING", off.Setting)
+	require.ErrorAs(t, db.SetTenantMaxFraction(0.5), &off)
+	require.Equal(t, "DB_SHARING", off.Setting)
 	require.Zero(t, db.Limits())
 	release := holding(t, db, 2)
 	refused(t, db, db.Ping)
@@ -436,12 +437,14 @@ func TestLimitsThatCantBeMetAreRefusedWhileThePoolRuns(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	db := notesDB(t, poolOf(2)).Named("reports")
-	for field, l := range map[string]fxdb.Limits{"Max": {MaxConns: -1}, "Reserve": {Reserve: 2}, "Weight": {Weight: -1}} {
-		var refused *fxdb.LimitError
-		require.ErrorAs(t, db.SetLimits(l), &refused, field)
-		require.Equal(t, []string{"reports", field}, []string{refused.Client, refused.Field})
+	for option, l := range map[string]fxdb.Limits{"MaxConns": {MaxConns: -1}, "Reserve": {Reserve: 2}, "Weight": {Weight: -1}} {
+		var refused *fxdb.ConfigError
+		require.ErrorAs(t, db.SetLimits(l), &refused, option)
+		require.Equal(t, []string{"reports", option}, []string{refused.Client, refused.Setting})
 	}
-	require.ErrorIs(t, db.SetTenantMaxFraction(1.5), fxdb.ErrInvalidLimit)
+	var refused *fxdb.ConfigError
+	require.ErrorAs(t, db.SetTenantMaxFraction(1.5), &refused)
+	require.Equal(t, "DB_TENANT_MAX_FRACTION", refused.Setting)
 	require.NoError(t, db.SetLimits(fxdb.Limits{MaxConns: 1, Weight: 3}))
 	require.Equal(t, fxdb.Limits{MaxConns: 1, Weight: 3}, db.Limits())
 }

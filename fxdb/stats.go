@@ -15,26 +15,22 @@ import (
 // DB_DEDICATED. Clients keeps the order in which the program named the clients.
 type Stats struct {
 	PoolStats
-	Tenants   []TenantStats    `json:"tenants,omitempty"`   // by name
-	Dedicated []DedicatedStats `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in the setting's order
-	Listener  ListenerStats    `json:"listener,omitzero"`   // the connection of DB.Listen, outside all pools
-}
-
-// DedicatedStats is a snapshot of a client's own pool. Clients holds the client, and the
-// raw pool after the first use of the raw pool.
-type DedicatedStats struct {
-	Client string `json:"client"`
-	PoolStats
+	Tenants   []TenantStats `json:"tenants,omitempty"`   // by name
+	Dedicated []PoolStats   `json:"dedicated,omitempty"` // the pools of DB_DEDICATED, in the setting's order
+	Listener  ListenerStats `json:"listener,omitzero"`   // the connection of DB.Listen, outside all pools
 }
 
 // PoolStats is a snapshot of one pool. Total is Idle plus Active plus connections that are
-// being opened.
+// being opened. Client is the client with a pool of its own (DB_DEDICATED), and is empty for the
+// shared pool. Clients of a dedicated pool holds its client, and the raw pool after the first use
+// of the raw pool.
 type PoolStats struct {
-	Total   int `json:"total"`
-	Idle    int `json:"idle"`
-	Active  int `json:"active"`  // held by callers
-	Waiting int `json:"waiting"` // callers that wait for a connection
-	Max     int `json:"max"`
+	Client  string `json:"client,omitempty"`
+	Total   int    `json:"total"`
+	Idle    int    `json:"idle"`
+	Active  int    `json:"active"`  // held by callers
+	Waiting int    `json:"waiting"` // callers that wait for a connection
+	Max     int    `json:"max"`
 
 	CreatedAt time.Time        `json:"created_at"`
 	LastCheck time.Time        `json:"last_check"` // when the server last answered or failed to
@@ -140,7 +136,8 @@ func (db *DB) Stats() Stats {
 	for _, d := range c.cfg.Dedicated {
 		name, _, _ := dedicated(d) // validate has read d
 		own, tenants := statsOf(c.dedicated[name], clients)
-		s.add(DedicatedStats{name, own}, tenants)
+		own.Client = name
+		s.add(own, tenants)
 	}
 	order := make(map[string]int)
 	for i, c := range clients {
@@ -152,7 +149,7 @@ func (db *DB) Stats() Stats {
 }
 
 // add adds a dedicated pool, the pool's client and the figures of the pool's tenants.
-func (s *Stats) add(d DedicatedStats, tenants []TenantStats) {
+func (s *Stats) add(d PoolStats, tenants []TenantStats) {
 	s.Dedicated = append(s.Dedicated, d)
 	for _, c := range d.Clients {
 		if c.Name != rawPool {

@@ -2,7 +2,6 @@ package fxdb
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -15,9 +14,6 @@ type Notification struct {
 	// gap are empty. Read the state behind the notifications anew.
 	Gap bool
 }
-
-// ErrSubscriptionClosed is returned by Next of a closed [Subscription].
-var ErrSubscriptionClosed = errors.New("the subscription is closed: Close was called")
 
 // subscriptionBuffer is how many notifications wait for one subscriber.
 const subscriptionBuffer = 1024

@@ -28,6 +28,6 @@ func TestAClientsLimitIsNotLeftToTheServer(t *testing.T) {
 	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	client := db.Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Lock: fxdb.LeftToServer}))
-	var invalid *fxdb.LimitError
+	var invalid *fxdb.ConfigError
 	require.ErrorAs(t, client.Ping(t.Context()), &invalid, "the value is negative, and a negative limit is none")
 }

@@ -8,11 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/graph"
-	"github.com/agentagency/onepool/internal/scoped"
 )
-
-// TraceIDSetting is the server's setting with the trace id of a statement, see [TraceID].
-const TraceIDSetting = scoped.TraceIDSetting
 
 // maxTraceID is the longest trace id, in bytes. A W3C trace id has 32.
 const maxTraceID = 128

@@ -2,7 +2,6 @@ package fxdb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -44,11 +43,6 @@ func (db *DB) fresh(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOp
 	t.opening = opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsZero()}
 	return t
 }
-
-// ErrTenantMismatch is returned for a statement in a transaction if the context has
-// another tenant or user than the transaction, or if the context has a tenant and the
-// transaction has none. Begin another transaction for the statement.
-var ErrTenantMismatch = errors.New("the context's tenant or user is not the one that the transaction began with: begin another transaction")
 
 // errBeganWithNone is the [ErrTenantMismatch] of a transaction without a tenant.
 var errBeganWithNone = fmt.Errorf("%w (this transaction began with none: give the tenant's context to Begin)", ErrTenantMismatch)

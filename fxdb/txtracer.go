@@ -12,22 +12,11 @@ import (
 // has no tracer of transactions.
 type TxTracer interface {
 	pgx.QueryTracer
-	// TraceTxStart is called before an attempt begins. BEGIN, COMMIT and ROLLBACK get the
+	// TraceTxStart is called before an attempt of client begins. attempt counts from 1. BEGIN, COMMIT and ROLLBACK get the
 	// context that TraceTxStart returns; the function of InTx has a context of its own.
-	TraceTxStart(ctx context.Context, data TraceTxStartData) context.Context
-	// TraceTxEnd is called when the attempt has ended.
-	TraceTxEnd(ctx context.Context, data TraceTxEndData)
-}
-
-// TraceTxStartData is an attempt that begins.
-type TraceTxStartData struct {
-	Client  string
-	Attempt int // from 1
-}
-
-// TraceTxEndData is the result of an attempt.
-type TraceTxEndData struct {
-	Err error // nil: committed
+	TraceTxStart(ctx context.Context, client string, attempt int) context.Context
+	// TraceTxEnd is called when the attempt has ended. err is nil if the attempt has committed.
+	TraceTxEnd(ctx context.Context, err error)
 }
 
 // LogTracer is a tracer for [WithTracer] with log fields, for example the ids of trace and
@@ -48,11 +37,11 @@ func (c *core) traceTx(ctx context.Context, client string, attempt int) (_ conte
 		return ctx, func(error) {}
 	}
 	for _, t := range c.txTracers {
-		ctx = t.TraceTxStart(ctx, TraceTxStartData{client, attempt})
+		ctx = t.TraceTxStart(ctx, client, attempt)
 	}
 	return ctx, func(err error) {
 		for _, t := range c.txTracers {
-			t.TraceTxEnd(ctx, TraceTxEndData{err})
+			t.TraceTxEnd(ctx, err)
 		}
 	}
 }

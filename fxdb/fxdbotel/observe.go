@@ -136,7 +136,7 @@ func (p *poolMetrics) observe(ctx context.Context, o metric.Observer) error {
 	}
 	shared := p.db.Stats()
 	for i, d := range shared.Dedicated {
-		p.observePool(o, p.pools[i+1], d.PoolStats)
+		p.observePool(o, p.pools[i+1], d)
 		shared.Clients = slices.DeleteFunc(shared.Clients, func(s fxdb.ClientStats) bool { return s.Name == d.Client })
 	}
 	p.observePool(o, p.pools[0], shared.PoolStats)

@@ -9,8 +9,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/agentagency/onepool/fxdb"
 )
 
 // AttemptKey is the attribute of a transaction's span: the number of the attempt, from 1.
@@ -29,25 +27,25 @@ type transactionKey struct{}
 const transactionOnConn = scopeName + ".transaction"
 
 // TraceTxStart starts the span of an attempt.
-func (t *tracer) TraceTxStart(ctx context.Context, data fxdb.TraceTxStartData) context.Context {
+func (t *tracer) TraceTxStart(ctx context.Context, client string, attempt int) context.Context {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
 		return ctx
 	}
 	tx := &transaction{parent: parent.SpanContext()}
-	ctx, tx.span = t.spans.Start(ctx, "transaction", trace.WithAttributes(semconv.DBSystemNamePostgreSQL, AttemptKey.Int(data.Attempt)),
-		trace.WithAttributes(whose(ctx, data.Client)...))
+	ctx, tx.span = t.spans.Start(ctx, "transaction", trace.WithAttributes(semconv.DBSystemNamePostgreSQL, AttemptKey.Int(attempt)),
+		trace.WithAttributes(whose(ctx, client)...))
 	return context.WithValue(ctx, transactionKey{}, tx)
 }
 
 // TraceTxEnd ends the span of an attempt.
-func (t *tracer) TraceTxEnd(ctx context.Context, data fxdb.TraceTxEndData) {
+func (t *tracer) TraceTxEnd(ctx context.Context, err error) {
 	tx, _ := ctx.Value(transactionKey{}).(*transaction)
 	if tx == nil {
 		return
 	}
 	tx.over.Store(true)
-	t.finish(tx.span, pgconn.CommandTag{}, data.Err)
+	t.finish(tx.span, pgconn.CommandTag{}, err)
 	tx.span.End()
 }
 

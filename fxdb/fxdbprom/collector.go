@@ -127,7 +127,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	shared := c.db.Stats()
 	for i, d := range shared.Dedicated {
-		c.pools[i+1].collect(ch, d.PoolStats, opened[i+1], reachable[i+1])
+		c.pools[i+1].collect(ch, d, opened[i+1], reachable[i+1])
 		shared.Clients = slices.DeleteFunc(shared.Clients, func(s fxdb.ClientStats) bool { return s.Name == d.Client })
 	}
 	c.pools[0].collect(ch, shared.PoolStats, opened[0], reachable[0])

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
@@ -54,9 +53,6 @@ type Limits struct {
 // MaxWeight is the largest Limits.Weight of a client.
 const MaxWeight = 1 << 20
 
-// ErrInvalid is the error that [errors.Is] finds in every [InvalidError].
-var ErrInvalid = errors.New("invalid admission setting")
-
 // InvalidError names an invalid field of a [Config] or of a client's [Limits].
 type InvalidError struct {
 	Client string // empty for a field of Config
@@ -68,21 +64,18 @@ type InvalidError struct {
 // value.
 func (e *InvalidError) Error() string {
 	if e.Client == "" {
-		return fmt.Sprintf("%v: %s %s", ErrInvalid, e.Field, e.Reason)
+		return fmt.Sprintf("admission: %s: %s", e.Field, e.Reason)
 	}
-	return fmt.Sprintf("%v: %s of client %q %s", ErrInvalid, e.Field, e.Client, e.Reason)
+	return fmt.Sprintf("admission: client %q: %s: %s", e.Client, e.Field, e.Reason)
 }
-
-// Is reports whether target is [ErrInvalid].
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
 func checkCapacity(n, reserved int) error {
 	switch {
 	case n < 1:
-		return &InvalidError{Field: "Capacity", Reason: fmt.Sprintf("is %d; it must be at least 1", n)}
+		return &InvalidError{Field: "Capacity", Reason: fmt.Sprintf("%d is too small: must be at least 1", n)}
 	case reserved >= n && reserved > 0:
 		return &InvalidError{Field: "Capacity", Reason: fmt.Sprintf(
-			"is %d and all of it is reserved (%d): one permit must stay for everybody; raise it or lower a Reserve", n, reserved)}
+			"clients reserve %d of %d connections: leave one connection without a reserve, by more connections or a lower Reserve", reserved, n)}
 	}
 	return nil
 }
@@ -91,7 +84,7 @@ func checkFraction(fraction float64) error {
 	if fraction >= 0 && fraction <= 1 { // false for NaN
 		return nil
 	}
-	return &InvalidError{Field: "TenantMaxFraction", Reason: fmt.Sprintf("is %v; it must be from 0 (no limit) to 1", fraction)}
+	return &InvalidError{Field: "TenantMaxFraction", Reason: fmt.Sprintf("%v is no fraction: must be from 0 (no limit) to 1", fraction)}
 }
 
 // check looks at l alone; the sum of the reserves needs all clients.
@@ -101,13 +94,13 @@ func (l Limits) check(client string) error {
 	}
 	switch {
 	case l.Max < 0:
-		return bad("Max", "is %d; it must be at least 1, or 0 for no limit", l.Max)
+		return bad("Max", "%d is negative: must be at least 1, or 0 for no limit", l.Max)
 	case l.Reserve < 0:
-		return bad("Reserve", "is %d; it must not be negative", l.Reserve)
+		return bad("Reserve", "%d is negative: must be 0 or more", l.Reserve)
 	case l.Weight < 0 || l.Weight > MaxWeight:
-		return bad("Weight", "is %d; it must be from 1 to %d, or 0 for 1", l.Weight, MaxWeight)
+		return bad("Weight", "%d is out of range: must be from 1 to %d, or 0 for 1", l.Weight, MaxWeight)
 	case l.Max > 0 && l.Max < l.Reserve:
-		return bad("Max", "is %d, less than its Reserve of %d; raise the one or lower the other", l.Max, l.Reserve)
+		return bad("Max", "the limit of %d is less than the reserve of %d: raise the limit, or lower the reserve", l.Max, l.Reserve)
 	}
 	return nil
 }

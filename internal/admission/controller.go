@@ -165,7 +165,7 @@ func (a *Controller) setLimits(c *Client, l Limits) error {
 	defer a.mu.Unlock()
 	if others := a.reserved(c); l.Reserve > 0 && l.Reserve >= a.cfg.Capacity-others {
 		return &InvalidError{Client: c.name, Field: "Reserve", Reason: fmt.Sprintf(
-			"is %d, and others have reserved %d, of a capacity of %d: one permit must stay for everybody; lower it or raise the capacity",
+			"a reserve of %d beside reserves of %d leaves none of %d connections to the remaining clients: lower the reserve, or raise DB_POOL_MAX",
 			l.Reserve, others, a.cfg.Capacity)}
 	}
 	c.limits = l

@@ -29,7 +29,7 @@ type Limit struct {
 	Own         bool // the client's: a connection that the client acquires has the limit too
 }
 
-// TraceIDSetting is fxdb.TraceIDSetting.
+// TraceIDSetting is the setting of fxdb.TraceID.
 const TraceIDSetting = "app.trace_id"
 
 // Group is a set of settings that a scope has or lacks together.
