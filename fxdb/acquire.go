@@ -22,17 +22,12 @@ const (
 // acquire takes a connection on behalf of this client, within the acquire timeout, or
 // within a shorter time if within is not zero.
 func (db *DB) acquire(ctx context.Context, s scoped.Scope, p purpose, within time.Duration) (*pgxpool.Conn, error) {
-	return db.acquireFor(ctx, s, p, within, 1)
-}
-
-// acquireFor is acquire that leaves skip frames out of the call site.
-func (db *DB) acquireFor(ctx context.Context, s scoped.Scope, p purpose, within time.Duration, skip int) (*pgxpool.Conn, error) {
 	if err := db.client.optionErr.Load(); err != nil {
 		return nil, *err
 	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
 		Client: db.client.name, Tenant: s.Identity.Tenant, Caller: p != forCall, Transaction: p == forTransaction,
-		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, CallerSkip: skip, Permits: db.client.permits,
+		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, Permits: db.client.permits,
 	})
 	if err != nil {
 		return nil, err

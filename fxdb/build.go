@@ -2,7 +2,9 @@ package fxdb
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
@@ -123,6 +125,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		Advice:             advice,
 		Pooler:             cfg.pooled(),
 		Callers:            o.callers || cfg.CallSites,
+		Layers:             layers(),
 		LogFields:          logFields(o.tracers),
 		Logger:             o.log,
 		BeforeReady: func(ctx context.Context) error {
@@ -137,6 +140,12 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 			return c.verifyTenancy(ctx, pc, o)
 		},
 	}, nil
+}
+
+// layers are the packages between a program and an acquire: call sites are outside the layers.
+func layers() []string {
+	own := reflect.TypeFor[DB]().PkgPath()
+	return []string{own, own + "/fxdbsql", reflect.TypeFor[sql.DB]().PkgPath()}
 }
 
 // newMonitors builds the pools of DB_DEDICATED and the shared pool. Each pool counts the

@@ -49,7 +49,7 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // acquireLimited acquires a connection and sets the client's limits.
 func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, retry bool, err error) {
-	conn, err := db.acquireFor(ctx, scoped.Scope{}, forCall, within, 2)
+	conn, err := db.acquire(ctx, scoped.Scope{}, forCall, within)
 	sql, limits := db.client.settings.Load().Held()
 	if err != nil || sql == "" {
 		return conn, false, err

@@ -27,12 +27,8 @@ type session struct {
 	conn   *pgx.Conn // of handle
 }
 
-// framesOfSQL is the number of stack frames between an acquire and the caller of
-// database/sql: frames of onepool, of the driver, and of database/sql in all its uses.
-const framesOfSQL = 10
-
 func (s *session) take(ctx context.Context, sc scoped.Scope, p purpose, within time.Duration) (err error) {
-	if s.handle, err = s.db.acquireFor(ctx, sc, p, within, framesOfSQL); err != nil {
+	if s.handle, err = s.db.acquire(ctx, sc, p, within); err != nil {
 		return err
 	}
 	s.conn = s.handle.Conn()

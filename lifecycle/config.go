@@ -133,6 +133,10 @@ type Config struct {
 	// with a method Final() bool that returns true is final: no start mode retries.
 	BeforeReady func(ctx context.Context) error
 
+	// Layers are the import paths of the packages that acquire for their callers. A call site
+	// is outside Layers, this package and pgx.
+	Layers []string
+
 	// LogFields, if set, returns fields of a context, such as a trace's id, for the lines about
 	// one caller: a slow statement, a connection held too long, a nested acquire.
 	LogFields func(ctx context.Context) []zap.Field

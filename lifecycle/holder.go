@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +89,7 @@ func (s *slot) holder() Holder {
 	pcs, site := s.pcs, s.goSite
 	s.mu.Unlock()
 	if h.Caller = site; site == "" {
-		h.Caller = callSite(pcs[:])
+		h.Caller = s.m.layers.callSite(pcs[:])
 	}
 	return h
 }
@@ -103,38 +102,4 @@ func (m *Monitor) Holders() []Holder {
 		out[i] = s.holder()
 	}
 	return out
-}
-
-// callSite names the first frame outside the layers of every acquire. An acquire takes
-// program counters; only callSite resolves the counters.
-func callSite(pcs []uintptr) string {
-	n := slices.Index(pcs, 0)
-	if n < 0 {
-		n = len(pcs)
-	}
-	if n == 0 {
-		return ""
-	}
-	frames := runtime.CallersFrames(pcs[:n])
-	for {
-		f, more := frames.Next()
-		if !isOwnFrame(f.Function) || !more {
-			return fmt.Sprintf("%s (%s:%d)", f.Function, f.File, f.Line)
-		}
-	}
-}
-
-func isOwnFrame(function string) bool {
-	for _, p := range []string{
-		"github.com/agentagency/onepool/fxdb.",
-		"github.com/agentagency/onepool/fxdb/fxdbsql.",
-		"github.com/agentagency/onepool/lifecycle.",
-		"github.com/jackc/pgx/v5",
-		"database/sql.",
-	} {
-		if strings.HasPrefix(function, p) {
-			return true
-		}
-	}
-	return false
 }

@@ -24,11 +24,6 @@ type Request struct {
 	// of every 256th acquire, and of every acquire that takes the last connection.
 	Caller bool
 
-	// CallerSkip is how many frames, from the caller of Acquire on, can't be the call site:
-	// the frames of a library that acquires for its caller. The monitor keeps eight frames
-	// after CallerSkip: a deep library would fill the eight.
-	CallerSkip int
-
 	// Transaction says that the connection is for a transaction of the calling
 	// goroutine's. See NestedMode.
 	Transaction bool
@@ -62,7 +57,7 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 	a := acquisitions.Get().(*acquisition)
 	a.Context, a.m, a.request = ctx, m, r
 	if n := m.acquires.Add(1); r.Caller || m.takesCaller(n) {
-		a.takeCallSite(2 + r.CallerSkip)
+		a.takeCallSite(2)
 	}
 	var conn *pgxpool.Conn
 	ended := false

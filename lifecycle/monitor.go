@@ -60,7 +60,8 @@ type Monitor struct {
 	unclean  atomic.Uint64 // tainted connections that the pool closed
 	connects chan struct{} // a place for each running connect
 
-	own atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
+	own    atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet
+	layers layers                   // no call site is inside
 
 	generation atomic.Int64  // how often the pool was reset
 	losses     atomic.Int64  // connections that server or network has ended, and servers met anew
@@ -148,6 +149,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	m := &Monitor{
 		cfg:       cfg,
 		log:       cfg.Logger,
+		layers:    layersOf(cfg.Layers),
 		createdAt: time.Now(),
 		sockets:   newSockets(cfg.Pool.ConnConfig.DialFunc),
 		slots:     make(map[*pgx.Conn]*slot),
