@@ -223,6 +223,10 @@ func (c *core) newClient(full, own string, outer *client) *client {
 //
 // Do not call AcquireAllIdle: the acquired connections have no permit and no holder, and
 // limits and Holders ignore the connections.
+//
+// NewConnsCount of the pool's Stat counts attempts: pgxpool also counts the attempts that the
+// pool refuses before its start, and while the server is away. Opened of [DB.Stats] counts
+// connections.
 func (db *DB) Pool() *pgxpool.Pool { return db.client.monitor.Pool() }
 
 // Monitor returns the monitor of the client's pool: health, holders, handlers. Health and
