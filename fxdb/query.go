@@ -2,15 +2,12 @@ package fxdb
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
@@ -50,20 +47,15 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 // acquireLimited acquires a connection and sets the client's limits.
 func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, retry bool, err error) {
 	conn, err := db.acquire(ctx, scoped.Scope{}, forCall, within)
-	sql, limits := db.client.settings.Load().Held()
-	if err != nil || sql == "" {
-		return conn, false, err
+	if err != nil {
+		return nil, false, err
 	}
-	backend.Of(conn.Conn()).UndoWith(undoLimits)
-	if _, err = conn.Conn().PgConn().ExecParams(ctx, sql, limits, nil, nil, nil).Close(); err != nil {
+	if err = db.holdLimits(ctx, conn.Conn()); err != nil {
 		defer conn.Release()
-		return nil, mayResend(ctx, conn.Conn(), err, true), fmt.Errorf("set the client's limits: %w", err)
+		return nil, mayResend(ctx, conn.Conn(), err, true), err
 	}
 	return conn, false, nil
 }
-
-// undoLimits restores the limits with which the connection began.
-var undoLimits = "reset " + strings.Join(timeoutSettings, "; reset ")
 
 // Ping sends an empty statement, and needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
@@ -79,6 +71,9 @@ func (db *DB) Ping(ctx context.Context) error {
 // Exec runs a statement. With an identity in ctx the statement and the tenant's settings
 // are one transaction in one round trip. Several statements in one text take four round
 // trips.
+//
+// A statement that can't run in a transaction (VACUUM) runs alone. With [Timeouts] of the client
+// a round trip in front sets the limits.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -105,13 +100,7 @@ func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sq
 		return tag, false, err
 	}
 	defer conn.Release()
-	if s.IsZero() {
-		tag, err = conn.Exec(ctx, sql, args...)
-		err = scoped.WithCause(conn.Conn(), err)
-	} else {
-		tag, err = db.execScoped(ctx, conn.Conn(), s, sql, args)
-	}
-	if err != nil {
+	if tag, err = db.execOn(ctx, conn.Conn(), s, sql, args); err != nil {
 		return tag, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
 	return tag, false, nil

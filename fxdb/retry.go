@@ -55,7 +55,8 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 	if !endedByOthers(code) {
 		return false
 	}
-	return idempotent || code == idleTooLong || scoped.LostInPreparation(conn) || backend.Of(conn).LostInPreparation()
+	var limits *limitsError
+	return idempotent || code == idleTooLong || errors.As(err, &limits) || scoped.LostInPreparation(conn) || backend.Of(conn).LostInPreparation()
 }
 
 // mayResendStatement is mayResend for a text outside a transaction. fxdb also retries an

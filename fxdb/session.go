@@ -89,12 +89,8 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 		return tag, err
 	}
 	err = s.do(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
-		if sc.IsZero() {
-			tag, err = s.conn.Exec(ctx, sql, args...)
-			return scoped.WithCause(s.conn, err)
-		}
-		tag, err = s.db.execScoped(ctx, s.conn, sc, sql, args)
-		if err == nil {
+		tag, err = s.db.execOn(ctx, s.conn, sc, sql, args)
+		if err == nil && !sc.IsZero() {
 			err = endBegunByText(ctx, s.conn)
 		}
 		return err

@@ -1,0 +1,66 @@
+package fxdb
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/scoped"
+)
+
+// undoLimits restores the limits with which the connection began.
+var undoLimits = "reset " + strings.Join(timeoutSettings, "; reset ")
+
+// holdLimits sets the client's own limits on a connection until the connection's release, if
+// the client has limits.
+func (db *DB) holdLimits(ctx context.Context, conn *pgx.Conn) error {
+	sql, limits := db.client.settings.Load().Held()
+	if sql == "" {
+		return nil
+	}
+	backend.Of(conn).UndoWith(undoLimits)
+	if _, err := conn.PgConn().ExecParams(ctx, sql, limits, nil, nil, nil).Close(); err != nil {
+		return &limitsError{err}
+	}
+	return nil
+}
+
+// limitsError is the error of a connection that did not take the client's limits. The caller's
+// statement was not sent.
+type limitsError struct{ error }
+
+func (e *limitsError) Error() string { return "set the client's limits: " + e.error.Error() }
+func (e *limitsError) Unwrap() error { return e.error }
+
+// runsAlone reports whether a statement has a scope only for the client's own limits, and can't
+// run behind a scope: the server refuses the statement in a transaction block (VACUUM).
+func (db *DB) runsAlone(s scoped.Scope, sql string, args []any) bool {
+	if s.IsZero() || s.HasTenant() || db.core.cfg.TenantRole != "" || db.core.cfg.pooled() {
+		return false
+	}
+	r := rewritingOf(args)
+	if r != asItIs && r != byNames {
+		return false
+	}
+	v := scoped.EffectsOf(sql, r == byNames)
+	return v.Alone && v.Statements == 1
+}
+
+// execOn runs a statement on conn: behind the scope, or alone on a connection with the client's
+// limits.
+func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
+	if db.runsAlone(s, sql, args) {
+		if err := db.holdLimits(ctx, conn); err != nil {
+			return pgconn.CommandTag{}, err
+		}
+		s = scoped.Scope{}
+	}
+	if s.IsZero() {
+		tag, err := conn.Exec(ctx, sql, args...)
+		return tag, scoped.WithCause(conn, err)
+	}
+	return db.execScoped(ctx, conn, s, sql, args)
+}
