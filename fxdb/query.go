@@ -212,9 +212,14 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	return r
 }
 
-// SendBatch sends the statements of b in one round trip. Close the results: Close releases
-// the connection. With an identity in ctx all of b is one transaction with the tenant's
-// settings. SendBatch does not change b.
+// SendBatch sends the statements of b in one round trip and as one transaction, with a tenant
+// and without: after an error nothing of b has taken effect. A list of statements that is
+// known at once therefore needs no InTx. Texts that begin or end a transaction, and CALL of a
+// procedure that commits, are the exception without a tenant. New statements are prepared in a
+// round trip of their own.
+//
+// Close the results: Close releases the connection, and returns the error of the commit.
+// SendBatch does not change b.
 func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	s, err := db.scopeForBatch(ctx, b)
 	if err != nil {
