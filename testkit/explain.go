@@ -20,17 +20,19 @@ type Plan struct {
 	// Text is the plan as EXPLAIN prints the plan.
 	Text string
 
-	t     testing.TB
-	sql   string
-	scans []scan
-	trees map[string][]string // a table's name -> the table and its partitions
+	t       testing.TB
+	sql     string
+	scans   []scan
+	trees   map[string][]string // a table's name -> the table and its partitions
+	generic func() *Plan
 }
 
 // scan is a sequential scan that no index of the table can replace.
 type scan struct{ table, filter string }
 
 // Explain asks the server for the plan of a statement, as the tenant of ctx and under the
-// policies of the restricted role. Explain never runs the statement. A statement that the
+// policies of the restricted role. The plan is the plan for the values in args: see
+// [Plan.Generic] for the other plan. Explain never runs the statement. A statement that the
 // server can't plan fails the test.
 //
 // A test's table has few rows, and the planner reads a small table as a whole even if an index
@@ -39,18 +41,40 @@ type scan struct{ table, filter string }
 // settings.
 func Explain(ctx context.Context, t testing.TB, db *fxdb.DB, sql string, args ...any) *Plan {
 	t.Helper()
-	p := &Plan{t: t, sql: sql, trees: make(map[string][]string)}
-	err := db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, "explain (verbose, costs) "+sql, args...)
+	p := explain(ctx, t, db, sql, func(tx pgx.Tx, options string) (string, error) {
+		rows, err := tx.Query(ctx, "explain (verbose, "+options+") "+sql, args...)
 		if err != nil {
-			return err
+			return "", err
 		}
 		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
+		return strings.Join(lines, "\n"), err
+	})
+	p.generic = func() *Plan { return explainGeneric(ctx, t, db, sql, args) }
+	return p
+}
+
+// Generic returns the plan for any values of the parameters. The server may use the generic plan
+// from the sixth execution of a prepared statement on, unless the statement's context is of
+// [fxdb.CustomPlans]. A partial index or a prefix of LIKE, for example, fits a value but no
+// parameter.
+func (p *Plan) Generic() *Plan {
+	p.t.Helper()
+	return p.generic()
+}
+
+// asker returns what EXPLAIN with the options prints.
+type asker func(tx pgx.Tx, options string) (string, error)
+
+// explain fills a Plan.
+func explain(ctx context.Context, t testing.TB, db *fxdb.DB, sql string, ask asker) *Plan {
+	t.Helper()
+	p := &Plan{t: t, sql: sql, trees: make(map[string][]string)}
+	p.generic = func() *Plan { return p }
+	err := db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) (err error) {
+		if p.Text, err = ask(tx, "costs"); err != nil {
 			return err
 		}
-		p.Text = strings.Join(lines, "\n")
-		top, err := planOf(ctx, tx, sql, args)
+		top, err := planOf(tx, ask)
 		if err != nil {
 			return err
 		}
@@ -58,7 +82,7 @@ func Explain(ctx context.Context, t testing.TB, db *fxdb.DB, sql string, args ..
 		if _, err := tx.Exec(ctx, "select set_config('enable_seqscan', 'off', true)"); err != nil {
 			return err
 		}
-		if top, err = planOf(ctx, tx, sql, args); err != nil {
+		if top, err = planOf(tx, ask); err != nil {
 			return err
 		}
 		p.scans = top.sequential(nil)
@@ -131,9 +155,9 @@ func (n node) sequential(found []scan) []scan {
 	return found
 }
 
-func planOf(ctx context.Context, tx pgx.Tx, sql string, args []any) (node, error) {
-	var text string
-	if err := tx.QueryRow(ctx, "explain (verbose, costs, format json) "+sql, args...).Scan(&text); err != nil {
+func planOf(tx pgx.Tx, ask asker) (node, error) {
+	text, err := ask(tx, "costs, format json")
+	if err != nil {
 		return node{}, err
 	}
 	var plans []struct{ Plan node }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/testkit"
@@ -66,4 +67,38 @@ func TestExplainComparesTheCost(t *testing.T) {
 	require.Len(t, got.all, 1)
 	require.Contains(t, got.all[0], "the bound is 20.00")
 	require.Greater(t, all.Cost, plan.Cost)
+}
+
+// The planner knows the value in the custom plan only: a partial index fits the value 'open', and
+// fits no parameter.
+func TestExplainShowsTheGenericPlanToo(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t, testkit.Migrations("shop", orders))
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "create index on shop.orders (id) where note = 'open'")
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		sql  string
+		args []any
+	}{
+		"by place": {"select id from shop.orders where note = $1", []any{"open"}},
+		"by name":  {"select id from shop.orders where note = @note", []any{pgx.NamedArgs{"note": "open"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 { // the name of the prepared statement is free again
+				got := &complaints{TB: t}
+				plan := testkit.Explain(t.Context(), got, db, c.sql, c.args...).NoSeqScan("shop.orders")
+				require.Empty(t, got.all)
+				require.Contains(t, plan.Text, "orders_id_idx")
+				generic := plan.Generic()
+				require.Contains(t, generic.Text, "$1")
+				require.Greater(t, generic.Cost, plan.Cost)
+				require.Same(t, generic, generic.Generic())
+				generic.NoSeqScan("shop.orders")
+				require.Len(t, got.all, 1)
+				require.Contains(t, got.all[0], "reads shop.orders as a whole")
+			}
+		})
+	}
+	testkit.Explain(t.Context(), t, db, "select id from shop.orders where id = 1").Generic().NoSeqScan("shop.orders").CostAtMost(20)
+	require.Zero(t, db.Stats().TaintClosed+db.Stats().TaintReset)
 }
