@@ -11,14 +11,14 @@ import (
 func (p *metricPage) addPool(m *lifecycle.Monitor, seen *poolEvents, s fxdb.PoolStats, opened int64, reachable bool) {
 	p.gauge("connections_max", "Connections at most.", float64(s.Max))
 	p.gauge("connections", "Connections: idle, active, and being opened.", float64(s.Total))
-	p.gauge("connections_idle", "Connections that nobody holds.", float64(s.Idle))
-	p.gauge("connections_active", "Connections that somebody holds.", float64(s.Active))
+	p.gauge("connections_idle", "Connections without a holder.", float64(s.Idle))
+	p.gauge("connections_active", "Connections with a holder.", float64(s.Active))
 	p.gauge("acquires_waiting", "Callers that wait for a connection.", float64(s.Waiting))
-	p.gauge("reachable", "1 if the server answers, however busy the pool is; else 0.", oneIf(reachable))
-	p.gauge("draining", "1 from the beginning of a stop; else 0.", oneIf(s.Draining))
+	p.gauge("reachable", "1 if the server answers, even to a busy pool; otherwise 0.", oneIf(reachable))
+	p.gauge("draining", "1 from the beginning of a stop; otherwise 0.", oneIf(s.Draining))
 	p.counter("resets_total", "Resets of the pool because its server went away or became read-only.", float64(m.Resets()))
 	for _, status := range []lifecycle.Status{lifecycle.Healthy, lifecycle.Degraded, lifecycle.Unhealthy} {
-		p.gauge("status", "1 for the pool's status, 0 for the others.", oneIf(s.Status == status), "status", status.String())
+		p.gauge("status", "1 for the pool's status, 0 for each further status.", oneIf(s.Status == status), "status", status.String())
 	}
 	p.counter("connections_opened_total", "Connections opened.", float64(opened))
 	const closed = "Connections closed, by reason: idle, lifetime, other."

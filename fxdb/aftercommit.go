@@ -107,7 +107,7 @@ func (t *transaction) committed(ctx context.Context, wasOpen bool, err error) {
 			t.runAfter(ctx, a.fn)
 		}
 	case err == nil || mayHaveCommitted(err):
-		t.db.core.log.Error("the outcome of a commit is unknown: the functions of fxdb.AfterCommit did not run; look whether the transaction's rows are there",
+		t.db.core.log.Error("the outcome of a commit is unknown: the functions of fxdb.AfterCommit did not run; look for the rows of the transaction",
 			zap.String("client", t.db.client.name), zap.Int("functions", len(after)), zap.Error(err))
 	}
 }

@@ -28,7 +28,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	cfg = cfg.withDefaults()
 	if cfg.pool != "" && !cfg.NamesDatabase() {
 		return nil, &ConfigError{Setting: "DATABASE_URL", Reason: "is not set, and no other setting names the database of the pool " + cfg.pool +
-			": set it, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD"}
+			": set DATABASE_URL, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD"}
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		return nil, err
 	}
 	for _, m := range cfg.misspelt {
-		o.log.Warn("a variable is no setting, but has nearly the name of one: the variable has no effect",
+		o.log.Warn("a variable has nearly the name of a setting, and has no effect: correct the name",
 			zap.String("variable", m.variable), zap.String("setting", m.setting))
 	}
 	warnOfUnverified(o.log, cfg.linkSetting(), pc.ConnConfig)

@@ -53,9 +53,9 @@ func (c Config) check(bad *problems) {
 		{c.PoolMax < 1, "DB_POOL_MAX", fmt.Sprintf("%d is too small: must be at least 1", c.PoolMax)},
 		{c.PoolMax > 1<<16, "DB_POOL_MAX", fmt.Sprintf("%d is too large: must be at most 65536", c.PoolMax)},
 		{c.PoolMin < 0, "DB_POOL_MIN", fmt.Sprintf("%d is negative: must be 0 or more", c.PoolMin)},
-		{c.PoolMin > c.PoolMax && !bad.has("DB_POOL_MAX"), "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX, which is %d", c.PoolMin, c.PoolMax)},
+		{c.PoolMin > c.PoolMax && !bad.has("DB_POOL_MAX"), "DB_POOL_MIN", fmt.Sprintf("%d is more than DB_POOL_MAX=%d", c.PoolMin, c.PoolMax)},
 		{c.ReplicasOfApp < 1, "DB_REPLICAS_OF_APP", fmt.Sprintf("%d is too small: must be at least 1", c.ReplicasOfApp)},
-		{!(c.ServerWaitFraction <= 1), "DB_SERVER_WAIT_FRACTION", fmt.Sprintf("%v is no part of a caller's time: must be from 0 (fail at once) to 1", c.ServerWaitFraction)},
+		{!(c.ServerWaitFraction <= 1), "DB_SERVER_WAIT_FRACTION", fmt.Sprintf("%v is no fraction: must be from 0 (fail at once) to 1", c.ServerWaitFraction)},
 		{c.QueueMax < 0, "DB_QUEUE_MAX", fmt.Sprintf("%d is negative: must be 0 (any number) or more", c.QueueMax)},
 		{c.QueueTarget < 0, "DB_QUEUE_TARGET_MS", fmt.Sprintf("%s is negative: must be 0 (no target) or more", c.QueueTarget)},
 		{c.QueueInterval < time.Millisecond, "DB_QUEUE_INTERVAL_MS", "must be at least 1"},
@@ -63,16 +63,16 @@ func (c Config) check(bad *problems) {
 		{c.ConnectionTimeout < time.Millisecond, "DB_CONNECTION_TIMEOUT_MS", "must be at least 1: an unbounded wait hangs the callers of a full pool"},
 		{c.StopDelay < 0, "DB_STOP_DELAY_MS", fmt.Sprintf("%s is negative: must be 0 (none) or more", c.StopDelay)},
 		{c.DrainTimeout < time.Millisecond, "DB_DRAIN_TIMEOUT_MS", "must be at least 1"},
-		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: set one of them"},
+		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: unset one of the two"},
 		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
 		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
 		{!oneOf(c.NestedAcquire, NestedOff, NestedWarn, NestedStrict), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
 		{!oneOf(c.VerifyTenancy, VerifyOff, VerifyWarn, VerifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
 		{!oneOf(c.Pooler, PoolerNone, PoolerTransaction), "DB_POOLER", fmt.Sprintf("%q is unknown: must be none or transaction", c.Pooler)},
 		{!oneOf(c.Sharing, SharingOn, SharingDryRun, SharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
-		{!(c.TenantMaxFraction >= 0 && c.TenantMaxFraction <= 1), "DB_TENANT_MAX_FRACTION", fmt.Sprintf("%v is no part of the pool: must be from 0 to 1", c.TenantMaxFraction)},
+		{!(c.TenantMaxFraction >= 0 && c.TenantMaxFraction <= 1), "DB_TENANT_MAX_FRACTION", fmt.Sprintf("%v is no fraction: must be from 0 to 1", c.TenantMaxFraction)},
 		{c.TenantMaxFraction > 0 && c.Sharing == SharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_FRACTION", "needs DB_SHARING on or dry-run"},
-		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed where DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, so they connect to the server itself"},
+		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed if DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, and connect to the server itself"},
 	} {
 		if check.bad {
 			bad.add(check.setting, check.reason)
@@ -108,7 +108,7 @@ func (c Config) checkText(bad *problems) {
 		case text.inside && strings.ContainsAny(text.value, "\r\n"):
 			bad.add(text.setting, "holds a line break")
 		case text.inside && !utf8.ValidString(text.value):
-			bad.add(text.setting, "is no UTF-8")
+			bad.add(text.setting, "is not UTF-8")
 		}
 	}
 	for _, kv := range os.Environ() {
@@ -127,12 +127,12 @@ func (c Config) checkHost(bad *problems) {
 		switch {
 		case strings.HasPrefix(host, "/"), strings.HasPrefix(host, "@"): // a socket's folder
 		case strings.Contains(host, "://"):
-			bad.add("DB_HOST", "is a connection string: set DATABASE_URL to it")
+			bad.add("DB_HOST", "is a connection string: set DATABASE_URL instead")
 		case strings.Contains(host, "@"):
-			bad.add("DB_HOST", "holds more than a host: set DB_USER and DB_PASSWORD to what stands before the @")
+			bad.add("DB_HOST", "holds more than a host: set DB_USER and DB_PASSWORD to the parts before the @")
 		case isAddress && !strings.HasSuffix(name, "]"),
 			!isAddress && strings.Count(host, ":") == 1 && !strings.Contains(host, `\`):
-			bad.add("DB_HOST", "holds a port: set DB_PORT to it, and DB_HOST to the host alone")
+			bad.add("DB_HOST", "holds a port: set DB_PORT to the port, and DB_HOST to the host alone")
 		case strings.Contains(host, "/"):
 			bad.add("DB_HOST", "holds more than a host: set DB_NAME to the database")
 		}

@@ -82,7 +82,7 @@ func changePool(change func(*pgxpool.Config) error, pc *pgxpool.Config) (err err
 		return err
 	}
 	if pc.ConnConfig == nil {
-		return errors.New("ConnConfig is nil: change its fields instead")
+		return errors.New("ConnConfig is nil: change the fields of the given ConnConfig instead")
 	}
 	return nil
 }

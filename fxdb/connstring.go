@@ -199,7 +199,7 @@ func parseConnString(setting, s string) (*pgxpool.Config, error) {
 	if _, ok := splitURL(s); !ok && !strings.Contains(s, "=") {
 		return nil, &ConfigError{Setting: setting, Reason: "is not a connection string: use postgres://user:password@host:5432/database"}
 	}
-	return nil, &ConfigError{Setting: setting, Reason: "can't be parsed: check host, port, sslmode and the other parameters, and percent-encode reserved characters in the password"}
+	return nil, &ConfigError{Setting: setting, Reason: "can't be parsed: check host, port, sslmode and all parameters, and percent-encode reserved characters in the password"}
 }
 
 // poolConfig is the configuration of pgxpool. c has its defaults and is valid.

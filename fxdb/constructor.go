@@ -22,7 +22,7 @@ func checkName(call, name string) error {
 	case strings.TrimSpace(name) == "":
 		reason = "the name is blank: errors, logs and statistics need a name"
 	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
-		reason = "the name is no UTF-8, or holds a NUL byte: labels of metrics and the server's application_name can't take the name"
+		reason = "the name is not UTF-8, or holds a NUL byte: labels of metrics and the server's application_name can't take the name"
 	default:
 		return nil
 	}
@@ -88,7 +88,7 @@ func warnOfConstructor(client string) fx.Option {
 			return
 		}
 		p.Lifecycle.Append(fx.StartHook(func() {
-			p.Log.Warn("the constructor given to fxdb.Client takes neither *fxdb.DB, *sql.DB nor *pgxpool.Pool: the client's name and options do not reach what the constructor uses (a database with a name tag is none of the client's: put the client inside fxdb.ModuleNamed)",
+			p.Log.Warn("the constructor given to fxdb.Client takes neither *fxdb.DB, *sql.DB nor *pgxpool.Pool: the client's name and options do not reach the statements of the constructor's result (for a database with a name tag, put the client inside fxdb.ModuleNamed)",
 				zap.String("client", client))
 		}))
 	})

@@ -281,7 +281,7 @@ func TestStartModesReachThePool(t *testing.T) {
 	defer giveUp()
 	core, _ := observer.New(zap.WarnLevel)
 	_, err := fxdb.Open(ctx, nowhere, fxdb.WithLogger(zap.New(core, zap.Hooks(func(e zapcore.Entry) error {
-		if strings.Contains(e.Message, "trying again") {
+		if strings.Contains(e.Message, "retrying") {
 			giveUp()
 		}
 		return nil

@@ -74,7 +74,7 @@ func (c *core) warnUnknownClients() {
 	defer c.mu.Unlock()
 	for name := range c.dedicated {
 		if !slices.ContainsFunc(c.clients, func(cl *client) bool { return cl.name == name }) {
-			c.log.Warn("DB_DEDICATED keeps a pool for a client that nothing has named: look for a slip of the pen in its name", zap.String("client", name))
+			c.log.Warn("DB_DEDICATED keeps a pool for a client that the program never names: correct the name in DB_DEDICATED", zap.String("client", name))
 		}
 	}
 }

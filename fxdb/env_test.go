@@ -161,7 +161,7 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 		cfg.Host, cfg.Port = "127.0.0.1", 1 // nobody is there
 		_, err = fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
 		require.Error(t, err)
-		logged := logs.FilterMessageSnippet("no setting").FilterField(zap.String("variable", variable))
+		logged := logs.FilterMessageSnippet("nearly the name of a setting").FilterField(zap.String("variable", variable))
 		if setting == "" {
 			require.Zero(t, logged.Len(), variable)
 			continue

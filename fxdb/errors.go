@@ -59,7 +59,7 @@ var (
 type blankReasonError struct{}
 
 func (blankReasonError) Error() string {
-	return "tenant required: the reason given to tenant.System is blank: say in it why the work belongs to no tenant"
+	return "tenant required: the reason given to tenant.System is blank: give the reason why the work belongs to no tenant"
 }
 
 func (blankReasonError) Is(target error) bool { return target == ErrTenantRequired }

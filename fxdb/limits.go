@@ -25,7 +25,7 @@ const LeftToServer time.Duration = math.MinInt64
 // advice explains the SQLSTATE of a transaction that the server ended by a setting.
 var advice = map[string]string{
 	"25P03": "the transaction was idle for longer than DB_IDLE_IN_TX_TIMEOUT_MS, or the client's fxdb.Timeouts: " +
-		"shorten what it waits for, or give the client fxdb.Timeouts with a longer IdleInTransaction",
+		"shorten the wait inside the transaction, or give the client fxdb.Timeouts with a longer IdleInTransaction",
 	"25P04": "the transaction took longer than DB_TRANSACTION_TIMEOUT_MS, the client's fxdb.Timeouts or a second more than the deadline of InTx: " +
 		"shorten the transaction, or give the client fxdb.Timeouts with a longer Transaction",
 }

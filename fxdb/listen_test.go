@@ -295,7 +295,7 @@ func TestTheListenerCountsInTheCheckOfTheSize(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	limit(4)
 	_, err := openOn(t, own.Pool().Config().ConnString(), four)
-	require.ErrorContains(t, err, "DB_POOL_MAX is 4, and one more looks after the server's health, 5 in all")
+	require.ErrorContains(t, err, "DB_POOL_MAX is 4, and one more watches the server's health, 5 in all")
 	limit(5) // the limit counts connections of the test's other pools too
 	db, err := openOn(t, own.Pool().Config().ConnString(), four, fxdb.WithLogger(zap.New(core)))
 	if err == nil {

@@ -18,6 +18,6 @@ func (db *DB) warnOfLock(sql string) {
 	if sqllex.Classify(sql).Taint&sqllex.AdvisoryLock == 0 || db.client.lockWarned.Swap(true) {
 		return
 	}
-	db.core.log.Warn("an advisory lock of the session does not outlive its statement: the pool closes the connection that holds the lock. "+
-		"Take the lock with pg_advisory_xact_lock in InTx, or on a connection that Acquire gave", zap.String("client", db.client.name))
+	db.core.log.Warn("an advisory lock of the session ends with the statement: the pool closes the connection that holds the lock. "+
+		"Take the lock with pg_advisory_xact_lock in InTx, or on a connection of Acquire", zap.String("client", db.client.name))
 }

@@ -63,7 +63,7 @@ func TestAnAdvisoryLockOfThePoolsIsWarnedOfOnceAClient(t *testing.T) {
 	_, err = conn.Exec(within(t), "select pg_advisory_lock(42)")
 	require.NoError(t, err)
 	conn.Release()
-	require.Equal(t, before, warned(), "on a connection that Acquire gave the lock lasts")
+	require.Equal(t, before, warned(), "on a connection of Acquire the lock lasts")
 	last := logs.FilterMessageSnippet("advisory").All()[0]
 	require.Contains(t, last.Message, "Acquire")
 	require.Contains(t, last.Message, "pg_advisory_xact_lock")

@@ -102,9 +102,9 @@ func TestAFailingMigrationRunsOnceUnderDegrade(t *testing.T) {
 		fx.Supply(zap.New(core)),
 		fxdb.Migrations("bad", migration("-- +goose NO TRANSACTION\ninsert into effects values (1);\nselect 1/0;\n")))
 	s.open(t)
-	said := func() bool { return logs.FilterMessageSnippet("pool will not start").Len() > 0 }
+	said := func() bool { return logs.FilterMessageSnippet("pool gives up the start").Len() > 0 }
 	require.Eventually(t, said, time.Minute, time.Millisecond)
-	require.Equal(t, 1, logs.FilterMessageSnippet("pool will not start").Len())
+	require.Equal(t, 1, logs.FilterMessageSnippet("pool gives up the start").Len())
 	s.Admin(t, func(c *pgx.Conn) {
 		var n int
 		require.NoError(t, c.QueryRow(t.Context(), "select count(*) from effects").Scan(&n))

@@ -77,7 +77,7 @@ type params struct {
 
 func provide(p params) (*DB, error) {
 	if p.Contributions.Pool != "" {
-		return nil, fmt.Errorf("fxdb.Module stands inside of fxdb.ModuleNamed(%q): put it beside", p.Contributions.Pool)
+		return nil, fmt.Errorf("fxdb.Module stands inside fxdb.ModuleNamed(%q): put fxdb.Module beside fxdb.ModuleNamed", p.Contributions.Pool)
 	}
 	return p.open("fxdb.Module")
 }

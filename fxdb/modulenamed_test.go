@@ -167,7 +167,7 @@ func TestOwnPoolBesideANamedOne(t *testing.T) {
 	err := fx.New(fx.NopLogger, fxdb.Module, fxdb.Module).Err()
 	require.ErrorContains(t, err, "UseModuleNamedForAnother")
 	err = fx.New(fx.NopLogger, fxdb.ModuleNamed("reporting", fxdb.Module, fx.Replace(fxdb.Config{URL: url})), fx.Invoke(func(*fxdb.DB) {})).Err()
-	require.ErrorContains(t, err, "put it beside")
+	require.ErrorContains(t, err, "put fxdb.Module beside")
 }
 
 func TestNamedPoolsSettings(t *testing.T) {

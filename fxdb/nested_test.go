@@ -175,7 +175,7 @@ func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
 	err := readsAnd(t, db, t.Context(), func() error { return db.Ping(t.Context()) }) // the first one is in the sample
 	require.ErrorIs(t, err, fxdb.ErrAcquireTimeout)
 	require.ErrorIs(t, err, fxdb.ErrNestedAcquire)
-	require.ErrorContains(t, err, "close the rows")
+	require.ErrorContains(t, err, "close the goroutine's rows")
 	require.Equal(t, 1, logs.FilterMessageSnippet("nested acquire").Len())
 	requirePermitsBack(t, db)
 }
@@ -209,5 +209,5 @@ func TestATimeoutBesideANestedAcquireDoesNotAdviseALargerPool(t *testing.T) {
 	require.ErrorIs(t, nested, fxdb.ErrNestedAcquire)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotContains(t, err.Error(), "raise DB_POOL_MAX")
-	require.ErrorContains(t, err, "a larger pool does not mend")
+	require.ErrorContains(t, err, "a larger pool does not help")
 }

@@ -41,7 +41,7 @@ func (c Config) passwordSource(option PasswordSource) (PasswordSource, error) {
 	case c.PasswordFile == "":
 		return option, nil
 	case option != nil:
-		return nil, &ConfigError{Setting: "DB_PASSWORD_FILE", Reason: "is set, and there is a PasswordSource: use one of them"}
+		return nil, &ConfigError{Setting: "DB_PASSWORD_FILE", Reason: "is set, and the graph or Open has a PasswordSource: use one of the two"}
 	case given(c.URL, "password"):
 		return nil, nil
 	}
@@ -76,7 +76,7 @@ func (source PasswordSource) beforeConnect() func(context.Context, *pgx.ConnConf
 			// No caller can recover a panic of singleflight's goroutine.
 			defer func() {
 				if r := recover(); r != nil {
-					err = fmt.Errorf("it panicked: %v", r)
+					err = fmt.Errorf("the password source panicked: %v", r)
 				}
 			}()
 			password, err := source(ctx)

@@ -38,11 +38,11 @@ func (c Config) refuseForPooler(pc *pgxpool.Config) error {
 	switch mode := cc.DefaultQueryExecMode; mode {
 	case pgx.QueryExecModeCacheStatement, pgx.QueryExecModeDescribeExec:
 		return &ConfigError{Setting: "DB_POOLER", Reason: "transaction can't work with default_query_exec_mode=" + strings.ReplaceAll(mode.String(), " ", "_") +
-			" in DATABASE_URL, whose statements need the session that prepared them: leave it out (cache_describe), or use exec or simple_protocol"}
+			" in DATABASE_URL: the statements of this mode need the session that prepared the statements: leave the parameter out (cache_describe), or use exec or simple_protocol"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cc.RuntimeParams)) {
 		if lower := strings.ToLower(name); !slices.Contains(poolerKeeps, lower) && !slices.Contains(timeoutSettings, lower) {
-			return &ConfigError{Setting: "DB_POOLER", Reason: fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set it on the server, with ALTER ROLE ... SET", name)}
+			return &ConfigError{Setting: "DB_POOLER", Reason: fmt.Sprintf("transaction can't carry %s of DATABASE_URL or the environment: set the parameter on the server, with ALTER ROLE ... SET", name)}
 		}
 	}
 	return nil

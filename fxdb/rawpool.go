@@ -59,7 +59,7 @@ func rawPoolMode(all []graph.RawPool, pool graph.Pool) (mode RawPoolMode, err er
 		switch own := RawPoolMode(r.Mode); {
 		case r.Pool != pool:
 		case mode != "" && mode != own:
-			return "", errors.New("fxdb.RawPool is given twice, with two modes: keep one of them")
+			return "", errors.New("fxdb.RawPool is given twice, with two modes: keep one mode")
 		default:
 			mode = own
 		}

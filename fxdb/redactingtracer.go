@@ -96,14 +96,14 @@ func (d *redactingTracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, dat
 }
 
 func (d *redactingTracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
-	if _, other := standsFor(ctx); other || scoped.IsQuiet(ctx) {
+	if _, other := standsFor(ctx); other || scoped.IsLocal(ctx) {
 		return ctx
 	}
 	return d.Tracer.TracePrepareStart(ctx, conn, data)
 }
 
 func (d *redactingTracer) TracePrepareEnd(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareEndData) {
-	if _, other := standsFor(ctx); !other && !scoped.IsQuiet(ctx) {
+	if _, other := standsFor(ctx); !other && !scoped.IsLocal(ctx) {
 		d.Tracer.TracePrepareEnd(ctx, conn, data)
 	}
 }

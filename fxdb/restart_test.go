@@ -18,7 +18,7 @@ func TestAnApplicationThatIsStartedAgainLearnsThatItsPoolIsClosed(t *testing.T) 
 	nowhere := (&url.URL{Scheme: "postgres", Path: "/none", RawQuery: "host=" + url.QueryEscape(filepath.Join(t.TempDir(), "gone"))}).String()
 	for name, c := range map[string]struct{ url, says string }{
 		"after its stop":         {urlOf(t), "the application has stopped"},
-		"after its start failed": {nowhere, "its start has failed"},
+		"after its start failed": {nowhere, "the start has failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -174,7 +174,7 @@ func (db *DB) resend(ctx context.Context, lost error, attempt func(within time.D
 	var none *AcquireError
 	gaveUp := errors.As(err, &none) || errors.Is(err, ErrDraining) || err != nil && ctx.Err() != nil
 	if gaveUp && !errors.Is(err, lost) {
-		return fmt.Errorf("%w; sending it again: %w", lost, err)
+		return fmt.Errorf("%w; the retry failed: %w", lost, err)
 	}
 	return err
 }

@@ -201,5 +201,5 @@ func TestAContextThatEndsBetweenAttemptsDoesNotHideTheLoss(t *testing.T) {
 	cancel()
 	err = <-failed
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "; sending it again: ")
+	require.ErrorContains(t, err, "; the retry failed: ")
 }

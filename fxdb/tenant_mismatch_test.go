@@ -19,8 +19,8 @@ func TestErrTenantMismatchSaysWhomTheTransactionBeganWith(t *testing.T) {
 		began context.Context
 		says  string
 	}{
-		"none":    {within(t), "began with none"},
-		"another": {as(t, "globex"), "is not the one"},
+		"none":    {within(t), "the transaction has no tenant"},
+		"another": {as(t, "globex"), "a different tenant or user"},
 	} {
 		tx, err := db.Begin(c.began)
 		require.NoError(t, err)

@@ -38,8 +38,8 @@ func WithTraceID(of func(context.Context) string) Option {
 }
 
 var (
-	errNoTraceID   = errors.New("fxdb.TraceID: there is no function: give a function that returns a context's trace id")
-	errTwoTraceIDs = errors.New("fxdb.TraceID is given twice: keep one of them")
+	errNoTraceID   = errors.New("fxdb.TraceID: the function is nil: give a function that returns a context's trace id")
+	errTwoTraceIDs = errors.New("fxdb.TraceID is given twice: keep one function")
 )
 
 // traceID returns the trace id of ctx, or an empty string.

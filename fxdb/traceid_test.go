@@ -122,8 +122,8 @@ func TestAGraphGivesItsPoolsATraceID(t *testing.T) {
 	require.Equal(t, "t1", id)
 
 	for want, opts := range map[string][]fx.Option{
-		"fxdb.TraceID is given twice":    {fxdb.TraceID(traceOf), fxdb.TraceID(traceOf)},
-		"fxdb.TraceID: there is no func": {fxdb.TraceID(nil)},
+		"fxdb.TraceID is given twice":       {fxdb.TraceID(traceOf), fxdb.TraceID(traceOf)},
+		"fxdb.TraceID: the function is nil": {fxdb.TraceID(nil)},
 	} {
 		err := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://h/d"}), fx.Options(opts...)).Err()
 		require.ErrorContains(t, err, want)

@@ -45,7 +45,7 @@ func (db *DB) fresh(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOp
 }
 
 // errBeganWithNone is the [ErrTenantMismatch] of a transaction without a tenant.
-var errBeganWithNone = fmt.Errorf("%w (this transaction began with none: give the tenant's context to Begin)", ErrTenantMismatch)
+var errBeganWithNone = fmt.Errorf("%w (the transaction has no tenant: give the tenant's context to Begin)", ErrTenantMismatch)
 
 func (t *transaction) refuse(ctx context.Context) error {
 	id, ok := tenant.FromContext(ctx)

@@ -30,7 +30,7 @@ func warnOfUnverified(log *zap.Logger, setting string, cc *pgx.ConnConfig) {
 		}
 	}
 	if len(unverified) > 0 {
-		log.Warn("the pool does not check the certificate of the server: whoever is on the way to the server can read and change all traffic, the password included. "+
+		log.Warn("the pool does not check the certificate of the server: a machine between the pool and the server can read and change all traffic, the password included. "+
 			"Set DB_SSLMODE to verify-full, and DB_SSLROOTCERT to the authority's certificate",
 			zap.String("setting", setting), zap.Strings("servers", unverified), zap.Bool("always_encrypted", encrypted))
 	}

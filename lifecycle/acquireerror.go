@@ -59,10 +59,10 @@ func (e *AcquireError) Error() string {
 	case e.Hint != "":
 		b.WriteString("; " + e.Hint)
 	case e.AmongNested:
-		b.WriteString("; beside it somebody waited whose own transaction holds one of them, which a larger pool does not mend: " +
-			"DB_NESTED_ACQUIRE=strict names each such place")
+		b.WriteString("; a waiter's own transaction holds a connection, and a larger pool does not help: " +
+			"DB_NESTED_ACQUIRE=strict names each place")
 	case e.opening() > e.Active:
-		fmt.Fprintf(&b, "; %d are still being opened: look whether the server and the network to it answer", e.opening())
+		fmt.Fprintf(&b, "; the pool still opens %d connections: look at the server and the network", e.opening())
 	default:
 		b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
 	}

@@ -6,7 +6,7 @@ import "errors"
 var (
 	// ErrNotStarted is returned by every use of a pool whose Start has not succeeded. In an fx
 	// application, a constructor has used the pool: move the use to an OnStart hook.
-	ErrNotStarted = errors.New("pool is not started: use it from OnStart on, or call Start first")
+	ErrNotStarted = errors.New("pool is not started: use the pool from OnStart on, or call Start first")
 	// ErrDraining is returned by every acquire from the moment a stop begins, also to waiters.
 	// When the stop has ended, or the start has failed, the error's text names that end, and
 	// errors.Is still finds ErrDraining.
@@ -27,5 +27,5 @@ var (
 	// transaction, or began to read rows, that still hold a connection. Nested acquires that are
 	// as many as the pool's connections wait for each other. In [NestedWarn] an [*AcquireError]
 	// wraps ErrNestedAcquire if the pool found a nested acquire.
-	ErrNestedAcquire = errors.New("nested acquire: use the transaction that this goroutine has begun, or first end it, or close the rows that it reads")
+	ErrNestedAcquire = errors.New("nested acquire: use the transaction of this goroutine, or first end the transaction, or close the goroutine's rows")
 )

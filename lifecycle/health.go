@@ -25,7 +25,7 @@ const (
 )
 
 // Health is one look at the pool. Error holds no password, but may name the login, the
-// database and the host: [Monitor.Ready] shows strangers none of these.
+// database and the host: [Monitor.Ready] shows none of these to the public.
 type Health struct {
 	Status    Status        `json:"status"`
 	Ready     bool          `json:"ready"`           // started, not draining, and the server answers and takes writes
@@ -269,7 +269,7 @@ func (m *Monitor) Ready() http.Handler {
 	})
 }
 
-// publicReason returns why a pool is not ready, for strangers: the error of a connection
+// publicReason returns why a pool is not ready, for the public: the error of a connection
 // names the login, the database and the host.
 func publicReason(err error) string {
 	for _, known := range []error{ErrNotStarted, ErrDraining, errLeaving, errStandby, errReadOnly} {

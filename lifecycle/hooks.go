@@ -111,7 +111,7 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 			if isFinal(*err) {
 				return fmt.Errorf("%w (the start in the background failed for good: %w)", ErrNotStarted, *err)
 			}
-			return fmt.Errorf("%w (it is connecting in the background: %w)", ErrNotStarted, *err)
+			return fmt.Errorf("%w (the pool connects in the background: %w)", ErrNotStarted, *err)
 		}
 		return ErrNotStarted
 	case stateReady:

@@ -7,7 +7,7 @@ import (
 )
 
 // errLeaving is why a pool that still serves is not ready.
-var errLeaving = errors.New("the application is about to stop: the pool still serves, and wants no new work")
+var errLeaving = errors.New("the application is about to stop: the pool still serves, and readiness is off")
 
 // Leaving reports whether Leave was called, or a stop has begun.
 func (m *Monitor) Leaving() bool { return m.leaving.Load() || m.Draining() }
@@ -19,6 +19,6 @@ func (m *Monitor) Leave() {
 	if !m.Started() || !m.leaving.CompareAndSwap(false, true) {
 		return
 	}
-	m.log.Info("pool is not ready any more and still serves", zap.String("database", m.Database()))
+	m.log.Info("pool turns readiness off, and still serves", zap.String("database", m.Database()))
 	m.assess(nil)
 }

@@ -101,7 +101,7 @@ func (m *Monitor) refuseNested(a *acquisition) error {
 	case NestedStrict:
 		if s := m.nestedIn(nil); s != nil {
 			m.countNested(a)
-			return fmt.Errorf("%w (it is held by %s)", ErrNestedAcquire, s.holder())
+			return fmt.Errorf("%w (the connection is held by %s)", ErrNestedAcquire, s.holder())
 		}
 	case NestedWarn:
 		// Unrelated callers share a context without a Done channel.
@@ -125,7 +125,7 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	m.nestedAsk.Add(1)
 	m.countNested(a)
 	if _, logged := m.nestedSeen.LoadOrStore(a.request.Client, true); !logged {
-		m.log.Warn("nested acquire: a goroutine asks for a second connection while its transaction, or the rows that it reads, hold one; a full pool deadlocks by this",
+		m.log.Warn("nested acquire: a goroutine asks for a second connection while the goroutine's transaction or rows hold a connection: a full pool deadlocks",
 			append(append(holderFields(s.holder()), zap.String("asked_by", a.request.Client)), m.logFields(a.Context)...)...)
 	}
 }
@@ -156,7 +156,7 @@ func (a *acquisition) refuseHopeless() error {
 	if !own {
 		return nil
 	}
-	return fmt.Errorf("%w (it is held by %s, and its MaxConns is 1)", ErrNestedAcquire, s.holder())
+	return fmt.Errorf("%w (the connection is held by %s, and MaxConns of the client is 1)", ErrNestedAcquire, s.holder())
 }
 
 // goroutineID is the number in the first line of the goroutine's trace,

@@ -92,7 +92,7 @@ func (m *Monitor) observeStatement(client string, took time.Duration, err error)
 func (m *Monitor) guard(o *observing, notify func()) {
 	defer func() {
 		if r := recover(); r != nil && !o.panicked.Swap(true) {
-			m.log.Error("observer panicked: its figures are incomplete from now on",
+			m.log.Error("observer panicked: the figures of the observer are incomplete from now on",
 				zap.String("observer", fmt.Sprintf("%T", o.Observer)), zap.Any("panic", r), zap.Stack("stack"))
 		}
 	}()

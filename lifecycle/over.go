@@ -6,11 +6,11 @@ import "fmt"
 type overError struct{ start error } // why the start failed, or nil
 
 func (e *overError) Error() string {
-	const anew = "a pool starts once: build a new application (fx.New), or open another pool"
+	const anew = "a pool starts once: build a new application (fx.New), or open a new pool"
 	if e.start != nil {
-		return fmt.Sprintf("pool is closed, since its start has failed (%v): %s", e.start, anew)
+		return fmt.Sprintf("pool is closed because the start has failed (%v): %s", e.start, anew)
 	}
-	return "pool is closed, since the application has stopped: " + anew
+	return "pool is closed because the application has stopped: " + anew
 }
 
 func (e *overError) Is(target error) bool { return target == ErrDraining }

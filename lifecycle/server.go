@@ -82,7 +82,7 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 		}
 		// A pooler reports a number of its own to its clients.
 		if conn.PgConn().PID() != pid {
-			m.log.Warn("a pooler stands between the pool and its server: if it pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction, or prepared statements and limits of the session fail or reach others",
+			m.log.Warn("a pooler stands between the pool and its server: if the pooler pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction: otherwise prepared statements and limits of the session fail or reach other clients",
 				zap.String("database", m.Database()))
 		}
 	}
@@ -121,11 +121,11 @@ func (m *Monitor) checkSize(limits []limit) error {
 	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
 	if m.cfg.SiblingConns > 0 {
-		what += fmt.Sprintf(" and other pools (DB_DEDICATED) take %d", m.cfg.SiblingConns)
+		what += fmt.Sprintf(" and the pools of DB_DEDICATED take %d", m.cfg.SiblingConns)
 	}
-	what += ", and one more looks after the server's health,"
+	what += ", and one more watches the server's health,"
 	if m.cfg.Replicas > 1 {
-		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP, which is %d,", m.cfg.Replicas)
+		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP=%d,", m.cfg.Replicas)
 	}
 	what += fmt.Sprintf(" %d in all", need)
 	for _, l := range limits {
@@ -139,7 +139,7 @@ func (m *Monitor) checkSize(limits []limit) error {
 	return nil
 }
 
-var errSize = errors.New("lower the one or raise the other")
+var errSize = errors.New("lower DB_POOL_MAX, or raise the limit")
 
 // connect opens a connection for a look at the server.
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {

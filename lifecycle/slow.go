@@ -59,7 +59,7 @@ func (m *Monitor) logSlow(ctx context.Context, s *slot, took time.Duration, err 
 	case s.conn.IsClosed():
 		fields = append(fields, zap.NamedError("error", err))
 	default:
-		fields = append(fields, zap.String("error", "its arguments or its result could not be used"))
+		fields = append(fields, zap.String("error", "the arguments or the result could not be used"))
 	}
 	m.log.Warn("slow statement", append(fields, m.logFields(ctx)...)...)
 }

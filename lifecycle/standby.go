@@ -12,11 +12,11 @@ import (
 )
 
 // errStandby is the result of a look at a standby: the server answers and takes no writes.
-var errStandby = errors.New("the server is a read-only standby: promote it, let the connection string reach the primary, or ask for a standby with target_session_attrs")
+var errStandby = errors.New("the server is a read-only standby: promote the server, let the connection string reach the primary, or ask for a standby with target_session_attrs")
 
 // errReadOnly is the result of a look at a primary whose sessions begin read-only: managed
 // servers turn writes off on a full disk.
-var errReadOnly = errors.New("the server refuses writes: default_transaction_read_only is on for this role or database: turn it off, or say in the connection string that it is meant (default_transaction_read_only=on)")
+var errReadOnly = errors.New("the server refuses writes: default_transaction_read_only is on for this role or database: turn the setting off, or confirm the setting in the connection string (default_transaction_read_only=on)")
 
 // refusesWrites reports whether a look found a server that answers and takes no writes.
 func refusesWrites(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
@@ -87,7 +87,7 @@ func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return errors.New("look at the server: it gave no row")
+		return errors.New("look at the server: the server returned no row")
 	}
 	row := results[0].Rows[0]
 	m.meet(conn, string(row[1]))

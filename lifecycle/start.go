@@ -67,7 +67,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case m.cfg.Start == StartDegrade && mayWait(err):
-		m.log.Warn("pool starts without its server and goes on trying", zap.String("database", m.Database()), zap.Error(err))
+		m.log.Warn("pool starts without the server, and retries in the background", zap.String("database", m.Database()), zap.Error(err))
 		m.startErr.Store(&err)
 		m.background.Go(m.startInBackground)
 		return nil
@@ -82,7 +82,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 func (m *Monitor) startInBackground() {
 	err := m.startRetrying(m.closing, func(err error) bool { return !isFinal(err) })
 	if err != nil && m.closing.Err() == nil {
-		m.log.Error("pool will not start: another attempt would fail as this one did; mend the cause and start the application again",
+		m.log.Error("pool gives up the start, because a retry would fail in the same way: remove the cause, and restart the application",
 			zap.String("database", m.Database()), zap.Error(err))
 	}
 }
@@ -95,7 +95,7 @@ func (m *Monitor) startRetrying(ctx context.Context, mayRetry func(error) bool) 
 	waits := retry.BackoffFunc(func() (time.Duration, bool) {
 		wait := backoff.next(last)
 		if ctx.Err() == nil {
-			m.log.Warn(startTrouble(last)+", trying again",
+			m.log.Warn(startTrouble(last)+", retrying",
 				zap.Int("attempt", attempts), zap.Duration("again_in", wait), zap.Error(last))
 		}
 		return wait, false
@@ -144,7 +144,7 @@ func (m *Monitor) start(ctx context.Context) error {
 	m.background.Go(func() { m.watch(m.closing) })
 	m.background.Go(func() { m.lookout(m.closing) })
 	if other := claimDatabase(m); other != "" {
-		m.log.Warn("a second pool on the same database in one process: share one instead",
+		m.log.Warn("a second pool on the same database in one process: use a single pool",
 			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.OpenedBy))
 	}
 	m.log.Info("pool started", zap.String("database", m.Database()), zap.String("server", srv.version),

@@ -64,7 +64,7 @@ func TestAFinalFailureEndsTheStartInEveryMode(t *testing.T) {
 	})
 	require.NoError(t, m.Start(t.Context()))
 	late.open(t, s)
-	require.Eventually(t, saw(logs, "pool will not start"), time.Minute, time.Millisecond)
+	require.Eventually(t, saw(logs, "pool gives up the start"), time.Minute, time.Millisecond)
 	require.EqualValues(t, 1, calls.Load())
 	require.False(t, saw(logs, "boom")())
 	last := logs.All()[logs.Len()-1]
@@ -161,7 +161,7 @@ func TestAServerWithoutTLSIsNamed(t *testing.T) {
 		c.Start, c.Logger = lifecycle.StartDegrade, zap.New(core)
 	})
 	require.NoError(t, m.Start(t.Context()))
-	require.Eventually(t, saw(logs, "TLS fails, trying again"), time.Minute, time.Millisecond)
+	require.Eventually(t, saw(logs, "TLS fails, retrying"), time.Minute, time.Millisecond)
 	require.False(t, saw(logs, "can't reach its server")())
 }
 

@@ -50,7 +50,7 @@ func (m *Monitor) watch(ctx context.Context) {
 			}
 			for _, s := range m.heldSlots() {
 				if s.heldTooLong(now, threshold) {
-					m.log.Warn("connection held too long: is it ever released?", m.reportFields(s)...)
+					m.log.Warn("connection held too long: look for a missing Release, Close, Commit or Rollback", m.reportFields(s)...)
 				}
 			}
 		}

@@ -99,7 +99,7 @@ func (a *attempts) read(ctx context.Context, own string) {
 	}
 	delete(seen, own)
 	if own != "" && len(seen) > 0 && !a.shared {
-		a.hole("%s could read rows of %d other tenants", whose(own), len(seen))
+		a.hole("%s could read rows of %d further tenants", whose(own), len(seen))
 	}
 }
 
@@ -135,7 +135,7 @@ func (a *attempts) write(ctx context.Context, own, other string) {
 		case err == nil && n > 0:
 			a.hole("%s could give %d of its rows to another tenant", whose(own), n)
 		case isConstraint(err):
-			a.hole("%s could give its rows to another tenant: no policy refused it, only a constraint did", whose(own))
+			a.hole("%s could give its rows to another tenant: only a constraint refused the write, and no policy did", whose(own))
 		}
 	}
 	a.insert(ctx, own, other)
@@ -170,7 +170,7 @@ func (a *attempts) change(ctx context.Context, own, name string) {
 		reached, _, err = a.exec(ctx, fmt.Sprintf("update %s set %s = $1", a.table.quoted, a.table.columns[0]), name)
 		// Own rows keep the tenant, and break no constraint.
 		if isConstraint(err) && len(reached) == 0 {
-			a.hole("%s could change rows of %s: no policy refused it, only a constraint did", whose(own), a.others(own))
+			a.hole("%s could change rows of %s: only a constraint refused the write, and no policy did", whose(own), a.others(own))
 		}
 	} else {
 		column := columns[0]
@@ -195,7 +195,7 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 	case n > 0:
 		a.hole("%s could %s %d rows of %s", whose(own), what, n, a.others(own))
 	case err != nil && !isDenied(err) && !isConstraint(err):
-		a.hole("it can't be tried whether %s could %s rows of %s: %v", whose(own), what, a.others(own), err)
+		a.hole("testkit can't try whether %s could %s rows of %s: %v", whose(own), what, a.others(own), err)
 	}
 }
 
@@ -204,7 +204,7 @@ func (a *attempts) reached(own, what string, reached map[string]int64, err error
 func (a *attempts) insert(ctx context.Context, own, other string) {
 	columns, err := a.columns(ctx, "INSERT")
 	if err != nil {
-		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
+		a.hole("testkit can't try whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
 		return
 	}
 	if slices.ContainsFunc(a.table.columns, func(column string) bool { return !slices.Contains(columns, column) }) {
@@ -212,7 +212,7 @@ func (a *attempts) insert(ctx context.Context, own, other string) {
 	}
 	row, err := a.rowOf(ctx, other)
 	if err != nil {
-		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
+		a.hole("testkit can't try whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
 		return
 	}
 	list := strings.Join(columns, ", ")
@@ -235,9 +235,9 @@ func (a *attempts) insert(ctx context.Context, own, other string) {
 	}
 	switch {
 	case isConstraint(err):
-		a.hole("%s could insert a row %s: no policy refused it, only a constraint did", whose(own), name)
+		a.hole("%s could insert a row %s: only a constraint refused the write, and no policy did", whose(own), name)
 	case err != nil && !isDenied(err):
-		a.hole("it can't be tried whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
+		a.hole("testkit can't try whether %s could insert rows of %s: %v", whose(own), a.others(own), err)
 	case n > 0:
 		a.hole("%s could insert a row %s", whose(own), name)
 	}

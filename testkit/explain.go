@@ -105,7 +105,7 @@ func (p *Plan) NoSeqScan(tables ...string) *Plan {
 	for _, table := range tables {
 		parts, ok := p.trees[table]
 		if !ok {
-			p.t.Errorf("testkit: Explain: there is no table %s", table)
+			p.t.Errorf("testkit: Explain: the database has no table %s", table)
 			continue
 		}
 		for _, s := range p.scans {

@@ -116,7 +116,7 @@ func (s *stage) prepare(ctx context.Context) (err error) {
 	}
 	slices.Sort(s.tenants)
 	if len(s.tenants) < 2 {
-		s.t.Errorf("testkit: RequireIsolatedReads: the tables have rows of %d tenants: two are needed to prove anything", len(s.tenants))
+		s.t.Errorf("testkit: RequireIsolatedReads: the tables have rows of %d tenants: a proof needs rows of two", len(s.tenants))
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (s *stage) judge(own string, l look, after string) {
 	case l.before != l.again:
 		if !s.reported[l.sql] {
 			s.reported[l.sql] = true
-			s.t.Logf("testkit: RequireIsolatedReads: the result changes by itself, so the read proves nothing: %s\n        at %s", oneLine(l.sql), l.caller)
+			s.t.Logf("testkit: RequireIsolatedReads: the result changes without a change of the tables, so the read proves nothing: %s\n        at %s", oneLine(l.sql), l.caller)
 		}
 	case l.before != after && !s.reported[key]:
 		s.reported[key] = true

@@ -72,7 +72,7 @@ func RequireIsolation(t testing.TB, db *fxdb.DB, opts ...IsolationOption) []stri
 	}
 	d, ok := databaseOf(db)
 	if !ok {
-		t.Fatalf("testkit: RequireIsolation: this *fxdb.DB was not made by testkit")
+		t.Fatalf("testkit: RequireIsolation: the *fxdb.DB is not of testkit: use testkit.DB or testkit.Swap")
 	}
 	admin, err := connectPatiently(t.Context(), d.server.admin.to(d.name))
 	if err != nil {
@@ -103,7 +103,7 @@ func (o *isolation) judge(t testing.TB, db *fxdb.DB, admin *pgx.Conn, tables []i
 		switch {
 		case !table.common:
 			if len(table.rows) < 2 {
-				t.Errorf("testkit: %s has rows of %d tenants: two are needed to prove anything", table.name, len(table.rows))
+				t.Errorf("testkit: %s has rows of %d tenants: a proof needs rows of two", table.name, len(table.rows))
 			}
 			a.findHoles(t.Context())
 		case table.writable && !table.secured:

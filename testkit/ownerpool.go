@@ -30,7 +30,7 @@ func OwnerPool(t testing.TB, db *fxdb.DB) *pgxpool.Pool {
 	t.Helper()
 	d, ok := databaseOf(db)
 	if !ok {
-		t.Fatalf("testkit: OwnerPool: this *fxdb.DB was not made by testkit")
+		t.Fatalf("testkit: OwnerPool: the *fxdb.DB is not of testkit: use testkit.DB or testkit.Swap")
 	}
 	ownersMu.Lock()
 	defer ownersMu.Unlock()

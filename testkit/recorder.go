@@ -46,7 +46,7 @@ func record(t testing.TB, what string, db *fxdb.DB) (r *recording, stop func()) 
 	t.Helper()
 	d, ok := databaseOf(db)
 	if !ok {
-		t.Fatalf("testkit: %s: this *fxdb.DB was not made by testkit", what)
+		t.Fatalf("testkit: %s: the *fxdb.DB is not of testkit: use testkit.DB or testkit.Swap", what)
 	}
 	name := d.name
 	r = &recording{tenantsOf: make(map[*pgx.Conn]tenant.Identity), busy: make(map[*pgx.Conn]bool)}

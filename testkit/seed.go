@@ -27,7 +27,7 @@ func Rand(t testing.TB) *rand.Rand {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("testkit: the random numbers came of %s=%d", envSeed, seed)
+			t.Logf("testkit: the seed of the random numbers is %s=%d", envSeed, seed)
 		}
 	})
 	return rand.New(rand.NewPCG(seed, name.Sum64()))

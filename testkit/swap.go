@@ -99,4 +99,4 @@ func notSwapped(ours bool) error {
 
 // ErrNotSwapped fails an application with a [Swap] if fxdb.Module did not build the *fxdb.DB.
 // Provide the pool by fxdb.Module, or give the constructor DB(t).
-var ErrNotSwapped = errors.New("testkit: Swap: the graph's *fxdb.DB is not a test's: fxdb.Module did not provide it")
+var ErrNotSwapped = errors.New("testkit: Swap: the graph's *fxdb.DB is not a test's: take the *fxdb.DB of fxdb.Module")

@@ -214,7 +214,7 @@ func TestWhatFailsATestSaysWhy(t *testing.T) {
 		"leaking goroutine":                 {"did not give back all connections", "testkit_test.go"},
 		"leaking goroutine of the raw pool": {"did not give back all connections", "testkit_test.go"},
 		"no extension":                      {`create extension "nowhere"`, "install it on the server"},
-		"foreign pool":                      {"not made by testkit"},
+		"foreign pool":                      {"not of testkit"},
 	} {
 		out := runFailing(t, name)
 		for _, part := range want {

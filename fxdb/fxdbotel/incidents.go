@@ -24,8 +24,8 @@ type incidents struct {
 func newIncidents(meter metric.Meter) (*incidents, error) {
 	var errs [8]error
 	i := &incidents{}
-	i.reachable, errs[0] = meter.Int64ObservableGauge("onepool.reachable", metric.WithUnit("1"), metric.WithDescription("1 if the server answers, however busy the pool is; else 0."))
-	i.draining, errs[1] = meter.Int64ObservableGauge("onepool.draining", metric.WithUnit("1"), metric.WithDescription("1 from the beginning of a stop; else 0."))
+	i.reachable, errs[0] = meter.Int64ObservableGauge("onepool.reachable", metric.WithUnit("1"), metric.WithDescription("1 if the server answers, even to a busy pool; otherwise 0."))
+	i.draining, errs[1] = meter.Int64ObservableGauge("onepool.draining", metric.WithUnit("1"), metric.WithDescription("1 from the beginning of a stop; otherwise 0."))
 	i.tooLong, errs[2] = meter.Int64ObservableUpDownCounter("onepool.client.connection.held_too_long", metric.WithUnit("{connection}"), metric.WithDescription("Connections that the client has held for longer than DB_LEAK_THRESHOLD_MS."))
 	i.hold, errs[3] = meter.Float64ObservableGauge("onepool.client.connection.longest_hold", metric.WithUnit("s"), metric.WithDescription("Age of the client's oldest hold."))
 	i.resets, errs[4] = meter.Int64ObservableCounter("onepool.resets", metric.WithUnit("{reset}"), metric.WithDescription("Resets of the pool because its server went away or became read-only."))

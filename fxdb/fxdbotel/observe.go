@@ -77,7 +77,7 @@ func newPoolMetrics(db *fxdb.DB, cfg Config) (*poolMetrics, error) {
 	timeouts, err := dbconv.NewClientConnectionTimeoutsObservable(meter)
 	failed(err)
 	p.count, p.pending, p.max, p.idleMin, p.timeouts = count.Inst(), pending.Inst(), limit.Inst(), idleMin.Inst(), timeouts.Inst()
-	p.wouldWait, err = meter.Int64ObservableCounter("onepool.client.connection.would_wait", metric.WithUnit("{request}"), metric.WithDescription("Acquires of the client that would have waited, where DB_SHARING is dry-run."))
+	p.wouldWait, err = meter.Int64ObservableCounter("onepool.client.connection.would_wait", metric.WithUnit("{request}"), metric.WithDescription("Acquires of the client that would have waited, if DB_SHARING is dry-run."))
 	failed(err)
 	p.system, err = meter.Int64ObservableCounter("onepool.client.system_uses", metric.WithUnit("{use}"), metric.WithDescription("Uses of the client outside any tenant, by tenant.System."))
 	failed(err)

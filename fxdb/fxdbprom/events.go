@@ -63,7 +63,7 @@ func newEvents(pool prometheus.Labels) *events {
 	e := &events{
 		acquires:  counter("acquires_total", "Acquires that ended, by result: ok, timeout, queue_full, canceled, error.", "client", "result"),
 		failures:  counter("connect_failures_total", "Attempts to open a connection that failed.", "client"),
-		wait:      histogram("acquire_wait_seconds", "Wait of each acquire, whatever came of it; 0 where nobody waited.", waitBuckets),
+		wait:      histogram("acquire_wait_seconds", "Wait of each acquire, successful or not; 0 without a wait.", waitBuckets),
 		hold:      histogram("connection_hold_seconds", "Time from an acquire to its release.", holdBuckets),
 		connect:   histogram("connect_seconds", "Time to open a connection.", connectBuckets),
 		statement: histogram("statement_seconds", "Time of each statement, batch and COPY, from its sending until its rows are closed.", statementBuckets),

@@ -47,5 +47,5 @@ func (c connector) Driver() driver.Driver { return closedDriver{} }
 type closedDriver struct{}
 
 func (closedDriver) Open(string) (driver.Conn, error) {
-	return nil, errors.New("fxdbsql: there is one pool, and it is not opened by a name: use fxdbsql.Open")
+	return nil, errors.New("fxdbsql: sql.Open can't open the pool by a name: use fxdbsql.Open")
 }

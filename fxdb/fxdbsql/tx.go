@@ -13,7 +13,7 @@ import (
 
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if c.tx != nil {
-		return nil, errors.New("fxdbsql: this connection has a transaction already: end it first")
+		return nil, errors.New("fxdbsql: the connection has a transaction already: end the transaction first")
 	}
 	o, err := txOptions(opts)
 	if err != nil {

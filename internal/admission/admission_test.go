@@ -135,7 +135,7 @@ func TestAPanicTakesNoPermit(t *testing.T) {
 	c.Release("", 0)
 
 	for _, tenant := range []string{"", "acme"} {
-		assert.PanicsWithValue(t, fmt.Sprintf(`admission: client "a" releases a permit for tenant %q that it does not hold`, tenant),
+		assert.PanicsWithValue(t, fmt.Sprintf(`admission: client "a" releases a permit for tenant %q that the client does not hold`, tenant),
 			func() { c.Release(tenant, 0) })
 	}
 	require.True(t, c.TryAcquire("acme"), "and the controller goes on")

@@ -132,7 +132,7 @@ func (c *Client) Release(tenant string, held time.Duration) {
 	}
 	if c.held == 0 || t == nil || t.held == 0 {
 		a.mu.Unlock()
-		panic(fmt.Sprintf("admission: client %q releases a permit for tenant %q that it does not hold", c.name, tenant))
+		panic(fmt.Sprintf("admission: client %q releases a permit for tenant %q that the client does not hold", c.name, tenant))
 	}
 	c.holds.add(held)
 	t.holds.add(held)

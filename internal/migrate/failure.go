@@ -120,13 +120,13 @@ func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, sessi
 	if len(mends) == 0 && len(session.statements) == 1 && session.failed && !e.Lost {
 		return nil // the only statement failed, and left nothing
 	}
-	const stays = "NO TRANSACTION: what the migration's statements did before stays, " +
-		"and the next start runs all of them again"
+	const stays = "NO TRANSACTION: the effects of the migration's earlier statements stay, " +
+		"and the next start runs all statements again"
 	if len(mends) > 0 {
 		return []string{stays, "an index build or the like was interrupted: before the next start run: " +
 			strings.Join(mends, "; ")}
 	}
-	return []string{stays, fmt.Sprintf("undo by hand what the statements did, "+
+	return []string{stays, fmt.Sprintf("undo the effects of the statements by hand, "+
 		"or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)", s.VersionTable(), version)}
 }
 

@@ -73,7 +73,7 @@ func (r *run) take(ctx context.Context, conn *pgx.Conn, key int64) error {
 			return
 		}
 		r.waited = true
-		r.log.Info("another process migrates this database, waiting for it", zap.Int("pid", h.pid),
+		r.log.Info("another process migrates this database: the start waits for the process", zap.Int("pid", h.pid),
 			zap.String("application_name", h.application), zap.String("user", h.user), zap.String("address", h.addr))
 	})
 	if err != nil {

@@ -131,7 +131,7 @@ func TestWithoutTheRightToKeepSumsItStarts(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	require.NoError(t, migrate.Up(t.Context(), cc, zap.New(core), source(files(first))))
 	require.Equal(t, 1, logs.Len())
-	require.Contains(t, logs.All()[0].Message, "not checked")
+	require.Contains(t, logs.All()[0].Message, "does not check")
 	exec(t, cc, "grant create on schema onepool to current_user")
 	require.NoError(t, up(t, cc, files(first)))
 	require.ErrorIs(t, up(t, cc, files(first+"-- words\n")), migrate.ErrChanged)

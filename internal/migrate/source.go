@@ -62,7 +62,7 @@ func order(sources []Source) ([]Source, error) {
 	for _, s := range sources {
 		for _, name := range s.After {
 			if !known(name) {
-				return nil, fmt.Errorf("migrations %q: no order: %q comes after %q, and there is no source %q among %s",
+				return nil, fmt.Errorf("migrations %q: no order: %q comes after %q, and no source is named %q: the sources are %s",
 					s.Name, s.Name, name, name, names(sources, ", "))
 			}
 		}
@@ -127,7 +127,7 @@ func sqlRoot(fsys fs.FS) (fs.FS, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, errors.New("no *.sql file at its root or one folder below")
+		return nil, errors.New("the file system has no *.sql file at its root or one folder below")
 	case 1:
 		return fs.Sub(fsys, found[0])
 	}
@@ -156,5 +156,5 @@ func checkNames(fsys fs.FS) error {
 		return nil
 	}
 	return fmt.Errorf("%s would never be applied: name migrations like 00001_name.sql, "+
-		"and keep other *.sql files elsewhere", strings.Join(strange, ", "))
+		"and keep all further *.sql files outside", strings.Join(strange, ", "))
 }

@@ -17,7 +17,7 @@ import (
 
 // ErrChanged is the error for a migration whose text has changed since the migration was
 // applied.
-var ErrChanged = errors.New("its text has changed since it was applied")
+var ErrChanged = errors.New("the text of the migration has changed since the start applied the migration")
 
 // sumsTable keeps the sums of the applied migrations. Every source has a table of its own, like
 // the version table: different roles may migrate the sources.
@@ -50,7 +50,7 @@ func (r *run) checkSums(ctx context.Context, s Source, p *goose.Provider) (appli
 	applied, err = s.compare(ctx, conn, p.ListSources())
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
-		r.log.Warn("applied migrations are not checked for changes: grant this role what it lacks",
+		r.log.Warn("the start does not check applied migrations for changes: grant the role the right that the error names",
 			zap.String("source", s.Name), zap.Error(err))
 		return false, nil
 	}
@@ -89,7 +89,7 @@ func (s Source) compare(ctx context.Context, conn *pgx.Conn, all []*goose.Source
 				return false, fmt.Errorf("%s: %w", s.sumsTable(), err)
 			}
 		default:
-			return false, fmt.Errorf("%s: %w: put the text back and write a new migration (or, where the change has no effect, delete version %d from %s)",
+			return false, fmt.Errorf("%s: %w: restore the text, and write a new migration (or, if the change has no effect, delete version %d from %s)",
 				m.Path, ErrChanged, m.Version, s.sumsTable())
 		}
 	}

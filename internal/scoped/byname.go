@@ -20,12 +20,12 @@ func byName(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.Statement
 	if !ok {
 		return nil, nil
 	}
-	return conn.Prepare(context.WithValue(ctx, quietKey{}, true), name, sql)
+	return conn.Prepare(context.WithValue(ctx, localKey{}, true), name, sql)
 }
 
-// quietKey marks the context of a call of pgx that sends nothing.
-type quietKey struct{}
+// localKey marks the context of a call of pgx that sends nothing.
+type localKey struct{}
 
-// IsQuiet reports whether ctx is the context of a call of pgx that sends nothing: the tracers
+// IsLocal reports whether ctx is the context of a call of pgx that sends nothing: the tracers
 // of the application learn nothing of the call.
-func IsQuiet(ctx context.Context) bool { return ctx.Value(quietKey{}) != nil }
+func IsLocal(ctx context.Context) bool { return ctx.Value(localKey{}) != nil }

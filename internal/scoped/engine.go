@@ -22,5 +22,5 @@ func (e *Engine) names() bool { return e.Mode == pgx.QueryExecModeCacheStatement
 var ErrNeedsSession = errors.New("a transaction pooler (DB_POOLER=transaction) keeps no session: use Begin or InTx, with SET LOCAL, or connect to the server itself")
 
 // ErrTenantNotCarried is fxdb.ErrTenantNotCarried.
-var ErrTenantNotCarried = errors.New("the context has a tenant, but a bare connection does not carry it: use Exec, Query, Begin or InTx of fxdb.DB; " +
-	"a library such as a job queue takes a transaction of InTx (InsertTx), or the context of tenant.System for its own tables, or see fxdb.RawPool")
+var ErrTenantNotCarried = errors.New("the context has a tenant, but a bare connection carries no tenant: use Exec, Query, Begin or InTx of fxdb.DB; " +
+	"give a library, for example a job queue, a transaction of InTx (InsertTx) or, for the library's own tables, the context of tenant.System; or see fxdb.RawPool")

@@ -32,7 +32,7 @@ func Refuse(conn *pgx.Conn, sql string, v sqllex.Effects) error {
 	case v.EndsScope && !v.Broken: // the server refuses a broken text
 		return &Error{"a text that begins or ends a transaction. Use Begin or InTx, and Commit, Rollback or Begin (a savepoint) of the transaction"}
 	case strings.IndexByte(sql, '\\') >= 0 && !ReadAsClassified(conn):
-		return &Error{"a text with a backslash on a session that reads it in another way. Leave standard_conforming_strings on and client_encoding at UTF8"}
+		return &Error{"the text has a backslash, and the session reads backslashes in a different way: leave standard_conforming_strings on and client_encoding at UTF8"}
 	}
 	return nil
 }

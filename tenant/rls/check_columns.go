@@ -22,7 +22,7 @@ func (v *verifier) checkColumns() {
 			v.add("column-type", column, "-- drop the policies first, and enable them again afterwards:\n"+alter+"type text;", "The setting is text, and %s is not one of text, varchar, uuid and the integers: a policy must cast one side, and its index may not be used.", t.Type)
 		}
 		if t.Loose {
-			v.add("column-collation", column, "-- drop the policies first, and enable them again afterwards:\n"+alter+"type text collate \"default\";", "The collation takes tenants whose names differ in case or accents for one: each sees the other's rows.")
+			v.add("column-collation", column, "-- drop the policies first, and enable them again afterwards:\n"+alter+"type text collate \"default\";", "The collation treats tenants whose names differ in case or accents as the same tenant: each tenant sees the rows of the second.")
 		}
 		if t.Default != "" && !v.defaultReadsTenant(t.Default) {
 			v.add("column-default", column, alter+fmt.Sprintf("set default nullif(current_setting('%s', true), '')::%s;", tenant.TenantSetting, t.kind()),

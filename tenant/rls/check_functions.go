@@ -51,7 +51,7 @@ func (v *verifier) checkDefiner(f *function) {
 	switch {
 	case found && at.bypasses && f.Trigger:
 		v.add("function-definer", f.object(), fix+fmt.Sprintf("\n-- or: revoke execute on function %s from public, %s;", f.sql(), quote(v.session.Role)),
-			"The function works on %s as %s, whom no policy limits to a tenant: the owner of any table, a temporary one too, may put the trigger there and choose the rows.", at.table.object(), at.owner)
+			"The function works on %s as %s, whom no policy limits to a tenant: the owner of any table, a temporary table too, may add the trigger to the table and choose the rows.", at.table.object(), at.owner)
 	case found && at.bypasses:
 		v.add("function-definer", f.object(), fix, "The function works on %s as %s, whom no policy limits to a tenant: the caller reaches every tenant's rows.", at.table.object(), at.owner)
 	case found:

@@ -89,7 +89,7 @@ func (v *verifier) alwaysTrue(p *rowPolicy, e expression, fix string) {
 		v.add("with-check-weak", p.object(), fix, "A session may write rows of any tenant: WITH CHECK is true.")
 		return
 	}
-	v.add("policy-true", p.object(), fix, "For %s the policy passes every row, whatever the other policies say.", p.commandName())
+	v.add("policy-true", p.object(), fix, "For %s the policy passes every row, and no further policy can hide a row.", p.commandName())
 }
 
 // otherSetting reports a policy that reads settings, and not the tenant's.
@@ -206,7 +206,7 @@ func (v *verifier) checkWording(p *rowPolicy) {
 			}
 			if !r.missingOK && !v.found(p.object(), "policy-missing-ok") {
 				v.add("policy-missing-ok", p.object(), p.fix(),
-					"The policy reads the setting without missing_ok: every statement fails on a connection that never had a tenant, and on no other.")
+					"The policy reads the setting without missing_ok: every statement fails on a connection that never had a tenant, and only there.")
 			}
 			if !r.wrapped && !v.found(p.object(), "policy-per-row") {
 				v.add("policy-per-row", p.object(), p.fix(), "A scan reads the setting for every row; a statement evaluates a sub-select once.")

@@ -33,7 +33,7 @@ func (v *verifier) checkOred() {
 			continue
 		}
 		slices.Sort(names)
-		v.add("policies-ored", t.object(), t.restriction(), "The server ORs the policies %s for %s: the weakest decides, and a policy that somebody widens later opens the table.",
+		v.add("policies-ored", t.object(), t.restriction(), "The server ORs the policies %s for %s: the weakest decides, and a policy that a later change widens opens the table.",
 			strings.Join(names, ", "), strings.Join(through, ", "))
 	}
 }

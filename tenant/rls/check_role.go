@@ -143,7 +143,7 @@ func unprivileged(role, without string, first bool) string {
 	if !first {
 		return fmt.Sprintf("alter role %s %s;", quote(role), without)
 	}
-	return "-- the server's first superuser keeps its rights: grant another role what the application needs, and connect as it\n" +
+	return "-- the server's first superuser keeps its rights: grant the application's rights to a new role, and connect as the new role\n" +
 		"create role another_role login nosuperuser nobypassrls;"
 }
 

@@ -18,7 +18,7 @@ func (v *verifier) checkSurroundings() {
 	}
 	for _, name := range s.ForeignServers {
 		v.add("foreign-server", name, fmt.Sprintf("revoke usage on foreign server %s from public, %s;", quote(name), me),
-			"The role works there as the user of the mapping, the same user for every tenant; the server may be this one.")
+			"The role works on the foreign server as the user of the mapping, the same user for every tenant; the foreign server may be this server.")
 	}
 	if len(s.Statistics) > 0 {
 		v.add("role-statistics", v.session.Role, v.revoke(s.Statistics), "%s shows the role the running statements of all roles, with the values in their texts.", strings.Join(s.Statistics, ", "))
@@ -32,7 +32,7 @@ func (v *verifier) checkSurroundings() {
 		}), "The role sees the texts of all its statements, and all tenants share the role: each tenant reads the values in another tenant's texts.")
 	}
 	if s.LargeObjects {
-		v.add("large-objects", v.session.Database, "-- keep them in a bytea column of a tenants' table, and remove them:\n-- select lo_unlink(oid) from pg_largeobject_metadata;",
+		v.add("large-objects", v.session.Database, "-- keep the objects in a bytea column of a tenants' table, and remove the objects:\n-- select lo_unlink(oid) from pg_largeobject_metadata;",
 			"The role may read large objects, which can't have policies: a tenant who knows or guesses a number reads another tenant's object.")
 	}
 	if s.CreateSchemas && !v.session.OwnsDatabase {

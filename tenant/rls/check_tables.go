@@ -40,14 +40,14 @@ func (v *verifier) checkTables() {
 		switch {
 		case t.Kind == "f":
 			v.add("foreign-table", t.object(), fmt.Sprintf("revoke all on %s from %s;", t.sql(), quote(v.session.Role)),
-				"A reader of the foreign table reads every tenant's rows, unless the other server keeps tenants apart.")
+				"A reader of the foreign table reads every tenant's rows, unless the foreign server keeps tenants apart.")
 		case !t.Secured && len(t.policies) > 0: // policies-off
 		case !t.Secured && t.Partition:
 			v.add("partition-rls-off", t.object(), fmt.Sprintf("revoke all on %s from %s;\n-- or:\n%s", t.sql(), quote(v.session.Role), t.enable()),
 				"The parent's policies do not apply to a direct read of a partition: the partition shows every tenant's rows.")
 		case !t.Secured && !t.reachable():
 			// The view or function has a finding of its own.
-			v.addAs(LevelWarn, FailOpen, "table-rls-off", t.object(), t.enable(), "Every tenant's rows are open to a reader of another role, and a view or function lets this role read as that one.")
+			v.addAs(LevelWarn, FailOpen, "table-rls-off", t.object(), t.enable(), "Every tenant's rows are open to a reader of another role, and a view or function lets this role read as the second role.")
 		case !t.Secured:
 			v.add("table-rls-off", t.object(), t.enable(), "Every tenant's rows are visible to every role with a grant on the table.")
 		default:

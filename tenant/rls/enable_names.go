@@ -52,7 +52,7 @@ func checkTables(tables []Table) (targets []target, bad []error) {
 	}
 	for _, t := range targets {
 		if t.sharing != nil && seen[t.sharing.name] {
-			bad = append(bad, fmt.Errorf("%s is both a table and the grants of %s: its policies come with the grants", t.sharing.name, t.name))
+			bad = append(bad, fmt.Errorf("%s is both a table and the grants of %s: the policies of the grants come with the shared table", t.sharing.name, t.name))
 		}
 	}
 	return targets, bad

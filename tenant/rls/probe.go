@@ -140,7 +140,7 @@ func (v *verifier) rowQuestions(kind, tenant string) (out []question) {
 				switch {
 				case v.found(t.object(), "probe-timeout", "probe-failed"):
 				case e.Code == cancelled:
-					v.add("probe-timeout", t.object(), "-- see the other findings on the table, index-missing above all",
+					v.add("probe-timeout", t.object(), "-- see all findings on the table, index-missing above all",
 						"A read of the table without a tenant took longer than %s, so the verifier does not know whether rows are visible.", v.opts.probeTimeout)
 				case e.Code != noPrivilege && tenant == noTenant:
 					v.add("probe-failed", t.object(), t.startOver(), "A read of the table without a tenant fails (SQLSTATE %s) instead of returning no row.", e.Code)

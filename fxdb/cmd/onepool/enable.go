@@ -15,8 +15,8 @@ func enable(args []string, stdout, stderr io.Writer) int {
 	index := flags.Bool("index", false, "create an index on each tenant column, too")
 	share := flags.String("share", "", "let owners show rows to the readers that this `table` of grants names")
 	owner := flags.String("share-owner", "", "the `column` of -share that owns the rows (default owner_tenant_id)")
-	reader := flags.String("share-reader", "", "the `column` of -share that may read them (default reader_tenant_id)")
-	module := flags.String("share-module", "", "let those grants alone count whose column module is this `value`")
+	reader := flags.String("share-reader", "", "the `column` of -share with the reading tenant (default reader_tenant_id)")
+	module := flags.String("share-module", "", "count only grants whose column module is the `value`")
 	if status, ok := parse(flags, args, " schema.table:column[:type] ...", stdout, stderr); !ok {
 		return status
 	}

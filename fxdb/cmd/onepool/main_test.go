@@ -169,14 +169,14 @@ func TestVerifyLeavesTheFirstSuperuserItsRights(t *testing.T) {
 	require.Equal(t, unsound, first.status, first)
 	require.Contains(t, first.out, "role-superuser  postgres")
 	require.NotContains(t, first.out, "alter role")
-	require.Contains(t, first.out, "connect as it")
+	require.Contains(t, first.out, "connect as the new role")
 
 	other := onepool(t, s.DatabaseURL("boss", "postgres"), "verify")
 	require.Equal(t, unsound, other.status, other)
 	require.Contains(t, other.out, `alter role "boss" nosuperuser;`)
 
 	t.Run("as the login of a tenant's role", func(t *testing.T) {
-		for login, want := range map[string]string{"postgres": "connect as it", "boss": `alter role "boss" nosuperuser nobypassrls;`} {
+		for login, want := range map[string]string{"postgres": "connect as the new role", "boss": `alter role "boss" nosuperuser nobypassrls;`} {
 			r := onepoolWith(t, []string{"DB_TENANT_ROLE=clerk"}, s.DatabaseURL(login, "postgres"), "verify")
 			require.Contains(t, r.out, "login-bypasses  "+login)
 			require.Contains(t, r.out, want)

@@ -15,9 +15,9 @@ import (
 func verify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("onepool verify", flag.ContinueOnError)
 	var opts []rls.VerifyOption
-	format := flags.String("format", "text", "what to print: text, json or sarif")
-	column := flags.String("column", "tenant_id", "the tenant `column`, where -tables names none")
-	flags.Func("tables", "check these `tables` alone: schema.table[:column],...", func(s string) error {
+	format := flags.String("format", "text", "the `format` of the report: text, json or sarif")
+	column := flags.String("column", "tenant_id", "the tenant `column`, if -tables names no column")
+	flags.Func("tables", "check only the `tables`: schema.table[:column],...", func(s string) error {
 		tables, err := parseTables(split(s, ','), false)
 		opts = append(opts, rls.Tables(tables...))
 		return err
