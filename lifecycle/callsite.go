@@ -14,10 +14,13 @@ import (
 // outside the layers.
 type layers []string
 
+// bottom is the last function of each stack.
+const bottom = "runtime.goexit"
+
 // layersOf returns the layers of the packages, of this package, and of pgx with its subpackages.
 func layersOf(packages []string) layers {
 	pgxPath := reflect.TypeFor[pgx.Conn]().PkgPath()
-	all := layers{reflect.TypeFor[Monitor]().PkgPath() + ".", pgxPath + ".", pgxPath + "/"}
+	all := layers{reflect.TypeFor[Monitor]().PkgPath() + ".", pgxPath + ".", pgxPath + "/", bottom}
 	for _, path := range packages {
 		all = append(all, path+".")
 	}
@@ -40,7 +43,7 @@ func (l layers) hold(pcs []uintptr) bool {
 // frames that fit are all of the layers, as below database/sql, takeCallSite keeps the frames
 // after these.
 //
-// The goroutine of "go db.Exec(…)" has frames of the layers alone, and runtime.goexit. The site
+// The goroutine of "go db.Exec(…)" has frames of the layers alone. The site
 // of the go statement then names the caller.
 func (a *acquisition) takeCallSite(skip int) {
 	skip++ // takeCallSite itself
@@ -52,8 +55,8 @@ func (a *acquisition) takeCallSite(skip int) {
 		skip += n
 		n = runtime.Callers(skip, a.pcs[:])
 	}
-	a.pcs[n] = 0                              // what an earlier use of a has left
-	if a.m.layers.hold(a.pcs[:max(n-1, 0)]) { // the last frame is runtime.goexit
+	a.pcs[n] = 0 // what an earlier use of a has left
+	if a.m.layers.hold(a.pcs[:n]) {
 		a.goStatement = goStatement()
 	}
 }
