@@ -43,8 +43,8 @@ func (l layers) hold(pcs []uintptr) bool {
 // frames that fit are all of the layers, as below database/sql, takeCallSite keeps the frames
 // after these.
 //
-// The goroutine of "go db.Exec(…)" has frames of the layers alone. The site
-// of the go statement then names the caller.
+// The goroutine of "go db.Exec(…)" has frames of the layers alone. The site of the go statement
+// then names the caller.
 func (a *acquisition) takeCallSite(skip int) {
 	skip++ // takeCallSite itself
 	n := runtime.Callers(skip, a.pcs[:])
