@@ -220,7 +220,7 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 	}
 	t.Run("in a literal too", func(t *testing.T) {
 		_, err := fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://h/d", PoolMin: 3, PoolMax: 2})
-		require.EqualError(t, err, "fxdb: DB_POOL_MIN: 3 is more than DB_POOL_MAX, which is 2")
+		require.EqualError(t, err, "fxdb: DB_POOL_MIN: 3 is more than DB_POOL_MAX=2")
 		_, err = fxdb.Open(t.Context(), fxdb.Config{URL: "postgres://h/d", MigrateURL: "x"})
 		require.ErrorContains(t, err, "DB_MIGRATE_URL")
 	})

@@ -200,6 +200,17 @@ func configFromEnv(pool string) (_ Config, err error) {
 	if !e.PoolMin.set {
 		c.PoolMin = min(c.PoolMin, c.PoolMax)
 	}
+	e.durations(&c, &bad)
+	c = c.withDefaults()
+	c.check(&bad)
+	if err := bad.err(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// durations sets the durations of c. 0 switches a limit off, if the limit can be off.
+func (e *environ) durations(c *Config, bad *problems) {
 	for _, d := range []struct {
 		field   *time.Duration
 		value   timeout
@@ -231,12 +242,6 @@ func configFromEnv(pool string) (_ Config, err error) {
 			bad.add(d.setting, "0 is too small: must be at least 1")
 		}
 	}
-	c = c.withDefaults()
-	c.check(&bad)
-	if err := bad.err(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
 }
 
 func (w whole) or(n int) int {

@@ -1,7 +1,10 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -143,4 +146,31 @@ type Config struct {
 
 	// Logger takes one line per event of the pool's life. Default: none.
 	Logger *zap.Logger
+}
+
+// withDefaults checks c, and fills in the defaults.
+func (c Config) withDefaults() (Config, error) {
+	if c.Pool == nil || c.Pool.ConnConfig == nil {
+		return c, errors.New("lifecycle: Config.Pool is missing: make one with pgxpool.ParseConfig")
+	}
+	c.Start, c.Nested, c.Logger = cmp.Or(c.Start, StartRequire), cmp.Or(c.Nested, NestedWarn), cmp.Or(c.Logger, zap.NewNop())
+	c.ServerWaitFraction, c.LeakThreshold = cmp.Or(c.ServerWaitFraction, 1), cmp.Or(c.LeakThreshold, DefaultLeakThreshold)
+	c.Replicas = max(c.Replicas, 1)
+	if c.AcquireTimeout <= 0 {
+		c.AcquireTimeout = DefaultAcquireTimeout
+	}
+	if c.QueueInterval <= 0 {
+		c.QueueInterval = DefaultQueueInterval
+	}
+	switch c.Start {
+	case StartRequire, StartWait, StartDegrade:
+	default:
+		return c, fmt.Errorf("lifecycle: Config.Start is %q: must be require, wait or degrade", c.Start)
+	}
+	switch c.Nested {
+	case NestedOff, NestedWarn, NestedStrict:
+	default:
+		return c, fmt.Errorf("lifecycle: Config.Nested is %q: must be off, warn or strict", c.Nested)
+	}
+	return c, nil
 }

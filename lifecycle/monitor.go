@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -116,35 +115,8 @@ type Monitor struct {
 //
 // The returned monitor owns a goroutine of pgxpool. Drain ends the goroutine.
 func New(cfg Config) (_ *Monitor, err error) {
-	if cfg.Pool == nil || cfg.Pool.ConnConfig == nil {
-		return nil, errors.New("lifecycle: Config.Pool is missing: make one with pgxpool.ParseConfig")
-	}
-	if cfg.AcquireTimeout <= 0 {
-		cfg.AcquireTimeout = DefaultAcquireTimeout
-	}
-	if cfg.ServerWaitFraction == 0 {
-		cfg.ServerWaitFraction = 1
-	}
-	cfg.Replicas = max(cfg.Replicas, 1)
-	if cfg.LeakThreshold == 0 {
-		cfg.LeakThreshold = DefaultLeakThreshold
-	}
-	switch cfg.Start {
-	case "":
-		cfg.Start = StartRequire
-	case StartRequire, StartWait, StartDegrade:
-	default:
-		return nil, fmt.Errorf("lifecycle: Config.Start is %q: must be require, wait or degrade", cfg.Start)
-	}
-	switch cfg.Nested {
-	case "":
-		cfg.Nested = NestedWarn
-	case NestedOff, NestedWarn, NestedStrict:
-	default:
-		return nil, fmt.Errorf("lifecycle: Config.Nested is %q: must be off, warn or strict", cfg.Nested)
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
+	if cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
 	}
 	m := &Monitor{
 		cfg:       cfg,
@@ -157,9 +129,6 @@ func New(cfg Config) (_ *Monitor, err error) {
 		released:  make(chan struct{}, 1),
 		lossSeen:  make(chan struct{}, 1),
 		connects:  make(chan struct{}, connectsAtOnce),
-	}
-	if cfg.QueueInterval <= 0 {
-		cfg.QueueInterval = DefaultQueueInterval
 	}
 	m.shed = newShedder(cfg.QueueTarget, cfg.QueueInterval)
 	m.closing, m.close = context.WithCancel(context.Background())
