@@ -75,5 +75,5 @@ func TestAPasswordSourceThatPanicsFailsTheConnect(t *testing.T) {
 	_, host := passwordServer(t, "clerk_of_panics")
 	_, err := fxdb.Open(t.Context(), fxdb.Config{Host: host, User: "clerk_of_panics", Name: "postgres"},
 		fxdb.WithPasswordSource(func(context.Context) (string, error) { panic("no store") }))
-	require.ErrorContains(t, err, "ask the password source: it panicked: no store")
+	require.ErrorContains(t, err, "ask the password source: the password source panicked: no store")
 }

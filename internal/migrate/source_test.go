@@ -47,7 +47,7 @@ func TestSourcesComeAfterThoseThatTheyDeclare(t *testing.T) {
 func TestAnOrderThatCannotBeNamesItself(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string][]string{
-		"a after users, b": {`migrations "a"`, `"a" comes after "users"`, `no source "users" among a, b`},
+		"a after users, b": {`migrations "a"`, `"a" comes after "users"`, `no source is named "users": the sources are a, b`},
 		"a after a":        {`migrations "a"`, "a comes after a"},
 		"a after b, b after c, c after a, d after a": {"a comes after b comes after c comes after a"},
 		"a, x after c, c after b, b after c, y":      {"b comes after c comes after b"},
