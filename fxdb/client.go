@@ -100,7 +100,7 @@ func MaxConns(conns int) ClientOption {
 	return limit("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
-// Reserve keeps connections reachable for the client, regardless of all further clients.
+// Reserve keeps connections reachable for the client, regardless of the other clients.
 // The pool does not lend reserved connections. The start fails if all reserves together
 // leave no connection of DB_POOL_MAX. At least 1.
 func Reserve(conns int) ClientOption {

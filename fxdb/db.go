@@ -205,7 +205,7 @@ func (c *core) newClient(full, own string, outer *client) *client {
 	cl.limits = outer.limits
 	if cl.permits != nil && outer.permits != nil {
 		limits := outer.permits.Limits()
-		limits.Reserve = 0               // a copy would keep twice as many connections from all further clients
+		limits.Reserve = 0               // a copy would keep twice as many connections from all other clients
 		_ = cl.permits.SetLimits(limits) // the same limits were accepted for outer
 	}
 	return cl

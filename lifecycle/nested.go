@@ -160,7 +160,7 @@ func (a *acquisition) refuseHopeless() error {
 }
 
 // goroutineID is the number in the first line of the goroutine's trace,
-// "goroutine 17 [running]:". Go has no further public way to the number.
+// "goroutine 17 [running]:". Go has no other public way to the number.
 func goroutineID() (id uint64) {
 	var buf [64]byte
 	n := runtime.Stack(buf[:], false)

@@ -36,7 +36,7 @@ func TestAnObserverThatPanicsLeaksNothingAndIsLoggedOnce(t *testing.T) {
 		conn.Release()
 	}
 	acquired, released, _ := sound.counts()
-	require.Equal(t, 3, acquired["worker"], "the further observers get the event all the same")
+	require.Equal(t, 3, acquired["worker"], "the other observers get the event all the same")
 	require.Equal(t, 3, released["worker"])
 	require.Zero(t, m.Pool().Stat().AcquiredConns())
 	lines := logs.FilterMessageSnippet("observer panicked").All()

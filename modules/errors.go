@@ -27,7 +27,7 @@ var (
 	ErrInvalid     = errors.New("invalid")                                 // 23514, 23502, 22001, 22003, 22007, 22008, 22021, 22P02, 22P05, class 54 (too large for the server), or a check before sending
 	ErrForbidden   = errors.New("not allowed")                             // 42501, a row-level security refusal included
 	ErrSchema      = errors.New("the schema is not what the client needs") // 42P01, 42703, 3F000, or migrations that are missing
-	errServer      = errors.New("the database refused the statement")      // every further SQLSTATE
+	errServer      = errors.New("the database refused the statement")      // every other SQLSTATE
 )
 
 // classified is an error with its class. The text has the SQLSTATE and the constraint, never the

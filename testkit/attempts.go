@@ -99,7 +99,7 @@ func (a *attempts) read(ctx context.Context, own string) {
 	}
 	delete(seen, own)
 	if own != "" && len(seen) > 0 && !a.shared {
-		a.hole("%s could read rows of %d further tenants", whose(own), len(seen))
+		a.hole("%s could read rows of %d other tenants", whose(own), len(seen))
 	}
 }
 

@@ -39,7 +39,7 @@ func TestExplainFindsAScanThatNoIndexFits(t *testing.T) {
 		"a partition":      {"select * from shop.days where note = 'x'", nil, "shop.days", "reads shop.days_2026 as a whole"},
 		"below a join":     {"select * from shop.orders o join shop.days d on d.note = o.note", nil, "shop.orders", "reads shop.orders as a whole"},
 		"an update":        {"update shop.orders set note = 'y' where note = 'x'", nil, "shop.orders", "reads shop.orders as a whole"},
-		"an unknown table": {"select 1", nil, "shop.order", "there is no table shop.order"},
+		"an unknown table": {"select 1", nil, "shop.order", "the database has no table shop.order"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := &complaints{TB: t}

@@ -172,7 +172,7 @@ func (p *pool) collect(to chan<- prometheus.Metric, s fxdb.PoolStats, opened int
 	p.events.Collect(to)
 }
 
-// collectHolds sends the holds of each named client, and of each further holder, for example
+// collectHolds sends the holds of each named client, and of each other holder, for example
 // of the raw pool's users.
 func (p *pool) collectHolds(ch sending, clients []fxdb.ClientStats) {
 	type holds struct {

@@ -11,7 +11,7 @@ import (
 )
 
 // Register registers the pool's metrics with reg. The counts of acquires, waits, holds, connects
-// and statements begin with the call of Register. All further metrics, for example the retries,
+// and statements begin with the call of Register. All other metrics, for example the retries,
 // include the time before. Register fails if reg already has a pool of the same name.
 //
 // [fxdb.DB.Close] unregisters the metrics at the end of the drain, and unregister at any time.

@@ -34,7 +34,7 @@ func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
 		a.take(c, t)
 		return true, false
 	}
-	a.overtake(c, turnAt(a.arrivals+1)) // the turn of no further lane has come
+	a.overtake(c, turnAt(a.arrivals+1)) // the turn of no other lane has come
 	a.take(c, t)
 	a.dispatch(returned{}) // two permits may have been kept, one for c and one for t
 	return true, false

@@ -156,5 +156,5 @@ func checkNames(fsys fs.FS) error {
 		return nil
 	}
 	return fmt.Errorf("%s would never be applied: name migrations like 00001_name.sql, "+
-		"and keep all further *.sql files outside", strings.Join(strange, ", "))
+		"and keep all other *.sql files outside", strings.Join(strange, ", "))
 }

@@ -1,6 +1,6 @@
 // Package sqllex reads a text of SQL like PostgreSQL's lexer and reports the remains that the
 // text may leave on the session. A text is plain if all of the text's statements are on a list
-// of statements that leave nothing; every further text has a [Taint]. sqllex can't know effects
+// of statements that leave nothing; every other text has a [Taint]. sqllex can't know effects
 // that no text shows, for example a user's function that sets the session.
 //
 // The effects hold for a session whose standard_conforming_strings is on and whose

@@ -89,7 +89,7 @@ func (v *verifier) alwaysTrue(p *rowPolicy, e expression, fix string) {
 		v.add("with-check-weak", p.object(), fix, "A session may write rows of any tenant: WITH CHECK is true.")
 		return
 	}
-	v.add("policy-true", p.object(), fix, "For %s the policy passes every row, and no further policy can hide a row.", p.commandName())
+	v.add("policy-true", p.object(), fix, "For %s the policy passes every row, and no other policy can hide a row.", p.commandName())
 }
 
 // otherSetting reports a policy that reads settings, and not the tenant's.

@@ -30,7 +30,7 @@ func Wired(t testing.TB, source string, migrations fs.FS, opts ...testkit.Option
 // Flights fails unless each call, with the statements prepared, takes a single round trip for the
 // tenant's scope, the statements and the transaction's end. others holds the exceptions: the
 // number of round trips by call. calls has every exported method of the client by name, and
-// "name: how" for each further way to call the method. i is a new number in each call.
+// "name: how" for each other way to call the method. i is a new number in each call.
 func Flights(t *testing.T, w *wire.Wire, client any, calls map[string]func(i int) error, others map[string]int64) {
 	t.Helper()
 	for m := range reflect.TypeOf(client).Methods() {
