@@ -33,6 +33,7 @@ type ahead struct {
 	users   int // tests that have a database or wait
 	shelves map[string]*shelf
 	garbage []string
+	unused  *time.Timer // closes ready pools
 	swept   bool
 	closed  bool
 }
@@ -44,6 +45,7 @@ type shelf struct {
 	target   int // of ready; grows if a test finds the shelf empty
 	making   int
 	waiting  []chan made
+	openings []*opening
 }
 
 type made struct {
@@ -61,11 +63,7 @@ func newAhead(s *server) *ahead {
 func (a *ahead) take(ctx context.Context, template string) (string, error) {
 	a.mu.Lock()
 	a.users++
-	s := a.shelves[template]
-	if s == nil {
-		s = &shelf{template: template, target: -1}
-		a.shelves[template] = s
-	}
+	s := a.shelfOf(template)
 	if n := len(s.ready); n > 0 {
 		name := s.ready[n-1]
 		s.ready = s.ready[:n-1]
@@ -91,6 +89,16 @@ func (a *ahead) take(ctx context.Context, template string) (string, error) {
 	}
 }
 
+// shelfOf returns the shelf of a template. The caller holds mu.
+func (a *ahead) shelfOf(template string) *shelf {
+	s := a.shelves[template]
+	if s == nil {
+		s = &shelf{template: template, target: -1}
+		a.shelves[template] = s
+	}
+	return s
+}
+
 // leave gives up waiting.
 func (a *ahead) leave(s *shelf, result chan made) {
 	a.mu.Lock()
@@ -113,6 +121,7 @@ func (a *ahead) done(name string) {
 	if name != "" {
 		a.garbage = append(a.garbage, name)
 	}
+	a.closeUnused()
 	a.startWorkers()
 }
 
@@ -159,6 +168,9 @@ func (a *ahead) next() func() {
 	}
 	if len(a.garbage) > a.mostGarbage() {
 		return a.dropping()
+	}
+	if job := a.nextOpening(); job != nil {
+		return job
 	}
 	for _, s := range a.shelves {
 		if len(s.waiting)+s.target > len(s.ready)+s.making {
@@ -226,7 +238,8 @@ func (a *ahead) sweep() {
 	a.garbage = append(a.garbage, left...)
 }
 
-// close drops the databases of ended tests, and the databases that no test has taken. No test
+// close closes the pools that no test has taken. On a server that outlives the tests, close
+// then drops the databases of ended tests, and the databases that no test has taken. No test
 // may run.
 func (a *ahead) close(ctx context.Context) error {
 	a.mu.Lock()
@@ -234,6 +247,13 @@ func (a *ahead) close(ctx context.Context) error {
 	for a.working > 0 {
 		a.idle.Wait()
 	}
+	pools := a.unopen()
+	a.mu.Unlock()
+	closeAll(pools)
+	if a.server.throwaway {
+		return nil
+	}
+	a.mu.Lock()
 	names := a.garbage
 	a.garbage = nil
 	for _, s := range a.shelves {

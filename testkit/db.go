@@ -95,8 +95,16 @@ func Pool(t testing.TB, opts ...Option) *pgxpool.Pool {
 }
 
 func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
-	d, err := newDatabase(t, opts)
+	d, err := planned(t, opts)
 	if err != nil {
+		return nil, err
+	}
+	if ready, ok := d.server.ahead.takeOpen(d.template, d.config); ok {
+		d.use(t, ready.database)
+		d.keep(t, ready.db)
+		return ready.db, nil
+	}
+	if err := d.take(t); err != nil {
 		return nil, err
 	}
 	return d.open(t)
@@ -106,12 +114,16 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 func (d database) open(t testing.TB) (*fxdb.DB, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	db, err := fxdb.Open(ctx, d.config, fxdb.WithCallSites(), fxdb.WithTracer(recorder{}))
+	db, err := openPoolOn(ctx, d.config)
 	if err != nil {
 		return nil, fmt.Errorf("testkit: %w", d.server.crowded(err))
 	}
 	d.keep(t, db)
 	return db, nil
+}
+
+func openPoolOn(ctx context.Context, config fxdb.Config) (*fxdb.DB, error) {
+	return fxdb.Open(ctx, config, fxdb.WithCallSites(), fxdb.WithTracer(recorder{}))
 }
 
 // crowded adds advice to the error of a server without a free connection.
@@ -132,6 +144,16 @@ type database struct {
 // newDatabase takes a clone of the migrated template. The end of the test disposes of the
 // clone.
 func newDatabase(t testing.TB, opts []Option) (database, error) {
+	d, err := planned(t, opts)
+	if err != nil {
+		return database{}, err
+	}
+	err = d.take(t)
+	return d, err
+}
+
+// planned returns the template and the configuration of a test's database, without a database.
+func planned(t testing.TB, opts []Option) (database, error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
@@ -150,23 +172,40 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 	if err != nil {
 		return database{}, fmt.Errorf("testkit: %w", s.crowded(err))
 	}
-	name, err := s.ahead.take(ctx, template)
-	if err != nil {
-		return database{}, fmt.Errorf("testkit: make a database: %w", s.crowded(err))
-	}
-	// Cleanups run last in, first out: dispose runs after the pool is closed.
-	t.Cleanup(func() { s.dispose(t, name) })
-
 	// If parallel tests hold all connections of the server, the pool waits for a connection.
 	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout, Start: "wait"}
 	for _, change := range o.config {
 		change(&cfg)
 	}
-	// The URL wins over every other field: testkit sets the URL last and alone.
-	cfg.URL = s.url(devdb.RoleApp, name)
-	cfg.Host, cfg.Name, cfg.User, cfg.Password, cfg.PasswordFile = "", "", "", "", ""
-	cfg.Migrate, cfg.MigrateURL = false, ""
-	return database{s, name, template, cfg}, nil
+	return database{server: s, template: template, config: cfg}, nil
+}
+
+// take takes a clone of the template.
+func (d *database) take(t testing.TB) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	name, err := d.server.ahead.take(ctx, d.template)
+	if err != nil {
+		return fmt.Errorf("testkit: make a database: %w", d.server.crowded(err))
+	}
+	d.use(t, name)
+	return nil
+}
+
+// use gives the test a database. Cleanups run last in, first out: dispose runs after the pool
+// is closed.
+func (d *database) use(t testing.TB, name string) {
+	t.Cleanup(func() { d.server.dispose(t, name) })
+	d.name, d.config = name, d.server.on(name, d.config)
+}
+
+// on returns the configuration of a pool on a database. The URL wins over every other field: on
+// sets the URL alone.
+func (s *server) on(name string, config fxdb.Config) fxdb.Config {
+	config.URL = s.url(devdb.RoleApp, name)
+	config.Host, config.Name, config.User, config.Password, config.PasswordFile = "", "", "", "", ""
+	config.Migrate, config.MigrateURL = false, ""
+	return config
 }
 
 // keep closes the pool with the test.

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// Main runs the tests of a TestMain. On a server of the user's own, Main then drops the
+// Main runs the tests of a TestMain. While Main runs tests one after another, testkit opens
+// the pool of the next test ahead. On a server of the user's own, Main then drops the
 // databases that testkit made ahead, and the databases of the last tests. Main keeps the
 // databases of failed tests, and the templates. Main returns the exit code of m.Run:
 //
@@ -16,7 +17,9 @@ import (
 // Without Main, the next test binary on the same server drops the databases. A throwaway
 // server ends together with the databases.
 func Main(m interface{ Run() int }) int {
+	opensAhead.Store(true)
 	code := m.Run()
+	opensAhead.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if err := closeServers(ctx); err != nil {
@@ -32,9 +35,7 @@ func closeServers(ctx context.Context) error {
 		if err != nil {
 			return true // the tests have reported the error
 		}
-		if !s.throwaway {
-			errs = append(errs, s.ahead.close(ctx))
-		}
+		errs = append(errs, s.ahead.close(ctx))
 		s.admin.close(ctx)
 		return true
 	})

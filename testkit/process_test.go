@@ -60,6 +60,23 @@ var processes = map[string]func(*testing.T){
 			t.Run("a test", func(t *testing.T) { require.NoError(t, testkit.DB(t).Ping(t.Context())) })
 		}
 	},
+	"open before the test asks": func(t *testing.T) {
+		ahead, tests := false, 6
+		if os.Getenv("TESTKIT_MAIN") != "" {
+			tests = 500 // a slow machine opens no pool between two tests that do nothing
+		}
+		for i := 0; i < tests && !ahead; i++ {
+			t.Run("a test", func(t *testing.T) {
+				asked := time.Now()
+				db := testkit.DB(t)
+				var began time.Time
+				require.NoError(t, db.QueryRow(t.Context(), "select backend_start from pg_stat_activity where pid = pg_backend_pid()").Scan(&began))
+				ahead = began.Before(asked)
+			})
+		}
+		require.Equal(t, os.Getenv("TESTKIT_MAIN") != "", ahead)
+		eventually(t, "the kit closes the pools that no test has taken", func() bool { return goleak.Find() == nil })
+	},
 	"wait for the kill": func(t *testing.T) {
 		for range 3 {
 			testkit.DB(t, testkit.Migrations("notes", notes))
@@ -149,6 +166,13 @@ func TestTheKitLeavesNoGoroutine(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	runProcess(t, "goleak")
+}
+
+func TestMainOpensThePoolOfTheNextTest(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	runProcess(t, "open before the test asks")
+	runProcess(t, "open before the test asks", "TESTKIT_MAIN=1")
 }
 
 // The server refuses a connection with 53300 (too many connections) for a role's limit as
