@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb/devdb"
@@ -40,6 +41,7 @@ func TestCompare(t *testing.T) {
 	server, err := devdb.Start(t.Context(), devdb.Shared())
 	require.NoError(t, err)
 	defer server.Stop(context.Background()) //nolint:errcheck // a shared server is only let go
+	binaries := binariesOf(t, server.URL())
 	only := os.Getenv("ONEPOOL_BENCH_ONLY") // the number of a case, to spread the cases over several runs
 	for i, c := range []struct {
 		parallel string
@@ -54,18 +56,39 @@ func TestCompare(t *testing.T) {
 		}
 		results := map[string][]run{}
 		for range rounds + 1 { // the first warms up
-			for _, kit := range []string{"pgtestdb", "onepool"} {
+			for _, kit := range kits {
+				startsOwn := slices.Contains(kits[2:], kit)
+				if startsOwn && (c.own || tests < 50 && i > 0) { // slow
+					continue
+				}
 				env := []string{envKit + "=" + kit, envServer + "=" + server.URL(), envTests + "=" + strconv.Itoa(tests),
-					envParallel + "=" + c.parallel, envWork + "=" + c.work.String()}
+					envParallel + "=" + c.parallel, envWork + "=" + c.work.String(), envBinaries + "=" + binaries}
 				if c.own {
 					env = append(env, "TEST_DATABASE_URL="+server.URL())
 				}
-				results[kit] = append(results[kit], suite(t, c.parallel, env))
+				results[kit] = append(results[kit], suite(t, c.parallel, startsOwn, env))
 			}
 		}
-		ours, theirs := results["onepool"][1:], results["pgtestdb"][1:]
-		report(t, fmt.Sprintf("%s parallel, %v of work, own server %v", c.parallel, c.work, c.own), ours, theirs)
+		for _, other := range kits[1:] {
+			if len(results[other]) > 0 {
+				what := fmt.Sprintf("%s parallel, %v of work, own server %v, beside %s", c.parallel, c.work, c.own, other)
+				report(t, what, results[kits[0]][1:], results[other][1:])
+			}
+		}
 	}
+}
+
+// kits are the kits. All but the first two start a server in each process.
+var kits = []string{"onepool", "pgtestdb", "embedded-postgres", "postgrestest"}
+
+// binariesOf returns the folder of a server's programs.
+func binariesOf(t *testing.T, url string) (folder string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	require.NoError(t, conn.QueryRow(t.Context(), "select setting from pg_config where name = 'BINDIR'").Scan(&folder))
+	return folder
 }
 
 func report(t *testing.T, what string, ours, theirs []run) {
@@ -77,10 +100,13 @@ func report(t *testing.T, what string, ours, theirs []run) {
 
 var foregroundLine = regexp.MustCompile(`foreground (\d+)`)
 
-func suite(t *testing.T, parallel string, env []string) run {
+func suite(t *testing.T, parallel string, startsOwn bool, env []string) run {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSuite$", "-test.parallel="+parallel)
 	cmd.Env = append(os.Environ(), env...)
+	if startsOwn {
+		asPostgres(t, cmd)
+	}
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	whole := time.Since(began)

@@ -24,7 +24,8 @@ import (
 
 // The environment of a process that runs the suite.
 const (
-	envKit      = "BENCH_KIT" // "onepool" or "pgtestdb"
+	envKit      = "BENCH_KIT"
+	envBinaries = "BENCH_BINARIES" // the folder of the server's programs
 	envServer   = "BENCH_SERVER"
 	envTests    = "BENCH_TESTS"
 	envParallel = "BENCH_PARALLEL"
@@ -77,7 +78,11 @@ func TestSuite(t *testing.T) {
 	if kit == "" {
 		t.Skip("a process of TestCompare runs the suite")
 	}
-	pool := map[string]func(*testing.T) *pgxpool.Pool{"onepool": onepoolPool, "pgtestdb": pgtestdbPool}[kit]
+	pool := map[string]func(*testing.T) *pgxpool.Pool{
+		"onepool": onepoolPool, "pgtestdb": pgtestdbPool,
+		"embedded-postgres": freshPool(startEmbedded), "postgrestest": freshPool(startPostgrestest),
+	}[kit]
+	t.Cleanup(func() { require.NoError(t, stopServer()) })
 	tests, err := strconv.Atoi(os.Getenv(envTests))
 	require.NoError(t, err)
 	work, err := time.ParseDuration(os.Getenv(envWork))
