@@ -40,7 +40,7 @@ var startEmbedded = sync.OnceValues(func() (string, error) {
 		BinariesPath(filepath.Dir(os.Getenv(envBinaries))).Logger(io.Discard).
 		StartParameters(map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}))
 	stopServer = func() error {
-		defer os.RemoveAll(dir)
+		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 		return server.Stop()
 	}
 	return "postgres://postgres:postgres@127.0.0.1:" + strconv.Itoa(port) + "/postgres?sslmode=disable", server.Start()
@@ -107,14 +107,14 @@ var copied struct {
 func copyOfBinary(t *testing.T) string {
 	t.Helper()
 	copied.Do(func() {
-		dir, err := os.MkdirTemp("", "bench")
+		dir, err := os.MkdirTemp("", "bench") //nolint:usetesting // the account can not enter t.TempDir
 		require.NoError(t, err)
 		require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // another account runs the binary
 		binary, err := os.ReadFile(os.Args[0])
 		require.NoError(t, err)
 		copied.path = filepath.Join(dir, "bench.test")
 		require.NoError(t, os.WriteFile(copied.path, binary, 0o755)) //nolint:gosec // as above
-		t.Cleanup(func() { os.RemoveAll(dir) })
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	})
 	return copied.path
 }
