@@ -13,6 +13,35 @@ import (
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 
+// PostgreSQL 18 and later clone files.
+func TestATemplatesFilesAreClonedIfTheServerCan(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	s, err := connectTo("")
+	require.NoError(t, err)
+	template, err := s.template(t.Context(), nil, nil)
+	require.NoError(t, err)
+	for _, reflinks := range []bool{true, false} {
+		own := &server{admin: newAdmins(s.admin.config.Copy(), s.run), fast: s.fast, clonesFiles: s.clonesFiles}
+		own.reflinks.Store(reflinks)
+		name := s.ahead.newName()
+		require.NoError(t, own.clone(t.Context(), name, template))
+		require.NoError(t, own.admin.do(t.Context(), func(conn *pgx.Conn) error {
+			var method string
+			require.NoError(t, conn.QueryRow(t.Context(), "select coalesce(current_setting('file_copy_method', true), '')").Scan(&method))
+			want := ""
+			if s.clonesFiles {
+				want = map[bool]string{true: "clone", false: "copy"}[reflinks]
+			}
+			require.Equal(t, want, method)
+			require.Equal(t, conn.PgConn().ParameterStatus("server_version") >= "18", s.clonesFiles)
+			return nil
+		}))
+		own.admin.close(t.Context())
+		require.NoError(t, s.drop(t.Context(), name))
+	}
+}
+
 func TestWithoutBinariesTheKitTakesTheContainer(t *testing.T) {
 	t.Setenv(envURL, "")
 	size.SkipShort(t)

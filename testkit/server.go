@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,6 +39,9 @@ type server struct {
 	fast      bool // CREATE DATABASE by copying files is faster: nothing is synced to disk
 	limit     int  // max_connections
 	ahead     *ahead
+
+	clonesFiles bool        // the server has file_copy_method = clone
+	reflinks    atomic.Bool // the server's file system clones files, as far as known
 
 	mu        sync.Mutex
 	templates map[string]*template
@@ -129,13 +133,15 @@ func (s *server) prepared(ctx context.Context, adminURL, name string) (*server, 
 	err = s.admin.do(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `select current_setting('server_version_num')::int,
 			current_setting('fsync')::bool, current_setting('max_connections')::int,
-			coalesce(nullif(current_setting('`+throwaway.Mark+`', true), '')::bool, false)`).Scan(&version, &fsync, &s.limit, &marked)
+			coalesce(nullif(current_setting('`+throwaway.Mark+`', true), '')::bool, false),
+			exists (select from pg_settings where name = 'file_copy_method' and 'clone' = any(enumvals))`).Scan(&version, &fsync, &s.limit, &marked, &s.clonesFiles)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("testkit: connect to %s: %w", name, err)
 	}
 	s.throwaway = s.throwaway || marked
 	s.fast = version >= 150000 && !fsync
+	s.reflinks.Store(s.clonesFiles)
 	return s, nil
 }
 

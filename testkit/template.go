@@ -164,20 +164,6 @@ func adviseExtension(err error) error {
 
 var quoted = regexp.MustCompile(`"([^"]+)"`)
 
-// clone makes a database from the template.
-func (s *server) clone(ctx context.Context, name, template string) error {
-	sql := "create database " + name + " template " + template + " owner " + devdb.RoleOwner + s.strategy()
-	return retryInUse(ctx, func() error { return s.admin.exec(ctx, sql) })
-}
-
-// strategy is the strategy of CREATE DATABASE.
-func (s *server) strategy() string {
-	if s.fast {
-		return " strategy file_copy"
-	}
-	return ""
-}
-
 // retryInUse tries at most three times while the server reports a session in the database
 // (55006). The server itself waits up to 5 s for the session's end in each try: three tries
 // outlast the end of a session.
