@@ -176,17 +176,25 @@ func TestAnOutageIsLoggedAsASample(t *testing.T) {
 // Clients of a server with tenant.Middleware distinguish problems as clients of the agency server do.
 func TestTheMiddlewareOfPackageTenantAnswersAsTheServerDoes(t *testing.T) {
 	t.Parallel()
-	h := tenant.Middleware(tenant.Header(tenantHeader))(http.NotFoundHandler())
-	for want, headers := range map[class][]string{tenantRequired: nil, tenantInvalid: {"acme", "globex"}} {
+	header := tenant.Header(tenantHeader)
+	for _, c := range []struct {
+		want    class
+		resolve func(*http.Request) (tenant.Identity, error)
+		headers []string
+	}{
+		{tenantRequired, header, nil},
+		{tenantInvalid, header, []string{"acme", "globex"}},
+		{internal, tenant.Host("https://agency.example"), nil},
+	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		for _, v := range headers {
+		for _, v := range c.headers {
 			r.Header.Add(tenantHeader, v)
 		}
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		tenant.Middleware(c.resolve)(http.NotFoundHandler()).ServeHTTP(w, r)
 		var got problem
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
-		require.Equal(t, class{strings.TrimPrefix(got.Type, problemPath), w.Code, got.Title}, want)
+		require.Equal(t, c.want, class{strings.TrimPrefix(got.Type, problemPath), w.Code, got.Title})
 		require.Equal(t, problemMedia, w.Header().Get("Content-Type"))
 	}
 }

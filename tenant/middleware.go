@@ -20,25 +20,33 @@ var ErrUnauthenticated = errors.New("unauthenticated")
 //	error                type                        status
 //	[ErrUnauthenticated] /problems/unauthenticated   401
 //	[ErrNoIdentity]      /problems/tenant_required   400
-//	any other            /problems/tenant_invalid    400
+//	[ErrInvalid]         /problems/tenant_invalid    400
+//	any other            /problems/internal          500
 //
-// The types never change. The answer holds no text of resolve: only an [InvalidError] and the
-// errors of [Header] and [Host] give the problem a detail. A resolver that must be debugged
-// logs its own errors.
+// The types never change. For a fault of the caller, for example an unknown tenant, resolve
+// returns or wraps one of the three errors. Every further error is a fault of resolve, for
+// example of the database that resolve asks. Middleware logs such errors to the ErrorLog of the
+// [http.Server], or to package log without an ErrorLog: at most one line a second.
+//
+// The answer holds no text of resolve: only an [InvalidError] and the errors of [Header] and
+// [Host] give the problem a detail.
 //
 // resolve decides whom to trust: a header is only as good as the proxy that sets the header.
 func Middleware(resolve func(*http.Request) (Identity, error)) func(http.Handler) http.Handler {
+	var faults faultLog
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, err := resolve(r)
 			if err == nil {
 				err = id.Validate()
 			}
-			if err != nil {
-				refuse(w, err)
+			if err == nil {
+				next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), id)))
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), id)))
+			if refuse(w, err) == http.StatusInternalServerError {
+				faults.write(r, err)
+			}
 		})
 	}
 }
@@ -51,10 +59,10 @@ type problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// refuse answers with a problem. The text of an error that this package did not make stays out
-// of the answer: the text may hold a token or the address of a server.
-func refuse(w http.ResponseWriter, err error) {
-	p := problem{Type: "/problems/tenant_invalid", Title: "The tenant's name can't be used", Status: http.StatusBadRequest}
+// refuse answers with a problem, and returns the status. The text of an error that this package
+// did not make stays out of the answer: the text may hold a token or the address of a server.
+func refuse(w http.ResponseWriter, err error) int {
+	p := problem{Type: "/problems/internal", Title: "Something went wrong", Status: http.StatusInternalServerError}
 	var invalid *InvalidError
 	var missing *missingError
 	switch {
@@ -66,12 +74,16 @@ func refuse(w http.ResponseWriter, err error) {
 		if errors.As(err, &missing) {
 			p.Detail = missing.hint
 		}
-	case errors.As(err, &invalid):
-		p.Detail = invalid.Error()
+	case errors.Is(err, ErrInvalid):
+		p = problem{Type: "/problems/tenant_invalid", Title: "The tenant's name can't be used", Status: http.StatusBadRequest}
+		if errors.As(err, &invalid) {
+			p.Detail = invalid.Error()
+		}
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
+	return p.Status
 }
 
 // missingError is an [ErrNoIdentity] of this package's resolvers.

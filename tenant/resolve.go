@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -32,7 +33,7 @@ func Header(name string) func(*http.Request) (Identity, error) {
 // The tenant is a label of lower-case letters, digits and inner hyphens, at most 63 bytes long.
 // Host refuses "_dmarc", "a.b", "xn--...", every name that is not ASCII, and every host that is
 // not below the base domain, with an *[InvalidError]. The base domain alone fails with
-// [ErrNoIdentity]. A bad base domain fails every request.
+// [ErrNoIdentity]. A bad base domain fails every request with an error that is no caller's fault.
 func Host(baseDomain string) func(*http.Request) (Identity, error) {
 	base, ok := foldHost(strings.TrimPrefix(baseDomain, "."))
 	for label := range strings.SplitSeq(base, ".") {
@@ -40,7 +41,7 @@ func Host(baseDomain string) func(*http.Request) (Identity, error) {
 	}
 	return func(r *http.Request) (Identity, error) {
 		if !ok {
-			return Identity{}, &InvalidError{"tenant", "can't be resolved: the service's base domain is no domain name"}
+			return Identity{}, fmt.Errorf("tenant.Host: the base domain %q is no domain name: give a name such as shop.example", baseDomain)
 		}
 		host, ok := foldHost(withoutPort(r.Host))
 		switch {

@@ -101,7 +101,9 @@ func TestMiddlewareAnswersWithAProblemThatHoldsNoForeignText(t *testing.T) {
 		{"two headers", header, []string{"acme", "globex"}, "tenant_invalid", "invalid identity: tenant is given by more than one X-Tenant-ID header"},
 		{"two that a proxy folded", header, []string{"acme, globex"}, "tenant_invalid", "invalid identity: tenant has a comma in the header X-Tenant-ID: a proxy may have folded two headers into one"},
 		{"an over-long one", header, []string{strings.Repeat("x", 300)}, "tenant_invalid", "invalid identity: tenant is longer than 255 bytes"},
-		{"a resolver that fails", fails(secret), nil, "tenant_invalid", ""},
+		{"a resolver that fails", fails(secret), nil, "internal", ""},
+		{"a base domain that is none", tenant.Host("https://shop.example"), nil, "internal", ""},
+		{"an unknown tenant", fails(fmt.Errorf("%w: %w", tenant.ErrInvalid, secret)), nil, "tenant_invalid", ""},
 		{"a resolver without a tenant", fails(fmt.Errorf("%w: %w", tenant.ErrNoIdentity, secret)), nil, "tenant_required", ""},
 		{"a forged token", fails(fmt.Errorf("%w: %w", tenant.ErrUnauthenticated, secret)), nil, "unauthenticated", ""},
 		{"a bad claim", fails(fmt.Errorf("%w: %w", secret, &tenant.InvalidError{Field: "user", Reason: "is blank"})), nil, "tenant_invalid", "invalid identity: user is blank"},
@@ -126,9 +128,12 @@ func TestMiddlewareAnswersWithAProblemThatHoldsNoForeignText(t *testing.T) {
 			}
 			require.Empty(t, seen, "the request was passed on")
 			want := http.StatusBadRequest
-			if c.wantType == "unauthenticated" {
+			switch c.wantType {
+			case "unauthenticated":
 				want = http.StatusUnauthorized
 				require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
+			case "internal":
+				want = http.StatusInternalServerError
 			}
 			require.Equal(t, want, w.Code)
 			require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
