@@ -116,7 +116,7 @@ func (t *transaction) runAfter(ctx context.Context, fn func(context.Context)) {
 	defer func() {
 		if r := recover(); r != nil {
 			t.db.core.log.Error("a function of fxdb.AfterCommit panicked: the transaction is committed",
-				zap.String("client", t.db.client.name), zap.Any("panic", r), zap.Stack("stack"))
+				zap.String("client", t.db.client.name), zap.String("panic", fmt.Sprint(r)), zap.Stack("stack"))
 		}
 	}()
 	fn(ctx)

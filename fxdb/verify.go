@@ -96,7 +96,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 		if f.Level == rls.LevelNote || f.Allowed != "" {
 			level = zapcore.InfoLevel
 		}
-		log.Log(level, "tenant isolation", zap.String("code", f.Code), zap.String("severity", string(f.Level)), zap.String("object", f.Object),
+		log.Log(level, "tenant isolation", zap.String("code", f.Code), zap.String("finding_level", string(f.Level)), zap.String("object", f.Object),
 			zap.String("consequence", f.Consequence), zap.String("fix", f.Fix), zap.String("allowed", f.Allowed))
 	}
 	log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),

@@ -92,7 +92,7 @@ func TestVerifyTenancyWarnLogsEachFindingAndStarts(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"table-rls-off notes.open"}, findings(logs))
 	fields := logs.FilterMessage("tenant isolation").All()[0].ContextMap()
-	require.Equal(t, "error", fields["severity"])
+	require.Equal(t, "error", fields["finding_level"])
 	require.Contains(t, fields["consequence"], "visible")
 	require.Contains(t, fields["fix"], `alter table "notes"."open" enable row level security`)
 }

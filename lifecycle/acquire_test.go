@@ -54,6 +54,7 @@ func TestAnAcquireInVainNamesTheHolders(t *testing.T) {
 			require.Contains(t, h.String(), `reports (tenant "acme") for`)
 			h.Tenant = "" // the error may reach another tenant
 			require.ErrorContains(t, err, h.String())
+			require.ErrorContains(t, err, `last statement "select ?"`, "and shows no value of the statement")
 		}
 	}
 }

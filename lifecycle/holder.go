@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/agentagency/onepool/internal/sqllex"
 )
 
 // Holder says who holds a connection.
@@ -23,7 +25,8 @@ type Holder struct {
 	seen time.Time // when the monitor read the holder: String returns the same text later
 }
 
-// String returns the holder in one line, for errors and logs.
+// String returns the holder in one line, for errors and logs. String shows the statement without
+// the values in the statement's text.
 func (h Holder) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", h.Client)
@@ -39,9 +42,19 @@ func (h Holder) String() string {
 		fmt.Fprintf(&b, " at %s", h.Caller)
 	}
 	if h.Query != "" {
-		fmt.Fprintf(&b, ", last statement %q", shorten(h.Query, 80))
+		fmt.Fprintf(&b, ", last statement %q", shown(h.Query, 80))
 	}
 	return b.String()
+}
+
+// shown returns at most n bytes of a statement, without the values in the text: a log or the
+// error of another caller shows the result.
+func shown(sql string, n int) string {
+	clean, ok := sqllex.Sanitize(sql)
+	if !ok {
+		clean = sqllex.Summary(sql)
+	}
+	return shorten(clean, n)
 }
 
 func shorten(s string, n int) string {

@@ -93,7 +93,7 @@ func (m *Monitor) guard(o *observing, notify func()) {
 	defer func() {
 		if r := recover(); r != nil && !o.panicked.Swap(true) {
 			m.log.Error("observer panicked: the figures of the observer are incomplete from now on",
-				zap.String("observer", fmt.Sprintf("%T", o.Observer)), zap.Any("panic", r), zap.Stack("stack"))
+				zap.String("observer", fmt.Sprintf("%T", o.Observer)), zap.String("panic", fmt.Sprint(r)), zap.Stack("stack"))
 		}
 	}()
 	notify()

@@ -42,13 +42,13 @@ func (m *Monitor) isSlow(began int64) (took time.Duration, slow bool) {
 	return took, took >= m.cfg.SlowQuery
 }
 
-// logSlow logs a slow statement, without the arguments.
+// logSlow logs a slow statement, without the arguments and without the values in its text.
 func (m *Monitor) logSlow(ctx context.Context, s *slot, took time.Duration, err error) {
 	h := s.holder()
 	m.incidents.count(h.Client, func(i *Incidents) { i.Slow++ })
 	fields := []zap.Field{
 		zap.String("client", h.Client), zap.String("tenant", h.Tenant),
-		zap.String("statement", shorten(h.Query, 200)), zap.Duration("took", took.Round(time.Millisecond)),
+		zap.String("statement", shown(h.Query, 200)), zap.Duration("took", took.Round(time.Millisecond)),
 	}
 	// Errors outside these cases may quote an argument or a value.
 	var pgErr *pgconn.PgError

@@ -79,6 +79,6 @@ func holderFields(h Holder) []zap.Field {
 	}
 	return []zap.Field{
 		zap.String("client", h.Client), zap.String("tenant", h.Tenant), zap.Duration("held", time.Since(h.Since)),
-		zap.String("call_site", h.Caller), zap.String("statement", shorten(h.Query, 200)), zap.Uint32("backend", h.PID),
+		zap.String("call_site", h.Caller), zap.String("statement", shown(h.Query, 200)), zap.Uint32("backend", h.PID),
 	}
 }
