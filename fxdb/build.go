@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
-	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/migrate"
 	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
@@ -121,7 +120,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		SlowQuery:          cfg.SlowQuery,
 		Start:              cfg.Start,
 		RawAcquire:         c.rawAcquire,
-		Sessions:           backend.Sessions{Taint: taints, Discarded: scoped.Forget},
+		Sessions:           cfg.sessions(),
 		Advice:             advice,
 		Pooler:             cfg.pooled(),
 		Callers:            o.callers || cfg.CallSites,

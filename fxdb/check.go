@@ -72,6 +72,7 @@ func (c Config) check(bad *problems) {
 		{!oneOf(c.Sharing, SharingOn, SharingDryRun, SharingOff), "DB_SHARING", fmt.Sprintf("%q is unknown: must be on, dry-run or off", c.Sharing)},
 		{!(c.TenantMaxFraction >= 0 && c.TenantMaxFraction <= 1), "DB_TENANT_MAX_FRACTION", fmt.Sprintf("%v is no fraction: must be from 0 to 1", c.TenantMaxFraction)},
 		{c.TenantMaxFraction > 0 && c.Sharing == SharingOff && !bad.has("DB_SHARING"), "DB_TENANT_MAX_FRACTION", "needs DB_SHARING on or dry-run"},
+		{c.pooled() && c.SessionCheck, "DB_SESSION_CHECK", "is true and DB_POOLER is transaction: behind a pooler the session belongs to the pooler's clients. Set DB_SESSION_CHECK=false, or connect to the server itself"},
 		{c.pooled() && c.Migrate && c.MigrateURL == "", "DB_MIGRATE_URL", "is needed if DB_MIGRATE is true and DB_POOLER is transaction: migrations hold a lock of their session, and connect to the server itself"},
 	} {
 		if check.bad {

@@ -55,6 +55,7 @@ type environ struct {
 	MigrateLock       whole       `env:"DB_MIGRATE_LOCK_TIMEOUT_MS"`
 	TenantRole        string      `env:"DB_TENANT_ROLE"`
 	VerifyTenancy     VerifyMode  `env:"DB_VERIFY_TENANCY"`
+	SessionCheck      boolean     `env:"DB_SESSION_CHECK"`
 	Pooler            PoolerMode  `env:"DB_POOLER"`
 	Dedicated         []string    `env:"DB_DEDICATED"`
 }
@@ -172,7 +173,7 @@ func configFromEnv(pool string) (_ Config, err error) {
 		Password: e.Password, PasswordFile: e.PasswordFile, SSLMode: e.SSLMode, SSLRootCert: e.SSLRootCert,
 		SSLCert: e.SSLCert, SSLKey: e.SSLKey,
 		Sharing: e.Sharing, TenantMaxFraction: e.TenantMaxFraction.f, ServerWaitFraction: e.ServerWait.f,
-		CallSites: bool(e.CallSites), NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
+		CallSites: bool(e.CallSites), SessionCheck: bool(e.SessionCheck), NestedAcquire: e.NestedAcquire, ApplicationName: e.ApplicationName, Start: e.Start, Migrate: bool(e.Migrate), MigrateURL: e.MigrateURL,
 		TenantRole: e.TenantRole, VerifyTenancy: e.VerifyTenancy, QueueMax: int(e.QueueMax.n), QueueTarget: time.Duration(e.QueueTarget.n) * time.Millisecond, StopDelay: time.Duration(e.StopDelay.n) * time.Millisecond, Pooler: e.Pooler, Dedicated: trimmed(e.Dedicated),
 		pool: pool, misspelt: misspelt(prefix, os.Environ()),
 	}

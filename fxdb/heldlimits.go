@@ -50,8 +50,8 @@ func (db *DB) runsAlone(s scoped.Scope, sql string, args []any) bool {
 }
 
 // execOn runs a statement on conn: behind the scope, or alone on a connection with the client's
-// limits.
-func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
+// limits. last reports whether the caller gives conn back.
+func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
 	if db.runsAlone(s, sql, args) {
 		if err := db.holdLimits(ctx, conn); err != nil {
 			return pgconn.CommandTag{}, err
@@ -62,5 +62,5 @@ func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql st
 		tag, err := conn.Exec(ctx, sql, args...)
 		return tag, scoped.WithCause(conn, err)
 	}
-	return db.execScoped(ctx, conn, s, sql, args)
+	return db.execScoped(ctx, conn, s, last, sql, args)
 }

@@ -100,14 +100,15 @@ func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sq
 		return tag, false, err
 	}
 	defer conn.Release()
-	if tag, err = db.execOn(ctx, conn.Conn(), s, sql, args); err != nil {
+	if tag, err = db.execOn(ctx, conn.Conn(), s, true, sql, args); err != nil {
 		return tag, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
 	return tag, false, nil
 }
 
-func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
-	f := scoped.Flight{Exec: true}
+// execScoped runs a statement with a scope. last reports whether the caller gives conn back.
+func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
+	f := scoped.Flight{Exec: true, Last: last}
 	if err := f.Send(ctx, &db.core.engine, conn, s, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
@@ -172,7 +173,7 @@ func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, s
 			conn.Release()
 		}
 	}()
-	r := &rows{conn: conn}
+	r := &rows{conn: conn, flight: scoped.Flight{Last: true}}
 	if s.IsZero() {
 		r.Rows, err = conn.Query(ctx, sql, args...)
 		err = scoped.WithCause(conn.Conn(), err)

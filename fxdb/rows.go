@@ -110,7 +110,7 @@ func (db *DB) newRow(ctx context.Context, s scoped.Scope, sql string, args []any
 	if s.IsZero() {
 		return &row{db: db, ctx: ctx, sql: sql, args: args}
 	}
-	r := &scopedRow{scope: s}
+	r := &scopedRow{scope: s, flight: scoped.Flight{Last: true}}
 	r.row = row{db: db, ctx: ctx, sql: sql, args: args, inScope: r}
 	return &r.row
 }

@@ -89,7 +89,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 		return tag, err
 	}
 	err = s.do(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
-		tag, err = s.db.execOn(ctx, s.conn, sc, sql, args)
+		tag, err = s.db.execOn(ctx, s.conn, sc, false, sql, args)
 		if err == nil && !sc.IsZero() {
 			err = endBegunByText(ctx, s.conn)
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqllex"
+	"github.com/agentagency/onepool/tenant"
 )
 
 // taints reports what a text may leave on the session for the connection's next user.
@@ -29,6 +30,15 @@ func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool
 		return backend.Resettable, v.Statements == 1
 	}
 	return backend.Lasting, v.Statements == 1
+}
+
+// sessions is how the pool judges what statements leave on a session.
+func (c Config) sessions() backend.Sessions {
+	s := backend.Sessions{Taint: taints, Discarded: scoped.Forget}
+	if c.SessionCheck {
+		s.Look = backend.NewLook(tenant.TenantSetting, tenant.UserSetting, tenant.SessionSetting, scoped.TraceIDSetting)
+	}
+	return s
 }
 
 // discarded are the taints whose remains DISCARD ALL removes (PostgreSQL's documentation,

@@ -213,6 +213,7 @@ func (t *transaction) Commit(ctx context.Context) error {
 		return err
 	}
 	wasOpen := t.isOpen()
+	t.lookBehind()
 	err := scoped.WithCause(t.Tx.Conn(), t.Tx.Commit(ctx))
 	t.release()
 	t.committed(ctx, wasOpen, err)
@@ -224,10 +225,19 @@ func (t *transaction) Rollback(ctx context.Context) error {
 		t.rolledBack()
 		return t.endUnsent()
 	}
+	t.lookBehind()
 	err := t.Tx.Rollback(ctx)
 	t.release()
 	t.rolledBack()
 	return err
+}
+
+// lookBehind has a look at the session travel behind COMMIT or ROLLBACK. pgx runs a CommitQuery
+// of the caller, and the statements of the query may begin another transaction.
+func (t *transaction) lookBehind() {
+	if _, own := t.Tx.(*serverTx); own && t.conn != nil && !t.Tx.Conn().PgConn().IsBusy() {
+		backend.Of(t.Tx.Conn()).LookBehind()
+	}
 }
 
 func (t *transaction) release() {

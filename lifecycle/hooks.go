@@ -52,13 +52,20 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			}
 		}
 		m.addSlot(conn)
+		if err := slotOf(conn).facts.Meet(ctx); err != nil {
+			m.removeSlot(conn)
+			return fmt.Errorf("look at a new session (DB_SESSION_CHECK): %w", err)
+		}
 		m.noticeStandby(conn)
 		return nil
 	}
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return m.prepare(ctx, conn, prepareConn) }
 	shouldPing := pc.ShouldPing
 	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
-		if m.doubted(params.Conn) {
+		if !m.pingable(ctx, params.Conn) {
+			return false
+		}
+		if params.Conn.IsClosed() || m.doubted(params.Conn) {
 			return true
 		}
 		if shouldPing != nil {

@@ -140,7 +140,13 @@ func (m *Monitor) prepare(ctx context.Context, conn *pgx.Conn, hook prepareConn)
 		return true, err
 	}
 	s := slotOf(conn)
-	if m.expired(ctx, s) || m.stuck(conn) || !m.clean(ctx, conn) || !backend.Of(conn).Undo(ctx) {
+	if m.expired(ctx, s) || m.stuck(conn) {
+		return false, nil
+	}
+	if keep, err := m.looked(ctx, conn, s); !keep || err != nil {
+		return keep, err
+	}
+	if !m.clean(ctx, conn) || !backend.Of(conn).Undo(ctx) {
 		return false, nil
 	}
 	a := acquisitionOf(ctx)
@@ -209,6 +215,14 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	m.held.Add(1)
 }
 
+// countTaint counts a connection that came back tainted. ofClient may be nil.
+func (m *Monitor) countTaint(ofClient *atomic.Uint64) {
+	m.tainted.Add(1)
+	if ofClient != nil {
+		ofClient.Add(1)
+	}
+}
+
 func (m *Monitor) release(conn *pgx.Conn) {
 	s := slotOf(conn)
 	if s == nil {
@@ -235,11 +249,9 @@ func (m *Monitor) release(conn *pgx.Conn) {
 		m.forget(s)
 	}
 	if s.facts.Taint() != backend.Plain {
-		m.tainted.Add(1)
-		if tainted != nil {
-			tainted.Add(1)
-		}
+		m.countTaint(tainted)
 	}
+	m.lookBehind(conn, s)
 	if !exactly.IsZero() {
 		held = time.Since(exactly)
 		m.observe(func(o Observer) { o.Released(client, held) })

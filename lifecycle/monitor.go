@@ -57,6 +57,7 @@ type Monitor struct {
 	tainted  atomic.Uint64 // connections that came back tainted
 	cleaned  atomic.Uint64 // tainted connections that the pool made clean
 	unclean  atomic.Uint64 // tainted connections that the pool closed
+	leftTold sync.Map      // what sessions kept, by client, that the log has
 	connects chan struct{} // a place for each running connect
 
 	own    atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet

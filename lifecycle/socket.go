@@ -59,6 +59,7 @@ type socket struct {
 	left    atomic.Bool // by this process, because the server hangs
 	ended   atomic.Bool // by the server or the network
 	end     backend.End
+	tail    backend.Tail // of the holder's writes
 	reading atomic.Int32 // reads that wait
 
 	readMu    sync.Mutex      // held by a read until the read's words are overheard
@@ -86,7 +87,7 @@ func (c *socket) Read(b []byte) (int, error) {
 }
 
 func (c *socket) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
+	n, err := c.tail.WriteTo(c.Conn, b)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		c.hearLastWords()
 	}

@@ -173,7 +173,8 @@ func planned(opts []Option) (database, error) {
 		return database{}, fmt.Errorf("testkit: %w", s.crowded(err))
 	}
 	// If parallel tests hold all connections of the server, the pool waits for a connection.
-	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout, Start: "wait"}
+	_, benchmark := t.(*testing.B) // measures what production does by default
+	cfg := fxdb.Config{PoolMin: 1, PoolMax: poolMax, DrainTimeout: drainTimeout, Start: "wait", SessionCheck: !benchmark}
 	for _, change := range o.config {
 		change(&cfg)
 	}

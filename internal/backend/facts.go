@@ -24,6 +24,8 @@ type Facts struct {
 	named      map[string]string // texts of what a holder has prepared by name
 	unprepared atomic.Bool
 	left       Taint // by statements that have ended, and by several statements
+	look       looking
+	tail       *Tail // nil: the look travels alone
 	running    Taint // by the single statement that runs: nothing, if the server can't parse it
 }
 

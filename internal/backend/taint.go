@@ -38,6 +38,10 @@ type Sessions struct {
 	// Discarded, if set, runs after the pool has sent DISCARD ALL on a connection: fxdb forgets
 	// the statements that fxdb has prepared below pgx.
 	Discarded func(conn *pgx.Conn)
+
+	// Look, if set, looks behind each use of a connection at what no text shows: the pool
+	// closes a connection whose session keeps more than the new session had.
+	Look *Look
 }
 
 // Taint returns the worst taint of all texts since the last [Facts.Clean].

@@ -149,7 +149,7 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) 
 	defer func() {
 		a.engine.Tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}()
-	var x exchange
+	x := exchange{ends: true} // outside of a transaction
 	x.open(ctx, a.engine, conn, s)
 	key := statementKey{sql: a.SQL, named: true}
 	x.used = append(slices.Clone(a.used), key)
@@ -217,6 +217,7 @@ func (a *Arrays) prepareAndInsert(x *exchange, s Scope, key statementKey, format
 	if a.undoes {
 		p.SendQueryParams(copyRelease, nil, nil, nil, nil)
 	}
+	x.lookBehind()
 	err = p.Sync()
 	for ended := false; err == nil && !ended; {
 		var result any

@@ -106,6 +106,7 @@ func (f *batchFlight) send(s Scope) error {
 		}
 	}
 	f.block.commit(b)
+	f.ends = true
 	f.write(b)
 	return nil
 }

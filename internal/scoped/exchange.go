@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/agentagency/onepool/internal/backend"
 )
 
 // exchange is one write and its answers: a scope and the statements behind the scope, in one
@@ -20,6 +22,7 @@ type exchange struct {
 	block   block
 	results *pgconn.MultiResultReader
 	sent    bool // the write was begun
+	ends    bool // the holder gives the connection back after the exchange
 	// deadline is the caller's, if the server has the deadline too.
 	deadline time.Time
 }
@@ -40,7 +43,16 @@ func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, scopes .
 
 func (x *exchange) write(b *pgconn.Batch) {
 	x.sent = true
+	x.lookBehind()
 	x.results = x.conn.PgConn().ExecBatch(x.ctx, b)
+}
+
+// lookBehind has a look at the session travel behind the last exchange of a holder. The
+// exchange of a block can leave the block open.
+func (x *exchange) lookBehind() {
+	if x.ends && x.block.sql == "" && x.conn.PgConn().TxStatus() == 'I' {
+		backend.Of(x.conn).LookBehind()
+	}
 }
 
 // skip reads a result that is not the caller's.

@@ -19,6 +19,7 @@ import (
 type Flight struct {
 	exchange
 	Exec  bool  // the statement's rows are not wanted
+	Last  bool  // the holder gives the connection back after the flight
 	Limit Scope // if not zero, carries the deadline of a statement in a transaction: see LimitTo
 
 	begun  func(error) // if not nil, ends the trace of the BEGIN of BeginWith
@@ -191,6 +192,7 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 		f.st.addScope(b, Scope{form: restoreForm}, limitNamed)
 	}
 	f.block.commit(b)
+	f.ends = f.Last && v.Statements == 1 // see Several
 	f.began = f.began || f.block.sql != ""
 	f.write(b)
 	return nil

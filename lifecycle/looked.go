@@ -1,0 +1,69 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/backend"
+)
+
+// lookBehind sends the look of Config.Sessions behind the last statement of a holder. The
+// holder does not wait for the answer. A connection that can't take the look is closed.
+func (m *Monitor) lookBehind(conn *pgx.Conn, s *slot) {
+	if err := s.facts.Look(); err != nil {
+		closeConn(conn)
+		m.lose(conn)
+	}
+}
+
+// looked waits for the answer to the look behind the last holder. The results are those of
+// PrepareConn: a caller whose context ends leaves the connection and the answer to the next
+// caller.
+func (m *Monitor) looked(ctx context.Context, conn *pgx.Conn, s *slot) (keep bool, err error) {
+	if s == nil || !s.facts.LookIsDue() {
+		return true, nil
+	}
+	left, err := s.facts.Left(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil && s.facts.LookMayCome():
+		return true, err
+	case errors.Is(err, backend.ErrLookFailed):
+		left = []string{"unknown"}
+	case err != nil:
+		m.lose(conn)
+		return false, nil
+	}
+	if left != nil {
+		m.findLeft(s, left, err)
+	}
+	return true, nil
+}
+
+// findLeft taints a connection whose session keeps what the last holder's statements have left.
+// DISCARD ALL does not remove all that a function can leave: see reported.go.
+func (m *Monitor) findLeft(s *slot, left []string, err error) {
+	s.mu.Lock()
+	s.facts.Worsen(backend.Lasting)
+	client, query, tainted := s.client, s.query, s.tainted
+	s.mu.Unlock()
+	m.countTaint(tainted)
+	what := strings.Join(left, ", ")
+	if _, told := m.leftTold.LoadOrStore(client+": "+what, true); !told {
+		m.log.Warn("a session keeps what no text of the client shows, and the pool closes the connection: a function, a trigger, an operator or a view has left it",
+			zap.String("client", client), zap.String("left", what), zap.String("last_statement", query), zap.Error(err))
+	}
+}
+
+// pingable reads a due answer before a ping, and reports whether a ping has a sense. A
+// connection without an answer is closed, so that its ping fails.
+func (m *Monitor) pingable(ctx context.Context, conn *pgx.Conn) bool {
+	keep, err := m.looked(ctx, conn, slotOf(conn))
+	if !keep {
+		closeConn(conn)
+	}
+	return err == nil
+}
