@@ -17,7 +17,8 @@ const leavesTenant = `create function notes.leave() returns void language plpgsq
 
 func TestATenantThatAFunctionLeavesOnTheSessionReachesNobody(t *testing.T) {
 	t.Parallel()
-	db := notesDB(t, testkit.Config(one))
+	// The empty identity of a statement protects also without the session check.
+	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.SessionCheck = false }))
 	_, err := testkit.OwnerPool(t, db).Exec(within(t), leavesTenant)
 	require.NoError(t, err)
 	_, err = db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('secret')")

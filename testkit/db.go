@@ -50,7 +50,8 @@ func contributed(s migrate.Source) Option {
 }
 
 // Config changes the pool's configuration, to a smaller pool for example. Config can't change
-// the database.
+// the database. The pool of a test has SessionCheck, and the pool of a benchmark has not, unless
+// fn changes the field.
 func Config(fn func(*fxdb.Config)) Option {
 	return func(o *options) { o.config = append(o.config, fn) }
 }

@@ -85,10 +85,12 @@ const (
 
 // looking is the look at one session.
 type looking struct {
+	parts []lookPart
 	clean []string  // the answer of the new session
 	due   int       // answers that the server owes: each ends with ReadyForQuery
 	sent  time.Time // when the look was sent
-	row   []string  // the answer, as far as read
+	row   bool      // of the answer was read
+	left  []string  // names of the parts that differ from clean
 	err   *pgconn.PgError
 }
 
@@ -97,9 +99,6 @@ var ErrLookFailed = errors.New("the server refused to show what the session keep
 
 // Meet takes the first look at a new session: later looks compare with the answer.
 func (f *Facts) Meet(ctx context.Context) error {
-	if f == nil || f.sessions.Look == nil {
-		return nil
-	}
 	if err := f.Look(); err != nil {
 		return err
 	}
@@ -111,10 +110,10 @@ func (f *Facts) Meet(ctx context.Context) error {
 // does not wait for the answer: see [Facts.Left]. Look sends nothing on a connection that the
 // pool cleans or closes.
 func (f *Facts) Look() error {
+	f.NothingBehind()
 	if f == nil || f.sessions.Look == nil || f.Taint() != Plain || f.look.due > 0 {
 		return nil
 	}
-	f.NothingBehind()
 	pc := f.conn.PgConn()
 	if pc.IsClosed() || pc.IsBusy() || pc.TxStatus() != 'I' {
 		return nil
@@ -131,7 +130,7 @@ func (f *Facts) Look() error {
 
 // begin notes that a look was sent.
 func (l *looking) begin(answers int) {
-	l.due, l.sent, l.row, l.err = answers, time.Now(), l.row[:0], nil
+	l.due, l.sent, l.row, l.left, l.err = answers, time.Now(), false, nil, nil
 }
 
 // Left reads the answer to the look, if an answer is due. Left returns the names of what the
@@ -147,16 +146,7 @@ func (f *Facts) Left(ctx context.Context) (left []string, err error) {
 	if f.look.err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLookFailed, f.look.err)
 	}
-	if f.look.clean == nil {
-		f.look.clean = slices.Clone(f.look.row)
-		return nil, nil
-	}
-	for i, p := range f.sessions.Look.parts {
-		if f.look.row[i] != f.look.clean[i] {
-			left = append(left, p.name)
-		}
-	}
-	return left, nil
+	return f.look.left, nil
 }
 
 // LookIsDue reports whether the server still owes the answer to a look. Until [Facts.Left] has
@@ -183,7 +173,7 @@ func (f *Facts) readLook(ctx context.Context) error {
 			err = ctx.Err()
 		}
 	}
-	if err == nil && len(f.look.row) < len(f.sessions.Look.parts) && f.look.err == nil {
+	if err == nil && !f.look.row && f.look.err == nil {
 		err = errors.New("the look at the session gave no row")
 	}
 	return err
@@ -203,13 +193,24 @@ func (f *Facts) receiveLook(ctx context.Context) error {
 func (l *looking) read(message pgproto3.BackendMessage) {
 	switch message := message.(type) {
 	case *pgproto3.DataRow:
-		l.row = l.row[:0]
-		for _, value := range message.Values {
-			l.row = append(l.row, string(value))
-		}
+		l.compare(message.Values)
 	case *pgproto3.ErrorResponse:
 		l.err = pgconn.ErrorResponseToPgError(message)
 	case *pgproto3.ReadyForQuery:
 		l.due--
+	}
+}
+
+// compare takes the first row for that of a new session.
+func (l *looking) compare(row [][]byte) {
+	l.row = true
+	first := l.clean == nil
+	for i, p := range l.parts {
+		switch {
+		case first:
+			l.clean = append(l.clean, string(row[i]))
+		case string(row[i]) != l.clean[i]:
+			l.left = append(l.left, p.name)
+		}
 	}
 }

@@ -1,0 +1,79 @@
+package backend_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// encode returns messages as pgx writes messages.
+func encode(t *testing.T, messages ...pgproto3.FrontendMessage) (b []byte) {
+	t.Helper()
+	for _, m := range messages {
+		var err error
+		b, err = m.Encode(b)
+		require.NoError(t, err)
+	}
+	return b
+}
+
+func TestALookTravelsBehindAStatementOnly(t *testing.T) {
+	t.Parallel()
+	held, err := testkit.OwnerPool(t, testkit.DB(t)).Acquire(t.Context())
+	require.NoError(t, err)
+	defer held.Release()
+	var socket bytes.Buffer
+	mark := []byte("what the session keeps")
+	for _, c := range []struct {
+		name    string
+		write   []byte
+		travels bool
+	}{
+		{"a query", encode(t, &pgproto3.Query{String: "commit"}), true},
+		{"a statement", encode(t, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}, &pgproto3.Sync{}), true},
+		{"a preparation", encode(t, &pgproto3.Parse{Query: "select 1"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{}), false},
+		{"forgotten statements", encode(t, &pgproto3.Close{ObjectType: 'S', Name: "mine"}, &pgproto3.Sync{}), false},
+		{"a statement whose Sync follows later", encode(t, &pgproto3.Bind{}, &pgproto3.Execute{}), false},
+		{"a goodbye", encode(t, &pgproto3.Terminate{}), false},
+		{"nothing", nil, false},
+	} {
+		tail, f := &backend.Tail{}, backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook("app.current_tenant")}, nil)
+		write := func(b []byte) error {
+			socket.Reset()
+			n, err := tail.WriteTo(&socket, b)
+			require.True(t, err != nil || n == len(b), c.name)
+			return err
+		}
+		require.NoError(t, write(c.write))
+		require.NotContains(t, socket.String(), string(mark), "%s: no pool has asked", c.name)
+
+		f.LooksThrough(tail)
+		f.LookBehind()
+		f.NothingBehind()
+		require.NoError(t, write(c.write))
+		require.False(t, f.LookIsDue(), "%s: taken back", c.name)
+
+		f.LookBehind()
+		require.NoError(t, write(c.write))
+		require.Equal(t, c.travels, bytes.Contains(socket.Bytes(), mark), c.name)
+		require.True(t, bytes.HasPrefix(socket.Bytes(), c.write), c.name)
+		require.Equal(t, c.travels, f.LookIsDue(), c.name)
+		if c.travels {
+			require.ErrorContains(t, write(c.write), "was not read", "the answer would be taken for another's")
+			require.NoError(t, write(encode(t, &pgproto3.Terminate{})))
+		}
+
+		tainted := backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook(), Taint: func(*pgx.Conn, backend.Text) (backend.Taint, bool) { return backend.Lasting, true }}, nil)
+		tainted.LooksThrough(tail)
+		tainted.Sends(backend.Text{SQL: "listen jobs"})
+		tainted.LookBehind()
+		require.NoError(t, write(c.write))
+		require.False(t, tainted.LookIsDue(), "%s: the pool closes the connection anyway", c.name)
+	}
+}
