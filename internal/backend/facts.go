@@ -33,9 +33,6 @@ type Facts struct {
 // reads, if not nil, runs when a goroutine begins to read rows.
 func Note(conn *pgx.Conn, end *End, sessions Sessions, reads func()) *Facts {
 	f := &Facts{conn: conn, end: end, sessions: sessions, reads: reads}
-	if sessions.Look != nil {
-		f.look.parts = sessions.Look.parts
-	}
 	conn.PgConn().CustomData()[key] = f
 	return f
 }

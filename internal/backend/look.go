@@ -18,29 +18,11 @@ import (
 // The pool sends the Look behind each use of a connection, and reads the answer before the
 // next use. See [NewLook].
 type Look struct {
-	parts   []lookPart
 	message []byte // Parse, Bind, Execute and Sync of the query, without a name
 }
 
-// lookPart is a column of the answer.
-type lookPart struct{ name, sql string }
-
-// lookParts need no name that a session's search_path could lead elsewhere: the path of the
-// session may be what a function has left.
-//
-// pg_depend has a row for each object of the temporary schema, and an index of the rows: a
-// session without temporary objects pays for one descent of the index. 2615 is pg_namespace.
-var lookParts = []lookPart{
-	{"temporary objects", "(select pg_catalog.string_agg(pg_catalog.concat(d.classid, '.', d.objid), ',' order by d.classid, d.objid) from pg_catalog.pg_depend d" +
-		" where d.refclassid operator(pg_catalog.=) 2615::pg_catalog.oid and d.refobjid operator(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},
-	{"prepared statements", "(select pg_catalog.string_agg(pg_catalog.concat(p.name, p.prepare_time), ',' order by p.name) from pg_catalog.pg_prepared_statements p where p.from_sql)"},
-	{"cursors", "(select pg_catalog.string_agg(pg_catalog.concat(c.name, c.creation_time), ',' order by c.name) from pg_catalog.pg_cursors c where c.is_holdable)"},
-	{"channels", "(select pg_catalog.string_agg(l, ',' order by l) from pg_catalog.pg_listening_channels() l)"},
-}
-
-// lookSettings decide which rows, errors and limits the next user meets, and are cheap to ask
-// for by name: pg_settings takes longer than the whole look. The server reports further
-// settings by itself.
+// lookSettings decide which rows, errors and limits the next user meets. pg_settings takes
+// longer than the whole look, and the server reports further settings by itself.
 var lookSettings = []string{
 	"role", "search_path", "row_security", "session_replication_role",
 	"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout",
@@ -48,24 +30,27 @@ var lookSettings = []string{
 	"transform_null_equals", "array_nulls", "bytea_output", "extra_float_digits", "lc_monetary", "lc_numeric", "lc_time", "default_text_search_config",
 }
 
-// releaseLocks releases the session's advisory locks: to show the locks, pg_locks would read
-// the locks of all sessions.
-const releaseLocks = "pg_catalog.pg_advisory_unlock_all()"
+// lookSQL returns a row "name=value" for each setting of an array, and for all that the session
+// keeps. lookSQL has no name that a search_path could lead elsewhere: a function may have left the
+// search_path.
+//
+// pg_depend has a row for each object of the temporary schema, and an index of the rows. 2615 is
+// pg_namespace. The last row releases the session's advisory locks: to show the locks, pg_locks
+// would read the locks of all sessions.
+const lookSQL = `/* onepool: what the session keeps */
+select pg_catalog.concat(n, '=', pg_catalog.current_setting(n, true)) from pg_catalog.unnest('{%s}'::pg_catalog.text[]) n
+union all select pg_catalog.concat('a temporary object=', d.classid, '.', d.objid) from pg_catalog.pg_depend d
+where d.refclassid operator(pg_catalog.=) 2615::pg_catalog.oid and d.refobjid operator(pg_catalog.=) pg_catalog.pg_my_temp_schema()
+union all select pg_catalog.concat('a prepared statement=', p.name, p.prepare_time) from pg_catalog.pg_prepared_statements p where p.from_sql
+union all select pg_catalog.concat('a cursor=', c.name, c.creation_time) from pg_catalog.pg_cursors c where c.is_holdable
+union all select pg_catalog.concat('a channel=', l) from pg_catalog.pg_listening_channels() l
+union all select pg_catalog.concat('advisory locks=', pg_catalog.pg_advisory_unlock_all())`
 
 // NewLook returns the look at a session. custom are customised settings, such as
-// app.current_tenant: the server lists no customised settings.
+// app.current_tenant: the server lists no customised settings. An unset setting is empty, as
+// after a SET LOCAL. The names hold no comma, brace or quote.
 func NewLook(custom ...string) *Look {
-	l := &Look{parts: slices.Clone(lookParts)}
-	for _, name := range slices.Concat(lookSettings, custom) {
-		// An unknown setting is null, and an unset setting is empty after a SET LOCAL.
-		l.parts = append(l.parts, lookPart{name, fmt.Sprintf("pg_catalog.current_setting('%s', true)", strings.ReplaceAll(name, "'", "''"))})
-	}
-	columns := make([]string, len(l.parts))
-	for i, p := range l.parts {
-		columns[i] = p.sql
-	}
-	l.message = unnamed("/* onepool: what the session keeps */ select " + strings.Join(columns, ", ") + ", " + releaseLocks)
-	return l
+	return &Look{unnamed(fmt.Sprintf(lookSQL, strings.Join(slices.Concat(lookSettings, custom), ",")))}
 }
 
 // unnamed returns the messages that run a statement without parameters and without a name.
@@ -85,12 +70,11 @@ const (
 
 // looking is the look at one session.
 type looking struct {
-	parts []lookPart
-	clean []string  // the answer of the new session
-	due   int       // answers that the server owes: each ends with ReadyForQuery
-	sent  time.Time // when the look was sent
-	row   bool      // of the answer was read
-	left  []string  // names of the parts that differ from clean
+	clean map[string]bool // the rows of the new session
+	due   int             // answers that the server owes: each ends with ReadyForQuery
+	sent  time.Time       // when the look was sent
+	rows  int             // of the answer
+	left  []string        // names of the rows that clean has not
 	err   *pgconn.PgError
 }
 
@@ -130,7 +114,7 @@ func (f *Facts) Look() error {
 
 // begin notes that a look was sent.
 func (l *looking) begin(answers int) {
-	l.due, l.sent, l.row, l.left, l.err = answers, time.Now(), false, nil, nil
+	l.due, l.sent, l.rows, l.left, l.err = answers, time.Now(), 0, nil, nil
 }
 
 // Left reads the answer to the look, if an answer is due. Left returns the names of what the
@@ -146,7 +130,7 @@ func (f *Facts) Left(ctx context.Context) (left []string, err error) {
 	if f.look.err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLookFailed, f.look.err)
 	}
-	return f.look.left, nil
+	return f.look.compared(), nil
 }
 
 // LookIsDue reports whether the server still owes the answer to a look. Until [Facts.Left] has
@@ -173,9 +157,6 @@ func (f *Facts) readLook(ctx context.Context) error {
 			err = ctx.Err()
 		}
 	}
-	if err == nil && !f.look.row && f.look.err == nil {
-		err = errors.New("the look at the session gave no row")
-	}
 	return err
 }
 
@@ -193,7 +174,10 @@ func (f *Facts) receiveLook(ctx context.Context) error {
 func (l *looking) read(message pgproto3.BackendMessage) {
 	switch message := message.(type) {
 	case *pgproto3.DataRow:
-		l.compare(message.Values)
+		l.rows++
+		if row := message.Values[0]; !l.clean[string(row)] {
+			l.left = append(l.left, string(row))
+		}
 	case *pgproto3.ErrorResponse:
 		l.err = pgconn.ErrorResponseToPgError(message)
 	case *pgproto3.ReadyForQuery:
@@ -201,16 +185,22 @@ func (l *looking) read(message pgproto3.BackendMessage) {
 	}
 }
 
-// compare takes the first row for that of a new session.
-func (l *looking) compare(row [][]byte) {
-	l.row = true
-	first := l.clean == nil
-	for i, p := range l.parts {
-		switch {
-		case first:
-			l.clean = append(l.clean, string(row[i]))
-		case string(row[i]) != l.clean[i]:
-			l.left = append(l.left, p.name)
+// compared returns the names of what the session keeps and the new session had not. The first
+// answer is the answer of the new session.
+func (l *looking) compared() []string {
+	if l.clean == nil {
+		l.clean = make(map[string]bool, len(l.left))
+		for _, row := range l.left {
+			l.clean[row] = true
 		}
+		return nil
 	}
+	for i, row := range l.left {
+		l.left[i], _, _ = strings.Cut(row, "=")
+	}
+	l.left = slices.Compact(l.left)
+	if l.left == nil && l.rows != len(l.clean) {
+		l.left = []string{"less than the connect hooks made"}
+	}
+	return l.left
 }
