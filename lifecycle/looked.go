@@ -35,7 +35,7 @@ func (m *Monitor) looked(ctx context.Context, conn *pgx.Conn, s *slot) (keep boo
 		left = []string{"unknown"}
 	case err != nil:
 		m.lose(conn)
-		return false, nil
+		return false, nil //nolint:nilerr // the pool goes on with the next connection
 	}
 	if left != nil {
 		m.findLeft(s, left, err)

@@ -144,31 +144,42 @@ func (f *Facts) LookMayCome() bool {
 
 // readLook reads the answer. An answer that is read in part is read on by the next call. In
 // most cases the answer has arrived: only a caller that waits longer watches ctx, because the
-// context of an acquire counts as a waiter from then on.
+// context of an acquire counts as a waiter from then on. The server sends the answer as a whole, so
+// a caller waits for one message.
 func (f *Facts) readLook(ctx context.Context) error {
-	socket := f.conn.PgConn().Conn()
-	_ = socket.SetReadDeadline(time.Now().Add(lookUnwatched)) // an error shows in the read
-	err := f.receiveLook(context.Background())
-	_ = socket.SetReadDeadline(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		watched, cancel := context.WithDeadline(ctx, f.look.sent.Add(lookMost))
-		defer cancel()
-		if err = f.receiveLook(watched); err != nil && ctx.Err() != nil {
-			err = ctx.Err()
+	for {
+		if err := f.readArrived(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
 		}
-	}
-	return err
-}
-
-func (f *Facts) receiveLook(ctx context.Context) error {
-	for f.look.due > 0 {
-		message, err := f.conn.PgConn().ReceiveMessage(ctx)
+		watched, cancel := context.WithDeadline(ctx, f.look.sent.Add(lookMost))
+		err := f.readMessage(watched)
+		cancel()
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// readArrived reads the rest of the answer, and waits for lookUnwatched.
+func (f *Facts) readArrived() (err error) {
+	socket := f.conn.PgConn().Conn()
+	_ = socket.SetReadDeadline(time.Now().Add(lookUnwatched)) // an error shows in the read
+	for f.look.due > 0 && err == nil {
+		err = f.readMessage(context.Background())
+	}
+	_ = socket.SetReadDeadline(time.Time{})
+	return err
+}
+
+func (f *Facts) readMessage(ctx context.Context) error {
+	message, err := f.conn.PgConn().ReceiveMessage(ctx)
+	if err == nil {
 		f.look.read(message)
 	}
-	return nil
+	return err
 }
 
 func (l *looking) read(message pgproto3.BackendMessage) {

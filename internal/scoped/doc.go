@@ -29,6 +29,7 @@
 //	           [Bind restore  Execute]
 //	           [Parse commit  Bind  Execute]         if scoped itself sent the begin
 //	           Sync
+//	           [Parse look  Bind  Execute  Sync]     DB_SESSION_CHECK: the next holder reads the answer
 //	server ──▶ CommandComplete of the scope          no tracer and no caller sees the result
 //	           RowDescription DataRow … CommandComplete
 //	           ReadyForQuery
