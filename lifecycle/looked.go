@@ -47,10 +47,13 @@ func (m *Monitor) looked(ctx context.Context, conn *pgx.Conn, s *slot) (keep boo
 // DISCARD ALL does not remove all that a function can leave: see reported.go.
 func (m *Monitor) findLeft(s *slot, left []string, err error) {
 	s.mu.Lock()
+	counted := s.facts.Taint() != backend.Plain // at the release
 	s.facts.Worsen(backend.Lasting)
 	client, query, tainted := s.client, s.query, s.tainted
 	s.mu.Unlock()
-	m.countTaint(tainted)
+	if !counted {
+		m.countTaint(tainted)
+	}
 	what := strings.Join(left, ", ")
 	if _, told := m.leftTold.LoadOrStore(client+": "+what, true); !told {
 		m.log.Warn("a session keeps what no text of the client shows, and the pool closes the connection: a function, a trigger, an operator or a view has left it",
