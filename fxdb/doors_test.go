@@ -173,9 +173,11 @@ func TestTheNextUserFindsHisOwnByEveryDoor(t *testing.T) {
 	// The doors need only two pools of one connection.
 	inOrder := slices.Sorted(maps.Keys(byDoor))
 	for half := range 2 {
-		t.Run([]string{"one half", "the other half"}[half], func(t *testing.T) {
+		t.Run([]string{"one half", "the other half, with the session check"}[half], func(t *testing.T) {
 			t.Parallel()
-			db := another(t, own, "&sslmode=disable")
+			db, err := openOn(t, own.Pool().Config().ConnString()+"&sslmode=disable", func(c *fxdb.Config) { one(c); c.SessionCheck = half == 1 })
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, db.Close(context.Background())) })
 			byDoor := doors(t, db)
 			find := func(ctx context.Context) (found string) {
 				require.NoError(t, db.QueryRow(ctx, fingerprint).Scan(&found))
