@@ -27,7 +27,6 @@ func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn) bool {
 		m.unclean.Add(1)
 		return false
 	}
-	s.facts.Clean()
 	m.cleaned.Add(1)
 	return true
 }
@@ -38,7 +37,11 @@ func (m *Monitor) cleans(ctx context.Context, conn *pgx.Conn, s *slot) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanMost)
 	defer cancel()
-	return m.discard(ctx, conn) == nil && reportedBy(conn) == s.atConnect
+	if m.discard(ctx, conn) != nil || reportedBy(conn) != s.atConnect {
+		return false
+	}
+	s.facts.Clean()
+	return s.facts.MeetAgain(ctx) == nil
 }
 
 // discard undoes what a session may hold, on the server and in pgx, and then runs the hooks

@@ -25,8 +25,8 @@ const (
 // Config says what New builds. Only Pool is required.
 type Config struct {
 	// Pool comes from pgxpool.ParseConfig. New wraps the dial function and the hooks
-	// BeforeConnect, AfterConnect, ShouldPing, PrepareConn, BeforeClose, OnNotice and
-	// OnPgError (hooks already set still run). New adds a tracer beside the caller's tracer.
+	// BeforeConnect, AfterConnect, ShouldPing, PrepareConn, AfterRelease, BeforeClose, OnNotice
+	// and OnPgError (hooks already set still run). New adds a tracer beside the caller's tracer.
 	// The monitor, not pgxpool, keeps MaxConnLifetime.
 	Pool *pgxpool.Config
 

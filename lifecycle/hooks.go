@@ -14,7 +14,7 @@ import (
 // hooks. pgxpool reads the lifetimes when a connection opens: never before Start.
 func giveBack(pc, given *pgxpool.Config) {
 	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = given.BeforeConnect, given.AfterConnect, given.PrepareConn
-	pc.ShouldPing, pc.BeforeClose = given.ShouldPing, given.BeforeClose
+	pc.ShouldPing, pc.AfterRelease, pc.BeforeClose = given.ShouldPing, given.AfterRelease, given.BeforeClose
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = given.MaxConnLifetime, given.MaxConnLifetimeJitter
 }
 
@@ -72,6 +72,9 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 			return shouldPing(ctx, params)
 		}
 		return params.IdleDuration > time.Second // pgxpool's own
+	}
+	if m.releaseHook = pc.AfterRelease != nil && m.cfg.Sessions.Look != nil; m.releaseHook {
+		pc.AfterRelease = m.afterRelease(pc.AfterRelease)
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {
 		m.removeSlot(conn)

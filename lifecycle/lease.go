@@ -242,7 +242,8 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	}
 	s.held = false
 	s.mu.Unlock()
-	if !was {
+	if !was { // of AcquireAllIdle
+		m.lookBehind(conn, s)
 		return
 	}
 	if remembered {

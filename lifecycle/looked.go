@@ -14,6 +14,28 @@ import (
 // lookBehind sends the look of Config.Sessions behind the last statement of a holder. The
 // holder does not wait for the answer. A connection that can't take the look is closed.
 func (m *Monitor) lookBehind(conn *pgx.Conn, s *slot) {
+	if m.releaseHook { // the hook may use the connection
+		return
+	}
+	m.sendLook(conn, s)
+}
+
+// afterRelease runs the caller's AfterRelease without a look under way, and then looks at what
+// the hook's statements leave too.
+func (m *Monitor) afterRelease(hook func(*pgx.Conn) bool) func(*pgx.Conn) bool {
+	return func(conn *pgx.Conn) bool {
+		s := slotOf(conn)
+		if keep, err := m.looked(m.closing, conn, s); !keep || err != nil || !hook(conn) {
+			return false
+		}
+		if s != nil {
+			m.sendLook(conn, s)
+		}
+		return true
+	}
+}
+
+func (m *Monitor) sendLook(conn *pgx.Conn, s *slot) {
 	if err := s.facts.Look(); err != nil {
 		closeConn(conn)
 		m.lose(conn)
@@ -55,13 +77,21 @@ func (m *Monitor) findLeft(s *slot, left []string, err error) {
 		m.countTaint(tainted)
 	}
 	what := strings.Join(left, ", ")
-	if _, told := m.leftTold.LoadOrStore(client+": "+what, true); !told {
+	if _, seen := m.leftSeen.LoadOrStore(client+": "+what, true); !seen {
 		m.log.Warn("a session keeps what no text of the client shows, and the pool closes the connection: a function, a trigger, an operator or a view has left it",
 			zap.String("client", client), zap.String("left", what), zap.String("last_statement", query), zap.Error(err))
 	}
 }
 
-// pingable reads a due answer before a ping, and reports whether a ping has a sense. A
+// readFirst reads a due answer before a statement that a hook or a tracer of the caller sends
+// between the release and the next acquire.
+func (m *Monitor) readFirst(ctx context.Context, conn *pgx.Conn, s *slot) {
+	if keep, _ := m.looked(ctx, conn, s); !keep {
+		closeConn(conn)
+	}
+}
+
+// pingable reads a due answer before a ping, and reports whether a ping makes sense. A
 // connection without an answer is closed, so that its ping fails.
 func (m *Monitor) pingable(ctx context.Context, conn *pgx.Conn) bool {
 	keep, err := m.looked(ctx, conn, slotOf(conn))

@@ -53,11 +53,12 @@ type Monitor struct {
 	held         atomic.Int64
 	opened       atomic.Int64
 	afterConnect func(context.Context, *pgx.Conn) error // the caller's hook; clean runs the hook again
+	releaseHook  bool                                   // the caller has an AfterRelease, and Config.Sessions a Look
 
 	tainted  atomic.Uint64 // connections that came back tainted
 	cleaned  atomic.Uint64 // tainted connections that the pool made clean
 	unclean  atomic.Uint64 // tainted connections that the pool closed
-	leftTold sync.Map      // what sessions kept, by client, that the log has
+	leftSeen sync.Map      // what sessions kept, by client, that the log has
 	connects chan struct{} // a place for each running connect
 
 	own    atomic.Pointer[[]string] // of Config.Yields; nil: not asked yet

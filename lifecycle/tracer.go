@@ -20,8 +20,9 @@ func (t tracer) TraceRelease(pool *pgxpool.Pool, data pgxpool.TraceReleaseData) 
 	}
 }
 
-func (t tracer) began(conn *pgx.Conn, sql string) {
+func (t tracer) began(ctx context.Context, conn *pgx.Conn, sql string) {
 	if s := slotOf(conn); s != nil {
+		t.m.readFirst(ctx, conn, s)
 		s.mu.Lock()
 		s.query, s.running, s.began = sql, true, t.m.statementBegins()
 		if on, changes := listens(sql); changes {
@@ -56,7 +57,7 @@ func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
 
 func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	backend.Of(conn).Sends(backend.Text{SQL: data.SQL, Args: data.Args})
-	t.began(conn, data.SQL)
+	t.began(ctx, conn, data.SQL)
 	return ctx
 }
 
@@ -68,6 +69,7 @@ func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.
 	facts := backend.Of(conn)
 	facts.Sends(backend.Text{SQL: data.SQL, Prepared: true})
 	facts.Prepares(data.Name, data.SQL)
+	t.m.readFirst(ctx, conn, slotOf(conn))
 	return ctx
 }
 
@@ -94,7 +96,7 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 		}
 		facts.Settle() // the error may be of a different statement
 	}
-	t.began(conn, sql)
+	t.began(ctx, conn, sql)
 	return ctx
 }
 
@@ -105,7 +107,7 @@ func (t tracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.Trac
 }
 
 func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
-	t.began(conn, "copy "+data.TableName.Sanitize()+" from stdin")
+	t.began(ctx, conn, "copy "+data.TableName.Sanitize()+" from stdin")
 	return ctx
 }
 

@@ -23,10 +23,10 @@ type Facts struct {
 	undo       string
 	named      map[string]string // texts of what a holder has prepared by name
 	unprepared atomic.Bool
-	left       Taint // by statements that have ended, and by several statements
+	left       worst // by statements that have ended, and by several statements
+	running    worst // by the single statement that runs: nothing, if the server can't parse it
 	look       looking
 	tail       *Tail // nil: the look travels alone
-	running    Taint // by the single statement that runs: nothing, if the server can't parse it
 }
 
 // Note makes the facts of a new connection. end is the end of the connection's socket, or nil.

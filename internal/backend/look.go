@@ -28,6 +28,8 @@ var lookSettings = []string{
 	"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout",
 	"default_transaction_isolation", "default_transaction_deferrable", "synchronous_commit", "plan_cache_mode", "work_mem",
 	"transform_null_equals", "array_nulls", "bytea_output", "extra_float_digits", "lc_monetary", "lc_numeric", "lc_time", "default_text_search_config",
+	"gin_fuzzy_search_limit", "xmlbinary", "xmloption", "timezone_abbreviations", "backslash_quote",
+	"exit_on_error", "idle_session_timeout", "restrict_nonsystem_relation_kind",
 }
 
 // lookSQL returns a row "name=value" for each setting of an array, and for all that the session
@@ -71,8 +73,9 @@ const (
 // looking is the look at one session.
 type looking struct {
 	clean map[string]bool // the rows of the new session
+	all   int             // how many rows the new session had
 	due   int             // answers that the server owes: each ends with ReadyForQuery
-	sent  time.Time       // when the look was sent
+	sent  time.Time       // when the look was sent, or the statement in front had ended
 	rows  int             // of the answer
 	left  []string        // names of the rows that clean has not
 	err   *pgconn.PgError
@@ -81,13 +84,44 @@ type looking struct {
 // ErrLookFailed wraps the server's refusal of a look.
 var ErrLookFailed = errors.New("the server refused to show what the session keeps")
 
+// errOpen is the error of a new session that can't take the first look.
+var errOpen = errors.New("a connect hook has left a transaction open")
+
 // Meet takes the first look at a new session: later looks compare with the answer.
 func (f *Facts) Meet(ctx context.Context) error {
-	if err := f.Look(); err != nil {
+	if f == nil || f.sessions.Look == nil {
+		return nil
+	}
+	err := f.Look()
+	if err == nil {
+		_, err = f.Left(ctx)
+	}
+	if err == nil && f.look.clean == nil {
+		err = errOpen
+	}
+	return err
+}
+
+// errNotAsNew is the error of a session that kept a setting through DISCARD ALL.
+var errNotAsNew = errors.New("a setting differs from the new session's")
+
+// MeetAgain takes the first look at a session that the pool has made as new, after [Facts.Clean]:
+// the connect hooks ran again, and the objects of the hooks are new.
+func (f *Facts) MeetAgain(ctx context.Context) error {
+	if f == nil || f.sessions.Look == nil {
+		return nil
+	}
+	was := f.look.clean
+	f.look.clean = nil
+	if err := f.Meet(ctx); err != nil {
 		return err
 	}
-	_, err := f.Left(ctx)
-	return err
+	for row := range f.look.clean {
+		if !was[row] && !strings.HasPrefix(row, "a ") {
+			return errNotAsNew
+		}
+	}
+	return nil
 }
 
 // Look sends the look of Sessions, and in front of the look the text of [Facts.UndoWith]. Look
@@ -95,7 +129,14 @@ func (f *Facts) Meet(ctx context.Context) error {
 // pool cleans or closes.
 func (f *Facts) Look() error {
 	f.NothingBehind()
-	if f == nil || f.sessions.Look == nil || f.Taint() != Plain || f.look.due > 0 {
+	if f == nil || f.sessions.Look == nil {
+		return nil
+	}
+	if f.look.due > 0 { // the look travelled with the last statement, which has ended
+		f.look.sent = time.Now()
+		return nil
+	}
+	if f.Taint() != Plain {
 		return nil
 	}
 	pc := f.conn.PgConn()
@@ -200,7 +241,7 @@ func (l *looking) read(message pgproto3.BackendMessage) {
 // answer is the answer of the new session.
 func (l *looking) compared() []string {
 	if l.clean == nil {
-		l.clean = make(map[string]bool, len(l.left))
+		l.clean, l.all = make(map[string]bool, len(l.left)), l.rows
 		for _, row := range l.left {
 			l.clean[row] = true
 		}
@@ -210,7 +251,7 @@ func (l *looking) compared() []string {
 		l.left[i], _, _ = strings.Cut(row, "=")
 	}
 	l.left = slices.Compact(l.left)
-	if l.left == nil && l.rows != len(l.clean) {
+	if l.left == nil && l.rows != l.all {
 		l.left = []string{"less than the connect hooks made"}
 	}
 	return l.left

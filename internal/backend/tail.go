@@ -1,43 +1,72 @@
 package backend
 
 import (
-	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 )
 
 // Tail sends a look in the same write as the last statement of a holder. The socket of a
 // connection writes through the Tail. The zero Tail changes nothing.
+//
+// The fields belong to the holder, then to the pool. pgx says goodbye on a broken connection in
+// a goroutine of its own, so nobody writes the fields of a closed connection.
 type Tail struct {
 	behind []byte   // goes behind the next write that runs a statement
 	look   *looking // whose answer the server owes after that
-	both   []byte   // memory of a write
+	both   []byte   // memory of a short write
 }
+
+// shortWrite is the longest statement that a Tail copies to send a look in the same packet.
+const shortWrite = 16 << 10
 
 // errLookUnread is the error of a write before the answer to a look was read: the answer would
 // be taken for the answer to the write.
 var errLookUnread = errors.New("the answer to the look at the session was not read")
 
-// executeSync ends every write of pgx that runs a statement by the extended protocol: Execute
-// of the unnamed portal without a limit, and Sync. A write that only prepares or forgets
-// statements has other messages in front of Sync.
-var executeSync = []byte{'E', 0, 0, 0, 9, 0, 0, 0, 0, 0, 'S', 0, 0, 0, 4}
-
 // WriteTo writes b to the socket, with the look behind b if b runs a statement.
 func (t *Tail) WriteTo(socket io.Writer, b []byte) (int, error) {
 	switch {
-	case t.look == nil || len(b) == 0:
+	case t.look == nil || len(b) == 0 || b[0] == 'X': // a goodbye needs no answer
 		return socket.Write(b)
-	case t.look.due > 0 && b[0] != 'X': // a goodbye needs no answer
+	case t.look.due > 0:
 		return 0, errLookUnread
-	case t.behind == nil || b[0] != 'Q' && !bytes.HasSuffix(b, executeSync):
+	case t.behind == nil || !runsStatement(b):
 		return socket.Write(b)
 	}
-	t.both = append(append(t.both[:0], b...), t.behind...)
+	behind := t.behind
 	t.behind = nil
 	t.look.begin(1)
-	n, err := socket.Write(t.both)
-	return min(n, len(b)), err
+	if len(b) <= shortWrite {
+		t.both = append(append(t.both[:0], b...), behind...)
+		n, err := socket.Write(t.both)
+		return min(n, len(b)), err
+	}
+	n, err := socket.Write(b)
+	if err == nil {
+		_, err = socket.Write(behind)
+	}
+	return n, err
+}
+
+// runsStatement reports whether a write of pgx runs a statement and ends with it: a Query
+// alone, or an Execute and a Sync behind other messages. A write that only prepares or forgets
+// statements has another message in front of Sync. The bytes of a copy or of a parameter decide
+// nothing: runsStatement goes from message to message.
+func runsStatement(b []byte) bool {
+	const header = 5 // the message's type and length; the length includes its own four bytes
+	var last, before byte
+	for len(b) > 0 {
+		if len(b) < header {
+			return false
+		}
+		end := int64(binary.BigEndian.Uint32(b[1:])) + 1
+		if end < header || end > int64(len(b)) {
+			return false
+		}
+		before, last, b = last, b[0], b[end:]
+	}
+	return before == 0 && last == 'Q' || before == 'E' && last == 'S'
 }
 
 // LooksThrough has the look travel behind a statement in the same write. tail belongs to the
@@ -52,14 +81,14 @@ func (f *Facts) LooksThrough(tail *Tail) {
 // before the release. The statement must end with the session outside of a transaction.
 // Without a LookBehind, [Facts.Look] sends the look.
 func (f *Facts) LookBehind() {
-	if f != nil && f.tail != nil && f.undo == "" && f.Taint() == Plain {
+	if f != nil && f.tail != nil && f.undo == "" && f.Taint() == Plain && !f.conn.IsClosed() {
 		f.tail.behind = f.sessions.Look.message
 	}
 }
 
 // NothingBehind takes LookBehind back, if the statement was not sent.
 func (f *Facts) NothingBehind() {
-	if f != nil && f.tail != nil {
+	if f != nil && f.tail != nil && !f.conn.IsClosed() {
 		f.tail.behind = nil
 	}
 }

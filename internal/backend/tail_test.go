@@ -40,6 +40,10 @@ func TestALookTravelsBehindAStatementOnly(t *testing.T) {
 		{"a preparation", encode(t, &pgproto3.Parse{Query: "select 1"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{}), false},
 		{"forgotten statements", encode(t, &pgproto3.Close{ObjectType: 'S', Name: "mine"}, &pgproto3.Sync{}), false},
 		{"a statement whose Sync follows later", encode(t, &pgproto3.Bind{}, &pgproto3.Execute{}), false},
+		{"a large statement", encode(t, &pgproto3.Bind{Parameters: [][]byte{make([]byte, 1<<20)}}, &pgproto3.Execute{}, &pgproto3.Sync{}), true},
+		{"rows of a copy that end as a statement ends", encode(t, &pgproto3.CopyData{Data: encode(t, &pgproto3.Execute{}, &pgproto3.Sync{})}), false},
+		{"a parameter that ends as a statement ends", encode(t, &pgproto3.Bind{Parameters: [][]byte{encode(t, &pgproto3.Execute{}, &pgproto3.Sync{})}}), false},
+		{"a part of a message", encode(t, &pgproto3.Query{String: "commit"})[:4], false},
 		{"a goodbye", encode(t, &pgproto3.Terminate{}), false},
 		{"nothing", nil, false},
 	} {
@@ -69,6 +73,7 @@ func TestALookTravelsBehindAStatementOnly(t *testing.T) {
 			require.NoError(t, write(encode(t, &pgproto3.Terminate{})))
 		}
 
+		require.Less(t, tail.Memory(), 100<<10, c.name)
 		tainted := backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook(), Taint: func(*pgx.Conn, backend.Text) (backend.Taint, bool) { return backend.Lasting, true }}, nil)
 		tainted.LooksThrough(tail)
 		tainted.Sends(backend.Text{SQL: "listen jobs"})

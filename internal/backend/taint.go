@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,6 +21,24 @@ const (
 	// does not remove. The pool closes the connection.
 	Lasting
 )
+
+// worst is the worst taint so far. A single goroutine writes a worst, and any goroutine may
+// read a worst: the pool looks for tainted idle connections.
+type worst struct{ taint atomic.Uint32 }
+
+func (w *worst) get() Taint { return Taint(w.taint.Load()) }
+
+func (w *worst) add(taint Taint) {
+	if taint > w.get() {
+		w.taint.Store(uint32(taint))
+	}
+}
+
+func (w *worst) forget() {
+	if w.get() != Plain {
+		w.taint.Store(uint32(Plain))
+	}
+}
 
 // Text is a text that pgx is about to send.
 type Text struct {
@@ -44,23 +63,24 @@ type Sessions struct {
 	Look *Look
 }
 
-// Taint returns the worst taint of all texts since the last [Facts.Clean].
+// Taint returns the worst taint of all texts since the last [Facts.Clean]. Any goroutine may
+// call Taint.
 func (f *Facts) Taint() Taint {
 	if f == nil {
 		return Plain
 	}
-	return max(f.left, f.running)
+	return max(f.left.get(), f.running.get())
 }
 
 // Sends notes the taint of a text before pgx sends the text: the answer may be lost.
 func (f *Facts) Sends(text Text) {
-	if f == nil || f.sessions.Taint == nil || f.left == Lasting {
+	if f == nil || f.sessions.Taint == nil || f.left.get() == Lasting {
 		return
 	}
 	if taint, single := f.sessions.Taint(f.conn, text); single {
-		f.running = max(f.running, taint) // pgx reports a text again to prepare the text
+		f.running.add(taint) // pgx reports a text again to prepare the text
 	} else {
-		f.left = max(f.left, taint)
+		f.left.add(taint)
 	}
 }
 
@@ -78,26 +98,27 @@ func (f *Facts) Rewrites(sql string) {
 // Worsen notes a taint that no text shows.
 func (f *Facts) Worsen(taint Taint) {
 	if f != nil {
-		f.left = max(f.left, taint)
+		f.left.add(taint)
 	}
 }
 
 // Settle keeps the taint of the running statement, whatever the answer is.
 func (f *Facts) Settle() {
 	if f != nil {
-		f.left, f.running = max(f.left, f.running), Plain
+		f.left.add(f.running.get())
+		f.running.forget()
 	}
 }
 
 // Answers takes the result of the running statement. prepared reports whether pgx only
 // prepared the statement.
 func (f *Facts) Answers(err error, prepared bool) {
-	if f == nil || f.running == Plain {
+	if f == nil || f.running.get() == Plain {
 		return
 	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && (prepared || isUnparsed(refused)) {
-		f.running = Plain
+		f.running.forget()
 	}
 	f.Settle()
 }
@@ -119,6 +140,8 @@ func (f *Facts) Discards() {
 // Clean forgets the taint and the prepared names, after the pool has made the session as new.
 func (f *Facts) Clean() {
 	if f != nil {
-		f.left, f.running, f.named = Plain, Plain, nil
+		f.left.forget()
+		f.running.forget()
+		f.named = nil
 	}
 }
