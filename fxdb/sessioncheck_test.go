@@ -144,6 +144,13 @@ func doorsOf(t *testing.T, db *fxdb.DB) map[string]func(ctx context.Context, sql
 			_, err := db.Pool().Exec(tenant.System(t.Context(), "a door"), sql, what)
 			return err
 		},
+		"AcquireAllIdle": func(_ context.Context, sql, what string) error {
+			conns := db.Pool().AcquireAllIdle(tenant.System(t.Context(), "a door"))
+			require.Len(t, conns, 1)
+			defer conns[0].Release()
+			_, err := conns[0].Exec(within(t), sql, what)
+			return err
+		},
 		"database/sql": func(ctx context.Context, sql, what string) error {
 			_, err := over.ExecContext(ctx, sql, what)
 			return err
@@ -208,13 +215,13 @@ func TestWhatAFunctionLeavesIsCountedAndLoggedOnce(t *testing.T) {
 	for _, c := range stats.Clients {
 		require.Equal(t, map[string]uint64{"app": 0, "setter": 2}[c.Name], c.Tainted, c.Name)
 	}
-	told := logs.FilterMessageSnippet("a session keeps").All()
-	require.Len(t, told, 1)
-	fields := told[0].ContextMap()
+	logged := logs.FilterMessageSnippet("a session keeps").All()
+	require.Len(t, logged, 1)
+	fields := logged[0].ContextMap()
 	require.Equal(t, "setter", fields["client"])
 	require.Equal(t, tenant.TenantSetting, fields["left"])
 	require.Equal(t, carriers[0], fields["last_statement"])
-	require.NotContains(t, told[0].Message, "acme")
+	require.NotContains(t, logged[0].Message, "acme")
 }
 
 func TestOrdinaryWorkOfACheckedPoolTaintsNothing(t *testing.T) {

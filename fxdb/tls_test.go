@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -65,6 +66,42 @@ func TestAPoolChecksTheServersCertificateAndShowsItsOwn(t *testing.T) {
 			require.Equal(t, "/CN="+devdb.RoleApp, client)
 		})
 	}
+	t.Run("the session check", func(t *testing.T) {
+		setenv(t, all)
+		cfg, err := fxdb.ConfigFromEnv()
+		require.NoError(t, err)
+		check(&cfg)
+		db, err := fxdb.Open(within(t), cfg, fxdb.WithConfigurePool(func(pc *pgxpool.Config) error {
+			pc.BeforeClose = func(conn *pgx.Conn) {
+				if err := conn.Ping(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
+		}))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, db.Close(context.Background())) }()
+		use := func() (found string) {
+			require.NoError(t, db.QueryRow(as(t, "acme"), "select current_setting('work_mem')").Scan(&found))
+			_, err := db.Exec(within(t), "select 1")
+			require.NoError(t, err)
+			require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(as(t, "acme"), "select 1"); return err }))
+			return found
+		}
+		clean := use()
+		require.Equal(t, clean, use())
+		require.EqualValues(t, 1, db.Stats().Opened)
+		unseen := []string{"set work_mem = '3MB'", "prepare mine as select 1", "listen jobs"}
+		for _, sql := range unseen {
+			conn, err := db.Acquire(within(t))
+			require.NoError(t, err)
+			_, err = conn.Conn().PgConn().Exec(within(t), sql).ReadAll()
+			require.NoError(t, err)
+			conn.Release()
+			require.Equal(t, clean, use(), sql)
+		}
+		require.EqualValues(t, 1+len(unseen), db.Stats().Opened)
+	})
 	t.Run("migrations", func(t *testing.T) {
 		for name, change := range map[string]map[string]string{
 			"of the settings": {"DB_MIGRATE_URL": address},

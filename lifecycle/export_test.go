@@ -32,6 +32,12 @@ func (m *Monitor) Clock() time.Time { return time.Unix(0, m.clock.Load()) }
 // SetClockBack does to the monitor's clock what nobody who keeps the clock for so long would do.
 func (m *Monitor) SetClockBack(d time.Duration) { m.clock.Add(-int64(d)) }
 
+// Stock looks for old and for tainted idle connections, as the sweep does.
+func (m *Monitor) Stock() (tainted bool) {
+	_, tainted, _ = m.stock()
+	return tainted
+}
+
 // Age makes a hold longer.
 func Age(conn *pgxpool.Conn, by time.Duration) {
 	s := slotOf(conn.Conn())

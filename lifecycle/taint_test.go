@@ -2,7 +2,9 @@ package lifecycle_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -117,4 +119,37 @@ func TestATaintedConnectionReachesNobody(t *testing.T) {
 	conn.Release()
 	// Nobody asks for the connection, which may keep a lock.
 	db.WaitFor(t, "select not exists (select from pg_stat_activity where pid = $1)", int32(pid))
+}
+
+func TestTheSweepReadsTaintsWhileCallersClean(t *testing.T) {
+	t.Parallel()
+	m, _ := startPool(t, func(c *lifecycle.Config) {
+		c.Pool.MaxConns = 1
+		c.Sessions.Taint = func(*pgx.Conn, backend.Text) (backend.Taint, bool) { return backend.Resettable, true }
+	})
+	done := make(chan struct{})
+	var seen sync.WaitGroup
+	seen.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				m.Stock()
+				runtime.Gosched()
+			}
+		}
+	})
+	for range 20 {
+		conn := acquire(t, m, "user")
+		_, err := conn.Exec(bounded(t), "set app.secret = 'left behind'")
+		require.NoError(t, err)
+		conn.Release()
+	}
+	close(done)
+	seen.Wait()
+	require.True(t, m.Stock())
+	_, cleaned, closed := m.Tainted()
+	require.EqualValues(t, 19, cleaned)
+	require.Zero(t, closed)
 }
