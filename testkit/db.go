@@ -96,7 +96,7 @@ func Pool(t testing.TB, opts ...Option) *pgxpool.Pool {
 }
 
 func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
-	d, err := planned(opts)
+	d, err := planned(t, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ type database struct {
 // newDatabase takes a clone of the migrated template. The end of the test disposes of the
 // clone.
 func newDatabase(t testing.TB, opts []Option) (database, error) {
-	d, err := planned(opts)
+	d, err := planned(t, opts)
 	if err != nil {
 		return database{}, err
 	}
@@ -154,7 +154,7 @@ func newDatabase(t testing.TB, opts []Option) (database, error) {
 }
 
 // planned returns the template and the configuration of a test's database, without a database.
-func planned(opts []Option) (database, error) {
+func planned(t testing.TB, opts []Option) (database, error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
