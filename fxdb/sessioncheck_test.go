@@ -220,7 +220,7 @@ func TestWhatAFunctionLeavesIsCountedAndLoggedOnce(t *testing.T) {
 	fields := logged[0].ContextMap()
 	require.Equal(t, "setter", fields["client"])
 	require.Equal(t, tenant.TenantSetting, fields["left"])
-	require.Equal(t, carriers[0], fields["last_statement"])
+	require.Equal(t, carriers[0], fields["statement"])
 	require.NotContains(t, logged[0].Message, "acme")
 }
 

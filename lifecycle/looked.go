@@ -79,7 +79,7 @@ func (m *Monitor) findLeft(s *slot, left []string, err error) {
 	what := strings.Join(left, ", ")
 	if _, seen := m.leftSeen.LoadOrStore(client+": "+what, true); !seen {
 		m.log.Warn("a session keeps what no text of the client shows, and the pool closes the connection: a function, a trigger, an operator or a view has left it",
-			zap.String("client", client), zap.String("left", what), zap.String("last_statement", query), zap.Error(err))
+			zap.String("client", client), zap.String("left", what), zap.String("statement", shown(query, 200)), zap.Error(err))
 	}
 }
 
