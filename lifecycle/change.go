@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"errors"
 	"sync"
 
 	"go.uber.org/zap"
@@ -61,7 +62,7 @@ func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	fields := []zap.Field{zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Int("active", h.Active), zap.Int("max", h.Max), zap.Int("waiting", h.Waiting)}
 	switch {
 	case h.Error == errLeaving.Error(): // Leave has logged the change
-	case !h.Ready && m.Started():
+	case !h.Ready && m.Started() && !errors.Is(h.cause, ErrNotStarted): // a sibling may start later
 		m.log.Error("pool can't use its server", append(fields, zap.String("error", h.Error))...)
 	case !h.Ready:
 		m.log.Info("pool is not started", append(fields, zap.String("error", h.Error))...)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
@@ -213,7 +215,10 @@ func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
 	size.SkipShort(t)
 	db := newDatabase(t)
 	beside := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.OpenedBy = "the pool beside"; c.Pool.MaxConns = 2 })
-	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) { c.SiblingPools = []*lifecycle.Monitor{beside} })
+	core, logs := observer.New(zap.ErrorLevel)
+	m := newMonitor(t, db.URL(), func(c *lifecycle.Config) {
+		c.SiblingPools, c.Logger = []*lifecycle.Monitor{beside}, zap.New(core)
+	})
 	changes := make(chan lifecycle.Health, 10)
 	m.OnChange(func(h lifecycle.Health) { changes <- h })
 	require.NoError(t, m.Start(bounded(t)))
@@ -221,6 +226,7 @@ func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
 	require.False(t, h.Ready)
 	require.Contains(t, h.Error, "the pool beside: "+lifecycle.ErrNotStarted.Error())
 	require.Equal(t, h.Error, receive(t, changes).Error)
+	require.Empty(t, logs.All(), "the pools of an application start after each other")
 
 	require.NoError(t, beside.Start(bounded(t)))
 	require.True(t, receive(t, changes).Ready, "unasked")
