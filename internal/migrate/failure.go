@@ -130,6 +130,30 @@ func (r *run) wayOut(ctx context.Context, s Source, e *Error, text string, sessi
 		"or finish the migration by hand and record so: insert into %s (version_id, is_applied) values (%d, true)", s.VersionTable(), version)}
 }
 
+// refuseInvalid fails a migration whose text names an index that is not valid: CREATE INDEX IF
+// NOT EXISTS finds the invalid index of an interrupted build, and reports success.
+func (r *run) refuseInvalid(ctx context.Context, text string) error {
+	conn, err := r.aside(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := conn.Query(ctx, `select c.relname from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+		where not i.indisvalid and c.relkind = 'i'`)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if regexp.MustCompile(`(?i)(^|[^\w$])` + regexp.QuoteMeta(name) + `($|[^\w$])`).MatchString(text) {
+			return fmt.Errorf("the index %s is not valid, so the migration is not recorded as applied", name)
+		}
+	}
+	return nil
+}
+
 // halfDone returns the statements that clear the remains of an interrupted CREATE INDEX
 // CONCURRENTLY, REINDEX CONCURRENTLY or DETACH PARTITION CONCURRENTLY, for the tables and
 // indexes in the migration's text.

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -23,6 +24,7 @@ var errLockLost = errors.New("the session gave up the migrations' lock " +
 // session is the connection of goose. A session holds the lock while open.
 type session struct {
 	*stdlib.Conn
+	run         *run
 	lockTimeout string // of transactions, in ms; no limit outside transactions
 
 	// Of the migration that runs, or failed:
@@ -58,7 +60,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect for the migrations: %w", err)
 	}
-	s := &session{Conn: conn.(*stdlib.Conn), lockTimeout: c.run.lockTimeout}
+	s := &session{Conn: conn.(*stdlib.Conn), run: c.run, lockTimeout: c.run.lockTimeout}
 	if err := c.run.take(ctx, s.pgx(), lockKey); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -121,6 +123,10 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 	}
 	if len(args) == 0 {
 		s.statements = append(s.statements, query)
+	} else if s.outside && !s.run.down {
+		if err := s.run.refuseInvalid(ctx, strings.Join(s.statements, "\n")); err != nil {
+			return nil, err
+		}
 	}
 	result, err := s.Conn.ExecContext(ctx, query, args)
 	s.failed = err != nil && len(args) == 0

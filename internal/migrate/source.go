@@ -134,26 +134,27 @@ func sqlRoot(fsys fs.FS) (fs.FS, error) {
 	return nil, fmt.Errorf("*.sql files are in several folders (%s): name one with fs.Sub", strings.Join(found, ", "))
 }
 
-// checkNames refuses *.sql files whose names goose does not know: goose would silently leave out
-// the files, and the database would lack the objects. Editors and file systems make names with a
-// leading dot.
+// checkNames refuses *.sql files whose names goose does not know, and *.sql files in folders
+// below: goose would silently leave out the files, and the database would lack the objects.
+// Editors and file systems make names with a leading dot.
 func checkNames(fsys fs.FS) error {
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return err
-	}
 	var strange []string
-	for _, e := range entries {
-		name := e.Name()
-		if e.IsDir() || strings.HasPrefix(name, ".") || !strings.EqualFold(path.Ext(name), ".sql") {
-			continue
+	err := fs.WalkDir(fsys, ".", func(file string, e fs.DirEntry, err error) error {
+		switch hidden := file != "." && strings.HasPrefix(e.Name(), "."); {
+		case err != nil:
+			return err
+		case e.IsDir() && hidden:
+			return fs.SkipDir
+		case e.IsDir() || hidden || !strings.EqualFold(path.Ext(file), ".sql"):
+			return nil
 		}
-		if _, err := goose.NumericComponent(name); err != nil {
-			strange = append(strange, name)
+		if _, err := goose.NumericComponent(file); err != nil || path.Dir(file) != "." {
+			strange = append(strange, file)
 		}
-	}
-	if len(strange) == 0 {
 		return nil
+	})
+	if err != nil || len(strange) == 0 {
+		return err
 	}
 	return fmt.Errorf("%s would never be applied: name migrations like 00001_name.sql, "+
 		"and keep all other *.sql files outside", strings.Join(strange, ", "))
