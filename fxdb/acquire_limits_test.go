@@ -33,6 +33,10 @@ func TestAnAcquiredConnectionHasItsClientsLimitsAndTheNextHolderHasNot(t *testin
 		_, err = conn.Exec(within(t), "vacuum notes.plain")
 		require.NoError(t, err, "it can't run in a transaction")
 		conn.Release()
+		rows, err := migrations.Query(within(t), "vacuum notes.plain")
+		require.NoError(t, err)
+		rows.Close()
+		require.NoError(t, rows.Err(), "by Query as by Exec")
 
 		require.Equal(t, pools, limits(t, db), "the next client has the limits of the last one")
 		conn, err = db.Acquire(within(t))

@@ -49,14 +49,21 @@ func (db *DB) runsAlone(s scoped.Scope, sql string, args []any) bool {
 	return v.Alone && v.Statements == 1
 }
 
+// scopeOn returns the scope of a statement on conn. The scope is zero if the statement runs
+// alone: conn then has the client's limits.
+func (db *DB) scopeOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql string, args []any) (scoped.Scope, error) {
+	if !db.runsAlone(s, sql, args) {
+		return s, nil
+	}
+	return scoped.Scope{}, db.holdLimits(ctx, conn)
+}
+
 // execOn runs a statement on conn: behind the scope, or alone on a connection with the client's
 // limits. last reports whether the caller gives conn back.
 func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
-	if db.runsAlone(s, sql, args) {
-		if err := db.holdLimits(ctx, conn); err != nil {
-			return pgconn.CommandTag{}, err
-		}
-		s = scoped.Scope{}
+	s, err := db.scopeOn(ctx, conn, s, sql, args)
+	if err != nil {
+		return pgconn.CommandTag{}, err
 	}
 	if s.IsZero() {
 		tag, err := conn.Exec(ctx, sql, args...)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/fxdb/fxdbsql"
 	"github.com/agentagency/onepool/internal/testing/size"
 )
 
@@ -44,6 +45,27 @@ func TestAnAdvisoryLockOfThePoolsIsWarnedOfOnceAClient(t *testing.T) {
 			b.Queue("select pg_advisory_lock_shared(42)")
 			return db.SendBatch(ctx, b).Close()
 		},
+		"another spelling": func(ctx context.Context, db *fxdb.DB) error {
+			_, err := db.Exec(ctx, "select Pg_Advisory_Lock(42)")
+			return err
+		},
+		"a transaction": func(ctx context.Context, db *fxdb.DB) error {
+			return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, "select pg_advisory_lock(42)")
+				return err
+			})
+		},
+		"a savepoint's batch": func(ctx context.Context, db *fxdb.DB) error {
+			return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error {
+				return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return batchOf(ctx, tx, "select pg_advisory_lock(42)") })
+			})
+		},
+		"database/sql": func(ctx context.Context, db *fxdb.DB) error {
+			sqlDB := fxdbsql.Open(db)
+			defer sqlDB.Close()
+			_, err := sqlDB.ExecContext(ctx, "select pg_advisory_lock(42)")
+			return err
+		},
 	} {
 		for who, ctx := range map[string]context.Context{"nobody": within(t), "a tenant": as(t, "acme")} {
 			client := db.Named(name + " of " + who)
@@ -64,7 +86,21 @@ func TestAnAdvisoryLockOfThePoolsIsWarnedOfOnceAClient(t *testing.T) {
 	require.NoError(t, err)
 	conn.Release()
 	require.Equal(t, before, warned(), "on a connection of Acquire the lock lasts")
-	last := logs.FilterMessageSnippet("advisory").All()[0]
+	require.NoError(t, held.InTx(within(t), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		return batchOf(within(t), tx, "select pg_advisory_lock(42)", "select pg_advisory_unlock(42)")
+	}))
+	require.Equal(t, before, warned(), "released in its transaction")
+	sqlDB := fxdbsql.Open(held)
+	sqlConn, err := sqlDB.Conn(within(t))
+	require.NoError(t, err)
+	for _, sql := range []string{"select pg_advisory_lock(42)", "select pg_advisory_unlock(42)"} {
+		_, err = sqlConn.ExecContext(within(t), sql)
+		require.NoError(t, err)
+	}
+	require.NoError(t, sqlConn.Close())
+	require.NoError(t, sqlDB.Close())
+	require.Equal(t, before, warned(), "on a *sql.Conn the lock lasts")
+	last := logs.FilterMessageSnippet("ends with the statement").All()[0]
 	require.Contains(t, last.Message, "Acquire")
 	require.Contains(t, last.Message, "pg_advisory_xact_lock")
 }

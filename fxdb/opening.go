@@ -2,6 +2,7 @@ package fxdb
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -38,7 +39,7 @@ func opens(sql string) (first []string, rest string, anew bool) {
 		switch {
 		case s.Kind == sqllex.LockTable, sets:
 			anew = true
-		case s.Kind == sqllex.Set && s.Taint == 0, s.Kind == sqllex.SetConstraints, s.Kind == sqllex.Show:
+		case s.Kind == sqllex.Set, s.Kind == sqllex.SetConstraints, s.Kind == sqllex.Show, s.Kind == sqllex.Savepoint:
 		default:
 			for i, s := range all {
 				if i > 0 {
@@ -56,12 +57,12 @@ func opens(sql string) (first []string, rest string, anew bool) {
 // mayOpen rules out most statements without the lexer.
 func mayOpen(sql string) bool {
 	sql = strings.TrimLeft(sql, " \t\r\n\f\v;")
-	for _, word := range [...]string{"set", "lock", "show", "--", "/*"} {
+	for _, word := range [...]string{"set", "reset", "lock", "show", "savepoint", "release", "rollback", "--", "/*"} {
 		if beginsWith(sql, word) {
 			return true
 		}
 	}
-	return false
+	return sql == ""
 }
 
 // open runs the first statements of sql if they must come before any query, and returns
@@ -84,10 +85,10 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 		sql = own
 	}
 	first, rest, anew := opens(sql)
-	if len(first) == 0 || conn.PgConn().TxStatus() != 'T' {
+	if len(first) == 0 && rest != "" || conn.PgConn().TxStatus() != 'T' {
 		return tag, sql, false, nil
 	}
-	o.over = rest != ""
+	o.over = rest != "" // a text of comments needs no snapshot
 	o.ran = append(o.ran, first...)
 	if !anew {
 		return tag, sql, false, nil
@@ -136,6 +137,38 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 		return pgconn.CommandTag{}, scoped.LostAfter(conn, err)
 	}
 	return tag, nil
+}
+
+// opened is the text in the place of a batch's statement that open has run, with the same tag.
+const opened = "set local onepool.opened to ''"
+
+// openBatch runs the first statements of b if they must come before any query, and returns the
+// batch to send.
+func (t *transaction) openBatch(ctx context.Context, b *pgx.Batch) (*pgx.Batch, error) {
+	if t.opening.over {
+		return b, nil
+	}
+	own := *b
+	own.QueuedQueries = slices.Clone(b.QueuedQueries)
+	for i, q := range b.QueuedQueries {
+		if t.opening.over || len(q.Arguments) > 0 {
+			break
+		}
+		_, rest, ran, err := t.open(ctx, q.SQL, nil)
+		if err != nil {
+			return b, err
+		}
+		if ran && rest != "" { // the server takes no text of several statements in a batch
+			break
+		}
+		if ran && setsTransaction(q) {
+			again := *q
+			again.SQL = opened
+			own.QueuedQueries[i] = &again
+		}
+	}
+	t.opening.over = true
+	return &own, nil
 }
 
 // noRows are the rows of a statement that returns no rows.

@@ -70,6 +70,11 @@ func TestATransactionMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 		"a snapshot":               {begin, []string{"set transaction isolation level repeatable read", "set transaction snapshot '" + snapshot + "'"}, "select count(*)::text from notes.plain", "0"},
 		"a snapshot by options":    {pgx.TxOptions{IsoLevel: pgx.Serializable, AccessMode: pgx.ReadOnly}, []string{"show work_mem", "set transaction snapshot '" + snapshot + "'"}, "select 'x'", ""},
 		"a begin query":            {custom, []string{"set transaction isolation level serializable"}, "select current_setting('work_mem') || current_setting('transaction_isolation')", "1MBserializable"},
+		"a session's setting":      {begin, []string{"set work_mem = '2MB'", "reset work_mem", "set transaction isolation level serializable"}, txState, "serializable off off 0"},
+		"characteristics":          {begin, []string{"set session characteristics as transaction read only", "set transaction isolation level serializable"}, txState, "serializable off off 0"},
+		"behind a savepoint":       {begin, []string{"savepoint s", "release s", "set transaction isolation level serializable"}, txState, "serializable off off 0"},
+		"in a savepoint":           {begin, []string{"savepoint s", "set transaction isolation level serializable"}, txState, ""},
+		"behind empty texts":       {begin, []string{"", "-- nothing", "set transaction isolation level serializable"}, txState, "serializable off off 0"},
 		"set local is kept":        {begin, []string{"set local work_mem = '2MB'", "set transaction read only"}, "show work_mem", "2MB"},
 		"too late":                 {begin, []string{"select 1", "set transaction isolation level serializable"}, txState, ""},
 		"a lock that is too late":  {begin, []string{"insert into notes.plain values (7, 'kept')", "lock table notes.plain"}, "select body from notes.plain where id = 7", "kept"},
@@ -284,4 +289,52 @@ func TestABatchMayBeginATransactionAndSetItsLevel(t *testing.T) {
 		require.Equal(t, name == "a tenant", who == "acme", name)
 		require.NoError(t, tx.Rollback(ctx))
 	}
+}
+
+// A batch may be what begins a transaction's statements.
+func TestATransactionMayBeginWithABatchThatSetsIt(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t)
+	plain := plainPool(t, db)
+	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))
+	const set = "set transaction isolation level serializable"
+	for name, texts := range map[string][]string{
+		"alone":             {set},
+		"and more":          {set, "set transaction read only, deferrable", txState},
+		"a lock":            {"lock table notes.plain in share row exclusive mode", set, "show work_mem"},
+		"behind set local":  {"set local work_mem = '2MB'", set},
+		"after a statement": {"select 1", set},
+	} {
+		run := func(ctx context.Context, db beginner) string {
+			tx, err := db.BeginTx(ctx, pgx.TxOptions{})
+			require.NoError(t, err)
+			defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+			b := &pgx.Batch{}
+			for _, sql := range texts {
+				b.Queue(sql)
+			}
+			got := "tags"
+			br := tx.SendBatch(ctx, b)
+			for range texts {
+				tag, err := br.Exec()
+				got += " " + tag.String() + " " + codeOf(err)
+			}
+			_ = br.Close()
+			var state string
+			err = tx.QueryRow(ctx, txState).Scan(&state)
+			return got + ": " + state + codeOf(err)
+		}
+		want := run(within(t), plain)
+		require.Equal(t, want, run(as(t, "acme"), db), name)
+		require.Equal(t, want, run(within(t), limited), name)
+	}
+	require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		if err := batchOf(t.Context(), tx, set, "insert into notes.notes (body) values ('x')"); err != nil {
+			return err
+		}
+		var who string
+		err := tx.QueryRow(t.Context(), tenantSetting).Scan(&who)
+		require.Equal(t, "acme", who)
+		return err
+	}))
 }

@@ -174,6 +174,9 @@ func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, s
 		}
 	}()
 	r := &rows{conn: conn, flight: scoped.Flight{Last: true}}
+	if s, err = db.scopeOn(ctx, conn.Conn(), s, sql, args); err != nil {
+		return nil, mayResend(ctx, conn.Conn(), err, false), err
+	}
 	if s.IsZero() {
 		r.Rows, err = conn.Query(ctx, sql, args...)
 		err = scoped.WithCause(conn.Conn(), err)

@@ -25,6 +25,8 @@ type session struct {
 	db     *DB
 	handle *pgxpool.Conn
 	conn   *pgx.Conn // of handle
+	texts  int       // sent on conn
+	text   string    // the last of the texts
 }
 
 func (s *session) take(ctx context.Context, sc scoped.Scope, p purpose, within time.Duration) (err error) {
@@ -50,6 +52,9 @@ func (s *session) do(ctx context.Context, sc scoped.Scope, p purpose, sql string
 		}
 		if !sc.IsZero() && s.conn.PgConn().TxStatus() != 'I' && !s.conn.IsClosed() {
 			return false, errBegunByText
+		}
+		if sql != "" {
+			s.texts, s.text = s.texts+1, sql
 		}
 		if err = send(); err != nil && first && (mayResend(ctx, s.conn, err, idempotent) || s.db.standbyRefused(ctx, s.conn, err, sql)) {
 			s.Release()
@@ -107,6 +112,10 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 	var r *scoped.Rows
 	err = s.do(ctx, sc, forHolding, sql, isIdempotent(ctx), func() (err error) {
 		r = &scoped.Rows{Ended: endBegunByText}
+		sc, err := s.db.scopeOn(ctx, s.conn, sc, sql, args)
+		if err != nil {
+			return err
+		}
 		if sc.IsZero() {
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
 			err = scoped.WithCause(s.conn, err)
@@ -150,5 +159,9 @@ func (s *session) Release() {
 	if s.handle != nil {
 		s.handle.Release()
 		s.handle, s.conn = nil, nil
+		if s.texts == 1 { // of a *sql.DB, or of a *sql.Conn that was closed after one statement
+			s.db.warnOfLock(s.text)
+		}
+		s.texts = 0
 	}
 }

@@ -31,6 +31,7 @@ type transaction struct {
 	outer     *transaction  // around a savepoint
 	after     []afterCommit // of the transaction and its savepoints
 	ended     bool          // by Commit or Rollback
+	locked    bool          // holds an advisory lock of the session
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx) *transaction {
@@ -59,6 +60,7 @@ func (t *transaction) refuse(ctx context.Context) error {
 }
 
 func (t *transaction) refuseStatement(ctx context.Context, sql string, args []any) error {
+	t.noteLock(sql)
 	if t.pooled && (namesStatement(args) || leavesSession(sql, args)) {
 		return ErrNeedsSession
 	}
@@ -167,11 +169,17 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err == nil {
 		err = t.start(ctx)
 	}
+	for _, q := range b.QueuedQueries {
+		t.noteLock(q.SQL)
+	}
+	own := b
+	if err == nil {
+		own, err = t.openBatch(ctx, b)
+	}
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
-	t.opening.over = true
-	return t.Tx.SendBatch(ctx, watchBatch(b, t.check))
+	return t.Tx.SendBatch(ctx, watchBatch(own, t.check))
 }
 
 // Prepare prepares a statement by name. Prepare fails behind a pooler, because a pooler
@@ -245,5 +253,6 @@ func (t *transaction) release() {
 		t.lost, t.endCode = t.conn.Conn().IsClosed(), backend.Of(t.conn.Conn()).EndedBy()
 		t.conn.Release()
 		t.conn = nil
+		t.warnOfLockOfTx()
 	}
 }
