@@ -222,7 +222,10 @@ func TestWhatIsSentIsStored(t *testing.T) {
 	for _, step := range []struct{ op, body, missing string }{
 		{"POST /verification/requests/r/results", `{"verdict": "mixed"}`, "confidence"},
 		{"POST /verification/requests/r/results", `{"verdict": "mixed", "confidence": 1, "methods": [{"method": "fact_checking", "verdict": "mixed"}]}`, "methods[0].confidence"},
+		{"POST /verification/requests/r/results", `{"verdict": "mixed", "confidence": 1, "methods": [{"method": "fact_checking", "verdict": "mixed", "confidence": 1}]}`, "methods[0].processing_time_ns"},
 		{"POST /verification/requests/r/results", `{"verdict": "mixed", "confidence": 1, "supporting": [{"content": "x", "credibility": 1}]}`, "supporting[0].relevance"},
+		{"POST /verification/results/" + unknown + "/evidence", `{}`, "evidence"},
+		{"POST /knowledge/queries/none/results", `{}`, "results"},
 		{"POST /verification/results/" + unknown + "/evidence", `{"evidence": [{"content": "x", "relevance": 1, "credibility": 1}]}`, "evidence[0].supporting"},
 		{"PUT /verification/cache", `{"question": {"content": "x"}, "result": {"verdict": "mixed"}, "ttl_ns": 1000000000}`, "result.confidence"},
 		{"POST /knowledge/queries/q/results", `{"results": [{"url": "u", "domain": "d", "source_type": "web", "provider": "p", "relevance_score": 1}]}`, "results[0].credibility_score"},
@@ -231,6 +234,25 @@ func TestWhatIsSentIsStored(t *testing.T) {
 		acme.call(step.op, step.body, 400, `"detail":"`+step.missing+` is missing"`)
 	}
 	acme.call("GET /verification/requests/r", "", 200, `"status":"pending"`)
+
+	// A list of nothing would be stored below an id that the tenant does not have.
+	acme.call("POST /verification/results/"+unknown+"/evidence", `{"evidence": []}`, 400, "evidence must not be empty")
+	acme.call("POST /knowledge/queries/none/results", `{"results": []}`, 400, "results must not be empty")
+
+	// The lists of a result say which side evidence is on.
+	const evidence = `{"content": "x", "relevance": 1, "credibility": 1`
+	sided := func(supporting, contradicting string) string {
+		return `{"verdict": "mixed", "confidence": 1, "supporting": [` + evidence + supporting + `}], "contradicting": [` + evidence + contradicting + `}]}`
+	}
+	for _, step := range []struct{ supporting, contradicting, detail string }{
+		{`, "supporting": false`, "", "supporting[0].supporting must be true, or left out"},
+		{"", `, "supporting": true`, "contradicting[0].supporting must be false, or left out"},
+	} {
+		body := sided(step.supporting, step.contradicting)
+		acme.call("POST /verification/requests/r/results", body, 400, step.detail)
+		acme.call("PUT /verification/cache", `{"question": {"content": "x"}, "result": `+body+`, "ttl_ns": 1000000000}`, 400, "result."+step.detail)
+	}
+	acme.call("POST /verification/requests/r/results", sided(`, "supporting": true`, `, "supporting": false`), 201)
 }
 
 func TestIdsAreWhatTheySay(t *testing.T) {

@@ -126,6 +126,9 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 			return c.SetQueryStatus(ctx, in.ID, in.Body.Status, in.Body.Error)
 		}),
 		"POST /knowledge/queries/{id}/results": gives(func(ctx context.Context, in postedTo[newResults]) (affected, error) {
+			if len(in.Body.Results) == 0 {
+				return affected{}, badRequest("results must not be empty")
+			}
 			for i := range in.Body.Results {
 				if err := fromPath("query_id", &in.Body.Results[i].QueryID, in.ID); err != nil {
 					return affected{}, err

@@ -38,7 +38,7 @@ func TestATenantChangesNothingForAllTenants(t *testing.T) {
 		status             int
 	}{
 		{http.MethodPost, "/verification/requests", `{"id": "r", "content": "x"}`, 201},
-		{http.MethodPost, "/verification/requests/r/results", `{"verdict": "error", "confidence": 0, "methods": [{"method": "cross_reference", "verdict": "error", "confidence": 0, "err": "acme patient 4711"}]}`, 201},
+		{http.MethodPost, "/verification/requests/r/results", `{"verdict": "error", "confidence": 0, "methods": [{"method": "cross_reference", "verdict": "error", "confidence": 0, "processing_time_ns": 0, "err": "acme patient 4711"}]}`, 201},
 		{http.MethodPost, "/web/rate-limits/example.com/requests", `{"limit": 1}`, 200},
 	} {
 		status, body := call(t, op.method, s.URL+op.path, "acme", op.body)

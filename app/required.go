@@ -17,7 +17,9 @@ var required = map[reflect.Type][]string{
 	reflect.TypeFor[newResponse]():               {"confidence"},
 	reflect.TypeFor[knowledge.SearchResult]():    {"relevance_score", "credibility_score"},
 	reflect.TypeFor[newResult]():                 {"confidence"},
-	reflect.TypeFor[verification.MethodResult](): {"confidence"},
-	reflect.TypeFor[verification.Evidence]():     {"relevance", "credibility"},
+	reflect.TypeFor[newResults]():                {"results"},
+	reflect.TypeFor[newEvidence]():               {"evidence"},
+	reflect.TypeFor[verification.MethodResult](): {"confidence", "processing_time_ns"},
+	reflect.TypeFor[listedEvidence]():            {"relevance", "credibility"},
 	reflect.TypeFor[sidedEvidence]():             {"relevance", "credibility", "supporting"},
 }

@@ -129,6 +129,9 @@ func (d document31) fillObject(schema object) object {
 			out[name] = v
 		}
 	}
+	if list, ok := out["contradicting"].([]any); ok {
+		list[0].(object)["supporting"] = false
+	}
 	switch others := schema["additionalProperties"].(type) {
 	case object:
 		if others["$ref"] == "#/components/schemas/JSON" { // any JSON, and so on

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -31,23 +32,44 @@ type newResult struct {
 	Verdict        verification.Verdict        `json:"verdict"`
 	Confidence     float64                     `json:"confidence"`
 	Reasoning      []string                    `json:"reasoning"`
-	Supporting     []verification.Evidence     `json:"supporting"`
-	Contradicting  []verification.Evidence     `json:"contradicting"`
+	Supporting     []listedEvidence            `json:"supporting"`
+	Contradicting  []listedEvidence            `json:"contradicting"`
 	Methods        []verification.MethodResult `json:"methods"`
 	ProcessingTime time.Duration               `json:"processing_time_ns"`
 	Error          *string                     `json:"error"`
 	ErrorCode      *string                     `json:"error_code"`
 }
 
-func (r newResult) of(request string) verification.Result {
+// of returns the result of a request. path is the path of r in the body, for errors.
+func (r newResult) of(request, path string) (verification.Result, error) {
+	supporting, err := onSide(r.Supporting, true, path+"supporting")
+	contradicting, err2 := onSide(r.Contradicting, false, path+"contradicting")
 	return verification.Result{
 		RequestID: request, Verdict: r.Verdict, Confidence: r.Confidence, Reasoning: list(r.Reasoning),
-		Supporting: list(r.Supporting), Contradicting: list(r.Contradicting), Methods: list(r.Methods),
+		Supporting: supporting, Contradicting: contradicting, Methods: list(r.Methods),
 		ProcessingTime: r.ProcessingTime, Error: r.Error, ErrorCode: r.ErrorCode,
-	}
+	}, cmp.Or(err, err2)
 }
 
-// sidedEvidence is evidence outside a result: a result's lists say which side evidence is on.
+// listedEvidence is evidence of a result, in a list that says which side the evidence is on.
+type listedEvidence struct {
+	verification.Evidence
+	Supporting *bool `json:"supporting"` // nil: as the list says
+}
+
+// onSide refuses evidence that contradicts its list.
+func onSide(listed []listedEvidence, supporting bool, path string) ([]verification.Evidence, error) {
+	all := make([]verification.Evidence, len(listed))
+	for i, e := range listed {
+		if e.Supporting != nil && *e.Supporting != supporting {
+			return nil, badRequest(fmt.Sprintf("%s[%d].supporting must be %t, or left out", path, i, supporting))
+		}
+		all[i] = e.Evidence
+	}
+	return all, nil
+}
+
+// sidedEvidence is evidence outside a result.
 type sidedEvidence struct{ verification.Evidence }
 
 type newEvidence struct {
@@ -105,7 +127,11 @@ func verificationRoutes(c *verification.Client) routes {
 			})
 		}),
 		"POST /verification/requests/{id}/results": makes(http.StatusCreated, nil, func(ctx context.Context, in postedTo[newResult]) (made, error) {
-			id, err := c.SaveResult(ctx, in.Body.of(in.ID))
+			result, err := in.Body.of(in.ID, "")
+			if err != nil {
+				return made{}, err
+			}
+			id, err := c.SaveResult(ctx, result)
 			return made{id}, err
 		}),
 		"GET /verification/requests/{id}/results": gives(func(ctx context.Context, in listedOf) (verdictList, error) {
@@ -114,6 +140,9 @@ func verificationRoutes(c *verification.Client) routes {
 		}),
 		"GET /verification/requests/{id}/results/newest": readsOf(c.Result),
 		"POST /verification/results/{id}/evidence": does(func(ctx context.Context, in postedTo[newEvidence]) error {
+			if len(in.Body.Evidence) == 0 {
+				return badRequest("evidence must not be empty")
+			}
 			return c.AddEvidence(ctx, in.ID, in.Body.evidence())
 		}),
 		"GET /verification/evidence/quality": gives(func(ctx context.Context, _ nothing) (evidenceQualities, error) {
@@ -133,7 +162,11 @@ func verificationRoutes(c *verification.Client) routes {
 			return result, orMissing(found, err)
 		}),
 		"PUT /verification/cache": does(func(ctx context.Context, in posted[newAnswer]) error {
-			return c.CachePut(ctx, in.Body.Question.request(), in.Body.Result.of(in.Body.RequestID), in.Body.TTL)
+			result, err := in.Body.Result.of(in.Body.RequestID, "result.")
+			if err != nil {
+				return err
+			}
+			return c.CachePut(ctx, in.Body.Question.request(), result, in.Body.TTL)
 		}),
 		"POST /verification/cache/purge": gives(func(ctx context.Context, _ nothing) (affected, error) {
 			n, err := c.CachePurge(ctx)
