@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"path"
 	"regexp"
+
+	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/tenant"
 )
@@ -26,11 +29,30 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header.Set("Connection", "close")
 	}
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	defer h.answerPanic(w, r)
 	if asked := r.URL.EscapedPath(); asked != path.Clean(asked) {
 		h.answer(h.noRoute).ServeHTTP(w, r) // the mux would send the caller elsewhere
 		return
 	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// answerPanic answers a request whose handler has panicked. The mux has set the pattern of r.
+func (h *handler) answerPanic(w http.ResponseWriter, r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler: // drops the connection
+		panic(p)
+	default:
+		h.log.Error("request panicked", append(requestFields(r), zap.String("panic", fmt.Sprint(p)), zap.Stack("stack"))...)
+		refuse(r.Context(), w, internal, seeLog)
+	}
+}
+
+// requestFields identify a request in the log. The route stands for the path, because the path
+// may hold a tenant's text.
+func requestFields(r *http.Request) []zap.Field {
+	return []zap.Field{zap.String("route", r.Pattern), zap.String("request_id", requestIDOf(r.Context()))}
 }
 
 type requestIDKey struct{}

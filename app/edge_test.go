@@ -163,7 +163,7 @@ func TestAnOutageIsLoggedAsASample(t *testing.T) {
 	t.Cleanup(s.Close)
 	require.NoError(t, db.Close(t.Context()))
 	for range 50 {
-		resp, _ := ask(t, http.MethodGet, s.URL+"/agents", "")
+		resp, _ := ask(t, http.MethodGet, s.URL+"/agents/"+secret, "")
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 		require.Equal(t, "1", resp.Header.Get("Retry-After"))
 	}
@@ -171,6 +171,47 @@ func TestAnOutageIsLoggedAsASample(t *testing.T) {
 	require.NotZero(t, lines.Len())
 	require.Less(t, lines.Len(), 20, "one line a request")
 	require.Contains(t, lines.All()[0].ContextMap(), "request_id")
+	require.Equal(t, "GET /agents/{id}", lines.All()[0].ContextMap()["route"], "the id is a tenant's text")
+	for _, line := range logs.All() {
+		require.NotContains(t, fmt.Sprint(line.ContextMap()), secret)
+	}
+}
+
+// The pool's lines about a request lead to the request.
+func TestThePoolsLogLinesHaveTheRequestsID(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.WarnLevel)
+	s := httptest.NewServer(newAPI(t, testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.SlowQuery = time.Nanosecond })), fx.Replace(zap.New(core))))
+	t.Cleanup(s.Close)
+	resp, body := ask(t, http.MethodGet, s.URL+"/agents/none", "")
+	require.Equal(t, http.StatusNotFound, resp.StatusCode, body)
+	mine := zap.String("request_id", resp.Header.Get("X-Request-Id"))
+	require.NotZero(t, logs.FilterMessage("slow statement").FilterField(mine).Len())
+}
+
+func TestAPanicIsA500ThatTheLogHas(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.ErrorLevel)
+	log := zap.New(core)
+	h := &handler{log: log, outage: newOutageLog(log), mux: http.NewServeMux()}
+	h.mux.HandleFunc("GET /things/{id}", func(http.ResponseWriter, *http.Request) { panic("out of order") })
+	h.mux.HandleFunc("GET /abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	resp, body := ask(t, http.MethodGet, s.URL+"/things/"+secret, "")
+	require.Equal(t, http.StatusInternalServerError, resp.StatusCode, body)
+	require.Equal(t, problemMedia, resp.Header.Get("Content-Type"))
+	require.Contains(t, body, resp.Header.Get("X-Request-Id"))
+	require.NotContains(t, body, "out of order")
+	require.Equal(t, 1, logs.Len())
+	line := logs.All()[0].ContextMap()
+	require.Equal(t, "out of order", line["panic"])
+	require.Equal(t, "GET /things/{id}", line["route"])
+	require.Equal(t, resp.Header.Get("X-Request-Id"), line["request_id"])
+
+	_, err := http.Get(s.URL + "/abort") // net/http's way to drop a connection
+	require.Error(t, err)
+	require.Equal(t, 1, logs.Len())
 }
 
 // Clients of a server with tenant.Middleware distinguish problems as clients of the agency server do.

@@ -93,9 +93,9 @@ func TestAnAnswerThatCantBeEncodedIsAnErrorInTheLog(t *testing.T) {
 	acme.call("POST /agents", ada, 201)
 	_, err := db.Exec(asAcme(t.Context()), "update registry.agents set last_active_at = '10000-01-01'")
 	require.NoError(t, err)
-	for _, path := range []string{"/agents/ada", "/agents", "/agents/stats"} {
+	for path, route := range map[string]string{"/agents/ada": "/agents/{id}", "/agents": "/agents", "/agents/stats": "/agents/stats"} {
 		acme.call("GET "+path, "", 500, "something went wrong")
-		require.Len(t, logs.FilterMessage("request failed").FilterField(zap.String("path", path)).All(), 1)
+		require.Len(t, logs.FilterMessage("request failed").FilterField(zap.String("route", "GET "+route)).All(), 1)
 	}
 }
 

@@ -87,7 +87,7 @@ var agency = fx.Options(
 	webnavigator.Module,
 	verification.Module,
 	orchestrator.Module,
-	fx.Provide(newHandler),
+	fx.Provide(newHandler, fx.Annotate(newRequestTracer, fx.ResultTags(`group:"onepool.tracers"`))),
 )
 
 // run is fx's own Run, and prints a failure in a single line instead of the graph's trace. run

@@ -44,9 +44,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // nobody reads the answer any more
 	}
-	fields := []zap.Field{
-		zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("request_id", requestIDOf(r.Context())), zap.Error(err),
-	}
+	fields := append(requestFields(r), zap.Error(err))
 	for _, c := range classOf {
 		switch {
 		case !errors.Is(err, c.err):
@@ -60,5 +58,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	h.log.Error("request failed", fields...)
-	refuse(r.Context(), w, internal, "something went wrong: the log has it under this request_id")
+	refuse(r.Context(), w, internal, seeLog)
 }
+
+const seeLog = "something went wrong: the log has it under this request_id"

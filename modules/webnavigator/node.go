@@ -83,12 +83,12 @@ func (c *Client) AddNode(ctx context.Context, n Node) (id string, existed bool, 
 	switch {
 	case err != nil:
 		err = store.OrMissing(err, ErrUnknownTraversal)
-	case !hasParent: // of a known URL too
-		err = ErrUnknownParent
-	case n.Depth > maxDepth:
-		err = check.Invalid("depth", fmt.Sprintf("must be at most max_depth, which is %d", maxDepth))
-	default:
+	case id != "":
 		return id, existed, nil
+	case !hasParent:
+		err = ErrUnknownParent
+	default:
+		err = check.Invalid("depth", fmt.Sprintf("must be at most max_depth, which is %d", maxDepth))
 	}
 	return "", false, wrap("add node", err)
 }
