@@ -33,7 +33,7 @@ func (t *tracer) TraceBatchQuery(ctx context.Context, _ *pgx.Conn, data pgx.Trac
 
 // child records the span of a statement in a batch, from the end of the previous statement on.
 func (t *tracer) child(ctx context.Context, op *operation, data pgx.TraceBatchQueryData) {
-	summary := sqllex.Summary(data.SQL)
+	summary := valid(sqllex.Summary(data.SQL))
 	_, span := t.spans.Start(ctx, nameOf(summary), trace.WithTimestamp(op.last), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(op.attrs...), trace.WithAttributes(described(sqllex.Operation(data.SQL), summary)...),
 		trace.WithAttributes(t.text(data.SQL, data.Args)...))

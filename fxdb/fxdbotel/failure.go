@@ -19,7 +19,7 @@ import (
 
 // fail marks span as failed. class is the class of err.
 func (t *tracer) fail(span trace.Span, err error, class string) {
-	text := t.shown(err)
+	text := valid(t.shown(err))
 	span.SetStatus(codes.Error, text)
 	span.SetAttributes(semconv.ErrorTypeKey.String(class))
 	if code := sqlstate(err); code != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,6 +86,10 @@ func (t *tracer) begin(ctx context.Context, conn *pgx.Conn, name string, describ
 	return context.WithValue(ctx, operationKey{}, op), op
 }
 
+// valid returns text as UTF-8. A single text that is not UTF-8 costs an exporter all spans of the
+// export.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
 // nameOf returns a span's name: the operation and the tables.
 func nameOf(summary string) string {
 	if summary == "" {
@@ -109,7 +114,7 @@ func whose(ctx context.Context, client string) (attrs []attribute.KeyValue) {
 		attrs = append(attrs, ClientKey.String(client))
 	}
 	if id, ok := tenant.FromContext(ctx); ok {
-		attrs = append(attrs, TenantKey.String(id.Tenant))
+		attrs = append(attrs, TenantKey.String(valid(id.Tenant)))
 	}
 	return attrs
 }
@@ -143,13 +148,13 @@ func (t *tracer) text(sql string, args []any) (attrs []attribute.KeyValue) {
 	switch clean, ok := sqllex.Sanitize(sql); {
 	case t.hide:
 	case t.values:
-		attrs = append(attrs, semconv.DBQueryText(sql))
+		attrs = append(attrs, semconv.DBQueryText(valid(sql)))
 	case ok:
-		attrs = append(attrs, semconv.DBQueryText(clean))
+		attrs = append(attrs, semconv.DBQueryText(valid(clean)))
 	}
 	if t.values {
 		for i, arg := range args {
-			attrs = append(attrs, semconv.DBQueryParameter(strconv.Itoa(i), fmt.Sprintf("%+v", arg)))
+			attrs = append(attrs, semconv.DBQueryParameter(strconv.Itoa(i), valid(fmt.Sprintf("%+v", arg))))
 		}
 	}
 	return attrs
@@ -157,7 +162,7 @@ func (t *tracer) text(sql string, args []any) (attrs []attribute.KeyValue) {
 
 func (t *tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	ctx, _ = t.begin(ctx, conn, sqllex.Operation(data.SQL), func() (string, []attribute.KeyValue) {
-		return sqllex.Summary(data.SQL), t.text(data.SQL, data.Args)
+		return valid(sqllex.Summary(data.SQL)), t.text(data.SQL, data.Args)
 	})
 	return ctx
 }
@@ -168,7 +173,7 @@ func (t *tracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceQ
 
 func (t *tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
 	ctx, _ = t.begin(ctx, conn, "COPY", func() (string, []attribute.KeyValue) {
-		table := data.TableName.Sanitize()
+		table := valid(data.TableName.Sanitize())
 		return "COPY " + table, []attribute.KeyValue{semconv.DBCollectionName(table)}
 	})
 	return ctx
