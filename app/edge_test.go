@@ -209,7 +209,10 @@ func TestAPanicIsA500ThatTheLogHas(t *testing.T) {
 	require.Equal(t, "GET /things/{id}", line["route"])
 	require.Equal(t, resp.Header.Get("X-Request-Id"), line["request_id"])
 
-	_, err := http.Get(s.URL + "/abort") // net/http's way to drop a connection
+	resp2, err := http.Get(s.URL + "/abort") // net/http's way to drop a connection
+	if err == nil {
+		_ = resp2.Body.Close()
+	}
 	require.Error(t, err)
 	require.Equal(t, 1, logs.Len())
 }

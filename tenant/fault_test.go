@@ -17,8 +17,8 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// fault is an error of a resolver whose database is away.
-var fault = errors.New("dial tcp 10.0.0.7:5432:\nconnection refused")
+// errAway is the error of a resolver whose database is away.
+var errAway = errors.New("dial tcp 10.0.0.7:5432:\nconnection refused")
 
 // A database that is away fails every request: the log gets a sample, and callers get no text.
 func TestAResolversOwnFaultIsLoggedAsASample(t *testing.T) {
@@ -26,9 +26,9 @@ func TestAResolversOwnFaultIsLoggedAsASample(t *testing.T) {
 	var lines bytes.Buffer
 	resolve := func(r *http.Request) (tenant.Identity, error) {
 		if r.URL.Path == "/forged" {
-			return tenant.Identity{}, fmt.Errorf("%w: %w", tenant.ErrUnauthenticated, fault)
+			return tenant.Identity{}, fmt.Errorf("%w: %w", tenant.ErrUnauthenticated, errAway)
 		}
-		return tenant.Identity{}, fault
+		return tenant.Identity{}, errAway
 	}
 	s := httptest.NewUnstartedServer(tenant.Middleware(resolve)(http.NotFoundHandler()))
 	s.Config.ErrorLog = log.New(&lines, "", 0)
