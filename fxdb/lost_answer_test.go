@@ -120,7 +120,7 @@ var answered = map[string]struct {
 func TestALostAnswerIsNeverSafeToRetry(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	usual := []string{"Exec", "Exec without parameters", "QueryRow", "a commit"}
+	usual := []string{"Exec", "Exec without parameters", "QueryRow", "a commit", "the raw pool"}
 	w := newWire(t, 0)
 	_, err := w.db.Exec(t.Context(), "select")
 	require.NoError(t, err)

@@ -360,10 +360,8 @@ func TestALockOfASessionEndsWithoutAnotherAcquire(t *testing.T) {
 	t.Parallel()
 	db, other := notesDB(t, testkit.Config(one)), notesDB(t)
 	const key = 7_123_456
-	_, err := db.Exec(t.Context(), "select pg_advisory_lock($1)", key)
-	require.NoError(t, err)
 	var pid uint32
-	require.NoError(t, other.QueryRow(t.Context(), "select pid from pg_locks where locktype = 'advisory' and objid = $1", key).Scan(&pid))
+	require.NoError(t, db.QueryRow(t.Context(), "select pg_backend_pid() where pg_try_advisory_lock($1)", key).Scan(&pid))
 	require.Eventually(t, func() (gone bool) {
 		err := other.QueryRow(t.Context(), "select not exists (select from pg_locks where locktype = 'advisory' and pid = $1)", pid).Scan(&gone)
 		return err == nil && gone

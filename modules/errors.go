@@ -91,7 +91,9 @@ func Classify(err error) error {
 		return &classified{ErrTimeout, err, ""}
 	case errors.Is(err, pgx.ErrNoRows):
 		return &classified{ErrNotFound, err, ""}
-	case errors.As(err, &connectErr), errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), pgconn.SafeToRetry(err):
+	case errors.As(err, &connectErr), errors.As(err, &netErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, pgconn.ErrConnClosed), // pgx says no more of a lost answer in the simple protocol
+		pgconn.SafeToRetry(err):
 		return &classified{ErrUnavailable, err, "it can't be reached, or the connection broke"}
 	}
 	return err
