@@ -55,13 +55,6 @@ func (a *admins) do(ctx context.Context, fn func(*pgx.Conn) error) error {
 	}
 }
 
-func (a *admins) exec(ctx context.Context, sql string, args ...any) error {
-	return a.do(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, sql, args...)
-		return err
-	})
-}
-
 func (a *admins) take(ctx context.Context) (conn *pgx.Conn, used bool, err error) {
 	a.mu.Lock()
 	if n := len(a.idle); n > 0 {
