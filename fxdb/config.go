@@ -142,7 +142,9 @@ type Config struct {
 
 	// IdleInTransactionTimeout is the server's idle_in_transaction_session_timeout. A
 	// negative value sets no limit; [LeftToServer], in the environment server, leaves
-	// the limit to the server. Default 60 s. Variable DB_IDLE_IN_TX_TIMEOUT_MS.
+	// the limit to the server. A job queue that holds a transaction for a whole job needs a
+	// limit above the longest job, or the queue runs the job again.
+	// Default 60 s. Variable DB_IDLE_IN_TX_TIMEOUT_MS.
 	IdleInTransactionTimeout time.Duration
 
 	// TransactionTimeout is the longest time of a transaction of Begin, InTx and
