@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
@@ -164,14 +165,17 @@ func TestOpeningAConnectionTakesAsManyRoundTripsAsPgxpools(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	w := newWire(t, 0)
+	// Whatever a pool sends beside can only add: the least of some openings counts.
 	opened := func(acquire func() (*pgxpool.Conn, error)) int64 {
-		return w.during(t, func() error {
-			conn, err := acquire()
-			if err == nil {
-				conn.Release()
-			}
-			return err
-		})
+		var least int64 = math.MaxInt64
+		for range 5 {
+			var conn *pgxpool.Conn
+			n := w.during(t, func() (err error) { conn, err = acquire(); return err })
+			require.NoError(t, conn.Conn().Close(t.Context()))
+			conn.Release()
+			least = min(least, n)
+		}
+		return least
 	}
 	pc, err := pgxpool.ParseConfig(w.URL)
 	require.NoError(t, err)

@@ -33,8 +33,8 @@ func (l lifetime) expiry(now time.Time) int64 {
 func (m *Monitor) isOld(s *slot) bool { return s != nil && m.clock.Load() >= s.expires }
 
 // retireGrace is how long the pool, at most, still hands out an old connection of the pool's
-// minimum: sweep opens the successor meanwhile.
-const retireGrace = 5 * time.Second
+// minimum: sweep opens the successor meanwhile. On a busy machine the second try succeeds.
+const retireGrace = 2 * (refillMost + refillPause)
 
 // expired reports whether the pool closes the connection instead of handing it out.
 func (m *Monitor) expired(ctx context.Context, s *slot) bool {

@@ -99,7 +99,11 @@ func (o *oracle) check(sql, way string) (wrong string) {
 		}
 		fallthrough
 	default:
-		after = o.last(way + "; " + sessionState)
+		// A COMMIT runs the query of a cursor WITH HOLD, and may fail.
+		if _, failed := o.conn.PgConn().Exec(o.t.Context(), way).ReadAll(); failed != nil && !errors.As(failed, &refused) {
+			o.t.Fatalf("%q: %v", sql, failed)
+		}
+		after = o.last(sessionState)
 	}
 	outcome := "done"
 	if err != nil {
