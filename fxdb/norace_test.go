@@ -16,7 +16,10 @@ import (
 // TestAScopesSettingsCostNoAllocation compares statements whose scopes have few and many
 // settings. Not parallel: AllocsPerRun counts the whole process.
 func TestAScopesSettingsCostNoAllocation(t *testing.T) {
-	db := notesDB(t, testkit.Config(one))
+	db := notesDB(t, testkit.Config(func(c *fxdb.Config) {
+		one(c)
+		c.SessionCheck = false // production's default: a look that is awaited allocates
+	}))
 	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Minute, Lock: time.Second}))
 	allocs := func(db *fxdb.DB, ctx context.Context) float64 {
 		return testing.AllocsPerRun(100, func() {
