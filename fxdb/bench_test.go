@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -108,8 +109,9 @@ func BenchmarkAcquire(b *testing.B) {
 	compare(b, 1, 1000, way{"bare", acquire(bare.Acquire)}, way{"onepool", acquire(db.Acquire)})
 }
 
-// BenchmarkQueryRow reads one row by one round trip, with and without a tenant: on
-// fewer goroutines than there are connections, and on many more.
+// BenchmarkQueryRow reads one row by one round trip: from a pool without tenants, and from a pool
+// with tenants as a tenant and as nobody. The benchmark runs on fewer goroutines than there are
+// connections, and on many more.
 func BenchmarkQueryRow(b *testing.B) {
 	for _, c := range []struct {
 		name                   string
@@ -117,7 +119,8 @@ func BenchmarkQueryRow(b *testing.B) {
 	}{{"nobody waits", 8, 4, 100}, {"128 goroutines, 20 connections", 20, 128, 40}} {
 		b.Run(c.name, func(b *testing.B) {
 			bare, db := pools(b, c.conns)
-			ctx, acme := b.Context(), as(b, "acme")
+			_, tenants := pools(b, c.conns)
+			ctx, acme, system := b.Context(), as(b, "acme"), tenant.System(b.Context(), "benchmark")
 			read := func(row pgx.Row) error {
 				var n int
 				return row.Scan(&n)
@@ -125,7 +128,8 @@ func BenchmarkQueryRow(b *testing.B) {
 			compare(b, c.goroutines, c.run,
 				way{"bare", func() error { return read(bare.QueryRow(ctx, "select $1::int", 1)) }},
 				way{"onepool", func() error { return read(db.QueryRow(ctx, "select $1::int", 1)) }},
-				way{"tenant", func() error { return read(db.QueryRow(acme, "select $1::int", 1)) }})
+				way{"tenant", func() error { return read(tenants.QueryRow(acme, "select $1::int", 1)) }},
+				way{"system", func() error { return read(tenants.QueryRow(system, "select $1::int", 1)) }})
 		})
 	}
 }
