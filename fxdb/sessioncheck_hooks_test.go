@@ -1,9 +1,7 @@
 package fxdb_test
 
 import (
-	"bytes"
 	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -180,15 +178,8 @@ func TestAStopDoesNotWaitForALook(t *testing.T) {
 	db := w.open(t, check)
 	_, err := db.Exec(as(t, "acme"), "select 1") // takes its look along
 	require.NoError(t, err)
-	arrives := make(chan struct{})
-	arrive := sync.OnceFunc(func() { close(arrives) })
+	arrive := holdLook(w)
 	defer arrive()
-	w.Judge(func(b []byte) (forward, cut bool) {
-		if bytes.Contains(b, []byte("what the session keeps")) {
-			<-arrives
-		}
-		return true, false
-	})
 	_, err = db.Pool().Exec(within(t), "select 2")
 	require.NoError(t, err)
 	require.NoError(t, db.Close(within(t)))

@@ -326,21 +326,26 @@ func TestACheckTakesNoFlight(t *testing.T) {
 	}
 }
 
-func TestACallerWhoGivesUpLeavesTheAnswerToTheNext(t *testing.T) {
-	t.Parallel()
-	w := newWire(t, 0)
-	db := w.open(t, func(c *fxdb.Config) { c.SessionCheck = true })
-	_, err := db.Exec(as(t, "acme"), "select 1") // takes its look along
-	require.NoError(t, err)
+// holdLook holds up the looks on the wire until the test calls arrive.
+func holdLook(w *wire) (arrive func()) {
 	arrives := make(chan struct{})
-	arrive := sync.OnceFunc(func() { close(arrives) })
-	defer arrive()
 	w.Judge(func(b []byte) (forward, cut bool) {
 		if bytes.Contains(b, []byte("what the session keeps")) {
 			<-arrives
 		}
 		return true, false
 	})
+	return sync.OnceFunc(func() { close(arrives) })
+}
+
+func TestACallerWhoGivesUpLeavesTheAnswerToTheNext(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 0)
+	db := w.open(t, func(c *fxdb.Config) { c.SessionCheck = true })
+	_, err := db.Exec(as(t, "acme"), "select 1") // takes its look along
+	require.NoError(t, err)
+	arrive := holdLook(w)
+	defer arrive()
 	_, err = db.Pool().Exec(within(t), "select 2")
 	require.NoError(t, err, "the caller does not wait for the look")
 	soon, cancel := context.WithTimeout(within(t), 20*time.Millisecond)
