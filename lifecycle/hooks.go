@@ -73,7 +73,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		}
 		return params.IdleDuration > time.Second // pgxpool's own
 	}
-	if m.releaseHook = pc.AfterRelease != nil && m.cfg.Sessions.Look != nil; m.releaseHook {
+	if m.releaseHook = pc.AfterRelease != nil; m.releaseHook {
 		pc.AfterRelease = m.afterRelease(pc.AfterRelease)
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {

@@ -155,10 +155,17 @@ func (m *Monitor) prepare(ctx context.Context, conn *pgx.Conn, hook prepareConn)
 			return keep, err
 		}
 	}
-	if hook != nil {
-		return a.prepare(ctx, hook, conn)
+	if hook == nil && !m.releaseHook {
+		return true, nil
 	}
-	return true, nil
+	own := isUpkeep(ctx)
+	if s != nil {
+		s.upkeep = own
+	}
+	if hook == nil || own {
+		return true, nil
+	}
+	return a.prepare(ctx, hook, conn)
 }
 
 // errPanicked makes pgxpool close the connection whose hook panicked.

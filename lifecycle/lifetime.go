@@ -38,7 +38,7 @@ const retireGrace = 2 * (refillMost + refillPause)
 
 // expired reports whether the pool closes the connection instead of handing it out.
 func (m *Monitor) expired(ctx context.Context, s *slot) bool {
-	if !m.isOld(s) || ctx.Value(sparing{}) != nil {
+	if spares, _ := ctx.Value(upkeep{}).(bool); spares || !m.isOld(s) {
 		return false
 	}
 	if m.clock.Load() < s.expires+int64(retireGrace) && m.pool.Stat().TotalConns() <= m.cfg.Pool.MinConns {
@@ -62,14 +62,14 @@ const sweepEvery = time.Second
 // connections stay until the young connections reach the pool's minimum.
 func (m *Monitor) sweep() {
 	old, tainted, missing := m.stock()
-	ctx := m.closing
+	spares := false
 	if full := m.pool.Stat().TotalConns() >= m.pool.Stat().MaxConns(); missing > 0 && (old || !full) {
-		ctx = context.WithValue(ctx, sparing{}, true)
+		spares = true
 		m.refill(missing)
 	}
 	if tainted || old && missing <= 0 {
 		// AcquireAllIdle asks PrepareConn, and PrepareConn refuses old connections and cleans tainted connections.
-		for _, conn := range m.pool.AcquireAllIdle(ctx) {
+		for _, conn := range m.pool.AcquireAllIdle(context.WithValue(m.closing, upkeep{}, spares)) {
 			conn.Release()
 		}
 	}
@@ -97,8 +97,15 @@ func (m *Monitor) stock() (old, tainted bool, missing int) {
 	return old, tainted, int(m.cfg.Pool.MinConns) - young
 }
 
-// sparing marks a round through the idle connections that leaves old connections alone.
-type sparing struct{}
+// upkeep marks the monitor's own round through the idle connections. The value reports whether
+// the round leaves old connections alone.
+type upkeep struct{}
+
+// isUpkeep reports whether the monitor itself acquires, in a round or to open a connection. The
+// caller's PrepareConn and AfterRelease run for callers alone, as in pgxpool.
+func isUpkeep(ctx context.Context) bool {
+	return ctx.Value(upkeep{}) != nil || ctx.Value(warming{}) != nil
+}
 
 // The successors of lost and old connections must open within refillMost: refill holds all
 // idle connections meanwhile. After a failure the next try is refillPause later.
@@ -133,7 +140,7 @@ func (m *Monitor) open(missing int) error {
 	ctx, cancel := context.WithTimeout(context.WithValue(m.closing, warming{}, true), refillMost)
 	defer cancel()
 	var young, old []*pgxpool.Conn
-	for _, conn := range m.pool.AcquireAllIdle(context.WithValue(ctx, sparing{}, true)) {
+	for _, conn := range m.pool.AcquireAllIdle(context.WithValue(ctx, upkeep{}, true)) {
 		if m.isOld(slotOf(conn.Conn())) {
 			old = append(old, conn)
 		} else {

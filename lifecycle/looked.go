@@ -20,11 +20,14 @@ func (m *Monitor) lookBehind(conn *pgx.Conn, s *slot) {
 	m.sendLook(conn, s)
 }
 
-// afterRelease runs the caller's AfterRelease without a look under way, and then looks at what
-// the hook's statements leave too.
+// afterRelease runs the caller's AfterRelease, not for a round of the monitor itself, without a
+// look under way, and then looks at what the hook's statements leave too.
 func (m *Monitor) afterRelease(hook func(*pgx.Conn) bool) func(*pgx.Conn) bool {
 	return func(conn *pgx.Conn) bool {
 		s := slotOf(conn)
+		if s != nil && s.upkeep {
+			return true
+		}
 		if keep, err := m.looked(m.closing, conn, s); !keep || err != nil || !hook(conn) {
 			return false
 		}

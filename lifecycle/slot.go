@@ -29,6 +29,7 @@ type slot struct {
 	facts      *backend.Facts // shared with fxdb; the holder's, then the pool's
 	lost       bool           // ended by server or network; the holder's, then the pool's
 	trusted    int64          // losses at the last ping; the holder's, then the pool's
+	upkeep     bool           // the monitor itself took the connection; the holder's, then the pool's
 
 	mu       sync.Mutex // guards the fields below: a drain and Holders read the fields from outside
 	held     bool
