@@ -22,7 +22,7 @@ func (r *registry) module() fx.Option {
 
 func (r *registry) client() any { return r.c }
 
-func (r *registry) loads(*world, int) []load { return nil }
+func (r *registry) loads(*world, int, time.Duration) []load { return nil }
 
 // Agent a2 has a tenth of all events. Half of the agents were active in the last hour, a tenth
 // of the agents last some months ago.

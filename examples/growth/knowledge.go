@@ -21,7 +21,7 @@ func (f *facts) module() fx.Option { return fx.Options(knowledge.Module, fx.Popu
 
 func (f *facts) client() any { return f.c }
 
-func (f *facts) loads(*world, int) []load { return nil }
+func (f *facts) loads(*world, int, time.Duration) []load { return nil }
 
 // A body has 30 words of 20,000, some in each second body; one body in 20,000 has the word
 // needle.

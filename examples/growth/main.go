@@ -37,6 +37,7 @@ type settings struct {
 	patience time.Duration
 	only     string
 	loads    bool
+	snapshot time.Duration
 }
 
 func parse(args []string, progress io.Writer) (settings, error) {
@@ -50,6 +51,7 @@ func parse(args []string, progress io.Writer) (settings, error) {
 	f.DurationVar(&s.patience, "patience", 3*time.Second, "end of the calls of a slow method, after three calls at least")
 	f.StringVar(&s.only, "only", "", "time only the methods whose name contains the text")
 	f.BoolVar(&s.loads, "loads", false, "measure the rates under load too, at the last size")
+	f.DurationVar(&s.snapshot, "snapshot", time.Minute, "length of the claims beside a long snapshot, before -loads measures the claims' rate")
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
@@ -66,8 +68,8 @@ func parse(args []string, progress io.Writer) (settings, error) {
 		}
 		s.clients = append(s.clients, name)
 	}
-	if s.calls < 1 || f.NArg() > 0 {
-		return s, errors.New("-calls must be positive, and arguments are not allowed")
+	if s.calls < 1 || s.snapshot <= 0 || f.NArg() > 0 {
+		return s, errors.New("-calls and -snapshot must be positive, and arguments are not allowed")
 	}
 	return s, nil
 }
@@ -132,7 +134,7 @@ func (s settings) measure(ctx context.Context, server *devdb.Server, client stri
 			if !s.loads || i < len(s.sizes)-1 {
 				return nil
 			}
-			for _, l := range subject.loads(w, n) {
+			for _, l := range subject.loads(w, n, s.snapshot) {
 				rate, err := l.run(ctx)
 				if err != nil {
 					return fmt.Errorf("%s: %w", l.name, err)

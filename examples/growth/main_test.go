@@ -44,7 +44,7 @@ func TestTheWholeProgram(t *testing.T) {
 		clients []string
 		columns int
 	}{
-		{"-sizes 100 -calls 2 -loads", slices.Sorted(maps.Keys(subjects())), 4},
+		{"-sizes 100 -calls 2 -loads -snapshot 200ms", slices.Sorted(maps.Keys(subjects())), 4},
 		{"-sizes 100,200 -calls 2 -clients verification", []string{"verification"}, 6},
 	} {
 		var out bytes.Buffer
@@ -64,7 +64,7 @@ func TestFlags(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{100, 2000}, s.sizes)
 	require.Equal(t, []string{"orchestrator"}, s.clients)
-	for _, bad := range []string{"-sizes 99", "-sizes x", "-sizes 200,100", "-clients nobody", "-calls 0", "argument", "-unknown"} {
+	for _, bad := range []string{"-sizes 99", "-sizes x", "-sizes 200,100", "-clients nobody", "-calls 0", "-snapshot 0s", "argument", "-unknown"} {
 		_, err := parse(strings.Fields(bad), io.Discard)
 		require.Error(t, err, bad)
 	}

@@ -11,18 +11,17 @@ import (
 	"github.com/agentagency/onepool/modules/orchestrator"
 )
 
-// lengths returns the length of a load, and how long claims go on beside a snapshot before the
-// load.
-func lengths(n int) (load, snapshot time.Duration) {
+// loadLength returns the length of a load of n rows.
+func loadLength(n int) time.Duration {
 	if n < 100_000 { // a test's size
-		return 100 * time.Millisecond, 200 * time.Millisecond
+		return 100 * time.Millisecond
 	}
-	return 5 * time.Second, time.Minute
+	return 5 * time.Second
 }
 
 // The calls may have cancelled the queue: the first load fills the queue again.
-func (q *queue) loads(w *world, n int) []load {
-	loadFor, snapshotAge := lengths(n)
+func (q *queue) loads(w *world, n int, snapshot time.Duration) []load {
+	loadFor := loadLength(n)
 	return []load{
 		{"Enqueue by 16 workers", func(ctx context.Context) (float64, error) {
 			if err := q.fill(ctx, n*3/10); err != nil {
@@ -35,7 +34,7 @@ func (q *queue) loads(w *world, n int) []load {
 			})
 		}},
 		{"Claim: 1 and Complete by 4 workers", func(ctx context.Context) (float64, error) { return together(ctx, 4, loadFor, q.work) }},
-		{"the same, a snapshot of " + snapshotAge.String() + " elsewhere", func(ctx context.Context) (rate float64, err error) {
+		{"the same, a snapshot of " + snapshot.String() + " elsewhere", func(ctx context.Context) (rate float64, err error) {
 			tx, err := w.admin.Begin(ctx)
 			if err != nil {
 				return 0, err
@@ -47,7 +46,7 @@ func (q *queue) loads(w *world, n int) []load {
 			if _, err := tx.Exec(ctx, "select count(*) from orchestrator.queue_config"); err != nil {
 				return 0, err
 			}
-			if _, err := together(ctx, 4, snapshotAge, q.work); err != nil {
+			if _, err := together(ctx, 4, snapshot, q.work); err != nil {
 				return 0, err
 			}
 			return together(ctx, 4, loadFor, q.work)

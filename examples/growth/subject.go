@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/fx"
 )
@@ -19,8 +20,9 @@ type subject interface {
 	rows() []string
 	// calls are the timed calls of the large tenant, in order.
 	calls(n int) []call
-	// loads are rates under a load, measured with -loads only, after the calls.
-	loads(w *world, n int) []load
+	// loads are rates under a load, measured with -loads only, after the calls. A load beside a
+	// long snapshot claims for the snapshot's length first.
+	loads(w *world, n int, snapshot time.Duration) []load
 }
 
 // call is a timed call of a method.

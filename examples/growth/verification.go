@@ -19,7 +19,7 @@ func (k *checks) module() fx.Option { return fx.Options(verification.Module, fx.
 
 func (k *checks) client() any { return k.c }
 
-func (k *checks) loads(*world, int) []load { return nil }
+func (k *checks) loads(*world, int, time.Duration) []load { return nil }
 
 func (k *checks) rows() []string {
 	return []string{

@@ -24,7 +24,7 @@ func (p *pages) module() fx.Option { return fx.Options(webnavigator.Module, fx.P
 
 func (p *pages) client() any { return p.c }
 
-func (p *pages) loads(*world, int) []load { return nil }
+func (p *pages) loads(*world, int, time.Duration) []load { return nil }
 
 func (p *pages) rows() []string {
 	return []string{
