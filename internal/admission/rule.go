@@ -14,6 +14,15 @@ const headStart = 32
 // admit gives c a permit for t if no entitled waiter is in the queue. short: no permit was free,
 // and the controller should have kept a permit for the request.
 func (a *Controller) admit(c *Client, t *tenant) (ok, short bool) {
+	if a.waiting == 0 && a.free > a.unusedReserve+a.headroom &&
+		(c.limits.Max <= 0 || c.held < c.limits.Max) && (a.tenantMax == 0 || t.held < a.tenantMax-1 || t.name == "") {
+		// A free permit: all limits and the whole headroom leave the permit to anybody.
+		if c.held >= c.limits.Reserve && (c.held == 0 || t.held == 0) { // needy
+			a.observe(true)
+		}
+		a.take(c, t)
+		return true, false
+	}
 	var k kept
 	if c.held > 0 && a.free <= a.unusedReserve+a.headroom {
 		k = a.kept(returned{})

@@ -98,7 +98,7 @@ func (t *tenant) holdsNone() bool { return t.held == 0 }
 // hold adds n, 1 or -1, to the permits of t. The tenant's lanes are fresh while the tenant holds
 // nothing, and busy otherwise.
 func (t *tenant) hold(n int) {
-	if t.held > 0 && t.held+n > 0 {
+	if t.waiting == 0 || t.held > 0 && t.held+n > 0 {
 		t.held += n
 		return
 	}
