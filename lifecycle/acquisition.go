@@ -160,7 +160,9 @@ func (a *acquisition) admit() error {
 			return a.refused
 		}
 		err := a.waitForPermit(permits)
-		a.leaveQueue()
+		if a.queued {
+			a.leaveQueue()
+		}
 		switch {
 		case errors.Is(err, admission.ErrClosed):
 			a.refused = ErrDraining
@@ -213,8 +215,12 @@ func (a *acquisition) notify(err error) {
 
 // end runs once, when the acquire has its result.
 func (a *acquisition) end() {
-	a.leavePool()
-	a.leaveQueue()
+	if a.inPool {
+		a.leavePool()
+	}
+	if a.queued {
+		a.leaveQueue()
+	}
 	if a.nested {
 		a.m.nestedAsk.Add(-1)
 	}

@@ -13,14 +13,22 @@ import (
 // millisecond, unless the session has many temporary tables.
 const cleanMost = 5 * time.Second
 
-// clean makes a connection fit for the next holder. clean reports false if the pool has to
-// close the connection.
+// makeFit makes a connection fit for the next holder: makeFit reads the answer to the look behind
+// the last holder, cleans a tainted session, and undoes the text of backend.Facts.UndoWith. The
+// results are those of PrepareConn.
+func (m *Monitor) makeFit(ctx context.Context, conn *pgx.Conn, s *slot) (keep bool, err error) {
+	if keep, err := m.looked(ctx, conn, s); !keep || err != nil {
+		return keep, err
+	}
+	return m.clean(ctx, conn, s) && s.facts.Undo(ctx), nil
+}
+
+// clean cleans a tainted connection. clean reports false if the pool has to close the connection.
 //
 // The sweep of the idle connections calls clean within a second of the release. Before the
 // sweep, the next caller's acquire cleans.
-func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn) bool {
-	s := slotOf(conn)
-	if s == nil || s.facts.Taint() == backend.Plain {
+func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn, s *slot) bool {
+	if s.facts.Taint() == backend.Plain {
 		return true
 	}
 	if !m.cleans(ctx, conn, s) {

@@ -65,20 +65,20 @@ func hear(conn *pgconn.PgConn, said *pgconn.PgError) {
 // isEnd reports whether a message ends a connection, also a message that is no error.
 func isEnd(said *pgconn.PgError) bool { return strings.HasPrefix(said.Code, "57P0") }
 
-// noteEnd notes that the server or the network ended the connection, and adds the server's
+// noteEnd notes by an error that the server or the network ended the connection, and adds the server's
 // message to the error. Keepalive and the user timeout also end a connection: pgconn takes
 // both for a deadline, reads once more, and reports the end of the stream.
 func (c *socket) noteEnd(err error) error {
-	if err != nil && c.stopped.Load() {
+	if c.stopped.Load() {
 		return ErrDraining
 	}
-	if err != nil && c.left.Load() {
+	if c.left.Load() {
 		err = errServerLeft
 		c.ended.Store(true)
 		c.end.Break(err)
 		return err
 	}
-	if err == nil || c.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+	if c.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	c.ended.Store(true)

@@ -85,8 +85,8 @@ func (s *slot) hasEnded() bool {
 
 // doubted reports, once for each loss, that the pool pings the connection before the pool
 // hands the connection out.
-func (m *Monitor) doubted(conn *pgx.Conn) bool {
-	s, losses := slotOf(conn), m.losses.Load()
+func (m *Monitor) doubted(s *slot) bool {
+	losses := m.losses.Load()
 	if s == nil || s.trusted == losses {
 		return false
 	}

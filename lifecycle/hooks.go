@@ -62,10 +62,11 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return m.prepare(ctx, conn, prepareConn) }
 	shouldPing := pc.ShouldPing
 	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
-		if !m.pingable(ctx, params.Conn) {
+		s := slotOf(params.Conn)
+		if s != nil && s.facts.LookIsDue() && !m.pingable(ctx, params.Conn, s) {
 			return false
 		}
-		if params.Conn.IsClosed() || m.doubted(params.Conn) {
+		if params.Conn.IsClosed() || m.doubted(s) {
 			return true
 		}
 		if shouldPing != nil {

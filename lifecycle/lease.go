@@ -71,13 +71,18 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 		a.giveUp()
 		a.end()
 	}()
-	if err := m.refuseNested(a); err != nil {
-		a.notify(err)
-		ended = true
-		a.end()
-		return nil, err
+	if m.remembered.Load() != 0 {
+		if err := m.refuseNested(a); err != nil {
+			a.notify(err)
+			ended = true
+			a.end()
+			return nil, err
+		}
 	}
-	traced := m.traceAcquire(a, m.pool)
+	var traced context.Context = a
+	if m.tracing != nil {
+		traced = m.traceAcquire(a, m.pool)
+	}
 	var unreachable error
 	err := a.admit()
 	if err == nil {
@@ -91,7 +96,9 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 		}
 		err = m.acquireError(ctx, a, unreachable, err)
 	}
-	a.notify(err)
+	if m.observers.Load() != nil {
+		a.notify(err)
+	}
 	if m.tracing != nil {
 		data := pgxpool.TraceAcquireEndData{Err: err}
 		if conn != nil {
@@ -108,7 +115,9 @@ func (m *Monitor) Acquire(ctx context.Context, r Request) (*pgxpool.Conn, error)
 // a, as the tracers wrapped a. unreachable is the error of the last attempt that could not
 // reach the server.
 func (m *Monitor) connectOrWait(ctx context.Context, a *acquisition) (conn *pgxpool.Conn, unreachable, err error) {
-	a.enterPool()
+	if m.countsAsking {
+		a.enterPool()
+	}
 	var backoff retry.Backoff
 	for {
 		conn, err = m.pool.Acquire(ctx)
@@ -140,23 +149,22 @@ func (m *Monitor) prepare(ctx context.Context, conn *pgx.Conn, hook prepareConn)
 		return true, err
 	}
 	s := slotOf(conn)
-	if m.expired(ctx, s) || m.stuck(conn) {
+	if m.isOld(s) && m.expired(ctx, s) || m.readOnlySeen.Load() && m.stuck(conn) {
 		return false, nil
 	}
-	if keep, err := m.looked(ctx, conn, s); !keep || err != nil {
-		return keep, err
+	if s != nil && !s.facts.Fit() {
+		if keep, err := m.makeFit(ctx, conn, s); !keep || err != nil {
+			return keep, err
+		}
 	}
-	if !m.clean(ctx, conn) || !backend.Of(conn).Undo(ctx) {
-		return false, nil
+	if m.cfg.RawAcquire == nil && hook == nil && !m.releaseHook {
+		return true, nil
 	}
 	a := acquisitionOf(ctx)
 	if m.cfg.RawAcquire != nil && (a == nil || a.raw) {
 		if keep, err := m.cfg.RawAcquire(ctx, conn); !keep || err != nil {
 			return keep, err
 		}
-	}
-	if hook == nil && !m.releaseHook {
-		return true, nil
 	}
 	own := isUpkeep(ctx)
 	if s != nil {
@@ -204,7 +212,10 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	}
 	s.since, s.query, s.running, s.reported = m.clock.Load(), "", false, false
 	s.listens, s.listened = false, 0
-	s.traced = m.logFields(a.Context)
+	s.traced = nil
+	if m.cfg.LogFields != nil {
+		s.traced = m.cfg.LogFields(a.Context)
+	}
 	s.exactly = time.Time{}
 	if m.observers.Load() != nil {
 		s.exactly = time.Now()
@@ -217,8 +228,12 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 	if remembered {
 		m.remember(s)
 	}
-	m.shed.serve(a.request.Client, a.line)
-	a.leavePool()
+	if m.shed != nil {
+		m.shed.serve(a.request.Client, a.line)
+	}
+	if a.inPool {
+		a.leavePool()
+	}
 	m.held.Add(1)
 }
 
@@ -235,7 +250,9 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if s == nil {
 		return
 	}
-	m.lose(conn)
+	if s.hasEnded() {
+		m.lose(conn)
+	}
 	s.compareReported(conn)
 	s.mu.Lock()
 	was, reported := s.held, s.reported
@@ -259,7 +276,9 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if s.facts.Taint() != backend.Plain {
 		m.countTaint(tainted)
 	}
-	m.lookBehind(conn, s)
+	if m.cfg.Sessions.Look != nil {
+		m.lookBehind(conn, s)
+	}
 	if !exactly.IsZero() {
 		held = time.Since(exactly)
 		m.observe(func(o Observer) { o.Released(client, held) })

@@ -36,9 +36,10 @@ func (m *Monitor) isOld(s *slot) bool { return s != nil && m.clock.Load() >= s.e
 // minimum: sweep opens the successor meanwhile. On a busy machine the second try succeeds.
 const retireGrace = 2 * (refillMost + refillPause)
 
-// expired reports whether the pool closes the connection instead of handing it out.
+// expired reports whether the pool closes an old connection instead of handing the connection
+// out.
 func (m *Monitor) expired(ctx context.Context, s *slot) bool {
-	if spares, _ := ctx.Value(upkeep{}).(bool); spares || !m.isOld(s) {
+	if spares, _ := ctx.Value(upkeep{}).(bool); spares {
 		return false
 	}
 	if m.clock.Load() < s.expires+int64(retireGrace) && m.pool.Stat().TotalConns() <= m.cfg.Pool.MinConns {

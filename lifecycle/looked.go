@@ -96,8 +96,8 @@ func (m *Monitor) readFirst(ctx context.Context, conn *pgx.Conn, s *slot) {
 
 // pingable reads a due answer before a ping, and reports whether a ping makes sense. A
 // connection without an answer is closed, so that its ping fails.
-func (m *Monitor) pingable(ctx context.Context, conn *pgx.Conn) bool {
-	keep, err := m.looked(ctx, conn, slotOf(conn))
+func (m *Monitor) pingable(ctx context.Context, conn *pgx.Conn, s *slot) bool {
+	keep, err := m.looked(ctx, conn, s)
 	if !keep {
 		closeConn(conn)
 	}

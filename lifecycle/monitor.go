@@ -49,7 +49,8 @@ type Monitor struct {
 	waiting      atomic.Int64
 	queue        queue
 	shed         *shedder     // nil: no target
-	asking       atomic.Int64 // inside the pool's Acquire, if the queue has a limit or a target
+	countsAsking bool         // the queue has a limit or a target
+	asking       atomic.Int64 // inside the pool's Acquire, if countsAsking
 	held         atomic.Int64
 	opened       atomic.Int64
 	afterConnect func(context.Context, *pgx.Conn) error // the caller's hook; clean runs the hook again
@@ -133,6 +134,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 		connects:  make(chan struct{}, connectsAtOnce),
 	}
 	m.shed = newShedder(cfg.QueueTarget, cfg.QueueInterval)
+	m.countsAsking = cfg.MaxWaiting > 0 || m.shed != nil
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.health.timeout.Store(int64(probeTimeout))
 	m.startWaits = defaultStartWaits

@@ -44,26 +44,23 @@ func (a *acquisition) enterQueue() bool {
 	return a.queued
 }
 
+// leaveQueue takes a queued waiter out.
 func (a *acquisition) leaveQueue() {
-	if a.queued {
-		a.queued = false
-		a.m.queue.leave(a.request.Client)
-	}
+	a.queued = false
+	a.m.queue.leave(a.request.Client)
 }
 
-// enterPool runs before the acquire from the pool, and finds out whether the pool has a place
-// for a. The pool itself shows only a wait: for a place, or for a connect on behalf of a.
+// enterPool runs before the acquire from the pool if Monitor.countsAsking, and finds out whether
+// the pool has a place for a. The pool itself shows only a wait: for a place, or for a connect on
+// behalf of a.
 func (a *acquisition) enterPool() {
-	if (a.m.cfg.MaxWaiting > 0 || a.m.shed != nil) && !a.inPool {
-		a.inPool = true
-		a.noPlace = a.m.asking.Add(1)+a.m.held.Load() > int64(a.m.cfg.Pool.MaxConns)
-	}
+	a.inPool = true
+	a.noPlace = a.m.asking.Add(1)+a.m.held.Load() > int64(a.m.cfg.Pool.MaxConns)
 }
 
-// leavePool runs just before the connection counts as held, or when the acquire has failed.
+// leavePool runs for an inPool acquisition just before the connection counts as held, or when the
+// acquire has failed.
 func (a *acquisition) leavePool() {
-	if a.inPool {
-		a.inPool = false
-		a.m.asking.Add(-1)
-	}
+	a.inPool = false
+	a.m.asking.Add(-1)
 }

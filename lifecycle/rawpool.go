@@ -37,7 +37,9 @@ func (m *Monitor) refuseRaw(a *acquisition) error {
 	if err := a.admit(); err != nil {
 		return err
 	}
-	a.enterPool()
+	if m.countsAsking {
+		a.enterPool()
+	}
 	return nil
 }
 

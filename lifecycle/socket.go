@@ -83,15 +83,21 @@ func (c *socket) Read(b []byte) (int, error) {
 	}
 	c.readMu.Unlock()
 	c.reading.Add(-1)
-	return n, c.noteEnd(err)
+	if err != nil {
+		err = c.noteEnd(err)
+	}
+	return n, err
 }
 
 func (c *socket) Write(b []byte) (int, error) {
 	n, err := c.tail.WriteTo(c.Conn, b)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		c.hearLastWords()
+	if err != nil {
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+			c.hearLastWords()
+		}
+		err = c.noteEnd(err)
 	}
-	return n, c.noteEnd(err)
+	return n, err
 }
 
 // NetworkDead reports that the network is silent: within the last second a connection ended

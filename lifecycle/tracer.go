@@ -20,25 +20,44 @@ func (t tracer) TraceRelease(pool *pgxpool.Pool, data pgxpool.TraceReleaseData) 
 	}
 }
 
-func (t tracer) began(ctx context.Context, conn *pgx.Conn, sql string) {
-	if s := slotOf(conn); s != nil {
-		t.m.readFirst(ctx, conn, s)
-		s.mu.Lock()
-		s.query, s.running, s.began = sql, true, t.m.statementBegins()
+// began notes the statement that runs. plain reports that sql is no LISTEN and no UNLISTEN.
+func (t tracer) began(ctx context.Context, s *slot, sql string, plain bool) {
+	if s.facts.LookIsDue() {
+		t.m.readFirst(ctx, s.conn, s)
+	}
+	s.mu.Lock()
+	s.query, s.running, s.began = sql, true, 0
+	if t.m.timesStatements.Load() || t.m.cfg.SlowQuery > 0 {
+		s.began = t.m.statementBegins()
+	}
+	if !plain {
 		if on, changes := listens(sql); changes {
 			s.listens = on
 		}
-		s.mu.Unlock()
 	}
+	s.mu.Unlock()
 }
 
-func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
-	backend.Of(conn).Answers(err, false)
+func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if s := slotOf(conn); s != nil {
+		plain := s.facts.Sends(backend.Text{SQL: data.SQL, Args: data.Args})
+		t.began(ctx, s, data.SQL, plain)
+	}
+	return ctx
+}
+
+// TraceQueryEnd also ends batches and copies.
+func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
+	err := data.Err
+	if s := slotOf(conn); s != nil {
+		s.facts.Answers(err, false)
 		s.mu.Lock()
 		s.running = false
 		began, client, held := s.began, s.client, s.held
-		took, slow := t.m.isSlow(began)
+		took, slow := time.Duration(0), false
+		if began != 0 {
+			took, slow = t.m.isSlow(began)
+		}
 		s.mu.Unlock()
 		if slow {
 			t.m.logSlow(ctx, s, took, err)
@@ -55,21 +74,13 @@ func (t tracer) ended(ctx context.Context, conn *pgx.Conn, err error) {
 	t.m.failedOver(conn, err)
 }
 
-func (t tracer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	backend.Of(conn).Sends(backend.Text{SQL: data.SQL, Args: data.Args})
-	t.began(ctx, conn, data.SQL)
-	return ctx
-}
-
-func (t tracer) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryEndData) {
-	t.ended(ctx, conn, data.Err)
-}
-
 func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.TracePrepareStartData) context.Context {
 	facts := backend.Of(conn)
 	facts.Sends(backend.Text{SQL: data.SQL, Prepared: true})
 	facts.Prepares(data.Name, data.SQL)
-	t.m.readFirst(ctx, conn, slotOf(conn))
+	if facts.LookIsDue() {
+		t.m.readFirst(ctx, conn, slotOf(conn))
+	}
 	return ctx
 }
 
@@ -96,21 +107,25 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 		}
 		facts.Settle() // the error may be of a different statement
 	}
-	t.began(ctx, conn, sql)
+	if s := slotOf(conn); s != nil {
+		t.began(ctx, s, sql, false)
+	}
 	return ctx
 }
 
 func (t tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
 func (t tracer) TraceBatchEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceBatchEndData) {
-	t.ended(ctx, conn, data.Err)
+	t.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{Err: data.Err})
 }
 
 func (t tracer) TraceCopyFromStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromStartData) context.Context {
-	t.began(ctx, conn, "copy "+data.TableName.Sanitize()+" from stdin")
+	if s := slotOf(conn); s != nil {
+		t.began(ctx, s, "copy "+data.TableName.Sanitize()+" from stdin", true)
+	}
 	return ctx
 }
 
 func (t tracer) TraceCopyFromEnd(ctx context.Context, conn *pgx.Conn, data pgx.TraceCopyFromEndData) {
-	t.ended(ctx, conn, data.Err)
+	t.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{Err: data.Err})
 }

@@ -43,6 +43,12 @@ func Of(conn *pgx.Conn) *Facts {
 	return f
 }
 
+// Fit reports whether the next holder may have the connection as it is: the server owes no
+// answer to a look, no text has tainted the session, and no text of [Facts.UndoWith] waits.
+func (f *Facts) Fit() bool {
+	return f == nil || f.look.due == 0 && f.undo == "" && f.Taint() == Plain
+}
+
 // Reads notes that the calling goroutine begins to read rows.
 func (f *Facts) Reads() {
 	if f != nil && f.reads != nil {

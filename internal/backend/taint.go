@@ -72,16 +72,21 @@ func (f *Facts) Taint() Taint {
 	return max(f.left.get(), f.running.get())
 }
 
-// Sends notes the taint of a text before pgx sends the text: the answer may be lost.
-func (f *Facts) Sends(text Text) {
+// Sends notes the taint of a text before pgx sends the text: the answer may be lost. plain
+// reports that the text is a single statement that leaves nothing.
+func (f *Facts) Sends(text Text) (plain bool) {
 	if f == nil || f.sessions.Taint == nil || f.left.get() == Lasting {
-		return
+		return false
 	}
-	if taint, single := f.sessions.Taint(f.conn, text); single {
+	taint, single := f.sessions.Taint(f.conn, text)
+	switch {
+	case taint == Plain:
+	case single:
 		f.running.add(taint) // pgx reports a text again to prepare the text
-	} else {
+	default:
 		f.left.add(taint)
 	}
+	return taint == Plain && single
 }
 
 // Rewrites notes the taint of a text that no tracer sees: the text of a pgx.QueryRewriter.
