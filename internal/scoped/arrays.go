@@ -19,7 +19,7 @@ type Arrays struct {
 
 	engine  *Engine
 	st      *statements
-	used    []statementKey // the statement that asks for the types, and a prepared scope
+	used    []use // the statement that asks for the types, and a prepared scope
 	types   *pgtype.Map
 	element []uint32 // types of the columns
 	oids    []uint32 // of their arrays
@@ -62,15 +62,15 @@ func (e *Engine) Knows(conn *pgx.Conn, ask string) bool {
 // connection, and prepares s in the same round trip. The result is not usable if a column's
 // type has no array to unnest.
 func (e *Engine) Arrays(ctx context.Context, conn *pgx.Conn, s Scope, ask string) (*Arrays, error) {
-	st, key := statementsOf(conn, e.Capacity), statementKey{sql: ask}
-	a := &Arrays{engine: e, st: st, used: []statementKey{key}, types: conn.TypeMap()}
+	st := statementsOf(conn, e.Capacity)
+	a := &Arrays{engine: e, st: st, used: []use{{key: statementKey{sql: ask}}}, types: conn.TypeMap()}
 	if !s.IsZero() && e.names() {
-		a.used = append(a.used, s.key())
+		a.used = append(a.used, use{key: s.form.key()})
 	}
-	if err := st.prepare(ctx, conn, e.Tracer, s, block{}, a.used...); err != nil {
+	if err := st.prepare(ctx, conn, e.Tracer, s, block{}, a.used); err != nil {
 		return nil, err
 	}
-	for _, f := range st.get(key).Fields {
+	for _, f := range a.used[0].Fields {
 		t, ok := a.types.TypeForOID(f.DataTypeOID)
 		if !ok {
 			return a, nil
@@ -152,7 +152,7 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) 
 	x := exchange{ends: true} // outside of a transaction
 	x.open(ctx, a.engine, conn, s)
 	key := statementKey{sql: a.SQL, named: true}
-	x.used = append(slices.Clone(a.used), key)
+	x.used = append(slices.Clone(a.used), use{key: key})
 	if named := a.engine.names(); named && !a.isPrepared(key) {
 		tag, err = a.prepareAndInsert(&x, s, key, formats)
 	} else {
@@ -169,13 +169,17 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) 
 func (a *Arrays) insert(x *exchange, s Scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
 	b := &pgconn.Batch{}
 	if !s.IsZero() {
-		a.st.addScope(b, s, named)
+		var sd *pgconn.StatementDescription
+		if named {
+			sd = a.st.find(s.form.key())
+		}
+		a.st.addScope(b, s, sd)
 	}
 	if a.undoes {
 		b.ExecParams(copySavepoint, nil, nil, nil, nil)
 	}
 	if named {
-		b.ExecStatement(a.st.get(key), a.columns, formats, nil)
+		b.ExecStatement(a.st.find(key), a.columns, formats, nil)
 	} else {
 		b.ExecParams(a.SQL, a.columns, a.oids, formats, nil)
 	}
@@ -193,10 +197,12 @@ func (a *Arrays) insert(x *exchange, s Scope, key statementKey, named bool, form
 
 // isPrepared reports whether the connection knows the statement for the current types.
 func (a *Arrays) isPrepared(key statementKey) bool {
-	if a.st.has(key) && !slices.Equal(a.st.get(key).ParamOIDs, a.oids) {
+	sd := a.st.find(key)
+	if sd != nil && !slices.Equal(sd.ParamOIDs, a.oids) {
 		a.st.forget(key)
+		return false
 	}
-	return a.st.has(key)
+	return sd != nil
 }
 
 // prepareAndInsert prepares a statement of known types and inserts in the same round trip.
@@ -206,7 +212,7 @@ func (a *Arrays) prepareAndInsert(x *exchange, s Scope, key statementKey, format
 	x.sent = true
 	p := x.conn.PgConn().StartPipeline(x.ctx)
 	if !s.IsZero() {
-		p.SendQueryStatement(a.st.get(s.key()), a.st.scopeValues(s), nil, nil)
+		a.st.sendScope(p, s, "")
 	}
 	if a.undoes {
 		p.SendQueryParams(copySavepoint, nil, nil, nil, nil)

@@ -52,7 +52,7 @@ type batchFlight struct {
 func (f *batchFlight) send(s Scope) error {
 	named := f.mode == pgx.QueryExecModeCacheStatement
 	if named {
-		f.used = append(f.used, s.key())
+		f.used = append(f.used, use{key: s.form.key()})
 	}
 	queries := make([]query, len(f.batch.QueuedQueries))
 	for i, qq := range f.batch.QueuedQueries {
@@ -84,11 +84,11 @@ func (f *batchFlight) send(s Scope) error {
 			f.st.forget(q.key())
 		}
 		if q.prepared() {
-			f.used = append(f.used, q.key())
+			f.used = append(f.used, use{key: q.key()})
 		}
 	}
 	f.st.refused = ""
-	if err := f.st.prepare(f.ctx, f.conn, nil, s, block{}, f.used...); err != nil {
+	if err := f.st.prepare(f.ctx, f.conn, nil, s, block{}, f.used); err != nil {
 		if f.st.refused != "" {
 			err = preprocessing("prepare", f.st.refused, err)
 		}
@@ -96,10 +96,18 @@ func (f *batchFlight) send(s Scope) error {
 	}
 	b := &pgconn.Batch{}
 	f.block.begin(b)
-	f.st.addScope(b, s, named)
+	used := f.used
+	var sd *pgconn.StatementDescription
+	if named {
+		sd, used = used[0].StatementDescription, used[1:]
+	}
+	f.st.addScope(b, s, sd)
 	for _, q := range queries {
+		if sd = nil; q.prepared() {
+			sd, used = used[0].StatementDescription, used[1:]
+		}
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
-		if err := f.st.add(b, f.conn, q); errors.Is(err, errTooManyParams) {
+		if err := f.st.add(b, f.conn, q, sd); errors.Is(err, errTooManyParams) {
 			return err
 		} else if err != nil {
 			return preprocessing("build", q.sql, err)

@@ -43,10 +43,10 @@ func (b block) commit(batch *pgconn.Batch) {
 	}
 }
 
-// end rolls back after an error, because the error has left the block open. end closes the
-// connection if the rollback fails.
+// end ends a block with a COMMIT of its own: after an error, which has left the block open, end
+// rolls back. end closes the connection if the rollback fails.
 func (b block) end(ctx context.Context, conn *pgx.Conn) {
-	if !b.commits || conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
+	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)

@@ -18,7 +18,7 @@ type exchange struct {
 	ctx     context.Context // from the tracers
 	conn    *pgx.Conn
 	st      *statements
-	used    []statementKey // prepared for the exchange
+	used    []use // prepared for the exchange
 	block   block
 	results *pgconn.MultiResultReader
 	sent    bool // the write was begun
@@ -80,13 +80,15 @@ func (x *exchange) finish(err error) error {
 		if closeErr := x.results.Close(); closeErr != nil && (err == nil || errors.Is(err, pgx.ErrNoRows)) {
 			err = closeErr
 		}
-		x.block.end(x.ctx, x.conn)
+		if x.block.commits {
+			x.block.end(x.ctx, x.conn)
+		}
 	}
 	if !x.deadline.IsZero() {
 		serverHas(x.conn, false)
 	}
 	if err != nil {
-		x.st.failed(err, x.used...)
+		x.st.failed(err, x.used)
 		err = x.errorOf(err)
 	}
 	return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,10 +23,10 @@ type Flight struct {
 
 	begun  func(error) // if not nil, ends the trace of the BEGIN of BeginWith
 	tracer pgx.QueryTracer
-	keys   [4]statementKey // used begins in keys
-	simple bool            // pgx would send the statement as a simple query
-	scoped bool            // a scope stands before the statement
-	began  bool            // the BEGIN of block was sent
+	uses   [4]use // used begins in uses
+	simple bool   // pgx would send the statement as a simple query
+	scoped bool   // a scope stands before the statement
+	began  bool   // the BEGIN of block was sent
 }
 
 // Conn returns the connection of the flight, or nil before Send.
@@ -74,17 +73,20 @@ func readQuery(ctx context.Context, conn *pgx.Conn, mode pgx.QueryExecMode, sql 
 		case pgx.QueryRewriter:
 			rewriter = option
 		default:
+			if rewriter == nil {
+				return q, nil
+			}
 			return q.rewrite(ctx, conn, rewriter)
 		}
 		q.args = q.args[1:]
+	}
+	if rewriter == nil {
+		return q, nil
 	}
 	return q.rewrite(ctx, conn, rewriter)
 }
 
 func (q query) rewrite(ctx context.Context, conn *pgx.Conn, rewriter pgx.QueryRewriter) (query, error) {
-	if rewriter == nil {
-		return q, nil
-	}
 	var err error
 	if q.sql, q.args, err = rewriter.RewriteQuery(ctx, conn, q.sql, q.args); err != nil {
 		return q, fmt.Errorf("rewrite query failed: %w", err)
@@ -146,7 +148,7 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 		q.mode, f.simple = pgx.QueryExecModeExec, true
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
-	if f.scoped = !s.IsZero(); s.Guards() {
+	if f.scoped = s.form != nil; s.Guards() {
 		if err := Refuse(f.conn, q.sql, v); err != nil {
 			return err
 		}
@@ -154,60 +156,83 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 	if f.conn.PgConn().TxStatus() == 'I' && f.block.sql == "" && needsBegin(f.conn, v) {
 		f.block = ownBlock
 	}
-	named := e.names()
-	if q.mode == pgx.QueryExecModeDescribeExec {
-		f.st.forget(q.key())
-	}
-	f.used = f.keys[:0]
-	if named = named && f.scoped && (q.prepared() || f.st.has(s.key())); named { // a scope alone is not worth a round trip
-		f.used = append(f.used, s.key())
-	}
-	limitNamed := e.names() && !f.Limit.IsZero()
-	if limitNamed = limitNamed && (q.prepared() || f.st.has(limitForm.key()) && f.st.has(restoreForm.key())); limitNamed {
-		f.used = append(f.used, limitForm.key(), restoreForm.key())
-	}
-	if q.prepared() {
-		f.used = append(f.used, q.key())
-	}
-	if err := f.prepare(s, q.key()); err != nil {
+	p, err := f.prepare(e, s, q)
+	if err != nil {
 		return err
-	}
-	if q.prepared() && !f.Exec { // pgx has other words for Exec
-		if want := len(f.st.get(q.key()).ParamOIDs); want != len(q.args) {
-			return fmt.Errorf("expected %d arguments, got %d", want, len(q.args))
-		}
 	}
 	b := &pgconn.Batch{}
-	f.block.begin(b)
+	if f.block.sql != "" {
+		f.block.begin(b)
+	}
 	if f.scoped {
-		f.st.addScope(b, s, named)
+		f.st.addScope(b, s, p.scope)
 	}
-	if !f.Limit.IsZero() {
-		f.st.addScope(b, f.Limit, limitNamed)
+	if f.Limit.form != nil {
+		f.st.addScope(b, f.Limit, p.limit)
 	}
-	if err := f.st.add(b, f.conn, q); err != nil {
+	if err := f.st.add(b, f.conn, q, p.own); err != nil {
 		return err
 	}
-	if !f.Limit.IsZero() {
-		f.st.addScope(b, Scope{form: restoreForm}, limitNamed)
+	if f.Limit.form != nil {
+		f.st.addScope(b, Scope{form: restoreForm}, p.restore)
 	}
-	f.block.commit(b)
+	if f.block.commits {
+		f.block.commit(b)
+	}
 	f.ends = f.Last && v.Statements == 1 // see Several
 	f.began = f.began || f.block.sql != ""
 	f.write(b)
 	return nil
 }
 
-// prepare prepares what is new on the connection. If the statement is new, the BEGIN of a
-// transaction goes along, and the scope: an error aborts the transaction, as in pgx.
-func (f *Flight) prepare(s Scope, statement statementKey) error {
-	if f.block.commits || f.block.sql == "" || !slices.Contains(f.used, statement) || f.st.has(statement) {
-		return f.st.prepare(f.ctx, f.conn, f.tracer, s, block{}, f.used...)
+// prepared are the statements of a flight that the connection knows by name. The texts of the
+// nil statements travel with the flight.
+type prepared struct{ scope, limit, restore, own *pgconn.StatementDescription }
+
+// prepare finds the statements of the flight, and prepares the statements that are new on the
+// connection. A scope alone is not worth a round trip. If the caller's statement is new, the BEGIN
+// of a transaction goes along, and the scope: an error aborts the transaction, as in pgx.
+func (f *Flight) prepare(e *Engine, s Scope, q query) (p prepared, err error) {
+	named, own := e.names(), q.prepared()
+	scope := named && f.scoped && (own || f.st.has(s.form.key()))
+	limit := named && f.Limit.form != nil && (own || f.st.has(limitForm.key()) && f.st.has(restoreForm.key()))
+	f.used = f.uses[:0]
+	if scope {
+		f.used = append(f.used, use{key: s.form.key()})
 	}
-	err := f.st.prepare(f.ctx, f.conn, f.tracer, s, f.block, f.used...)
-	f.began, f.block, f.scoped = true, block{}, false
-	f.hasBegun(err)
-	return err
+	if limit {
+		f.used = append(f.used, use{key: limitForm.key()}, use{key: restoreForm.key()})
+	}
+	if own {
+		if q.mode == pgx.QueryExecModeDescribeExec {
+			f.st.forget(q.key())
+		}
+		f.used = append(f.used, use{key: q.key()})
+	}
+	if f.block.sql != "" && !f.block.commits && own && !f.st.has(q.key()) {
+		err = f.st.prepare(f.ctx, f.conn, f.tracer, s, f.block, f.used)
+		f.began, f.block, f.scoped = true, block{}, false
+		f.hasBegun(err)
+	} else {
+		err = f.st.prepare(f.ctx, f.conn, f.tracer, s, block{}, f.used)
+	}
+	if err != nil {
+		return p, err
+	}
+	used := f.used
+	if scope {
+		p.scope, used = used[0].StatementDescription, used[1:]
+	}
+	if limit {
+		p.limit, p.restore, used = used[0].StatementDescription, used[1].StatementDescription, used[2:]
+	}
+	if own {
+		p.own = used[0].StatementDescription
+		if want := len(p.own.ParamOIDs); want != len(q.args) && !f.Exec { // pgx has other words for Exec
+			return p, fmt.Errorf("expected %d arguments, got %d", want, len(q.args))
+		}
+	}
+	return p, nil
 }
 
 // hasBegun ends the trace of the BEGIN, once.
@@ -225,11 +250,13 @@ func (f *Flight) receive() (*pgconn.ResultReader, error) {
 	if f.block.sql != "" {
 		err = f.skip()
 	}
-	f.hasBegun(err)
+	if f.begun != nil {
+		f.hasBegun(err)
+	}
 	if err == nil && f.scoped {
 		err = f.skip()
 	}
-	if err == nil && !f.Limit.IsZero() {
+	if err == nil && f.Limit.form != nil {
 		err = f.skip()
 	}
 	if err != nil {

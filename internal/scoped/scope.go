@@ -28,7 +28,9 @@ func (s Scope) IsZero() bool { return s.form == nil }
 func (s Scope) HasTenant() bool { return s.Identity.Tenant != "" }
 
 // Guards reports whether a text that would end or change the scope is refused.
-func (s Scope) Guards() bool { return s.form != nil && (s.form.guards || s.HasTenant()) }
+func (s Scope) Guards() bool {
+	return s.form != nil && (s.form.guards || s.Identity.Tenant != "")
+}
 
 // Groups returns the groups of settings that the scope has.
 func (s Scope) Groups() Group {
@@ -74,5 +76,3 @@ func setLocal(name, value string) string {
 	}
 	return "set local " + name + " = " + value
 }
-
-func (s Scope) key() statementKey { return s.form.key() }

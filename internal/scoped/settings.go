@@ -137,18 +137,14 @@ func (t *Settings) Alone() Group { return t.alone }
 
 // With returns s with the settings of the groups, and with no settings for no groups.
 func (t *Settings) With(s Scope, groups Group) Scope {
-	s.form = t.form(groups)
+	if s.form = t.forms[groups].Load(); s.form == nil && groups != 0 {
+		s.form = t.newForm(groups)
+	}
 	return s
 }
 
-// form returns the form of the scopes with these groups, and nil for no groups.
-func (t *Settings) form(groups Group) *form {
-	if groups == 0 {
-		return nil
-	}
-	if f := t.forms[groups].Load(); f != nil {
-		return f
-	}
+// newForm lists the settings of the scopes with these groups, for the scopes that follow.
+func (t *Settings) newForm(groups Group) *form {
 	f := &form{groups: groups, guards: t.guards}
 	for _, s := range t.list {
 		if s.group&groups != 0 {

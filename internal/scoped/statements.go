@@ -61,9 +61,20 @@ func statementsOf(conn *pgx.Conn, capacity int) *statements {
 // Forget forgets all statements of a connection on which DISCARD ALL ran.
 func Forget(conn *pgx.Conn) { delete(conn.PgConn().CustomData(), statementsKey) }
 
-// get returns a statement that prepare made known.
-func (st *statements) get(k statementKey) *pgconn.StatementDescription {
-	return st.known[k].Value.(*statement).StatementDescription
+// use is a statement of an exchange. prepare finds or prepares the statement.
+type use struct {
+	key statementKey
+	*pgconn.StatementDescription
+}
+
+// find returns a known statement, and notes the use; nil for a new statement.
+func (st *statements) find(k statementKey) *pgconn.StatementDescription {
+	e, ok := st.known[k]
+	if !ok {
+		return nil
+	}
+	st.recent.MoveToFront(e)
+	return e.Value.(*statement).StatementDescription
 }
 
 func (st *statements) has(k statementKey) bool { return st.known[k] != nil }
@@ -95,7 +106,7 @@ var ofParameters = []string{"22003", "22007", "22008", "22P02", "22P03"}
 // failed forgets a statement whose plan or parameters may no longer be right: after an
 // error about the schema, a parameter, the statement itself or the server's inside. Any
 // different error, for example a duplicate key, leaves the statement known.
-func (st *statements) failed(err error, keys ...statementKey) {
+func (st *statements) failed(err error, used []use) {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || len(pgErr.Code) < 2 {
 		return
@@ -107,9 +118,9 @@ func (st *statements) failed(err error, keys ...statementKey) {
 	case !slices.Contains(ofParameters, pgErr.Code):
 		return
 	}
-	for _, k := range keys {
-		if !k.scope || slices.Contains(ofAnyStatement, pgErr.Code) {
-			st.forget(k)
+	for _, u := range used {
+		if !u.key.scope || slices.Contains(ofAnyStatement, pgErr.Code) {
+			st.forget(u.key)
 		}
 	}
 }
@@ -121,23 +132,28 @@ func LostInPreparation(conn *pgx.Conn) bool {
 	return ok && st.unsent
 }
 
-// prepare prepares the missing keys in one round trip. Only begin and s run before the
-// preparation, so the caller may retry on a new connection. tracer, if not nil, learns of
-// each statement as from pgx, but not of the scope.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s Scope, begin block, keys ...statementKey) error {
+// prepare finds the used statements, and prepares the new ones in one round trip. Only begin
+// and s run before the preparation, so the caller may retry on a new connection. tracer, if not
+// nil, learns of each statement as from pgx, but not of the scope.
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s Scope, begin block, used []use) error {
 	var missing []statementKey
-	for _, k := range keys {
-		if e, ok := st.known[k]; ok {
-			st.recent.MoveToFront(e)
-		} else if !slices.Contains(missing, k) {
-			missing = append(missing, k)
+	for i := range used {
+		u := &used[i]
+		if u.StatementDescription = st.find(u.key); u.StatementDescription == nil && !slices.Contains(missing, u.key) {
+			missing = append(missing, u.key)
 		}
 	}
 	if missing == nil {
 		return nil
 	}
-	st.makeRoom(len(missing), len(keys))
-	return st.prepareMissing(ctx, conn, tracer, s, begin, missing)
+	st.makeRoom(len(missing), len(used))
+	if err := st.prepareMissing(ctx, conn, tracer, s, begin, missing); err != nil {
+		return err
+	}
+	for i := range used {
+		used[i].StatementDescription = st.find(used[i].key)
+	}
+	return nil
 }
 
 // prepareMissing sends s too: the server may have to wait for a lock to parse a
@@ -172,7 +188,7 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 		if !k.scope && !s.IsZero() && scopeAt > i {
 			scopeAt = i
 			name := ""
-			if at := slices.Index(missing[:i], s.key()); at >= 0 {
+			if at := slices.Index(missing[:i], s.form.key()); at >= 0 {
 				name = names[at]
 			}
 			st.sendScope(p, s, name)
@@ -227,12 +243,12 @@ func rank(k statementKey) int {
 // sendScope sends s. name is the name of the scope's statement if the same flight prepares
 // the statement.
 func (st *statements) sendScope(p *pgconn.Pipeline, s Scope, name string) {
-	switch values := st.scopeValues(s); {
-	case name != "":
+	values := st.scopeValues(s)
+	if name != "" {
 		p.SendQueryPrepared(name, values, nil, nil)
-	case st.has(s.key()):
-		p.SendQueryStatement(st.get(s.key()), values, nil, nil)
-	default:
+	} else if sd := st.find(s.form.key()); sd != nil {
+		p.SendQueryStatement(sd, values, nil, nil)
+	} else {
 		p.SendQueryParams(s.form.sql, values, nil, nil, nil)
 	}
 }
@@ -272,12 +288,12 @@ func (st *statements) scopeValues(s Scope) [][]byte {
 	return st.values
 }
 
-// addScope puts the scope in front: by name if pgx caches statements, else as text. A
-// pooler accepts a text too.
-func (st *statements) addScope(b *pgconn.Batch, s Scope, named bool) {
+// addScope puts the scope in front: by name if pgx caches statements, else as text, with a nil
+// sd. A pooler accepts a text too.
+func (st *statements) addScope(b *pgconn.Batch, s Scope, sd *pgconn.StatementDescription) {
 	values := st.scopeValues(s)
-	if named {
-		b.ExecStatement(st.get(s.key()), values, nil, nil)
+	if sd != nil {
+		b.ExecStatement(sd, values, nil, nil)
 		return
 	}
 	b.ExecParams(s.form.sql, values, nil, nil, nil)
@@ -286,11 +302,10 @@ func (st *statements) addScope(b *pgconn.Batch, s Scope, named bool) {
 // errTooManyParams has pgx's words.
 var errTooManyParams = fmt.Errorf("extended protocol limited to %d parameters", math.MaxUint16)
 
-// add appends a statement to the batch.
-func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query) error {
-	var sd *pgconn.StatementDescription
-	if sd = q.own; q.prepared() {
-		sd = st.get(q.key())
+// add appends a statement to the batch. sd is the description of a statement that prepare found.
+func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query, sd *pgconn.StatementDescription) error {
+	if sd == nil {
+		sd = q.own
 	}
 	if err := st.params.Build(conn.TypeMap(), sd, q.args); err != nil {
 		st.forget(q.key()) // the table may have new types
