@@ -49,7 +49,10 @@ func (id Identity) Validate() error {
 	if strings.TrimSpace(id.Tenant) == "" {
 		return &InvalidError{"tenant", "is blank"}
 	}
-	for _, f := range []struct{ name, value string }{{"tenant", id.Tenant}, {"user", id.User}, {"session", id.Session}} {
+	for _, f := range [...]struct{ name, value string }{{"tenant", id.Tenant}, {"user", id.User}, {"session", id.Session}} {
+		if len(f.value) <= MaxLength && isPrintableASCII(f.value) { // most values
+			continue
+		}
 		switch {
 		case len(f.value) > MaxLength:
 			return &InvalidError{f.name, fmt.Sprintf("is longer than %d bytes", MaxLength)}
@@ -62,6 +65,15 @@ func (id Identity) Validate() error {
 		}
 	}
 	return nil
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func isInvisible(r rune) bool {
