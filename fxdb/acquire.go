@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -19,14 +18,14 @@ const (
 	forTransaction                // the same, for a transaction
 )
 
-// acquire takes a connection on behalf of this client, within the acquire timeout, or
-// within a shorter time if within is not zero.
-func (db *DB) acquire(ctx context.Context, s scoped.Scope, p purpose, within time.Duration) (*pgxpool.Conn, error) {
+// acquire takes a connection on behalf of this client for a tenant, which may be empty, within the
+// acquire timeout, or within a shorter time if within is not zero.
+func (db *DB) acquire(ctx context.Context, tenant string, p purpose, within time.Duration) (*pgxpool.Conn, error) {
 	if err := db.client.optionErr.Load(); err != nil {
 		return nil, *err
 	}
 	conn, err := db.client.monitor.Acquire(ctx, lifecycle.Request{
-		Client: db.client.name, Tenant: s.Identity.Tenant, Caller: p != forCall, Transaction: p == forTransaction,
+		Client: db.client.name, Tenant: tenant, Caller: p != forCall, Transaction: p == forTransaction,
 		Waiting: &db.client.waiting, Tainted: &db.client.tainted, Timeout: within, Permits: db.client.permits,
 	})
 	if err != nil {

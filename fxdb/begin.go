@@ -64,7 +64,7 @@ func (db *DB) resendBegin(ctx context.Context, lost error, s scoped.Scope, opts 
 }
 
 func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration, opts pgx.TxOptions) (_ *transaction, retry bool, err error) {
-	conn, err := db.acquire(ctx, s, forTransaction, within)
+	conn, err := db.acquire(ctx, s.Identity.Tenant, forTransaction, within)
 	if err != nil {
 		return nil, false, err
 	}

@@ -45,7 +45,7 @@ func (db *DB) CopyFrom(ctx context.Context, table pgx.Identifier, columns []stri
 	}
 	switch {
 	case s.IsZero():
-		conn, err := db.acquire(ctx, s, forCall, 0)
+		conn, err := db.acquire(ctx, s.Identity.Tenant, forCall, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -199,7 +199,7 @@ func newCopying(db *DB, table pgx.Identifier, columns []string, src pgx.CopyFrom
 // begin acquires a connection and asks for the types. begin reads nothing from the source,
 // so the caller may retry on a new connection.
 func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duration) (conn *pgxpool.Conn, retry bool, err error) {
-	if conn, err = c.db.acquire(ctx, s, forTransaction, within); err != nil {
+	if conn, err = c.db.acquire(ctx, s.Identity.Tenant, forTransaction, within); err != nil {
 		return nil, false, err
 	}
 	c.ctx, c.endTrace = c.db.core.traced.copies(ctx, conn.Conn(), c.data)

@@ -109,7 +109,7 @@ func (t *transaction) attempts(ctx context.Context, p *pending, send func() erro
 	}
 	return t.db.resend(ctx, err, func(within time.Duration) (bool, error) {
 		t.release()
-		conn, err := t.db.acquire(ctx, p.scope, forTransaction, within)
+		conn, err := t.db.acquire(ctx, p.scope.Identity.Tenant, forTransaction, within)
 		if err != nil {
 			return false, err
 		}

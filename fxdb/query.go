@@ -46,7 +46,7 @@ func (db *DB) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // acquireLimited acquires a connection and sets the client's limits.
 func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxpool.Conn, retry bool, err error) {
-	conn, err := db.acquire(ctx, scoped.Scope{}, forCall, within)
+	conn, err := db.acquire(ctx, "", forCall, within)
 	if err != nil {
 		return nil, false, err
 	}
@@ -60,7 +60,7 @@ func (db *DB) acquireLimited(ctx context.Context, within time.Duration) (_ *pgxp
 // Ping sends an empty statement, and needs no tenant.
 func (db *DB) Ping(ctx context.Context) error {
 	// An empty statement reads nothing, so a tenant in ctx does not matter.
-	conn, err := db.acquire(ctx, scoped.Scope{}, forCall, 0)
+	conn, err := db.acquire(ctx, "", forCall, 0)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (db *DB) resendExec(ctx context.Context, lost error, s scoped.Scope, sql st
 
 func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, retry bool, err error) {
 	db.warnOfLock(sql)
-	conn, err := db.acquire(ctx, s, forCall, within)
+	conn, err := db.acquire(ctx, s.Identity.Tenant, forCall, within)
 	if err != nil {
 		return tag, false, err
 	}
@@ -163,7 +163,7 @@ func (db *DB) resendQuery(ctx context.Context, lost error, s scoped.Scope, sql s
 
 func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, retry bool, err error) {
 	db.warnOfLock(sql)
-	conn, err := db.acquire(ctx, s, forHolding, within)
+	conn, err := db.acquire(ctx, s.Identity.Tenant, forHolding, within)
 	if err != nil {
 		return nil, false, err
 	}
@@ -237,7 +237,7 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	for _, q := range b.QueuedQueries {
 		db.warnOfLock(q.SQL)
 	}
-	conn, err := db.acquire(ctx, s, forHolding, 0)
+	conn, err := db.acquire(ctx, s.Identity.Tenant, forHolding, 0)
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}

@@ -117,12 +117,12 @@ func (db *DB) newRow(ctx context.Context, s scoped.Scope, sql string, args []any
 
 // send acquires a connection and sends the statement. Only the acquire can fail here.
 func (r *row) send(within time.Duration) (err error) {
-	var s scoped.Scope
+	var tenant string
 	if r.inScope != nil {
-		s = r.inScope.scope
+		tenant = r.inScope.scope.Identity.Tenant
 	}
 	r.db.warnOfLock(r.sql)
-	if r.conn, err = r.db.acquire(r.ctx, s, forCall, within); err != nil {
+	if r.conn, err = r.db.acquire(r.ctx, tenant, forCall, within); err != nil {
 		return err
 	}
 	sent := false
@@ -136,7 +136,7 @@ func (r *row) send(within time.Duration) (err error) {
 		sent = true
 		return nil
 	}
-	r.inScope.err = r.inScope.flight.Send(r.ctx, &r.db.core.engine, r.conn.Conn(), s, r.sql, r.args)
+	r.inScope.err = r.inScope.flight.Send(r.ctx, &r.db.core.engine, r.conn.Conn(), r.inScope.scope, r.sql, r.args)
 	sent = true
 	return nil
 }

@@ -123,10 +123,12 @@ func (db *DB) wants(ctx context.Context, s *scoped.Scope) (more scoped.Group) {
 	if wantsCustomPlans(ctx) {
 		more |= scoped.OfPlans
 	}
-	if s.TraceID = db.core.traceID(ctx); s.TraceID != "" {
-		more |= scoped.OfTrace
+	if db.core.traceIDOf != nil {
+		if s.TraceID = db.core.traceID(ctx); s.TraceID != "" {
+			more |= scoped.OfTrace
+		}
 	}
-	if !s.HasTenant() && db.core.tenants.Load() {
+	if s.Identity.Tenant == "" && db.core.tenants.Load() {
 		more |= scoped.OfIdentity
 	}
 	return more

@@ -30,7 +30,7 @@ type session struct {
 }
 
 func (s *session) take(ctx context.Context, sc scoped.Scope, p purpose, within time.Duration) (err error) {
-	if s.handle, err = s.db.acquire(ctx, sc, p, within); err != nil {
+	if s.handle, err = s.db.acquire(ctx, sc.Identity.Tenant, p, within); err != nil {
 		return err
 	}
 	s.conn = s.handle.Conn()

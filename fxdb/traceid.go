@@ -42,11 +42,8 @@ var (
 	errTwoTraceIDs = errors.New("fxdb.TraceID is given twice: keep one function")
 )
 
-// traceID returns the trace id of ctx, or an empty string.
+// traceID returns the trace id of ctx by TraceID's function, or an empty string.
 func (c *core) traceID(ctx context.Context) string {
-	if c.traceIDOf == nil {
-		return ""
-	}
 	id := c.traceIDOf(ctx)
 	if isTraceID(id) {
 		return id
