@@ -29,8 +29,11 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 //
 // The transaction may begin with SET TRANSACTION and LOCK, which must come before any
 // query: with a tenant or Timeouts the transaction then begins anew, in the flight of the
-// statement. A later SET TRANSACTION or LOCK of the opening releases an earlier LOCK for a
-// moment.
+// statement. Statements that need no snapshot (SET, SHOW, LISTEN, NOTIFY) and ended savepoints
+// may stand in front, as in pgx. A later SET TRANSACTION or LOCK of the opening releases an
+// earlier LOCK for a moment. A LOCK in a savepoint comes after the snapshot of the scope. The
+// server refuses SET TRANSACTION ISOLATION LEVEL on the transaction's Conn (25001): use the
+// transaction, or opts.
 //
 // If the connection is lost before the first statement has its answer, fxdb retries BEGIN
 // and the statement on another connection, within DB_CONNECTION_TIMEOUT_MS and as often as

@@ -48,7 +48,7 @@ func (t *transaction) flies(ctx context.Context, sql string, args []any) (bool, 
 		return false, nil
 	}
 	if t.travels(sql, args) {
-		t.opening.over = true
+		t.opening.flies(sql, args)
 		return true, nil
 	}
 	return false, t.start(ctx)
@@ -57,7 +57,7 @@ func (t *transaction) flies(ctx context.Context, sql string, args []any) (bool, 
 // travels reports whether a statement means the same behind a BEGIN in one flight: one
 // statement, which neither ends the transaction nor must come before the scope.
 func (t *transaction) travels(sql string, args []any) bool {
-	if mayOpen(sql) || beginsWith(sql, "copy") {
+	if staysBehindBegin(sql) || beginsWith(sql, "copy") {
 		return false
 	}
 	for _, arg := range args {
@@ -82,6 +82,7 @@ func (t *transaction) start(ctx context.Context) error {
 		}
 		return err
 	})
+	t.mark()
 	return t.settle(p, true, err)
 }
 

@@ -2,12 +2,14 @@ package fxdb
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/agentagency/onepool/internal/backend"
 	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/internal/sqllex"
 )
@@ -15,95 +17,190 @@ import (
 // opening is the state of a transaction before the first statement that needs a snapshot.
 // The scope is a query. The server refuses SET TRANSACTION after a query, and a LOCK after
 // a query comes too late for REPEATABLE READ. So the transaction begins anew for SET
-// TRANSACTION and LOCK: an opening has no work to lose.
+// TRANSACTION and LOCK: an opening has no work to lose. Savepoints share the opening of
+// their transaction.
 type opening struct {
 	scope      scoped.Scope
-	beginQuery string   // of pgx.TxOptions
-	ran        []string // sent again when the transaction begins anew
+	beginQuery string          // of pgx.TxOptions
+	ran        []string        // sent again when the transaction begins anew
+	savepoints []openSavepoint // the innermost comes last
+	writes     uint64          // of the connection, behind the last statement
 	over       bool
 }
 
-// opens splits a text into the first statements, which need no snapshot, and the rest.
-// anew reports whether one of the first statements must come before any query.
-func opens(sql string) (first []string, rest string, anew bool) {
+// openSavepoint is a savepoint of an opening. A transaction does not begin anew in a savepoint:
+// ROLLBACK TO would undo the scope.
+type openSavepoint struct {
+	name string       // of a text's savepoint
+	of   *transaction // of Begin
+	ran  int          // how many statements ran in front
+}
+
+// follow takes the statements of a text that the transaction sends. A statement that needs a
+// snapshot ends the opening.
+func (o *opening) follow(all []sqllex.Statement) {
+	for _, s := range all {
+		switch s.Kind {
+		case sqllex.Show:
+		case sqllex.Set, sqllex.SetConstraints, sqllex.LockTable, sqllex.Notify, sqllex.ListenTo:
+			o.ran = append(o.ran, s.Text)
+		case sqllex.Savepoint:
+			o.followSavepoint(s)
+		default:
+			o.over = true
+		}
+		if o.over {
+			return
+		}
+	}
+}
+
+func (o *opening) followSavepoint(s sqllex.Statement) {
+	verb, name := s.Savepoint()
+	if verb == sqllex.SetSavepoint {
+		o.savepoints = append(o.savepoints, openSavepoint{name: name, ran: len(o.ran)})
+		return
+	}
+	for i, sp := range slices.Backward(o.savepoints) {
+		if sp.of == nil && sp.name == name && verb != sqllex.NoSavepoint {
+			o.endSavepoint(i, verb == sqllex.RollBackToSavepoint)
+			return
+		}
+	}
+	o.over = true
+}
+
+// endSavepoint releases a savepoint, or rolls back to the savepoint, which stays.
+func (o *opening) endSavepoint(i int, back bool) {
+	if back {
+		o.ran = o.ran[:o.savepoints[i].ran]
+		i++
+	}
+	o.savepoints = o.savepoints[:i]
+}
+
+// flies follows the statement that BEGIN travels with.
+func (o *opening) flies(sql string, args []any) {
+	if !o.over {
+		all, ok := statementsOf(sql)
+		if o.over = !ok || len(args) > 0; !o.over {
+			o.follow(all)
+		}
+	}
+}
+
+// endSavepoint follows the end of a savepoint of Begin.
+func (t *transaction) endSavepoint(back bool, err error) {
+	if t.outer == nil || t.opening.over || errors.Is(err, pgx.ErrTxClosed) {
+		return
+	}
+	i := slices.IndexFunc(t.opening.savepoints, func(sp openSavepoint) bool { return sp.of == t })
+	if t.opening.over = i < 0 || err != nil; !t.opening.over {
+		t.opening.endSavepoint(i, back)
+		t.mark()
+	}
+}
+
+// statementsOf returns the statements of a text, or ok = false if the text has no statement for
+// an opening.
+func statementsOf(sql string) (all []sqllex.Statement, ok bool) {
 	if !mayOpen(sql) {
-		return nil, sql, false
+		return nil, false
 	}
 	if v := sqllex.Classify(sql); v.Taint&(sqllex.Unreadable|sqllex.Ambiguous) != 0 {
-		return nil, sql, false
+		return nil, false
 	}
-	all := sqllex.Statements(sql)
-	for len(all) > 0 {
-		s := all[0]
-		sets := s.SetsTransaction()
-		switch {
-		case s.Kind == sqllex.LockTable, sets:
-			anew = true
-		case s.Kind == sqllex.Set, s.Kind == sqllex.SetConstraints, s.Kind == sqllex.Show, s.Kind == sqllex.Savepoint:
-		default:
-			for i, s := range all {
-				if i > 0 {
-					rest += "; "
-				}
-				rest += s.Text
-			}
-			return first, rest, anew
-		}
-		first, all = append(first, s.Text), all[1:]
-	}
-	return first, "", anew
+	return sqllex.Statements(sql), true
 }
 
 // mayOpen rules out most statements without the lexer.
 func mayOpen(sql string) bool {
+	return staysBehindBegin(sql) || beginsWithAny(sql, "notify", "listen", "unlisten")
+}
+
+// staysBehindBegin reports whether BEGIN must not travel with a text.
+func staysBehindBegin(sql string) bool {
 	sql = strings.TrimLeft(sql, " \t\r\n\f\v;")
-	for _, word := range [...]string{"set", "reset", "lock", "show", "savepoint", "release", "rollback", "--", "/*"} {
-		if beginsWith(sql, word) {
-			return true
-		}
-	}
-	return sql == ""
+	return sql == "" || beginsWithAny(sql, "set", "reset", "lock", "show", "savepoint", "release", "rollback", "--", "/*")
 }
 
 // open runs the first statements of sql if they must come before any query, and returns
-// the rest of sql. A statement that needs a snapshot ends the opening.
+// the rest of sql.
 func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, rest string, ran bool, err error) {
-	o := &t.opening
-	if o.over {
+	o, conn := t.opening, t.Tx.Conn()
+	if t.unseen(); o.over {
 		return tag, sql, false, nil
 	}
-	conn := t.Tx.Conn()
-	o.over = true // unless the opening goes on
+	_, named := backend.Of(conn).PreparedAs(sql)
+	if o.over = named || !mayOpen(sql); o.over {
+		return tag, sql, false, nil
+	}
 	if len(args) > 0 {
-		if !mayOpen(sql) {
-			return tag, sql, false, nil
-		}
 		own, left, err := scoped.Rewrite(ctx, conn, sql, args)
-		if err != nil || len(left) > 0 {
+		if o.over = err != nil || len(left) > 0; o.over {
 			return tag, sql, false, nil //nolint:nilerr // pgx, which sends the text, returns its own error
 		}
 		sql = own
 	}
-	first, rest, anew := opens(sql)
-	if len(first) == 0 && rest != "" || conn.PgConn().TxStatus() != 'T' {
+	all, ok := statementsOf(sql)
+	if o.over = !ok; o.over {
 		return tag, sql, false, nil
 	}
-	o.over = rest != "" // a text of comments needs no snapshot
-	o.ran = append(o.ran, first...)
-	if !anew {
+	first, again := 0, []string(nil)
+	for i := range all {
+		if o.follow(all[i : i+1]); o.over {
+			break
+		}
+		if (all[i].Kind == sqllex.LockTable || all[i].SetsTransaction()) && len(o.savepoints) == 0 {
+			first, again = i+1, slices.Clone(o.ran)
+		}
+	}
+	if first == 0 || conn.PgConn().TxStatus() != 'T' || t.hasEnded() {
 		return tag, sql, false, nil
 	}
-	if tag, err = t.beginAnew(ctx, conn, sql); err != nil {
+	if tag, err = t.beginAnew(ctx, conn, sql, again); err != nil {
 		o.over = true
 	}
-	return tag, rest, true, err
+	t.mark()
+	return tag, textOf(all[first:]), true, err
 }
 
-// beginAnew sends ROLLBACK AND CHAIN, the caller's first statements and the scope in one
+// mark notes how often the process has written to the connection, for unseen.
+func (t *transaction) mark() {
+	if !t.opening.over {
+		t.opening.writes, _ = backend.Of(t.Tx.Conn()).Writes()
+	}
+}
+
+// unseen ends the opening if somebody has used the connection itself: a new beginning would
+// undo the work.
+func (t *transaction) unseen() {
+	if !t.opening.over {
+		writes, _ := backend.Of(t.Tx.Conn()).Writes()
+		t.opening.over = writes != t.opening.writes
+	}
+}
+
+// lend ends the opening if fxdb could not see a use of the connection.
+func (t *transaction) lend() {
+	if _, known := backend.Of(t.Tx.Conn()).Writes(); !known {
+		t.opening.over = true
+	}
+}
+
+func textOf(all []sqllex.Statement) string {
+	texts := make([]string, len(all))
+	for i, s := range all {
+		texts[i] = s.Text
+	}
+	return strings.Join(texts, "; ")
+}
+
+// beginAnew sends ROLLBACK AND CHAIN, the first statements so far and the scope in one
 // round trip, or in two if TxOptions has a BeginQuery. Only the role and the limits, which
 // are constants, stand before the caller's statements.
-func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string) (tag pgconn.CommandTag, err error) {
-	o, pc, tracer := &t.opening, conn.PgConn(), t.db.core.engine.Tracer
+func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string, first []string) (tag pgconn.CommandTag, err error) {
+	o, pc, tracer := t.opening, conn.PgConn(), t.db.core.engine.Tracer
 	ctx = tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql})
 	defer func() {
 		if err != nil && !conn.IsClosed() && pc.TxStatus() == 'I' {
@@ -122,7 +219,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	for _, set := range o.scope.Ahead() {
 		b.ExecParams(set, nil, nil, nil, nil)
 	}
-	for _, sql := range o.ran {
+	for _, sql := range first {
 		b.ExecParams(sql, nil, nil, nil, nil)
 	}
 	o.scope.AddTo(b)
@@ -139,7 +236,7 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string)
 	return tag, nil
 }
 
-// opened is the text in the place of a batch's statement that open has run, with the same tag.
+// opened is the text in the place of a SET TRANSACTION that open has run, with the same tag.
 const opened = "set local onepool.opened to ''"
 
 // openBatch runs the first statements of b if they must come before any query, and returns the
@@ -151,24 +248,30 @@ func (t *transaction) openBatch(ctx context.Context, b *pgx.Batch) (*pgx.Batch, 
 	own := *b
 	own.QueuedQueries = slices.Clone(b.QueuedQueries)
 	for i, q := range b.QueuedQueries {
-		if t.opening.over || len(q.Arguments) > 0 {
+		if t.opening.over = t.opening.over || len(q.Arguments) > 0; t.opening.over {
 			break
 		}
-		_, rest, ran, err := t.open(ctx, q.SQL, nil)
+		_, _, ran, err := t.open(ctx, q.SQL, nil)
 		if err != nil {
 			return b, err
 		}
-		if ran && rest != "" { // the server takes no text of several statements in a batch
-			break
-		}
-		if ran && setsTransaction(q) {
+		if ran {
 			again := *q
-			again.SQL = opened
+			again.SQL = withoutSetTransaction(q.SQL)
 			own.QueuedQueries[i] = &again
 		}
 	}
-	t.opening.over = true
 	return &own, nil
+}
+
+func withoutSetTransaction(sql string) string {
+	all := sqllex.Statements(sql)
+	for i, s := range all {
+		if s.SetsTransaction() {
+			all[i].Text = opened
+		}
+	}
+	return textOf(all)
 }
 
 // noRows are the rows of a statement that returns no rows.
@@ -179,19 +282,32 @@ type noRows struct {
 
 func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
 
-// Conn sends BEGIN if BEGIN is pending. Conn ends the opening: fxdb does not see the
-// caller's work on the connection.
+// Conn sends BEGIN if BEGIN is pending. A statement on the connection ends the opening.
 func (t *transaction) Conn() *pgx.Conn {
 	t.startNow()
-	t.opening.over = true
+	t.lend()
 	return t.Tx.Conn()
 }
 
-// LargeObjects sends BEGIN and ends the opening, as Conn does.
+// LargeObjects sends BEGIN if BEGIN is pending. A use of the large objects ends the opening.
 func (t *transaction) LargeObjects() pgx.LargeObjects {
 	t.startNow()
-	t.opening.over = true
+	t.unseen()
+	t.lend()
+	defer t.mark()
 	return t.Tx.LargeObjects()
+}
+
+// prepares ends the opening if the statement's preparation needs a snapshot.
+func (t *transaction) prepares(sql string) {
+	t.unseen()
+	if all, ok := statementsOf(sql); ok && len(all) == 1 {
+		var needs opening
+		if needs.follow(all); !needs.over {
+			return
+		}
+	}
+	t.opening.over = true
 }
 
 // setsTransaction reports whether a batch's statement must come before any query, and
@@ -206,4 +322,8 @@ func setsTransaction(q *pgx.QueuedQuery) bool {
 
 func beginsWith(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+func beginsWithAny(s string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return beginsWith(s, prefix) })
 }

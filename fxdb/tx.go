@@ -1,6 +1,7 @@
 package fxdb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -26,7 +27,7 @@ type transaction struct {
 	lost      bool   // the connection broke
 	retryable bool   // InTx runs the transaction again if the connection is lost
 	endCode   string // SQLSTATE with which the server ended the connection
-	opening   opening
+	opening   *opening
 	pending   *pending      // not nil: the server does not have the transaction yet
 	outer     *transaction  // around a savepoint
 	after     []afterCommit // of the transaction and its savepoints
@@ -35,13 +36,14 @@ type transaction struct {
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, db: db, conn: conn, identity: s.Identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.Guards(), opening: opening{over: true}}
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.Identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.Guards(), opening: &opening{over: true}}
 }
 
 // fresh is a transaction that has begun, before the first statement.
 func (db *DB) fresh(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
 	t := db.transaction(conn, s, tx)
-	t.opening = opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsZero()}
+	t.opening = &opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsZero()}
+	t.mark()
 	return t
 }
 
@@ -85,6 +87,7 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
+	defer t.mark()
 	args = watch(args, t.check)
 	switch flies, err := t.flies(ctx, sql, args); {
 	case err != nil:
@@ -110,6 +113,7 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return scoped.FailedRows(err), err
 	}
+	defer t.mark()
 	args = watch(args, t.check)
 	switch flies, err := t.flies(ctx, sql, args); {
 	case err != nil:
@@ -125,10 +129,8 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 		return t.Tx.Query(ctx, sql, args...)
 	case err != nil:
 		return scoped.FailedRows(err), err
-	case rest == "":
-		return noRows{scoped.FailedRows(nil), tag}, nil
-	default:
-		return t.Tx.Query(ctx, rest)
+	default: // the first statement has no rows
+		return noRows{scoped.FailedRows(t.execRest(ctx, rest)), tag}, nil
 	}
 }
 
@@ -136,6 +138,7 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 	if err := t.refuseStatement(ctx, sql, args); err != nil {
 		return scoped.FailedRow(err)
 	}
+	defer t.mark()
 	args = watch(args, t.check)
 	switch flies, err := t.flies(ctx, sql, args); {
 	case err != nil:
@@ -149,13 +152,21 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 	switch _, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
 		return t.Tx.QueryRow(ctx, sql, args...)
-	case err != nil:
-		return scoped.FailedRow(err)
-	case rest == "":
-		return scoped.FailedRow(pgx.ErrNoRows)
 	default:
-		return t.Tx.QueryRow(ctx, rest)
+		if err == nil {
+			err = t.execRest(ctx, rest)
+		}
+		return scoped.FailedRow(cmp.Or(err, pgx.ErrNoRows))
 	}
+}
+
+// execRest runs the statements of a text behind the first, if any.
+func (t *transaction) execRest(ctx context.Context, rest string) error {
+	if rest == "" {
+		return nil
+	}
+	_, err := t.Tx.Exec(ctx, rest)
+	return err
 }
 
 func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
@@ -169,6 +180,8 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err == nil {
 		err = t.start(ctx)
 	}
+	t.unseen()
+	defer t.mark()
 	for _, q := range b.QueuedQueries {
 		t.noteLock(q.SQL)
 	}
@@ -194,7 +207,8 @@ func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.St
 	if err := t.start(ctx); err != nil {
 		return nil, err
 	}
-	t.opening.over = true
+	t.prepares(sql)
+	defer t.mark()
 	return t.Tx.Prepare(ctx, name, sql)
 }
 
@@ -206,12 +220,16 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err := t.start(ctx); err != nil {
 		return nil, err
 	}
-	t.opening.over = true
+	t.unseen()
+	defer t.mark()
 	inner, err := t.Tx.Begin(ctx)
 	if err != nil {
+		t.opening.over = true
 		return nil, err
 	}
-	return &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped, opening: opening{over: true}, outer: t}, nil
+	sp := &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped, opening: t.opening, outer: t}
+	t.opening.savepoints = append(t.opening.savepoints, openSavepoint{of: sp, ran: len(t.opening.ran)})
+	return sp, nil
 }
 
 func (t *transaction) Commit(ctx context.Context) error {
@@ -221,8 +239,10 @@ func (t *transaction) Commit(ctx context.Context) error {
 		return err
 	}
 	wasOpen := t.isOpen()
+	t.unseen()
 	t.lookBehind()
 	err := scoped.WithCause(t.Tx.Conn(), t.Tx.Commit(ctx))
+	t.endSavepoint(false, err)
 	t.release()
 	t.committed(ctx, wasOpen, err)
 	return err
@@ -233,8 +253,10 @@ func (t *transaction) Rollback(ctx context.Context) error {
 		t.rolledBack()
 		return t.endUnsent()
 	}
+	t.unseen()
 	t.lookBehind()
 	err := t.Tx.Rollback(ctx)
+	t.endSavepoint(true, err)
 	t.release()
 	t.rolledBack()
 	return err

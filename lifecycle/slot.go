@@ -59,6 +59,9 @@ type slot struct {
 func (m *Monitor) addSlot(conn *pgx.Conn) {
 	s := &slot{m: m, conn: conn, socket: socketUnder(conn.PgConn().Conn()), pid: conn.PgConn().PID(), generation: m.generation.Load(), expires: m.lifetime.expiry(time.Now()), atConnect: reportedBy(conn), trusted: m.losses.Load()}
 	s.facts = backend.Note(conn, s.socket.ending(), m.cfg.Sessions, s.readsRows)
+	if s.socket != nil {
+		s.facts.CountsWrites(&s.socket.writes)
+	}
 	if direct, ok := conn.PgConn().Conn().(*socket); ok { // TLS encrypts a write as a whole
 		s.facts.LooksThrough(&direct.tail)
 	}

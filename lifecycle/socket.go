@@ -61,6 +61,7 @@ type socket struct {
 	end     backend.End
 	tail    backend.Tail // of the holder's writes
 	reading atomic.Int32 // reads that wait
+	writes  atomic.Uint64
 
 	readMu    sync.Mutex      // held by a read until the read's words are overheard
 	overheard *pgconn.PgError // a FATAL error that a read has passed on
@@ -90,6 +91,7 @@ func (c *socket) Read(b []byte) (int, error) {
 }
 
 func (c *socket) Write(b []byte) (int, error) {
+	c.writes.Add(1)
 	n, err := c.tail.WriteTo(c.Conn, b)
 	if err != nil {
 		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {

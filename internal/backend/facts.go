@@ -26,7 +26,8 @@ type Facts struct {
 	left       worst // by statements that have ended, and by several statements
 	running    worst // by the single statement that runs: nothing, if the server can't parse it
 	look       looking
-	tail       *Tail // nil: the look travels alone
+	tail       *Tail          // nil: the look travels alone
+	writes     *atomic.Uint64 // of the socket; nil: not known
 }
 
 // Note makes the facts of a new connection. end is the end of the connection's socket, or nil.
@@ -47,6 +48,22 @@ func Of(conn *pgx.Conn) *Facts {
 // answer to a look, no text has tainted the session, and no text of [Facts.UndoWith] waits.
 func (f *Facts) Fit() bool {
 	return f == nil || f.look.due == 0 && f.undo == "" && f.Taint() == Plain
+}
+
+// CountsWrites has [Facts.Writes] return what the socket of the connection counts.
+func (f *Facts) CountsWrites(writes *atomic.Uint64) {
+	if f != nil {
+		f.writes = writes
+	}
+}
+
+// Writes returns how often the process has written to the connection. A use of the connection
+// that passes every method of fxdb by changes the count. known is false without a count.
+func (f *Facts) Writes() (n uint64, known bool) {
+	if f == nil || f.writes == nil {
+		return 0, false
+	}
+	return f.writes.Load(), true
 }
 
 // Reads notes that the calling goroutine begins to read rows.

@@ -1,6 +1,7 @@
 package sqllex_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,5 +36,39 @@ func TestSetsTransaction(t *testing.T) {
 		all := sqllex.Statements(sql)
 		require.Len(t, all, 1, sql)
 		require.Equal(t, want, all[0].SetsTransaction(), sql)
+	}
+}
+
+func TestSavepoint(t *testing.T) {
+	t.Parallel()
+	type savepoint struct {
+		verb sqllex.SavepointVerb
+		name string
+	}
+	long := strings.Repeat("s", 63)
+	for sql, want := range map[string]savepoint{
+		"savepoint s":                              {sqllex.SetSavepoint, "s"},
+		"/* a */ SAVEPOINT -- b\n S":               {sqllex.SetSavepoint, "s"},
+		`savepoint "S 1"`:                          {sqllex.SetSavepoint, "S 1"},
+		"savepoint savepoint":                      {sqllex.SetSavepoint, "savepoint"},
+		"savepoint " + long:                        {sqllex.SetSavepoint, long},
+		"savepoint " + long + "s":                  {},
+		"savepoint é":                              {},
+		`savepoint "a""b"`:                         {},
+		"savepoint":                                {},
+		"release S":                                {sqllex.ReleaseSavepoint, "s"},
+		"release savepoint s":                      {sqllex.ReleaseSavepoint, "s"},
+		"release savepoint":                        {sqllex.ReleaseSavepoint, "savepoint"},
+		"rollback to s":                            {sqllex.RollBackToSavepoint, "s"},
+		"ROLLBACK WORK TO SAVEPOINT s":             {sqllex.RollBackToSavepoint, "s"},
+		"rollback transaction to savepoint \"S\" ": {sqllex.RollBackToSavepoint, "S"},
+		"rollback":                                 {},
+		"rollback and chain":                       {},
+		"select 1":                                 {},
+	} {
+		all := sqllex.Statements(sql)
+		require.Len(t, all, 1, sql)
+		verb, name := all[0].Savepoint()
+		require.Equal(t, want, savepoint{verb, name}, sql)
 	}
 }
