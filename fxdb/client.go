@@ -73,9 +73,9 @@ type ServerTimeouts struct {
 // travel with each statement, in the same round trip. Every statement therefore runs in a
 // transaction, with or without a tenant.
 //
-// Exec runs a statement that can't run in a transaction (VACUUM, CREATE INDEX CONCURRENTLY)
-// alone, after a round trip that sets the limits: not with a tenant, DB_TENANT_ROLE or a
-// pooler. A connection of [DB.Acquire] has the limits until its release. Connections of the
+// Exec, Query and QueryRow run a statement that can't run in a transaction (VACUUM, CREATE INDEX
+// CONCURRENTLY) alone, after a round trip that sets the limits: not with a tenant,
+// DB_TENANT_ROLE or a pooler. A connection of [DB.Acquire] has the limits until its release. Connections of the
 // raw pool have the pool's limits.
 func Timeouts(t ServerTimeouts) ClientOption {
 	return clientOption(func(c *client) error {

@@ -72,8 +72,9 @@ func (db *DB) Ping(ctx context.Context) error {
 // are one transaction in one round trip. Several statements in one text take four round
 // trips.
 //
-// A statement that can't run in a transaction (VACUUM) runs alone. With [Timeouts] of the client
-// a round trip in front sets the limits.
+// A statement that can't run in a transaction (VACUUM) runs alone, by Query, QueryRow and as the
+// first member of SendBatch too. With [Timeouts] of the client a round trip in front sets the
+// limits.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -113,21 +114,13 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scoped.Scope, la
 		return pgconn.CommandTag{}, err
 	}
 	tag, err := f.Run()
-	if !f.Several(err) {
-		return tag, err
-	}
-	// Nothing ran: the server takes a text of several statements only alone.
-	opts := pgx.TxOptions{}
-	begun, err := db.begin(ctx, conn, s, opts)
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	tx := db.fresh(nil, s, begun, opts)
-	if tag, err = tx.Exec(ctx, sql, args...); err == nil {
-		err = tx.Commit(ctx)
+	if f.Several(err) { // nothing ran
+		err = db.runSeveral(ctx, conn, s, func(tx pgx.Tx) (err error) {
+			tag, err = tx.Exec(ctx, sql, args...)
+			return err
+		})
 	}
 	if err != nil {
-		_ = rollback(ctx, tx) // the first error is the reason
 		return pgconn.CommandTag{}, err
 	}
 	return tag, nil
@@ -135,7 +128,8 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scoped.Scope, la
 
 // Query runs a statement that returns rows. The rows hold the connection until the caller
 // closes the rows or reads the last row. Check Err afterwards: with an identity in ctx,
-// Err returns the error of a failed commit.
+// Err returns the error of a failed commit. In the simple protocol a text may have several
+// statements: the rows are those of the first statement, as in pgx, and Close runs the rest.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -181,7 +175,10 @@ func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, s
 		r.Rows, err = conn.Query(ctx, sql, args...)
 		err = scoped.WithCause(conn.Conn(), err)
 	} else if err = r.flight.Send(ctx, &db.core.engine, conn.Conn(), s, sql, args); err == nil {
-		r.Rows, err = r.flight.Query()
+		if r.Rows, err = r.flight.Query(); r.flight.Several(err) { // nothing ran
+			r.flight = scoped.Flight{}
+			r.Rows, err = db.querySeveral(ctx, conn.Conn(), s, sql, args)
+		}
 	}
 	if err != nil {
 		return nil, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
@@ -253,9 +250,18 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 }
 
 func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b *pgx.Batch) pgx.BatchResults {
+	if b.Len() > 0 { // the server takes what can't run in a transaction as the first member only
+		var err error
+		if s, err = db.scopeOn(ctx, conn.Conn(), s, b.QueuedQueries[0].SQL, b.QueuedQueries[0].Arguments); err != nil {
+			conn.Release()
+			return pgx.FailedBatchResults(b, err)
+		}
+	}
 	switch {
 	case s.IsZero() || b.Len() == 0:
 		return db.batchResults(conn, s, conn.SendBatch(ctx, watchBatch(b, nil)), -1)
+	case !begins(b) && db.hasSeveral(b):
+		return db.sendSeveral(ctx, conn, s, b)
 	case !begins(b):
 		return db.core.engine.SendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:

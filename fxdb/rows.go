@@ -94,7 +94,7 @@ type row struct {
 	args []any
 
 	conn    *pgxpool.Conn
-	row     pgx.Row    // nil with a scope
+	row     pgx.Row    // nil if a flight carries the scope
 	inScope *scopedRow // nil without a scope
 }
 
@@ -133,12 +133,39 @@ func (r *row) send(within time.Duration) (err error) {
 	}()
 	if r.inScope == nil {
 		r.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
-		sent = true
-		return nil
+	} else {
+		r.inScope.send()
 	}
-	r.inScope.err = r.inScope.flight.Send(r.ctx, &r.db.core.engine, r.conn.Conn(), r.inScope.scope, r.sql, r.args)
 	sent = true
 	return nil
+}
+
+// send sends the statement on the acquired connection.
+func (r *scopedRow) send() {
+	var s scoped.Scope
+	s, r.err = r.db.scopeOn(r.ctx, r.conn.Conn(), r.scope, r.sql, r.args)
+	if r.row.row = nil; r.err != nil {
+		return
+	}
+	if s.IsZero() {
+		r.row.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
+		return
+	}
+	r.err = r.flight.Send(r.ctx, &r.db.core.engine, r.conn.Conn(), s, r.sql, r.args)
+}
+
+// scan reads the answer to the statement.
+func (r *scopedRow) scan(dest []any) error {
+	if r.err != nil {
+		return r.err
+	}
+	err := r.flight.Scan(dest)
+	if r.flight.Several(err) { // nothing ran
+		err = r.db.runSeveral(r.ctx, r.conn.Conn(), r.scope, func(tx pgx.Tx) error {
+			return tx.QueryRow(r.ctx, r.sql, r.args...).Scan(dest...)
+		})
+	}
+	return err
 }
 
 var errScanned = errors.New("the row was scanned before: call Scan once")
@@ -164,12 +191,10 @@ func (r *row) scan(dest []any) (retry bool, err error) {
 		r.conn.Release()
 		r.conn = nil
 	}()
-	if r.inScope == nil {
+	if r.row != nil {
 		err = scoped.WithCause(r.conn.Conn(), r.row.Scan(dest...))
 	} else {
-		if err = r.inScope.err; err == nil {
-			err = r.inScope.flight.Scan(dest)
-		}
+		err = r.inScope.scan(dest)
 	}
 	if err != nil {
 		return r.db.mayResendStatement(r.ctx, r.conn.Conn(), err, r.sql), err

@@ -120,7 +120,10 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 			r.Rows, err = s.conn.Query(ctx, sql, args...)
 			err = scoped.WithCause(s.conn, err)
 		} else if err = r.Flight.Send(ctx, &s.db.core.engine, s.conn, sc, sql, args); err == nil {
-			r.Rows, err = r.Flight.Query()
+			if r.Rows, err = r.Flight.Query(); r.Flight.Several(err) { // nothing ran
+				r.Flight = scoped.Flight{}
+				r.Rows, err = s.db.querySeveral(ctx, s.conn, sc, sql, args)
+			}
 		}
 		if err != nil {
 			return err
