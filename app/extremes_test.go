@@ -176,6 +176,45 @@ func TestAListEndsAfterAMegabyteAndSaysWhereItGoesOn(t *testing.T) {
 	require.Len(t, pages("/tasks/t00/executions?limit=1000"), 6)
 }
 
+func TestTheHitsOfASearchEndAfterAMegabyteAndSayWhereTheHitsGoOn(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	acme, globex := newCallers(t)
+	const n = 7
+	heavy := "needle " + strings.Repeat("x", maxBody/3)
+	for i := range n {
+		for _, tenant := range []caller{acme, globex} {
+			tenant.call(fmt.Sprintf("PUT /knowledge/sources/wiki/entities/e%d", i), fmt.Sprintf(`{"kind": "k", "name": "n", "body": %q, "embedding": %s}`, heavy, axis), 200)
+		}
+	}
+	for _, about := range []string{`"text": "needle"`, `"embedding": ` + axis, `"text": "needle", "embedding": ` + axis} {
+		found := map[string]int{}
+		next := ""
+		for page := 0; page == 0 || next != ""; page++ {
+			require.Less(t, page, n, "the hits have no end")
+			status, text := call(t, http.MethodPost, acme.server.URL+"/knowledge/search", acme.tenant, `{"k": 1000, "after": "`+next+`", `+about+`}`)
+			require.Equal(t, 200, status, text)
+			require.Less(t, len(text), 3<<19)
+			var list struct {
+				Hits []struct {
+					Entity string `json:"entity_id"`
+				}
+				Next string
+			}
+			require.NoError(t, json.Unmarshal([]byte(text), &list))
+			for _, hit := range list.Hits {
+				found[hit.Entity]++
+			}
+			next = list.Next
+		}
+		require.Len(t, found, n)
+		for entity, times := range found {
+			require.Equal(t, 1, times, entity)
+		}
+	}
+	acme.call("POST /knowledge/search", `{"text": "needle", "after": "e1"}`, 400, "after must be the next of an earlier page")
+}
+
 // The evidence of a result comes in one answer.
 func TestAResultHoldsAsMuchEvidenceAsAnAnswerDoes(t *testing.T) {
 	t.Parallel()

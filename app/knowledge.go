@@ -75,10 +75,22 @@ type knowledgeSearch struct {
 	Text      string    `json:"text"`
 	Embedding []float32 `json:"embedding"`
 	knowledge.SearchOptions
+	After string `json:"after"`
+}
+
+func (s knowledgeSearch) page(ctx context.Context, c *knowledge.Client) (modules.Page[knowledge.Hit], error) {
+	switch {
+	case s.Embedding == nil: // without a text the client names the missing argument
+		return c.SearchTextPage(ctx, s.Text, s.SearchOptions, s.After)
+	case s.Text == "":
+		return c.SearchSimilarPage(ctx, s.Embedding, s.SearchOptions, s.After)
+	}
+	return c.HybridSearchPage(ctx, s.Text, s.Embedding, s.SearchOptions, s.After)
 }
 
 type hitList struct {
 	Hits []knowledge.Hit `json:"hits"`
+	Next string          `json:"next,omitempty"`
 }
 
 type cacheKey struct {
@@ -190,17 +202,9 @@ func knowledgeRoutes(c *knowledge.Client) routes {
 		}) (knowledge.EntryStats, error) {
 			return c.EntryStats(ctx, in.Source, in.Kind)
 		}),
-		"POST /knowledge/search": gives(func(ctx context.Context, in posted[knowledgeSearch]) (out hitList, err error) {
-			switch s := in.Body; {
-			case s.Embedding == nil: // without a text the client names the missing argument
-				out.Hits, err = c.SearchText(ctx, s.Text, s.SearchOptions)
-			case s.Text == "":
-				out.Hits, err = c.SearchSimilar(ctx, s.Embedding, s.SearchOptions)
-			default:
-				out.Hits, err = c.HybridSearch(ctx, s.Text, s.Embedding, s.SearchOptions)
-			}
-			out.Hits = list(out.Hits)
-			return out, err
+		"POST /knowledge/search": gives(func(ctx context.Context, in posted[knowledgeSearch]) (hitList, error) {
+			page, err := in.Body.page(ctx, c)
+			return hitList{list(page.Items), page.Next}, err
 		}),
 
 		"GET /knowledge/cache": reads(c.CacheStats),

@@ -3,6 +3,7 @@ package knowledge_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,6 +124,9 @@ func use(c *knowledge.Client, ctx context.Context) map[string]error {
 	_, out["SearchSimilar"] = c.SearchSimilar(ctx, vector(0), knowledge.SearchOptions{})
 	_, out["SearchText"] = c.SearchText(ctx, "body", knowledge.SearchOptions{})
 	_, out["HybridSearch"] = c.HybridSearch(ctx, "body", vector(0), knowledge.SearchOptions{})
+	for name, search := range pagedSearches(c) {
+		_, out["the pages of a search: "+name] = search(ctx, knowledge.SearchOptions{}, "")
+	}
 	_, out["EntryStats"] = c.EntryStats(ctx, "", "")
 	_, out["DeleteEntries"] = c.DeleteEntries(ctx, "wiki")
 	return out
@@ -156,6 +160,9 @@ func TestTheSystemOwnsNothing(t *testing.T) {
 	t.Parallel()
 	onEachStorage(t, func(t *testing.T, c *knowledge.Client, _ *fxdb.DB) {
 		for name, err := range use(c, tenant.System(t.Context(), "test")) {
+			if strings.HasPrefix(name, "the pages of a search") {
+				name = "SearchText"
+			}
 			switch name {
 			case "CachePurge", "CacheStats", "QueriesPage", "DecayEntries", "SearchSimilar", "SearchText", "HybridSearch", "EntryStats", "DeleteEntries":
 				require.NoError(t, err, name)

@@ -72,6 +72,18 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 			_, err := c.HybridSearch(ctx, "body", vector(0), knowledge.SearchOptions{})
 			return err
 		},
+		"SearchTextPage": func(int) error {
+			_, err := c.SearchTextPage(ctx, "body", knowledge.SearchOptions{}, "")
+			return err
+		},
+		"SearchSimilarPage": func(int) error {
+			_, err := c.SearchSimilarPage(ctx, vector(0), knowledge.SearchOptions{}, "")
+			return err
+		},
+		"HybridSearchPage": func(int) error {
+			_, err := c.HybridSearchPage(ctx, "body", vector(0), knowledge.SearchOptions{}, "")
+			return err
+		},
 		"EntryStats":    func(int) error { _, err := c.EntryStats(ctx, "", ""); return err },
 		"DeleteEntries": func(int) error { _, err := c.DeleteEntries(ctx, "nobody's"); return err },
 		"CheckSchema":   func(int) error { return c.CheckSchema(ctx) },

@@ -8,7 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
@@ -30,7 +32,7 @@ const (
 // SearchOptions select the active entries of a search and the number of hits. All set filters
 // are joined with AND.
 type SearchOptions struct {
-	K             int      `json:"k"`              // hits at most, 1 to 1000, and modules.PageBytes; default 10
+	K             int      `json:"k"`              // hits of all pages at most, 1 to 1000; default 10
 	MinConfidence float64  `json:"min_confidence"` // 0 to 1
 	Kinds         []string `json:"kinds"`          // any of the kinds
 	Sources       []string `json:"sources"`        // any of the sources
@@ -72,12 +74,19 @@ type Hit struct {
 	Score float64 `json:"score"` // the higher the better; the scale depends on the search
 }
 
+// hitScore is the score of a row of hits.
+const hitScore = "coalesce(f.score, 0)::float8"
+
 // hits returns the statement that completes the expression named found, with the columns
-// tenant_id, id, score and candidates.
-func hits(found string) string {
-	return "\nselect " + entryColumns + ", coalesce(f.score, 0)::float8 as score, f.candidates from " + found + ` f
-join knowledge.entries e on e.tenant_id = f.tenant_id and e.id = f.id
-order by f.score desc, e.id`
+// tenant_id, id, score and candidates. With behind the statement leaves out the hits up to the
+// hit of a cursor.
+func hits(found string, behind bool) string {
+	sql := "\nselect " + entryColumns + ", " + hitScore + " as score, f.candidates from " + found + ` f
+join knowledge.entries e on e.tenant_id = f.tenant_id and e.id = f.id`
+	if behind { // a search of too many candidates has no scores, and fails on every page
+		sql += fmt.Sprintf("\nwhere f.candidates > %d or (-"+hitScore+", e.id) > (-@key0::float8, @key1::uuid)", MaxCandidates)
+	}
+	return sql + "\norder by score desc, e.id"
 }
 
 type hitRow struct {
@@ -89,16 +98,22 @@ type hitRow struct {
 // settings are statements before and after a search.
 type settings struct{ before, after []string }
 
-// search runs a statement that ends in hits, between the statements of settings, in the same
-// transaction and round trip.
-func (c *Client) search(ctx context.Context, around settings, sql string, args pgx.NamedArgs) ([]Hit, error) {
+// search runs the statement that is with and then hits of found, between the statements of
+// settings, in the same transaction and round trip. after is the Next of the previous page.
+func (c *Client) search(ctx context.Context, around settings, with, found, after string, args pgx.NamedArgs) (modules.Page[Hit], error) {
+	if after != "" {
+		if err := keyset.Place(after, args, keyset.Number, keyset.UUID); err != nil {
+			return modules.Page[Hit]{}, err
+		}
+	}
 	var rows []hitRow
+	var more bool
 	err := store.Batch(ctx, c.db, func(b *pgx.Batch) {
 		for _, s := range around.before {
 			b.Queue(s, args)
 		}
-		b.Queue(sql, args).Query(func(r pgx.Rows) (err error) {
-			rows, _, err = store.CollectBounded[hitRow](r)
+		b.Queue(with+hits(found, after != ""), args).Query(func(r pgx.Rows) (err error) {
+			rows, more, err = store.CollectBounded[hitRow](r)
 			return err
 		})
 		for _, s := range around.after {
@@ -106,20 +121,28 @@ func (c *Client) search(ctx context.Context, around settings, sql string, args p
 		}
 	})
 	if err != nil {
-		return nil, err
+		return modules.Page[Hit]{}, err
 	}
-	out := make([]Hit, len(rows))
+	return hitsPage(rows, more)
+}
+
+func hitsPage(rows []hitRow, more bool) (p modules.Page[Hit], err error) {
+	p.Items = make([]Hit, len(rows))
 	for i, r := range rows {
 		if r.Candidates > MaxCandidates {
-			return nil, ErrTooManyCandidates
+			return modules.Page[Hit]{}, ErrTooManyCandidates
 		}
 		e, err := r.entry()
 		if err != nil {
-			return nil, err
+			return modules.Page[Hit]{}, err
 		}
-		out[i] = Hit{e, r.Score}
+		p.Items[i] = Hit{e, r.Score}
 	}
-	return out, nil
+	if more {
+		last := rows[len(rows)-1]
+		p.Next, err = keyset.Cursor(last.Score, last.ID)
+	}
+	return p, err
 }
 
 // set returns a statement that sets a setting for the transaction of a search. The name is no
@@ -163,34 +186,50 @@ func checkSearchText(text string) error { return check.Text("text", text, math.M
 // forms of a word count as the same word. Names weigh more than bodies, and SearchText searches
 // the first 100,000 characters of a body. An index on words answers, so the cost grows with the
 // entries that have all the words, and not with the tenant's entries. SearchText ranks MaxMatches
-// entries at most.
+// entries at most. The hits end after modules.PageBytes: SearchTextPage reports whether hits follow.
 func (c *Client) SearchText(ctx context.Context, text string, opts SearchOptions) ([]Hit, error) {
+	p, err := c.SearchTextPage(ctx, text, opts, "")
+	return p.Items, err
+}
+
+// SearchTextPage is SearchText for callers of page after page: the pages have the first K hits.
+// after is the Next of the previous page. Each page is a search of its own: an entry that changes
+// between two pages may appear twice or not at all.
+func (c *Client) SearchTextPage(ctx context.Context, text string, opts SearchOptions, after string) (modules.Page[Hit], error) {
 	if err := check.First(checkSearchText(text), opts.validate()); err != nil {
-		return nil, wrap("search text", err)
+		return modules.Page[Hit]{}, wrap("search text", err)
 	}
 	where, args := opts.filter()
 	args["text"] = text
-	found, err := c.search(ctx, settings{before: []string{opts.words()}}, "with found as ("+textSQL(where, "@k::int")+"\n)"+hits("found"), args)
-	return found, wrap("search text", err)
+	p, err := c.search(ctx, settings{before: []string{opts.words()}}, "with found as ("+textSQL(where, "@k::int")+"\n)", "found", after, args)
+	return p, wrap("search text", err)
 }
 
 // SearchSimilar returns the active entries with the embeddings nearest to the direction of v,
 // and the cosine of the angle as the score. v has Dimensions numbers of the embeddings' model.
 // Without pgvector the search is exact, and fails with ErrTooManyCandidates if the options
 // leave more than MaxCandidates entries. With pgvector the search is exact if the tenant has at
-// most MaxCandidates active entries of the kinds and sources, and approximate otherwise.
+// most MaxCandidates active entries of the kinds and sources, and approximate otherwise. The hits
+// end after modules.PageBytes: SearchSimilarPage reports whether hits follow.
 func (c *Client) SearchSimilar(ctx context.Context, v []float32, opts SearchOptions) ([]Hit, error) {
+	p, err := c.SearchSimilarPage(ctx, v, opts, "")
+	return p.Items, err
+}
+
+// SearchSimilarPage is SearchSimilar for callers of page after page, as SearchTextPage is for
+// SearchText.
+func (c *Client) SearchSimilarPage(ctx context.Context, v []float32, opts SearchOptions, after string) (modules.Page[Hit], error) {
 	if err := check.First(checkVector("vector", v), opts.validate()); err != nil {
-		return nil, wrap("search similar", err)
+		return modules.Page[Hit]{}, wrap("search similar", err)
 	}
 	s, err := c.embeddings(ctx)
 	if err != nil {
-		return nil, wrap("search similar", err)
+		return modules.Page[Hit]{}, wrap("search similar", err)
 	}
 	where, args := opts.filter()
 	args["embedding"], args["length"] = s.encode(v), length(v)
-	found, err := c.search(ctx, s.settings(args, opts.limit()), "with found as ("+s.similarSQL(where, "@k::int")+"\n)"+hits("found"), args)
-	return found, wrap("search similar", err)
+	p, err := c.search(ctx, s.settings(args, opts.limit()), "with found as ("+s.similarSQL(where, "@k::int")+"\n)", "found", after, args)
+	return p, wrap("search similar", err)
 }
 
 // fuseSQL adds up the shares of each place in the two lists.
@@ -205,22 +244,30 @@ const fuseSQL = `, fused as (
 
 // HybridSearch returns the active entries that SearchText and SearchSimilar find. An entry with
 // a high rank in both lists comes first: each list gives 1 / (60 + place). Of each list the
-// first 50 count, or K if K is more. HybridSearch costs as much as both searches.
+// first 50 count, or K if K is more. HybridSearch costs as much as both searches. The hits end
+// after modules.PageBytes: HybridSearchPage reports whether hits follow.
 func (c *Client) HybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions) ([]Hit, error) {
-	found, err := c.hybridSearch(ctx, text, v, opts)
-	return found, wrap("hybrid search", err)
+	p, err := c.HybridSearchPage(ctx, text, v, opts, "")
+	return p.Items, err
+}
+
+// HybridSearchPage is HybridSearch for callers of page after page, as SearchTextPage is for
+// SearchText.
+func (c *Client) HybridSearchPage(ctx context.Context, text string, v []float32, opts SearchOptions, after string) (modules.Page[Hit], error) {
+	p, err := c.hybridSearch(ctx, text, v, opts, after)
+	return p, wrap("hybrid search", err)
 }
 
 // hybridCandidates is how many of each list count at least.
 const hybridCandidates = 50
 
-func (c *Client) hybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions) ([]Hit, error) {
+func (c *Client) hybridSearch(ctx context.Context, text string, v []float32, opts SearchOptions, after string) (modules.Page[Hit], error) {
 	if err := check.First(checkSearchText(text), checkVector("vector", v), opts.validate()); err != nil {
-		return nil, err
+		return modules.Page[Hit]{}, err
 	}
 	s, err := c.embeddings(ctx)
 	if err != nil {
-		return nil, err
+		return modules.Page[Hit]{}, err
 	}
 	where, args := opts.filter()
 	depth := max(hybridCandidates, opts.limit())
@@ -228,5 +275,5 @@ func (c *Client) hybridSearch(ctx context.Context, text string, v []float32, opt
 	around := s.settings(args, depth)
 	around.before = append(around.before, opts.words())
 	return c.search(ctx, around,
-		"with near as ("+s.similarSQL(where, "@depth::int")+"\n), worded as ("+textSQL(where, "@depth::int")+"\n)"+fuseSQL+hits("fused"), args)
+		"with near as ("+s.similarSQL(where, "@depth::int")+"\n), worded as ("+textSQL(where, "@depth::int")+"\n)"+fuseSQL, "fused", after, args)
 }

@@ -2,7 +2,10 @@ package knowledge_test
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -136,6 +139,62 @@ func TestHybridSearchFusesTheRanks(t *testing.T) {
 		hits, err = c.HybridSearch(as(t, "globex"), "pool", vector(0), knowledge.SearchOptions{K: 60})
 		require.NoError(t, err)
 		require.Empty(t, hits)
+	})
+}
+
+// pagedSearches are the searches of SearchOptions, in pages.
+func pagedSearches(c *knowledge.Client) map[string]func(context.Context, knowledge.SearchOptions, string) (modules.Page[knowledge.Hit], error) {
+	return map[string]func(context.Context, knowledge.SearchOptions, string) (modules.Page[knowledge.Hit], error){
+		"text": func(ctx context.Context, o knowledge.SearchOptions, after string) (modules.Page[knowledge.Hit], error) {
+			return c.SearchTextPage(ctx, "pool", o, after)
+		},
+		"similar": func(ctx context.Context, o knowledge.SearchOptions, after string) (modules.Page[knowledge.Hit], error) {
+			return c.SearchSimilarPage(ctx, vector(0.9), o, after)
+		},
+		"hybrid": func(ctx context.Context, o knowledge.SearchOptions, after string) (modules.Page[knowledge.Hit], error) {
+			return c.HybridSearchPage(ctx, "pool", vector(0.9), o, after)
+		},
+	}
+}
+
+// Scores of the heavy entries are equal in pairs, and negative for some.
+func TestTheHitsOfASearchThatEndsAfterAMegabyteGoOn(t *testing.T) {
+	t.Parallel()
+	onEachStorage(t, func(t *testing.T, c *knowledge.Client, _ *fxdb.DB) {
+		ctx := as(t, "acme")
+		const n = 10
+		heavy := strings.Repeat("x", modules.PageBytes/3)
+		for i := range n {
+			_, err := c.PutEntry(ctx, entry(fmt.Sprint("e", i), func(e *knowledge.Entry) {
+				e.Body, e.Embedding = strings.Repeat("pool ", 1+i/2)+heavy, vector(float32(i/2)-2)
+			}))
+			require.NoError(t, err)
+		}
+		for name, search := range pagedSearches(c) {
+			for _, k := range []int{1000, n - 1} {
+				var got []string
+				last := math.Inf(1)
+				pages := 0
+				for after := ""; pages == 0 || after != ""; pages++ {
+					p, err := search(ctx, knowledge.SearchOptions{K: k}, after)
+					require.NoError(t, err, name)
+					require.NotEmpty(t, p.Items, name)
+					for _, h := range p.Items {
+						require.LessOrEqual(t, h.Score, last, name)
+						last, got = h.Score, append(got, h.EntityID)
+					}
+					after = p.Next
+					require.Less(t, pages, n, "%s: the hits have no end", name)
+				}
+				require.Greater(t, pages, 2, name)
+				require.Len(t, got, min(k, n), name)
+				slices.Sort(got)
+				require.Len(t, slices.Compact(got), min(k, n), "%s: a hit comes twice", name)
+			}
+			_, err := search(ctx, knowledge.SearchOptions{}, "e1")
+			require.ErrorIs(t, err, modules.ErrInvalid, name)
+			require.ErrorContains(t, err, "after must be the next of an earlier page")
+		}
 	})
 }
 

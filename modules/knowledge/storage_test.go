@@ -15,6 +15,7 @@ import (
 	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -122,6 +123,12 @@ func TestAnExactSearchHasABound(t *testing.T) {
 	require.ErrorIs(t, err, knowledge.ErrTooManyCandidates)
 	_, err = c.HybridSearch(ctx, "nowhere", vector(0), knowledge.SearchOptions{})
 	require.ErrorIs(t, err, knowledge.ErrTooManyCandidates)
+	for _, score := range []float64{-0.5, 0, 0.5} {
+		after, err := keyset.Cursor(score, "00000000-0000-0000-0000-000000000000")
+		require.NoError(t, err)
+		_, err = c.SearchSimilarPage(ctx, vector(0), knowledge.SearchOptions{}, after)
+		require.ErrorIs(t, err, knowledge.ErrTooManyCandidates, "behind a hit of %v", score)
+	}
 	hits, err := c.SearchSimilar(ctx, vector(0), knowledge.SearchOptions{Kinds: []string{"concept"}})
 	require.NoError(t, err, "options that leave few make it possible")
 	require.Equal(t, []string{"pool", "drain"}, found(hits))

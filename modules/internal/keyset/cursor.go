@@ -16,7 +16,13 @@ func (k List[R, T]) next(last R) (string, error) {
 	if k.ID != nil {
 		return k.ID(last), nil
 	}
-	raw, err := json.Marshal(k.KeyOf(last))
+	return Cursor(k.KeyOf(last)...)
+}
+
+// Cursor returns the cursor behind the row with the key. The values are in the order of the
+// columns.
+func Cursor(key ...any) (string, error) {
+	raw, err := json.Marshal(key)
 	return base64.RawURLEncoding.EncodeToString(raw), err
 }
 
@@ -26,11 +32,21 @@ func (k List[R, T]) place(cursor string, args pgx.NamedArgs) error {
 		args["after"] = cursor
 		return check.Storable("after", cursor)
 	}
+	types := make([]Type, len(k.Key))
+	for i, c := range k.Key {
+		types[i] = c.Type
+	}
+	return Place(cursor, args, types...)
+}
+
+// Place adds the key of a [Cursor] to the arguments, as @key0, @key1 and so on. A cursor of
+// foreign origin is a [modules.ErrInvalid].
+func Place(cursor string, args pgx.NamedArgs, types ...Type) error {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	var key []json.RawMessage
-	ok := err == nil && json.Unmarshal(raw, &key) == nil && len(key) == len(k.Key)
+	ok := err == nil && json.Unmarshal(raw, &key) == nil && len(key) == len(types)
 	for i := 0; ok && i < len(key); i++ {
-		args[fmt.Sprintf("key%d", i)], ok = k.Key[i].Type.decode(key[i])
+		args[fmt.Sprintf("key%d", i)], ok = types[i].decode(key[i])
 	}
 	return check.That("after", "must be the next of an earlier page", ok)
 }
