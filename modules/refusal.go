@@ -12,10 +12,17 @@ func (e *FieldError) Error() string { return ErrInvalid.Error() + ": " + e.Field
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
 // StatusError is an [ErrConflict]: the status of What does not allow the call.
-type StatusError struct{ What, Status string }
+type StatusError struct {
+	What, Status string
+	Do           string // what the caller can do; empty: nothing
+}
 
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("%s is %s: its status does not allow this", e.What, e.Status)
+	text := fmt.Sprintf("%s is %s: its status does not allow this", e.What, e.Status)
+	if e.Do != "" {
+		text += ": " + e.Do
+	}
+	return text
 }
 
 // Is reports whether target is [ErrConflict].

@@ -96,9 +96,9 @@ type store interface {
 func useStore(s store, ctx context.Context) map[string]error {
 	out := map[string]error{}
 	_, out["StoreQuery"] = s.StoreQuery(ctx, query("q"))
-	out["SetQueryStatus"] = s.SetQueryStatus(ctx, "q", knowledge.Failed, "why")
 	_, out["StoreResults"] = s.StoreResults(ctx, []knowledge.SearchResult{result("q", "text")})
 	_, out["StoreResponse"] = s.StoreResponse(ctx, knowledge.Response{QueryID: "q"})
+	out["SetQueryStatus"] = s.SetQueryStatus(ctx, "q", knowledge.Failed, "why")
 	out["CachePut"] = s.CachePut(ctx, "k", json.RawMessage(`{}`), time.Hour, "")
 	_, _, out["CacheGet"] = s.CacheGet(ctx, "k")
 	_, out["CachePurge"] = s.CachePurge(ctx)

@@ -68,6 +68,17 @@ var moves = status.Moves[Status]{
 	Failed:     {Pending, Processing, Failed},
 }
 
+// closedToResults are the queries that have ended: a late result is no part of the response.
+var closedToResults = status.Closed[Status]{
+	Completed: "store a new query",
+	Failed:    failedQuery,
+}
+
+// closedToResponses has no completed query: a query may have further responses.
+var closedToResponses = status.Closed[Status]{Failed: failedQuery}
+
+const failedQuery = "set the query's status to processing first"
+
 var (
 	queryTypes  = []QueryType{Factual, Explanatory, Comparative, Trend, Technical}
 	sourceTypes = []SourceType{SourceWeb, SourceAcademic, SourceNews, SourceDocumentation, SourceSocial, SourceInternal}

@@ -21,7 +21,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	storeQuery(t, ctx, c, "q")
-	storeQuery(t, ctx, c, "failing")
+	storeQuery(t, ctx, c, "failing", "completing")
 	id, err := c.PutEntry(ctx, entry("e"))
 	require.NoError(t, err)
 	require.NoError(t, c.SetProviderHealth(t.Context(), "google", knowledge.ProviderHealth{Available: true}))
@@ -43,7 +43,7 @@ func TestEveryMethodIsOneRoundTrip(t *testing.T) {
 		"StoreResults: of none": func(int) error { _, err := c.StoreResults(ctx, nil); return err },
 		"StoreResponse":         func(int) error { _, err := c.StoreResponse(ctx, knowledge.Response{QueryID: "q"}); return err },
 		"StoreResponse: that completes": func(int) error {
-			_, err := c.StoreResponse(ctx, knowledge.Response{QueryID: "q"}, knowledge.CompleteQuery())
+			_, err := c.StoreResponse(ctx, knowledge.Response{QueryID: "completing"}, knowledge.CompleteQuery())
 			return err
 		},
 		"SetProviderHealth": func(int) error {

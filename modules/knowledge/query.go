@@ -108,8 +108,8 @@ with query as (
 )
 select query.status as before, moved.id is not null as moved from query left join moved on true`
 
-// SetQueryStatus moves a query: from Pending to Processing and back, from Processing to
-// Completed or Failed, and from Failed to Pending or Processing again. A different move is a
+// SetQueryStatus moves a query: from Pending to Processing and back, from both to Completed or
+// Failed, and from Failed to Pending or Processing again. A different move is a
 // [modules.StatusError]. Completed and Failed stamp the time; errorText goes with Failed only;
 // a move from Failed to Processing is a retry, and counted. A missing query is
 // ErrQueryNotFound.

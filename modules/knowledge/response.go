@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
 	"github.com/agentagency/onepool/modules/internal/store"
@@ -92,7 +91,10 @@ select @query_id, @summary, @confidence::float8, @sources::text[], @providers::t
     @processing_ms::bigint, @cache_used::bool, @relevance::float8, @credibility::float8, @diversity::float8,
     coalesce(@responded_at::timestamptz, now())`
 
-	storeResponseSQL = insertResponseSQL + " returning '' as before, id::text as id"
+	storeResponseSQL = `
+with query as (
+    select q.status from knowledge.queries q where q.id = @query_id
+)` + storedResponseSQL
 
 	// The statement locks the query first, and judges the locked row.
 	completeQuerySQL = `
@@ -101,14 +103,16 @@ with query as (
 ), completed as (
     update knowledge.queries q set status = 'completed', processed_at = coalesce(q.processed_at, now()), error_message = null
     from query v where q.tenant_id = v.tenant_id and q.id = v.id and v.status = any(@from::text[])
-), stored as (` + insertResponseSQL + ` from query where query.status = any(@from::text[]) returning id
+)` + storedResponseSQL
+
+	storedResponseSQL = `, stored as (` + insertResponseSQL + ` from query where query.status <> all(@closed::text[]) returning id
 )
 select query.status as before, coalesce(stored.id::text, '') as id from query left join stored on true`
 )
 
 // StoreResponse adds a response and returns the response's id, a UUID. A missing query is a
-// modules.ErrReference. If CompleteQuery can't complete a query, since the query has failed,
-// the call fails with a [modules.StatusError], and stores nothing.
+// modules.ErrReference, a failed query a [modules.StatusError]. A completed query takes further
+// responses.
 func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...ResponseOption) (string, error) {
 	if err := r.validate(); err != nil {
 		return "", wrap("store response", err)
@@ -122,16 +126,19 @@ func (c *Client) StoreResponse(ctx context.Context, r Response, opts ...Response
 		sql = completeQuerySQL
 	}
 	relevance, credibility, diversity := r.averages()
-	stored, err := store.One[struct{ Before, ID string }](ctx, c.db, sql, pgx.NamedArgs{
+	stored, err := store.One[struct {
+		Before Status
+		ID     string
+	}](ctx, c.db, sql, pgx.NamedArgs{
 		"query_id": r.QueryID, "summary": r.Summary, "confidence": r.Confidence,
 		"sources": sqlarg.Texts(r.SourcesUsed), "providers": sqlarg.Texts(r.ProvidersQueried),
 		"found": r.TotalResultsFound, "filtered": r.ResultsFiltered, "processing_ms": r.ProcessingTime.Milliseconds(),
 		"cache_used": r.CacheUsed, "relevance": relevance, "credibility": credibility, "diversity": diversity,
-		"responded_at": sqlarg.OrNull(r.RespondedAt), "from": moves.To(Completed),
+		"responded_at": sqlarg.OrNull(r.RespondedAt), "from": moves.To(Completed), "closed": closedToResponses.Statuses(),
 	})
 	err = store.OrMissing(err, ErrUnknownQuery)
-	if err == nil && stored.ID == "" {
-		err = &modules.StatusError{What: "query", Status: stored.Before}
+	if err == nil {
+		err = closedToResponses.Check("query", stored.Before)
 	}
 	return stored.ID, wrap("store response", err)
 }

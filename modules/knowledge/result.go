@@ -14,6 +14,7 @@ import (
 
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
+	"github.com/agentagency/onepool/modules/internal/store"
 )
 
 // SearchResult is a provider's result for a query.
@@ -74,8 +75,12 @@ func hashOf(parts ...string) string {
 }
 
 // In the order of the hash: two calls with the same results in different orders wait for each
-// other instead of a deadlock.
+// other instead of a deadlock. The statement does not lock the queries: a result that comes at the
+// same time as a query's end came before the end.
 const storeResultsSQL = `
+with ended as materialized (
+    select q.status from knowledge.queries q where q.id = any(@query_ids::text[]) and q.status = any(@closed::text[]) limit 1
+), stored as (
 insert into knowledge.search_results (id, query_id, title, content, url, domain, source_type, relevance_score,
     credibility_score, quality, provider, provider_metadata, published_at, retrieved_at, created_at, content_hash)
 select coalesce(nullif(id, ''), gen_random_uuid()::text), query_id, title, content, url, domain, source_type, relevance_score,
@@ -86,13 +91,18 @@ from unnest(@ids::text[], @query_ids::text[], @titles::text[], @contents::text[]
     @metadata::text[], @published::timestamptz[], @retrieved::timestamptz[], @processed::timestamptz[], @hashes::text[])
     with ordinality as r(id, query_id, title, content, url, domain, source_type, relevance_score, credibility_score, quality,
         provider, provider_metadata, published_at, retrieved_at, processed_at, content_hash, place)
+where not exists (select from ended)
 order by query_id, content_hash, place
-on conflict on constraint search_results_hash_key do nothing`
+on conflict on constraint search_results_hash_key do nothing
+returning 1
+)
+select (select count(*) from stored) as stored, coalesce((select ended.status from ended), '') as ended`
 
 // StoreResults adds results, all or none, and returns the count of new results: of equal
-// content hashes a query keeps the first result. A missing query is a modules.ErrReference, an
-// id that the tenant has already a modules.ErrConflict. StoreResults without results needs no
-// connection, and refuses more than modules.MaxRows results.
+// content hashes a query keeps the first result. A missing query is a modules.ErrReference, a
+// completed or failed query a [modules.StatusError], an id that the tenant has already a
+// modules.ErrConflict. StoreResults without results needs no connection, and refuses more than
+// modules.MaxRows results.
 func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int64, error) {
 	if len(results) == 0 {
 		return 0, nil
@@ -104,11 +114,14 @@ func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int6
 	if err != nil {
 		return 0, wrap("store results", err)
 	}
-	tag, err := c.db.Exec(ctx, storeResultsSQL, args)
-	if err != nil {
-		return 0, wrap("store results", err)
+	r, err := store.One[struct {
+		Stored int64
+		Ended  Status
+	}](ctx, c.db, storeResultsSQL, args)
+	if err == nil {
+		err = closedToResults.Check("query", r.Ended)
 	}
-	return tag.RowsAffected(), nil
+	return r.Stored, wrap("store results", err)
 }
 
 // resultColumns turns rows into an array per column.
@@ -146,7 +159,7 @@ func resultColumns(results []SearchResult) (pgx.NamedArgs, error) {
 	}
 	args := pgx.NamedArgs{
 		"relevances": relevances, "credibilities": credibilities,
-		"published": published, "retrieved": retrieved, "processed": processed,
+		"published": published, "retrieved": retrieved, "processed": processed, "closed": closedToResults.Statuses(),
 	}
 	for column, values := range text {
 		args[column] = values

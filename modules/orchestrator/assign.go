@@ -67,9 +67,9 @@ func (c *Client) Assign(ctx context.Context, a Assignment, held ...Claimed) (Ass
 	case err != nil:
 		err = store.OrMissing(err, ErrTaskNotFound)
 	case !r.Held:
-		err = ErrNotHeld
+		err = notHeld(r.Before)
 	case r.ID == "":
-		err = statusError("task", r.Before)
+		err = unclaimed(TaskStatus(r.Before))
 	}
 	if err != nil {
 		return Assignment{}, wrap("assign", err)

@@ -148,3 +148,44 @@ func TestAQueuedTaskThatIsSentAgainIsStoredAsSent(t *testing.T) {
 	got := get(t, ctx, c, "t")
 	require.Equal(t, []any{want.Type, want.Description}, []any{got.Type, got.Description})
 }
+
+func TestATaskThatNobodyHoldsTakesNeitherAssignmentsNorRuns(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	claimed := held(t, ctx, c, "t")[0]
+	for _, call := range []struct {
+		name string
+		do   func() error
+		want error
+	}{
+		{"an assignment", func() error { _, err := c.Assign(ctx, assignment("t")); return err }, orchestrator.ErrStatus},
+		{"an assignment of the claim", func() error { _, err := c.Assign(ctx, assignment("t"), orchestrator.Held(claimed)); return err }, orchestrator.ErrNotHeld},
+		{"a run", func() error { _, err := c.RecordExecution(ctx, execution("t")); return err }, orchestrator.ErrNotHeld},
+		{"a run that has ended", func() error { _, err := c.RecordExecution(ctx, execution("t", ended(true))); return err }, orchestrator.ErrNotHeld},
+	} {
+		for status, do := range map[orchestrator.TaskStatus]string{
+			orchestrator.TaskQueued: "claim the task first", orchestrator.TaskFailed: "retry and claim the task first",
+			orchestrator.TaskCompleted: "enqueue a new task", orchestrator.TaskCancelled: "enqueue a new task", orchestrator.TaskDequeued: "",
+		} {
+			name := call.name + " of a task that is " + string(status)
+			exec(t, ctx, db, "delete from orchestrator.assignments")
+			exec(t, ctx, db, "delete from orchestrator.executions")
+			exec(t, ctx, db, "update orchestrator.tasks set completed_at = null, status = '"+string(status)+"'")
+			err := call.do()
+			var stored int
+			scan(t, ctx, db, "select (select count(*) from orchestrator.assignments) + (select count(*) from orchestrator.executions)", &stored)
+			if status == orchestrator.TaskDequeued {
+				require.NoError(t, err, name)
+				require.Equal(t, 1, stored, name)
+				continue
+			}
+			require.ErrorIs(t, err, call.want, name)
+			require.ErrorContains(t, err, "task is "+string(status)+": ", name)
+			if call.want == orchestrator.ErrStatus {
+				require.ErrorContains(t, err, do, name)
+			}
+			require.Zero(t, stored, name)
+		}
+	}
+}

@@ -41,6 +41,22 @@ func statusError(what, status string) error {
 	return fmt.Errorf("%s is %s: %w", what, status, ErrStatus)
 }
 
+// unclaimed is the ErrStatus of a call for a claimed task.
+func unclaimed(task TaskStatus) error {
+	return fmt.Errorf("%w: %s", statusError("task", string(task)), map[TaskStatus]string{
+		TaskQueued: "claim the task first", TaskFailed: "retry and claim the task first",
+		TaskCompleted: "enqueue a new task", TaskCancelled: "enqueue a new task",
+	}[task])
+}
+
+// notHeld is an ErrNotHeld with the task's status in the text, unless the task is claimed.
+func notHeld(task string) error {
+	if task == string(TaskDequeued) {
+		return ErrNotHeld
+	}
+	return fmt.Errorf("task is %s: %w", task, ErrNotHeld)
+}
+
 // wrap adds the class and the operation to an error.
 func wrap(operation string, err error) error {
 	if err == nil {

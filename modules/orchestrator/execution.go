@@ -184,7 +184,7 @@ func (c *Client) RecordExecution(ctx context.Context, e Execution) (id string, e
 	case r.Stranger:
 		err = ErrAssignmentNotFound
 	case !r.Held:
-		err = ErrNotHeld
+		err = notHeld(r.Before)
 	case r.Ahead != "":
 		err = check.Invalid(r.Ahead, fmt.Sprintf("must not be more than %s ahead of the database's clock", maxAhead))
 	case r.Early:

@@ -112,7 +112,7 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 	case e.Now != nil:
 		return e, nil
 	case !e.Held:
-		return ending{}, ErrNotHeld
+		return ending{}, notHeld(e.Before)
 	case e.NoRoom:
 		return ending{}, ErrQueueFull
 	case slices.Contains(args["allowed"].([]string), e.Before): // the status was allowed

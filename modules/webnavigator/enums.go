@@ -84,6 +84,12 @@ var traversalMoves = status.Moves[TraversalStatus]{
 	TraversalFailed:    {TraversalPending, TraversalRunning, TraversalFailed},
 }
 
+// closedTraversals are the traversals that have ended: neither the pages nor the figures change.
+var closedTraversals = status.Closed[TraversalStatus]{
+	TraversalCompleted: "start a new traversal",
+	TraversalFailed:    "set the traversal's status to running first",
+}
+
 // nodeMoves are the moves of a page in a traversal: a page with an error may be tried again, a
 // visited or skipped page stays visited or skipped.
 var nodeMoves = status.Moves[NodeStatus]{

@@ -79,6 +79,55 @@ func TestAPageMovesAsItMay(t *testing.T) {
 	}
 }
 
+func TestATraversalThatHasEndedTakesNothingMore(t *testing.T) {
+	t.Parallel()
+	c, db := newClient(t)
+	ctx := as(t, "acme")
+	walk := startTraversal(t, ctx, c, "s")
+	node := addNode(t, ctx, c, walk)
+	content := storeContent(t, ctx, c, page, "text")
+	add := func(url string) func() error {
+		return func() error {
+			_, _, err := c.AddNode(ctx, webnavigator.Node{TraversalID: walk, URL: url})
+			return err
+		}
+	}
+	for _, call := range []struct {
+		name  string
+		do    func() error
+		ended bool // allowed after the end too
+	}{
+		{"a new page", add("new"), false},
+		{"a known page", add(page), true},
+		{"the status of a page", func() error { return c.SetNodeStatus(ctx, node, webnavigator.NodeVisited, content, "") }, false},
+		{"a page's error", func() error { return c.SetNodeStatus(ctx, node, webnavigator.NodeError, "", "why") }, false},
+		{"a rate limit", func() error { return c.NoteRateLimit(ctx, "s") }, false},
+	} {
+		for status, do := range map[webnavigator.TraversalStatus]string{
+			webnavigator.TraversalPending: "", webnavigator.TraversalRunning: "",
+			webnavigator.TraversalCompleted: "start a new traversal", webnavigator.TraversalFailed: "set the traversal's status to running first",
+		} {
+			name := call.name + " of a traversal that is " + string(status)
+			exec(t, ctx, db, "delete from web.traversal_nodes where url = 'new'")
+			exec(t, ctx, db, "update web.traversal_nodes set status = 'pending', visited_at = null, content_id = null, error_message = null")
+			exec(t, ctx, db, "update web.traversals set status = '"+string(status)+"'")
+			before, err := c.TraversalStats(ctx, "s")
+			require.NoError(t, err)
+			err = call.do()
+			after, statsErr := c.TraversalStats(ctx, "s")
+			require.NoError(t, statsErr)
+			if do == "" || call.ended {
+				require.NoError(t, err, name)
+				require.Equal(t, call.ended, before == after, name)
+				continue
+			}
+			require.ErrorIs(t, err, modules.ErrConflict, name)
+			require.ErrorContains(t, err, "traversal is "+string(status)+": its status does not allow this: "+do)
+			require.Equal(t, before, after, name)
+		}
+	}
+}
+
 func TestANodeIsWithinItsTraversal(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)

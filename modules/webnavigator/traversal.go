@@ -70,7 +70,7 @@ with traversal as (
 select traversal.status as before, moved.id is not null as moved from traversal left join moved on true`
 
 // SetTraversalStatus moves a session's traversal: from pending to running and back, from
-// running to completed or failed, and from failed to running again. A different move is a
+// running to completed, from both to failed, and from failed to running again. A different move is a
 // [modules.StatusError]. Completed and failed stamp the time; errorText goes with failed only.
 // A missing traversal is ErrTraversalNotFound.
 func (c *Client) SetTraversalStatus(ctx context.Context, sessionID string, status TraversalStatus, errorText string) error {
@@ -102,18 +102,26 @@ func (m move) check(what string, err error) error {
 	return err
 }
 
-// NoteRateLimit counts a rate limit that a session's traversal met. A missing traversal is
-// ErrTraversalNotFound.
+const noteRateLimitSQL = `
+with traversal as (
+    select t.tenant_id, t.id, t.status from web.traversals t where t.session_id = @session_id for no key update
+), noted as (
+    update web.traversals t set rate_limit_encounters = t.rate_limit_encounters + 1
+    from traversal v where t.tenant_id = v.tenant_id and t.id = v.id and v.status <> all(@closed::text[])
+)
+select traversal.status from traversal`
+
+// NoteRateLimit counts a rate limit that a session's traversal met. A completed or failed traversal
+// is a [modules.StatusError], a missing traversal ErrTraversalNotFound.
 func (c *Client) NoteRateLimit(ctx context.Context, sessionID string) error {
 	if err := checkSession(sessionID); err != nil {
 		return wrap("note rate limit", err)
 	}
-	tag, err := c.db.Exec(ctx, "update web.traversals set rate_limit_encounters = rate_limit_encounters + 1 where session_id = @session_id",
-		pgx.NamedArgs{"session_id": sessionID})
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrTraversalNotFound
+	status, err := store.Value[TraversalStatus](ctx, c.db, noteRateLimitSQL, pgx.NamedArgs{"session_id": sessionID, "closed": closedTraversals.Statuses()})
+	if err == nil {
+		err = closedTraversals.Check("traversal", status)
 	}
-	return wrap("note rate limit", err)
+	return wrap("note rate limit", store.OrMissing(err, ErrTraversalNotFound))
 }
 
 // TraversalStats are a traversal's figures. The database counts with each change of a node, and
