@@ -68,7 +68,15 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	acme.call("PUT /web/nodes/"+node+"/status", `{"status": "visited", "content_id": "`+unknown+`"}`, 404)
 	acme.call("POST /web/traversals/s1/rate-limits", "", 204)
 	acme.call("POST /web/traversals/s9/rate-limits", "", 404)
+	acme.call("PUT /web/nodes/"+node+"/status", `{"status": "pending"}`, 409, `page is visited`)
 	acme.call("PUT /web/traversals/s1/status", `{"status": "completed"}`, 204)
+	for op, body := range map[string]string{
+		"POST /web/nodes":                     `{"traversal_id": "` + walk + `", "url": "https://example.com/late", "depth": 0}`,
+		"PUT /web/nodes/" + node + "/status":  `{"status": "visited"}`,
+		"POST /web/traversals/s1/rate-limits": "",
+	} {
+		acme.call(op, body, 409, `traversal is completed: its status does not allow this: start a new traversal`)
+	}
 	acme.call("PUT /web/traversals/s1/status", `{"status": "odd"}`, 400)
 	acme.call("PUT /web/traversals/s1/status", `{"status": "running"}`, 409, `traversal is completed`)
 	acme.call("PUT /web/traversals/s9/status", `{"status": "completed"}`, 404)
@@ -83,7 +91,6 @@ func TestTheWebNavigatorOverHTTP(t *testing.T) {
 	acme.call("GET /web/traversals/s9/nodes", "", 404, `traversal not found`)
 	acme.call("GET /web/nodes/"+node, "", 200, `"content_id":"`+id)
 	globex.call("GET /web/nodes/"+node, "", 404, `node not found`)
-	acme.call("PUT /web/nodes/"+node+"/status", `{"status": "pending"}`, 409, `page is visited`)
 	acme.call("GET /web/traversals/s1/stats", "", 200, `"pages_visited":1`, `"pages_pending":1`, `"rate_limit_encounters":1`, `"status":"completed"`)
 	globex.call("GET /web/traversals/s1/stats", "", 200, `"pages_visited":0`)
 	acme.call("GET /web/traversals/s9/stats", "", 404)
