@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/clienttest"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/agentregistry"
 )
@@ -17,18 +18,24 @@ func TestUnregisterTakesAllThatBelongsToAnAgent(t *testing.T) {
 	register(t, ctx, c, agent("ada", func(a *agentregistry.Agent) { a.Capabilities.Languages = []string{"Go"} }))
 	_, err := c.RecordPerformance(ctx, "ada", agentregistry.Metrics{})
 	require.NoError(t, err)
+	rows := func(table string) (n int) {
+		clienttest.Scan(t, ctx, db, "select count(*) from "+table, &n)
+		return n
+	}
+	tables := schema.Of(t, db)
+	for _, table := range tables {
+		require.Positive(t, rows(table), table)
+	}
 	found, err := c.Unregister(ctx, "ada")
 	require.NoError(t, err)
 	require.True(t, found)
 	_, err = c.Get(ctx, "ada")
 	require.ErrorIs(t, err, agentregistry.ErrAgentNotFound)
-	for _, table := range schema.Of(t, db) {
+	for _, table := range tables {
 		if table == "registry.agent_counts" {
 			continue // of the changes, whose sums are no agents
 		}
-		var n int
-		require.NoError(t, db.QueryRow(ctx, "select count(*) from "+table).Scan(&n))
-		require.Zero(t, n, table)
+		require.Zero(t, rows(table), table)
 	}
 	requireStats(t, ctx, c, db)
 }

@@ -65,10 +65,12 @@ func TestRunsEndWithTheirTaskOrAssignment(t *testing.T) {
 		assign(t, ctx, c, assignment(name))
 		id := record(t, c, execution(name, func(e *orchestrator.Execution) { e.AssignmentID = "a-" + name }))
 		require.NoError(t, way.end(name), name)
+		found := false
 		for _, run := range history(t, c, name) {
 			if run.ID != id {
 				continue
 			}
+			found = true
 			require.NotNil(t, run.CompletedAt, name)
 			require.Equal(t, way.success, *run.Success, name)
 			require.False(t, run.CompletedAt.Before(run.StartedAt))
@@ -78,6 +80,7 @@ func TestRunsEndWithTheirTaskOrAssignment(t *testing.T) {
 				require.Equal(t, way.why, *run.Error, name)
 			}
 		}
+		require.True(t, found, name)
 	}
 }
 

@@ -145,7 +145,7 @@ func TestAResultNeedsARequestThatIsNotCancelled(t *testing.T) {
 	require.Empty(t, id)
 	require.Equal(t, before, progress(t, db, "r"))
 	var results, pieces, counted int
-	scan(t, ctx, db, "select (select count(*) from verification.results), (select count(*) from verification.evidence), (select sum(total_requests) from verification.methods)",
+	scan(t, ctx, db, "select (select count(*) from verification.results), (select count(*) from verification.evidence), (select count(*) from verification.method_runs)",
 		&results, &pieces, &counted)
 	require.Zero(t, results+pieces+counted)
 }
@@ -204,7 +204,7 @@ func TestAnInvalidResultLeavesNothing(t *testing.T) {
 	}
 	require.Equal(t, requestRow{Status: "pending"}, progress(t, db, "r"))
 	var results, pieces, counted int
-	scan(t, ctx, db, "select (select count(*) from verification.results), (select count(*) from verification.evidence), (select sum(total_requests) from verification.methods)",
+	scan(t, ctx, db, "select (select count(*) from verification.results), (select count(*) from verification.evidence), (select count(*) from verification.method_runs)",
 		&results, &pieces, &counted)
 	require.Zero(t, results+pieces+counted)
 }
