@@ -6,12 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"math/bits"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
 
@@ -44,9 +44,8 @@ func decodeCursor(s string) (at cursor, err error) {
 }
 
 // The ids of a page come from the index alone. The two parts of a later page are ranges of the
-// index: the rest of the agents with the cursor's time, and the agents before. %d is a bound on
-// the limit: for a limit that is a parameter alone, the planner expects a tenth of the tenant's
-// agents, and makes a new plan for each call.
+// index: the rest of the agents with the cursor's time, and the agents before. %d is the
+// [keyset.Bound] of the limit.
 const (
 	firstSQL = `
     select a.tenant_id, a.id from (
@@ -61,10 +60,6 @@ const (
          where a.last_active_at < @time::timestamptz order by a.last_active_at desc, a.id limit %[1]d)
     ) a order by a.last_active_at desc, a.id limit @limit::bigint`
 )
-
-// limitBound returns the smallest power of two that is at least the limit: the limits of all
-// callers share few prepared statements.
-func limitBound(limit int) int { return 1 << bits.Len(uint(limit-1)) }
 
 // List returns the agents, the last active first, and the cursor of the next page: "" on the
 // last page. A page ends after modules.PageBytes too, with fewer agents than the limit. A
@@ -83,7 +78,7 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 		}
 		ids, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
 	}
-	rows, more, err := store.Bounded[overview](ctx, c.db, overviewSQL(fmt.Sprintf(ids, limitBound(limit+1)))+" order by o.last_active_at desc, o.id", args)
+	rows, more, err := store.Bounded[overview](ctx, c.db, overviewSQL(fmt.Sprintf(ids, keyset.Bound(limit+1)))+" order by o.last_active_at desc, o.id", args)
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/bits"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -72,7 +73,7 @@ func (k List[R, T]) Page(ctx context.Context, db *store.DB, limit int, after str
 		return modules.Page[T]{}, err
 	}
 	all["page_limit"] = limit + 1 // a further row shows whether a page follows
-	rows, more, err := store.Bounded[R](ctx, db, k.sql(after != ""), all)
+	rows, more, err := store.Bounded[R](ctx, db, k.sql(after != "", Bound(limit+1)), all)
 	if err == nil && len(rows) == 0 {
 		err = k.known(ctx, db, after, all)
 	}
@@ -114,8 +115,15 @@ func (k List[R, T]) known(ctx context.Context, db *store.DB, after string, args 
 	return err
 }
 
-// sql returns the statement of a page. A comparison of rows is the condition of an index scan.
-func (k List[R, T]) sql(behind bool) string {
+// Bound returns a literal for a statement whose limit is a parameter: the smallest power of two
+// that is at least the limit. For a parameter the planner of a generic plan expects a tenth of all
+// rows, finds the plan too dear, and plans each call anew. The limits of all callers share few
+// statements.
+func Bound(limit int) int { return 1 << bits.Len(uint(limit-1)) }
+
+// sql returns the statement of a page of at most bound rows. A comparison of rows is the condition
+// of an index scan. The outer limit keeps the order of the rows.
+func (k List[R, T]) sql(behind bool, bound int) string {
 	columns, values, order := make([]string, len(k.Key)), make([]string, len(k.Key)), make([]string, len(k.Key))
 	operator, direction := ">", ""
 	if k.Descending {
@@ -142,7 +150,7 @@ func (k List[R, T]) sql(behind bool) string {
 	if behind {
 		sql += "\n  and " + condition
 	}
-	return sql + "\norder by " + strings.Join(order, ", ") + " limit @page_limit::int"
+	return fmt.Sprintf("select * from (\n%s\norder by %s limit %d\n) page limit @page_limit::int", sql, strings.Join(order, ", "), bound)
 }
 
 // Always returns the Convert of a [List] whose rows always convert.

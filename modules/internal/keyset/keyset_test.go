@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/store"
@@ -170,4 +171,26 @@ func TestACursorOfForeignOriginIsInvalid(t *testing.T) {
 	byRank.Key = []keyset.Column{{SQL: "1", Type: keyset.Integer}}
 	_, err = byRank.Page(t.Context(), db, 0, cursor(`[1.5]`), pgx.NamedArgs{"last": 20, "shelf": "a"})
 	require.EqualError(t, err, "invalid: after must be the next of an earlier page")
+}
+
+// For a limit that is a parameter, the planner of a generic plan expects a tenth of all rows.
+func TestTheServerKeepsThePlanOfAPage(t *testing.T) {
+	t.Parallel()
+	pool := testkit.DB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.NestedAcquire = 1, 1, "off" }))
+	_, err := testkit.OwnerPool(t, pool).Exec(t.Context(), `create table numbers as select lpad(g::text, 6, '0') as id from generate_series(1, 20000) g;
+		create unique index on numbers (id); analyze numbers; grant select on numbers to public`)
+	require.NoError(t, err)
+	db, err := store.New("test", pool, "acme", 0)
+	require.NoError(t, err)
+	list := keyset.List[struct{ ID string }, string]{
+		Select: "select n.id from numbers n where true", Key: []keyset.Column{{SQL: "n.id", Type: keyset.Text}},
+		ID: func(r struct{ ID string }) string { return r.ID }, Convert: func(r struct{ ID string }) (string, error) { return r.ID, nil },
+	}
+	for i := range 12 {
+		_, err := list.Page(t.Context(), db, 4+i%4, "", nil) // the limits share the bound of 8
+		require.NoError(t, err)
+	}
+	var generic int
+	require.NoError(t, pool.QueryRow(t.Context(), "select generic_plans from pg_prepared_statements where statement ~ 'numbers n' and statement !~ 'generic_plans'").Scan(&generic))
+	require.Greater(t, generic, 3, "the first calls are planned anew, and the sixth compares")
 }
