@@ -39,6 +39,7 @@ type acquiring struct {
 type connect struct {
 	acquire      *acquiring // nil: the pool itself connects
 	config       *pgx.ConnConfig
+	server       endpoint // the host that answered; without an answer, the first host
 	client       string
 	monitor      *lifecycle.Monitor
 	began, ended time.Time
@@ -64,7 +65,7 @@ func (a *acquiring) start(t *tracer, m *lifecycle.Monitor, cc *pgx.ConnConfig) {
 	}
 	_, client := lifecycle.MonitorOf(a.first, nil)
 	a.ctx, a.span = t.spans.Start(a.first, "acquire connection", trace.WithTimestamp(a.began),
-		trace.WithAttributes(newPlace(m, cc).attrs...), trace.WithAttributes(whose(a.first, client)...))
+		trace.WithAttributes(newPlace(m, cc.Database, firstOf(cc)).attrs...), trace.WithAttributes(whose(a.first, client)...))
 }
 
 func (t *tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data pgxpool.TraceAcquireEndData) {
@@ -89,6 +90,8 @@ func (t *tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data p
 	}
 	if class := lifecycle.ErrorClass(data.Err); class != "" {
 		t.fail(a.span, data.Err, class)
+	} else {
+		a.span.SetAttributes(placeOf(ctx, data.Conn).attrs...)
 	}
 	a.span.End()
 }
@@ -108,7 +111,10 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	if c == nil {
 		return
 	}
-	c.ended, c.err = time.Now(), data.Err
+	c.ended, c.err, c.server = time.Now(), data.Err, firstOf(c.config)
+	if data.Conn != nil {
+		c.server = peerOf(data.Conn, c.config)
+	}
 	a := c.acquire
 	if a == nil {
 		c.show(t, ctx)
@@ -131,7 +137,7 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 // show records the attempt as a span.
 func (c *connect) show(t *tracer, parent context.Context) {
 	_, span := t.spans.Start(parent, "connect", trace.WithTimestamp(c.began), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(newPlace(c.monitor, c.config).attrs...), trace.WithAttributes(whose(parent, c.client)...),
+		trace.WithAttributes(newPlace(c.monitor, c.config.Database, c.server).attrs...), trace.WithAttributes(whose(parent, c.client)...),
 		trace.WithAttributes(semconv.DBOperationName("connect")))
 	if class := lifecycle.ErrorClass(c.err); class != "" {
 		t.fail(span, c.err, class)

@@ -15,6 +15,9 @@
 // name. Every span has db.namespace, server.address, the pool's name, onepool.client and, if the
 // context has a tenant, onepool.tenant.
 //
+//   - server.address is the host that answered, if the connection string has several hosts. If
+//     several names have the same port, server.address is the IP address. Without an answer,
+//     server.address is the first host.
 //   - db.query.text has a question mark for each string and number, and no comment. The tracer
 //     leaves out a text that the lexer can't read, and with Config.HideStatements every text.
 //   - The tracer records no parameter, and no text of an error that could quote a parameter: a

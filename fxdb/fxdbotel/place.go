@@ -2,6 +2,7 @@ package fxdbotel
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -33,7 +34,8 @@ func placeOf(ctx context.Context, conn *pgx.Conn) *place {
 		return known
 	}
 	m, _ := lifecycle.MonitorOf(ctx, conn)
-	p := newPlace(m, conn.Config())
+	cc := conn.Config()
+	p := newPlace(m, cc.Database, peerOf(conn, cc))
 	if tcp, ok := conn.PgConn().Conn().RemoteAddr().(*net.TCPAddr); ok {
 		p.attrs = append(p.attrs, semconv.NetworkPeerAddress(tcp.IP.String()), semconv.NetworkPeerPort(tcp.Port))
 	}
@@ -41,11 +43,11 @@ func placeOf(ctx context.Context, conn *pgx.Conn) *place {
 	return p
 }
 
-func newPlace(m *lifecycle.Monitor, cc *pgx.ConnConfig) *place {
+func newPlace(m *lifecycle.Monitor, database string, server endpoint) *place {
 	attrs := []attribute.KeyValue{
-		semconv.DBSystemNamePostgreSQL, semconv.DBNamespace(cc.Database), semconv.ServerAddress(cc.Host), semconv.ServerPort(int(cc.Port)),
+		semconv.DBSystemNamePostgreSQL, semconv.DBNamespace(database), semconv.ServerAddress(server.host), semconv.ServerPort(server.port),
 	}
-	p := &place{key: cc.Host}
+	p := &place{key: fmt.Sprint(server.host, "\n", server.port)}
 	if m != nil {
 		p.key += "\n" + m.Name()
 		attrs = append(attrs, semconv.DBClientConnectionPoolName(m.Name()))
