@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
@@ -17,8 +18,8 @@ type TaskStats struct {
 	AvgQuality   float64 `json:"avg_quality"`
 }
 
-// AgentStats are an agent's figures, over all tasks and by task type. Tasks
-// recorded without a type are under "".
+// AgentStats are an agent's figures, over all tasks and by task type. Tasks recorded without a
+// type are under "". ByTaskType has modules.MaxPage types at most: the types with the most tasks.
 type AgentStats struct {
 	Total      TaskStats            `json:"total"`
 	ByTaskType map[string]TaskStats `json:"by_task_type"`
@@ -30,7 +31,8 @@ select s.task_type, coalesce(s.tasks, 0) as tasks, coalesce(s.successes, 0) as s
        coalesce(s.quality, 0) as quality, coalesce(s.latency_ms, 0) as latency_ms
 from registry.agents a
 left join registry.agent_task_stats s on s.tenant_id = a.tenant_id and s.agent_id = a.id
-where a.id = @id`
+where a.id = @id
+order by s.tasks desc, s.task_type`
 
 // taskSums are the sums over tasks.
 type taskSums struct {
@@ -70,7 +72,7 @@ func (c *Client) AgentStats(ctx context.Context, id string) (AgentStats, error) 
 	out := AgentStats{ByTaskType: map[string]TaskStats{}}
 	var total taskSums
 	for _, r := range rows {
-		if r.TaskType != nil {
+		if r.TaskType != nil && len(out.ByTaskType) < modules.MaxPage {
 			out.ByTaskType[*r.TaskType] = r.stats()
 		}
 		total = total.plus(r.taskSums)

@@ -1,6 +1,7 @@
 package orchestrator_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -185,7 +186,7 @@ func TestATaskThatNobodyHoldsTakesNeitherAssignmentsNorRuns(t *testing.T) {
 			}
 			require.ErrorIs(t, err, call.want, name)
 			require.ErrorContains(t, err, "task is "+string(status)+": ", name)
-			if call.want == orchestrator.ErrStatus {
+			if errors.Is(call.want, orchestrator.ErrStatus) {
 				require.ErrorContains(t, err, do, name)
 			}
 			require.Zero(t, stored, name)
