@@ -185,3 +185,27 @@ func TestTheServerEndsATenantsCopyAtItsDeadline(t *testing.T) {
 		require.Equal(t, before, backendOf(t, db), "the connection was closed: %v", err)
 	}
 }
+
+func TestAStatementInFrontOfAnUnreadRowLeavesTheRow(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t, testkit.Config(one))
+	ctx, cancel := context.WithTimeout(as(t, "acme"), 20*time.Second)
+	defer cancel()
+	const number, word = "select $1::int", "select $1::text"
+	var n int
+	var text string
+	require.NoError(t, db.QueryRow(ctx, number, 1).Scan(&n)) // prepared
+	require.NoError(t, db.QueryRow(ctx, word, "a").Scan(&text))
+	tx, err := db.Begin(ctx)
+	require.NoError(t, err)
+	for place, want := range []int{6, 7} { // behind BEGIN, and later
+		unread := tx.QueryRow(ctx, number, want)
+		require.ErrorContains(t, tx.QueryRow(ctx, word, "b").Scan(&text), "conn busy")
+		_, err = tx.Exec(ctx, word, "b")
+		require.ErrorContains(t, err, "conn busy")
+		require.NoError(t, unread.Scan(&n), place)
+		require.Equal(t, want, n)
+	}
+	require.NoError(t, tx.Commit(ctx))
+	requireClean(t, db)
+}

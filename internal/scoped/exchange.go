@@ -31,6 +31,9 @@ type exchange struct {
 func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, scopes ...Scope) {
 	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, e.Capacity)
 	x.used, x.results, x.sent, x.deadline = nil, nil, false, time.Time{}
+	if conn.PgConn().IsBusy() { // the deadline of the unread statement counts
+		return
+	}
 	for _, s := range scopes {
 		if !s.Deadline.IsZero() {
 			x.deadline = s.Deadline

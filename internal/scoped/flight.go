@@ -135,6 +135,11 @@ func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s Scope, s
 }
 
 func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
+	if f.conn.PgConn().IsBusy() {
+		// The memory of the connection's statements belongs to the statement whose answers are unread.
+		// pgx has the words of the error.
+		return f.conn.PgConn().ExecBatch(f.ctx, &pgconn.Batch{}).Close()
+	}
 	v := EffectsOf(q.sql, false)
 	if e.Pooled && (q.mode == pgx.QueryExecModeCacheStatement || LeavesSession(v)) {
 		return ErrNeedsSession
