@@ -105,3 +105,6 @@ func (s Shedder) Serve(client string, waited time.Duration) {
 
 // Look judges the queues.
 func (s Shedder) Look(now time.Time, away bool) { s.s.look(now, away) }
+
+// MayReport is mayReport.
+var MayReport = mayReport

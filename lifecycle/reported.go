@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"bytes"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/internal/backend"
@@ -27,9 +29,28 @@ func reportedBy(conn *pgx.Conn) (r reported) {
 
 // compareReported taints a connection whose reported parameters have changed since the
 // connect: a function, a trigger or an operator has changed the session, and no text shows
-// the change. A pooler reports the parameters of any session that the pooler uses.
+// the change. A pooler reports the parameters of any session that the pooler uses. A server that
+// has sent no report has changed nothing.
 func (s *slot) compareReported(conn *pgx.Conn) {
+	if s.watched != nil && !s.watched.reports.Swap(false) {
+		return
+	}
 	if s.facts.Taint() == backend.Plain && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
 		s.facts.Worsen(backend.Lasting)
+	}
+}
+
+// mayReport reports whether a part of the server's stream can hold a ParameterStatus message: the
+// byte S in front of a length below 1 GB, of which the first byte is at most 0x3F. SELECT, SET and
+// most words have a letter behind the S. If S is the last byte, the length comes with the next part.
+func mayReport(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, 'S')
+		if i < 0 {
+			return false
+		}
+		if b = b[i+1:]; len(b) == 0 || b[0] <= 0x3f {
+			return true
+		}
 	}
 }

@@ -21,6 +21,7 @@ type slot struct {
 	m          *Monitor
 	conn       *pgx.Conn
 	socket     *socket
+	watched    *socket // if not nil, the connection's whole stream as the server sends the stream
 	pid        uint32
 	generation int64 // of the pool at the connect
 	expires    int64 // unix ns
@@ -63,6 +64,7 @@ func (m *Monitor) addSlot(conn *pgx.Conn) {
 		s.facts.CountsWrites(&s.socket.writes)
 	}
 	if direct, ok := conn.PgConn().Conn().(*socket); ok { // TLS encrypts a write as a whole
+		s.watched = direct
 		s.facts.LooksThrough(&direct.tail)
 	}
 	conn.PgConn().CustomData()[slotKey] = s

@@ -62,6 +62,7 @@ type socket struct {
 	tail    backend.Tail // of the holder's writes
 	reading atomic.Int32 // reads that wait
 	writes  atomic.Uint64
+	reports atomic.Bool // a parameter may have come since compareReported
 
 	readMu    sync.Mutex      // held by a read until the read's words are overheard
 	overheard *pgconn.PgError // a FATAL error that a read has passed on
@@ -84,6 +85,9 @@ func (c *socket) Read(b []byte) (int, error) {
 	}
 	c.readMu.Unlock()
 	c.reading.Add(-1)
+	if !c.reports.Load() && mayReport(b[:max(n, 0)]) {
+		c.reports.Store(true)
+	}
 	if err != nil {
 		err = c.noteEnd(err)
 	}
