@@ -10,19 +10,19 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
-// limit returns the scope that carries ctx's deadline in a transaction. The zero scope means
-// that the statement carries no deadline: ctx has none, or the client's own limit comes first,
-// or the statement may mean something else behind a query.
-func (t *transaction) limit(ctx context.Context, sql string, args []any) (limit scoped.Scope) {
+// limit returns ctx's deadline for a statement in a transaction. The zero time means that the
+// statement carries no deadline: ctx has none, or the client's own limit comes first, or the
+// statement may mean something else behind a query.
+func (t *transaction) limit(ctx context.Context, sql string, args []any) time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok || t.hasEnded() {
-		return scoped.Scope{}
+		return time.Time{}
 	}
 	own := t.db.client.settings.Load().Statement
 	if own != 0 && time.Until(deadline) >= own || !readsOrWrites(sql) || !t.db.takesScope(sql, args) {
-		return scoped.Scope{}
+		return time.Time{}
 	}
-	return scoped.LimitTo(deadline)
+	return deadline
 }
 
 func (t *transaction) hasEnded() bool {
@@ -46,13 +46,13 @@ func readsOrWrites(sql string) bool {
 }
 
 // flightOf sends a statement of a begun transaction with a deadline.
-func (t *transaction) flightOf(ctx context.Context, f *scoped.Flight, limit scoped.Scope, sql string, args []any) error {
+func (t *transaction) flightOf(ctx context.Context, f *scoped.Flight, limit time.Time, sql string, args []any) error {
 	t.opening.over = true
 	f.Limit = limit
 	return f.Send(ctx, &t.db.core.engine, t.Tx.Conn(), scoped.Scope{}, sql, args)
 }
 
-func (t *transaction) execLimited(ctx context.Context, limit scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
+func (t *transaction) execLimited(ctx context.Context, limit time.Time, sql string, args []any) (pgconn.CommandTag, error) {
 	f := scoped.Flight{Exec: true}
 	if err := t.flightOf(ctx, &f, limit, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
@@ -60,7 +60,7 @@ func (t *transaction) execLimited(ctx context.Context, limit scoped.Scope, sql s
 	return f.Run()
 }
 
-func (t *transaction) queryLimited(ctx context.Context, limit scoped.Scope, sql string, args []any) (pgx.Rows, error) {
+func (t *transaction) queryLimited(ctx context.Context, limit time.Time, sql string, args []any) (pgx.Rows, error) {
 	r := &scoped.Rows{}
 	err := t.flightOf(ctx, &r.Flight, limit, sql, args)
 	if err == nil {
@@ -76,7 +76,7 @@ func (t *transaction) queryLimited(ctx context.Context, limit scoped.Scope, sql 
 	return scoped.FailedRows(err), err
 }
 
-func (t *transaction) queryRowLimited(ctx context.Context, limit scoped.Scope, sql string, args []any) pgx.Row {
+func (t *transaction) queryRowLimited(ctx context.Context, limit time.Time, sql string, args []any) pgx.Row {
 	r := &limitedRow{}
 	if err := t.flightOf(ctx, &r.flight, limit, sql, args); err != nil {
 		return scoped.FailedRow(err)

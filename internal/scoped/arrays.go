@@ -150,7 +150,7 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) 
 		a.engine.Tracer.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}()
 	x := exchange{ends: true} // outside of a transaction
-	x.open(ctx, a.engine, conn, s)
+	x.open(ctx, a.engine, conn, s.Deadline)
 	key := statementKey{sql: a.SQL, named: true}
 	x.used = append(slices.Clone(a.used), use{key: key})
 	if named := a.engine.names(); named && !a.isPrepared(key) {

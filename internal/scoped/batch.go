@@ -20,7 +20,7 @@ type Lease interface {
 func (e *Engine) SendBatch(ctx context.Context, conn Lease, s Scope, b *pgx.Batch) pgx.BatchResults {
 	f := &batchFlight{held: conn, batch: b, mode: e.Mode}
 	f.tracer, _ = e.Tracer.(pgx.BatchTracer)
-	f.open(ctx, e, conn.Conn(), s)
+	f.open(ctx, e, conn.Conn(), s.Deadline)
 	if f.tracer != nil {
 		f.ctx = f.tracer.TraceBatchStart(ctx, conn.Conn(), pgx.TraceBatchStartData{Batch: b})
 	}

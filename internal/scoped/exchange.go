@@ -27,19 +27,14 @@ type exchange struct {
 	deadline time.Time
 }
 
-// open takes the scopes of the exchange. At most one of the scopes has a deadline.
-func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, scopes ...Scope) {
+// open takes the deadline that the exchange carries to the server; zero: none.
+func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, deadline time.Time) {
 	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, e.Capacity)
 	x.used, x.results, x.sent, x.deadline = nil, nil, false, time.Time{}
 	if conn.PgConn().IsBusy() { // the deadline of the unread statement counts
 		return
 	}
-	for _, s := range scopes {
-		if !s.Deadline.IsZero() {
-			x.deadline = s.Deadline
-		}
-	}
-	if !x.deadline.IsZero() {
+	if x.deadline = deadline; !deadline.IsZero() {
 		serverHas(conn, true)
 	}
 }

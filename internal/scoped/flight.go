@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,9 +18,9 @@ import (
 // Send.
 type Flight struct {
 	exchange
-	Exec  bool  // the statement's rows are not wanted
-	Last  bool  // the holder gives the connection back after the flight
-	Limit Scope // if not zero, carries the deadline of a statement in a transaction: see LimitTo
+	Exec  bool      // the statement's rows are not wanted
+	Last  bool      // the holder gives the connection back after the flight
+	Limit time.Time // if not zero, the deadline of a statement in a transaction, which has its scope already
 
 	begun  func(error) // if not nil, ends the trace of the BEGIN of BeginWith
 	tracer pgx.QueryTracer
@@ -114,7 +115,11 @@ func (q query) key() statementKey {
 // statements that are new on the connection.
 func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s Scope, sql string, args []any) error {
 	f.tracer = e.Tracer
-	f.open(ctx, e, conn, s, f.Limit)
+	deadline := s.Deadline
+	if !f.Limit.IsZero() {
+		deadline = f.Limit
+	}
+	f.open(ctx, e, conn, deadline)
 	f.ctx = f.tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: sql, Args: args})
 	sent := false
 	defer func() {
@@ -165,20 +170,21 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 	if err != nil {
 		return err
 	}
-	b := &pgconn.Batch{}
+	b := f.st.newBatch()
 	if f.block.sql != "" {
 		f.block.begin(b)
 	}
 	if f.scoped {
 		f.st.addScope(b, s, p.scope)
 	}
-	if f.Limit.form != nil {
-		f.st.addScope(b, f.Limit, p.limit)
+	limited := !f.Limit.IsZero()
+	if limited {
+		f.st.addScope(b, Scope{form: limitForm, Deadline: f.Limit}, p.limit)
 	}
 	if err := f.st.add(b, f.conn, q, p.own); err != nil {
 		return err
 	}
-	if f.Limit.form != nil {
+	if limited {
 		f.st.addScope(b, Scope{form: restoreForm}, p.restore)
 	}
 	if f.block.commits {
@@ -200,7 +206,7 @@ type prepared struct{ scope, limit, restore, own *pgconn.StatementDescription }
 func (f *Flight) prepare(e *Engine, s Scope, q query) (p prepared, err error) {
 	named, own := e.names(), q.prepared()
 	scope := named && f.scoped && (own || f.st.has(s.form.key()))
-	limit := named && f.Limit.form != nil && (own || f.st.has(limitForm.key()) && f.st.has(restoreForm.key()))
+	limit := named && !f.Limit.IsZero() && (own || f.st.has(limitForm.key()) && f.st.has(restoreForm.key()))
 	f.used = f.uses[:0]
 	if scope {
 		f.used = append(f.used, use{key: s.form.key()})
@@ -261,7 +267,7 @@ func (f *Flight) receive() (*pgconn.ResultReader, error) {
 	if err == nil && f.scoped {
 		err = f.skip()
 	}
-	if err == nil && f.Limit.form != nil {
+	if err == nil && !f.Limit.IsZero() {
 		err = f.skip()
 	}
 	if err != nil {

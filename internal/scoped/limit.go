@@ -1,9 +1,6 @@
 package scoped
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // A statement of a transaction carries the caller's deadline between two statements of the same
 // flight: limitForm keeps the transaction's statement_timeout and sets a shorter timeout, and
@@ -19,7 +16,3 @@ var (
 		sql: "select pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('onepool.statement_timeout'), true)",
 	}
 )
-
-// LimitTo returns the scope that carries a deadline of a statement in a transaction: see
-// [Flight].Limit.
-func LimitTo(deadline time.Time) Scope { return Scope{form: limitForm, Deadline: deadline} }

@@ -65,7 +65,7 @@ func TestWhatTravelsBesideAScope(t *testing.T) {
 		return exec(f, scopeOf(acme), sql, args...)
 	}
 	limited := func(sql string, args ...any) error {
-		return exec(scoped.Flight{Exec: true, Limit: scoped.LimitTo(time.Now().Add(time.Minute))}, scoped.Scope{}, sql, args...)
+		return exec(scoped.Flight{Exec: true, Limit: time.Now().Add(time.Minute)}, scoped.Scope{}, sql, args...)
 	}
 	rollback := func() error { _, err := s.PgConn().Exec(ctx, "rollback").ReadAll(); return err }
 	for _, c := range []struct {
