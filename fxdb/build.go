@@ -65,7 +65,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	}
 	cc := c.monitor.Pool().Config().ConnConfig
 	c.application = cc.RuntimeParams["application_name"]
-	c.engine = scoped.Engine{Tracer: cc.Tracer, Mode: cc.DefaultQueryExecMode, Capacity: cc.StatementCacheCapacity, Pooled: cfg.pooled()}
+	c.engine = scoped.Engine{Tracer: cc.Tracer, Mode: cc.DefaultQueryExecMode, Capacity: cc.StatementCacheCapacity, Pooled: cfg.pooled(), Looks: cfg.SessionCheck}
 	if c.engine.Mode == pgx.QueryExecModeCacheDescribe {
 		c.engine.Capacity = cc.DescriptionCacheCapacity
 	}

@@ -223,7 +223,9 @@ func (a *Arrays) prepareAndInsert(x *exchange, s Scope, key statementKey, format
 	if a.undoes {
 		p.SendQueryParams(copyRelease, nil, nil, nil, nil)
 	}
-	x.lookBehind()
+	if x.looks {
+		x.lookBehind()
+	}
 	err = p.Sync()
 	for ended := false; err == nil && !ended; {
 		var result any

@@ -46,6 +46,7 @@
 //	flight    rows      a statement, and the rows of a statement
 //	batch     arrays    a batch; a copy
 //	statements          what a connection has prepared, in the place of pgx's cache
+//	batchmemory         the memory of a connection's batches, for the next statement
 //	deadline  limit     the caller's deadline, as the server's limit
 //	lost                errors of a broken connection: was the statement sent?
 package scoped

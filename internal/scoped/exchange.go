@@ -23,6 +23,7 @@ type exchange struct {
 	results *pgconn.MultiResultReader
 	sent    bool // the write was begun
 	ends    bool // the holder gives the connection back after the exchange
+	looks   bool // see Engine
 	// deadline is the caller's, if the server has the deadline too.
 	deadline time.Time
 }
@@ -30,7 +31,7 @@ type exchange struct {
 // open takes the deadline that the exchange carries to the server; zero: none.
 func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, deadline time.Time) {
 	x.ctx, x.conn, x.st = ctx, conn, statementsOf(conn, e.Capacity)
-	x.used, x.results, x.sent, x.deadline = nil, nil, false, time.Time{}
+	x.used, x.results, x.sent, x.looks, x.deadline = nil, nil, false, e.Looks, time.Time{}
 	if conn.PgConn().IsBusy() { // the deadline of the unread statement counts
 		return
 	}
@@ -41,7 +42,9 @@ func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, deadline
 
 func (x *exchange) write(b *pgconn.Batch) {
 	x.sent = true
-	x.lookBehind()
+	if x.looks {
+		x.lookBehind()
+	}
 	x.results = x.conn.PgConn().ExecBatch(x.ctx, b)
 }
 
