@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -64,7 +65,6 @@ func (c Config) check(bad *problems) {
 		{c.StopDelay < 0, "DB_STOP_DELAY_MS", fmt.Sprintf("%s is negative: must be 0 (none) or more", c.StopDelay)},
 		{c.DrainTimeout < time.Millisecond, "DB_DRAIN_TIMEOUT_MS", "must be at least 1"},
 		{c.Password != "" && c.PasswordFile != "", "DB_PASSWORD_FILE", "is set together with DB_PASSWORD: unset one of the two"},
-		{strings.ContainsRune(c.ApplicationName, 0), "DB_APPLICATION_NAME", "holds a NUL byte"},
 		{!oneOf(c.Start, StartRequire, StartWait, StartDegrade), "DB_START", fmt.Sprintf("%q is unknown: must be require, wait or degrade", c.Start)},
 		{!oneOf(c.NestedAcquire, NestedOff, NestedWarn, NestedStrict), "DB_NESTED_ACQUIRE", fmt.Sprintf("%q is unknown: must be off, warn or strict", c.NestedAcquire)},
 		{!oneOf(c.VerifyTenancy, VerifyOff, VerifyWarn, VerifyRequire), "DB_VERIFY_TENANCY", fmt.Sprintf("%q is unknown: must be off, warn or require", c.VerifyTenancy)},
@@ -108,6 +108,10 @@ func (c Config) checkText(bad *problems) {
 			bad.add(text.setting, "ends in a line break: take the break off")
 		case text.inside && strings.ContainsAny(text.value, "\r\n"):
 			bad.add(text.setting, "holds a line break")
+		case strings.ContainsRune(text.value, 0):
+			bad.add(text.setting, "holds a NUL byte")
+		case text.setting != "DB_PASSWORD" && isQuoted(text.value):
+			bad.add(text.setting, "is in quotes: take the quotes off, which docker's --env-file keeps as a part of the value")
 		case text.inside && !utf8.ValidString(text.value):
 			bad.add(text.setting, "is not UTF-8")
 		}
@@ -120,6 +124,10 @@ func (c Config) checkText(bad *problems) {
 	}
 }
 
+func isQuoted(s string) bool {
+	return len(s) > 1 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0]
+}
+
 // checkHost reports the setting for each part of DB_HOST that is no host. The report never
 // quotes DB_HOST, because DB_HOST may hold a password.
 func (c Config) checkHost(bad *problems) {
@@ -127,13 +135,15 @@ func (c Config) checkHost(bad *problems) {
 		name, isAddress := strings.CutPrefix(host, "[")
 		switch {
 		case strings.HasPrefix(host, "/"), strings.HasPrefix(host, "@"): // a socket's folder
+		case strings.ContainsFunc(host, unicode.IsSpace):
+			bad.add("DB_HOST", "holds a blank: set DB_HOST to the host, or to hosts with commas and no blanks")
 		case strings.Contains(host, "://"):
 			bad.add("DB_HOST", "is a connection string: set DATABASE_URL instead")
 		case strings.Contains(host, "@"):
 			bad.add("DB_HOST", "holds more than a host: set DB_USER and DB_PASSWORD to the parts before the @")
 		case isAddress && !strings.HasSuffix(name, "]"),
 			!isAddress && strings.Count(host, ":") == 1 && !strings.Contains(host, `\`):
-			bad.add("DB_HOST", "holds a port: set DB_PORT to the port, and DB_HOST to the host alone")
+			bad.add("DB_HOST", "holds a port: set DB_PORT to the port, and DB_HOST to the host alone. Hosts with ports of their own need DATABASE_URL")
 		case strings.Contains(host, "/"):
 			bad.add("DB_HOST", "holds more than a host: set DB_NAME to the database")
 		}

@@ -83,7 +83,9 @@ type Config struct {
 	SSLKey string
 
 	// PoolMin is the number of connections that the pool opens at start and keeps open,
-	// from 0 to PoolMax. Default 2. Variable DB_POOL_MIN.
+	// from 0 to PoolMax. The pool opens the successor of an old connection first. If PoolMin
+	// is PoolMax, no successor has room: the pool closes one connection, opens the successor,
+	// and goes on to the next. Default 2. Variable DB_POOL_MIN.
 	PoolMin int
 
 	// PoolMax is the largest number of connections, from 1 to 65536.
@@ -213,8 +215,8 @@ type Config struct {
 	Migrate bool
 
 	// MigrateURL is a connection string of the role that migrates. MigrateURL takes the
-	// pool's sslmode and sslrootcert if the string has neither, and the pool's client
-	// certificate if the string has none. If the string has several hosts, the migrations run
+	// pool's hosts, database and client certificate if the string has none, and the pool's
+	// sslmode and sslrootcert if the string has neither. If the string has several hosts, the migrations run
 	// on the host that is the primary.
 	// Default the pool's own login. Variable DB_MIGRATE_URL.
 	MigrateURL string

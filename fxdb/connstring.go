@@ -258,7 +258,11 @@ func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 
 // migrateConfig is the configuration of the migrations' connections.
 func (c Config) migrateConfig() (*pgxpool.Config, error) {
-	pc, err := parseConnString("DB_MIGRATE_URL", c.migrateString())
+	s, err := c.migrateString()
+	if err != nil {
+		return nil, err
+	}
+	pc, err := parseConnString("DB_MIGRATE_URL", s)
 	if err != nil {
 		return nil, err
 	}

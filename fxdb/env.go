@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -134,8 +135,9 @@ func (v *boolean) UnmarshalText(b []byte) error {
 }
 
 // ConfigFromEnv reads DATABASE_URL and the DB_* variables, checks the values and fills in
-// the defaults. A variable set to nothing counts as not set. ConfigFromEnv drops line
-// breaks at the end of a value, because a file with a secret often ends in a line break.
+// the defaults. A variable set to nothing counts as not set. ConfigFromEnv drops blanks
+// around a value, and of DB_PASSWORD only line breaks at the end: a file with a secret often
+// ends in a line break.
 // ConfigFromEnv fails with a [*ConfigError] for each bad value; the error names the
 // variable. Connecting is left to the start.
 //
@@ -263,16 +265,29 @@ func trimmed(list []string) []string {
 }
 
 // environment returns the variables of the process with the prefix, without the prefix.
-// environment drops line breaks at the end of a value.
+// environment drops blanks around a value, and of a password only line breaks at the end.
 func environment(prefix string) map[string]string {
 	all := make(map[string]string)
 	for _, kv := range os.Environ() {
 		name, value, ok := strings.Cut(kv, "=")
 		if name, has := strings.CutPrefix(name, prefix); ok && has {
-			all[name] = strings.TrimRight(value, "\r\n")
+			all[name] = trimmedValue(name, value)
 		}
 	}
 	return all
+}
+
+func trimmedValue(name, value string) string {
+	switch value = strings.TrimRight(value, "\r\n"); name {
+	case "DB_PASSWORD":
+		return value
+	case "DATABASE_URL", "DB_MIGRATE_URL":
+		value = strings.TrimLeftFunc(value, unicode.IsSpace)
+		if _, isURL := splitURL(value); !isURL { // a blank behind a backslash may be the password's
+			return value
+		}
+	}
+	return strings.TrimSpace(value)
 }
 
 // envProblems reports the variables by name; the library reports the fields of the struct.

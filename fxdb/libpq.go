@@ -71,12 +71,41 @@ func (c Config) connString() (string, error) {
 			set(&parts[i].value, parts[i].standard)
 		}
 	}
+	if c.URL != "" {
+		if err := c.unshared("DATABASE_URL", s, parts); err != nil {
+			return "", err
+		}
+	}
 	for _, p := range parts {
 		if p.value != "" && !given(s, p.key) {
 			s = with(s, p.key, p.value)
 		}
 	}
 	return withCertificate(s, c.SSLCert, c.SSLKey), nil
+}
+
+// unshared keeps libpq's variables, which belong to Module's pool, from the connection string of
+// a named pool: the password of a server must not go to another server. A part that the string
+// leaves out takes onepool's default, or is an error.
+func (c Config) unshared(setting, connString string, parts []part) error {
+	if c.pool == "" || given(connString, "service") {
+		return nil
+	}
+	var errs []error
+	for i, p := range parts {
+		if p.value != "" || given(connString, p.key) || os.Getenv(p.variable) == "" || p.key == "password" && c.PasswordFile != "" {
+			continue
+		}
+		if parts[i].value = p.standard; p.standard == "" {
+			reason := "sets no " + p.key + ", and " + p.variable + " belongs to the pool of fxdb.Module: add the " + p.key + ", or " + p.key + "= for none"
+			errs = append(errs, &ConfigError{Setting: setting, Reason: reason})
+		}
+	}
+	if os.Getenv("PGSERVICE") != "" {
+		errs = append(errs, &ConfigError{Setting: "PGSERVICE", Reason: "is set, and would fill in parts of " + setting +
+			": unset PGSERVICE, and set service= in the connection string of fxdb.Module's pool"})
+	}
+	return errors.Join(errs...)
 }
 
 // withCertificate adds a client's certificate to a connection string without one. A certificate
@@ -137,10 +166,19 @@ func (c Config) unmixed(parts []part) error {
 // strictModes are the values of sslmode that never send in clear.
 var strictModes = []string{"require", "verify-ca", "verify-full"}
 
-// migrateString is MigrateURL, completed with the link's settings. The password of the
-// tables' owner must not travel in clear while the pool encrypts its own password.
-func (c Config) migrateString() string {
-	s := c.MigrateURL
+// migrateString is MigrateURL, completed with the pool's database, and with the pool's hosts if
+// MigrateURL names none, and with the link's settings. The password of the tables' owner must
+// not travel in clear while the pool encrypts its own password.
+func (c Config) migrateString() (string, error) {
+	s, err := c.onPoolsServer(c.MigrateURL)
+	if err != nil {
+		return "", err
+	}
+	if err := c.unshared("DB_MIGRATE_URL", s, []part{
+		{key: "user", variable: "PGUSER"}, {key: "password", variable: "PGPASSWORD"}, {key: "port", variable: "PGPORT", standard: "5432"},
+	}); err != nil {
+		return "", err
+	}
 	for _, p := range c.parts() {
 		if p.key != "sslmode" && p.key != "sslrootcert" || given(s, p.key) {
 			continue
@@ -159,5 +197,39 @@ func (c Config) migrateString() string {
 		}
 	}
 	s = withCertificate(s, c.SSLCert, c.SSLKey)
-	return withCertificate(s, settingsOf(c.URL)["sslcert"], settingsOf(c.URL)["sslkey"])
+	return withCertificate(s, settingsOf(c.URL)["sslcert"], settingsOf(c.URL)["sslkey"]), nil
+}
+
+// onPoolsServer completes a connection string with the pool's database and, if the string names
+// neither a host nor a service, with the pool's hosts.
+func (c Config) onPoolsServer(s string) (string, error) {
+	if given(s, "service") || given(s, "host") && given(s, "dbname") {
+		return s, nil
+	}
+	own, err := c.connString()
+	if err != nil {
+		return "", err
+	}
+	pc, err := parseConnString(c.connSetting(own), own)
+	if err != nil {
+		return "", err
+	}
+	if !given(s, "dbname") {
+		s = with(s, "dbname", pc.ConnConfig.Database)
+	}
+	if given(s, "host") || given(s, "hostaddr") {
+		return s, nil
+	}
+	hosts, ports := []string{pc.ConnConfig.Host}, []string{strconv.Itoa(int(pc.ConnConfig.Port))}
+	for _, f := range pc.ConnConfig.Fallbacks {
+		host, port := f.Host, strconv.Itoa(int(f.Port))
+		if i := len(hosts) - 1; host != hosts[i] || port != ports[i] { // a fallback may be the same host without TLS
+			hosts, ports = append(hosts, host), append(ports, port)
+		}
+	}
+	s = with(s, "host", strings.Join(hosts, ","))
+	if !given(s, "port") {
+		s = with(s, "port", strings.Join(ports, ","))
+	}
+	return s, nil
 }

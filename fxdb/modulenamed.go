@@ -17,7 +17,8 @@ import (
 // reads the settings of [ConfigFromEnv] with the name in front: the pool "reporting" reads
 // REPORTING_DATABASE_URL, REPORTING_DB_POOL_MAX and so on, and no variable without the
 // prefix. Two pools share no setting. A setting must name the database: libpq's variables
-// name the database of Module only.
+// (PGHOST, PGPASSWORD) name the server of Module only. A user, password or database that the
+// named pool's connection string leaves out is an error if libpq's variables name one.
 //
 // opts belong to the named pool. Inside opts, *DB, *pgxpool.Pool, *lifecycle.Monitor and
 // Config are the named pool's. Clients, fxdbsql.Module and foreign modules use the named

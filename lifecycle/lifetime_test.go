@@ -68,6 +68,7 @@ func TestTheMinimumIsKeptWhileConnectionsRetire(t *testing.T) {
 		{"while they are used", 3, 10, 3, func(c *lifecycle.Config) { c.Pool.MaxConnLifetimeJitter = 2 * time.Second }},
 		{"a single one", 1, 2, 1, func(c *lifecycle.Config) {}},
 		{"a pool that is all minimum", 3, 3, 2, func(c *lifecycle.Config) { c.Pool.MaxConnLifetimeJitter = 2 * time.Second }},
+		{"all minimum at one age", 3, 3, 2, func(c *lifecycle.Config) {}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
