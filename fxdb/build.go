@@ -132,7 +132,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 			pc := c.yielded(pc)
 			c.monitor.PreferAnswering(ctx, pc.ConnConfig)
 			if cfg.Migrate {
-				if err := migrations.up(ctx, pc.ConnConfig); err != nil {
+				if err := migrations.up(ctx, pc.ConnConfig, c.monitor.PreferAnswering); err != nil {
 					return err
 				}
 			}

@@ -243,9 +243,7 @@ func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 	if !given(c.URL, "pool_ping_timeout") {
 		pc.PingTimeout = min(c.ConnectionTimeout, 5*time.Second)
 	}
-	if !given(c.URL, "connect_timeout") && os.Getenv("PGCONNECT_TIMEOUT") == "" && cc.ConnectTimeout == 0 {
-		cc.ConnectTimeout = connectTimeout(cc, c.ConnectionTimeout)
-	}
+	c.setConnectTimeout(c.URL, cc)
 
 	yields = c.setParams(cc.RuntimeParams)
 	if c.pooled() {
@@ -266,6 +264,7 @@ func (c Config) migrateConfig() (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.setConnectTimeout(c.MigrateURL, pc.ConnConfig)
 	if !given(c.MigrateURL, "application_name") {
 		pc.ConnConfig.RuntimeParams["application_name"] = c.ApplicationName
 	}
@@ -281,6 +280,14 @@ func (c Config) connSetting(s string) string {
 		return "DB_HOST, DB_NAME, DB_USER, DB_SSLMODE"
 	}
 	return "PGHOST, PGPORT, PGSSLMODE, PGSERVICE"
+}
+
+// setConnectTimeout bounds the opening of a connection to a single host, unless somebody has set
+// connect_timeout.
+func (c Config) setConnectTimeout(connString string, cc *pgx.ConnConfig) {
+	if !given(connString, "connect_timeout") && os.Getenv("PGCONNECT_TIMEOUT") == "" && cc.ConnectTimeout == 0 {
+		cc.ConnectTimeout = connectTimeout(cc, c.ConnectionTimeout)
+	}
 }
 
 // connectTimeout is the time for opening a connection to a single host. The time leaves

@@ -3,12 +3,19 @@ package fxdb_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -75,4 +82,85 @@ func TestAHostThatComesBackIsAskedAgain(t *testing.T) {
 	require.Equal(t, second.Addr(), port())
 	first.Restore()
 	require.Eventually(t, func() bool { return port() == first.Addr() }, patience, 10*time.Millisecond, "the first host is never used again")
+}
+
+// The migrations reach the host that answers within the start's time, whatever connection string
+// they use: nobody waits for the silent host's connect timeout.
+func TestMigrationsReachTheHostBehindASilentOne(t *testing.T) {
+	t.Parallel()
+	url, _ := twoHosts(t)
+	owner := strings.Replace(url, devdb.RoleApp, "postgres", 1)
+	for name, cfg := range map[string]fxdb.Config{
+		"the pool's login":            {URL: owner},
+		"DB_MIGRATE_URL":              {URL: url, MigrateURL: owner},
+		"DB_MIGRATE_URL without them": {URL: url, MigrateURL: "user=postgres"},
+	} {
+		cfg.Migrate, cfg.PoolMin, cfg.PoolMax = true, 1, 2
+		ctx, cancel := context.WithTimeout(t.Context(), fx.DefaultTimeout)
+		began := time.Now()
+		db, err := fxdb.Open(ctx, cfg, fxdb.WithMigrations("m"+strings.ToLower(name[len(name)-4:]), fstest.MapFS{"00001_silent.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
+		cancel()
+		require.NoError(t, err, name)
+		t.Logf("%s: started after %v", name, time.Since(began))
+		require.NoError(t, db.Close(context.Background()))
+	}
+}
+
+// startingUp answers so many connections as a server that starts (57P03), and passes on the rest.
+func startingUp(t *testing.T, server string, times int64) (addr string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var conns sync.WaitGroup
+	t.Cleanup(func() { ln.Close(); conns.Wait() })
+	var left atomic.Int64
+	left.Store(times)
+	conns.Go(func() {
+		for {
+			client, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer client.Close()
+				if left.Add(-1) < 0 {
+					pass(client, server)
+					return
+				}
+				backend := pgproto3.NewBackend(client, client)
+				if _, err := backend.ReceiveStartupMessage(); err == nil {
+					backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P03", Message: "the database system is starting up"})
+					_ = backend.Flush()
+				}
+			})
+		}
+	})
+	return ln.Addr().String()
+}
+
+// pass carries bytes between a client and a server until either ends.
+func pass(client net.Conn, server string) {
+	conn, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	var back sync.WaitGroup
+	back.Go(func() { _, _ = io.Copy(client, conn); client.Close() })
+	_, _ = io.Copy(conn, client)
+	conn.Close()
+	back.Wait()
+}
+
+// A server of DB_MIGRATE_URL that starts up is waited for, as the pool's own is.
+func TestMigrationsWaitForAServerThatStartsUp(t *testing.T) {
+	t.Parallel()
+	s := pgfault.Start(t)
+	good := s.Proxy(t)
+	migrate := strings.Replace(good.DatabaseURL("postgres", "postgres"), good.Addr(), startingUp(t, good.Addr(), 3), 1)
+	for _, start := range []fxdb.StartMode{fxdb.StartWait, fxdb.StartDegrade} {
+		db, err := fxdb.Open(within(t), fxdb.Config{URL: s.AppURL(), MigrateURL: migrate, Migrate: true, Start: start, PoolMin: 1, PoolMax: 2},
+			fxdb.WithMigrations("starting", fstest.MapFS{"00001_starting.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
+		require.NoError(t, err, start)
+		require.Eventually(t, func() bool { return db.Ping(within(t)) == nil }, patience, 10*time.Millisecond, start)
+		require.NoError(t, db.Close(context.Background()))
+	}
 }

@@ -97,11 +97,12 @@ func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) err
 }
 
 // up is one attempt to start. A later attempt retries a migration that lost its session,
-// because the server may have gone away. The second loss is the migration's own doing.
-func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig) error {
-	cc := cmp.Or(m.cc, pool)
+// because the server may have gone away. The second loss is the migration's own doing. prefer
+// moves silent hosts behind the hosts that answer.
+func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig, prefer func(context.Context, *pgx.ConnConfig)) error {
+	cc := cmp.Or(m.cc, pool).Copy() // the pool keeps its own
+	prefer(ctx, cc)
 	if m.lock != 0 {
-		cc = cc.Copy() // the pool keeps its own
 		cc.RuntimeParams["lock_timeout"] = milliseconds(m.lock)
 	}
 	err := migrate.Up(ctx, cc, m.log, m.sources, m.opts...)
