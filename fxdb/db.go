@@ -75,7 +75,7 @@ type client struct {
 	tainted       atomic.Uint64 // connections that came back after a text of the client that is not plain
 	system        atomic.Uint64 // uses outside any tenant
 	reasons       reasons       // of those
-	lockWarned    atomic.Bool   // see warnOfLock
+	warned        atomic.Uint32 // bits of leftovers
 }
 
 // rootClient is the name of the handle without a client.

@@ -8,17 +8,6 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// warnOfLock warns a client, once, of an advisory lock of the session that a statement of
-// the pool takes or releases. The lock ends with the statement, because no other holder
-// gets the connection, and a later unlock meets another session.
-func (db *DB) warnOfLock(sql string) {
-	if db.client.lockWarned.Load() || !locks(sql) || db.client.lockWarned.Swap(true) {
-		return
-	}
-	db.core.log.Warn("an advisory lock of the session ends with the statement: the pool closes the connection that holds the lock. "+
-		"Take the lock with pg_advisory_xact_lock in InTx, or on a connection of Acquire", zap.String("client", db.client.name))
-}
-
 // locks reports whether a text takes or releases an advisory lock of the session.
 func locks(sql string) bool {
 	if !strings.Contains(sql, "dvisory") && !strings.Contains(sql, "DVISORY") {
@@ -42,7 +31,7 @@ func (t *transaction) noteLock(sql string) {
 // warnOfLockOfTx warns a client, once, of an advisory lock of the session that the transaction
 // has taken and not released: the lock does not outlast the transaction.
 func (t *transaction) warnOfLockOfTx() {
-	if !t.locked || t.db.client.lockWarned.Swap(true) {
+	if !t.locked || !t.db.client.warns(0) { // the first of leftovers
 		return
 	}
 	t.db.core.log.Warn("an advisory lock of the session ends with the transaction: the pool closes the connection that holds the lock. "+

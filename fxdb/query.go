@@ -95,7 +95,6 @@ func (db *DB) resendExec(ctx context.Context, lost error, s scoped.Scope, sql st
 }
 
 func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, retry bool, err error) {
-	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s.Identity.Tenant, forCall, within)
 	if err != nil {
 		return tag, false, err
@@ -104,6 +103,7 @@ func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sq
 	if tag, err = db.execOn(ctx, conn.Conn(), s, true, sql, args); err != nil {
 		return tag, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
+	db.warnOfLeftover(conn.Conn())
 	return tag, false, nil
 }
 
@@ -156,7 +156,6 @@ func (db *DB) resendQuery(ctx context.Context, lost error, s scoped.Scope, sql s
 }
 
 func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, retry bool, err error) {
-	db.warnOfLock(sql)
 	conn, err := db.acquire(ctx, s.Identity.Tenant, forHolding, within)
 	if err != nil {
 		return nil, false, err
@@ -184,6 +183,7 @@ func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, s
 		return nil, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
 	held = true
+	db.warnOfLeftover(conn.Conn())
 	if isIdempotent(ctx) {
 		// Until the caller has seen a row, fxdb may retry the statement.
 		pc := conn.Conn()
@@ -231,9 +231,7 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 			return pgx.FailedBatchResults(b, err)
 		}
 	}
-	for _, q := range b.QueuedQueries {
-		db.warnOfLock(q.SQL)
-	}
+	db.warnOfBatch(b)
 	conn, err := db.acquire(ctx, s.Identity.Tenant, forHolding, 0)
 	if err != nil {
 		return pgx.FailedBatchResults(b, err)

@@ -121,7 +121,6 @@ func (r *row) send(within time.Duration) (err error) {
 	if r.inScope != nil {
 		tenant = r.inScope.scope.Identity.Tenant
 	}
-	r.db.warnOfLock(r.sql)
 	if r.conn, err = r.db.acquire(r.ctx, tenant, forCall, within); err != nil {
 		return err
 	}
@@ -196,6 +195,7 @@ func (r *row) scan(dest []any) (retry bool, err error) {
 	} else {
 		err = r.inScope.scan(dest)
 	}
+	r.db.warnOfLeftover(r.conn.Conn())
 	if err != nil {
 		return r.db.mayResendStatement(r.ctx, r.conn.Conn(), err, r.sql), err
 	}

@@ -26,7 +26,6 @@ type session struct {
 	handle *pgxpool.Conn
 	conn   *pgx.Conn // of handle
 	texts  int       // sent on conn
-	text   string    // the last of the texts
 }
 
 func (s *session) take(ctx context.Context, sc scoped.Scope, p purpose, within time.Duration) (err error) {
@@ -54,7 +53,7 @@ func (s *session) do(ctx context.Context, sc scoped.Scope, p purpose, sql string
 			return false, errBegunByText
 		}
 		if sql != "" {
-			s.texts, s.text = s.texts+1, sql
+			s.texts++
 		}
 		if err = send(); err != nil && first && (mayResend(ctx, s.conn, err, idempotent) || s.db.standbyRefused(ctx, s.conn, err, sql)) {
 			s.Release()
@@ -160,11 +159,10 @@ func (s *session) Ping(ctx context.Context) error {
 
 func (s *session) Release() {
 	if s.handle != nil {
-		s.handle.Release()
-		s.handle, s.conn = nil, nil
 		if s.texts == 1 { // of a *sql.DB, or of a *sql.Conn that was closed after one statement
-			s.db.warnOfLock(s.text)
+			s.db.warnOfLeftover(s.conn)
 		}
-		s.texts = 0
+		s.handle.Release()
+		s.handle, s.conn, s.texts = nil, nil, 0
 	}
 }

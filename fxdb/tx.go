@@ -273,6 +273,7 @@ func (t *transaction) lookBehind() {
 func (t *transaction) release() {
 	if t.conn != nil {
 		t.lost, t.endCode = t.conn.Conn().IsClosed(), backend.Of(t.conn.Conn()).EndedBy()
+		t.warnOfListenInTx(t.conn.Conn())
 		t.conn.Release()
 		t.conn = nil
 		t.warnOfLockOfTx()

@@ -25,6 +25,7 @@ type Facts struct {
 	unprepared atomic.Bool
 	left       worst // by statements that have ended, and by several statements
 	running    worst // by the single statement that runs: nothing, if the server can't parse it
+	taintedBy  string
 	look       looking
 	tail       *Tail          // nil: the look travels alone
 	writes     *atomic.Uint64 // of the socket; nil: not known

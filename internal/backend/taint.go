@@ -81,12 +81,14 @@ func (f *Facts) Sends(text Text) (plain bool) {
 	taint, single := f.sessions.Taint(f.conn, text)
 	switch {
 	case taint == Plain:
+		return single
 	case single:
 		f.running.add(taint) // pgx reports a text again to prepare the text
 	default:
 		f.left.add(taint)
 	}
-	return taint == Plain && single
+	f.taintedBy = text.SQL
+	return false
 }
 
 // Rewrites notes the taint of a text that no tracer sees: the text of a pgx.QueryRewriter.
@@ -97,7 +99,18 @@ func (f *Facts) Rewrites(sql string) {
 		return
 	}
 	taint, _ := f.sessions.Taint(f.conn, Text{SQL: sql})
+	if taint != Plain {
+		f.taintedBy = sql
+	}
 	f.Worsen(taint)
+}
+
+// TaintedBy returns the last text that is not plain. Only the holder may call TaintedBy.
+func (f *Facts) TaintedBy() string {
+	if f == nil {
+		return ""
+	}
+	return f.taintedBy
 }
 
 // Worsen notes a taint that no text shows.
@@ -147,6 +160,6 @@ func (f *Facts) Clean() {
 	if f != nil {
 		f.left.forget()
 		f.running.forget()
-		f.named = nil
+		f.named, f.taintedBy = nil, ""
 	}
 }
