@@ -13,7 +13,7 @@ import (
 	"github.com/agentagency/onepool/internal/admission"
 )
 
-// ClientOption sets how a client usages the pool.
+// ClientOption sets how a client uses the pool.
 type ClientOption interface{ apply(*client) error }
 
 type clientOption func(*client) error

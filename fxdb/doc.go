@@ -1,5 +1,5 @@
 // Package fxdb gives an application one PostgreSQL pool. fx starts and drains the pool, and
-// every database client usages the pool.
+// every database client uses the pool.
 //
 // Add [Module] to the app, declare each database client with [Client], and take a *DB in the
 // client's constructor:

@@ -15,7 +15,9 @@ import (
 // Module provides the pool to an fx application: Config (from the environment), *DB,
 // *pgxpool.Pool and *lifecycle.Monitor. OnStart starts the pool, OnStop drains the pool;
 // both keep to a share of fx's time. A *zap.Logger in the graph takes the pool's log
-// lines. A [PasswordSource] in the graph returns passwords. The members of the value group
+// lines: fx.Provide(zap.NewProduction) adds a logger. Without a *zap.Logger the pool writes
+// warnings and errors to stderr; fx.Supply(zap.NewNop()) silences the pool. A
+// [PasswordSource] in the graph returns passwords. The members of the value group
 // "onepool.tracers" (pgx.QueryTracer, as for [WithTracer]) trace the pool.
 //
 // Change the configuration with fx.Decorate or fx.Replace(Config{...}). The pool starts
@@ -109,7 +111,7 @@ func (p params) open(origin string) (*DB, error) {
 func contributed(c graph.Contributions) (o options, err error) {
 	o = options{fx: true, log: c.Log, logged: c.Log != nil, tracers: c.Tracers}
 	if !o.logged {
-		o.log = zap.NewNop()
+		o.log = stderrLog()
 	}
 	if c.Pool != "" {
 		o.log = o.log.With(zap.String("pool", string(c.Pool)))
@@ -156,7 +158,8 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	}
 	o.callers, o.swapped, o.applied, o.sources = true, true, o.sources, nil // the test's database has the migrations already
 	if !o.logged {
-		o.verifyLog = test.Log
+		// The default logger is for applications: a test stays silent.
+		o.log, o.verifyLog = zap.NewNop(), test.Log
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), swapTimeout)
 	defer cancel()

@@ -92,7 +92,7 @@ type (
 	namedDB       struct{ *DB }
 )
 
-// namedStoppingOf returns the stop of the application that Module usages with all pools.
+// namedStoppingOf returns the stop of the application that Module shares with all pools.
 // Without Module each named pool has its own.
 func namedStoppingOf(p struct {
 	fx.In
