@@ -144,6 +144,13 @@ func (r *run) one(ctx context.Context, s Source) error {
 	if err != nil {
 		return r.failure(ctx, s, c.session, err)
 	}
+	conn, err := r.aside(ctx)
+	if err == nil {
+		_, err = protect(ctx, conn) // goose may have made the version table
+	}
+	if err != nil {
+		return r.failure(ctx, s, nil, err)
+	}
 	// Otherwise the next session would find the lock taken until the server has ended this
 	// session.
 	var released bool
@@ -202,16 +209,12 @@ func (r *run) begin(ctx context.Context) error {
 	if err := r.take(ctx, conn, turnKey); err != nil {
 		return err
 	}
-	// The role may lack the right to create schemas if a different role made the schema.
-	var exists bool
-	if err := conn.QueryRow(ctx, "select to_regnamespace($1) is not null", Schema).Scan(&exists); err != nil {
+	exists, err := protect(ctx, conn)
+	if err != nil || exists { // the role may lack the right to create schemas if a different role made the schema
 		return err
 	}
-	if !exists {
-		if _, err := conn.Exec(ctx, "create schema if not exists "+Schema); err != nil {
-			return fmt.Errorf("create schema %s for the version tables (connect as the owner with DB_MIGRATE_URL?): %w",
-				Schema, err)
-		}
+	if _, err := conn.Exec(ctx, "create schema if not exists "+Schema); err != nil {
+		return schemaFailure(ctx, conn, err)
 	}
 	return nil
 }

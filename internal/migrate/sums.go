@@ -124,6 +124,9 @@ func (s Source) sums(ctx context.Context, conn *pgx.Conn) (map[int64]string, err
 	known := make(map[int64]string)
 	if !exists {
 		_, err := conn.Exec(ctx, "create table "+s.sumsTable()+" (version_id bigint primary key, file text not null, sha256 text not null, recorded_at timestamptz not null default now())")
+		if err == nil {
+			_, err = protect(ctx, conn)
+		}
 		return known, err
 	}
 	rows, err := conn.Query(ctx, "select version_id, sha256 from "+s.sumsTable())

@@ -99,6 +99,7 @@ var checks = []check{
 	{"privilege-truncate", LevelError, FailOpen, "the role may TRUNCATE a tenants' table"},
 	{"privilege-references", LevelWarn, FailOpen, "the role may REFERENCE a tenants' table"},
 	{"privilege-trigger", LevelWarn, FailOpen, "the role may put triggers on a tenants' table"},
+	{"migrations-writable", LevelWarn, FailOpen, "the role may change the records of migrations"},
 	{"grant-public", LevelWarn, FailOpen, "a tenants' table is granted to PUBLIC"},
 	{"sequence-read", LevelNote, FailOpen, "the role may read the last value of a tenants' table's sequence"},
 	{"sequence-update", LevelWarn, FailOpen, "the role may set a tenants' table's sequence back"},

@@ -34,6 +34,11 @@ func (v *verifier) checkPrivileges() {
 			v.add("privilege-trigger", t.object(), fmt.Sprintf("revoke trigger on %s from %s;", t.sql(), me), "A trigger of the role runs with the rights of every writer of the table.")
 		}
 	}
+	for _, t := range v.tables {
+		if t.recordsMigrations() && !t.MayOwn && (t.writable() || t.CanTrigger) {
+			v.add("migrations-writable", t.object(), fmt.Sprintf("revoke insert, update, delete, truncate, references, trigger on %s from %s, public;", t.sql(), me), "A tenant may have the next start repeat a migration, or leave a migration of the policies out.")
+		}
+	}
 	for _, schema := range creatable {
 		v.add("schema-create", schema, fmt.Sprintf("revoke create on schema %s from %s, public;", quote(schema), me), "Objects of the role in the schema may replace the tables and functions that other roles mean.")
 	}
@@ -62,3 +67,11 @@ func (v *verifier) checkPrivileges() {
 		}
 	}
 }
+
+// recordsMigrations reports whether a start keeps its applied migrations in the table.
+func (t *table) recordsMigrations() bool {
+	return t.Schema == "onepool" && (strings.HasSuffix(t.Name, "_versions") || strings.HasSuffix(t.Name, "_sums"))
+}
+
+// writable reports whether the role has a right to change rows of the table.
+func (t *table) writable() bool { return t.CanInsert || t.CanUpdate || t.CanDelete || t.CanTruncate }

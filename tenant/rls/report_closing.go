@@ -37,10 +37,10 @@ func (r Report) writeClosing(b *strings.Builder) {
 
 func (v *verifier) notJudged() (out []UnjudgedTable) {
 	for _, t := range v.tables {
-		if t.scoped || t.refersTo != nil || !t.reachable() || v.found(t.object(), "policies-off") {
+		if t.scoped || t.refersTo != nil || !t.reachable() || v.found(t.object(), "policies-off") || t.recordsMigrations() {
 			continue
 		}
-		out = append(out, UnjudgedTable{t.object(), t.CanSelect, t.CanInsert || t.CanUpdate || t.CanDelete || t.CanTruncate})
+		out = append(out, UnjudgedTable{t.object(), t.CanSelect, t.writable()})
 	}
 	return out
 }
