@@ -135,6 +135,8 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 				if err := migrations.up(ctx, pc.ConnConfig, c.monitor.PreferAnswering); err != nil {
 					return err
 				}
+			} else {
+				c.warnOfPending(ctx, pc, sources)
 			}
 			return c.verifyTenancy(ctx, pc, o)
 		},

@@ -69,17 +69,20 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 		return nil
 	}
 	began := time.Now()
-	if deadline, ok := ctx.Deadline(); ok && cfg.VerifyTenancy == VerifyWarn {
-		// A verification that only warns must leave time to start.
+	if cfg.VerifyTenancy == VerifyWarn { // a verification that only warns must leave time to start
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		ctx, cancel = halfOfTheTime(ctx)
 		defer cancel()
 	}
 	opts := o.verify
 	if cfg.TenantRole != "" {
 		opts = append(opts[:len(opts):len(opts)], rls.Role(cfg.TenantRole))
 	}
-	report, err := askTenancy(ctx, pc, opts)
+	var report rls.Report
+	err := askAside(ctx, pc, func(conn *pgx.Conn) (err error) {
+		report, err = rls.Verify(ctx, conn, opts...)
+		return err
+	})
 	if err != nil {
 		err = fmt.Errorf("fxdb: DB_VERIFY_TENANCY=%s: %w", cfg.VerifyTenancy, err)
 		if cfg.VerifyTenancy == VerifyRequire {
@@ -88,9 +91,11 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 		log.Warn("tenant isolation could not be verified", zap.Error(err))
 		return nil
 	}
+	warnings := report.Count(rls.LevelWarn)
 	for _, f := range report.Findings {
 		if f.Code == "tables-none" && cfg.unasked && !c.requiresTenant() {
-			continue // the application has no tenants
+			warnings-- // the application has no tenants
+			continue
 		}
 		level := zapcore.WarnLevel
 		if f.Level == rls.LevelNote || f.Allowed != "" {
@@ -100,30 +105,9 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 			zap.String("consequence", f.Consequence), zap.String("fix", f.Fix), zap.String("allowed", f.Allowed))
 	}
 	log.Info("tenant isolation verified", zap.String("role", report.Role), zap.Int("tables", len(report.Tables)),
-		zap.Int("errors", report.Count(rls.LevelError)), zap.Int("warnings", report.Count(rls.LevelWarn)), zap.Duration("elapsed", time.Since(began)))
+		zap.Int("errors", report.Count(rls.LevelError)), zap.Int("warnings", warnings), zap.Duration("elapsed", time.Since(began)))
 	if cfg.VerifyTenancy == VerifyRequire && !report.OK() {
 		return &TenancyError{report}
 	}
 	return nil
-}
-
-// askTenancy verifies over a connection like the pool's, because the pool is not open yet.
-func askTenancy(ctx context.Context, pc *pgxpool.Config, opts []rls.VerifyOption) (rls.Report, error) {
-	cc := pc.ConnConfig.Copy()
-	cc.Tracer = nil
-	if pc.BeforeConnect != nil {
-		if err := pc.BeforeConnect(ctx, cc); err != nil {
-			return rls.Report{}, err
-		}
-	}
-	conn, err := pgx.ConnectConfig(ctx, cc) //nolint:forbidigo // closed before the pool opens
-	if err != nil {
-		return rls.Report{}, err
-	}
-	defer func() {
-		closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closeCtx)
-	}()
-	return rls.Verify(ctx, conn, opts...)
 }

@@ -1,0 +1,50 @@
+package fxdb_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/testkit"
+)
+
+func TestAStartWarnsOfMigrationsThatTheDatabaseLacks(t *testing.T) {
+	t.Parallel()
+	db := testkit.DB(t)
+	url, owner := db.Pool().Config().ConnString(), testkit.OwnerPool(t, db)
+	one := fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}
+	two := fstest.MapFS{"00001_a.sql": one["00001_a.sql"], "00002_b.sql": one["00001_a.sql"], "00003_c.sql": one["00001_a.sql"]}
+	requireMissing := func(want string, missing int, opts ...fxdb.Option) {
+		t.Helper()
+		logs, err := start(t, fxdb.Config{URL: url}, opts...)
+		require.NoError(t, err)
+		var found []string
+		for _, e := range logs.FilterMessageSnippet("lacks migrations").All() {
+			found = append(found, fmt.Sprint(e.ContextMap()["first_missing"]))
+			require.EqualValues(t, missing, e.ContextMap()["missing"])
+			require.Equal(t, "DB_MIGRATE", e.ContextMap()["setting"])
+		}
+		if want == "" {
+			require.Empty(t, found)
+			return
+		}
+		require.Equal(t, []string{want}, found)
+	}
+	apply := func(opts ...fxdb.Option) {
+		t.Helper()
+		_, err := start(t, fxdb.Config{URL: url, Migrate: true, MigrateURL: owner.Config().ConnString()}, opts...)
+		require.NoError(t, err)
+	}
+	requireMissing("", 0)
+	requireMissing("[bills/00001_a.sql shop/00001_a.sql]", 4, fxdb.WithMigrations("shop", two), fxdb.WithMigrations("bills", one))
+	apply(fxdb.WithMigrations("shop", one), fxdb.WithMigrations("bills", one))
+	requireMissing("[shop/00002_b.sql]", 2, fxdb.WithMigrations("shop", two), fxdb.WithMigrations("bills", one))
+	apply(fxdb.WithMigrations("shop", two))
+	requireMissing("", 0, fxdb.WithMigrations("shop", two), fxdb.WithMigrations("bills", one))
+	_, err := owner.Exec(t.Context(), "revoke select on onepool.shop_versions from "+db.Pool().Config().ConnConfig.User)
+	require.NoError(t, err)
+	requireMissing("", 0, fxdb.WithMigrations("shop", fstest.MapFS{"00009_z.sql": one["00001_a.sql"]}))
+}
