@@ -100,6 +100,9 @@ func (db *DB) start(ctx context.Context) error {
 			err = fmt.Errorf("no setting names a database (%s): %w", ways, err)
 		}
 	}
+	if db.core.cfg.NamesDatabase() {
+		err = db.core.cfg.blame(err)
+	}
 	if err == nil && db.core.fx {
 		db.core.warnUnknownClients()
 	}

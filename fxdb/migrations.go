@@ -68,6 +68,7 @@ func newSource(name string, fsys fs.FS, opts []MigrationOption) migrate.Source {
 // migrator applies the sources' migrations at each attempt to start.
 type migrator struct {
 	cc      *pgx.ConnConfig // nil: the pool's
+	setting string          // that gave cc
 	lock    time.Duration   // DB_MIGRATE_LOCK_TIMEOUT_MS
 	log     *zap.Logger
 	sources []migrate.Source
@@ -89,7 +90,7 @@ func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) err
 	if err != nil {
 		return nil, err
 	}
-	m.cc = mc.ConnConfig
+	m.cc, m.setting = mc.ConnConfig, settingsPrefix(cfg.pool)+"DB_MIGRATE_URL"
 	if cfg.Migrate {
 		warnOfUnverified(log, "DB_MIGRATE_URL", m.cc)
 	}
@@ -108,6 +109,9 @@ func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig, prefer func(con
 	err := migrate.Up(ctx, cc, m.log, m.sources, m.opts...)
 	if err == nil {
 		return nil
+	}
+	if m.setting != "" && isConnectError(err) {
+		err = &fromSetting{err, m.setting}
 	}
 	err = fmt.Errorf("fxdb: %w", err)
 	var failed *migrate.Error
