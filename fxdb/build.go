@@ -40,7 +40,7 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 		return nil, err
 	}
 	for _, m := range cfg.misspelt {
-		o.log.Warn("a variable has nearly the name of a setting, and has no effect: correct the name",
+		o.log.Warn("a variable looks like a setting, and has no effect: correct the name",
 			zap.String("variable", m.variable), zap.String("setting", m.setting))
 	}
 	warnOfUnverified(o.log, cfg.linkSetting(), pc.ConnConfig)

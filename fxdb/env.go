@@ -167,8 +167,9 @@ func configFromEnv(pool string) (_ Config, err error) {
 	defer func() { err = prefixed(prefix, err) }()
 	var e environ
 	var bad problems
-	if err := env.ParseWithOptions(&e, env.Options{Environment: environment(prefix)}); err != nil {
-		envProblems(err, &bad)
+	values := environment(prefix)
+	if err := env.ParseWithOptions(&e, env.Options{Environment: values}); err != nil {
+		envProblems(err, values, &bad)
 	}
 	c := Config{
 		URL: e.URL, Host: e.Host, Port: int(e.Port.n), Name: e.Name, User: e.User,
@@ -291,7 +292,7 @@ func trimmedValue(name, value string) string {
 }
 
 // envProblems reports the variables by name; the library reports the fields of the struct.
-func envProblems(err error, bad *problems) {
+func envProblems(err error, values map[string]string, bad *problems) {
 	all := []error{err}
 	var several env.AggregateError
 	if errors.As(err, &several) {
@@ -307,6 +308,10 @@ func envProblems(err error, bad *problems) {
 		if f, ok := reflect.TypeFor[environ]().FieldByName(parse.Name); ok {
 			setting = f.Tag.Get("env")
 		}
-		bad.add(setting, parse.Err.Error())
+		reason := parse.Err.Error()
+		if d, err := time.ParseDuration(values[setting]); err == nil && strings.HasSuffix(setting, "_MS") {
+			reason = fmt.Sprintf("%s: give milliseconds: %d", reason, d.Milliseconds())
+		}
+		bad.add(setting, reason)
 	}
 }

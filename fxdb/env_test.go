@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -131,6 +132,7 @@ func TestAllBadSettingsAreListedAtOnce(t *testing.T) {
 		"DB_DEDICATED": "=3", "DB_MIGRATE_URL": "nonsense", "DB_APPLICATION_NAME": "one\ntwo",
 	})
 	_, err := fxdb.ConfigFromEnv()
+	require.ErrorContains(t, err, "give milliseconds: 1000")
 	var settings []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		setting, _, _ := strings.Cut(strings.TrimPrefix(line, "fxdb: "), ":")
@@ -152,6 +154,8 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 		"DB_STATEMENT_TIMEOUT": "DB_STATEMENT_TIMEOUT_MS", "DB_LOCK_TIMEOUT": "DB_LOCK_TIMEOUT_MS", "DB_SSL_MODE": "DB_SSLMODE",
 		"DB_PASS": "DB_PASSWORD", "DB_PASSWD": "DB_PASSWORD", "DB_USERNAME": "DB_USER", "DB_HOSTNAME": "DB_HOST", "DB_HSOT": "DB_HOST",
 		"DATABSE_URL": "DATABASE_URL", "DATABASE_URI": "DATABASE_URL", "DB_DEDICATE": "DB_DEDICATED", "DB_TENNANT_ROLE": "DB_TENANT_ROLE",
+		"DB_URL": "DATABASE_URL", "POSTGRES_URL": "DATABASE_URL", "PG_URL": "DATABASE_URL", "DB_MAX_CONNS": "DB_POOL_MAX",
+		"DB_POOL_MAX_CONNS": "DB_POOL_MAX", "POOL_MAX": "DB_POOL_MAX", "DB_MAX_IDLE_CONNS": "DB_POOL_MIN",
 		"DB_TYPE": "", "DB_DRIVER": "", "DB_MODE": "", "DB_PORT_5432_TCP": "", "DB_HOST2": "", "DB_SERVICE_HOST": "", "DATADOG_URL": "", "DB_TEST": "", "OTHER": "",
 	} {
 		setenv(t, map[string]string{variable: "s3cret"})
@@ -161,7 +165,7 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 		cfg.Host, cfg.Port = "127.0.0.1", 1 // nobody is there
 		_, err = fxdb.Open(t.Context(), cfg, fxdb.WithLogger(zap.New(core)))
 		require.Error(t, err)
-		logged := logs.FilterMessageSnippet("nearly the name of a setting").FilterField(zap.String("variable", variable))
+		logged := logs.FilterMessageSnippet("looks like a setting").FilterField(zap.String("variable", variable))
 		if setting == "" {
 			require.Zero(t, logged.Len(), variable)
 			continue
@@ -169,6 +173,16 @@ func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
 		require.Equal(t, 1, logged.FilterField(zap.String("setting", setting)).Len(), "%s: %v", variable, logs.All())
 		require.NotContains(t, logged.All()[0].Message, "s3cret")
 	}
+}
+
+func TestAnotherProgramsConnectionStringIsNoMisspelling(t *testing.T) {
+	setenv(t, map[string]string{"DATABASE_URL": "postgres://h/d", "POSTGRES_URL": "postgres://other/d", "DB_MAX_CONNS": "3"})
+	core, logs := observer.New(zap.WarnLevel)
+	app := fx.New(fx.NopLogger, fxdb.Module, fx.Supply(zap.New(core)))
+	require.NoError(t, app.Err())
+	found := logs.FilterMessageSnippet("looks like a setting").All()
+	require.Len(t, found, 1)
+	require.Equal(t, "DB_MAX_CONNS", found[0].ContextMap()["variable"])
 }
 
 func TestServerIsAValueOfALimit(t *testing.T) {

@@ -17,11 +17,28 @@ func settingNames() (names []string) {
 // misspelling is a variable that is no setting, and the setting that may be meant.
 type misspelling struct{ variable, setting string }
 
+// foreignNames are the names of other libraries and platforms for a setting. A name of a
+// connection string counts only if no setting names a database: several programs may share
+// an environment.
+var foreignNames = map[string]string{
+	"DB_URL": "DATABASE_URL", "DB_URI": "DATABASE_URL", "DB_DSN": "DATABASE_URL", "DATABASE_DSN": "DATABASE_URL",
+	"POSTGRES_URL": "DATABASE_URL", "POSTGRES_URI": "DATABASE_URL", "POSTGRES_DSN": "DATABASE_URL", "POSTGRESQL_URL": "DATABASE_URL",
+	"PG_URL": "DATABASE_URL", "PG_DSN": "DATABASE_URL", "PGURL": "DATABASE_URL",
+	"DB_MAX_CONNS": "DB_POOL_MAX", "DB_MAX_CONNECTIONS": "DB_POOL_MAX", "DB_MAX_OPEN_CONNS": "DB_POOL_MAX",
+	"DB_POOL_MAX_CONNS": "DB_POOL_MAX", "DB_POOL_SIZE": "DB_POOL_MAX", "POOL_MAX": "DB_POOL_MAX",
+	"DB_MIN_CONNS": "DB_POOL_MIN", "DB_MAX_IDLE_CONNS": "DB_POOL_MIN", "DB_POOL_MIN_CONNS": "DB_POOL_MIN", "POOL_MIN": "DB_POOL_MIN",
+}
+
 // misspelt returns the variables with the pool's prefix whose names are close to a
-// setting's name but name no setting. No setting has a digit in the name: a variable with a
-// digit belongs to another program.
+// setting's name but name no setting, and the foreignNames. No setting has a digit in the
+// name: a variable with a digit belongs to another program.
 func misspelt(prefix string, environ []string) (found []misspelling) {
 	known := settingNames()
+	named := slices.ContainsFunc(environ, func(kv string) bool {
+		return slices.ContainsFunc([]string{"DATABASE_URL=", "DB_HOST=", "DB_NAME="}, func(set string) bool {
+			return strings.HasPrefix(kv, prefix+set) && len(kv) > len(prefix+set)
+		})
+	})
 	for _, kv := range environ {
 		variable, _, _ := strings.Cut(kv, "=")
 		name, has := strings.CutPrefix(variable, prefix)
@@ -29,6 +46,12 @@ func misspelt(prefix string, environ []string) (found []misspelling) {
 			continue
 		}
 		upper := strings.ToUpper(name)
+		if meant := foreignNames[upper]; meant != "" {
+			if meant != "DATABASE_URL" || !named {
+				found = append(found, misspelling{variable, prefix + meant})
+			}
+			continue
+		}
 		mayBe := strings.HasPrefix(upper, "DB_") || strings.HasPrefix(upper, "DATA")
 		if !mayBe || slices.Contains(known, name) || strings.ContainsAny(name, "0123456789") {
 			continue

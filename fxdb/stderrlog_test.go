@@ -33,7 +33,7 @@ func TestWithoutALoggerWarningsReachStderr(t *testing.T) {
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
 			require.NoError(t, cmd.Run(), &stderr)
-			line := `"msg":"a variable has nearly the name of a setting`
+			line := `"msg":"a variable looks like a setting`
 			require.Equal(t, wants, strings.Contains(stderr.String(), line), "%s", &stderr)
 		})
 	}

@@ -58,7 +58,7 @@ func provide(p struct {
 			return cfg, err
 		}
 		if p.Log != nil {
-			p.Log.Info("throwaway database: no setting names one", zap.Stringer("server", server), zap.String("database", database))
+			p.Log.Info("throwaway database, because no setting names a database: set DATABASE_URL to use a server of your own", zap.Stringer("server", server), zap.String("database", database))
 		}
 		cfg.URL = server.DatabaseURL(RoleApp, database)
 		cfg.MigrateURL = server.DatabaseURL(RoleOwner, database)
