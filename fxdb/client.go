@@ -22,7 +22,8 @@ func (f clientOption) apply(c *client) error { return f(c) }
 
 // Client declares a database client: a constructor that takes a *DB with the client's
 // name. Client is fx.Module(name, Named(name, opts...), fx.Provide(constructor)). A blank
-// name fails the application with a [*ConfigError]. The start warns of a constructor that
+// name fails the application with a [*ConfigError]. Two Clients of one name are one client
+// with the options of both. The start warns of a constructor that
 // takes neither a *DB, a *sql.DB nor a *pgxpool.Pool: name and options do not reach the
 // constructor's statements.
 func Client(name string, constructor any, opts ...ClientOption) fx.Option {
@@ -59,8 +60,8 @@ func RequireTenant() ClientOption {
 }
 
 // ServerTimeouts are limits that the server enforces. Zero keeps the limit of earlier
-// Timeouts, or the pool's limit. A negative value is no limit. [LeftToServer] is for the
-// pool's settings only, and fails the start here.
+// Timeouts, or the pool's limit. A negative value is no limit. A limit below a millisecond
+// fails the start, and so does [LeftToServer], which is for the pool's settings only.
 type ServerTimeouts struct {
 	Statement         time.Duration // statement_timeout
 	Lock              time.Duration // lock_timeout
@@ -82,6 +83,11 @@ func Timeouts(t ServerTimeouts) ClientOption {
 		if t.Statement == LeftToServer || t.Lock == LeftToServer || t.IdleInTransaction == LeftToServer || t.Transaction == LeftToServer {
 			return &ConfigError{Client: c.name, Setting: "Timeouts", Reason: "LeftToServer is for the pool's settings only: use 0 for the pool's limit"}
 		}
+		for _, d := range []time.Duration{t.Statement, t.Lock, t.IdleInTransaction, t.Transaction} {
+			if d > 0 && d < time.Millisecond {
+				return &ConfigError{Client: c.name, Setting: "Timeouts", Reason: fmt.Sprintf("%s is below a millisecond: a time.Duration counts nanoseconds, so name the unit, for example 30*time.Second", d)}
+			}
+		}
 		c.limits = ServerTimeouts{
 			Statement:         cmp.Or(t.Statement, c.limits.Statement),
 			Lock:              cmp.Or(t.Lock, c.limits.Lock),
@@ -94,8 +100,8 @@ func Timeouts(t ServerTimeouts) ClientOption {
 
 // MaxConns limits the connections that the client may hold at once. A client that is heavy
 // on the server's processor needs a limit, because no queue can share out the processor.
-// At least 1. With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs
-// a warning.
+// At least 1. The pool logs a warning if the limit is above DB_POOL_MAX, and has no effect.
+// With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs a warning.
 func MaxConns(conns int) ClientOption {
 	return limit("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
 }
@@ -151,6 +157,9 @@ func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
 		var invalid *admission.InvalidError
 		if errors.As(c.permits.SetLimits(c.pending.limits), &invalid) {
 			err = &ConfigError{Client: c.name, Setting: options, Reason: invalid.Reason}
+		} else if most, limit := c.monitor.Pool().Stat().MaxConns(), c.pending.limits.Max; strings.Contains(options, "MaxConns(") && limit > int(most) {
+			log.Warn("MaxConns is above the size of the pool, and has no effect: lower MaxConns, or raise DB_POOL_MAX",
+				zap.String("client", c.name), zap.Int("max_conns", limit), zap.Int32("pool_max", most))
 		}
 	}
 	if err != nil {

@@ -111,3 +111,35 @@ func TestAClientsWarningNeedsNoLogger(t *testing.T) {
 		require.Error(t, fx.New(fx.NopLogger, fxdb.Module, fxdb.Client("notes", wrong)).Err(), "%v is no constructor", wrong)
 	}
 }
+
+func TestALimitWithoutAnEffectIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.WarnLevel)
+	for name, c := range map[string]struct {
+		option fxdb.ClientOption
+		warned int
+	}{
+		"above the pool":    {fxdb.MaxConns(500), 1},
+		"the whole pool":    {fxdb.MaxConns(20), 0},
+		"a different limit": {fxdb.Weight(500), 0},
+	} {
+		client := fxdb.Client(name, func(*fxdb.DB) *struct{} { return &struct{}{} }, c.option)
+		require.NoError(t, fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://u@127.0.0.1:1/d"}), fx.Supply(zap.New(core)),
+			client, fx.Invoke(func(*struct{}) {})).Err())
+		require.Equal(t, c.warned, logs.FilterMessageSnippet("MaxConns is above").FilterField(zap.String("client", name)).Len(), name)
+	}
+}
+
+// A limit without a unit is a mistake: time.Duration counts nanoseconds.
+func TestATimeoutBelowAMillisecondIsRefused(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t)
+	for name, limits := range map[string]fxdb.ServerTimeouts{
+		"statement": {Statement: 3}, "lock": {Lock: 999_999}, "idle": {IdleInTransaction: 1}, "transaction": {Transaction: 1},
+	} {
+		err := db.Named(name, fxdb.Timeouts(limits)).Ping(t.Context())
+		var invalid *fxdb.ConfigError
+		require.ErrorAs(t, err, &invalid, name)
+		require.ErrorContains(t, err, "counts nanoseconds", name)
+	}
+}

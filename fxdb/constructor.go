@@ -12,6 +12,8 @@ import (
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
+
+	"github.com/agentagency/onepool/internal/graph"
 )
 
 // checkName returns an error for a client's name that no reader could distinguish from a missing
@@ -82,10 +84,14 @@ func warnOfConstructor(client string) fx.Option {
 	return fx.Invoke(func(p struct {
 		fx.In
 		Lifecycle fx.Lifecycle
-		Log       *zap.Logger `optional:"true"`
+		Log       *zap.Logger             `optional:"true"`
+		Swap      graph.Swap[Config, *DB] `optional:"true"`
 	}) {
 		if p.Log == nil {
-			return
+			if p.Swap.Database != nil {
+				return
+			}
+			p.Log = stderrLog()
 		}
 		p.Lifecycle.Append(fx.StartHook(func() {
 			p.Log.Warn("the constructor given to fxdb.Client takes neither *fxdb.DB, *sql.DB nor *pgxpool.Pool: the client's name and options do not reach the statements of the constructor's result (for a database with a name tag, put the client inside fxdb.ModuleNamed)",
