@@ -101,6 +101,9 @@ func (r *run) failure(ctx context.Context, s Source, session *session, err error
 		e.start = position == 0
 		e.Line = line(string(text), session.statements, position, r.down)
 	}
+	if fromServer && pgErr.Code == "25001" && !session.outside {
+		e.advice = append(e.advice, "the statement runs outside a transaction only: begin the file with \"-- +goose NO TRANSACTION\"")
+	}
 	if !r.down && session.outside {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 		defer cancel()

@@ -88,6 +88,7 @@ func TestTheErrorNamesSourceFileAndLine(t *testing.T) {
 			`00001_a.sql, statement at line 4: ERROR: relation "a" already exists`,
 		},
 		"Windows line ends": {"select 1;\r\n\r\nselect 1,\r\n nothing;\r\n", `00001_a.sql:5: `},
+		"no transaction":    {"create table a (n int);\ncreate index concurrently i on a (n);\n", `begin the file with "-- +goose NO TRANSACTION"`},
 		"a block":           {"-- +goose StatementBegin\nselect 1;\nselect nothing;\n-- +goose StatementEnd\n", `00001_a.sql:4: `},
 		"a function's body": {
 			"-- +goose StatementBegin\ncreate function f() returns int language sql as $$\n  select nothing\n$$;\n-- +goose StatementEnd\n",
