@@ -57,7 +57,7 @@ func (m *Monitor) notify(h Health) {
 }
 
 // logChange writes one line: an error if the server can't be used, a warning if the pool
-// became busier, else information.
+// became busier, else information. A look before the start is for debugging.
 func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	fields := []zap.Field{zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Int("active", h.Active), zap.Int("max", h.Max), zap.Int("waiting", h.Waiting)}
 	switch {
@@ -65,7 +65,7 @@ func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	case !h.Ready && m.Started() && !errors.Is(h.cause, ErrNotStarted): // a sibling may start later
 		m.log.Error("pool can't use its server", append(fields, zap.String("error", h.Error))...)
 	case !h.Ready:
-		m.log.Info("pool is not started", append(fields, zap.String("error", h.Error))...)
+		m.log.Debug("pool is not started", append(fields, zap.String("error", h.Error))...)
 	case notReady:
 		m.log.Info("pool can use its server", fields...)
 	case h.Status > from:
