@@ -243,8 +243,10 @@ func (s *server) dispose(t testing.TB, name string) {
 	if err != nil {
 		t.Logf("testkit: mark database %s as kept: %v", name, err)
 	}
-	t.Logf("testkit: database kept for a day: %s", s.url(devdb.RoleOwner, name))
 	if s.throwaway {
-		t.Logf("testkit: the throwaway server ends a few seconds after the last test, and the database with the server. Set %s to a server of your own to keep the database", envURL)
+		t.Logf("testkit: database kept until a few seconds after the last test, when the throwaway server ends (set %s to a server of your own to keep the database for a day): %s",
+			envURL, s.url(devdb.RoleOwner, name))
+		return
 	}
+	t.Logf("testkit: database kept for a day: %s", s.url(devdb.RoleOwner, name))
 }

@@ -89,7 +89,7 @@ func (r Report) Err() error {
 	if names == nil {
 		return nil
 	}
-	return fmt.Errorf("%w for role %s: %s: run \"onepool verify\" for the consequences and the fixes", ErrUnsound, r.Role, strings.Join(names, ", "))
+	return fmt.Errorf("%w for role %s: %s: run \"go tool onepool verify\" for the consequences and the fixes (first: go get -tool github.com/agentagency/onepool/fxdb/cmd/onepool)", ErrUnsound, r.Role, strings.Join(names, ", "))
 }
 
 // String is the report as text: a line about the role and the server, a paragraph for each

@@ -47,7 +47,7 @@ not sound: 1 error, 1 warning, 0 notes, 1 allowed
 `, sample.String())
 	require.Equal(t, "role a, database d, PostgreSQL 15.1, 1 table\nsound: 0 errors, 0 warnings, 0 notes, 0 allowed\n",
 		rls.Report{Role: "a", Database: "d", Server: "15.1", Tables: []string{"t"}}.String())
-	require.EqualError(t, sample.Err(), `tenant isolation is not sound for role shop_app: table-rls-off shop.orders: run "onepool verify" for the consequences and the fixes`)
+	require.EqualError(t, sample.Err(), `tenant isolation is not sound for role shop_app: table-rls-off shop.orders: run "go tool onepool verify" for the consequences and the fixes (first: go get -tool github.com/agentagency/onepool/fxdb/cmd/onepool)`)
 }
 
 func TestReportAsJSON(t *testing.T) {
