@@ -11,6 +11,7 @@ import (
 	"log"
 
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
@@ -44,7 +45,7 @@ var Module = fx.Options(
 
 func main() {
 	var notes *Notes
-	app := fx.New(Module, devdb.Module, fx.NopLogger, fx.Populate(&notes))
+	app := fx.New(Module, devdb.Module, fx.Provide(zap.NewProduction), fx.NopLogger, fx.Populate(&notes))
 	ctx := context.Background()
 	if err := app.Start(ctx); err != nil {
 		log.Fatal(err)
