@@ -143,3 +143,15 @@ func TestATimeoutBelowAMillisecondIsRefused(t *testing.T) {
 		require.ErrorContains(t, err, "counts nanoseconds", name)
 	}
 }
+
+// The error of the start says all: a line about a drain would hide the error.
+func TestAStartThatAnOptionFailsLogsNoDrain(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.DebugLevel)
+	var db *fxdb.DB
+	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: "postgres://u@127.0.0.1:1/d", Dedicated: []string{"other=2"}}), fx.Supply(zap.New(core)),
+		fxdb.Client("notes", func(*fxdb.DB) *struct{} { return &struct{}{} }, fxdb.MaxConns(0)), fx.Invoke(func(*struct{}) {}), fx.Populate(&db))
+	require.ErrorContains(t, app.Start(within(t)), "MaxConns(0)")
+	require.Empty(t, logs.FilterMessageSnippet("drain").All())
+	require.Error(t, db.Ping(within(t)))
+}

@@ -86,8 +86,10 @@ func (db *DB) start(ctx context.Context) error {
 	db.core.mu.Lock()
 	err := db.core.optionErr
 	db.core.mu.Unlock()
+	all, started := db.core.monitors(), 0
 	if err == nil {
-		for _, m := range db.core.monitors() {
+		for _, m := range all {
+			started++
 			if err = m.Start(ctx); err != nil {
 				break
 			}
@@ -107,8 +109,11 @@ func (db *DB) start(ctx context.Context) error {
 		db.core.warnUnknownClients()
 	}
 	if err != nil { // close the opened pools, and run the functions of AfterClose
-		for _, m := range db.core.monitors() {
+		for _, m := range all[:started] {
 			_, _ = lifecycle.Drain(ctx, m, 0)
+		}
+		for _, m := range all[started:] { // a drain would warn that nobody started the pool
+			m.Pool().Close()
 		}
 		db.core.closed.run()
 	}
