@@ -14,6 +14,3 @@ func Prepared(conn *pgx.Conn, e *Engine) int { return len(statementsOf(conn, e.C
 
 // Effects are the effects of a text that the cache does not have.
 func Effects(sql string) sqllex.Effects { return classify(sql, false) }
-
-// KnowsBatches reports whether a connection reuses the memory of its batches.
-var KnowsBatches = knowsBatches

@@ -170,7 +170,7 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 	if err != nil {
 		return err
 	}
-	b := f.st.newBatch()
+	b := &pgconn.Batch{}
 	if f.block.sql != "" {
 		f.block.begin(b)
 	}

@@ -33,7 +33,6 @@ type statements struct {
 	params pgx.ExtendedQueryBuilder // reused: a connection runs one flight at a time
 	values [][]byte                 // of the scope, the same
 	text   []byte
-	batch  pgconn.Batch // the same, see newBatch
 }
 
 // statementKey is a statement's text. A statement that is only described has no name on
