@@ -100,7 +100,7 @@ func Timeouts(t ServerTimeouts) ClientOption {
 
 // MaxConns limits the connections that the client may hold at once. A client that is heavy
 // on the server's processor needs a limit, because no queue can share out the processor.
-// At least 1. The pool logs a warning if the limit is above DB_POOL_MAX, and has no effect.
+// At least 1. The pool logs a warning about a limit above DB_POOL_MAX, which has no effect.
 // With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs a warning.
 func MaxConns(conns int) ClientOption {
 	return limit("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
@@ -157,7 +157,8 @@ func (c *client) configure(log *zap.Logger, opts []ClientOption) error {
 		var invalid *admission.InvalidError
 		if errors.As(c.permits.SetLimits(c.pending.limits), &invalid) {
 			err = &ConfigError{Client: c.name, Setting: options, Reason: invalid.Reason}
-		} else if most, limit := c.monitor.Pool().Stat().MaxConns(), c.pending.limits.Max; strings.Contains(options, "MaxConns(") && limit > int(most) {
+		}
+		if limit, most := c.pending.limits.Max, c.monitor.Pool().Stat().MaxConns(); limit > int(most) {
 			log.Warn("MaxConns is above the size of the pool, and has no effect: lower MaxConns, or raise DB_POOL_MAX",
 				zap.String("client", c.name), zap.Int("max_conns", limit), zap.Int32("pool_max", most))
 		}

@@ -16,37 +16,35 @@ type fromSetting struct {
 func (e *fromSetting) Error() string { return e.error.Error() + " (look at " + e.settings + ")" }
 func (e *fromSetting) Unwrap() error { return e.error }
 
-// blame names the settings behind a refused login, an unknown database or an address without
-// a server.
+// blame names the settings behind a failed connect.
 func (c Config) blame(err error) error {
 	var named *fromSetting
-	if err == nil || errors.As(err, &named) || !isConnectError(err) {
-		return err
-	}
-	prefix := settingsPrefix(c.pool)
+	settings := settingsBehind(err)
 	switch {
+	case settings == "" || errors.As(err, &named):
+		return err
 	case c.URL != "":
-		return &fromSetting{err, prefix + "DATABASE_URL"}
+		settings = "DATABASE_URL"
 	case c.pool == "" && (os.Getenv("PGHOST") != "" || os.Getenv("PGSERVICE") != ""):
-		return &fromSetting{err, "libpq's variables, such as PGHOST and PGSERVICE"}
+		settings = "libpq's variables, such as PGHOST and PGSERVICE"
 	}
-	settings := prefix + "DB_HOST and " + prefix + "DB_PORT"
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		switch pgErr.Code {
-		case "28P01", "28000":
-			settings = prefix + "DB_USER and " + prefix + "DB_PASSWORD"
-		case "3D000":
-			settings = prefix + "DB_NAME"
-		default: // the server's own trouble
-			return err
-		}
-	}
-	return &fromSetting{err, settings}
+	return &fromSetting{err, settingName.ReplaceAllString(settings, settingsPrefix(c.pool)+"$1")}
 }
 
-// isConnectError reports whether no connection could be opened.
-func isConnectError(err error) bool {
+// settingsBehind returns the settings of the address, the login or the database, if a connect
+// failed because of their value. A server that is full, or that starts, is no matter of a setting.
+func settingsBehind(err error) string {
 	var connect *pgconn.ConnectError
-	return errors.As(err, &connect)
+	var pgErr *pgconn.PgError
+	switch {
+	case !errors.As(err, &connect):
+		return ""
+	case !errors.As(err, &pgErr):
+		return "DB_HOST and DB_PORT"
+	case pgErr.Code == "28P01" || pgErr.Code == "28000":
+		return "DB_USER and DB_PASSWORD"
+	case pgErr.Code == "3D000":
+		return "DB_NAME"
+	}
+	return ""
 }
