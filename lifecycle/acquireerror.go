@@ -51,11 +51,13 @@ func (e *AcquireError) Error() string {
 		h.Tenant = "" // the error may reach another tenant
 		b.WriteString(sep + h.String())
 	}
-	switch {
-	case e.Connect != nil:
+	if e.Connect != nil {
 		fmt.Fprintf(&b, "; the server can't be reached: %v", e.Connect)
+	}
+	switch {
 	case e.Nested:
 		fmt.Fprintf(&b, "; %v", ErrNestedAcquire)
+	case e.Connect != nil: // neither a limit nor a larger pool helps
 	case e.Hint != "":
 		b.WriteString("; " + e.Hint)
 	case e.AmongNested:
@@ -105,7 +107,8 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 	case reason == nil:
 		reason = ErrServerAway
 	}
-	if failed := m.probeError(); unreachable == nil && failed != nil {
+	// A nested acquire waits for its own goroutine: a probe that a busy machine held up is no reason.
+	if failed := m.probeError(); unreachable == nil && failed != nil && !a.nested {
 		unreachable = errors.New(failed.Error()) // the probe's deadline is not the caller's
 	}
 	st := m.pool.Stat()

@@ -226,7 +226,8 @@ func (m *Monitor) ask(ctx context.Context) error {
 
 func (m *Monitor) askNow(ctx context.Context) error {
 	// Callers share the result: a caller's deadline must not decide the result.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(m.health.timeout.Load()))
+	timeout := time.Duration(m.health.timeout.Load())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	defer context.AfterFunc(m.closing, cancel)()
 	began := time.Now()
@@ -240,6 +241,9 @@ func (m *Monitor) askNow(ctx context.Context) error {
 	}
 	if err != nil && !refusesWrites(err) && m.health.lastAnswer.Load() > began.UnixNano() {
 		err = nil // the server was slow to take a connection, but has answered statements
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) { // a busy machine delays a probe too
+		err = fmt.Errorf("a probe got no answer within %s: %w", timeout, err)
 	}
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
