@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -53,7 +52,7 @@ func provide(p struct {
 		if pool != "" {
 			database += "_" + string(pool)
 		}
-		if err := createDatabase(ctx, server, database); err != nil {
+		if err := server.CreateDatabase(ctx, database); err != nil {
 			_ = server.Stop(ctx)
 			return cfg, err
 		}
@@ -65,17 +64,4 @@ func provide(p struct {
 		cfg.Migrate = true
 		return cfg, nil
 	}
-}
-
-func createDatabase(ctx context.Context, server *Server, name string) error {
-	conn, err := pgx.Connect(ctx, server.URL())
-	if err != nil {
-		return fmt.Errorf("devdb: create database %s: %w", name, err)
-	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+" owner "+RoleOwner)
-	if err != nil {
-		return fmt.Errorf("devdb: create database %s: %w", name, err)
-	}
-	return nil
 }

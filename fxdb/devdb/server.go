@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // socketPort names the socket file. The server opens no TCP port, but PGPORT must not make
@@ -30,9 +32,23 @@ type Server struct {
 func (s *Server) URL() string { return s.DatabaseURL("postgres", "postgres") }
 
 // DatabaseURL returns the connection string for another role and database of the same server.
-// DatabaseURL creates neither role nor database.
+// DatabaseURL creates neither role nor database: see [Server.CreateDatabase].
 func (s *Server) DatabaseURL(role, database string) string {
 	return socketURL(s.dir, role, database)
+}
+
+// CreateDatabase creates a database that [RoleOwner] owns and [RoleApp] uses.
+func (s *Server) CreateDatabase(ctx context.Context, name string) error {
+	conn, err := pgx.Connect(ctx, s.URL())
+	if err != nil {
+		return fmt.Errorf("devdb: create database %s: %w", name, err)
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()+" owner "+RoleOwner)
+	if err != nil {
+		return fmt.Errorf("devdb: create database %s: %w", name, err)
+	}
+	return nil
 }
 
 // String describes the server in a line for people.

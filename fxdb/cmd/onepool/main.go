@@ -1,7 +1,9 @@
-// Command onepool checks a database's tenant isolation, and writes the DDL for it.
+// Command onepool checks a database's tenant isolation, writes the DDL for it, and starts a
+// throwaway server for development.
 //
 //	onepool verify [-format text|json|sarif] [-column name] [-tables schema.table[:column],...] [-allow code:object:reason]...
 //	onepool enable [-goose] [-index] [-share grants-table [-share-owner column] [-share-reader column] [-share-module value]] schema.table:column[:type] ...
+//	onepool dev
 //
 // verify connects with the settings of the application (DATABASE_URL or DB_*),
 // as the role that the application works as, and changes nothing.
@@ -32,6 +34,7 @@ const (
 const usage = `usage:
   onepool verify [flags]                                check the tenant isolation of a database
   onepool enable [flags] schema.table:column[:type] ... print the DDL that isolates tables
+  onepool dev                                           start a throwaway server, and print an application's settings
 
 "onepool verify -h" and "onepool enable -h" list the flags. verify reads the settings
 of the application: DATABASE_URL, or DB_HOST, DB_NAME, DB_USER and DB_PASSWORD.
@@ -55,6 +58,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return verify(ctx, args[1:], stdout, stderr)
 	case "enable":
 		return enable(args[1:], stdout, stderr)
+	case "dev":
+		return dev(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		if len(args) > 1 {
 			return run(ctx, []string{args[1], "-h"}, stdout, stderr)
