@@ -116,7 +116,7 @@ func (o *isolation) judge(t testing.TB, db *fxdb.DB, admin *pgx.Conn, tables []i
 		}
 		judged = append(judged, table.name)
 		if len(a.holes) > 0 && !table.common && !table.secured && table.parent == "" {
-			a.holes[0] += fmt.Sprintf(": the table has no policies: \"go tool onepool enable -goose %s:%s\" writes the migration", table.name, o.column)
+			a.holes[0] += fmt.Sprintf(": row-level security is off: \"go tool onepool enable -goose %s:%s\" writes the migration", table.name, o.column)
 		}
 		for _, hole := range a.holes {
 			t.Errorf("testkit: %s: %s", table.name, hole)
