@@ -31,7 +31,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 	defer h.answerPanic(w, r)
 	if asked := r.URL.EscapedPath(); asked != path.Clean(asked) {
-		h.answer(h.noRoute).ServeHTTP(w, r) // the mux would send the caller elsewhere
+		h.answer(nothingThere).ServeHTTP(w, r) // the mux would send the caller elsewhere
 		return
 	}
 	h.mux.ServeHTTP(w, r)

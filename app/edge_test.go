@@ -70,6 +70,19 @@ func TestEveryAnswerHasARequestIDAndIsNeitherGuessedNorKept(t *testing.T) {
 	}
 }
 
+// A GET of such a path was a 405 that said: takes GET.
+func TestNothingIsAtAPathThatIsNotClean(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
+	t.Cleanup(s.Close)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for _, path := range []string{"//agents", "/agents/../stats", "/./agents", "/agents//stats", "/agents/"} {
+			_, body, _ := wire(t, s, method+" "+path+" HTTP/1.1\r\nHost: agency\r\nX-Tenant-ID: acme\r\n\r\n")
+			require.Contains(t, body, `"detail":"there is nothing at this path"`, "%s %s", method, path)
+		}
+	}
+}
+
 // The server keeps times that Go can't write as JSON.
 func TestAnAnswerThatCannotBeEncodedIsA500ThatTheLogHas(t *testing.T) {
 	t.Parallel()

@@ -126,5 +126,9 @@ func (h *handler) noRoute(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return &requestError{methodNotAllowed, fmt.Sprintf("%s takes %s", r.URL.Path, strings.Join(allowed, ", "))}
 	}
+	return nothingThere(w, r)
+}
+
+func nothingThere(http.ResponseWriter, *http.Request) error {
 	return &requestError{notFound, "there is nothing at this path"}
 }
