@@ -111,7 +111,7 @@ func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig, prefer func(con
 		return nil
 	}
 	if m.setting != "" && settingsBehind(err) != "" {
-		err = &fromSetting{err, m.setting}
+		err = &settingError{err, m.setting}
 	}
 	err = fmt.Errorf("fxdb: %w", err)
 	var failed *migrate.Error

@@ -138,7 +138,7 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 	if len(args) > 0 {
 		own, left, err := scoped.Rewrite(ctx, conn, sql, args)
 		if o.over = err != nil || len(left) > 0; o.over {
-			return tag, sql, false, nil //nolint:nilerr // pgx, which sends the text, returns its own error
+			return tag, sql, false, nil // pgx sends the text, and returns its own error
 		}
 		sql = own
 	}

@@ -119,14 +119,14 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 	case err != nil:
 		return scoped.FailedRows(err), err
 	case flies:
-		return t.queryFirst(ctx, sql, args)
+		return t.queryFirst(ctx, sql, args) //nolint:sqlclosecheck // the caller closes the rows
 	}
 	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
-		return t.queryLimited(ctx, limit, sql, args)
+		return t.queryLimited(ctx, limit, sql, args) //nolint:sqlclosecheck // the caller closes the rows
 	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
-		return t.Tx.Query(ctx, sql, args...)
+		return t.Tx.Query(ctx, sql, args...) //nolint:sqlclosecheck // the caller closes the rows
 	case err != nil:
 		return scoped.FailedRows(err), err
 	default: // the first statement has no rows

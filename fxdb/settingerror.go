@@ -7,18 +7,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// fromSetting is an error of the start about a value, with the settings that hold the value.
-type fromSetting struct {
+// settingError is an error of the start about a value, with the settings that hold the value.
+type settingError struct {
 	error
 	settings string
 }
 
-func (e *fromSetting) Error() string { return e.error.Error() + " (look at " + e.settings + ")" }
-func (e *fromSetting) Unwrap() error { return e.error }
+func (e *settingError) Error() string { return e.error.Error() + " (look at " + e.settings + ")" }
+func (e *settingError) Unwrap() error { return e.error }
 
 // blame names the settings behind a failed connect.
 func (c Config) blame(err error) error {
-	var named *fromSetting
+	var named *settingError
 	settings := settingsBehind(err)
 	switch {
 	case settings == "" || errors.As(err, &named):
@@ -28,7 +28,7 @@ func (c Config) blame(err error) error {
 	case c.pool == "" && (os.Getenv("PGHOST") != "" || os.Getenv("PGSERVICE") != ""):
 		settings = "libpq's variables, such as PGHOST and PGSERVICE"
 	}
-	return &fromSetting{err, settingName.ReplaceAllString(settings, settingsPrefix(c.pool)+"$1")}
+	return &settingError{err, settingName.ReplaceAllString(settings, settingsPrefix(c.pool)+"$1")}
 }
 
 // settingsBehind returns the settings of the address, the login or the database, if a connect
