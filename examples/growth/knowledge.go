@@ -124,14 +124,23 @@ func (f *facts) calls(n int) []call {
 		{name: "SearchText: a rare word of a source", run: text("w19000", knowledge.SearchOptions{Sources: []string{"s3"}})},
 		{name: "SearchText: two frequent words", run: text("w1 w2", knowledge.SearchOptions{})},
 		{name: "SearchText: a word of each second entry", run: text("w0", knowledge.SearchOptions{})},
+		{name: "SearchTextPage: a rare word", run: func(ctx context.Context, _ int) (any, error) {
+			return the(c.SearchTextPage(ctx, "needle", knowledge.SearchOptions{}, ""))
+		}},
 		{name: "SearchSimilar: a source", run: func(ctx context.Context, i int) (any, error) {
 			return the(c.SearchSimilar(ctx, embedding(i), knowledge.SearchOptions{Sources: []string{"s3"}}))
 		}},
 		{name: "SearchSimilar", run: func(ctx context.Context, i int) (any, error) {
 			return the(c.SearchSimilar(ctx, embedding(i), knowledge.SearchOptions{}))
 		}},
+		{name: "SearchSimilarPage: a source", run: func(ctx context.Context, i int) (any, error) {
+			return the(c.SearchSimilarPage(ctx, embedding(i), knowledge.SearchOptions{Sources: []string{"s3"}}, ""))
+		}},
 		{name: "HybridSearch: a source", run: func(ctx context.Context, i int) (any, error) {
 			return the(c.HybridSearch(ctx, "needle", embedding(i), knowledge.SearchOptions{Sources: []string{"s3"}}))
+		}},
+		{name: "HybridSearchPage: a source", run: func(ctx context.Context, i int) (any, error) {
+			return the(c.HybridSearchPage(ctx, "needle", embedding(i), knowledge.SearchOptions{Sources: []string{"s3"}}, ""))
 		}},
 		{name: "CachePurge: a tenth", times: 1, run: func(ctx context.Context, _ int) (any, error) { return the(c.CachePurge(ctx)) }},
 		{name: "CachePurge: nothing", run: func(ctx context.Context, _ int) (any, error) { return the(c.CachePurge(ctx)) }},
