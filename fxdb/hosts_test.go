@@ -15,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -96,10 +95,8 @@ func TestMigrationsReachTheHostBehindASilentOne(t *testing.T) {
 		"DB_MIGRATE_URL without them": {URL: url, MigrateURL: "user=postgres"},
 	} {
 		cfg.Migrate, cfg.PoolMin, cfg.PoolMax = true, 1, 2
-		ctx, cancel := context.WithTimeout(t.Context(), fx.DefaultTimeout)
 		began := time.Now()
-		db, err := fxdb.Open(ctx, cfg, fxdb.WithMigrations("m"+strings.ToLower(name[len(name)-4:]), fstest.MapFS{"00001_silent.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
-		cancel()
+		db, err := fxdb.Open(within(t), cfg, fxdb.WithMigrations("m"+strings.ToLower(name[len(name)-4:]), fstest.MapFS{"00001_silent.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}))
 		require.NoError(t, err, name)
 		t.Logf("%s: started after %v", name, time.Since(began))
 		require.NoError(t, db.Close(context.Background()))
