@@ -13,7 +13,7 @@ import (
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
 )
 
-// What a statement of the pool leaves on its session serves nobody: the client is told what to use.
+// What a statement of the pool leaves on its session serves nobody: the warning names what to use.
 func TestWhatAStatementLeavesInVainIsWarnedOfOnceAClientAndKind(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.WarnLevel)

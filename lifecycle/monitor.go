@@ -54,7 +54,7 @@ type Monitor struct {
 	held         atomic.Int64
 	opened       atomic.Int64
 	afterConnect func(context.Context, *pgx.Conn) error // the caller's hook; clean runs the hook again
-	releaseHook  bool                                   // the caller has an AfterRelease, and Config.Sessions a Look
+	releaseHook  bool                                   // the caller has an AfterRelease
 
 	tainted  atomic.Uint64 // connections that came back tainted
 	cleaned  atomic.Uint64 // tainted connections that the pool made clean
