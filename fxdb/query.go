@@ -263,17 +263,12 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b
 	case !begins(b):
 		return db.core.engine.SendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
-		if s.Guards() {
-			if err := refuseBatchInScope(conn.Conn(), b); err != nil {
-				conn.Release()
-				return pgx.FailedBatchResults(b, err)
-			}
+		if err := refuseBatchInScope(conn.Conn(), s.Guard(), b); err != nil {
+			conn.Release()
+			return pgx.FailedBatchResults(b, err)
 		}
 		b = watchBatch(b, func(sql string) error {
-			if !s.Guards() {
-				return nil
-			}
-			return scoped.Refuse(conn.Conn(), sql, scoped.EffectsOf(sql, false))
+			return s.Guard().Refuse(conn.Conn(), sql, scoped.EffectsOf(sql, false))
 		})
 		own, at := withScope(b, s)
 		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, own, at), own), at)

@@ -7,28 +7,31 @@ import (
 )
 
 // ScopeError refuses a text that runs with a tenant, DB_TENANT_ROLE or limits. The text
-// would end the transaction that holds these settings, or change the settings. The pool
+// would end the transaction that holds these settings, or change a setting of the scope. The pool
 // sent no part of the text. ScopeError has a field Reason. errors.Is finds
 // ErrTenantNotCarried in a ScopeError. fxdb does not refuse texts on a transaction's Conn.
 type ScopeError = scoped.Error
 
 // refuseTextInScope returns a ScopeError if sql would end or change a scope, before pgx
 // rewrites the text. watch refuses the text of a rewriter that is not pgx's own.
-func refuseTextInScope(conn *pgx.Conn, sql string, args []any) error {
+func refuseTextInScope(conn *pgx.Conn, g scoped.Guard, sql string, args []any) error {
+	if g == scoped.NoGuard {
+		return nil
+	}
 	switch r := rewritingOf(args); r {
 	case asItIs, byNames:
-		return scoped.Refuse(conn, sql, scoped.EffectsOf(sql, r == byNames))
+		return g.Refuse(conn, sql, scoped.EffectsOf(sql, r == byNames))
 	}
 	return nil
 }
 
-func refuseBatchInScope(conn *pgx.Conn, b *pgx.Batch) error {
+func refuseBatchInScope(conn *pgx.Conn, g scoped.Guard, b *pgx.Batch) error {
 	own := b.QueuedQueries
 	if begins(b) {
 		own = own[1:]
 	}
 	for _, q := range own {
-		if err := refuseTextInScope(conn, q.SQL, q.Arguments); err != nil {
+		if err := refuseTextInScope(conn, g, q.SQL, q.Arguments); err != nil {
 			return err
 		}
 	}

@@ -163,7 +163,7 @@ func (db *DB) takesScope(sql string, args []any) bool {
 		return false
 	}
 	v := scoped.EffectsOf(sql, r == byNames)
-	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.LocalGuard && !v.Broken
+	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.SetsGuarded && !v.Broken
 }
 
 // untimed is s without the deadline.

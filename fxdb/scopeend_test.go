@@ -103,6 +103,8 @@ func TestNoTextEndsItsScope(t *testing.T) {
 		"commit", "begin", "select 1; commit; insert into notes.plain values (7, 'x')", "rollback and chain", "/* x */ END",
 		"abort", "start transaction", "prepare transaction 'x'", "set local role postgres", "set local app.current_tenant = 'globex'",
 		"SET LOCAL Row_Security = off", "set local standard_conforming_strings = off", "set local session authorization postgres",
+		"set role postgres", "reset role", "set app.current_tenant = 'globex'", "reset all", "select set_config('app.current_tenant', 'globex', true)",
+		"select 1; reset role; select 2", "update pg_settings set setting = 'globex' where name = 'app.current_tenant'",
 	}
 	for name, door := range scopedDoors(db) {
 		for _, sql := range size.Of(texts[:3], texts, texts) {

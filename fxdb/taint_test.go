@@ -3,6 +3,7 @@ package fxdb_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/sqllex"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
@@ -81,7 +83,9 @@ func TestAnIdentitySetForASessionReachesNobodyElse(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			for who, ctx := range map[string]context.Context{"nobody": t.Context(), "a tenant": as(t, "globex")} {
-				require.NoError(t, leave(ctx, db), who)
+				if err := leave(ctx, db); who == "nobody" || !errors.As(err, new(*fxdb.ScopeError)) {
+					require.NoError(t, err, who)
+				}
 				require.Empty(t, settingOf(t, db, t.Context(), tenant.TenantSetting), who)
 				require.Empty(t, settingOf(t, db, tenant.System(t.Context(), "count"), tenant.TenantSetting), who)
 				var seen string
@@ -110,6 +114,10 @@ func TestWhatOnlyReadsAnIdentityKeepsItsConnection(t *testing.T) {
 	for _, sql := range keptConnections {
 		for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
 			_, err := db.Exec(ctx, sql)
+			if setsScope(ctx, sql) {
+				require.ErrorAs(t, err, new(*fxdb.ScopeError), sql)
+				continue
+			}
 			require.NoError(t, err, sql)
 		}
 		require.EqualValues(t, 1, db.Stats().Opened, sql)
@@ -169,6 +177,12 @@ var leftToNext = map[string]string{
 	"quoted lock":             `select pg_catalog."pg_try_advisory_lock"(1)`,
 }
 
+// setsScope reports whether the pool refuses sql: sql sets a setting of the tenant's scope.
+func setsScope(ctx context.Context, sql string) bool {
+	_, isTenant := tenant.FromContext(ctx)
+	return isTenant && sqllex.Classify(sql).SetsGuarded
+}
+
 func TestNothingOfASessionReachesTheNext(t *testing.T) {
 	t.Parallel()
 	db := notesDB(t, testkit.Config(one))
@@ -182,6 +196,14 @@ func TestNothingOfASessionReachesTheNext(t *testing.T) {
 	exec := func(ctx context.Context, sql string) error { _, err := db.Exec(ctx, sql); return err }
 	inTx := func(ctx context.Context, sql string) error {
 		return db.InTx(ctx, pgx.TxOptions{}, func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), sql); return err })
+	}
+	leave := func(leave func(ctx context.Context, sql string) error, ctx context.Context, sql string) {
+		err := leave(ctx, sql)
+		if setsScope(ctx, sql) {
+			require.ErrorAs(t, err, new(*fxdb.ScopeError), sql)
+			return
+		}
+		require.NoError(t, err, sql)
 	}
 	ways := []struct {
 		name  string
@@ -198,9 +220,9 @@ func TestNothingOfASessionReachesTheNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			turn++
 			for _, way := range size.Of(ways[turn%2:turn%2+1], ways[turn%2:turn%2+1], ways) {
-				require.NoError(t, way.leave(way.ctx(), sql), way.name)
+				leave(way.leave, way.ctx(), sql)
 				require.Equal(t, clean, state(as(t, "globex")), way.name)
-				require.NoError(t, way.leave(way.ctx(), sql), way.name)
+				leave(way.leave, way.ctx(), sql)
 				require.Equal(t, clean, state(t.Context()), way.name)
 			}
 		})

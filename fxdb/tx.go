@@ -21,12 +21,12 @@ type transaction struct {
 	db        *DB
 	conn      *pgxpool.Conn // nil: given back, or a savepoint's
 	identity  tenant.Identity
-	inserts   bool   // CopyFrom inserts
-	pooled    bool   // a pooler owns the session on the server
-	scoped    bool   // the scope lasts until the transaction's end
-	lost      bool   // the connection broke
-	retryable bool   // InTx runs the transaction again if the connection is lost
-	endCode   string // SQLSTATE with which the server ended the connection
+	inserts   bool         // CopyFrom inserts
+	pooled    bool         // a pooler owns the session on the server
+	guard     scoped.Guard // of the scope, which lasts until the transaction's end
+	lost      bool         // the connection broke
+	retryable bool         // InTx runs the transaction again if the connection is lost
+	endCode   string       // SQLSTATE with which the server ended the connection
 	opening   *opening
 	pending   *pending      // not nil: the server does not have the transaction yet
 	outer     *transaction  // around a savepoint
@@ -36,7 +36,7 @@ type transaction struct {
 }
 
 func (db *DB) transaction(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx) *transaction {
-	return &transaction{Tx: tx, db: db, conn: conn, identity: s.Identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), scoped: s.Guards(), opening: &opening{over: true}}
+	return &transaction{Tx: tx, db: db, conn: conn, identity: s.Identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), guard: s.Guard(), opening: &opening{over: true}}
 }
 
 // fresh is a transaction that has begun, before the first statement.
@@ -66,21 +66,19 @@ func (t *transaction) refuseStatement(ctx context.Context, sql string, args []an
 	if t.pooled && (namesStatement(args) || leavesSession(sql, args)) {
 		return ErrNeedsSession
 	}
-	if err := t.refuse(ctx); err != nil || !t.scoped {
+	if err := t.refuse(ctx); err != nil {
 		return err
 	}
-	return refuseTextInScope(t.Tx.Conn(), sql, args)
+	return refuseTextInScope(t.Tx.Conn(), t.guard, sql, args)
 }
 
 // check refuses the text of a rewriter.
 func (t *transaction) check(sql string) error {
-	if t.pooled && scoped.LeavesSession(scoped.EffectsOf(sql, false)) {
+	v := scoped.EffectsOf(sql, false)
+	if t.pooled && scoped.LeavesSession(v) {
 		return ErrNeedsSession
 	}
-	if t.scoped {
-		return scoped.Refuse(t.Tx.Conn(), sql, scoped.EffectsOf(sql, false))
-	}
-	return nil
+	return t.guard.Refuse(t.Tx.Conn(), sql, v)
 }
 
 func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
@@ -174,8 +172,8 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err == nil && t.pooled {
 		err = refuseBatch(b)
 	}
-	if err == nil && t.scoped {
-		err = refuseBatchInScope(t.Tx.Conn(), b)
+	if err == nil {
+		err = refuseBatchInScope(t.Tx.Conn(), t.guard, b)
 	}
 	if err == nil {
 		err = t.start(ctx)
@@ -227,7 +225,7 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 		t.opening.over = true
 		return nil, err
 	}
-	sp := &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, scoped: t.scoped, opening: t.opening, outer: t}
+	sp := &transaction{Tx: inner, db: t.db, identity: t.identity, inserts: t.inserts, pooled: t.pooled, guard: t.guard, opening: t.opening, outer: t}
 	t.opening.savepoints = append(t.opening.savepoints, openSavepoint{of: sp, ran: len(t.opening.ran)})
 	return sp, nil
 }

@@ -72,10 +72,8 @@ func (f *batchFlight) send(s Scope) error {
 		}
 		queries[i] = q
 		v := EffectsOf(q.sql, false)
-		if s.Guards() {
-			if err := Refuse(f.conn, q.sql, v); err != nil {
-				return err
-			}
+		if err := s.Guard().Refuse(f.conn, q.sql, v); err != nil {
+			return err
 		}
 		if needsBegin(f.conn, v) {
 			f.block = ownBlock

@@ -158,10 +158,9 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 		q.mode, f.simple = pgx.QueryExecModeExec, true
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
-	if f.scoped = s.form != nil; s.Guards() {
-		if err := Refuse(f.conn, q.sql, v); err != nil {
-			return err
-		}
+	f.scoped = s.form != nil
+	if err := s.Guard().Refuse(f.conn, q.sql, v); err != nil {
+		return err
 	}
 	if f.conn.PgConn().TxStatus() == 'I' && f.block.sql == "" && needsBegin(f.conn, v) {
 		f.block = ownBlock

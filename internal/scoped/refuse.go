@@ -20,15 +20,28 @@ func (e *Error) Error() string {
 // Is makes errors.Is find ErrTenantNotCarried.
 func (e *Error) Is(target error) bool { return target == ErrTenantNotCarried }
 
+// Guard is the set of texts that a scope refuses.
+type Guard uint8
+
+// The guards. Every guard refuses the texts of the guard before.
+const (
+	NoGuard       Guard = iota
+	GuardEnd            // texts that begin or end a transaction
+	GuardSettings       // texts that set the role, the tenant, or the server's reading of texts
+)
+
 // Refuse returns an *Error if sql would end or change a scope. sql is the text as pgx sends the
 // text, and v are the effects of sql. A flight and a batch call Refuse for their own texts.
-func Refuse(conn *pgx.Conn, sql string, v sqllex.Effects) error {
+func (g Guard) Refuse(conn *pgx.Conn, sql string, v sqllex.Effects) error {
+	if g == NoGuard {
+		return nil
+	}
 	if len(sql) > sqllex.MaxText {
 		v = sqllex.ClassifyWhole(sql)
 	}
 	switch {
-	case v.LocalGuard:
-		return &Error{"SET LOCAL of role, session_authorization, row_security, app.* or of how texts are read. For another tenant use a context with its identity (tenant.NewContext)"}
+	case v.SetsGuarded && g == GuardSettings:
+		return &Error{"a text that sets or resets role, session_authorization, row_security, app.* or the server's reading of texts. For another tenant use a context with its identity (tenant.NewContext)"}
 	case v.EndsScope && !v.Broken: // the server refuses a broken text
 		return &Error{"a text that begins or ends a transaction. Use Begin or InTx, and Commit, Rollback or Begin (a savepoint) of the transaction"}
 	case strings.IndexByte(sql, '\\') >= 0 && !ReadAsClassified(conn):

@@ -27,9 +27,15 @@ func (s Scope) IsZero() bool { return s.form == nil }
 // HasTenant reports whether the scope sets a tenant.
 func (s Scope) HasTenant() bool { return s.Identity.Tenant != "" }
 
-// Guards reports whether a text that would end or change the scope is refused.
-func (s Scope) Guards() bool {
-	return s.form != nil && (s.form.guards || s.Identity.Tenant != "")
+// Guard returns the guard of the texts behind the scope.
+func (s Scope) Guard() Guard {
+	switch {
+	case s.form == nil:
+		return NoGuard
+	case s.HasTenant():
+		return GuardSettings
+	}
+	return s.form.guard
 }
 
 // Groups returns the groups of settings that the scope has.

@@ -49,10 +49,10 @@ const (
 // Settings is the list of one client's settings, with the forms that scopes have used.
 type Settings struct {
 	Options
-	list   []setting
-	alone  Group
-	guards bool // every scope refuses a text that would end or change the scope
-	forms  [groupsEnd]atomic.Pointer[form]
+	list  []setting
+	alone Group
+	guard Guard // of the scopes without a tenant
+	forms [groupsEnd]atomic.Pointer[form]
 
 	held       string // sets the client's own limits; empty: the client has none
 	heldValues [][]byte
@@ -73,7 +73,7 @@ type form struct {
 	groups Group
 	sql    string
 	list   []setting
-	guards bool
+	guard  Guard
 }
 
 // NewSettings lists a client's settings. All settings of a scope are local to the transaction
@@ -81,12 +81,18 @@ type form struct {
 // a user.
 func NewSettings(o Options) *Settings {
 	own := slices.ContainsFunc(o.Limits, func(l Limit) bool { return l.Own })
-	t := &Settings{Options: o, guards: o.Pooled || own || o.Role != ""}
+	t := &Settings{Options: o}
 	switch {
 	case o.Pooled:
 		t.alone = OfIdentity | OfClient
-	case t.guards:
+	case own || o.Role != "":
 		t.alone = OfClient
+	}
+	switch {
+	case o.Role != "":
+		t.guard = GuardSettings
+	case o.Pooled || own:
+		t.guard = GuardEnd
 	}
 	t.list = []setting{
 		{name: tenant.TenantSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
@@ -145,7 +151,7 @@ func (t *Settings) With(s Scope, groups Group) Scope {
 
 // newForm lists the settings of the scopes with these groups, for the scopes that follow.
 func (t *Settings) newForm(groups Group) *form {
-	f := &form{groups: groups, guards: t.guards}
+	f := &form{groups: groups, guard: t.guard}
 	for _, s := range t.list {
 		if s.group&groups != 0 {
 			f.list = append(f.list, s)

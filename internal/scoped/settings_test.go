@@ -79,10 +79,12 @@ func TestTheServerTakesEverySettingOfAScope(t *testing.T) {
 func TestATextThatWouldEndItsScopeIsRefused(t *testing.T) {
 	t.Parallel()
 	s := connect(t, pgx.QueryExecModeExec)
-	refuse := func(sql string) error { return scoped.Refuse(s.Conn, sql, scoped.EffectsOf(sql, false)) }
+	guard := scoped.GuardSettings
+	refuse := func(sql string) error { return guard.Refuse(s.Conn, sql, scoped.EffectsOf(sql, false)) }
 	for _, sql := range []string{
 		"commit", "select 1; rollback", "begin", "/* x */ END", "set local role postgres", "set local app.current_tenant = 'globex'",
-		"set local session authorization postgres",
+		"set local session authorization postgres", "set role postgres", "reset role", "set app.current_tenant = 'globex'",
+		"select set_config('app.current_tenant', 'globex', true)",
 	} {
 		err := refuse(sql)
 		require.ErrorAs(t, err, new(*scoped.Error), sql)
@@ -95,4 +97,10 @@ func TestATextThatWouldEndItsScopeIsRefused(t *testing.T) {
 	_, err := s.Exec(within(t), "set standard_conforming_strings = off")
 	require.NoError(t, err)
 	require.ErrorAs(t, refuse(backslash), new(*scoped.Error), "the session reads a backslash in another way")
+
+	guard = scoped.GuardEnd // limits alone know no tenant
+	require.ErrorAs(t, refuse("commit"), new(*scoped.Error))
+	require.NoError(t, refuse("set role postgres"))
+	guard = scoped.NoGuard
+	require.NoError(t, refuse("commit"))
 }

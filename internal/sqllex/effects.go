@@ -36,14 +36,12 @@ type Effects struct {
 	// VACUUM. If Alone is false, every statement of the text may run in a transaction block.
 	Alone bool
 
-	// LocalGuard: the text has SET LOCAL of a setting that decides about the transaction's
-	// rights and visible rows, or about the server's reading of texts: role,
-	// session_authorization, row_security, app.*, standard_conforming_strings, backslash_quote
-	// or client_encoding.
-	LocalGuard bool
-
-	// ConfigGuard is LocalGuard for set_config, if the setting's name is a literal.
-	ConfigGuard bool
+	// SetsGuarded: the text sets or resets a setting that decides about the transaction's rights
+	// and visible rows, or about the server's reading of texts: role, session_authorization,
+	// row_security, app.*, standard_conforming_strings, backslash_quote or client_encoding. The
+	// statements are SET and RESET, LOCAL or not, set_config with a literal as the name, and every
+	// write to pg_settings.
+	SetsGuarded bool
 }
 
 // Plain reports whether every statement of the text leaves nothing on its session.

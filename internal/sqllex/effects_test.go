@@ -324,7 +324,7 @@ func TestATextSaysWhetherItEndsItsTransaction(t *testing.T) {
 	}
 }
 
-func TestATextSaysWhatSetsItsOwnTransactionApart(t *testing.T) {
+func TestATextThatSetsWhoItsTransactionIs(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
 		"set local role a", "SET LOCAL App.Current_Tenant TO 'a'", `set local "app.current_user" = 'a'`,
@@ -332,19 +332,28 @@ func TestATextSaysWhatSetsItsOwnTransactionApart(t *testing.T) {
 		"set local client_encoding = 'LATIN1'", "set local standard_conforming_strings to off",
 		"set local backslash_quote = on", `set local u&"rol\0065" = a`,
 		"select 1; set local session_authorization = a",
+		"set role a", "set role none", "reset role", "set session role = a", "set session authorization default", "reset session authorization",
+		"set app.current_tenant = 'a'", `set session "app.current_tenant" to 'a'`, "reset App.Current_Tenant", `reset "app.current_tenant"`, "reset all",
+		`reset u&"rol\0065"`, "set names 'LATIN1'", "select 1; reset role; select 2", "select set_config('app.current_tenant', 'a', false)",
+		"update pg_settings set setting = 'a' where name = 'role'",
 	} {
 		v := sqllex.Classify(sql)
-		require.True(t, v.LocalGuard, sql)
+		require.True(t, v.SetsGuarded, sql)
 		require.False(t, v.Plain(), sql)
 	}
-	for _, sql := range []string{"set local search_path = a", "set role a", "set local work_mem = '1MB'", "set local application_name = 'role'", "set local.role = a", "select set_config('role', 'a', true)"} {
-		require.False(t, sqllex.Classify(sql).LocalGuard, sql)
-	}
-	for sql, want := range map[string]bool{
-		"select set_config('role', 'a', true)": true, "select set_config('App.Current_Tenant', $1, true)": true,
-		"select set_config('search_path', 'a', true)": false, "select set_config($1, 'a', true)": false,
+	for _, sql := range []string{
+		"select set_config('role', 'a', true)", "select set_config('App.Current_Tenant', $1, true)",
+		"insert into t select pg_catalog . set_config ( 'app.current_user' , a, b) from t",
 	} {
-		require.Equal(t, want, sqllex.Classify(sql).ConfigGuard, sql)
+		require.True(t, sqllex.Classify(sql).SetsGuarded, sql)
+	}
+	for _, sql := range []string{
+		"set local search_path = a", "set local work_mem = '1MB'", "set local application_name = 'role'", "set local.role = a",
+		"set search_path = a", "reset search_path", "reset time zone", "set session characteristics as transaction read only", "set transaction read only",
+		"select set_config('search_path', 'a', true)", "select set_config($1, 'a', true)", "select name from pg_settings",
+		"alter role a set role = b", "select 'set role a'",
+	} {
+		require.False(t, sqllex.Classify(sql).SetsGuarded, sql)
 	}
 }
 

@@ -143,7 +143,7 @@ func compareTransactions(effects sqllex.Effects, before, after string) string {
 	if began, _, _ := strings.Cut(after, "\n"); !strings.HasPrefix(before, began) {
 		return "it began another transaction"
 	}
-	if effects.Plain() && !effects.LocalGuard && !effects.ConfigGuard && after != before {
+	if effects.Plain() && !effects.SetsGuarded && after != before {
 		return "it made the transaction another:\n" + after + "\nafter:\n" + before
 	}
 	return ""

@@ -46,6 +46,7 @@ func (p *parser) advance() {
 		case settingsView:
 			if p.target == atPart {
 				p.taint |= Settings
+				p.effects.SetsGuarded = true
 			}
 		}
 	}
@@ -182,14 +183,13 @@ func (p *parser) config(tokens [4]int, first, third token) {
 	}
 	name := p.sql[first.start+1 : first.end-1]
 	guarded, isGuarded := guardOf(name)
+	p.effects.SetsGuarded = p.effects.SetsGuarded || isGuarded
 	switch {
 	case fold(name) == "seed":
 		p.taint |= Seed
 	case local && readingSettings[fold(name)]:
 		p.taint |= Settings // the server would read the batch's next text differently
-		p.effects.ConfigGuard = true
 	case local:
-		p.effects.ConfigGuard = p.effects.ConfigGuard || isGuarded
 	case isGuarded:
 		p.taint |= guarded
 	default:

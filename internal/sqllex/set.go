@@ -21,7 +21,7 @@ func (p *parser) set() Kind {
 		case p.assigns():
 			p.taint |= Settings
 		case p.isWord("authorization"):
-			p.taint |= Role
+			p.guard(false, Role, true)
 		default:
 			p.setting(false)
 		}
@@ -70,16 +70,24 @@ func (p *parser) guard(local bool, taint Taint, guarded bool) {
 	switch {
 	case guarded:
 		p.taint |= taint
-		p.effects.LocalGuard = p.effects.LocalGuard || local
+		p.effects.SetsGuarded = true
 	case !local:
 		p.taint |= Settings
 	}
 }
 
-// reset reads RESET.
+// reset reads RESET. RESET ALL resets app.* as well.
 func (p *parser) reset() {
+	name := p.tok.name
+	if p.tok.kind == quoted {
+		name = p.sql[p.tok.start+1 : p.tok.end-1]
+	}
+	_, guarded := guardOf(name)
 	if p.isWord("role") || p.isWord("session") || p.tok.kind == quoted {
 		p.taint |= Role
+	}
+	if guarded || p.isWord("all") || p.isWord("session") || p.tok.kind == escaped {
+		p.effects.SetsGuarded = true
 	}
 	p.taint |= Settings
 }

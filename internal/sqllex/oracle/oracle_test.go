@@ -39,8 +39,8 @@ func compare(sql string, exact bool) (difference string, taken bool) {
 		return "the number of statements is another", true
 	case effects.EndsScope != want.endsScope:
 		return "the scope", true
-	case effects.LocalGuard != want.guard && effects.Taint&sqllex.Unreadable == 0:
-		return "SET LOCAL", true
+	case effects.SetsGuarded != want.guard && effects.Taint&sqllex.Unreadable == 0 && !strings.Contains(lower, "set_config"):
+		return "SET of a guarded setting", true
 	case effects.Plain() && want.notPlain != "":
 		return "not plain: " + want.notPlain, true
 	case exact && !effects.Plain() && !unread && want.notPlain == "":

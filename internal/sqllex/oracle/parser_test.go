@@ -15,7 +15,7 @@ type reading struct {
 	kinds     []sqllex.Kind
 	notPlain  string // why the text is not plain
 	endsScope bool
-	guard     bool // SET LOCAL of a guarded setting
+	guard     bool // SET or RESET of a guarded setting, or a write to pg_settings
 }
 
 // node is one of the parser's tree.
@@ -117,12 +117,11 @@ func (r *reading) sets(s node) {
 		return
 	}
 	first, _, _ := strings.Cut(name, ".")
-	switch {
-	case !s.is("is_local") || name == "seed":
+	guarded := s.text("kind") == "VAR_RESET_ALL" ||
+		strings.Contains(" app role session_authorization row_security standard_conforming_strings backslash_quote client_encoding ", " "+first+" ")
+	r.guard = r.guard || guarded
+	if guarded || !s.is("is_local") || name == "seed" {
 		r.because("set %s", name)
-	case strings.Contains(" app role session_authorization row_security standard_conforming_strings backslash_quote client_encoding ", " "+first+" "):
-		r.because("set local %s", name)
-		r.guard = true
 	}
 }
 
@@ -143,6 +142,7 @@ func (r *reading) walk(name string, v any) {
 		case "InsertStmt", "UpdateStmt", "MergeStmt":
 			if n.node("relation").text("relname") == "pg_settings" {
 				r.because("it writes pg_settings")
+				r.guard = true
 			}
 		case "CreateFunctionStmt", "RuleStmt":
 			return // not plain for another reason
