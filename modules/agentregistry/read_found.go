@@ -20,7 +20,7 @@ func (c *Client) FindPage(ctx context.Context, q Query, after string) (modules.P
 	q.Limit = limit + 1 // a further agent shows whether a page follows
 	_, args := q.ranked("")
 	p, err := keyset.List[overview, Agent]{
-		Nested: func(behind string) string {
+		Nested: func(behind string, _ int) string {
 			ids, _ := q.ranked(behind)
 			return overviewSQL(ids) + " order by o.success_rate desc, o.utilization_percent, o.id"
 		},

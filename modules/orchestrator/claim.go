@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/txcontext"
 )
 
@@ -51,14 +52,17 @@ const sizeSQL = "octet_length(t.description) + octet_length(t.required_capabilit
 
 // picked is the part of claimSQL for a queue mode: the server runs only the part of the mode
 // that is set, and each part has an index. The tasks end after @bytes, for any @n; the
-// statement's end releases the locks of the remaining tasks.
+// statement's end releases the locks of the remaining tasks. The outer limit stops the inner
+// select, which locks no further task. %[1]d is the [keyset.Bound] of @n.
 func picked(mode QueueMode, order string) string {
 	return `(
     select t.tenant_id, t.id, sum(t.size) over (order by ` + order + `) - t.size as size_before from (
-        select t.tenant_id, t.id, t.priority, t.seq, t.deadline, ` + sizeSQL + ` as size
-        from orchestrator.tasks t
-        where t.status = 'queued' and (select m.mode from mode m) = '` + string(mode) + `'
-        order by ` + order + ` limit @n::int for no key update skip locked
+        select * from (
+            select t.tenant_id, t.id, t.priority, t.seq, t.deadline, ` + sizeSQL + ` as size
+            from orchestrator.tasks t
+            where t.status = 'queued' and (select m.mode from mode m) = '` + string(mode) + `'
+            order by ` + order + ` limit %[1]d for no key update skip locked
+        ) t limit @n::int
     ) t
 )`
 }
@@ -77,7 +81,7 @@ func pickedBehind(mode QueueMode, order, parts, again, inRange string) string {
             select t.tenant_id, t.id, t.priority, t.seq, ` + sizeSQL + ` as size
             from orchestrator.tasks t
             where t.status = 'queued' and t.seq > floor.seq` + inRange + `
-            order by t.seq limit @n::int for no key update skip locked
+            order by t.seq limit %[1]d for no key update skip locked
         ) t limit @n::int
     ) t
 )`
@@ -156,9 +160,10 @@ func (c *Client) Claim(ctx context.Context, n int, worker string) ([]Task, error
 
 // claim claims from the tenant's position, or looks at the whole queue.
 func (c *Client) claim(ctx context.Context, n int, worker string) ([]claimedRow, error) {
+	bound := keyset.Bound(n)
 	args := pgx.NamedArgs{"n": n, "worker": worker, "bytes": modules.PageBytes, "swept": time.Time{}}
 	if txcontext.FromContext(ctx) != nil { // a later rollback puts the tasks back
-		return after[claimedRow](ctx, c, takeBackSQL, claimWholeSQL, args)
+		return after[claimedRow](ctx, c, takeBackSQL, fmt.Sprintf(claimWholeSQL, bound), args)
 	}
 	tenant := c.db.Tenant(ctx)
 	p := c.positions.of(tenant)
@@ -166,7 +171,7 @@ func (c *Client) claim(ctx context.Context, n int, worker string) ([]claimedRow,
 	if !p.due(lookEvery) {
 		args["floors"], args["fifo"], args["swept"] = p.floors[:], p.fifo, p.swept
 		var err error
-		rows, err = after[claimedRow](ctx, c, takeBackSQL, claimBehindSQL, args)
+		rows, err = after[claimedRow](ctx, c, takeBackSQL, fmt.Sprintf(claimBehindSQL, bound), args)
 		if err != nil {
 			c.positions.forget(tenant)
 			return nil, err
@@ -178,7 +183,7 @@ func (c *Client) claim(ctx context.Context, n int, worker string) ([]claimedRow,
 	}
 	args["swept"] = time.Time{}
 	began := time.Now()
-	rows, err := after[claimedRow](ctx, c, takeBackSQL, claimWholeSQL, args)
+	rows, err := after[claimedRow](ctx, c, takeBackSQL, fmt.Sprintf(claimWholeSQL, bound), args)
 	if err != nil {
 		c.positions.forget(tenant)
 		return nil, err

@@ -1,4 +1,6 @@
 package orchestrator
 
-// ClaimBehindSQL is the statement of a claim from a position.
-var ClaimBehindSQL = claimBehindSQL
+import "fmt"
+
+// ClaimBehindSQL is the statement of a claim of a task from a position.
+var ClaimBehindSQL = fmt.Sprintf(claimBehindSQL, 1)

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -116,17 +117,17 @@ func (c *Client) Task(ctx context.Context, id string) (Task, error) {
 // queued is the queue. The two parts of a later page are ranges of the index: the rest of the last
 // task's priority, and the lower priorities.
 var queued = keyset.List[taskRow, Task]{
-	Nested: func(behind string) string {
+	Nested: func(behind string, bound int) string {
 		if behind == "" {
-			return "select " + taskColumns + " from orchestrator.tasks t where t.status = 'queued' order by t.priority desc, t.seq limit @page_limit::int"
+			return fmt.Sprintf("select * from (select "+taskColumns+" from orchestrator.tasks t where t.status = 'queued' order by t.priority desc, t.seq limit %d) t limit @page_limit::int", bound)
 		}
-		return "select " + taskColumns + ` from (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last, lateral (
+		return fmt.Sprintf("select "+taskColumns+` from (select l.priority, l.seq from orchestrator.tasks l where l.id = @after::text) last, lateral (
     (select * from orchestrator.tasks q where q.status = 'queued' and q.priority = last.priority and q.seq > last.seq
-     order by q.seq limit @page_limit::int)
+     order by q.seq limit %[1]d)
     union all
     (select * from orchestrator.tasks q where q.status = 'queued' and q.priority < last.priority
-     order by q.priority desc, q.seq limit @page_limit::int)
-) t order by t.priority desc, t.seq limit @page_limit::int`
+     order by q.priority desc, q.seq limit %[1]d)
+) t order by t.priority desc, t.seq limit @page_limit::int`, bound)
 	},
 	ID:      func(r taskRow) string { return r.ID },
 	Row:     "orchestrator.tasks where id = @after::text",
@@ -156,17 +157,17 @@ func (c *Client) QueuedPage(ctx context.Context, limit int, after string) (modul
 }
 
 // Each half is in the order of an index.
-const timedOutSQL = "select " + taskColumns + ` from (
-    (select * from orchestrator.tasks q where q.status = 'queued' and q.deadline < now() order by q.deadline limit @limit::int)
+var timedOutSQL = fmt.Sprintf("select "+taskColumns+` from (
+    (select * from orchestrator.tasks q where q.status = 'queued' and q.deadline < now() order by q.deadline limit %[1]d)
     union all
-    (select * from orchestrator.tasks d where d.status = 'dequeued' and d.deadline < now() order by d.deadline limit @limit::int)
-) t order by t.deadline, t.seq limit @limit::int`
+    (select * from orchestrator.tasks d where d.status = 'dequeued' and d.deadline < now() order by d.deadline limit %[1]d)
+) t order by t.deadline, t.seq limit %[1]d`, listLimit)
 
 // TimedOut returns tasks past the deadline, the longest overdue first, 1000 and
 // modules.PageBytes at most: tasks that no worker claimed within the timeout, and claimed tasks
 // that the worker has not finished in time. Claim gives overdue claimed tasks out again.
 func (c *Client) TimedOut(ctx context.Context) ([]Task, error) {
-	rows, err := many[taskRow](ctx, c, timedOutSQL, pgx.NamedArgs{"limit": listLimit})
+	rows, err := many[taskRow](ctx, c, timedOutSQL, nil)
 	if err != nil {
 		return nil, wrap("timed out", err)
 	}

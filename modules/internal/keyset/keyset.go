@@ -47,8 +47,9 @@ type Column struct {
 type List[R, T any] struct {
 	Select string // the statement up to and with a condition after "where"
 	// Nested returns a statement with an order and a limit of its own, in place of Select. behind is
-	// the condition of the next pages, and empty for the first page.
-	Nested     func(behind string) string
+	// the condition of the next pages, and empty for the first page. bound is the [Bound] of
+	// @page_limit.
+	Nested     func(behind string, bound int) string
 	Key        []Column // the order of the list; the last column is unique
 	Descending bool     // the direction of every column
 	KeyOf      func(R) []any
@@ -144,7 +145,7 @@ func (k List[R, T]) sql(behind bool, bound int) string {
 		condition = "(" + strings.Join(columns, ", ") + ") " + operator + " (" + place + ")"
 	}
 	if k.Nested != nil {
-		return k.Nested(condition)
+		return k.Nested(condition, bound)
 	}
 	sql := k.Select
 	if behind {
