@@ -11,7 +11,7 @@ import (
 )
 
 var availableSQL = overviewSQL(rankedSQL("o.utilization_percent < @max::float8",
-	[]wish{{"registry.agents c where c.last_active_at > now() - @within::interval", "c.id"}})) +
+	[]wish{{"registry.agents c where c.last_active_at > now() - @within::interval", "c.id"}}, findLimit)) +
 	" order by o.success_rate desc, o.utilization_percent, o.id"
 
 // Available returns the agents below maxUtilization percent with activity within the given

@@ -9,12 +9,14 @@ import (
 	"github.com/agentagency/onepool/modules/internal/store"
 )
 
+const getSQL = "select " + columns + " from registry.agent_overview o where o.id = @id"
+
 // Get returns the agent, or ErrAgentNotFound.
 func (c *Client) Get(ctx context.Context, id string) (Agent, error) {
 	if err := check.ID("id", id); err != nil {
 		return Agent{}, wrap("get", err)
 	}
-	o, err := store.One[overview](ctx, c.db, "select "+columns+" from registry.agent_overview o where o.id = @id", pgx.NamedArgs{"id": id})
+	o, err := store.One[overview](ctx, c.db, getSQL, pgx.NamedArgs{"id": id})
 	if err != nil {
 		return Agent{}, wrap("get", err)
 	}

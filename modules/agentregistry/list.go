@@ -43,23 +43,28 @@ func decodeCursor(s string) (at cursor, err error) {
 	return at, nil
 }
 
-// The ids of a page come from the index alone. The two parts of a later page are ranges of the
-// index: the rest of the agents with the cursor's time, and the agents before. %d is the
+// The agents of a page come in the order of an index. The two parts of a later page are ranges of
+// the index: the rest of the agents with the cursor's time, and the agents before. %d is the
 // [keyset.Bound] of the limit.
 const (
 	firstSQL = `
-    select a.tenant_id, a.id from (
-        select a.tenant_id, a.id, a.last_active_at from registry.agents a order by a.last_active_at desc, a.id limit %d
-    ) a order by a.last_active_at desc, a.id limit @limit::bigint`
+        select * from registry.agents a order by a.last_active_at desc, a.id limit %d`
 	afterSQL = `
-    select a.tenant_id, a.id from (
-        (select a.tenant_id, a.id, a.last_active_at from registry.agents a
+        (select * from registry.agents a
          where a.last_active_at = @time::timestamptz and a.id > @id::text order by a.id limit %[1]d)
         union all
-        (select a.tenant_id, a.id, a.last_active_at from registry.agents a
-         where a.last_active_at < @time::timestamptz order by a.last_active_at desc, a.id limit %[1]d)
-    ) a order by a.last_active_at desc, a.id limit @limit::bigint`
+        (select * from registry.agents a
+         where a.last_active_at < @time::timestamptz order by a.last_active_at desc, a.id limit %[1]d)`
 )
+
+// listSQL returns the statement of a page. The server looks up the details of each agent by the
+// key, as in overviewSQL, and the agent itself not again.
+func listSQL(agents string, limit int) string {
+	return "select " + columns + " from (select * from (" + fmt.Sprintf(agents, keyset.Bound(limit)) + `
+    ) a order by a.last_active_at desc, a.id limit @limit::bigint
+) a, lateral (select a.*, d.* from registry.agent_details d where d.tenant_id = a.tenant_id and d.agent_id = a.id offset 0) o
+order by o.last_active_at desc, o.id`
+}
 
 // List returns the agents, the last active first, and the cursor of the next page: "" on the
 // last page. A page ends after modules.PageBytes too, with fewer agents than the limit. A
@@ -70,15 +75,15 @@ func (c *Client) List(ctx context.Context, opts ListOptions) (page []Agent, next
 	if err := check.That("limit", "must be from 1 to 1000, and 0 for that", limit >= 1 && limit <= pageLimit); err != nil {
 		return nil, "", wrap("list", err)
 	}
-	ids, args := firstSQL, pgx.NamedArgs{"limit": limit + 1} // the extra row proves a next page
+	sql, args := firstSQL, pgx.NamedArgs{"limit": limit + 1} // the extra row proves a next page
 	if opts.After != "" {
 		at, err := decodeCursor(opts.After)
 		if err != nil {
 			return nil, "", wrap("list", err)
 		}
-		ids, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
+		sql, args["time"], args["id"] = afterSQL, at.LastActiveAt, at.ID
 	}
-	rows, more, err := store.Bounded[overview](ctx, c.db, overviewSQL(fmt.Sprintf(ids, keyset.Bound(limit+1)))+" order by o.last_active_at desc, o.id", args)
+	rows, more, err := store.Bounded[overview](ctx, c.db, listSQL(sql, limit+1), args)
 	if err != nil {
 		return nil, "", wrap("list", err)
 	}

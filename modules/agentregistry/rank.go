@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/modules/internal/keyset"
 )
 
 // ranks is a table of the agents with the columns of a search: the order, and the columns that
@@ -31,17 +33,18 @@ func (w wish) met() string {
 }
 
 // rankedSQL returns a select of the first @first agents that meet the condition where on o and the
-// wishes, by tenant_id and id.
+// wishes, by tenant_id and id. first is @first.
 //
 // Of N agents, n meet the rarest wish. A walk through the agents in the order meets a match after
 // N/n agents, so the search looks at @first * N/n agents. A look at all n agents costs less if n is
 // less than the root of @first * N. A walk that meets too few matches gives up, and the search
 // looks at the n agents after all. With offset 0 the planner does not read all capabilities in the
 // order of the agents to spare the distinct.
-func rankedSQL(where string, wishes []wish) string {
+func rankedSQL(where string, wishes []wish, first int) string {
 	const order = " order by " + rankOrder + " limit @first::bigint"
 	if len(wishes) == 0 {
-		return "select o.tenant_id, o.id from " + ranks + " o where " + where + order
+		return fmt.Sprintf("select o.tenant_id, o.id from (select o.* from %s o where %s order by %s limit %d) o limit @first::bigint",
+			ranks, where, rankOrder, keyset.Bound(first))
 	}
 	sizes, branches, all := make([]string, len(wishes)), make([]string, len(wishes)), make([]string, len(wishes))
 	for i, w := range wishes {
@@ -82,5 +85,5 @@ func (q Query) ranked(behind string) (sql string, args pgx.NamedArgs) {
 	if behind != "" {
 		where += "\n  and " + behind
 	}
-	return rankedSQL(where, q.wishes()), args
+	return rankedSQL(where, q.wishes(), args["first"].(int)), args
 }

@@ -20,9 +20,9 @@ var schema = store.Schema{
 		"registry.agents", "registry.agent_capabilities", "registry.agent_performance",
 		"registry.performance_events", "registry.agent_load", "registry.agent_task_stats", "registry.agent_counts",
 	},
-	Views: []string{"registry.agent_overview"},
+	Views: []string{"registry.agent_details", "registry.agent_overview"},
 }
 
-// CheckSchema returns a modules.ErrSchema if a table, the view or a migration is missing, or if
-// the pool's role may not use a table or the view. OnStart calls CheckSchema.
+// CheckSchema returns a modules.ErrSchema if a table, a view or a migration is missing, or if
+// the pool's role may not use a table or a view. OnStart calls CheckSchema.
 func (c *Client) CheckSchema(ctx context.Context) error { return schema.Check(ctx, c.db) }

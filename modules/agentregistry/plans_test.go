@@ -1,0 +1,51 @@
+package agentregistry_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
+	"github.com/agentagency/onepool/modules/agentregistry"
+	"github.com/agentagency/onepool/testkit"
+)
+
+// For a limit that is a parameter, the planner of a generic plan expects a tenth of all rows.
+func TestTheServerKeepsThePlansOfManyAgents(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	db := clienttest.OneConnection(t, "agentregistry", agentregistry.Migrations())
+	c, err := agentregistry.New(agentregistry.Params{DB: db.Named("agentregistry", fxdb.RequireTenant())})
+	require.NoError(t, err)
+	ctx := as(t, "acme")
+	many(t, ctx, db)
+	_, next, err := c.List(ctx, agentregistry.ListOptions{Limit: 50})
+	require.NoError(t, err)
+	clienttest.KeepsPlans(t, db, map[string]func(int) error{
+		"Get":  func(int) error { _, err := c.Get(ctx, "a77"); return err },
+		"List": func(int) error { _, _, err := c.List(ctx, agentregistry.ListOptions{Limit: 50}); return err },
+		"List, next page": func(int) error {
+			_, _, err := c.List(ctx, agentregistry.ListOptions{Limit: 50, After: next})
+			return err
+		},
+		"FindByCapability": func(int) error { _, err := c.FindByCapability(ctx, agentregistry.Query{Limit: 10}); return err },
+		"FindScored":       func(int) error { _, err := c.FindScored(ctx, agentregistry.Query{}); return err },
+		"FindPage":         func(int) error { _, err := c.FindPage(ctx, agentregistry.Query{Limit: 10}, ""); return err },
+	})
+}
+
+// Each look-up of a row in a table of a million rows walks through an index.
+func TestAnAgentIsReadWithOneLookUpInEachTable(t *testing.T) {
+	t.Parallel()
+	_, db := newClient(t)
+	ctx := as(t, "acme")
+	for name, sql := range map[string]string{"Get": agentregistry.GetSQL, "List": agentregistry.ListSQL} {
+		plan := testkit.Explain(ctx, t, db, strings.NewReplacer("@id", "'a77'", "@limit", "50").Replace(sql))
+		for _, table := range []string{"agents", "agent_capabilities", "agent_performance", "agent_load"} {
+			require.Equal(t, 1, strings.Count(plan.Text, " on registry."+table+" "), "%s of %s: %s", table, name, plan.Text)
+		}
+	}
+}
