@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/agentagency/onepool/modules/internal/check"
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/sqlarg"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
@@ -76,10 +77,12 @@ func hashOf(parts ...string) string {
 
 // In the order of the hash: two calls with the same results in different orders wait for each
 // other instead of a deadlock. The statement does not lock the queries: a result that comes at the
-// same time as a query's end came before the end.
+// same time as a query's end came before the end. %d is the [keyset.Bound] of the number of queries.
 const storeResultsSQL = `
 with ended as materialized (
-    select q.status from knowledge.queries q where q.id = any(@query_ids::text[]) and q.status = any(@closed::text[]) limit 1
+    select q.status from (select distinct id from unnest(@query_ids::text[]) id limit %d) r, lateral (
+        select q.status from knowledge.queries q where q.id = r.id and q.status = any(@closed::text[]) offset 0
+    ) q limit 1
 ), stored as (
 insert into knowledge.search_results (id, query_id, title, content, url, domain, source_type, relevance_score,
     credibility_score, quality, provider, provider_metadata, published_at, retrieved_at, created_at, content_hash)
@@ -117,11 +120,20 @@ func (c *Client) StoreResults(ctx context.Context, results []SearchResult) (int6
 	r, err := store.One[struct {
 		Stored int64
 		Ended  Status
-	}](ctx, c.db, storeResultsSQL, args)
+	}](ctx, c.db, fmt.Sprintf(storeResultsSQL, keyset.Bound(queries(results))), args)
 	if err == nil {
 		err = closedToResults.Check("query", r.Ended)
 	}
 	return r.Stored, wrap("store results", err)
+}
+
+// queries returns the number of different queries of the results.
+func queries(results []SearchResult) int {
+	ids := map[string]struct{}{}
+	for _, r := range results {
+		ids[r.QueryID] = struct{}{}
+	}
+	return len(ids)
 }
 
 // resultColumns turns rows into an array per column.
