@@ -2,6 +2,7 @@ package agentregistry
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,10 +27,10 @@ type wish struct {
 	id   string // the column of the agent
 }
 
-// met returns the condition on the agent o. With offset 0 the server looks up the agent's row, and
-// does not join all rows.
-func (w wish) met() string {
-	return "exists (select from " + w.rows + " and c.tenant_id = o.tenant_id and " + w.id + " = o.id offset 0)"
+// met returns the condition on an agent with the alias. With offset 0 the server looks up the
+// agent's row, and does not join all rows.
+func (w wish) met(alias string) string {
+	return "exists (select from " + w.rows + " and c.tenant_id = " + alias + ".tenant_id and " + w.id + " = " + alias + ".id offset 0)"
 }
 
 // rankedSQL returns a select of the first @first agents that meet the condition where on o and the
@@ -46,17 +47,17 @@ func rankedSQL(where string, wishes []wish, first int) string {
 		return fmt.Sprintf("select o.tenant_id, o.id from (select o.* from %s o where %s order by %s limit %d) o limit @first::bigint",
 			ranks, where, rankOrder, keyset.Bound(first))
 	}
-	sizes, branches, all := make([]string, len(wishes)), make([]string, len(wishes)), make([]string, len(wishes))
+	sizes, branches, all, known := make([]string, len(wishes)), make([]string, len(wishes)), make([]string, len(wishes)), make([]string, len(wishes))
 	for i, w := range wishes {
-		all[i] = w.met()
+		all[i], known[i] = w.met("o"), w.met("k")
 		sizes[i] = fmt.Sprintf("select %d as i, (select count(*) from (select from %s limit (select most from bound) + 1) c) as n", i, w.rows)
 	}
 	for i, w := range wishes {
-		others := append([]string{where}, all[:i]...)
-		others = append(others, all[i+1:]...)
-		branches[i] = fmt.Sprintf(`(select o.* from (select distinct c.tenant_id, c.id from (select c.tenant_id, %s as id from %s and (select i from start) = %d and (select look from decision) offset 0) c) c,
-         lateral (select * from %s o where o.tenant_id = c.tenant_id and o.id = c.id offset 0) o where %s%s)`,
-			w.id, w.rows, i, ranks, strings.Join(others, "\n  and "), order)
+		others := slices.Concat([]string{"true"}, known[:i], known[i+1:])
+		branches[i] = fmt.Sprintf(`(select o.* from (select distinct c.tenant_id, c.id from (select c.tenant_id, %s as id from %s and (select i from start) = %d and (select look from decision) offset 0) c) k,
+         lateral (select * from %s o where o.tenant_id = k.tenant_id and o.id = k.id offset 0) o where %s
+  and %s%s)`,
+			w.id, w.rows, i, ranks, strings.Join(others, "\n  and "), where, order)
 	}
 	return `
     with total as materialized (
