@@ -101,6 +101,10 @@ func (r *registry) calls(n int) []call {
 			page, _, err := c.List(ctx, agentregistry.ListOptions{Limit: 50, After: deep})
 			return page, err
 		}},
+		{name: "List: 500", run: func(ctx context.Context, _ int) (any, error) { // at 1,000 rows, all agents of the tenant
+			page, _, err := c.List(ctx, agentregistry.ListOptions{Limit: 500})
+			return page, err
+		}},
 		{name: "List: 1000", run: func(ctx context.Context, _ int) (any, error) {
 			page, _, err := c.List(ctx, agentregistry.ListOptions{})
 			return page, err
