@@ -127,6 +127,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		Layers:             layers(),
 		LogFields:          logFields(o.tracers),
 		Logger:             o.log,
+		Migrates:           cfg.Migrate,
 		BeforeReady: func(ctx context.Context) error {
 			c.endsTransactions.Store(c.monitor.ServerVersion() >= transactionTimeoutVersion)
 			pc := c.yielded(pc)
@@ -164,7 +165,7 @@ func (c *core) newMonitors(lc lifecycle.Config) (err error) {
 		name, _, _ := dedicated(d) // validate has read d
 		conns := dedicatedConns(d, shared.MaxConns)
 		own := lc
-		own.BeforeReady = nil // the shared pool migrates and verifies
+		own.BeforeReady, own.Migrates = nil, false // the shared pool migrates and verifies
 		own.SiblingPools, own.SiblingConns = nil, all-int(conns)
 		own.Pool, own.OpenedBy, own.Name = shared.Copy(), "DB_DEDICATED, client "+name, lc.Name+"/"+name
 		own.Pool.MaxConns, own.Pool.MinConns = conns, min(conns, shared.MinConns)

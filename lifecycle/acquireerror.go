@@ -97,6 +97,8 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		return err
 	case a.Err() == nil && m.Draining():
 		return m.over() // a passed the gate, and found pgxpool closed
+	case a.Err() == nil && a.warms():
+		return err
 	case a.Err() == nil && !errors.Is(err, ErrServerAway):
 		return fmt.Errorf("acquire a connection: %w", err)
 	}

@@ -136,6 +136,10 @@ type Config struct {
 	// with a method Final() bool that returns true is final: no start mode retries.
 	BeforeReady func(ctx context.Context) error
 
+	// Migrates says that BeforeReady changes the database. The pool then opens no connection
+	// before BeforeReady has returned.
+	Migrates bool
+
 	// Layers are the import paths of the packages that acquire for their callers. A call site
 	// is outside Layers, this package and pgx.
 	Layers []string

@@ -23,6 +23,7 @@ type connecting struct {
 type connectingKey struct{}
 
 func (t tracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	ctx = untilStart(ctx)
 	c := &connecting{m: t.m}
 	if a := acquisitionOf(ctx); a != nil {
 		c.client = a.request.Client

@@ -33,6 +33,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		if err := m.mayDial(ctx); err != nil {
 			return err
 		}
+		ctx = untilStart(ctx)
 		// cc belongs to a single connection: the pool's configuration keeps the caller's dialer.
 		cc.DialFunc = m.dial
 		hearEnds(cc, m.cfg.Advice)
@@ -46,6 +47,10 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 		return nil
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		ctx = untilStart(ctx)
+		if err := m.checkFirst(ctx, conn); err != nil {
+			return err
+		}
 		if afterConnect != nil {
 			if err := afterConnect(ctx, conn); err != nil {
 				return err

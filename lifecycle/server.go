@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,31 +34,25 @@ type limit struct {
 	conns int
 }
 
-// checkServer refuses servers that can't work and warns of those that will hurt.
-func (m *Monitor) checkServer(ctx context.Context) (server, error) {
-	var s server
-	began := time.Now()
-	conn, err := m.connect(ctx)
-	if refusesParameter(err) {
-		err = fmt.Errorf("%w: behind a transaction pooler set DB_POOLER=transaction", err)
-	}
-	if err != nil {
-		return s, err
-	}
-	defer closeConn(conn)
+// checkSQL asks for all that the start must know. reserved_connections is new in version 16.
+const checkSQL = `
+	select current_setting('server_version'), current_setting('server_version_num')::int,
+	       current_setting('max_connections')::int,
+	       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
+	       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(), pg_is_in_recovery(),
+	       (select datconnlimit from pg_catalog.pg_database where datname = current_database()), ` + startedAt + `
+	from pg_catalog.pg_roles where rolname = current_user`
+
+// checkServer refuses servers that can't work and warns of those that will hurt. began is the
+// beginning of the connect.
+func (m *Monitor) checkServer(ctx context.Context, conn *pgx.Conn, began time.Time) (s server, err error) {
 	var connections, reserved, ofRole, ofDatabase int
 	var pid uint32
 	var standby bool
 	var started string
-	// reserved_connections is new in version 16.
-	err = conn.QueryRow(ctx, `
-		select current_setting('server_version'), current_setting('server_version_num')::int,
-		       current_setting('max_connections')::int,
-		       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
-		       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(), pg_is_in_recovery(),
-		       (select datconnlimit from pg_catalog.pg_database where datname = current_database()), `+startedAt+`
-		from pg_catalog.pg_roles where rolname = current_user`,
-	).Scan(&s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase, &started)
+	answers := conn.PgConn().Exec(ctx, checkSQL+m.ownSettingsSQL()) // a single round trip
+	err = readRow(conn, answers, &s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase, &started)
+	own, ownErr := readOwnSettings(conn, answers)
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
@@ -92,7 +87,7 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 		m.suspectStandby()
 		m.log.Warn("pool is not ready: "+errReadOnly.Error(), zap.String("database", m.Database()))
 	}
-	if err := m.askOwnSettings(ctx, conn); err != nil {
+	if err := m.takeOwnSettings(own, ownErr); err != nil {
 		return s, err
 	}
 	if s.superuser || s.bypassRLS {
@@ -100,6 +95,19 @@ func (m *Monitor) checkServer(ctx context.Context) (server, error) {
 			zap.String("role", m.cfg.Pool.ConnConfig.User), zap.Bool("superuser", s.superuser), zap.Bool("bypassrls", s.bypassRLS))
 	}
 	return s, nil
+}
+
+// readRow reads the row of the next answer.
+func readRow(conn *pgx.Conn, answers *pgconn.MultiResultReader, to ...any) error {
+	if !answers.NextResult() {
+		return cmp.Or(answers.Close(), pgx.ErrNoRows)
+	}
+	rows := pgx.RowsFromResultReader(conn.TypeMap(), answers.ResultReader())
+	tag, err := pgx.ForEachRow(rows, to, func() error { return nil })
+	if err == nil && tag.RowsAffected() == 0 {
+		err = pgx.ErrNoRows
+	}
+	return err
 }
 
 // ServerVersion returns the server_version_num of the server that Start has met, for example

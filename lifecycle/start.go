@@ -28,8 +28,9 @@ const (
 // warming marks the acquires of Start itself: these acquires may pass the gate.
 type warming struct{}
 
-// Start checks the server over a separate connection, runs BeforeReady, opens the pool's
-// minimum of connections concurrently (at least a single connection), and opens the gate.
+// Start opens a connection and checks the server, runs BeforeReady, opens the pool's minimum of
+// connections concurrently (at least a single connection), and opens the gate. The pool keeps
+// the first connection, unless Config.Migrates is true or Config.Pool has an AfterConnect.
 // Config.Start is the mode if the server can't be reached.
 //
 // Start's own wait for its connections is bounded by ctx, not by
@@ -122,7 +123,7 @@ func (m *Monitor) startRetrying(ctx context.Context, mayRetry func(error) bool) 
 func (m *Monitor) start(ctx context.Context) error {
 	began := time.Now()
 	warm := context.WithValue(ctx, warming{}, true)
-	srv, err := m.checkServer(warm)
+	srv, err := m.meetServer(warm)
 	if err != nil {
 		return fmt.Errorf("start the pool on %s: %w", m.Database(), err)
 	}

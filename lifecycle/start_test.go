@@ -198,7 +198,7 @@ func TestTheReasonOfAFailingStartIsLoggedDuringTheRetries(t *testing.T) {
 func TestStartIsNotBoundByTheAcquireTimeout(t *testing.T) {
 	t.Parallel()
 	begin := func(ctx context.Context, t *testing.T) (*slowStarts, *lifecycle.Monitor, <-chan error) {
-		starts, m := newSlowStarts(t, 1, func(c *lifecycle.Config) { c.Pool.MinConns, c.AcquireTimeout = 1, time.Nanosecond })
+		starts, m := newSlowStarts(t, 0, func(c *lifecycle.Config) { c.Pool.MinConns, c.AcquireTimeout = 1, time.Nanosecond })
 		started := make(chan error, 1)
 		go func() { started <- m.Start(ctx) }()
 		eventually(t, func() bool { return starts.inside.Load() == 1 || len(started) > 0 })

@@ -1,0 +1,132 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// firstConn is the start's check of the server on the first connection of the pool. A backend
+// costs the server more than all statements of a start, so the start opens no connection for the
+// check alone.
+type firstConn struct {
+	start context.Context
+	began time.Time // the connect
+	server
+	checked bool
+}
+
+type firstConnKey struct{}
+
+// errSettingsLater closes a connection that began with parameters that the role or the database
+// sets.
+var errSettingsLater = errors.New("the role or the database sets parameters of the connection")
+
+// meetServer checks the server over the first connection of the pool. If a hook of the caller may
+// need what BeforeReady does, the pool may not open yet, and meetServer opens a connection for the
+// check alone.
+func (m *Monitor) meetServer(ctx context.Context) (server, error) {
+	if m.cfg.Migrates || m.afterConnect != nil {
+		return m.checkAside(ctx)
+	}
+	start, cancel := m.boundOfConnect(ctx)
+	defer cancel()
+	wait, cancelWait := outlasting(start)
+	defer cancelWait()
+	m.pool.Reset() // a connection of a failed attempt has no check to come
+	for {
+		first := &firstConn{start: start, began: time.Now()}
+		conn, err := m.Acquire(context.WithValue(wait, firstConnKey{}, first), Request{Client: "start"})
+		switch {
+		case err == nil:
+			conn.Release()
+			return first.server, nil
+		case wait.Err() != nil:
+			return server{}, context.Cause(wait)
+		case !errors.Is(err, errSettingsLater):
+			return server{}, adviseOnParameter(err)
+		}
+	}
+}
+
+// boundOfConnect returns ctx with a deadline. The end of the pool ends the context too.
+func (m *Monitor) boundOfConnect(ctx context.Context) (context.Context, context.CancelFunc) {
+	cancelBound := context.CancelFunc(func() {})
+	if _, bound := ctx.Deadline(); !bound {
+		ctx, cancelBound = context.WithTimeout(ctx, max(m.cfg.AcquireTimeout, DefaultAcquireTimeout))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(m.closing, cancel)
+	return ctx, func() { stop(); cancel(); cancelBound() }
+}
+
+// connectErrorIn is how long a start waits, after its end, for the error of the connect: the error
+// tells more than the end, and decides whether the start retries.
+const connectErrorIn = time.Second
+
+// outlasting returns a context that ends connectErrorIn after ctx, by the cause of ctx.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, _ := ctx.Deadline()
+	later, cancelLater := context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(connectErrorIn))
+	later, cancel := context.WithCancelCause(later)
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(connectErrorIn, func() { cancel(context.Cause(ctx)) })
+	})
+	return later, func() { stop(); cancel(nil); cancelLater() }
+}
+
+// checkAside checks the server over a connection that the pool does not keep.
+func (m *Monitor) checkAside(ctx context.Context) (server, error) {
+	began := time.Now()
+	conn, err := m.connect(ctx)
+	if err != nil {
+		return server{}, adviseOnParameter(err)
+	}
+	defer closeConn(conn)
+	return m.checkServer(ctx, conn, began)
+}
+
+func adviseOnParameter(err error) error {
+	if refusesParameter(err) {
+		return fmt.Errorf("%w: behind a transaction pooler set DB_POOLER=transaction", err)
+	}
+	return err
+}
+
+// checkFirst checks the server if conn is the pool's first connection.
+func (m *Monitor) checkFirst(ctx context.Context, conn *pgx.Conn) (err error) {
+	first, _ := ctx.Value(firstConnKey{}).(*firstConn)
+	if first == nil || first.checked {
+		return nil
+	}
+	known := len(m.Yielded())
+	if first.server, err = m.checkServer(ctx, conn, first.began); err != nil {
+		return err
+	}
+	first.checked = true
+	if len(m.Yielded()) > known {
+		return errSettingsLater
+	}
+	return nil
+}
+
+// untilStart returns a context with the values of ctx that ends with the start, if ctx is of the
+// pool's first connect: pgxpool opens a connection in a context without an end.
+func untilStart(ctx context.Context) context.Context {
+	if first, ok := ctx.Value(firstConnKey{}).(*firstConn); ok {
+		return connectContext{first.start, ctx}
+	}
+	return ctx
+}
+
+// connectContext ends with the first context, and has the values of the second.
+type connectContext struct {
+	context.Context
+	values context.Context
+}
+
+// Value returns a value of the second context.
+func (c connectContext) Value(key any) any { return c.values.Value(key) }
