@@ -132,14 +132,16 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 			c.endsTransactions.Store(c.monitor.ServerVersion() >= transactionTimeoutVersion)
 			pc := c.yielded(pc)
 			c.monitor.PreferAnswering(ctx, pc.ConnConfig)
+			beside := &aside{pc: pc}
+			defer beside.close(ctx)
 			if cfg.Migrate {
 				if err := migrations.up(ctx, pc.ConnConfig, c.monitor.PreferAnswering); err != nil {
 					return err
 				}
 			} else {
-				c.warnOfPending(ctx, pc, sources)
+				c.warnOfPending(ctx, beside, sources)
 			}
-			return c.verifyTenancy(ctx, pc, o)
+			return c.verifyTenancy(ctx, beside, o)
 		},
 	}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
 	"github.com/agentagency/onepool/internal/migrate"
@@ -13,14 +12,14 @@ import (
 
 // warnOfPending logs the contributed migrations that the database lacks, because
 // DB_MIGRATE is not true. The look must leave time to start, and fails no start.
-func (c *core) warnOfPending(ctx context.Context, pc *pgxpool.Config, sources []migrate.Source) {
+func (c *core) warnOfPending(ctx context.Context, beside *aside, sources []migrate.Source) {
 	if len(sources) == 0 {
 		return
 	}
 	ctx, cancel := halfOfTheTime(ctx)
 	defer cancel()
 	var pending []migrate.Pending
-	err := askAside(ctx, pc, func(conn *pgx.Conn) (err error) {
+	err := beside.ask(ctx, func(conn *pgx.Conn) (err error) {
 		pending, err = migrate.FindPending(ctx, conn, sources)
 		return err
 	})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -63,7 +62,7 @@ func (c *core) requiresTenant() bool {
 // verifyTenancy verifies as DB_VERIFY_TENANCY says, and logs the findings of rls.Verify.
 // If the mode is require, verifyTenancy fails with a [*TenancyError], or because the
 // database can't be asked.
-func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options) error {
+func (c *core) verifyTenancy(ctx context.Context, beside *aside, o options) error {
 	cfg, log := c.cfg, cmp.Or(o.verifyLog, o.log)
 	if cfg.VerifyTenancy == VerifyOff {
 		return nil
@@ -79,7 +78,7 @@ func (c *core) verifyTenancy(ctx context.Context, pc *pgxpool.Config, o options)
 		opts = append(opts[:len(opts):len(opts)], rls.Role(cfg.TenantRole))
 	}
 	var report rls.Report
-	err := askAside(ctx, pc, func(conn *pgx.Conn) (err error) {
+	err := beside.ask(ctx, func(conn *pgx.Conn) (err error) {
 		report, err = rls.Verify(ctx, conn, opts...)
 		return err
 	})

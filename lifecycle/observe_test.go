@@ -66,15 +66,15 @@ func TestAnObserverGetsTheClient(t *testing.T) {
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) { c.Pool.MinConns = 0 })
 	r := newRecord()
 	stop := m.Observe(r)
-	require.NoError(t, m.Start(bounded(t))) // opens one
+	require.NoError(t, m.Start(bounded(t))) // checks the server over a connection, and finds the connection idle
 	for range 3 {
 		defer acquire(t, m, "worker").Release()
 	}
 	require.NoError(t, m.Pool().Ping(bounded(t)))
 
 	acquired, released, connected := r.counts()
-	require.Equal(t, map[string]int{"start": 1, "worker": 3, "raw pool": 1}, acquired)
-	require.Equal(t, map[string]int{"start": 1, "raw pool": 1}, released)
+	require.Equal(t, map[string]int{"start": 2, "worker": 3, "raw pool": 1}, acquired)
+	require.Equal(t, map[string]int{"start": 2, "raw pool": 1}, released)
 	require.Equal(t, map[string]int{"start": 1, "worker": 2, "raw pool": 1}, connected)
 
 	stop()
