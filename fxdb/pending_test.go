@@ -1,10 +1,14 @@
 package fxdb_test
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
@@ -47,4 +51,35 @@ func TestAStartWarnsOfMigrationsThatTheDatabaseLacks(t *testing.T) {
 	_, err := owner.Exec(t.Context(), "revoke select on onepool.shop_versions from "+db.Pool().Config().ConnConfig.User)
 	require.NoError(t, err)
 	requireMissing("", 0, fxdb.WithMigrations("shop", fstest.MapFS{"00009_z.sql": one["00001_a.sql"]}))
+}
+
+// TestAStartAsksOverOneConnectionBesideThePool counts the connects: a backend costs the server more
+// than the questions.
+func TestAStartAsksOverOneConnectionBesideThePool(t *testing.T) {
+	t.Parallel()
+	url := testkit.DB(t).Pool().Config().ConnString()
+	shop := fxdb.WithMigrations("shop", fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}})
+	for name, c := range map[string]struct {
+		verify   fxdb.VerifyMode
+		opts     []fxdb.Option
+		connects int64
+	}{
+		"no question":        {fxdb.VerifyOff, nil, 1},
+		"pending migrations": {fxdb.VerifyOff, []fxdb.Option{shop}, 2},
+		"verify":             {fxdb.VerifyWarn, nil, 2},
+		"both":               {fxdb.VerifyWarn, []fxdb.Option{shop}, 2},
+	} {
+		var connects atomic.Int64
+		count := fxdb.WithConfigurePool(func(pc *pgxpool.Config) error {
+			base := pc.ConnConfig.DialFunc
+			pc.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				connects.Add(1)
+				return base(ctx, network, addr)
+			}
+			return nil
+		})
+		_, err := start(t, fxdb.Config{URL: url, PoolMin: 1, VerifyTenancy: c.verify}, append(c.opts, count)...)
+		require.NoError(t, err)
+		require.Equal(t, c.connects, connects.Load(), name)
+	}
 }
