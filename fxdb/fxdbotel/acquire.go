@@ -83,7 +83,7 @@ func (t *tracer) TraceAcquireEnd(ctx context.Context, pool *pgxpool.Pool, data p
 	m, _ := lifecycle.MonitorOf(ctx, nil)
 	a.start(t, m, pool.Config().ConnConfig)
 	if a.latest != nil {
-		a.latest.show(t, a.ctx)
+		a.latest.show(a.ctx, t)
 	}
 	if a.connects > 1 {
 		a.span.SetAttributes(ConnectsKey.Int(a.connects))
@@ -117,7 +117,7 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 	}
 	a := c.acquire
 	if a == nil {
-		c.show(t, ctx)
+		c.show(ctx, t)
 		return
 	}
 	a.mu.Lock()
@@ -131,11 +131,11 @@ func (t *tracer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndDa
 		return
 	}
 	a.latest = nil
-	c.show(t, a.ctx)
+	c.show(a.ctx, t)
 }
 
 // show records the attempt as a span.
-func (c *connect) show(t *tracer, parent context.Context) {
+func (c *connect) show(parent context.Context, t *tracer) {
 	_, span := t.spans.Start(parent, "connect", trace.WithTimestamp(c.began), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(newPlace(c.monitor, c.config.Database, c.server).attrs...), trace.WithAttributes(whose(parent, c.client)...),
 		trace.WithAttributes(semconv.DBOperationName("connect")))

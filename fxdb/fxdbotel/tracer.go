@@ -3,6 +3,7 @@ package fxdbotel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +80,7 @@ func (t *tracer) begin(ctx context.Context, conn *pgx.Conn, name string, describ
 	ctx = within(ctx, conn)
 	if trace.SpanFromContext(ctx).IsRecording() {
 		summary, attrs := describe()
-		op.attrs = append(op.place.attrs[:len(op.place.attrs):len(op.place.attrs)], whose(ctx, op.client)...)
+		op.attrs = slices.Concat(op.place.attrs, whose(ctx, op.client))
 		ctx, op.span = t.spans.Start(ctx, nameOf(summary), trace.WithTimestamp(op.began), trace.WithSpanKind(trace.SpanKindClient),
 			trace.WithAttributes(op.attrs...), trace.WithAttributes(described(name, summary)...), trace.WithAttributes(attrs...))
 	}
