@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,9 +22,9 @@ type firstConn struct {
 
 type firstConnKey struct{}
 
-// errSettingsLater closes a connection that began with parameters that the role or the database
-// sets.
-var errSettingsLater = errors.New("the role or the database sets parameters of the connection")
+// errSettingsLater closes a connection that began before the check had found the limits that the
+// role and the database set.
+var errSettingsLater = errors.New("the role or the database sets limits of the connection")
 
 // meetServer checks the server over the first connection of the pool. If a hook of the caller may
 // need what BeforeReady does, the pool may not open yet, and meetServer opens a connection for the
@@ -37,30 +38,31 @@ func (m *Monitor) meetServer(ctx context.Context) (server, error) {
 	wait, cancelWait := outlasting(start)
 	defer cancelWait()
 	m.pool.Reset() // a connection of a failed attempt has no check to come
-	for {
-		first := &firstConn{start: start, began: time.Now()}
-		conn, err := m.Acquire(context.WithValue(wait, firstConnKey{}, first), Request{Client: "start"})
-		switch {
-		case err == nil:
-			conn.Release()
-			return first.server, nil
-		case wait.Err() != nil:
-			return server{}, context.Cause(wait)
-		case !errors.Is(err, errSettingsLater):
-			return server{}, adviseOnParameter(err)
-		}
+	first := &firstConn{start: start, began: time.Now()}
+	wait = context.WithValue(wait, firstConnKey{}, first)
+	conn, err := m.Acquire(wait, Request{Client: "start"})
+	if errors.Is(err, errSettingsLater) {
+		conn, err = m.Acquire(wait, Request{Client: "start"})
 	}
+	switch {
+	case err == nil:
+		conn.Release()
+		return first.server, nil
+	case wait.Err() != nil:
+		return server{}, context.Cause(wait)
+	}
+	return server{}, adviseOnParameter(err)
 }
 
 // boundOfConnect returns ctx with a deadline. The end of the pool ends the context too.
 func (m *Monitor) boundOfConnect(ctx context.Context) (context.Context, context.CancelFunc) {
-	cancelBound := context.CancelFunc(func() {})
-	if _, bound := ctx.Deadline(); !bound {
-		ctx, cancelBound = context.WithTimeout(ctx, max(m.cfg.AcquireTimeout, DefaultAcquireTimeout))
+	deadline, bound := ctx.Deadline()
+	if !bound {
+		deadline = time.Now().Add(max(m.cfg.AcquireTimeout, DefaultAcquireTimeout))
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	stop := context.AfterFunc(m.closing, cancel)
-	return ctx, func() { stop(); cancel(); cancelBound() }
+	return ctx, func() { stop(); cancel() }
 }
 
 // connectErrorIn is how long a start waits, after its end, for the error of the connect: the error
@@ -102,12 +104,12 @@ func (m *Monitor) checkFirst(ctx context.Context, conn *pgx.Conn) (err error) {
 	if first == nil || first.checked {
 		return nil
 	}
-	known := len(m.Yielded())
+	sent := m.Yielded()
 	if first.server, err = m.checkServer(ctx, conn, first.began); err != nil {
 		return err
 	}
 	first.checked = true
-	if len(m.Yielded()) > known {
+	if !slices.Equal(sent, m.Yielded()) {
 		return errSettingsLater
 	}
 	return nil

@@ -44,6 +44,7 @@ func (m *Monitor) takeOwnSettings(own []string, err error) error {
 		return fmt.Errorf("read the settings of the role and the database: %w", err)
 	}
 	own = slices.DeleteFunc(own, func(name string) bool { return !slices.Contains(m.cfg.Yields, name) })
+	slices.Sort(own)
 	m.own.Store(&own)
 	return nil
 }
