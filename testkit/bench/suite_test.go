@@ -105,7 +105,7 @@ func TestSuite(t *testing.T) {
 				_, err := pool.Exec(t.Context(), "insert into t0 (name) values ('a')")
 				require.NoError(t, err)
 				if work > 0 {
-					time.Sleep(work)
+					<-time.After(work)
 				}
 				var n int
 				require.NoError(t, pool.QueryRow(t.Context(), "select count(*) from t0").Scan(&n))

@@ -53,7 +53,7 @@ func readConfig(name string) (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("onepoolcheck: read the configuration: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // nothing was written
 	root, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
 		return nil, fmt.Errorf("onepoolcheck: %s: %w", name, err)

@@ -69,11 +69,11 @@ func TestStandInsAreTrue(t *testing.T) {
 		"github.com/agentagency/onepool/fxdb", "github.com/agentagency/onepool/tenant", "go.uber.org/fx",
 		"github.com/stretchr/testify/require",
 	}
-	real := load(t, repository, nil, paths)
+	actual := load(t, repository, nil, paths)
 	standIns := load(t, filepath.Join(analysistest.TestData(), "src"),
 		[]string{"GOPATH=" + analysistest.TestData(), "GO111MODULE=off"}, paths)
 	for _, path := range paths {
-		compare(t, path, standIns[path].Scope(), real[path].Scope())
+		compare(t, path, standIns[path].Scope(), actual[path].Scope())
 	}
 }
 
@@ -94,12 +94,12 @@ func load(t *testing.T, dir string, env, paths []string) map[string]*types.Packa
 	return byPath
 }
 
-// compare wants each exported function and method of a stand-in in the real package, with
+// compare wants each exported function and method of a stand-in in the actual package, with
 // the same types.
-func compare(t *testing.T, path string, standIn, real *types.Scope) {
+func compare(t *testing.T, path string, standIn, actual *types.Scope) {
 	t.Helper()
 	for _, name := range standIn.Names() {
-		mine, theirs := standIn.Lookup(name), real.Lookup(name)
+		mine, theirs := standIn.Lookup(name), actual.Lookup(name)
 		if !mine.Exported() {
 			continue
 		}

@@ -3,12 +3,16 @@ package oracle
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wasilibs/go-pgquery/parser"
 
 	"github.com/agentagency/onepool/internal/sqllex"
 )
+
+// guarded are settings, or the first parts of their names, that SET LOCAL may not change.
+var guarded = []string{"app", "role", "session_authorization", "row_security", "standard_conforming_strings", "backslash_quote", "client_encoding"}
 
 // reading is what PostgreSQL's parser makes of a text.
 type reading struct {
@@ -117,10 +121,9 @@ func (r *reading) sets(s node) {
 		return
 	}
 	first, _, _ := strings.Cut(name, ".")
-	guarded := s.text("kind") == "VAR_RESET_ALL" ||
-		strings.Contains(" app role session_authorization row_security standard_conforming_strings backslash_quote client_encoding ", " "+first+" ")
-	r.guard = r.guard || guarded
-	if guarded || !s.is("is_local") || name == "seed" {
+	isGuarded := s.text("kind") == "VAR_RESET_ALL" || slices.Contains(guarded, first)
+	r.guard = r.guard || isGuarded
+	if isGuarded || !s.is("is_local") || name == "seed" {
 		r.because("set %s", name)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 func TestThePluginHasTheRules(t *testing.T) {
 	t.Parallel()
-	make, err := register.GetPlugin("onepoolcheck")
+	construct, err := register.GetPlugin("onepoolcheck")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestThePluginHasTheRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := make(c.settings)
+			p, err := construct(c.settings)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Fatalf("error %v, want %q", err, c.err)
