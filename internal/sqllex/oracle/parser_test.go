@@ -11,7 +11,7 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// guarded are settings, or the first parts of their names, that SET LOCAL may not change.
+// guarded are the first parts of the names of the settings that [reading] reports as a guard.
 var guarded = []string{"app", "role", "session_authorization", "row_security", "standard_conforming_strings", "backslash_quote", "client_encoding"}
 
 // reading is what PostgreSQL's parser makes of a text.
