@@ -31,9 +31,9 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 // query: with a tenant or Timeouts the transaction then begins anew, in the flight of the
 // statement. Statements that need no snapshot (SET, SHOW, LISTEN, NOTIFY) and ended savepoints
 // may stand in front, as in pgx. A later SET TRANSACTION or LOCK of the opening releases an
-// earlier LOCK for a moment. A LOCK in a savepoint comes after the snapshot of the scope. The
-// server refuses SET TRANSACTION ISOLATION LEVEL on the transaction's Conn (25001): use the
-// transaction, or opts.
+// earlier LOCK for a moment. With a tenant a LOCK in a savepoint comes after the snapshot of the
+// scope, and the server refuses SET TRANSACTION ISOLATION LEVEL on the transaction's Conn (25001):
+// use the transaction, or opts.
 //
 // If the connection is lost before the first statement has its answer, fxdb retries BEGIN
 // and the statement on another connection, within DB_CONNECTION_TIMEOUT_MS and as often as
@@ -93,15 +93,25 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scoped.Scope, opts pg
 	switch {
 	case s.IsZero():
 		return conn.BeginTx(ctx, opts)
-	case opts.BeginQuery != "" || db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol:
+	case opts.BeginQuery != "" || db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol || s.IsConstant() && opts.CommitQuery != "":
 		// BeginQuery may hold several statements, and a batch can't take several
 		// statements. pgx would also write the identity into the text of a simple batch.
 		if tx, err = conn.BeginTx(ctx, opts); err != nil {
 			return nil, err
 		}
 		b := &pgconn.Batch{}
-		s.AddTo(b)
+		s.AddBehindBegin(b)
 		err = conn.PgConn().ExecBatch(ctx, b).Close()
+	case s.IsConstant():
+		begin := beginText(opts)
+		ended := db.core.traced.begin(ctx, conn, begin)
+		b := &pgconn.Batch{}
+		b.ExecParams(begin, nil, nil, nil, nil)
+		s.AddBehindBegin(b)
+		err, tx = conn.PgConn().ExecBatch(ctx, b).Close(), newServerTx(conn)
+		if ended != nil {
+			ended(err)
+		}
 	default:
 		b := &pgx.Batch{}
 		b.BeginTx(opts)

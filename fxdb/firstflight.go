@@ -27,17 +27,17 @@ func (db *DB) delays(opts pgx.TxOptions) bool {
 // unsent is a transaction that the server does not have yet.
 func (db *DB) unsent(conn *pgxpool.Conn, s scoped.Scope, opts pgx.TxOptions) *transaction {
 	t := db.fresh(conn, s, newServerTx(conn.Conn()), opts)
-	t.pending = &pending{s, opts}
+	t.pending, t.opening.over = &pending{s, opts}, s.IsZero()
 	return t
 }
 
-// sql is the text of the BEGIN.
-func (p *pending) sql() string {
-	if p.opts == (pgx.TxOptions{}) {
+// beginText is the text of a BEGIN.
+func beginText(opts pgx.TxOptions) string {
+	if opts == (pgx.TxOptions{}) {
 		return "begin"
 	}
 	b := &pgx.Batch{}
-	b.BeginTx(p.opts)
+	b.BeginTx(opts)
 	return b.QueuedQueries[0].SQL
 }
 
@@ -79,6 +79,7 @@ func (t *transaction) start(ctx context.Context) error {
 		tx, err := t.db.begin(ctx, t.conn.Conn(), p.scope, p.opts)
 		if err == nil {
 			t.Tx = tx
+			t.opening.over = t.opening.over || p.scope.IsConstant()
 		}
 		return err
 	})
@@ -146,7 +147,7 @@ func (t *transaction) endUnsent() error {
 
 // send sends BEGIN, the scope and the statement.
 func (t *transaction) send(ctx context.Context, p *pending, f *scoped.Flight, sql string, args []any) error {
-	begin := p.sql()
+	begin := beginText(p.opts)
 	*f = scoped.Flight{Exec: f.Exec, Limit: t.limit(ctx, sql, args)}
 	f.BeginWith(begin, t.db.core.traced.begin(ctx, t.conn.Conn(), begin))
 	return f.Send(ctx, &t.db.core.engine, t.conn.Conn(), p.scope, sql, args)

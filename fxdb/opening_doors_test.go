@@ -119,7 +119,7 @@ func TestWhatMayStandInFrontOfSetTransaction(t *testing.T) {
 		"work in a savepoint's":           {inSavepoint(false, conn(insert)), lock},
 		"work, then large objects":        {conn(insert), large(false), lock},
 		"work, then a preparation":        {conn(insert), prepare("p1", "set local work_mem = '2MB'"), lock},
-		"a query prepared":                {prepare("p2", "select 1"), set},
+		"a query prepared":                {prepare("", "select 1"), set},
 		"a setting prepared":              {prepare("p3", "set local work_mem = '2MB'"), set},
 		"a setting prepared and run":      {prepare("lock", "set local work_mem = '2MB'"), execIn("lock"), nothing},
 		"large objects that nobody uses":  {large(false), set},
@@ -184,4 +184,63 @@ func TestTheScopeOutlivesASavepointOfTheOpening(t *testing.T) {
 			return err
 		}), name)
 	}
+}
+
+// A scope without a tenant takes no snapshot, so the connection itself and a savepoint take SET
+// TRANSACTION and LOCK too.
+func TestWithoutATenantTheConnectionTakesSetTransaction(t *testing.T) {
+	t.Parallel()
+	db := notesDB(t)
+	plain := plainPool(t, db)
+	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))
+	_, err := db.Exec(as(t, "acme"), "select 1") // from now on every scope empties the identity
+	require.NoError(t, err)
+	conn := func(sql string) func(ctx context.Context, tx pgx.Tx) error {
+		return func(ctx context.Context, tx pgx.Tx) error {
+			_, err := tx.Conn().Exec(ctx, sql)
+			return err
+		}
+	}
+	prepared := func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Prepare(ctx, "level", serializable); err != nil {
+			return err
+		}
+		_, err := tx.Conn().Exec(ctx, "level")
+		return err
+	}
+	const lock = "lock table notes.plain in share row exclusive mode"
+	for name, steps := range map[string][]func(ctx context.Context, tx pgx.Tx) error{
+		"the connection":               {conn(serializable)},
+		"twice":                        {conn("set transaction isolation level repeatable read"), conn(serializable), conn("set transaction read only, deferrable")},
+		"behind set local":             {execIn("set local work_mem = '2MB'"), conn(serializable)},
+		"behind a savepoint's end":     {inSavepoint(true, conn(lock)), conn(serializable)},
+		"in a savepoint":               {inSavepoint(false, conn(serializable))},
+		"prepared":                     {prepared},
+		"a mistake":                    {conn("set transaction isolation level sideways")},
+		"a query":                      {conn("select 1"), conn(serializable)},
+		"a lock in a savepoint":        {execIn("savepoint s"), execIn(lock), execIn("release s"), execIn(serializable)},
+		"the connection's lock, later": {inSavepoint(false, conn(lock)), execIn(serializable), conn(serializable)},
+	} {
+		run := func(db beginner) (got string) {
+			for _, opts := range []pgx.TxOptions{{}, {IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, {CommitQuery: "commit"}, {BeginQuery: "begin"}} {
+				tx, err := db.BeginTx(within(t), opts)
+				require.NoError(t, err)
+				for _, step := range steps {
+					got += codeOf(step(within(t), tx)) + " "
+				}
+				var state string
+				err = tx.QueryRow(within(t), txState).Scan(&state)
+				got += state + codeOf(err) + codeOf(tx.Rollback(within(t))) + "\n"
+			}
+			return got
+		}
+		require.Equal(t, run(plain), run(limited), name)
+	}
+	requireClean(t, limited)
+	require.NoError(t, limited.InTx(within(t), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		var limit, who string
+		err := tx.Conn().QueryRow(within(t), "select current_setting('statement_timeout'), current_setting('app.current_tenant')").Scan(&limit, &who)
+		require.Equal(t, []string{"1min", ""}, []string{limit, who})
+		return err
+	}))
 }

@@ -42,7 +42,7 @@ func (db *DB) transaction(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx) *transa
 // fresh is a transaction that has begun, before the first statement.
 func (db *DB) fresh(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
 	t := db.transaction(conn, s, tx)
-	t.opening = &opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsZero()}
+	t.opening = &opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsConstant()}
 	t.mark()
 	return t
 }

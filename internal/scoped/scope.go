@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/agentagency/onepool/tenant"
@@ -63,14 +64,34 @@ func (s Scope) AddTo(b *pgconn.Batch) {
 	b.ExecParams(s.form.sql, s.form.values(s), nil, nil, nil)
 }
 
+// IsConstant reports whether no value of the scope comes from a caller. The server takes values
+// without a snapshot only in the text of SET LOCAL, and a caller's value travels as a parameter:
+// pg_stat_activity and pg_stat_statements show texts.
+func (s Scope) IsConstant() bool {
+	return s.Identity == (tenant.Identity{}) && s.TraceID == "" && s.End.IsZero() && s.Groups()&OfDeadline == 0
+}
+
 // Ahead returns statements that set the constants of the scope without a snapshot.
 func (s Scope) Ahead() (all []string) {
+	constant := s.IsConstant()
 	for _, e := range s.form.list {
-		if e.value == nil {
-			all = append(all, setLocal(e.name, e.fixed))
+		if constant || e.value == nil {
+			all = append(all, setLocal(e.name, string(e.append(nil, s))))
 		}
 	}
 	return all
+}
+
+// AddBehindBegin adds the scope to a batch whose transaction has just begun, without a snapshot
+// if the scope is constant.
+func (s Scope) AddBehindBegin(b *pgconn.Batch) {
+	if !s.IsConstant() {
+		s.AddTo(b)
+		return
+	}
+	for _, sql := range s.Ahead() {
+		b.ExecParams(sql, nil, nil, nil, nil)
+	}
 }
 
 // setLocal returns a SET LOCAL statement, which needs no snapshot. The value comes from
@@ -80,5 +101,8 @@ func setLocal(name, value string) string {
 	if strings.Contains(value, `\`) { // it means itself in no other form under every setting
 		value = " E" + strings.ReplaceAll(value, `\`, `\\`)
 	}
-	return "set local " + name + " = " + value
+	return "set local " + quoted(name) + " = " + value
 }
+
+// quoted returns the name of a setting for a text. Part of a name may be a keyword: app.current_user.
+func quoted(name string) string { return pgx.Identifier(strings.Split(name, ".")).Sanitize() }

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/agentagency/onepool/tenant"
 )
 
@@ -219,7 +217,7 @@ func (t *Settings) Session() Session {
 	for _, e := range t.list {
 		if e.group == OfIdentity || e.name == "role" {
 			s.form.list = append(s.form.list, e)
-			s.Undo += "reset " + pgx.Identifier(strings.Split(e.name, ".")).Sanitize() + "; " // current_user is a keyword
+			s.Undo += "reset " + quoted(e.name) + "; "
 		}
 	}
 	s.SQL = setConfigs(s.form.list, false)
