@@ -9,31 +9,34 @@ import (
 )
 
 // batchResults releases the connection on Close. If the batch began a transaction, the end
-// of the transaction releases the connection. batchResults hides the scope's result from
+// of the transaction releases the connection. batchResults hides the results of the scope from
 // the caller.
 type batchResults struct {
 	pgx.BatchResults
-	conn    *pgxpool.Conn
-	tx      *transaction
-	scopeAt int // how many results until the scope's; negative: none, or behind
+	conn   *pgxpool.Conn
+	tx     *transaction
+	hidden []int // results of the scope, by their number
+	read   int
 }
 
-func (db *DB) batchResults(conn *pgxpool.Conn, s scoped.Scope, br pgx.BatchResults, scopeAt int) *batchResults {
-	r := &batchResults{BatchResults: br, conn: conn, scopeAt: scopeAt}
+func (db *DB) batchResults(conn *pgxpool.Conn, s scoped.Scope, br pgx.BatchResults, hidden []int) *batchResults {
+	r := &batchResults{BatchResults: br, conn: conn, hidden: hidden}
 	if tx := br.Tx(); tx != nil {
 		r.tx = db.transaction(conn, s, tx)
 	}
 	return r
 }
 
-// next reads the scope's result, if the scope's result comes next.
+// next reads the results of the scope that come in front of the caller's next result.
 func (r *batchResults) next() error {
-	r.scopeAt--
-	if r.scopeAt != -1 {
-		return nil
+	for ; len(r.hidden) > 0 && r.hidden[0] == r.read; r.read++ {
+		r.hidden = r.hidden[1:]
+		if _, err := r.BatchResults.Exec(); err != nil {
+			return err
+		}
 	}
-	_, err := r.BatchResults.Exec()
-	return err
+	r.read++
+	return nil
 }
 
 func (r *batchResults) Exec() (pgconn.CommandTag, error) {

@@ -310,16 +310,6 @@ func (t *transaction) prepares(sql string) {
 	t.opening.over = true
 }
 
-// setsTransaction reports whether a batch's statement must come before any query, and
-// needs no right and no limit.
-func setsTransaction(q *pgx.QueuedQuery) bool {
-	if len(q.Arguments) > 0 || !mayOpen(q.SQL) {
-		return false
-	}
-	all := sqllex.Statements(q.SQL)
-	return len(all) == 1 && all[0].SetsTransaction()
-}
-
 func beginsWith(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

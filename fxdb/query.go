@@ -257,10 +257,10 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b
 	}
 	switch {
 	case s.IsZero() || b.Len() == 0:
-		return db.batchResults(conn, s, conn.SendBatch(ctx, watchBatch(b, nil)), -1)
+		return db.batchResults(conn, s, conn.SendBatch(ctx, watchBatch(b, nil)), nil)
 	case !begins(b) && db.hasSeveral(b):
 		return db.sendSeveral(ctx, conn, s, b)
-	case !begins(b):
+	case !begins(b) && !db.leads(b):
 		return db.core.engine.SendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
 		if err := refuseBatchInScope(conn.Conn(), s.Guard(), b); err != nil {
@@ -270,7 +270,7 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b
 		b = watchBatch(b, func(sql string) error {
 			return s.Guard().Refuse(conn.Conn(), sql, scoped.EffectsOf(sql, false))
 		})
-		own, at := withScope(b, s)
-		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, own, at), own), at)
+		own, hidden := withScope(b, s)
+		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, own, hidden), own), hidden)
 	}
 }

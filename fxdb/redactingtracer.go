@@ -20,13 +20,17 @@ type redactingTracer struct{ *multitracer.Tracer }
 // scopeKey finds the scope's statement in the context of a batch that pgx sends.
 type scopeKey struct{}
 
-// hides returns the context of a batch that holds a scope as the statement at. No tracer sees
+// hides returns the context of a batch that holds a scope as the statements at. No tracer sees
 // the statement: neither the batch's size nor the statements change by a scope.
-func (d *redactingTracer) hides(ctx context.Context, b *pgx.Batch, at int) context.Context {
+func (d *redactingTracer) hides(ctx context.Context, b *pgx.Batch, at []int) context.Context {
 	if d == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, scopeKey{}, b.QueuedQueries[at])
+	hidden := make([]*pgx.QueuedQuery, len(at))
+	for i, at := range at {
+		hidden[i] = b.QueuedQueries[at]
+	}
+	return context.WithValue(ctx, scopeKey{}, hidden)
 }
 
 // instead marks a context whose statements replace a COPY, or whose batch carries a BEGIN.
@@ -115,9 +119,9 @@ func (d *redactingTracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, d
 		}
 		return d.Tracer.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: i.begin})
 	}
-	if hidden, ok := ctx.Value(scopeKey{}).(*pgx.QueuedQuery); ok && data.Batch != nil {
+	if hidden, ok := ctx.Value(scopeKey{}).([]*pgx.QueuedQuery); ok && data.Batch != nil {
 		b := *data.Batch
-		b.QueuedQueries = slices.DeleteFunc(slices.Clone(b.QueuedQueries), func(q *pgx.QueuedQuery) bool { return q == hidden })
+		b.QueuedQueries = slices.DeleteFunc(slices.Clone(b.QueuedQueries), func(q *pgx.QueuedQuery) bool { return slices.Contains(hidden, q) })
 		data.Batch = &b
 	}
 	return d.Tracer.TraceBatchStart(ctx, conn, data)
@@ -127,7 +131,8 @@ func (d *redactingTracer) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, d
 	if _, other := standsFor(ctx); other {
 		return
 	}
-	if hidden, ok := ctx.Value(scopeKey{}).(*pgx.QueuedQuery); ok && data.SQL == hidden.SQL {
+	hidden, _ := ctx.Value(scopeKey{}).([]*pgx.QueuedQuery)
+	if slices.ContainsFunc(hidden, func(q *pgx.QueuedQuery) bool { return data.SQL == q.SQL }) {
 		return // TraceBatchEnd has the error of the scope
 	}
 	d.Tracer.TraceBatchQuery(ctx, conn, data)

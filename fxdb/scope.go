@@ -172,21 +172,5 @@ func (db *DB) untimed(s scoped.Scope) scoped.Scope {
 	return db.client.settings.Load().With(s, s.Groups()&^scoped.OfDeadline)
 }
 
-// withScope returns a copy of b with the scope in front of the first statement: after the
-// BEGIN of Batch.BeginTx, which must come first, and SET TRANSACTION. at is the place of
-// the scope's result among the results of b.
-func withScope(b *pgx.Batch, s scoped.Scope) (own *pgx.Batch, at int) {
-	c := *b
-	if begins(b) {
-		at = 1
-		for at < b.Len() && setsTransaction(b.QueuedQueries[at]) { // the scope is a query
-			at++
-		}
-	}
-	first := &pgx.QueuedQuery{SQL: s.SQL(), Arguments: s.Args()}
-	c.QueuedQueries = slices.Insert(slices.Clone(b.QueuedQueries), at, first)
-	return &c, at
-}
-
 // begins reports whether b began with Batch.BeginTx. Only results show a BeginTx.
 func begins(b *pgx.Batch) bool { return pgx.FailedBatchResults(b, nil).Tx() != nil }

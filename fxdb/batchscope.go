@@ -1,0 +1,66 @@
+package fxdb
+
+import (
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/scoped"
+	"github.com/agentagency/onepool/internal/sqllex"
+)
+
+// withScope returns a copy of b with the scope in front of the first statement that needs a
+// snapshot or that the lead does not hold: after the BEGIN of Batch.BeginTx and the lead. hidden
+// are the numbers of the scope's results among the results of the copy.
+func withScope(b *pgx.Batch, s scoped.Scope) (own *pgx.Batch, hidden []int) {
+	at := 0
+	if begins(b) {
+		at = 1
+	}
+	c := *b
+	c.QueuedQueries = slices.Clone(b.QueuedQueries[:at])
+	add := func(q *pgx.QueuedQuery) {
+		hidden = append(hidden, len(c.QueuedQueries))
+		c.QueuedQueries = append(c.QueuedQueries, q)
+	}
+	n, bare := leadOf(b.QueuedQueries[at:])
+	if !bare { // the role and the limits hold for the lead too
+		for _, sql := range s.Ahead() {
+			add(&pgx.QueuedQuery{SQL: sql})
+		}
+	}
+	c.QueuedQueries = append(c.QueuedQueries, b.QueuedQueries[at:at+n]...)
+	add(&pgx.QueuedQuery{SQL: s.SQL(), Arguments: s.Args()})
+	c.QueuedQueries = append(c.QueuedQueries, b.QueuedQueries[at+n:]...)
+	return &c, hidden
+}
+
+// leadOf returns how many of a batch's first members must stand in front of the scope, because
+// the last of these members sets the transaction. bare reports that the members need no right
+// and no limit.
+func leadOf(queries []*pgx.QueuedQuery) (n int, bare bool) {
+	var o opening
+	bare, allSet := true, true
+	for i, q := range queries {
+		all, ok := statementsOf(q.SQL)
+		if o.follow(all); !ok || o.over || len(q.Arguments) > 0 {
+			break
+		}
+		sets := slices.ContainsFunc(all, sqllex.Statement.SetsTransaction)
+		allSet = allSet && (sets || len(all) == 0)
+		if sets && len(o.savepoints) == 0 { // ROLLBACK TO would undo the scope
+			n, bare = i+1, allSet
+		}
+	}
+	return n, bare
+}
+
+// leads reports whether a batch without a BEGIN has members that must stand in front of the
+// scope. pgx would write the scope's parameters into the text of a simple batch.
+func (db *DB) leads(b *pgx.Batch) bool {
+	if db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol {
+		return false
+	}
+	n, _ := leadOf(b.QueuedQueries)
+	return n > 0
+}
