@@ -1,11 +1,15 @@
 package fxdb
 
 import (
+	"cmp"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pgservicefile"
 )
 
 // part is a setting for the server, the user or the link of a connection.
@@ -88,12 +92,16 @@ func (c Config) connString() (string, error) {
 // a named pool: the password of a server must not go to another server. A part that the string
 // leaves out takes onepool's default, or is an error.
 func (c Config) unshared(setting, connString string, parts []part) error {
-	if c.pool == "" || given(connString, "service") {
+	if c.pool == "" {
 		return nil
+	}
+	service, ok := serviceOf(connString)
+	if !ok {
+		return nil // pgx returns the error
 	}
 	var errs []error
 	for i, p := range parts {
-		if p.value != "" || given(connString, p.key) || os.Getenv(p.variable) == "" || p.key == "password" && c.PasswordFile != "" {
+		if p.value != "" || given(connString, p.key) || service[p.key] != "" || os.Getenv(p.variable) == "" || p.key == "password" && c.PasswordFile != "" {
 			continue
 		}
 		if parts[i].value = p.standard; p.standard == "" {
@@ -101,11 +109,38 @@ func (c Config) unshared(setting, connString string, parts []part) error {
 			errs = append(errs, &ConfigError{Setting: setting, Reason: reason})
 		}
 	}
-	if os.Getenv("PGSERVICE") != "" {
+	if os.Getenv("PGSERVICE") != "" && service == nil {
 		errs = append(errs, &ConfigError{Setting: "PGSERVICE", Reason: "is set, and would fill in parts of " + setting +
 			": unset PGSERVICE, and set service= in the connection string of fxdb.Module's pool"})
 	}
 	return errors.Join(errs...)
+}
+
+// serviceOf returns the settings of the service that a connection string names, or nil if the
+// string names none. ok is false if pgx can't read the service.
+func serviceOf(connString string) (_ map[string]string, ok bool) {
+	given := settingsOf(connString)
+	name, named := given["service"]
+	if !named {
+		return nil, true
+	}
+	path := cmp.Or(given["servicefile"], os.Getenv("PGSERVICEFILE"))
+	if path == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, false
+		}
+		path = filepath.Join(home, ".pg_service.conf")
+	}
+	file, err := pgservicefile.ReadServicefile(path)
+	if err != nil {
+		return nil, false
+	}
+	service, err := file.GetService(name)
+	if err != nil {
+		return nil, false
+	}
+	return service.Settings, true
 }
 
 // withCertificate adds a client's certificate to a connection string without one. A certificate

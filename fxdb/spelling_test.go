@@ -161,9 +161,24 @@ func TestANamedPoolTakesNothingOfModulesServer(t *testing.T) {
 	libpqs := map[string]string{
 		"PGHOST": "main", "PGPORT": "6432", "PGUSER": "mu", "PGPASSWORD": "ms3cret", "PGDATABASE": "md", "PGSSLMODE": "require",
 	}
+	folder := t.TempDir()
+	services, passwords := filepath.Join(folder, "services"), filepath.Join(folder, "passwords")
+	require.NoError(t, os.WriteFile(services, []byte("[whole]\nhost=r\nport=7\nuser=su\npassword=sp\ndbname=sd\n[login]\nhost=r\nuser=su\ndbname=sd\n[server]\nhost=r\n"), 0o600))
+	require.NoError(t, os.WriteFile(passwords, []byte("r:*:*:*:filed\nmain:*:*:*:mains\n"), 0o600))
+	service := func(name string) string { return "servicefile=" + services + " service=" + name }
 	for _, c := range []struct {
 		name, variable, value, want string
 	}{
+		{"a service", "REPORTING_DATABASE_URL", service("whole"), "r|7 su sp sd"},
+		{"a service by a URL", "REPORTING_DATABASE_URL", "postgres:///?service=whole&servicefile=" + services, "r|7 su sp sd"},
+		{"a service without a password", "REPORTING_DATABASE_URL", service("login"), "!REPORTING_DATABASE_URL PGPASSWORD"},
+		{"a service with one beside it", "REPORTING_DATABASE_URL", service("login") + " password=p", "r| su p sd"},
+		{"a service without a user", "REPORTING_DATABASE_URL", service("server") + " password=p dbname=d", "!REPORTING_DATABASE_URL PGUSER"},
+		{"no such service", "REPORTING_DATABASE_URL", service("missing"), "!REPORTING_DATABASE_URL"},
+		{"a migration's service", "REPORTING_DB_MIGRATE_URL", service("login"), "!REPORTING_DB_MIGRATE_URL PGPASSWORD"},
+		{"a passfile", "REPORTING_DATABASE_URL", "postgres://u@r/d?password=&passfile=" + passwords, "r| u filed d"},
+		{"a passfile of a service", "REPORTING_DATABASE_URL", service("login") + " password='' passfile=" + passwords, "r| su filed sd"},
+		{"a passfile for a different host", "REPORTING_DATABASE_URL", "postgres://u@x/d?password=&passfile=" + passwords, "x| u  d"},
 		{"the whole URL", "REPORTING_DATABASE_URL", "postgres://u:p@r/d", "r| u p d"},
 		{"no password", "REPORTING_DATABASE_URL", "postgres://u@r/d", "!REPORTING_DATABASE_URL PGPASSWORD"},
 		{"none wanted", "REPORTING_DATABASE_URL", "postgres://u@r/d?password=", "r| u  d"},
