@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/multitracer"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
@@ -72,10 +73,9 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	return (&DB{core: c}).Named(rootClient), nil
 }
 
-// setHooks sets what runs around a connection and its statements: the watcher of deadlines,
-// the source of passwords, the hooks of a new connection, and the tracers.
+// setHooks sets what runs around a connection and its statements: the source of passwords, the
+// hooks of a new connection, and the tracers.
 func (c *core) setHooks(pc *pgxpool.Config, o options) error {
-	pc.ConnConfig.BuildContextWatcherHandler = scoped.NewWatcher(c.grace)
 	password, err := c.cfg.passwordSource(o.password)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (c *core) newMonitors(lc lifecycle.Config) (err error) {
 		own.SiblingPools, own.SiblingConns = nil, all-int(conns)
 		own.Pool, own.OpenedBy, own.Name = shared.Copy(), "DB_DEDICATED, client "+name, lc.Name+"/"+name
 		own.Pool.MaxConns, own.Pool.MinConns = conns, min(conns, shared.MinConns)
-		m, err := newMonitor(c.cfg, own)
+		m, err := c.newMonitor(own)
 		if err != nil {
 			return err
 		}
@@ -179,16 +179,19 @@ func (c *core) newMonitors(lc lifecycle.Config) (err error) {
 		lc.SiblingPools = append(lc.SiblingPools, m)
 	}
 	lc.SiblingConns = all - int(shared.MaxConns)
-	if c.monitor, err = newMonitor(c.cfg, lc); err != nil {
+	if c.monitor, err = c.newMonitor(lc); err != nil {
 		return err
 	}
 	c.listener = newListener(c.monitor, c.log, c.cfg.ConnectionTimeout)
 	return nil
 }
 
-func newMonitor(cfg Config, lc lifecycle.Config) (_ *lifecycle.Monitor, err error) {
-	if lc.Admission, err = newAdmission(cfg, int(lc.Pool.MaxConns)); err != nil {
+// newMonitor builds a pool, whose connections watch deadlines: each pool cancels its own statements.
+func (c *core) newMonitor(lc lifecycle.Config) (m *lifecycle.Monitor, err error) {
+	if lc.Admission, err = newAdmission(c.cfg, int(lc.Pool.MaxConns)); err != nil {
 		return nil, err
 	}
-	return lifecycle.New(lc)
+	lc.Pool.ConnConfig.BuildContextWatcherHandler = scoped.NewWatcher(c.grace, func(conn *pgconn.PgConn) bool { return m.CancelStatement(conn) })
+	m, err = lifecycle.New(lc)
+	return m, err
 }

@@ -93,8 +93,8 @@ type Config struct {
 	PoolMax int
 
 	// ReplicasOfApp is the number of processes of this application. The start compares
-	// ReplicasOfApp times the pools' connections, and two more connections for each
-	// process (health and [DB.Listen]), with the limits of the server, the role and the database.
+	// ReplicasOfApp times the pools' connections, and further connections for each process
+	// (health, [DB.Listen] and each pool's cancel of late statements), with the limits of the server, the role and the database.
 	// Default 1. Variable DB_REPLICAS_OF_APP.
 	ReplicasOfApp int
 

@@ -66,8 +66,9 @@ func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, last b
 		return pgconn.CommandTag{}, err
 	}
 	if s.IsZero() {
+		scoped.CancelAtDeadline(ctx, conn)
 		tag, err := conn.Exec(ctx, sql, args...)
-		return tag, scoped.WithCause(conn, err)
+		return tag, scoped.Ended(conn, err)
 	}
 	return db.execScoped(ctx, conn, s, last, sql, args)
 }

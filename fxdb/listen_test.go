@@ -303,6 +303,6 @@ func TestTheListenerCountsInTheCheckOfTheSize(t *testing.T) {
 	} else {
 		require.NotContains(t, err.Error(), "in all")
 	}
-	require.Equal(t, 1, logs.FilterMessage("the limits on connections leave none for DB.Listen").Len())
+	require.Equal(t, 1, logs.FilterMessage("the limits on connections leave too few for DB.Listen and for the cancel of late statements").Len())
 	limit(-1)
 }

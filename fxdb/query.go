@@ -171,8 +171,10 @@ func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, s
 		return nil, mayResend(ctx, conn.Conn(), err, false), err
 	}
 	if s.IsZero() {
-		r.Rows, err = conn.Query(ctx, sql, args...)
-		err = scoped.WithCause(conn.Conn(), err)
+		scoped.CancelAtDeadline(ctx, conn.Conn())
+		if r.Rows, err = conn.Query(ctx, sql, args...); err != nil {
+			err = scoped.Ended(conn.Conn(), err)
+		}
 	} else if err = r.flight.Send(ctx, &db.core.engine, conn.Conn(), s, sql, args); err == nil {
 		if r.Rows, err = r.flight.Query(); r.flight.Several(err) { // nothing ran
 			r.flight = scoped.Flight{}

@@ -35,7 +35,7 @@ func (r *rows) Close() {
 	if r.flight.Sent() {
 		r.err = r.flight.End(r.CommandTag(), r.Rows.Err())
 	} else {
-		r.err = scoped.WithCause(r.conn.Conn(), r.Rows.Err())
+		r.err = scoped.Ended(r.conn.Conn(), r.Rows.Err())
 	}
 }
 
@@ -131,6 +131,7 @@ func (r *row) send(within time.Duration) (err error) {
 		}
 	}()
 	if r.inScope == nil {
+		scoped.CancelAtDeadline(r.ctx, r.conn.Conn())
 		r.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
 	} else {
 		r.inScope.send()
@@ -147,6 +148,7 @@ func (r *scopedRow) send() {
 		return
 	}
 	if s.IsZero() {
+		scoped.CancelAtDeadline(r.ctx, r.conn.Conn())
 		r.row.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
 		return
 	}
@@ -191,7 +193,7 @@ func (r *row) scan(dest []any) (retry bool, err error) {
 		r.conn = nil
 	}()
 	if r.row != nil {
-		err = scoped.WithCause(r.conn.Conn(), r.row.Scan(dest...))
+		err = scoped.Ended(r.conn.Conn(), r.row.Scan(dest...))
 	} else {
 		err = r.inScope.scan(dest)
 	}

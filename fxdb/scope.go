@@ -69,7 +69,7 @@ func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scoped.Scop
 	if err != nil {
 		return s, err
 	}
-	return db.refine(ctx, s, func() bool { return db.takesScope(sql, args) }), nil
+	return db.refine(ctx, s, true, func() bool { return db.takesScope(sql, args) }), nil
 }
 
 // scopeForBatch is scopeFor for the statements of b. A batch that begins a transaction
@@ -82,7 +82,7 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scoped.Scope, er
 	if err != nil {
 		return s, err
 	}
-	return db.refine(ctx, s, func() bool {
+	return db.refine(ctx, s, false, func() bool {
 		return !slices.ContainsFunc(b.QueuedQueries, func(q *pgx.QueuedQuery) bool { return !db.takesScope(q.SQL, q.Arguments) })
 	}), nil
 }
@@ -113,7 +113,7 @@ func (db *DB) scopeForCopy(ctx context.Context) (scoped.Scope, error) {
 	if err != nil {
 		return s, err
 	}
-	return db.refine(ctx, s, func() bool { return false }), nil
+	return db.refine(ctx, s, false, func() bool { return false }), nil
 }
 
 // wants returns further groups for s, and sets their values: what ctx asks for and, once the
@@ -136,11 +136,17 @@ func (db *DB) wants(ctx context.Context, s *scoped.Scope) (more scoped.Group) {
 
 // refine adds the groups of s that depend on the statement: the deadline of ctx, if the
 // deadline comes before the client's own limit, and the groups of wants. A zero scope stays
-// zero if takes returns false: the statement would not mean the same with a scope.
-func (db *DB) refine(ctx context.Context, s scoped.Scope, takes func() bool) scoped.Scope {
+// zero if takes returns false: the statement would not mean the same with a scope. A deadline
+// alone is no reason for a scope if cancels is true and the pool can cancel the statement.
+func (db *DB) refine(ctx context.Context, s scoped.Scope, cancels bool, takes func() bool) scoped.Scope {
 	settings, more := db.client.settings.Load(), db.wants(ctx, &s)
 	deadline, timed := ctx.Deadline()
-	if timed = timed && (settings.Statement == 0 || time.Until(deadline) < settings.Statement); timed {
+	if timed {
+		now := time.Now()
+		timed = (settings.Statement == 0 || deadline.Sub(now) < settings.Statement) &&
+			(!cancels || !s.IsZero() || more != 0 || !db.client.monitor.CancelsStatements(now))
+	}
+	if timed {
 		more |= scoped.OfDeadline
 	}
 	if more == 0 || s.IsZero() && !takes() {

@@ -172,7 +172,7 @@ func TestA57014BeforeTheDeadlineIsNotTheDeadlines(t *testing.T) {
 	require.Eventually(t, func() bool {
 		var n int
 		err := db.QueryRow(ctx, `select count(pg_cancel_backend(pid)) from pg_stat_activity
-			where query = $1 and state = 'active'`, sleeps).Scan(&n)
+			where query = $1 and state = 'active' and datname = current_database()`, sleeps).Scan(&n)
 		return err == nil && n == 1
 	}, patience, 10*time.Millisecond)
 	err := <-failed

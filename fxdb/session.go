@@ -116,8 +116,11 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 			return err
 		}
 		if sc.IsZero() {
-			r.Rows, err = s.conn.Query(ctx, sql, args...)
-			err = scoped.WithCause(s.conn, err)
+			scoped.CancelAtDeadline(ctx, s.conn)
+			if r.Rows, err = s.conn.Query(ctx, sql, args...); err != nil {
+				err = scoped.Ended(s.conn, err)
+			}
+			r.Bare = s.conn
 		} else if err = r.Flight.Send(ctx, &s.db.core.engine, s.conn, sc, sql, args); err == nil {
 			if r.Rows, err = r.Flight.Query(); r.Flight.Several(err) { // nothing ran
 				r.Flight = scoped.Flight{}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -101,6 +103,16 @@ func TestAPoolChecksTheServersCertificateAndShowsItsOwn(t *testing.T) {
 			require.Equal(t, clean, use(), sql)
 		}
 		require.EqualValues(t, 1+len(unseen), db.Stats().Opened)
+	})
+	t.Run("a late statement, and a stranger's", func(t *testing.T) {
+		setenv(t, all)
+		cfg, err := fxdb.ConfigFromEnv()
+		require.NoError(t, err)
+		db, err := fxdb.Open(within(t), cfg)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, db.Close(context.Background())) }()
+		requireLate(t, lateBy(db, 100*time.Millisecond))
+		requireStrangerLives(t, db)
 	})
 	t.Run("migrations", func(t *testing.T) {
 		for name, change := range map[string]map[string]string{
@@ -223,4 +235,26 @@ func TestEveryModeWithoutACheckIsWarnedOfUnlessTheServerIsLocal(t *testing.T) {
 		cfg.Migrate, cfg.MigrateURL = false, "postgres://owner@db2.example/d?sslmode=disable"
 		require.Empty(t, warned(t, cfg), "nothing connects there")
 	})
+}
+
+// requireStrangerLives has the pool cancel a connection whose process is the process of a stranger,
+// as behind a pooler or on another server.
+func requireStrangerLives(t *testing.T, db *fxdb.DB) {
+	t.Helper()
+	connect := func() *pgx.Conn {
+		conn, err := pgx.ConnectConfig(within(t), db.Pool().Config().ConnConfig.Copy())
+		require.NoError(t, err)
+		return conn
+	}
+	stranger := connect()
+	defer stranger.Close(context.Background())
+	wire, err := connect().PgConn().Hijack()
+	require.NoError(t, err)
+	for process, want := range map[uint32]bool{wire.PID: true, stranger.PgConn().PID(): false} {
+		wire.PID = process
+		conn, err := pgconn.Construct(wire)
+		require.NoError(t, err)
+		require.Equal(t, want, db.Monitor().CancelStatement(conn))
+	}
+	require.NoError(t, wire.Conn.Close())
 }

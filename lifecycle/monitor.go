@@ -46,6 +46,7 @@ type Monitor struct {
 	sockets      *sockets
 	hosts        hosts
 	breaker      breaker
+	canceller    canceller
 	waiting      atomic.Int64
 	queue        queue
 	shed         *shedder     // nil: no target
@@ -135,6 +136,7 @@ func New(cfg Config) (_ *Monitor, err error) {
 	}
 	m.shed = newShedder(cfg.QueueTarget, cfg.QueueInterval)
 	m.countsAsking = cfg.MaxWaiting > 0 || m.shed != nil
+	m.canceller.late = make(chan *lateStatement)
 	m.closing, m.close = context.WithCancel(context.Background())
 	m.health.timeout.Store(int64(probeTimeout))
 	m.startWaits = defaultStartWaits

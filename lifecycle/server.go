@@ -40,7 +40,7 @@ const checkSQL = `
 	       current_setting('max_connections')::int,
 	       current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true)::int, 0),
 	       rolsuper, rolbypassrls, rolconnlimit, pg_backend_pid(), pg_is_in_recovery(),
-	       (select datconnlimit from pg_catalog.pg_database where datname = current_database()), ` + startedAt + `
+	       (select datconnlimit from pg_catalog.pg_database where datname = current_database()), ` + startedAt + `, ` + ownClient + `
 	from pg_catalog.pg_roles where rolname = current_user`
 
 // checkServer refuses servers that can't work and warns of those that will hurt. began is the
@@ -49,9 +49,9 @@ func (m *Monitor) checkServer(ctx context.Context, conn *pgx.Conn, began time.Ti
 	var connections, reserved, ofRole, ofDatabase int
 	var pid uint32
 	var standby bool
-	var started string
+	var started, client string
 	answers := conn.PgConn().Exec(ctx, checkSQL+m.ownSettingsSQL()) // a single round trip
-	err = readRow(conn, answers, &s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase, &started)
+	err = readRow(conn, answers, &s.version, &s.number, &connections, &reserved, &s.superuser, &s.bypassRLS, &ofRole, &pid, &standby, &ofDatabase, &started, &client)
 	own, ownErr := readOwnSettings(conn, answers)
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
@@ -76,7 +76,9 @@ func (m *Monitor) checkServer(ctx context.Context, conn *pgx.Conn, began time.Ti
 			return s, err
 		}
 		// A pooler reports a number of its own to its clients.
-		if conn.PgConn().PID() != pid {
+		own := conn.PgConn().PID() == pid
+		m.canceller.direct.Store(own && client == clientOf(conn.PgConn().Conn()))
+		if !own {
 			m.log.Warn("a pooler stands between the pool and its server: if the pooler pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction: otherwise prepared statements and limits of the session fail or reach other clients",
 				zap.String("database", m.Database()))
 		}
@@ -123,8 +125,8 @@ func (s server) supported() error {
 
 // checkSize refuses a pool that could never be filled: the first busy minute would show that
 // connects are refused. Each process needs a connection more than its pools: the probe of
-// the health. A listener's connection, which the application may never open, is worth a
-// warning.
+// the health. The connections of a listener and of the cancellers, which the application may never
+// open, are worth a warning.
 func (m *Monitor) checkSize(limits []limit) error {
 	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + 1) * m.cfg.Replicas
 	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
@@ -136,12 +138,13 @@ func (m *Monitor) checkSize(limits []limit) error {
 		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP=%d,", m.cfg.Replicas)
 	}
 	what += fmt.Sprintf(" %d in all", need)
+	spare := (m.cfg.ListenConns + 1 + len(m.cfg.SiblingPools)) * m.cfg.Replicas
 	for _, l := range limits {
 		switch {
 		case need > l.conns:
 			return fmt.Errorf("%s, but %s allows %d connections: %w", what, l.name, l.conns, errSize)
-		case need+m.cfg.ListenConns*m.cfg.Replicas > l.conns:
-			m.log.Warn("the limits on connections leave none for DB.Listen", zap.String("limit", l.name), zap.Int("connections", l.conns), zap.Int("taken", need))
+		case need+spare > l.conns:
+			m.log.Warn("the limits on connections leave too few for DB.Listen and for the cancel of late statements", zap.String("limit", l.name), zap.Int("connections", l.conns), zap.Int("taken", need))
 		}
 	}
 	return nil

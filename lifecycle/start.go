@@ -144,6 +144,7 @@ func (m *Monitor) start(ctx context.Context) error {
 	}
 	m.background.Go(func() { m.watch(m.closing) })
 	m.background.Go(func() { m.lookout(m.closing) })
+	m.background.Go(func() { m.runCanceller(m.closing) })
 	if other := claimDatabase(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: use a single pool",
 			zap.String("database", m.Database()), zap.String("first_opened_by", other), zap.String("opened_by", m.cfg.OpenedBy))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -73,38 +74,109 @@ func codeOf(err error) string {
 const watcherKey = "onepool.watcher"
 
 // watcher ends the reads and writes of a connection when the context of the connection's
-// user ends. If the server knows the deadline, the watcher gives the server's answer time
-// to arrive.
+// user ends. At a deadline that the server knows, and after a cancel at the deadline, the watcher
+// gives the server's answer time to arrive.
 type watcher struct {
 	conn     *pgconn.PgConn
-	deadline bool // the server has the deadline of the statement that runs
+	deadline bool      // the server has the deadline of the statement that runs
+	cancelAt time.Time // the deadline at which cancel runs, see CancelAtDeadline
+	result   atomic.Int32
 	grace    func() time.Duration
+	cancel   func(*pgconn.PgConn) bool
 }
+
+// The results of a watcher's cancel.
+const (
+	notLate  int32 = iota
+	canceled       // the statement that runs, or none if the statement had ended
+	doubtful       // a cancel may still come, so the connection runs no other statement
+)
 
 // NewWatcher returns the ctxwatch.Handler of new connections, for
 // pgconn.Config.BuildContextWatcherHandler. grace is how long after a deadline the handler
-// waits for the answer of a server that has the deadline too.
-func NewWatcher(grace func() time.Duration) func(*pgconn.PgConn) ctxwatch.Handler {
+// waits for the answer of a server that has the deadline too. cancel, which may be nil, cancels
+// the statement of a connection, as lifecycle.Monitor.CancelStatement does.
+func NewWatcher(grace func() time.Duration, cancel func(*pgconn.PgConn) bool) func(*pgconn.PgConn) ctxwatch.Handler {
 	return func(conn *pgconn.PgConn) ctxwatch.Handler {
-		w := &watcher{conn: conn, grace: grace}
+		w := &watcher{conn: conn, grace: grace, cancel: cancel}
 		conn.CustomData()[watcherKey] = w
 		return w
 	}
 }
 
+// HandleCancel runs in a goroutine for which ctxwatch waits before the connection is used again.
 func (w *watcher) HandleCancel(ctx context.Context) {
+	waits := false
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		waits = w.deadline || w.cancels(ctx)
+	}
 	at := time.Now()
-	if w.deadline && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if waits {
 		at = at.Add(w.grace())
 	}
 	_ = w.conn.Conn().SetDeadline(at)
 }
 
-func (w *watcher) HandleUnwatchAfterCancel() { _ = w.conn.Conn().SetDeadline(time.Time{}) }
+// cancels cancels the statement of CancelAtDeadline, and reports whether the server has taken
+// the cancel.
+func (w *watcher) cancels(ctx context.Context) bool {
+	if deadline, _ := ctx.Deadline(); w.cancel == nil || !deadline.Equal(w.cancelAt) {
+		return false
+	}
+	if !w.cancel(w.conn) {
+		w.result.Store(doubtful)
+		return false
+	}
+	w.result.Store(canceled)
+	return true
+}
+
+func (w *watcher) HandleUnwatchAfterCancel() {
+	if w.result.Load() != doubtful {
+		_ = w.conn.Conn().SetDeadline(time.Time{})
+	}
+}
+
+func watcherOf(conn *pgx.Conn) *watcher {
+	w, _ := conn.PgConn().CustomData()[watcherKey].(*watcher)
+	return w
+}
 
 // serverHas sets whether the server has the deadline of the statement that runs next.
 func serverHas(conn *pgx.Conn, deadline bool) {
-	if w, ok := conn.PgConn().CustomData()[watcherKey].(*watcher); ok {
+	if w := watcherOf(conn); w != nil {
 		w.deadline = deadline
 	}
+}
+
+// CancelAtDeadline has the pool cancel the statement that conn runs next with ctx, if the statement
+// runs at the deadline of ctx: the statement carries no deadline. Call [Ended] after the statement.
+func CancelAtDeadline(ctx context.Context, conn *pgx.Conn) {
+	if deadline, ok := ctx.Deadline(); ok {
+		if w := watcherOf(conn); w != nil {
+			w.cancelAt = deadline
+		}
+	}
+}
+
+// Ended returns the error of a statement without a scope, as the caller sees the error. Ended
+// closes a connection on which a cancel of [CancelAtDeadline] may still come.
+func Ended(conn *pgx.Conn, err error) error {
+	w := watcherOf(conn)
+	if w == nil {
+		return WithCause(conn, err)
+	}
+	switch w.result.Swap(notLate) {
+	case canceled:
+		if codeOf(err) == "57014" {
+			return &deadlineError{err}
+		}
+	case doubtful:
+		if !conn.IsClosed() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_ = conn.Close(ctx)
+		}
+	}
+	return WithCause(conn, err)
 }

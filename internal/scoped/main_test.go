@@ -69,7 +69,7 @@ func connect(t *testing.T, mode pgx.QueryExecMode) *session {
 		s.line = &line{Conn: conn}
 		return s.line, nil
 	}
-	cc.BuildContextWatcherHandler = scoped.NewWatcher(func() time.Duration { return time.Minute })
+	cc.BuildContextWatcherHandler = scoped.NewWatcher(func() time.Duration { return time.Minute }, nil)
 	var err error
 	s.Conn, err = pgx.ConnectConfig(within(t), cc)
 	require.NoError(t, err)

@@ -9,7 +9,8 @@ import (
 // Rows are the rows of a statement whose connection the caller keeps.
 type Rows struct {
 	pgx.Rows
-	Flight Flight // if a scope or a BEGIN stands before the statement
+	Flight Flight    // if a scope or a BEGIN stands before the statement
+	Bare   *pgx.Conn // of a statement of CancelAtDeadline, without a flight
 	// Ended, if not nil, runs after a flight without an error. Rows.Err returns the error.
 	Ended func(context.Context, *pgx.Conn) error
 
@@ -44,11 +45,15 @@ func (r *Rows) Next() bool {
 // Close ends the flight.
 func (r *Rows) Close() {
 	r.Rows.Close()
-	if r.Flight.Sent() && !r.closed {
+	switch {
+	case r.closed:
+	case r.Flight.Sent():
 		r.err = r.Flight.End(r.CommandTag(), r.Rows.Err())
 		if r.err == nil && r.Ended != nil {
 			r.err = r.Ended(r.Flight.ctx, r.Flight.conn)
 		}
+	case r.Bare != nil:
+		r.err = Ended(r.Bare, r.Rows.Err())
 	}
 	r.closed = true
 }
