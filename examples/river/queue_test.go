@@ -69,6 +69,8 @@ func TestAJobIsTheTenantsWhoEnqueuedIt(t *testing.T) {
 	var jobs int
 	require.NoError(t, db.Pool().QueryRow(t.Context(), "select count(*) from river_job").Scan(&jobs))
 	require.Equal(t, 2, jobs)
+	s := db.Stats()
+	require.Zero(t, s.TaintReset+s.TaintClosed, "River's own statements leave nothing: its listener keeps its connection")
 }
 
 func TestRiverWithTheContextOfARequest(t *testing.T) {
