@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/testkit"
 )
 
 // pgxpool counts an attempt before BeforeConnect, and the pool refuses the attempts before the
@@ -45,4 +46,14 @@ func TestOpenedCountsConnectionsAndPgxpoolCountsAttempts(t *testing.T) {
 	require.EqualValues(t, 2, db.Stats().Opened)
 	require.Equal(t, 2, backends(t, own, "ours"))
 	require.GreaterOrEqual(t, db.Pool().Stat().NewConnsCount(), db.Stats().Opened)
+}
+
+func TestASecondPoolOnTheDatabaseIsReportedWithBothOrigins(t *testing.T) {
+	t.Parallel()
+	logs, err := start(t, fxdb.Config{URL: testkit.DB(t).Pool().Config().ConnString(), PoolMin: 1, PoolMax: 1})
+	require.NoError(t, err)
+	reports := logs.FilterMessageSnippet("a second pool on the same database").All()
+	require.Len(t, reports, 1)
+	require.Regexp(t, `^fxdb\.Open at .*testkit/db\.go:\d+$`, reports[0].ContextMap()["first_opened_by"])
+	require.Regexp(t, `^fxdb\.Open at .*fxdb/verify_test\.go:\d+$`, reports[0].ContextMap()["opened_by"])
 }
