@@ -124,8 +124,9 @@ func TestSwapPutsAContainerUnderAnApplication(t *testing.T) {
 	require.Equal(t, "off", fsync)
 }
 
-// process starts the test binary again, as a second test binary of the given session.
-func process(t *testing.T, session string) (url string, end func(kill bool)) {
+// process starts the test binary again, as a second test binary of the given session. url waits
+// for the server.
+func process(t *testing.T, session string) (url func() string, end func(kill bool)) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), "CONTAINER_TEST_SAY=1", "TESTCONTAINERS_SESSION_ID="+session)
@@ -135,10 +136,13 @@ func process(t *testing.T, session string) (url string, end func(kill bool)) {
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	url, err = bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err)
-	require.NotContains(t, url, "failed:")
-	return strings.TrimSpace(url), func(kill bool) {
+	url = func() string {
+		said, err := bufio.NewReader(stdout).ReadString('\n')
+		require.NoError(t, err)
+		require.NotContains(t, said, "failed:")
+		return strings.TrimSpace(said)
+	}
+	return url, func(kill bool) {
 		if kill {
 			require.NoError(t, cmd.Process.Kill())
 		}
@@ -149,8 +153,9 @@ func process(t *testing.T, session string) (url string, end func(kill bool)) {
 
 func TestTheBinariesOfOneRunShareTheContainer(t *testing.T) {
 	engine(t)
-	url, end := process(t, testcontainers.SessionID())
+	other, end := process(t, testcontainers.SessionID())
 	defer end(false)
+	url := other()
 	require.Equal(t, container.Start(t).URL(), url)
 	require.Equal(t, container.Start(t, container.Image(container.DefaultImage)).URL(), url)
 }
@@ -169,24 +174,17 @@ func TestAKilledBinaryLeavesNoContainer(t *testing.T) {
 	}
 	session := fmt.Sprintf("another-run-%d", os.Getpid())
 	// Both binaries start at the same time, and either makes the container.
-	urls := make(chan string, 2)
-	ends := make(chan func(bool), 2)
-	for range 2 {
-		go func() {
-			url, end := process(t, session)
-			urls <- url
-			ends <- end
-		}()
-	}
-	url := <-urls
-	require.Equal(t, url, <-urls)
+	first, endFirst := process(t, session)
+	second, endSecond := process(t, session)
+	url := first()
+	require.Equal(t, url, second())
 	require.NotEqual(t, container.Start(t).URL(), url)
 	require.Equal(t, 1, containers(url))
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	require.NoError(t, conn.Close(t.Context()))
-	(<-ends)(true)
-	(<-ends)(true)
+	endFirst(true)
+	endSecond(true)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(2 * time.Minute); containers(url) > 0; <-tick.C {
