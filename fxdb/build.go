@@ -70,7 +70,8 @@ func build(cfg Config, o options, origin string) (*DB, error) {
 	if c.engine.Mode == pgx.QueryExecModeCacheDescribe {
 		c.engine.Capacity = cc.DescriptionCacheCapacity
 	}
-	return (&DB{core: c}).Named(rootClient), nil
+	c.root = (&DB{core: c}).Named(rootClient)
+	return c.root, nil
 }
 
 // setHooks sets what runs around a connection and its statements: the source of passwords, the
@@ -120,7 +121,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		SlowQuery:          cfg.SlowQuery,
 		Start:              cfg.Start,
 		RawAcquire:         c.rawAcquire,
-		Sessions:           cfg.sessions(),
+		Sessions:           c.sessions(),
 		Advice:             advice,
 		Pooler:             cfg.pooled(),
 		Callers:            o.callers || cfg.CallSites,

@@ -33,6 +33,7 @@ type core struct {
 	application string // application_name of the pool's connections
 	fx          bool   // fx starts and stops the pool
 	log         *zap.Logger
+	root        *DB // the handle without a client
 	monitor     *lifecycle.Monitor
 	dedicated   map[string]*lifecycle.Monitor // by client
 	engine      scoped.Engine                 // sends statements with their scopes

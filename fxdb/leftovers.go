@@ -42,8 +42,9 @@ func (db *DB) warnOfLeftover(conn *pgx.Conn) {
 }
 
 // warnOfText is warnOfLeftover for a text.
-func (db *DB) warnOfText(sql string) {
-	taint := taintInVain(sql)
+func (db *DB) warnOfText(sql string) { db.warnOf(taintInVain(sql)) }
+
+func (db *DB) warnOf(taint sqllex.Taint) {
 	if taint == 0 {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -99,5 +100,59 @@ func TestWhatAStatementLeavesInVainIsWarnedOfOnceAClientAndKind(t *testing.T) {
 				require.Contains(t, logs.All()[before].Message, c.warning)
 			}
 		}
+	}
+}
+
+// A library that runs a statement on the raw pool loses what the statement leaves in the same way.
+func TestWhatAStatementOfTheRawPoolLeavesInVainIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	url := urlOf(t)
+	ctx := within(t)
+	exec := func(pool *pgxpool.Pool, sql string) error { _, err := pool.Exec(ctx, sql); return err }
+	for name, c := range map[string]struct {
+		sql, warning string // empty: none
+		use          func(pool *pgxpool.Pool, sql string) error
+	}{
+		"Exec of LISTEN":     {"listen onepool_leftover", "DB.Listen", exec},
+		"Exec of SET":        {"set work_mem = '2MB'", "SET LOCAL", exec},
+		"Exec of a temp":     {"create temp table leftover ()", "ON COMMIT DROP", exec},
+		"Exec of PREPARE":    {"prepare leftover as select 1", "Leave out PREPARE", exec},
+		"Exec of SET LOCAL":  {"set local work_mem = '2MB'", "", exec},
+		"Exec of NOTIFY":     {"notify onepool_leftover", "", exec},
+		"Exec of UNLISTEN":   {"unlisten *", "", exec},
+		"QueryRow of a lock": {"select pg_advisory_lock(42)", "advisory lock", func(pool *pgxpool.Pool, sql string) error { return pool.QueryRow(ctx, sql).Scan(nil) }},
+		"Query of set_config": {"select set_config('work_mem', '2MB', false)", "SET LOCAL", func(pool *pgxpool.Pool, sql string) error {
+			rows, err := pool.Query(ctx, sql)
+			if err == nil {
+				rows.Close()
+				err = rows.Err()
+			}
+			return err
+		}},
+		"SendBatch of LISTEN": {"listen onepool_leftover", "DB.Listen", func(pool *pgxpool.Pool, sql string) error { return batchOf(ctx, pool, "select 1", sql) }},
+		"SendBatch of SET":    {"set work_mem = '2MB'", "", func(pool *pgxpool.Pool, sql string) error { return batchOf(ctx, pool, sql, "select 1") }},
+		"Acquire": {"listen onepool_leftover", "", func(pool *pgxpool.Pool, sql string) error {
+			return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { _, err := conn.Exec(ctx, sql); return err })
+		}},
+		"Begin": {"set work_mem = '2MB'", "", func(pool *pgxpool.Pool, sql string) error {
+			return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, sql); return err })
+		}},
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		db, err := fxdb.Open(ctx, fxdb.Config{URL: url, PoolMin: 1, PoolMax: 2}, fxdb.WithLogger(zap.New(core)))
+		require.NoError(t, err)
+		_ = logs.TakeAll() // of a second pool on the database
+		for range 2 {
+			require.NoError(t, c.use(db.Pool(), c.sql), name)
+		}
+		warned := logs.TakeAll()
+		require.NoError(t, db.Close(context.Background()))
+		if c.warning == "" {
+			require.Empty(t, warned, name)
+			continue
+		}
+		require.Len(t, warned, 1, name)
+		require.Contains(t, warned[0].Message, c.warning, name)
+		require.Equal(t, "app", warned[0].ContextMap()["client"], name)
 	}
 }

@@ -33,9 +33,9 @@ func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool
 }
 
 // sessions is how the pool judges what statements leave on a session.
-func (c Config) sessions() backend.Sessions {
-	s := backend.Sessions{Taint: taints, Discarded: scoped.Forget}
-	if c.SessionCheck {
+func (c *core) sessions() backend.Sessions {
+	s := backend.Sessions{Taint: c.taints, Discarded: scoped.Forget}
+	if c.cfg.SessionCheck {
 		s.Look = backend.NewLook(tenant.TenantSetting, tenant.UserSetting, tenant.SessionSetting, scoped.TraceIDSetting)
 	}
 	return s
