@@ -28,7 +28,7 @@ import (
 // application that still provides a *pgxpool.Pool of its own, come from [ModuleNamed].
 var Module = fx.Options(
 	fx.Module("fxdb",
-		fx.Provide(configOfModuleUseModuleNamedForAnother, provide, poolOfModuleTagYourOwnOrUseModuleNamed, (*DB).Monitor),
+		fx.Provide(configOfModuleUseReplaceForYoursOrUseModuleNamedForAnother, provide, poolOfModuleTagYourOwnOrUseModuleNamed, (*DB).Monitor),
 		fx.Provide(func() *stopping { return &stopping{} }),
 		fx.Invoke(func(*DB) {}),
 	),
@@ -38,7 +38,7 @@ var Module = fx.Options(
 // If two functions provide one type, fx refuses the graph, and the error names the two
 // functions. So the functions' names say what to do.
 
-func configOfModuleUseModuleNamedForAnother(s configSources) (Config, error) { return configure(s) }
+func configOfModuleUseReplaceForYoursOrUseModuleNamedForAnother(s configSources) (Config, error) { return configure(s) }
 
 func poolOfModuleTagYourOwnOrUseModuleNamed(db *DB) *pgxpool.Pool { return db.Pool() }
 

@@ -166,6 +166,8 @@ func TestOwnPoolBesideANamedOne(t *testing.T) {
 	}
 	err := fx.New(fx.NopLogger, fxdb.Module, fxdb.Module).Err()
 	require.ErrorContains(t, err, "UseModuleNamedForAnother")
+	err = fx.New(fx.NopLogger, fxdb.Module, fx.Supply(fxdb.Config{URL: url})).Err()
+	require.ErrorContains(t, err, "UseReplaceForYours")
 	err = fx.New(fx.NopLogger, fxdb.ModuleNamed("reporting", fxdb.Module, fx.Replace(fxdb.Config{URL: url})), fx.Invoke(func(*fxdb.DB) {})).Err()
 	require.ErrorContains(t, err, "put fxdb.Module beside")
 }
