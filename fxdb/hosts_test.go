@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -59,6 +60,54 @@ func TestASilentHostKeepsNobodyFromTheNext(t *testing.T) {
 	t.Logf("three connections after %v", time.Since(began))
 	require.Equal(t, fmt.Sprintf("%s/postgres", answers), db.Monitor().Database(), "the log names the host that answers")
 	require.NotEmpty(t, logs.FilterField(zap.String("database", answers+"/postgres")).All())
+}
+
+// A name with a silent address, and a standby that is silent, keep nobody from the address or the
+// primary that answers.
+func TestASilentAddressAndASilentStandbyKeepNobody(t *testing.T) {
+	t.Parallel()
+	size.SkipShort(t)
+	s := pgfault.Start(t)
+	silent, good := s.Proxy(t), s.Proxy(t)
+	silent.Blackhole(t, true)
+	url := good.DatabaseURL(devdb.RoleApp, "postgres")
+	hosts := func(first, second string) string { return strings.Replace(url, good.Addr(), first+","+second, 1) }
+	for name, c := range map[string]struct {
+		url   string
+		addrs []string // of the host's name
+	}{
+		"a name":                 {url, []string{silent.Addr(), good.Addr()}},
+		"a name with a refusal":  {url, []string{"127.0.0.1:1", good.Addr()}},
+		"a standby in front":     {hosts(silent.Addr(), good.Addr()) + "&target_session_attrs=prefer-standby", nil},
+		"a standby behind":       {hosts(good.Addr(), silent.Addr()) + "&target_session_attrs=prefer-standby", nil},
+		"a standby that refuses": {hosts(good.Addr(), "127.0.0.1:1") + "&target_session_attrs=prefer-standby", nil},
+		"the same host twice":    {hosts(silent.Addr()+","+silent.Addr(), good.Addr()), nil},
+	} {
+		began := time.Now()
+		cfg := fxdb.Config{URL: c.url, PoolMin: 1, PoolMax: 4}
+		db, err := fxdb.Open(within(t), cfg, fxdb.WithConfigurePool(func(pc *pgxpool.Config) error {
+			if c.addrs != nil {
+				pc.ConnConfig.LookupFunc = func(context.Context, string) ([]string, error) { return c.addrs, nil }
+			}
+			return nil
+		}))
+		require.NoError(t, err, name)
+		var open []pgx.Tx
+		for range 2 { // each opens a connection
+			tx, err := db.Begin(within(t))
+			require.NoError(t, err, name)
+			_, err = tx.Exec(within(t), "select 1")
+			require.NoError(t, err, name)
+			open = append(open, tx)
+		}
+		require.True(t, db.Monitor().Health(within(t)).Ready, name)
+		t.Logf("%s: started, and opened two connections, after %v", name, time.Since(began))
+		require.Less(t, time.Since(began), 10*time.Second, "%s: the connect timeout of the silent host alone is 5 s for each connection", name)
+		for _, tx := range open {
+			require.NoError(t, tx.Rollback(within(t)), name)
+		}
+		require.NoError(t, db.Close(context.Background()))
+	}
 }
 
 func TestAHostThatComesBackIsAskedAgain(t *testing.T) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,15 +49,36 @@ func hostsOf(cc *pgx.ConnConfig) []host {
 }
 
 // PreferAnswering moves the silent hosts of cc behind the hosts that answer, as the pool does
-// for its own connections. PreferAnswering asks no host if cc has a single host.
+// for its own connections, and the silent addresses of a host's name behind the addresses that
+// answer. PreferAnswering asks no host if cc has a single host. If cc prefers a standby,
+// PreferAnswering leaves out silent hosts: pgx would wait for each before pgx takes the primary.
 func (m *Monitor) PreferAnswering(ctx context.Context, cc *pgx.ConnConfig) {
-	all := hostsOf(cc)
-	names := slices.CompactFunc(slices.Clone(all), func(a, b host) bool { return a.address == b.address })
+	all := resolve(ctx, cc, hostsOf(cc))
+	var names []host
+	for _, h := range all {
+		if !slices.ContainsFunc(names, func(n host) bool { return n.address == h.address }) {
+			names = append(names, h)
+		}
+	}
 	if len(names) < 2 {
 		return
 	}
-	silent := m.hosts.ask(ctx, names, m.askHost)
-	var first, last []host
+	ask, every := m.hosts.ask, prefersStandby(cc)
+	if every {
+		ask = m.hosts.askAll
+	}
+	first, last := partition(all, ask(ctx, names, m.askHost))
+	if all = first; !every || len(first) == 0 {
+		all = slices.Concat(first, last)
+	}
+	cc.Host, cc.Port, cc.TLSConfig, cc.Fallbacks = all[0].Host, all[0].Port, all[0].TLSConfig, nil
+	for _, h := range all[1:] {
+		cc.Fallbacks = append(cc.Fallbacks, h.FallbackConfig)
+	}
+}
+
+// partition returns the hosts that are not silent, and the silent hosts.
+func partition(all []host, silent map[string]bool) (first, last []host) {
 	for _, h := range all {
 		if silent[h.address] {
 			last = append(last, h)
@@ -63,11 +86,48 @@ func (m *Monitor) PreferAnswering(ctx context.Context, cc *pgx.ConnConfig) {
 			first = append(first, h)
 		}
 	}
-	all = slices.Concat(first, last)
-	cc.Host, cc.Port, cc.TLSConfig, cc.Fallbacks = all[0].Host, all[0].Port, all[0].TLSConfig, nil
-	for _, h := range all[1:] {
-		cc.Fallbacks = append(cc.Fallbacks, h.FallbackConfig)
+	return first, last
+}
+
+// resolve replaces a name with several addresses by the addresses, in pgx's order: pgx would
+// wait for each silent address. Names with a single address stay.
+func resolve(ctx context.Context, cc *pgx.ConnConfig, all []host) (resolved []host) {
+	known := make(map[string][]string)
+	given := cc.LookupFunc
+	lookup := func(ctx context.Context, name string) ([]string, error) {
+		if addrs, ok := known[name]; ok {
+			return addrs, nil
+		}
+		return given(ctx, name)
 	}
+	for _, h := range all {
+		if h.network == "unix" || net.ParseIP(h.Host) != nil {
+			resolved = append(resolved, h)
+			continue
+		}
+		addrs, err := lookup(ctx, h.Host)
+		if err != nil { // pgx says why
+			resolved = append(resolved, h)
+			continue
+		}
+		if known[h.Host] = addrs; len(addrs) < 2 {
+			resolved = append(resolved, h)
+			continue
+		}
+		for _, addr := range addrs {
+			one := *h.FallbackConfig
+			one.Host = addr
+			if ip, port, err := net.SplitHostPort(addr); err == nil { // the lookup may name a port
+				n, _ := strconv.ParseUint(port, 10, 16)
+				one.Host, one.Port = ip, uint16(n)
+			}
+			network, address := pgconn.NetworkAddress(one.Host, one.Port)
+			known[one.Host] = []string{one.Host}
+			resolved = append(resolved, host{network, address, &one})
+		}
+	}
+	cc.LookupFunc = lookup // the answers hold for this connection
+	return resolved
 }
 
 // answer is the reply of a host: true if a server answered, false if nothing listens.
@@ -116,6 +176,43 @@ func (h *hosts) ask(ctx context.Context, names []host, ask func(context.Context,
 		}
 	}
 	return silent // no server has answered: pgx says why
+}
+
+// askAll is ask for a connection that tries all hosts: askAll asks all hosts at once.
+func (h *hosts) askAll(ctx context.Context, names []host, ask func(context.Context, host) (serves bool)) map[string]bool {
+	silent := h.known()
+	ctx, cancel := context.WithTimeout(ctx, hostPatience)
+	var asked sync.WaitGroup
+	var mu sync.Mutex
+	quiet := make(map[string]bool)
+	serves := false
+	for _, name := range names {
+		if silent[name.address] || h.hasAnswered(name.address) {
+			serves = serves || !silent[name.address]
+			continue
+		}
+		asked.Go(func() {
+			answered := ask(ctx, name)
+			late := ctx.Err() != nil
+			mu.Lock()
+			defer mu.Unlock()
+			if serves = serves || answered; answered {
+				h.note(name.address, true)
+			} else if late { // not a refusal
+				quiet[name.address] = true
+			}
+		})
+	}
+	asked.Wait()
+	cancel()
+	if !serves { // pgx says why
+		return silent
+	}
+	for address := range quiet {
+		h.note(address, false)
+		silent[address] = true
+	}
+	return silent
 }
 
 func (h *hosts) known() map[string]bool {

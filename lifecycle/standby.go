@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,20 +31,22 @@ func expectsWrites(cc *pgx.ConnConfig) bool {
 	if _, set := cc.RuntimeParams[readOnlySetting]; set || strings.Contains(cc.RuntimeParams["options"], readOnlySetting) {
 		return false
 	}
+	return !asksFor(cc, pgconn.ValidateConnectTargetSessionAttrsReadOnly, pgconn.ValidateConnectTargetSessionAttrsStandby) && !prefersStandby(cc)
+}
+
+// prefersStandby reports that the connection string prefers a standby, and takes a primary: pgx
+// tries all hosts before pgx takes the primary.
+func prefersStandby(cc *pgx.ConnConfig) bool {
+	return asksFor(cc, pgconn.ValidateConnectTargetSessionAttrsPreferStandby)
+}
+
+// asksFor reports whether the connection string asks for a kind of server.
+func asksFor(cc *pgx.ConnConfig, kinds ...pgconn.ValidateConnectFunc) bool {
 	if cc.ValidateConnect == nil {
-		return true
+		return false
 	}
 	asked := reflect.ValueOf(cc.ValidateConnect).Pointer()
-	for _, readOnly := range []pgconn.ValidateConnectFunc{
-		pgconn.ValidateConnectTargetSessionAttrsReadOnly,
-		pgconn.ValidateConnectTargetSessionAttrsStandby,
-		pgconn.ValidateConnectTargetSessionAttrsPreferStandby,
-	} {
-		if asked == reflect.ValueOf(readOnly).Pointer() {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(kinds, func(kind pgconn.ValidateConnectFunc) bool { return asked == reflect.ValueOf(kind).Pointer() })
 }
 
 // noticeStandby reads the parameters that the server reports when a connection begins, since
