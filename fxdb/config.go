@@ -94,7 +94,8 @@ type Config struct {
 
 	// ReplicasOfApp is the number of processes of this application. The start compares
 	// ReplicasOfApp times the pools' connections, and further connections for each process
-	// (health, [DB.Listen] and each pool's cancel of late statements), with the limits of the server, the role and the database.
+	// (health, [DB.Listen] and each pool's cancel of late statements), with the limits of the
+	// server, the role and the database.
 	// Default 1. Variable DB_REPLICAS_OF_APP.
 	ReplicasOfApp int
 

@@ -375,6 +375,7 @@ func TestAPoolerThatNobodyNamedIsNoticed(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		db, err := fxdb.Open(t.Context(), c.cfg, fxdb.WithLogger(zap.New(core)))
 		require.NoError(t, err, name)
+		require.Equal(t, name == "the server itself", db.Monitor().CancelsStatements(time.Now()), name)
 		require.NoError(t, db.Close(t.Context()))
 		require.Equal(t, c.warns, logs.FilterMessageSnippet("DB_POOLER").Len(), name)
 	}
