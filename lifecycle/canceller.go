@@ -36,12 +36,12 @@ type lateStatement struct {
 }
 
 const (
-	// cancellerMost bounds a caller's wait, a connect and a statement of the canceller.
+	// cancellerMost bounds a caller's wait, a connect of the canceller, and the statements for a cancel.
 	cancellerMost = 2 * time.Second
 	// cancellerPause is how long the pool does without the canceller after a failure.
 	cancellerPause = 5 * time.Second
-	// cancellerIdle is how long the connection stands idle before the canceller looks whether the
-	// connection lives.
+	// cancellerIdle is how long the connection stands idle before the canceller pings the server. A
+	// cancel that fails costs the late statements their connections.
 	cancellerIdle = time.Second
 )
 
@@ -146,7 +146,10 @@ func (m *Monitor) cancelAll(ctx context.Context, all []*lateStatement) (err erro
 			s.ended <- canceled[i] && err == nil
 		}
 	}()
-	if c.conn != nil && (c.server != all[0].server || time.Since(c.used) > cancellerIdle && c.conn.PgConn().CheckConn() != nil) {
+	// The statements end before the drain does: the drain's begin leaves a round trip under way.
+	asking, stop := context.WithTimeout(context.WithoutCancel(ctx), cancellerMost)
+	defer stop()
+	if c.conn != nil && (c.server != all[0].server || time.Since(c.used) > cancellerIdle && c.conn.Ping(asking) != nil) {
 		c.close()
 	}
 	if c.conn == nil {
@@ -160,9 +163,6 @@ func (m *Monitor) cancelAll(ctx context.Context, all []*lateStatement) (err erro
 			pids[i], clients[i] = int32(s.pid), s.client
 		}
 	}
-	// The statements end before the drain does: the drain's begin leaves a round trip under way.
-	asking, stop := context.WithTimeout(context.WithoutCancel(ctx), cancellerMost)
-	defer stop()
 	rows, err := c.conn.Query(asking, cancelSQL, pids, clients, int32(c.conn.PgConn().PID()))
 	if err != nil {
 		return err

@@ -76,9 +76,9 @@ func (m *Monitor) checkServer(ctx context.Context, conn *pgx.Conn, began time.Ti
 			return s, err
 		}
 		// A pooler reports a number of its own to its clients.
-		own := conn.PgConn().PID() == pid
-		m.canceller.direct.Store(own && client == clientOf(conn.PgConn().Conn()))
-		if !own {
+		pooled := conn.PgConn().PID() != pid
+		m.canceller.direct.Store(!pooled && client == clientOf(conn.PgConn().Conn()))
+		if pooled {
 			m.log.Warn("a pooler stands between the pool and its server: if the pooler pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction: otherwise prepared statements and limits of the session fail or reach other clients",
 				zap.String("database", m.Database()))
 		}

@@ -117,8 +117,8 @@ func (w *watcher) HandleCancel(ctx context.Context) {
 	_ = w.conn.Conn().SetDeadline(at)
 }
 
-// cancels cancels the statement of CancelAtDeadline, and reports whether the server has taken
-// the cancel.
+// cancels has the server cancel the statement of CancelAtDeadline, and reports whether the server
+// has answered.
 func (w *watcher) cancels(ctx context.Context) bool {
 	if deadline, _ := ctx.Deadline(); w.cancel == nil || !deadline.Equal(w.cancelAt) {
 		return false

@@ -39,8 +39,8 @@ func TestAConnectionWaitsForTheCancelOfItsStatement(t *testing.T) {
 			return idle
 		}, time.Minute, time.Millisecond)
 		select {
-		case <-ran:
-			require.Fail(t, "the connection is free before the answer to the cancel")
+		case err := <-ran:
+			require.Fail(t, "the connection is free before the answer to the cancel", "%v", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		answer <- canceled
