@@ -133,8 +133,8 @@ func (m *Monitor) runCanceller(ctx context.Context) {
 	}
 }
 
-// cancelAll cancels the statements, and answers each caller. The server has run nothing for a
-// statement that has no answer of true.
+// cancelAll cancels the statements, and answers each caller: true for a session that the server
+// has signalled.
 func (m *Monitor) cancelAll(ctx context.Context, all []*lateStatement) (err error) {
 	c := &m.canceller
 	canceled := make([]bool, len(all))
