@@ -22,7 +22,7 @@ func (h *hunter) setSession() error {
 }
 
 func (h *hunter) trySetSession() error {
-	sql := fmt.Sprintf("select set_config('app.current_tenant', '%s', false)", huntTenants[h.rnd.IntN(len(huntTenants))])
+	sql := fmt.Sprintf("do $$ begin perform set_config('app.current_tenant', '%s', false); end $$", huntTenants[h.rnd.IntN(len(huntTenants))])
 	if h.rnd.IntN(2) == 0 {
 		_, err := h.db.Exec(h.ctx, sql)
 		return err
@@ -43,7 +43,7 @@ func (h *hunter) leave() error {
 		_, err := tx.Exec(h.ctx, []string{
 			"create temp table mine as select * from notes.notes",
 			"declare mine cursor with hold for select * from notes.notes",
-			"set role onepool_app",
+			"do $$ begin set role onepool_app; end $$",
 		}[h.rnd.IntN(3)])
 		return err
 	})

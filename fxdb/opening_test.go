@@ -300,7 +300,7 @@ func TestATransactionMayBeginWithABatchThatSetsIt(t *testing.T) {
 	const set = "set transaction isolation level serializable"
 	for name, texts := range map[string][]string{
 		"alone":             {set},
-		"and more":          {set, "set transaction read only, deferrable", txState},
+		"and more":          {set, "set transaction read only, deferrable", "show transaction_isolation"},
 		"a lock":            {"lock table notes.plain in share row exclusive mode", set, "show work_mem"},
 		"behind set local":  {"set local work_mem = '2MB'", set},
 		"after a statement": {"select 1", set},

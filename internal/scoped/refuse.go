@@ -41,7 +41,7 @@ func (g Guard) Refuse(conn *pgx.Conn, sql string, v sqllex.Effects) error {
 	}
 	switch {
 	case v.SetsGuarded && g == GuardSettings:
-		return &Error{"a text that sets or resets role, session_authorization, row_security, app.* or the server's reading of texts. For another tenant use a context with its identity (tenant.NewContext)"}
+		return &Error{"a text that sets or resets role, session_authorization, row_security, app.* or the server's reading of texts, or calls set_config with a name that is no plain literal. For another tenant use a context with its identity (tenant.NewContext)"}
 	case v.EndsScope && !v.Broken: // the server refuses a broken text
 		return &Error{"a text that begins or ends a transaction. Use Begin or InTx, and Commit, Rollback or Begin (a savepoint) of the transaction"}
 	case strings.IndexByte(sql, '\\') >= 0 && !ReadAsClassified(conn):

@@ -39,8 +39,8 @@ type Effects struct {
 	// SetsGuarded: the text sets or resets a setting that decides about the transaction's rights
 	// and visible rows, or about the server's reading of texts: role, session_authorization,
 	// row_security, app.*, standard_conforming_strings, backslash_quote or client_encoding. The
-	// statements are SET and RESET, LOCAL or not, set_config with a literal as the name, and every
-	// write to pg_settings.
+	// statements are SET and RESET, LOCAL or not, set_config, and every write to pg_settings. A name
+	// that is no plain literal counts as guarded.
 	SetsGuarded bool
 }
 

@@ -344,13 +344,15 @@ func TestATextThatSetsWhoItsTransactionIs(t *testing.T) {
 	for _, sql := range []string{
 		"select set_config('role', 'a', true)", "select set_config('App.Current_Tenant', $1, true)",
 		"insert into t select pg_catalog . set_config ( 'app.current_user' , a, b) from t",
+		"select set_config($1, 'a', true)", "select set_config('ro' || 'le', 'a', true)", "select set_config('role'::text, 'a', true)",
+		"select set_config(E'role', 'a', true)", "select set_config($$role$$, 'a', true)", "select set_config(('role'), 'a', true)",
 	} {
 		require.True(t, sqllex.Classify(sql).SetsGuarded, sql)
 	}
 	for _, sql := range []string{
 		"set local search_path = a", "set local work_mem = '1MB'", "set local application_name = 'role'", "set local.role = a",
 		"set search_path = a", "reset search_path", "reset time zone", "set session characteristics as transaction read only", "set transaction read only",
-		"select set_config('search_path', 'a', true)", "select set_config($1, 'a', true)", "select name from pg_settings",
+		"select set_config('search_path', 'a', true)", "select name from pg_settings",
 		"alter role a set role = b", "select 'set role a'",
 	} {
 		require.False(t, sqllex.Classify(sql).SetsGuarded, sql)

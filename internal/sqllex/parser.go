@@ -175,7 +175,8 @@ func (p *parser) arguments(function string) {
 func (p *parser) config(tokens [4]int, first, third token) {
 	local := tokens[2] == 1 && third.kind == word && third.name == "true" && tokens[3] == 0
 	if tokens[0] != 1 || !first.plain {
-		p.taint |= Seed // the name may be seed
+		p.taint |= Seed // the name may be seed, or guarded
+		p.effects.SetsGuarded = true
 		if !local {
 			p.taint |= Settings | Role
 		}
