@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,13 @@ func TestEachWayThroughManyAgentsFindsTheSame(t *testing.T) {
 			}
 		}
 	}
+	sql, args := agentregistry.Query{Languages: []string{"Go"}, Specializations: []string{"odd"}}.FindSQL() // 3000 agents have each
+	rows, err := db.Query(ctx, "explain (analyze, costs off, timing off) "+sql, args)
+	require.NoError(t, err)
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Regexp(t, `agent_load_pkey .*loops=1\)`, strings.Join(plan, "\n"), "the search reads the figures of a50 alone")
+	require.NotRegexp(t, `agent_load_pkey .*loops=\d{2}`, strings.Join(plan, "\n"))
 	for within, where := range map[time.Duration]string{time.Hour: "o.last_active_at > now() - interval '1 hour'", 3 * time.Hour: "true"} {
 		got, err := c.Available(ctx, 50, within)
 		require.NoError(t, err)
