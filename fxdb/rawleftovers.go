@@ -12,8 +12,8 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// taints is the func taints. A statement of the raw pool that leaves in vain what a later
-// statement can't meet is warned of, once for each kind, in the name of the root client.
+// taints judges a text as the function taints does. The method also warns, once for each kind and
+// in the name of the root client, of what a statement of the raw pool leaves in vain.
 func (c *core) taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
 	taint, single = taints(conn, text)
 	if taint == backend.Plain || text.Prepared || rewritingOf(text.Args) == unseen {
