@@ -38,7 +38,9 @@ var Module = fx.Options(
 // If two functions provide one type, fx refuses the graph, and the error names the two
 // functions. So the functions' names say what to do.
 
-func configOfModuleUseReplaceForYoursOrUseModuleNamedForAnother(s configSources) (Config, error) { return configure(s) }
+func configOfModuleUseReplaceForYoursOrUseModuleNamedForAnother(s configSources) (Config, error) {
+	return configure(s)
+}
 
 func poolOfModuleTagYourOwnOrUseModuleNamed(db *DB) *pgxpool.Pool { return db.Pool() }
 

@@ -101,7 +101,7 @@ func resolve(ctx context.Context, cc *pgx.ConnConfig, all []host) (resolved []ho
 		return given(ctx, name)
 	}
 	for _, h := range all {
-		if h.network == "unix" || net.ParseIP(h.Host) != nil {
+		if h.network == "unix" {
 			resolved = append(resolved, h)
 			continue
 		}
