@@ -36,7 +36,9 @@ type lateStatement struct {
 }
 
 const (
-	// cancellerMost bounds a caller's wait, a connect of the canceller, and the statements for a cancel.
+	// cancellerWait bounds a caller's wait: a server that is away must not hold a late caller.
+	cancellerWait = time.Second
+	// cancellerMost bounds a connect of the canceller, and the statements for a cancel.
 	cancellerMost = 2 * time.Second
 	// cancellerPause is how long the pool does without the canceller after a failure.
 	cancellerPause = 5 * time.Second
@@ -76,15 +78,15 @@ func (m *Monitor) CancelsStatements(now time.Time) bool {
 	return m.canceller.direct.Load() && now.UnixNano() >= m.canceller.paused.Load()
 }
 
-// CancelStatement cancels the statement that runs on a connection of the pool, and takes at most two
-// seconds. CancelStatement reports true when the server has signalled the session's process: a
+// CancelStatement cancels the statement that runs on a connection of the pool, and takes at most a
+// second. CancelStatement reports true when the server has signalled the session's process: a
 // statement that is sent afterwards is not cancelled. After false the server may still cancel a
 // statement, so the caller closes the connection. CancelStatement returns false from a stop on.
 func (m *Monitor) CancelStatement(conn *pgconn.PgConn) bool {
 	s := &lateStatement{
 		pid: conn.PID(), client: clientOf(conn.Conn()), server: serverOf(conn), ended: make(chan bool, 1),
 	}
-	timer := time.NewTimer(cancellerMost)
+	timer := time.NewTimer(cancellerWait)
 	defer timer.Stop()
 	canceled := false
 	select {

@@ -56,6 +56,9 @@ func (m *Monitor) checkServer(ctx context.Context, conn *pgx.Conn, began time.Ti
 	if err != nil {
 		return s, fmt.Errorf("check the server: %w", err)
 	}
+	if m.cfg.Pool.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol && conn.PgConn().ParameterStatus("standard_conforming_strings") != "on" {
+		return s, errors.New("default_query_exec_mode=simple_protocol needs standard_conforming_strings=on: pgx writes the parameters into the text")
+	}
 	m.health.measured(time.Since(began))
 	m.serverVersion.Store(int64(s.number))
 	m.meet(conn, started)

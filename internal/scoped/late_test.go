@@ -12,6 +12,25 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
+// lateContext is a context whose deadline passes when its channel is closed.
+type lateContext struct {
+	context.Context
+	at     time.Time
+	passed chan struct{}
+}
+
+func (c lateContext) Deadline() (time.Time, bool) { return c.at, true }
+func (c lateContext) Done() <-chan struct{}       { return c.passed }
+
+func (c lateContext) Err() error {
+	select {
+	case <-c.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // A statement ends while the pool cancels the statement: a late signal would end the next statement.
 func TestAConnectionWaitsForTheCancelOfItsStatement(t *testing.T) {
 	t.Parallel()
@@ -25,19 +44,27 @@ func TestAConnectionWaitsForTheCancelOfItsStatement(t *testing.T) {
 		})
 		conn, err := pgx.ConnectConfig(within(t), cc)
 		require.NoError(t, err)
+		is := func(condition string) {
+			require.Eventually(t, func() (is bool) {
+				require.NoError(t, s.QueryRow(within(t), "select "+condition+" from pg_stat_activity where pid = $1", int32(conn.PgConn().PID())).Scan(&is))
+				return is
+			}, time.Minute, time.Millisecond)
+		}
+		_, err = s.Exec(within(t), "select pg_advisory_lock(1)")
+		require.NoError(t, err)
+		ctx := lateContext{context.Background(), time.Now().Add(time.Hour), make(chan struct{})}
 		ran := make(chan error, 1)
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-			defer cancel()
 			scoped.CancelAtDeadline(ctx, conn)
-			_, err := conn.Exec(ctx, "select pg_sleep(0.1)")
+			_, err := conn.Exec(ctx, "select pg_advisory_xact_lock(1)")
 			ran <- scoped.Ended(conn, err)
 		}()
+		is("coalesce(wait_event_type = 'Lock', false)")
+		close(ctx.passed)
 		<-asked
-		require.Eventually(t, func() (idle bool) {
-			require.NoError(t, s.QueryRow(within(t), "select state = 'idle' from pg_stat_activity where pid = $1", int32(conn.PgConn().PID())).Scan(&idle))
-			return idle
-		}, time.Minute, time.Millisecond)
+		_, err = s.Exec(within(t), "select pg_advisory_unlock(1)")
+		require.NoError(t, err)
+		is("state = 'idle'") // the statement has ended in time
 		select {
 		case err := <-ran:
 			require.Fail(t, "the connection is free before the answer to the cancel", "%v", err)
