@@ -50,7 +50,7 @@ func TestABatchMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 		"set local in the middle":  {"select 1", "set local work_mem = '2MB'", "show work_mem"},
 		"set transaction, no more": {serializable},
 	} {
-		for kind, begin := range map[string]bool{"": false, "begun: ": true} {
+		for kind, begin := range map[string]bool{"": false, "begun": true} {
 			run := func(ctx context.Context, db batcher) (got string) {
 				b := &pgx.Batch{}
 				if begin {
@@ -91,7 +91,7 @@ func TestABatchMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 				"nobody":   func() string { return run(within(t), db) },
 			} {
 				if got := use(); got != want {
-					t.Errorf("%s%s: %s\nplain %s\n got  %s", kind, name, who, want, got)
+					t.Errorf("%s %s: %s\nplain %s\n got  %s", kind, name, who, want, got)
 				}
 			}
 		}
