@@ -166,6 +166,7 @@ func Ended(conn *pgx.Conn, err error) error {
 	if w == nil {
 		return WithCause(conn, err)
 	}
+	w.cancelAt = time.Time{} // a COPY with the same context is no statement of CancelAtDeadline
 	switch w.result.Swap(notLate) {
 	case canceled:
 		if codeOf(err) == "57014" {

@@ -31,6 +31,14 @@ func (c lateContext) Err() error {
 	}
 }
 
+// requireSession waits until the row of conn in pg_stat_activity meets the condition.
+func (s session) requireSession(t *testing.T, conn *pgx.Conn, condition string) {
+	require.Eventually(t, func() (is bool) {
+		require.NoError(t, s.QueryRow(within(t), "select "+condition+" from pg_stat_activity where pid = $1", int32(conn.PgConn().PID())).Scan(&is))
+		return is
+	}, time.Minute, time.Millisecond)
+}
+
 // A statement ends while the pool cancels the statement: a late signal would end the next statement.
 func TestAConnectionWaitsForTheCancelOfItsStatement(t *testing.T) {
 	t.Parallel()
@@ -44,12 +52,7 @@ func TestAConnectionWaitsForTheCancelOfItsStatement(t *testing.T) {
 		})
 		conn, err := pgx.ConnectConfig(within(t), cc)
 		require.NoError(t, err)
-		is := func(condition string) {
-			require.Eventually(t, func() (is bool) {
-				require.NoError(t, s.QueryRow(within(t), "select "+condition+" from pg_stat_activity where pid = $1", int32(conn.PgConn().PID())).Scan(&is))
-				return is
-			}, time.Minute, time.Millisecond)
-		}
+		is := func(condition string) { s.requireSession(t, conn, condition) }
 		_, err = s.Exec(within(t), "select pg_advisory_lock(1)")
 		require.NoError(t, err)
 		ctx := lateContext{context.Background(), time.Now().Add(time.Hour), make(chan struct{})}
@@ -79,4 +82,33 @@ func TestAConnectionWaitsForTheCancelOfItsStatement(t *testing.T) {
 		}
 		require.NoError(t, conn.Close(context.Background()))
 	}
+}
+
+// A later statement may have the same context, and its caller may know nothing of a cancel.
+func TestACancelIsForOneStatement(t *testing.T) {
+	t.Parallel()
+	s := connect(t, pgx.QueryExecModeCacheStatement)
+	cc := s.Config().Copy()
+	asked := false
+	cc.BuildContextWatcherHandler = scoped.NewWatcher(func() time.Duration { return time.Minute }, func(*pgconn.PgConn) bool {
+		asked = true
+		return true
+	})
+	conn, err := pgx.ConnectConfig(within(t), cc)
+	require.NoError(t, err)
+	ctx := lateContext{context.Background(), time.Now().Add(time.Hour), make(chan struct{})}
+	scoped.CancelAtDeadline(ctx, conn)
+	_, err = conn.Exec(ctx, "select 1")
+	require.NoError(t, scoped.Ended(conn, err))
+	_, err = s.Exec(within(t), "select pg_advisory_lock(1)")
+	require.NoError(t, err)
+	ran := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(ctx, "select pg_advisory_xact_lock(1)")
+		ran <- err
+	}()
+	s.requireSession(t, conn, "coalesce(wait_event_type = 'Lock', false)")
+	close(ctx.passed)
+	require.Error(t, <-ran)
+	require.False(t, asked)
 }
