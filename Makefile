@@ -26,6 +26,8 @@ bench: ## the benchmarks of the hot paths, in ratios to bare pgxpool
 
 lint: ## tidy modules, vet, gofmt, golangci-lint, dependency weight
 	.ci/lint
+
+lint-nested: ## golangci-lint of the nested modules
 	@bash -ec '. .ci/modules; for m in "$${nested[@]}"; do echo "golangci-lint $$m"; (cd "$$m" && "$$(go env GOPATH)/bin/golangci-lint" run ./...); done'
 
 vuln: ## known vulnerabilities in the dependencies
