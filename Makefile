@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PACKAGES ?= ./...
 
-.PHONY: help test short race soak stress bench lint vuln container release docs mutation ci
+.PHONY: help test short race soak stress bench lint lint-nested vuln container release docs mutation ci
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 

@@ -65,6 +65,8 @@ func (e *AcquireError) Error() string {
 			"DB_NESTED_ACQUIRE=strict names each place")
 	case e.opening() > e.Active:
 		fmt.Fprintf(&b, "; the pool still opens %d connections: look at the server and the network", e.opening())
+	case e.Active == 0:
+		b.WriteString("; no caller holds a connection: look at the server and the network")
 	default:
 		b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
 	}

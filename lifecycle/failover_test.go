@@ -104,6 +104,15 @@ func TestAcquireSaysThatConnectionsAreStillBeingOpened(t *testing.T) {
 	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
 }
 
+func TestAcquireNeverAdvisesALargerPoolIfNobodyHoldsAConnection(t *testing.T) {
+	t.Parallel()
+	err := &lifecycle.AcquireError{Client: "victim", Err: lifecycle.ErrAcquireTimeout, Max: 10, Total: 1, Idle: 1, Waiting: 1}
+	require.ErrorContains(t, err, "no caller holds a connection")
+	require.NotContains(t, err.Error(), "DB_POOL_MAX")
+	err.Idle, err.Active = 0, 1
+	require.ErrorContains(t, err, "raise DB_POOL_MAX")
+}
+
 // acquireAll takes every connection at once and gives the backends' pids.
 func acquireAll(t *testing.T, m *lifecycle.Monitor, n int) []uint32 {
 	t.Helper()
