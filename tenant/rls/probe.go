@@ -31,11 +31,11 @@ func (v *verifier) runProbe(ctx context.Context, tx pgx.Tx, with probeSettings, 
 			err = e
 		}
 	}()
-	if _, err := sub.Exec(ctx, "select set_config($1, $2, true), set_config('statement_timeout', $3, true)", tenant.TenantSetting, with.tenant, v.opts.probeTimeout); err != nil {
+	if err := set(ctx, sub, "select set_config($1, $2, true), set_config('statement_timeout', $3, true)", tenant.TenantSetting, with.tenant, v.opts.probeTimeout); err != nil {
 		return nil, err
 	}
 	if with.setting != "" {
-		if _, err := sub.Exec(ctx, "select set_config($1, $2, true)", with.setting, with.value); err != nil {
+		if err := set(ctx, sub, "select set_config($1, $2, true)", with.setting, with.value); err != nil {
 			return nil, err
 		}
 	}
@@ -161,7 +161,7 @@ func (v *verifier) tryCommit(ctx context.Context, db Querier) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // a no-op after Commit
-	if _, err := tx.Exec(ctx, "select set_config($1, $2, true)", tenant.TenantSetting, newProbeTenant().uuid); err != nil {
+	if err := set(ctx, tx, "select set_config($1, $2, true)", tenant.TenantSetting, newProbeTenant().uuid); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {

@@ -153,6 +153,13 @@ type verifier struct {
 	findings []Finding
 }
 
+// set sets the role or the tenant of the transaction. *fxdb.DB with DB_TENANT_ROLE refuses such
+// texts, except on the connection itself.
+func set(ctx context.Context, tx pgx.Tx, sql string, args ...any) error {
+	_, err := tx.Conn().Exec(ctx, sql, args...)
+	return err
+}
+
 // look reads and probes in a transaction, and rolls the transaction back.
 func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 	tx, err := db.Begin(ctx)
@@ -171,7 +178,7 @@ func (v *verifier) look(ctx context.Context, db Querier) (err error) {
 		}
 	}
 	if v.opts.role != "" {
-		if _, err := tx.Exec(ctx, "select set_config('role', $1, true)", v.opts.role); err != nil {
+		if err := set(ctx, tx, "select set_config('role', $1, true)", v.opts.role); err != nil {
 			return fmt.Errorf("take the role %s: %w", v.opts.role, err)
 		}
 	}
