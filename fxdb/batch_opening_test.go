@@ -2,6 +2,7 @@ package fxdb_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +52,9 @@ func TestABatchMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 		"set transaction, no more": {serializable},
 	} {
 		for kind, begin := range map[string]bool{"": false, "begun": true} {
+			if !begin && len(texts) > 0 && strings.HasPrefix(texts[0], "lock") && db.Monitor().ServerVersion() >= 180000 {
+				continue // the server refuses a plain batch whose first statement is LOCK (25P01)
+			}
 			run := func(ctx context.Context, db batcher) (got string) {
 				b := &pgx.Batch{}
 				if begin {
