@@ -12,7 +12,7 @@ import (
 // withScope returns a copy of b with the scope in front of the first statement that needs a
 // snapshot or that the lead does not hold: after the BEGIN of Batch.BeginTx and the lead. hidden
 // are the numbers of the scope's results among the results of the copy.
-func withScope(b *pgx.Batch, s scoped.Scope) (own *pgx.Batch, hidden []int) {
+func withScope(b *pgx.Batch, s *scoped.Scope) (own *pgx.Batch, hidden []int) {
 	at := 0
 	if begins(b) {
 		at = 1

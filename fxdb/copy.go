@@ -92,12 +92,12 @@ func (db *DB) insertAll(ctx context.Context, s scoped.Scope, table pgx.Identifie
 	}
 	switch {
 	case !more && c.single.Len() == 0:
-		if err := c.arrays.Send(ctx, conn.Conn(), s); err != nil {
+		if err := c.arrays.Send(ctx, conn.Conn(), &s); err != nil {
 			return 0, err
 		}
 		return c.n, nil
 	case !more && c.arrays.Rows() == 0:
-		if err := db.core.engine.SendBatch(ctx, conn, s, &c.single).Close(); err != nil {
+		if err := db.core.engine.SendBatch(ctx, conn, &s, &c.single).Close(); err != nil {
 			return 0, err
 		}
 		return c.n, nil
@@ -203,7 +203,7 @@ func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duratio
 		return nil, false, err
 	}
 	c.ctx, c.endTrace = c.db.core.traced.copies(ctx, conn.Conn(), c.data)
-	if err = c.describe(c.ctx, conn.Conn(), s); err != nil {
+	if err = c.describe(c.ctx, conn.Conn(), &s); err != nil {
 		defer conn.Release()
 		c.endTrace(0, err)
 		return nil, mayResend(ctx, conn.Conn(), err, true), err
@@ -211,7 +211,7 @@ func (c *copying) begin(ctx context.Context, s scoped.Scope, within time.Duratio
 	return conn, false, nil
 }
 
-func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scoped.Scope) (err error) {
+func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s *scoped.Scope) (err error) {
 	if c.arrays, err = c.db.core.engine.Arrays(ctx, conn, s, c.ask); err == nil {
 		c.arrays.SQL = c.insert + "select * from unnest" + c.values
 	}
@@ -220,7 +220,7 @@ func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s scoped.Scope) 
 
 // begun is describe and the first fill, in a transaction.
 func (c *copying) begun(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
-	if err := c.describe(ctx, conn, scoped.Scope{}); err != nil {
+	if err := c.describe(ctx, conn, &scoped.Scope{}); err != nil {
 		return false, err
 	}
 	return c.fill()
@@ -258,7 +258,7 @@ func (c *copying) full() bool {
 // sendAll sends the current chunk and, if more is true, the remaining chunks.
 func (c *copying) sendAll(ctx context.Context, tx pgx.Tx, more bool) error {
 	for {
-		if err := c.arrays.Send(ctx, tx.Conn(), scoped.Scope{}); err != nil {
+		if err := c.arrays.Send(ctx, tx.Conn(), &scoped.Scope{}); err != nil {
 			return err
 		}
 		if c.single.Len() > 0 {

@@ -150,7 +150,7 @@ func (t *transaction) send(ctx context.Context, p *pending, f *scoped.Flight, sq
 	begin := beginText(p.opts)
 	*f = scoped.Flight{Exec: f.Exec, Limit: t.limit(ctx, sql, args)}
 	f.BeginWith(begin, t.db.core.traced.begin(ctx, t.conn.Conn(), begin))
-	return f.Send(ctx, &t.db.core.engine, t.conn.Conn(), p.scope, sql, args)
+	return f.Send(ctx, &t.db.core.engine, t.conn.Conn(), &p.scope, sql, args)
 }
 
 func (t *transaction) execFirst(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, err error) {

@@ -37,7 +37,7 @@ func (e *limitsError) Unwrap() error { return e.error }
 
 // runsAlone reports whether a statement has a scope only for the client's own limits, and can't
 // run behind a scope: the server refuses the statement in a transaction block (VACUUM).
-func (db *DB) runsAlone(s scoped.Scope, sql string, args []any) bool {
+func (db *DB) runsAlone(s *scoped.Scope, sql string, args []any) bool {
 	if s.IsZero() || s.HasTenant() || db.core.cfg.TenantRole != "" || db.core.cfg.pooled() {
 		return false
 	}
@@ -51,16 +51,16 @@ func (db *DB) runsAlone(s scoped.Scope, sql string, args []any) bool {
 
 // scopeOn returns the scope of a statement on conn. The scope is zero if the statement runs
 // alone: conn then has the client's limits.
-func (db *DB) scopeOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, sql string, args []any) (scoped.Scope, error) {
+func (db *DB) scopeOn(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, sql string, args []any) (*scoped.Scope, error) {
 	if !db.runsAlone(s, sql, args) {
 		return s, nil
 	}
-	return scoped.Scope{}, db.holdLimits(ctx, conn)
+	return &scoped.Scope{}, db.holdLimits(ctx, conn)
 }
 
 // execOn runs a statement on conn: behind the scope, or alone on a connection with the client's
 // limits. last reports whether the caller gives conn back.
-func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
+func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
 	s, err := db.scopeOn(ctx, conn, s, sql, args)
 	if err != nil {
 		return pgconn.CommandTag{}, err

@@ -81,7 +81,7 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	if err != nil {
 		return pgconn.CommandTag{}, err
 	}
-	tag, retry, err := db.exec(ctx, s, 0, sql, args)
+	tag, retry, err := db.exec(ctx, &s, 0, sql, args)
 	if retry {
 		return db.resendExec(ctx, err, s, sql, args)
 	}
@@ -90,11 +90,11 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 
 func (db *DB) resendExec(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (pgconn.CommandTag, error) {
 	return resendFor(ctx, db, lost, func(within time.Duration) (pgconn.CommandTag, bool, error) {
-		return db.exec(ctx, s, within, sql, args)
+		return db.exec(ctx, &s, within, sql, args)
 	})
 }
 
-func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, retry bool, err error) {
+func (db *DB) exec(ctx context.Context, s *scoped.Scope, within time.Duration, sql string, args []any) (tag pgconn.CommandTag, retry bool, err error) {
 	conn, err := db.acquire(ctx, s.Identity.Tenant, forCall, within)
 	if err != nil {
 		return tag, false, err
@@ -108,14 +108,14 @@ func (db *DB) exec(ctx context.Context, s scoped.Scope, within time.Duration, sq
 }
 
 // execScoped runs a statement with a scope. last reports whether the caller gives conn back.
-func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
+func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
 	f := scoped.Flight{Exec: true, Last: last}
 	if err := f.Send(ctx, &db.core.engine, conn, s, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
 	tag, err := f.Run()
 	if f.Several(err) { // nothing ran
-		err = db.runSeveral(ctx, conn, s, func(tx pgx.Tx) (err error) {
+		err = db.runSeveral(ctx, conn, *s, func(tx pgx.Tx) (err error) {
 			tag, err = tx.Exec(ctx, sql, args...)
 			return err
 		})
@@ -136,7 +136,7 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if err != nil {
 		return scoped.FailedRows(err), err
 	}
-	r, retry, err := db.query(ctx, s, 0, sql, args)
+	r, retry, err := db.query(ctx, &s, 0, sql, args)
 	if retry {
 		r, err = db.resendQuery(ctx, err, s, sql, args)
 	}
@@ -151,11 +151,11 @@ func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 
 func (db *DB) resendQuery(ctx context.Context, lost error, s scoped.Scope, sql string, args []any) (*rows, error) {
 	return resendFor(ctx, db, lost, func(within time.Duration) (*rows, bool, error) {
-		return db.query(ctx, s, within, sql, args)
+		return db.query(ctx, &s, within, sql, args)
 	})
 }
 
-func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, retry bool, err error) {
+func (db *DB) query(ctx context.Context, s *scoped.Scope, within time.Duration, sql string, args []any) (_ *rows, retry bool, err error) {
 	conn, err := db.acquire(ctx, s.Identity.Tenant, forHolding, within)
 	if err != nil {
 		return nil, false, err
@@ -178,7 +178,7 @@ func (db *DB) query(ctx context.Context, s scoped.Scope, within time.Duration, s
 	} else if err = r.flight.Send(ctx, &db.core.engine, conn.Conn(), s, sql, args); err == nil {
 		if r.Rows, err = r.flight.Query(); r.flight.Several(err) { // nothing ran
 			r.flight = scoped.Flight{}
-			r.Rows, err = db.querySeveral(ctx, conn.Conn(), s, sql, args)
+			r.Rows, err = db.querySeveral(ctx, conn.Conn(), *s, sql, args)
 		}
 	}
 	if err != nil {
@@ -208,7 +208,7 @@ func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	if err != nil {
 		return scoped.FailedRow(err)
 	}
-	r := db.newRow(ctx, s, sql, args)
+	r := db.newRow(ctx, &s, sql, args)
 	if err := r.send(0); err != nil {
 		return scoped.FailedRow(err)
 	}
@@ -244,12 +244,12 @@ func (db *DB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 			conn.Release()
 		}
 	}()
-	results := db.sendAll(ctx, conn, s, b)
+	results := db.sendAll(ctx, conn, &s, b)
 	sent = true
 	return results
 }
 
-func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b *pgx.Batch) pgx.BatchResults {
+func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s *scoped.Scope, b *pgx.Batch) pgx.BatchResults {
 	if b.Len() > 0 { // the server takes what can't run in a transaction as the first member only
 		var err error
 		if s, err = db.scopeOn(ctx, conn.Conn(), s, b.QueuedQueries[0].SQL, b.QueuedQueries[0].Arguments); err != nil {
@@ -259,9 +259,9 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b
 	}
 	switch {
 	case s.IsZero() || b.Len() == 0:
-		return db.batchResults(conn, s, conn.SendBatch(ctx, watchBatch(b, nil)), nil)
+		return db.batchResults(conn, *s, conn.SendBatch(ctx, watchBatch(b, nil)), nil)
 	case !begins(b) && db.hasSeveral(b):
-		return db.sendSeveral(ctx, conn, s, b)
+		return db.sendSeveral(ctx, conn, *s, b)
 	case !begins(b) && !db.leads(b):
 		return db.core.engine.SendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
@@ -273,6 +273,6 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s scoped.Scope, b
 			return s.Guard().Refuse(conn.Conn(), sql, scoped.EffectsOf(sql, false))
 		})
 		own, hidden := withScope(b, s)
-		return db.batchResults(conn, s, conn.SendBatch(db.core.traced.hides(ctx, own, hidden), own), hidden)
+		return db.batchResults(conn, *s, conn.SendBatch(db.core.traced.hides(ctx, own, hidden), own), hidden)
 	}
 }

@@ -106,12 +106,13 @@ type scopedRow struct {
 	err    error // of send
 }
 
-func (db *DB) newRow(ctx context.Context, s scoped.Scope, sql string, args []any) *row {
+func (db *DB) newRow(ctx context.Context, s *scoped.Scope, sql string, args []any) *row {
 	if s.IsZero() {
 		return &row{db: db, ctx: ctx, sql: sql, args: args}
 	}
-	r := &scopedRow{scope: s, flight: scoped.Flight{Last: true}}
-	r.row = row{db: db, ctx: ctx, sql: sql, args: args, inScope: r}
+	r := new(scopedRow) // and no literal, which the compiler would build twice
+	r.db, r.ctx, r.sql, r.args, r.inScope = db, ctx, sql, args, r
+	r.scope, r.flight.Last = *s, true
 	return &r.row
 }
 
@@ -142,8 +143,8 @@ func (r *row) send(within time.Duration) (err error) {
 
 // send sends the statement on the acquired connection.
 func (r *scopedRow) send() {
-	var s scoped.Scope
-	s, r.err = r.db.scopeOn(r.ctx, r.conn.Conn(), r.scope, r.sql, r.args)
+	var s *scoped.Scope
+	s, r.err = r.db.scopeOn(r.ctx, r.conn.Conn(), &r.scope, r.sql, r.args)
 	if r.row.row = nil; r.err != nil {
 		return
 	}

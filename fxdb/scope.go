@@ -37,17 +37,19 @@ func (r *reasons) isNew(reason string) bool {
 }
 
 // scopeOf reads the identity in ctx. scopeOf fails before fxdb sends anything.
-func (db *DB) scopeOf(ctx context.Context) (scoped.Scope, error) {
+func (db *DB) scopeOf(ctx context.Context) (s scoped.Scope, err error) {
 	settings := db.client.settings.Load()
 	id, ok := tenant.FromContext(ctx)
 	if ok {
-		if err := id.Validate(); err != nil {
-			return scoped.Scope{}, err
+		if err = id.Validate(); err != nil {
+			return s, err
 		}
 		if !db.core.tenants.Load() {
 			db.core.tenants.Store(true)
 		}
-		return settings.With(scoped.Scope{Identity: id}, scoped.OfIdentity|scoped.OfClient), nil
+		s.Identity = id
+		settings.Give(&s, scoped.OfIdentity|scoped.OfClient)
+		return s, nil
 	}
 	if reason, system := tenant.SystemReason(ctx); system {
 		db.client.system.Add(1)
@@ -56,20 +58,20 @@ func (db *DB) scopeOf(ctx context.Context) (scoped.Scope, error) {
 		}
 	} else if db.client.requireTenant.Load() {
 		if reason != "" {
-			return scoped.Scope{}, blankReasonError{}
+			return s, blankReasonError{}
 		}
-		return scoped.Scope{}, ErrTenantRequired
+		return s, ErrTenantRequired
 	}
-	return settings.With(scoped.Scope{}, settings.Alone()), nil
+	settings.Give(&s, settings.Alone())
+	return s, nil
 }
 
 // scopeFor is scopeOf for one statement, see refine.
-func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (scoped.Scope, error) {
-	s, err := db.scopeOf(ctx)
-	if err != nil {
-		return s, err
+func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (s scoped.Scope, err error) {
+	if s, err = db.scopeOf(ctx); err == nil {
+		db.refine(ctx, &s, true, func() bool { return db.takesScope(sql, args) })
 	}
-	return db.refine(ctx, s, true, func() bool { return db.takesScope(sql, args) }), nil
+	return s, err
 }
 
 // scopeForBatch is scopeFor for the statements of b. A batch that begins a transaction
@@ -82,9 +84,10 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scoped.Scope, er
 	if err != nil {
 		return s, err
 	}
-	return db.refine(ctx, s, false, func() bool {
+	db.refine(ctx, &s, false, func() bool {
 		return !slices.ContainsFunc(b.QueuedQueries, func(q *pgx.QueuedQuery) bool { return !db.takesScope(q.SQL, q.Arguments) })
-	}), nil
+	})
+	return s, nil
 }
 
 // scopeForTx is scopeOf for a transaction. The transaction's statements may have other
@@ -104,16 +107,17 @@ func (db *DB) scopeForTx(ctx context.Context, inTx bool) (scoped.Scope, error) {
 			more |= scoped.OfTransaction
 		}
 	}
-	return settings.With(s, s.Groups()|more), nil
+	settings.Give(&s, s.Groups()|more)
+	return s, nil
 }
 
 // scopeForCopy is scopeFor for CopyFrom. A COPY without a scope stays a COPY.
 func (db *DB) scopeForCopy(ctx context.Context) (scoped.Scope, error) {
 	s, err := db.scopeOf(ctx)
-	if err != nil {
-		return s, err
+	if err == nil {
+		db.refine(ctx, &s, false, func() bool { return false })
 	}
-	return db.refine(ctx, s, false, func() bool { return false }), nil
+	return s, err
 }
 
 // wants returns further groups for s, and sets their values: what ctx asks for and, once the
@@ -138,8 +142,8 @@ func (db *DB) wants(ctx context.Context, s *scoped.Scope) (more scoped.Group) {
 // deadline comes before the client's own limit, and the groups of wants. A zero scope stays
 // zero if takes returns false: the statement would not mean the same with a scope. A deadline
 // alone is no reason for a scope if cancels is true and the pool can cancel the statement.
-func (db *DB) refine(ctx context.Context, s scoped.Scope, cancels bool, takes func() bool) scoped.Scope {
-	settings, more := db.client.settings.Load(), db.wants(ctx, &s)
+func (db *DB) refine(ctx context.Context, s *scoped.Scope, cancels bool, takes func() bool) {
+	settings, more := db.client.settings.Load(), db.wants(ctx, s)
 	deadline, timed := ctx.Deadline()
 	if timed {
 		now := time.Now()
@@ -150,12 +154,12 @@ func (db *DB) refine(ctx context.Context, s scoped.Scope, cancels bool, takes fu
 		more |= scoped.OfDeadline
 	}
 	if more == 0 || s.IsZero() && !takes() {
-		return s
+		return
 	}
 	if timed {
 		s.Deadline = deadline
 	}
-	return settings.With(s, s.Groups()|more)
+	settings.Give(s, s.Groups()|more)
 }
 
 // takesScope reports whether a statement without a scope means the same with a scope.
@@ -175,7 +179,8 @@ func (db *DB) takesScope(sql string, args []any) bool {
 // untimed is s without the deadline.
 func (db *DB) untimed(s scoped.Scope) scoped.Scope {
 	s.Deadline = time.Time{}
-	return db.client.settings.Load().With(s, s.Groups()&^scoped.OfDeadline)
+	db.client.settings.Load().Give(&s, s.Groups()&^scoped.OfDeadline)
+	return s
 }
 
 // begins reports whether b began with Batch.BeginTx. Only results show a BeginTx.

@@ -41,7 +41,7 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 		settings := (&core{cfg: c.cfg, application: "shop"}).newSettings(c.client, c.limits, 30*time.Second)
 		check := func(s scoped.Scope, groups scoped.Group, sets string, values ...string) {
 			t.Helper()
-			s = settings.With(s, groups)
+			settings.Give(&s, groups)
 			require.Equal(t, setsAll(sets), s.SQL(), name)
 			require.True(t, scoped.EffectsOf(s.SQL(), false).Plain(), "%s: a scope would cost the connection", name)
 			args := s.Args()
@@ -58,7 +58,9 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 		var alone []string
 		switch {
 		case c.alone == "":
-			require.True(t, settings.With(scoped.Scope{}, settings.Alone()).IsZero(), name)
+			var s scoped.Scope
+			settings.Give(&s, settings.Alone())
+			require.True(t, s.IsZero(), name)
 		case settings.Alone()&scoped.OfIdentity != 0:
 			alone = slices.Concat([]string{"", "", ""}, c.values)
 			check(scoped.Scope{}, settings.Alone(), c.alone, alone...)
@@ -68,7 +70,9 @@ func TestAScopeSetsItsTransactionOnlyAndByParameters(t *testing.T) {
 		}
 		check(scoped.Scope{Deadline: due}, settings.Alone()|scoped.OfDeadline, c.alone+" statement_timeout", append(slices.Clone(alone), "1")...)
 	}
-	unknown := (&core{}).newSettings(rootClient, ServerTimeouts{}, 0).With(scoped.Scope{}, scoped.OfDeadline).SQL()
+	var s scoped.Scope
+	(&core{}).newSettings(rootClient, ServerTimeouts{}, 0).Give(&s, scoped.OfDeadline)
+	unknown := s.SQL()
 	require.True(t, scoped.EffectsOf(unknown, false).Plain(), "a scope would cost the connection: %s", unknown)
 }
 

@@ -93,7 +93,7 @@ func (s *session) Exec(ctx context.Context, sql string, args ...any) (tag pgconn
 		return tag, err
 	}
 	err = s.do(ctx, sc, forCall, sql, isIdempotent(ctx), func() (err error) {
-		tag, err = s.db.execOn(ctx, s.conn, sc, false, sql, args)
+		tag, err = s.db.execOn(ctx, s.conn, &sc, false, sql, args)
 		if err == nil && !sc.IsZero() {
 			err = endBegunByText(ctx, s.conn)
 		}
@@ -111,7 +111,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 	var r *scoped.Rows
 	err = s.do(ctx, sc, forHolding, sql, isIdempotent(ctx), func() (err error) {
 		r = &scoped.Rows{Ended: endBegunByText}
-		sc, err := s.db.scopeOn(ctx, s.conn, sc, sql, args)
+		sc, err := s.db.scopeOn(ctx, s.conn, &sc, sql, args)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 		} else if err = r.Flight.Send(ctx, &s.db.core.engine, s.conn, sc, sql, args); err == nil {
 			if r.Rows, err = r.Flight.Query(); r.Flight.Several(err) { // nothing ran
 				r.Flight = scoped.Flight{}
-				r.Rows, err = s.db.querySeveral(ctx, s.conn, sc, sql, args)
+				r.Rows, err = s.db.querySeveral(ctx, s.conn, *sc, sql, args)
 			}
 		}
 		if err != nil {

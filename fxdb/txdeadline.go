@@ -49,7 +49,7 @@ func readsOrWrites(sql string) bool {
 func (t *transaction) flightOf(ctx context.Context, f *scoped.Flight, limit time.Time, sql string, args []any) error {
 	t.opening.over = true
 	f.Limit = limit
-	return f.Send(ctx, &t.db.core.engine, t.Tx.Conn(), scoped.Scope{}, sql, args)
+	return f.Send(ctx, &t.db.core.engine, t.Tx.Conn(), &scoped.Scope{}, sql, args)
 }
 
 func (t *transaction) execLimited(ctx context.Context, limit time.Time, sql string, args []any) (pgconn.CommandTag, error) {

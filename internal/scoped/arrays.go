@@ -40,7 +40,7 @@ const (
 // SendOrUndo is Send in a transaction. The transaction can go on after an error.
 func (a *Arrays) SendOrUndo(ctx context.Context, conn *pgx.Conn) error {
 	a.undoes = true
-	err := a.Send(ctx, conn, Scope{})
+	err := a.Send(ctx, conn, &Scope{})
 	if err != nil && !conn.IsClosed() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
@@ -61,7 +61,7 @@ func (e *Engine) Knows(conn *pgx.Conn, ask string) bool {
 // Arrays asks for the types of a table's columns with the statement ask, once on each
 // connection, and prepares s in the same round trip. The result is not usable if a column's
 // type has no array to unnest.
-func (e *Engine) Arrays(ctx context.Context, conn *pgx.Conn, s Scope, ask string) (*Arrays, error) {
+func (e *Engine) Arrays(ctx context.Context, conn *pgx.Conn, s *Scope, ask string) (*Arrays, error) {
 	st := statementsOf(conn, e.Capacity)
 	a := &Arrays{engine: e, st: st, used: []use{{key: statementKey{sql: ask}}}, types: conn.TypeMap()}
 	if !s.IsZero() && e.names() {
@@ -133,7 +133,7 @@ func (a *Arrays) Add(values []any) bool {
 // Send writes the collected rows, with s in front as in a flight. Send works below pgx,
 // because pgx would first ask for the parameters' types, and reports to the tracers like
 // pgx.
-func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) {
+func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s *Scope) (err error) {
 	if a.rows == 0 {
 		return nil
 	}
@@ -166,7 +166,7 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s Scope) (err error) 
 }
 
 // insert sends the rows to a known statement, or as a text. finish returns the error.
-func (a *Arrays) insert(x *exchange, s Scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
+func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
 	b := &pgconn.Batch{}
 	if !s.IsZero() {
 		var sd *pgconn.StatementDescription
@@ -207,7 +207,7 @@ func (a *Arrays) isPrepared(key statementKey) bool {
 
 // prepareAndInsert prepares a statement of known types and inserts in the same round trip.
 // The server parses and plans a text for longer than the server writes a hundred rows.
-func (a *Arrays) prepareAndInsert(x *exchange, s Scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
+func (a *Arrays) prepareAndInsert(x *exchange, s *Scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
 	a.st.makeRoom(1, len(a.used)+1)
 	x.sent = true
 	p := x.conn.PgConn().StartPipeline(x.ctx)

@@ -17,7 +17,7 @@ type Lease interface {
 
 // SendBatch sends s and all of b as a flight. Close of the results releases the lease. pgx's
 // own batch forgets all of its prepared statements when a statement fails, the scope's included.
-func (e *Engine) SendBatch(ctx context.Context, conn Lease, s Scope, b *pgx.Batch) pgx.BatchResults {
+func (e *Engine) SendBatch(ctx context.Context, conn Lease, s *Scope, b *pgx.Batch) pgx.BatchResults {
 	f := &batchFlight{held: conn, batch: b, mode: e.Mode}
 	f.tracer, _ = e.Tracer.(pgx.BatchTracer)
 	f.open(ctx, e, conn.Conn(), s.Deadline)
@@ -49,7 +49,7 @@ type batchFlight struct {
 	err    error
 }
 
-func (f *batchFlight) send(s Scope) error {
+func (f *batchFlight) send(s *Scope) error {
 	named := f.mode == pgx.QueryExecModeCacheStatement
 	if named {
 		f.used = append(f.used, use{key: s.form.key()})

@@ -23,23 +23,23 @@ import (
 const leastTimeout = "least($%d::int, nullif((extract(epoch from " +
 	"pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int, 0))::text"
 
-// appendRemaining appends the milliseconds until the deadline of s, rounded up: the server
-// must not end the statement before the deadline.
-func appendRemaining(dst []byte, s Scope) []byte {
-	ms := (time.Until(s.Deadline) + time.Millisecond - 1).Milliseconds()
+// appendRemaining appends the milliseconds until the deadline, rounded up: the server must not
+// end the statement before the deadline.
+func appendRemaining(dst []byte, deadline time.Time) []byte {
+	ms := (time.Until(deadline) + time.Millisecond - 1).Milliseconds()
 	return strconv.AppendInt(dst, min(max(ms, 1), math.MaxInt32), 10)
 }
 
 // appendLongest appends the milliseconds of a transaction: the client's limit, or the time until
-// a second after the deadline of InTx. In that second InTx rolls back, and the connection lives.
-func (t *Settings) appendLongest(dst []byte, s Scope) []byte {
-	longest := t.Transaction
-	if !s.End.IsZero() {
-		if left := max(time.Until(s.End), 0) + time.Second; longest == 0 || left < longest {
-			longest = left
+// a second after end, the deadline of InTx. In that second InTx rolls back, and the connection
+// lives.
+func appendLongest(dst []byte, limit time.Duration, end time.Time) []byte {
+	if !end.IsZero() {
+		if left := max(time.Until(end), 0) + time.Second; limit == 0 || left < limit {
+			limit = left
 		}
 	}
-	return strconv.AppendInt(dst, min(max(longest.Milliseconds(), 1), math.MaxInt32), 10)
+	return strconv.AppendInt(dst, min(max(limit.Milliseconds(), 1), math.MaxInt32), 10)
 }
 
 // deadlineError is the error of a statement that the server ended at the caller's deadline.

@@ -7,7 +7,7 @@ import (
 )
 
 // WireValues are the scope's parameters as a connection sends the parameters.
-func WireValues(s Scope) [][]byte { return (&statements{}).scopeValues(s) }
+func WireValues(s *Scope) [][]byte { return (&statements{}).scopeValues(s) }
 
 // Prepared is how many statements the connection knows.
 func Prepared(conn *pgx.Conn, e *Engine) int { return len(statementsOf(conn, e.Capacity).known) }

@@ -113,7 +113,7 @@ func (q query) key() statementKey {
 
 // Send sends s and the statement. Send waits for no result, except for the preparation of
 // statements that are new on the connection.
-func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s Scope, sql string, args []any) error {
+func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s *Scope, sql string, args []any) error {
 	f.tracer = e.Tracer
 	deadline := s.Deadline
 	if !f.Limit.IsZero() {
@@ -139,7 +139,7 @@ func (f *Flight) Send(ctx context.Context, e *Engine, conn *pgx.Conn, s Scope, s
 	return err
 }
 
-func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
+func (f *Flight) sendQuery(e *Engine, s *Scope, q query) error {
 	if f.conn.PgConn().IsBusy() {
 		// The memory of the connection's statements belongs to the statement whose answers are unread.
 		// pgx has the words of the error.
@@ -178,13 +178,13 @@ func (f *Flight) sendQuery(e *Engine, s Scope, q query) error {
 	}
 	limited := !f.Limit.IsZero()
 	if limited {
-		f.st.addScope(b, Scope{form: limitForm, Deadline: f.Limit}, p.limit)
+		f.st.addScope(b, &Scope{form: limitForm, Deadline: f.Limit}, p.limit)
 	}
 	if err := f.st.add(b, f.conn, q, p.own); err != nil {
 		return err
 	}
 	if limited {
-		f.st.addScope(b, Scope{form: restoreForm}, p.restore)
+		f.st.addScope(b, &Scope{form: restoreForm}, p.restore)
 	}
 	if f.block.commits {
 		f.block.commit(b)
@@ -202,7 +202,7 @@ type prepared struct{ scope, limit, restore, own *pgconn.StatementDescription }
 // prepare finds the statements of the flight, and prepares the statements that are new on the
 // connection. A scope alone is not worth a round trip. If the caller's statement is new, the BEGIN
 // of a transaction goes along, and the scope: an error aborts the transaction, as in pgx.
-func (f *Flight) prepare(e *Engine, s Scope, q query) (p prepared, err error) {
+func (f *Flight) prepare(e *Engine, s *Scope, q query) (p prepared, err error) {
 	named, own := e.names(), q.prepared()
 	scope := named && f.scoped && (own || f.st.has(s.form.key()))
 	limit := named && !f.Limit.IsZero() && (own || f.st.has(limitForm.key()) && f.st.has(restoreForm.key()))

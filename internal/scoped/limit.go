@@ -8,7 +8,7 @@ import "fmt"
 // statement fails, the transaction or its savepoint ends, and the server restores the timeout.
 var (
 	limitForm = &form{
-		list: []setting{{name: "statement_timeout", value: appendRemaining}},
+		list: []setting{{name: "statement_timeout", value: remaining}},
 		sql: "select pg_catalog.set_config('onepool.statement_timeout', pg_catalog.current_setting('statement_timeout'), true), " +
 			"pg_catalog.set_config('statement_timeout', " + fmt.Sprintf(leastTimeout, 1) + ", true)",
 	}

@@ -106,6 +106,8 @@ func (s *session) tenantOf(t *testing.T) (name string) {
 var acme = tenant.Identity{Tenant: "acme", User: "ann"}
 
 // scopeOf returns a scope of a client without settings.
-func scopeOf(id tenant.Identity) scoped.Scope {
-	return scoped.NewSettings(scoped.Options{}).With(scoped.Scope{Identity: id}, scoped.OfIdentity|scoped.OfClient)
+func scopeOf(id tenant.Identity) *scoped.Scope {
+	s := &scoped.Scope{Identity: id}
+	scoped.NewSettings(scoped.Options{}).Give(s, scoped.OfIdentity|scoped.OfClient)
+	return s
 }

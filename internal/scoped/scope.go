@@ -12,7 +12,7 @@ import (
 
 // Scope is the statement in front of another statement, in the same transaction. The scope
 // sets values local to the transaction: see [NewSettings]. The zero Scope sets nothing.
-// [Settings.With] makes a Scope of the values.
+// [Settings.Give] gives a Scope its settings.
 type Scope struct {
 	Identity tenant.Identity
 	TraceID  string
@@ -23,13 +23,13 @@ type Scope struct {
 }
 
 // IsZero reports whether the scope sets nothing.
-func (s Scope) IsZero() bool { return s.form == nil }
+func (s *Scope) IsZero() bool { return s.form == nil }
 
 // HasTenant reports whether the scope sets a tenant.
-func (s Scope) HasTenant() bool { return s.Identity.Tenant != "" }
+func (s *Scope) HasTenant() bool { return s.Identity.Tenant != "" }
 
 // Guard returns the guard of the texts behind the scope.
-func (s Scope) Guard() Guard {
+func (s *Scope) Guard() Guard {
 	switch {
 	case s.form == nil:
 		return NoGuard
@@ -40,7 +40,7 @@ func (s Scope) Guard() Guard {
 }
 
 // Groups returns the groups of settings that the scope has.
-func (s Scope) Groups() Group {
+func (s *Scope) Groups() Group {
 	if s.form == nil {
 		return 0
 	}
@@ -48,34 +48,34 @@ func (s Scope) Groups() Group {
 }
 
 // SQL returns the text of the scope, with parameters. The scope must not be zero.
-func (s Scope) SQL() string { return s.form.sql }
+func (s *Scope) SQL() string { return s.form.sql }
 
 // Args returns the scope's parameters, as pgx takes parameters.
-func (s Scope) Args() []any {
+func (s *Scope) Args() []any {
 	args := make([]any, len(s.form.list))
-	for i, e := range s.form.list {
-		args[i] = string(e.append(nil, s))
+	for i := range s.form.list {
+		args[i] = string(s.form.list[i].append(nil, s))
 	}
 	return args
 }
 
 // AddTo adds the scope to a batch, as a text.
-func (s Scope) AddTo(b *pgconn.Batch) {
+func (s *Scope) AddTo(b *pgconn.Batch) {
 	b.ExecParams(s.form.sql, s.form.values(s), nil, nil, nil)
 }
 
 // IsConstant reports whether no value of the scope comes from a caller. The server takes values
 // without a snapshot only in the text of SET LOCAL, and a caller's value travels as a parameter:
 // pg_stat_activity and pg_stat_statements show texts.
-func (s Scope) IsConstant() bool {
+func (s *Scope) IsConstant() bool {
 	return s.Identity == (tenant.Identity{}) && s.TraceID == "" && s.End.IsZero() && s.Groups()&OfDeadline == 0
 }
 
 // Ahead returns statements that set the constants of the scope without a snapshot.
-func (s Scope) Ahead() (all []string) {
+func (s *Scope) Ahead() (all []string) {
 	constant := s.IsConstant()
-	for _, e := range s.form.list {
-		if constant || e.value == nil {
+	for i := range s.form.list {
+		if e := &s.form.list[i]; constant || e.value == fixed {
 			all = append(all, setLocal(e.name, string(e.append(nil, s))))
 		}
 	}
@@ -84,7 +84,7 @@ func (s Scope) Ahead() (all []string) {
 
 // AddBehindBegin adds the scope to a batch whose transaction has just begun, without a snapshot
 // if the scope is constant.
-func (s Scope) AddBehindBegin(b *pgconn.Batch) {
+func (s *Scope) AddBehindBegin(b *pgconn.Batch) {
 	if !s.IsConstant() {
 		s.AddTo(b)
 		return

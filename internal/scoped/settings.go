@@ -60,11 +60,25 @@ type Settings struct {
 // values on the wire of every scope come from the list, in its order.
 type setting struct {
 	name  string
-	group Group                            // the scopes with this group set the setting
-	fixed string                           // the value, if all scopes have the same value
-	value func(dst []byte, s Scope) []byte // if not nil, appends the value of one scope
-	call  string                           // the second argument of set_config; default "$%d"
+	group Group  // the scopes with this group set the setting
+	value value  // of a scope
+	fixed string // the value, if all scopes have the same value
+	most  time.Duration
+	call  string // the second argument of set_config; default "$%d"
 }
+
+// value says which value of a scope a setting has.
+type value uint8
+
+const (
+	fixed value = iota // setting.fixed
+	ofTenant
+	ofUser
+	ofSession
+	ofTraceID
+	remaining // time until the deadline
+	longest   // time of the transaction, at most setting.most
+)
 
 // form is the list of the scopes that have the same groups.
 type form struct {
@@ -93,15 +107,9 @@ func NewSettings(o Options) *Settings {
 		t.guard = GuardEnd
 	}
 	t.list = []setting{
-		{name: tenant.TenantSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
-			return append(dst, s.Identity.Tenant...)
-		}},
-		{name: tenant.UserSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
-			return append(dst, s.Identity.User...)
-		}},
-		{name: tenant.SessionSetting, group: OfIdentity, value: func(dst []byte, s Scope) []byte {
-			return append(dst, s.Identity.Session...)
-		}},
+		{name: tenant.TenantSetting, group: OfIdentity, value: ofTenant},
+		{name: tenant.UserSetting, group: OfIdentity, value: ofUser},
+		{name: tenant.SessionSetting, group: OfIdentity, value: ofSession},
 	}
 	if o.Application != "" { // the server shows the name for as long as the transaction lasts
 		t.list = append(t.list, setting{name: "application_name", group: OfClient, fixed: o.Application})
@@ -114,11 +122,9 @@ func NewSettings(o Options) *Settings {
 	}
 	t.list = append(t.list,
 		setting{name: "plan_cache_mode", group: OfPlans, fixed: "force_custom_plan"},
-		setting{name: TraceIDSetting, group: OfTrace, value: func(dst []byte, s Scope) []byte {
-			return append(dst, s.TraceID...)
-		}},
+		setting{name: TraceIDSetting, group: OfTrace, value: ofTraceID},
 		t.deadline(),
-		setting{name: "transaction_timeout", group: OfTransaction, value: t.appendLongest},
+		setting{name: "transaction_timeout", group: OfTransaction, value: longest, most: t.Transaction},
 	)
 	if own {
 		t.hold()
@@ -128,7 +134,7 @@ func NewSettings(o Options) *Settings {
 
 // deadline is the setting that carries the caller's deadline.
 func (t *Settings) deadline() setting {
-	e := setting{name: "statement_timeout", group: OfDeadline, value: appendRemaining}
+	e := setting{name: "statement_timeout", group: OfDeadline, value: remaining}
 	own := slices.ContainsFunc(t.Limits, func(l Limit) bool { return l.Own && l.Name == e.name })
 	if t.Statement == 0 && !own {
 		e.call = leastTimeout
@@ -139,12 +145,11 @@ func (t *Settings) deadline() setting {
 // Alone returns the groups of a scope without a tenant.
 func (t *Settings) Alone() Group { return t.alone }
 
-// With returns s with the settings of the groups, and with no settings for no groups.
-func (t *Settings) With(s Scope, groups Group) Scope {
+// Give gives s the settings of the groups, and no settings for no groups.
+func (t *Settings) Give(s *Scope, groups Group) {
 	if s.form = t.forms[groups].Load(); s.form == nil && groups != 0 {
 		s.form = t.newForm(groups)
 	}
-	return s
 }
 
 // newForm lists the settings of the scopes with these groups, for the scopes that follow.
@@ -172,18 +177,29 @@ func setConfigs(settings []setting, local bool) string {
 }
 
 // append appends the setting's value for s.
-func (e setting) append(dst []byte, s Scope) []byte {
-	if e.value != nil {
-		return e.value(dst, s)
+func (e *setting) append(dst []byte, s *Scope) []byte {
+	switch e.value {
+	case ofTenant:
+		return append(dst, s.Identity.Tenant...)
+	case ofUser:
+		return append(dst, s.Identity.User...)
+	case ofSession:
+		return append(dst, s.Identity.Session...)
+	case ofTraceID:
+		return append(dst, s.TraceID...)
+	case remaining:
+		return appendRemaining(dst, s.Deadline)
+	case longest:
+		return appendLongest(dst, e.most, s.End)
 	}
 	return append(dst, e.fixed...)
 }
 
 // values returns the values of s on the wire, in memory of their own.
-func (f *form) values(s Scope) [][]byte {
+func (f *form) values(s *Scope) [][]byte {
 	values := make([][]byte, len(f.list))
-	for i, e := range f.list {
-		values[i] = e.append([]byte{}, s) // nil would mean NULL
+	for i := range f.list {
+		values[i] = f.list[i].append([]byte{}, s) // nil would mean NULL
 	}
 	return values
 }
@@ -196,7 +212,7 @@ func (t *Settings) hold() {
 			f.list = append(f.list, setting{name: l.Name, fixed: l.Value})
 		}
 	}
-	t.held, t.heldValues = setConfigs(f.list, false), f.values(Scope{})
+	t.held, t.heldValues = setConfigs(f.list, false), f.values(&Scope{})
 }
 
 // Held returns the statement that sets the client's own limits on a connection that the client
@@ -225,4 +241,4 @@ func (t *Settings) Session() Session {
 }
 
 // Values returns the values of SQL on the wire.
-func (s Session) Values(id tenant.Identity) [][]byte { return s.form.values(Scope{Identity: id}) }
+func (s Session) Values(id tenant.Identity) [][]byte { return s.form.values(&Scope{Identity: id}) }

@@ -22,7 +22,8 @@ func TestTextArgumentsAndWireValuesOfAScopeAgree(t *testing.T) {
 	all := scoped.OfIdentity | scoped.OfClient | scoped.OfPlans | scoped.OfTrace | scoped.OfDeadline | scoped.OfTransaction
 	for _, id := range []tenant.Identity{{}, acme, {Tenant: "o'acme", User: `\`, Session: "s"}} {
 		for groups := range all + 1 {
-			s := settings.With(scoped.Scope{Identity: id, TraceID: "trace", Deadline: time.Now(), End: time.Now()}, groups) // 1 ms is the least
+			s := &scoped.Scope{Identity: id, TraceID: "trace", Deadline: time.Now(), End: time.Now()} // 1 ms is the least
+			settings.Give(s, groups)
 			require.Equal(t, groups, s.Groups())
 			require.Equal(t, groups == 0, s.IsZero())
 			if s.IsZero() {
@@ -46,8 +47,8 @@ func TestTheServerTakesEverySettingOfAScope(t *testing.T) {
 		Application: "shop/web", Role: s.Config().User,
 		Limits: []scoped.Limit{{Name: "lock_timeout", Value: "5000", Own: true}},
 	})
-	sc := settings.With(scoped.Scope{Identity: acme, TraceID: "trace", Deadline: time.Now().Add(time.Minute)},
-		scoped.OfIdentity|scoped.OfClient|scoped.OfPlans|scoped.OfTrace|scoped.OfDeadline)
+	sc := &scoped.Scope{Identity: acme, TraceID: "trace", Deadline: time.Now().Add(time.Minute)}
+	settings.Give(sc, scoped.OfIdentity|scoped.OfClient|scoped.OfPlans|scoped.OfTrace|scoped.OfDeadline)
 	for name, want := range map[string]string{
 		"app.current_tenant": "acme", "app.current_user": "ann", "app.current_session": "", "app.trace_id": "trace",
 		"application_name": "shop/web", "role": s.Config().User, "lock_timeout": "5s", "plan_cache_mode": "force_custom_plan",

@@ -25,10 +25,11 @@ type statements struct {
 	capacity int
 	known    map[statementKey]*list.Element // of *statement
 	recent   list.List
-	gone     []string // names on the server that nothing uses any more
-	named    int      // how many names were given
-	refused  string   // the text that could not be prepared
-	unsent   bool     // the connection broke before a statement was sent
+	last     [2]*list.Element // the scope and the statement found last, by rank
+	gone     []string         // names on the server that nothing uses any more
+	named    int              // how many names were given
+	refused  string           // the text that could not be prepared
+	unsent   bool             // the connection broke before a statement was sent
 
 	params pgx.ExtendedQueryBuilder // reused: a connection runs one flight at a time
 	values [][]byte                 // of the scope, the same
@@ -69,12 +70,29 @@ type use struct {
 
 // find returns a known statement, and notes the use; nil for a new statement.
 func (st *statements) find(k statementKey) *pgconn.StatementDescription {
+	last := &st.last[rank(k)]
+	if *last != nil { // most statements repeat, and a map would hash the whole text
+		if s := (*last).Value.(*statement); s.key == k {
+			return s.StatementDescription
+		}
+	}
 	e, ok := st.known[k]
 	if !ok {
 		return nil
 	}
+	st.noteLast()
 	st.recent.MoveToFront(e)
+	*last = e
 	return e.Value.(*statement).StatementDescription
+}
+
+// noteLast notes the uses that find has not noted.
+func (st *statements) noteLast() {
+	for _, e := range st.last {
+		if e != nil {
+			st.recent.MoveToFront(e)
+		}
+	}
 }
 
 func (st *statements) has(k statementKey) bool { return st.known[k] != nil }
@@ -89,6 +107,9 @@ func (st *statements) forget(k statementKey) {
 		return
 	}
 	st.recent.Remove(e)
+	if last := &st.last[rank(k)]; *last == e {
+		*last = nil
+	}
 	delete(st.known, k)
 	if k.named {
 		st.gone = append(st.gone, e.Value.(*statement).Name)
@@ -135,7 +156,7 @@ func LostInPreparation(conn *pgx.Conn) bool {
 // prepare finds the used statements, and prepares the new ones in one round trip. Only begin
 // and s run before the preparation, so the caller may retry on a new connection. tracer, if not
 // nil, learns of each statement as from pgx, but not of the scope.
-func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s Scope, begin block, used []use) error {
+func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s *Scope, begin block, used []use) error {
 	var missing []statementKey
 	for i := range used {
 		u := &used[i]
@@ -158,7 +179,7 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 
 // prepareMissing sends s too: the server may have to wait for a lock to parse a
 // statement, and looks up names as the session's role.
-func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s Scope, begin block, missing []statementKey) (err error) {
+func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s *Scope, begin block, missing []statementKey) (err error) {
 	slices.SortStableFunc(missing, func(a, b statementKey) int { // s runs behind its preparation
 		return cmp.Compare(rank(a), rank(b))
 	})
@@ -232,7 +253,7 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	return err
 }
 
-// rank puts Scopes before statements.
+// rank puts *Scopes before statements.
 func rank(k statementKey) int {
 	if k.scope {
 		return 0
@@ -242,7 +263,7 @@ func rank(k statementKey) int {
 
 // sendScope sends s. name is the name of the scope's statement if the same flight prepares
 // the statement.
-func (st *statements) sendScope(p *pgconn.Pipeline, s Scope, name string) {
+func (st *statements) sendScope(p *pgconn.Pipeline, s *Scope, name string) {
 	values := st.scopeValues(s)
 	if name != "" {
 		p.SendQueryPrepared(name, values, nil, nil)
@@ -264,6 +285,7 @@ func readResult(p *pgconn.Pipeline) error {
 // makeRoom forgets the least recently used statements. The server keeps no more statements
 // than pgx would, and all statements of the current flight.
 func (st *statements) makeRoom(missing, wanted int) {
+	st.noteLast()
 	for spare := st.recent.Len() + missing - max(st.capacity, wanted); spare > 0; spare-- {
 		st.forget(st.recent.Back().Value.(*statement).key)
 	}
@@ -275,14 +297,14 @@ func (st *statements) newName() string {
 }
 
 // scopeValues are the scope's parameters on the wire. The next call overwrites the values.
-func (st *statements) scopeValues(s Scope) [][]byte {
+func (st *statements) scopeValues(s *Scope) [][]byte {
 	if st.text == nil { // an empty value must not be nil, which means NULL
 		st.text = make([]byte, 0, 64)
 	}
 	st.text, st.values = st.text[:0], st.values[:0]
-	for _, e := range s.form.list {
+	for i := range s.form.list {
 		from := len(st.text)
-		st.text = e.append(st.text, s)
+		st.text = s.form.list[i].append(st.text, s)
 		st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
 	}
 	return st.values
@@ -290,7 +312,7 @@ func (st *statements) scopeValues(s Scope) [][]byte {
 
 // addScope puts the scope in front: by name if pgx caches statements, else as text, with a nil
 // sd. A pooler accepts a text too.
-func (st *statements) addScope(b *pgconn.Batch, s Scope, sd *pgconn.StatementDescription) {
+func (st *statements) addScope(b *pgconn.Batch, s *Scope, sd *pgconn.StatementDescription) {
 	values := st.scopeValues(s)
 	if sd != nil {
 		b.ExecStatement(sd, values, nil, nil)
