@@ -31,12 +31,14 @@ func (l layers) has(function string) bool {
 	return slices.ContainsFunc(l, func(prefix string) bool { return strings.HasPrefix(function, prefix) })
 }
 
-// hold reports whether every frame belongs to a layer.
+// hold reports whether every frame belongs to a layer. The program's frames are the last.
 func (l layers) hold(pcs []uintptr) bool {
-	return !slices.ContainsFunc(pcs, func(pc uintptr) bool {
-		f := runtime.FuncForPC(pc - 1)
-		return f == nil || !l.has(f.Name())
-	})
+	for _, pc := range slices.Backward(pcs) {
+		if f := runtime.FuncForPC(pc - 1); f == nil || !l.has(f.Name()) {
+			return false
+		}
+	}
+	return true
 }
 
 // takeCallSite keeps the program counters of the acquire's caller, skip frames up. If the
