@@ -108,3 +108,15 @@ func (s Shedder) Look(now time.Time, away bool) { s.s.look(now, away) }
 
 // MayReport is mayReport.
 var MayReport = mayReport
+
+// AskAll asks all hosts at the addresses, one of which has answered lately, and returns the
+// silent addresses.
+func AskAll(ctx context.Context, addresses []string, answered string, ask func(address string) bool) map[string]bool {
+	var h hosts
+	h.note(answered, true)
+	var names []host
+	for _, address := range addresses {
+		names = append(names, host{address: address})
+	}
+	return h.askAll(ctx, names, func(_ context.Context, name host) bool { return ask(name.address) })
+}

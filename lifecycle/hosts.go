@@ -186,11 +186,12 @@ func (h *hosts) askAll(ctx context.Context, names []host, ask func(context.Conte
 	var mu sync.Mutex
 	quiet := make(map[string]bool)
 	serves := false
+	names = slices.DeleteFunc(slices.Clone(names), func(name host) bool {
+		known := !silent[name.address] && h.hasAnswered(name.address)
+		serves = serves || known
+		return known || silent[name.address]
+	})
 	for _, name := range names {
-		if silent[name.address] || h.hasAnswered(name.address) {
-			serves = serves || !silent[name.address]
-			continue
-		}
 		asked.Go(func() {
 			answered := ask(ctx, name)
 			late := ctx.Err() != nil
