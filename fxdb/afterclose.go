@@ -6,9 +6,8 @@ import (
 )
 
 // AfterClose calls fn once, when [DB.Close] has drained every pool of db: metrics report
-// the drain until its end. AfterClose calls fn at once if the drain is over. For a pool of
-// testkit.Swap, which the pool's test closes, AfterClose calls fn when the application
-// stops. The last fn runs first. forget removes fn.
+// the drain until its end. AfterClose calls fn at once if the drain is over. The last fn
+// runs first. forget removes fn.
 func (db *DB) AfterClose(fn func()) (forget func()) { return db.core.closed.add(fn) }
 
 // afterClose holds the functions of AfterClose.

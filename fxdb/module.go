@@ -94,8 +94,8 @@ func (p params) open(origin string) (*DB, error) {
 	}
 	if p.Swap.Database != nil {
 		db, err := swapped(p.Swap, o)
-		if err == nil { // the test closes the pool, when the application is long over
-			p.Lifecycle.Append(fx.StopHook(db.core.closed.run))
+		if err == nil {
+			p.Lifecycle.Append(fx.Hook{OnStop: p.Stopping.add(db).drain})
 		}
 		return db, err
 	}
@@ -148,7 +148,7 @@ func contributed(c graph.Contributions) (o options, err error) {
 	return o, err
 }
 
-// swapped opens a test's pool at once: the application's hooks are not the test's.
+// swapped opens a test's pool at once: a test may use the pool before the application starts.
 func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	test, err := swap.Database(o.sources)
 	if err != nil {
@@ -160,8 +160,7 @@ func swapped(swap graph.Swap[Config, *DB], o options) (*DB, error) {
 	}
 	o.callers, o.swapped, o.applied, o.sources = true, true, o.sources, nil // the test's database has the migrations already
 	if !o.logged {
-		// The default logger is for applications: a test stays silent.
-		o.log, o.verifyLog = zap.NewNop(), test.Log
+		o.log = test.Log
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), swapTimeout)
 	defer cancel()

@@ -31,9 +31,8 @@ type options struct {
 	applied  []migrate.Source              // the test's database has them already
 	swapped  bool                          // the database is a test's, in place of the application's
 
-	rawPool   RawPoolMode
-	traceID   func(context.Context) string
-	verifyLog *zap.Logger // takes what the verification finds, in place of log
+	rawPool RawPoolMode
+	traceID func(context.Context) string
 }
 
 type option func(*options)

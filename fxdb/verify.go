@@ -1,7 +1,6 @@
 package fxdb
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -63,7 +62,7 @@ func (c *core) requiresTenant() bool {
 // If the mode is require, verifyTenancy fails with a [*TenancyError], or because the
 // database can't be asked.
 func (c *core) verifyTenancy(ctx context.Context, beside *aside, o options) error {
-	cfg, log := c.cfg, cmp.Or(o.verifyLog, o.log)
+	cfg, log := c.cfg, o.log
 	if cfg.VerifyTenancy == VerifyOff {
 		return nil
 	}

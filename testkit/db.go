@@ -102,7 +102,7 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 	}
 	if ready, ok := d.server.ahead.takeOpen(d.template, d.config); ok {
 		d.use(t, ready.database)
-		d.keep(t, ready.db)
+		d.keep(t, ready.db, ready.log)
 		return ready.db, nil
 	}
 	if err := d.take(t); err != nil {
@@ -115,16 +115,18 @@ func open(t testing.TB, opts []Option) (*fxdb.DB, error) {
 func (d database) open(t testing.TB) (*fxdb.DB, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	db, err := openPoolOn(ctx, d.config)
+	log := &testLog{t: t}
+	db, err := openPoolOn(ctx, d.config, log)
 	if err != nil {
+		log.give(nil)
 		return nil, fmt.Errorf("testkit: %w", d.server.crowded(err))
 	}
-	d.keep(t, db)
+	d.keep(t, db, log)
 	return db, nil
 }
 
-func openPoolOn(ctx context.Context, config fxdb.Config) (*fxdb.DB, error) {
-	return fxdb.Open(ctx, config, fxdb.WithCallSites(), fxdb.WithTracer(recorder{}))
+func openPoolOn(ctx context.Context, config fxdb.Config, log *testLog) (*fxdb.DB, error) {
+	return fxdb.Open(ctx, config, fxdb.WithCallSites(), fxdb.WithTracer(recorder{}), fxdb.WithLogger(log.logger()))
 }
 
 // crowded adds advice to the error of a server without a free connection.
@@ -210,13 +212,15 @@ func (s *server) on(name string, config fxdb.Config) fxdb.Config {
 	return config
 }
 
-// keep closes the pool with the test.
-func (d database) keep(t testing.TB, db *fxdb.DB) {
+// keep closes the pool with the test. log takes the pool's warnings.
+func (d database) keep(t testing.TB, db *fxdb.DB, log *testLog) {
+	log.give(t)
 	pool := db.Pool()
 	databases.Store(pool, d)
 	t.Cleanup(func() {
 		databases.Delete(pool)
 		closeDB(t, db)
+		log.give(nil)
 	})
 }
 
@@ -225,7 +229,7 @@ func closeDB(t testing.TB, db *fxdb.DB) {
 	err := db.Close(context.Background())
 	var cut *lifecycle.DrainError
 	if errors.As(err, &cut) {
-		t.Errorf("testkit: the test did not give back all connections: %v", err)
+		t.Errorf("testkit: the test did not give back all connections (close the rows, scan the row, commit or roll back, release): %v", err)
 	}
 }
 

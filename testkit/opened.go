@@ -33,6 +33,7 @@ type opening struct {
 type openPool struct {
 	database string
 	db       *fxdb.DB
+	log      *testLog
 }
 
 // openingOf returns the opening of a configuration. The caller holds mu.
@@ -90,7 +91,8 @@ func (a *ahead) opening(s *shelf, o *opening) func() {
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
-		db, err := openPoolOn(ctx, a.server.on(name, o.config))
+		log := &testLog{}
+		db, err := openPoolOn(ctx, a.server.on(name, o.config), log)
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		o.under--
@@ -99,7 +101,7 @@ func (a *ahead) opening(s *shelf, o *opening) func() {
 			a.garbage = append(a.garbage, name)
 			return
 		}
-		o.ready = append(o.ready, openPool{name, db})
+		o.ready = append(o.ready, openPool{name, db, log})
 		a.closeUnused()
 	}
 }

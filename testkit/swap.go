@@ -8,8 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest"
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/graph"
@@ -25,15 +23,18 @@ import (
 //
 // Swap works at the root of the application and inside any fx.Module. With Swap, fxdb.Module
 // reads no setting and opens no production pool, and *lifecycle.Monitor watches the test's
-// pool. The pool is ready before the application starts, and is closed with the test: stop
-// the application before the test ends.
+// pool. The pool is ready before the application starts: a constructor can use the pool, in
+// a test only. The application's stop drains the pool as in production, so statements fail
+// with fxdb.ErrDraining afterwards; [OwnerPool] still reads the database until the test ends.
+// An application that nobody stops leaves the pool to the end of the test.
+//
+// Without a *zap.Logger in the graph, the pool's warnings are lines of the test.
 //
 // Each pool of fxdb.ModuleNamed gets a separate database, with the migrations that the graph
 // contributes to the pool. opts, with testkit.Migrations, apply to every pool.
 //
 // If Config sets no VerifyTenancy, the first Swap of a process for a set of migrations
-// verifies the isolation of tenants. Swap logs the findings, in the graph's logger or as
-// lines of the test, and fails no test.
+// verifies the isolation of tenants. Swap logs the findings, and fails no test.
 //
 // The application fails with [ErrNotSwapped] if fxdb.Module did not provide the *fxdb.DB:
 // Swap replaces pools of fxdb.Module only.
@@ -80,9 +81,10 @@ func (s *swap) database(sources []migrate.Source) (swapped, error) {
 		return swapped{}, err
 	}
 	_, known := verified.LoadOrStore(d.template, true)
+	log := &testLog{t: s.t}
 	return swapped{
-		Config: d.config, Opened: func(db *fxdb.DB) { d.keep(s.t, db) },
-		Verify: !known && d.config.VerifyTenancy == "", Log: zaptest.NewLogger(s.t, zaptest.Level(zap.WarnLevel)),
+		Config: d.config, Opened: func(db *fxdb.DB) { d.keep(s.t, db, log) },
+		Verify: !known && d.config.VerifyTenancy == "", Log: log.logger(),
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/size"
+	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/tenant/rls"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -128,4 +130,51 @@ func TestSwapReportsATableWithoutAPolicyOnce(t *testing.T) {
 	}
 	none := swapped(fxdb.Migrations("swap_e", fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\ncreate table plain (id int);\n")}}))
 	require.Empty(t, none.lines, "an application without tenants")
+}
+
+// An application that uses its pool after its stop fails in production too.
+func TestTheStopOfTheApplicationDrainsTheSwappedPool(t *testing.T) {
+	t.Parallel()
+	var db *fxdb.DB
+	app := fxtest.New(t, fxdb.Module, testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.DrainTimeout = 50 * time.Millisecond })), fx.Populate(&db))
+	app.RequireStart()
+	tx, err := db.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "select 1")
+	require.NoError(t, err)
+
+	var cut *lifecycle.DrainError
+	require.ErrorAs(t, app.Stop(t.Context()), &cut)
+	require.Len(t, cut.Report.Cut, 1)
+	require.Error(t, tx.Commit(t.Context()))
+	_, err = db.Exec(t.Context(), "select 1")
+	require.ErrorIs(t, err, fxdb.ErrDraining)
+	var n int
+	require.NoError(t, testkit.OwnerPool(t, db).QueryRow(t.Context(), "select 1").Scan(&n), "the database lives until the test ends")
+}
+
+func TestWarningsOfAPoolAreLinesOfItsTest(t *testing.T) {
+	t.Parallel()
+	nested := func(db *fxdb.DB) {
+		for range 64 { // the pool looks at a sample
+			tx, err := db.Begin(t.Context())
+			require.NoError(t, err)
+			_, err = tx.Exec(t.Context(), "select 1")
+			require.NoError(t, err)
+			require.NoError(t, db.Ping(t.Context()))
+			require.NoError(t, tx.Rollback(t.Context()))
+		}
+	}
+	for name, open := range map[string]func(to testing.TB) (db *fxdb.DB){
+		"DB": func(to testing.TB) *fxdb.DB { return testkit.DB(to) },
+		"Swap": func(to testing.TB) (db *fxdb.DB) {
+			require.NoError(t, fx.New(fx.NopLogger, fxdb.Module, testkit.Swap(to), fx.Populate(&db)).Err())
+			return db
+		},
+	} {
+		to := logLines{TB: t}
+		nested(open(&to))
+		require.Len(t, to.lines, 1, name)
+		require.Contains(t, to.lines[0], "nested acquire", name)
+	}
 }

@@ -81,5 +81,5 @@ type Swapped[Config, DB any] struct {
 	Config Config
 	Opened func(DB)
 	Verify bool        // nobody has verified the isolation of tenants under the migrations
-	Log    *zap.Logger // takes the findings of the verification, if the graph has no logger
+	Log    *zap.Logger // takes the warnings of the pool, if the graph has no logger
 }

@@ -164,8 +164,7 @@ func TestModuleStartsAndStops(t *testing.T) {
 	require.LessOrEqual(t, c.ClientStats().Uptime, time.Since(began), "the clock starts with the application")
 	app.RequireStop()
 
-	// The pool of the test is still there: it is the client that refuses.
-	require.NoError(t, db.Ping(t.Context()))
+	require.Error(t, db.Ping(t.Context()), "the stop has drained the pool")
 	require.False(t, c.Available(t.Context()))
 	sent := c.ClientStats().Queries
 	for name, err := range use(c, as(t, "acme")) {

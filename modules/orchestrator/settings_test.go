@@ -57,7 +57,7 @@ func TestTheStartAddsWhatIsMissing(t *testing.T) {
 	want[orchestrator.MaxCapacity] = "7"
 	require.Equal(t, want, settings(t, c))
 	var description, by string
-	scan(t, t.Context(), db, "select description, updated_by from orchestrator.queue_config where config_key = 'max_capacity'", &description, &by)
+	require.NoError(t, testkit.OwnerPool(t, db).QueryRow(t.Context(), "select description, updated_by from orchestrator.queue_config where config_key = 'max_capacity'").Scan(&description, &by))
 	require.Equal(t, "mine by me", description+" by "+by)
 }
 
