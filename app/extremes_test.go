@@ -116,17 +116,26 @@ func TestNumbersBeyondADoubleAreRefused(t *testing.T) {
 	acme.call("GET /knowledge/cache/k", "", 200, `"1e131000"`)
 }
 
-// Each of the requests of a list is of nearly a megabyte: all of them were one answer.
+// grow makes the rows of acme heavy. Three rows are one answer.
+func grow(t *testing.T, db *fxdb.DB, update string) {
+	t.Helper()
+	_, err := db.Exec(asAcme(t.Context()), update, strings.Repeat("x", maxBody/3))
+	require.NoError(t, err)
+}
+
+// Three of the rows of a list are a megabyte: all rows were one answer.
 func TestAListEndsAfterAMegabyteAndSaysWhereItGoesOn(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	acme, _ := newCallers(t)
+	var db *fxdb.DB
+	acme, _ := newCallers(t, fx.Populate(&db))
 	const n = 12
-	heavy := strings.Repeat("x", maxBody/3)
 	for i := range n {
-		acme.call("POST /tasks", fmt.Sprintf(`{"id": "t%02d", "type": "general", "description": %q}`, i, heavy), 201)
-		acme.call("POST /verification/requests", fmt.Sprintf(`{"id": "r%02d", "content": %q}`, i, heavy), 201)
+		acme.call("POST /tasks", fmt.Sprintf(`{"id": "t%02d", "type": "general"}`, i), 201)
+		acme.call("POST /verification/requests", fmt.Sprintf(`{"id": "r%02d", "content": "x"}`, i), 201)
 	}
+	grow(t, db, "update orchestrator.tasks set description = $1")
+	grow(t, db, "update verification.requests set content = $1")
 	pages := func(path string) (ids []string) {
 		t.Helper()
 		for after, page := "", 0; page < n; page++ {
@@ -168,10 +177,11 @@ func TestAListEndsAfterAMegabyteAndSaysWhereItGoesOn(t *testing.T) {
 	}
 	require.Equal(t, n, claimed)
 	for i := range 6 {
-		body := fmt.Sprintf(`{"agent_id": "a", "agent_name": "A", "routing": {"strategy": "ucb"}, "agent_model_family": "m", "metadata": {"m": %q}}`, heavy)
-		acme.call(fmt.Sprintf("POST /tasks/t%02d/assignments", i), body, 201)
-		acme.call("POST /tasks/t00/executions", fmt.Sprintf(`{"agent_id": "a", "agent_name": "A", "metadata": {"m": %q}}`, heavy), 201)
+		acme.call(fmt.Sprintf("POST /tasks/t%02d/assignments", i), `{"agent_id": "a", "agent_name": "A", "routing": {"strategy": "ucb"}, "agent_model_family": "m"}`, 201)
+		acme.call("POST /tasks/t00/executions", `{"agent_id": "a", "agent_name": "A"}`, 201)
 	}
+	grow(t, db, "update orchestrator.assignments set assignment_metadata = jsonb_build_object('m', $1::text)")
+	grow(t, db, "update orchestrator.executions set execution_metadata = jsonb_build_object('m', $1::text)")
 	require.Len(t, pages("/assignments?limit=1000"), 6)
 	require.Len(t, pages("/tasks/t00/executions?limit=1000"), 6)
 }
@@ -179,14 +189,15 @@ func TestAListEndsAfterAMegabyteAndSaysWhereItGoesOn(t *testing.T) {
 func TestTheHitsOfASearchEndAfterAMegabyteAndSayWhereTheHitsGoOn(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
-	acme, globex := newCallers(t)
+	var db *fxdb.DB
+	acme, globex := newCallers(t, fx.Populate(&db))
 	const n = 7
-	heavy := "needle " + strings.Repeat("x", maxBody/3)
 	for i := range n {
 		for _, tenant := range []caller{acme, globex} {
-			tenant.call(fmt.Sprintf("PUT /knowledge/sources/wiki/entities/e%d", i), fmt.Sprintf(`{"kind": "k", "name": "n", "body": %q, "embedding": %s}`, heavy, axis), 200)
+			tenant.call(fmt.Sprintf("PUT /knowledge/sources/wiki/entities/e%d", i), `{"kind": "k", "name": "n", "body": "needle", "embedding": `+axis+`}`, 200)
 		}
 	}
+	grow(t, db, "update knowledge.entries set body = body || ' ' || $1")
 	for _, about := range []string{`"text": "needle"`, `"embedding": ` + axis, `"text": "needle", "embedding": ` + axis} {
 		found := map[string]int{}
 		next := ""
