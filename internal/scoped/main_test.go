@@ -1,10 +1,13 @@
 package scoped_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +48,25 @@ type line struct {
 	net.Conn
 	mu     sync.Mutex
 	writes [][]byte
+	loses  atomic.Bool // the server's next ReadyForQuery, and all that follows
+	lost   atomic.Bool
+}
+
+// Read ends the line in place of the ReadyForQuery that the line loses: the server has run
+// the statements.
+func (l *line) Read(b []byte) (int, error) {
+	if l.lost.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := l.Conn.Read(b)
+	const readyForQuery = "Z\x00\x00\x00\x05I"
+	if l.loses.Load() && bytes.HasSuffix(b[:n], []byte(readyForQuery)) {
+		l.lost.Store(true)
+		if n -= len(readyForQuery); n == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
 }
 
 func (l *line) Write(b []byte) (int, error) {
