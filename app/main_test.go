@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	size.Parallel(4)
 	os.Exit(m.Run())
 }
 
