@@ -20,7 +20,7 @@ import (
 
 // The test kit's server connection lives as long as the process.
 func TestMain(m *testing.M) {
-	size.Parallel(4)
+	size.Parallel(8)
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/agentagency/onepool/testkit.init.OnceValues[...].func1"),
 		goleak.IgnoreTopFunction("github.com/jackc/pgx/v5/pgxpool.(*Pool).backgroundHealthCheck"),

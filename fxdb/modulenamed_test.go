@@ -21,7 +21,6 @@ import (
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
-	"github.com/agentagency/onepool/internal/testing/pgfault"
 	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 	"github.com/agentagency/onepool/testkit"
@@ -140,6 +139,7 @@ func clientNames(db *fxdb.DB) (names []string) {
 
 func TestANamedPoolStandsAlone(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.ModuleNamed("reporting", fx.Replace(fxdb.Config{URL: urlOf(t)})), populated("reporting", &db))
 	app.RequireStart()
@@ -150,6 +150,7 @@ func TestANamedPoolStandsAlone(t *testing.T) {
 // In a migration to one pool the pool from before is still there.
 func TestOwnPoolBesideANamedOne(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url, own := urlOf(t), testkit.Pool(t)
 	provide := fx.Provide(func() *pgxpool.Pool { return own })
 	var before, after *pgxpool.Pool
@@ -173,6 +174,7 @@ func TestOwnPoolBesideANamedOne(t *testing.T) {
 }
 
 func TestNamedPoolsSettings(t *testing.T) {
+	size.SkipShort(t)
 	t.Run("a name that variables can't have", func(t *testing.T) {
 		for _, name := range []string{"", "Reporting", "read-model", "1st", "a b", "über"} {
 			var bad *fxdb.ConfigError
@@ -254,6 +256,7 @@ func TestASQLDBFromOutsideIsNoNamedPools(t *testing.T) {
 // A stop that hangs drains the pools of all modules.
 func TestAStopThatHangsDrainsANamedPoolToo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, module := range map[string]func(db **fxdb.DB, hang fx.Option, opts ...fx.Option) fx.Option{
 		"a hook in the application": func(db **fxdb.DB, hang fx.Option, opts ...fx.Option) fx.Option {
 			return fx.Options(fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t)}), fxdb.ModuleNamed("reporting", opts...), populated("reporting", db), hang)
@@ -267,20 +270,20 @@ func TestAStopThatHangsDrainsANamedPoolToo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := pgfault.Start(t)
+			own := notesDB(t)
 			over := make(chan struct{})
 			defer close(over)
 			var db *fxdb.DB
 			hang := fx.Invoke(fx.Annotate(func(lc fx.Lifecycle, _ *fxdb.DB) { lc.Append(fx.StopHook(func() { <-over })) },
 				fx.ParamTags("", `name:"reporting"`)))
 			app := fx.New(fx.NopLogger, module(&db, hang,
-				fx.Replace(fxdb.Config{URL: s.AppURL(), ApplicationName: "hanging"})))
+				fx.Replace(fxdb.Config{URL: own.Pool().Config().ConnString(), ApplicationName: "hanging"})))
 			require.NoError(t, app.Start(t.Context()))
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 			defer cancel()
 			require.ErrorIs(t, app.Stop(ctx), context.DeadlineExceeded)
 			require.ErrorIs(t, db.Ping(t.Context()), fxdb.ErrDraining)
-			s.WaitForNoBackends(t, "hanging")
+			requireNoBackends(t, own, "hanging")
 		})
 	}
 }
