@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -48,6 +49,7 @@ type answered struct {
 
 func TestEveryAnswerHasARequestIDAndIsNeitherGuessedNorKept(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
 	t.Cleanup(s.Close)
 	for _, path := range []string{"/livez", "/stats", "/openapi.yaml", "/agents", "/agents/none", "/nothing", "//agents"} {
@@ -73,6 +75,7 @@ func TestEveryAnswerHasARequestIDAndIsNeitherGuessedNorKept(t *testing.T) {
 // A GET of such a path was a 405 that said: takes GET.
 func TestNothingIsAtAPathThatIsNotClean(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
 	t.Cleanup(s.Close)
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -86,6 +89,7 @@ func TestNothingIsAtAPathThatIsNotClean(t *testing.T) {
 // The server keeps times that Go can't write as JSON.
 func TestAnAnswerThatCannotBeEncodedIsA500ThatTheLogHas(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.ErrorLevel)
 	var db *fxdb.DB
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t), fx.Replace(zap.New(core)), fx.Populate(&db)))
@@ -106,6 +110,7 @@ func TestAnAnswerThatCannotBeEncodedIsA500ThatTheLogHas(t *testing.T) {
 
 func TestABodyThatIsNotPlainJSONIsRefused(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
 	t.Cleanup(s.Close)
 	for _, headers := range [][]string{
@@ -145,6 +150,7 @@ const head = "POST /agents HTTP/1.1\r\nHost: agency\r\nX-Tenant-ID: acme\r\nCont
 
 func TestASlowBodyIsATimeoutThatNamesNoAddress(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := httptest.NewUnstartedServer(newAPI(t, testkit.Swap(t)))
 	s.Config.ReadTimeout = 200 * time.Millisecond
 	s.Start()
@@ -158,6 +164,7 @@ func TestASlowBodyIsATimeoutThatNamesNoAddress(t *testing.T) {
 
 func TestAConnectionEndsAfterARequestWithTwoLengths(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t)))
 	t.Cleanup(s.Close)
 	chunk := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(ada), ada)
@@ -170,6 +177,7 @@ func TestAConnectionEndsAfterARequestWithTwoLengths(t *testing.T) {
 
 func TestAnOutageIsLoggedAsASample(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	var db *fxdb.DB
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t), fx.Replace(zap.New(core)), fx.Populate(&db)))
@@ -193,6 +201,7 @@ func TestAnOutageIsLoggedAsASample(t *testing.T) {
 // The pool's lines about a request lead to the request.
 func TestThePoolsLogLinesHaveTheRequestsID(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	s := httptest.NewServer(newAPI(t, testkit.Swap(t, testkit.Config(func(c *fxdb.Config) { c.SlowQuery = time.Nanosecond })), fx.Replace(zap.New(core))))
 	t.Cleanup(s.Close)

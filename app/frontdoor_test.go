@@ -9,11 +9,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestTheFrontDoorsLinksAndCallsWork(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := newServer(t, testkit.Swap(t))
 	resp, page := ask(t, http.MethodGet, s.URL+"/", "")
 	require.Equal(t, http.StatusOK, resp.StatusCode, page)

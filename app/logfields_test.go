@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // kinds are zap's functions by the JSON of their fields.
@@ -24,6 +26,7 @@ var kinds = strings.NewReplacer("NamedError", "text", "Stringer", "text", "Strin
 // types.
 func TestNoLogFieldHasANameThatZapGivesToItsOwnOrTwoTypes(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	// Configurations for Google Cloud and Elastic name the level, the message and the time so.
 	taken := []string{"severity", "message", "time", "timestamp", "@timestamp", "log.level"}
 	types := map[string]string{}

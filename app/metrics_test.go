@@ -13,12 +13,14 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestMetricsAreTheFiguresOfThePoolAndNameNoTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var db *fxdb.DB
 	s := newServer(t, testkit.Swap(t), fx.Populate(&db))
 	status, _ := call(t, http.MethodGet, s.URL+"/agents/stats", "acme-secret", "")
@@ -73,6 +75,7 @@ func labelsByName(page string) map[string]string {
 // A test of fxdbprom compares the list in doc.go with the metrics that fxdbprom registers.
 func TestMetricsHaveTheNamesAndLabelsOfFxdbpromSoThatRulesAndDashboardFit(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var db *fxdb.DB
 	s := newServer(t, testkit.Swap(t), fx.Populate(&db))
 	_, err := db.Named("failing").Exec(tenant.System(t.Context(), "a statement that fails"), "select 1/0")

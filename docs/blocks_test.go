@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 const root = ".."
@@ -65,6 +67,7 @@ func blocksOf(t *testing.T, page string) (all []block) {
 // imports are no errors in a block.
 func TestTheGoBlocksOfThePagesCompile(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	byModule := make(map[string][]block)
 	for _, page := range pages(t) {
 		for _, b := range blocksOf(t, page) {

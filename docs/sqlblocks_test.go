@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/testing/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
@@ -35,6 +36,7 @@ var behind = map[string]string{
 // TestTheSQLBlocksOfThePagesRun runs the SQL blocks of each page in a database, in their order.
 func TestTheSQLBlocksOfThePagesRun(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	seen := 0
 	for i, page := range pages(t) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -22,6 +23,7 @@ func limitsOf(t testing.TB, conn *pgxpool.Conn) (all [3]string) {
 // What can't run in a transaction needs a bare connection, and its client's limits there.
 func TestAnAcquiredConnectionHasItsClientsLimitsAndTheNextHolderHasNot(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	db := another(t, own, "")
 	pools := limits(t, db)
@@ -58,6 +60,7 @@ func TestAnAcquiredConnectionHasItsClientsLimitsAndTheNextHolderHasNot(t *testin
 // A connection that died while it was idle is made up for, as in every other use.
 func TestAnAcquireWithLimitsMakesUpForALostConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.open(t)
 	client := db.Named("migrations", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: time.Hour}))
@@ -72,6 +75,7 @@ func TestAnAcquireWithLimitsMakesUpForALostConnection(t *testing.T) {
 // Every method of a client with limits runs what can't run in a transaction, as pgx does.
 func TestWhatCantRunInATransactionRunsByEveryMethod(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	plain := plainPool(t, db)
 	before, limited := limits(t, db), db.Named("migrations", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: -1, Lock: 90 * time.Second}))

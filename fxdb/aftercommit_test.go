@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -59,6 +60,7 @@ func TestAfterCommitRunsWhenTheRowsAreThere(t *testing.T) {
 
 func TestAfterCommitDoesNotRunWithoutACommit(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	broken := errors.New("no")
 	for name, end := range map[string]func(ctx context.Context, tx pgx.Tx) error{
@@ -93,6 +95,7 @@ func TestAfterCommitDoesNotRunWithoutACommit(t *testing.T) {
 
 func TestAfterCommitOfASavepoint(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	ctx := within(t)
 	var ran []string
@@ -120,6 +123,7 @@ func TestAfterCommitOfASavepoint(t *testing.T) {
 
 func TestAfterCommitRunsOnceOverRetries(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	var attempts []string
 	ctx := within(t)
@@ -137,6 +141,7 @@ func TestAfterCommitRunsOnceOverRetries(t *testing.T) {
 
 func TestAPanicAfterTheCommitIsLogged(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.ErrorLevel)
 	db := reopen(t, notesDB(t), nil, fxdb.WithLogger(zap.New(core))).Named("orders")
 	var ran []string
@@ -153,6 +158,7 @@ func TestAPanicAfterTheCommitIsLogged(t *testing.T) {
 
 func TestAfterCommitRefusesATransactionOfOthers(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	ctx := within(t)
 	nothing := func(context.Context) {}

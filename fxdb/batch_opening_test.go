@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // batcher sends batches.
@@ -19,6 +20,7 @@ type batcher interface {
 // A batch's first members may be what must come before any query, if pgx takes the batch.
 func TestABatchMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))

@@ -10,11 +10,13 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // TestASettingNamesTheCallSiteOfEveryLeak: each leak comes behind more acquires than the pool
 // takes the call sites of unasked.
 func TestASettingNamesTheCallSiteOfEveryLeak(t *testing.T) {
+	size.SkipShort(t)
 	for value, named := range map[string]bool{"true": true, "": false} {
 		t.Setenv("DATABASE_URL", urlOf(t))
 		t.Setenv("DB_CALL_SITES", value)

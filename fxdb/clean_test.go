@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -75,6 +76,7 @@ func TestATaintedConnectionIsCleanedIfThePoolCanNameWhatIsLeft(t *testing.T) {
 
 func TestATaintedConnectionIsCleanedThoughNobodyAsks(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Config(one))
 	_, err := db.Exec(within(t), "create temp table scratch (n int)")
 	require.NoError(t, err)
@@ -83,6 +85,7 @@ func TestATaintedConnectionIsCleanedThoughNobodyAsks(t *testing.T) {
 
 func TestAConnectionThatCanNotBeCleanedIsClosed(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var fails atomic.Bool
 	db := reopen(t, testkit.DB(t), one, fxdb.WithOnConnect("once", func(context.Context, *pgx.Conn) error {
 		if fails.Swap(false) {

@@ -8,12 +8,14 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 // Labels of metrics are UTF-8, and the server ends a name at a NUL byte.
 func TestANameThatNobodyCanShowIsRefusedWhereItIsGiven(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	type made struct{}
 	db := testkit.DB(t)
 	url := urlOf(t)

@@ -133,6 +133,7 @@ func TestALimitWithoutAnEffectIsWarnedOf(t *testing.T) {
 // A limit without a unit is a mistake: time.Duration counts nanoseconds.
 func TestATimeoutBelowAMillisecondIsRefused(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	for name, limits := range map[string]fxdb.ServerTimeouts{
 		"statement": {Statement: 3}, "lock": {Lock: 999_999}, "idle": {IdleInTransaction: 1}, "transaction": {Transaction: 1},

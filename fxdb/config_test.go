@@ -165,6 +165,7 @@ func TestOpeningAConnectionLeavesTimeForAnotherAttempt(t *testing.T) {
 }
 
 func TestBadSettingsAreRefusedByName(t *testing.T) {
+	size.SkipShort(t)
 	for _, c := range []struct{ setting, value, reason string }{
 		{"DB_PORT", "5432abc", "not a whole number"},
 		{"DB_PORT", "0", "1 to 65535"},
@@ -266,6 +267,7 @@ func TestSettingsThatAPoolerCannotCarryAreRefused(t *testing.T) {
 const secret = `s3cr:t/p@ss%w?rd&=+ "'#`
 
 func TestAPasswordIsNeverShown(t *testing.T) {
+	size.SkipShort(t)
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
 	encoded := strings.ReplaceAll(url.QueryEscape(secret), "+", "%20")

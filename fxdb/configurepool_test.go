@@ -15,11 +15,13 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestHooksOfPgxpoolRunInsideThoseOfOnepool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var ran [9]atomic.Int64
 	var c counting
 	own := testkit.DB(t, testkit.Migrations("shop", typed))
@@ -68,6 +70,7 @@ func TestHooksOfPgxpoolRunInsideThoseOfOnepool(t *testing.T) {
 
 func TestTheOlderBeforeAcquireStillRefusesConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var refused atomic.Bool
 	db := reopen(t, notesDB(t), func(c *fxdb.Config) { c.PoolMax = 1 }, fxdb.WithConfigurePool(func(pc *pgxpool.Config) error {
 		pc.BeforeAcquire = func(context.Context, *pgx.Conn) bool { return refused.Swap(true) } //nolint:staticcheck // the subject

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -65,6 +66,7 @@ func TestCustomPlansOutlastTheFifthExecution(t *testing.T) {
 
 func TestCustomPlansTakeNoMoreFlights(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.openToCount(t)
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {

@@ -11,11 +11,13 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestDescribeShowsWhoUsesThePoolAndHow(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	type orders struct{ db *fxdb.DB }
 	type reports struct{ db *fxdb.DB }
 	var db *fxdb.DB

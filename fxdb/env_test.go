@@ -149,6 +149,7 @@ func TestAllBadSettingsAreListedAtOnce(t *testing.T) {
 }
 
 func TestAMisspeltSettingIsWarnedOf(t *testing.T) {
+	size.SkipShort(t)
 	for variable, setting := range map[string]string{
 		"DB_POOL_MX": "DB_POOL_MAX", "DB_POOLMAX": "DB_POOL_MAX", "DB_POOL_MAX_": "DB_POOL_MAX", "db_pool_max": "DB_POOL_MAX",
 		"DB_STATEMENT_TIMEOUT": "DB_STATEMENT_TIMEOUT_MS", "DB_LOCK_TIMEOUT": "DB_LOCK_TIMEOUT_MS", "DB_SSL_MODE": "DB_SSLMODE",

@@ -62,6 +62,7 @@ func TestBeginTravelsWithTheFirstStatement(t *testing.T) {
 
 func TestTheOptionsOfATransactionHoldForTheFirstStatement(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	const state = `select current_setting('transaction_isolation') || ' ' || current_setting('transaction_read_only') || ' ' ||
@@ -86,6 +87,7 @@ func TestTheOptionsOfATransactionHoldForTheFirstStatement(t *testing.T) {
 // What follows the first statement's failure is pgx's: the control is a plain pool.
 func TestAFailedFirstStatementLeavesWhatPgxLeaves(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	type step = func(ctx context.Context, tx pgx.Tx) error
@@ -157,6 +159,7 @@ func outcomeOf(err error) string {
 
 func TestTheErrorOfBeginIsTheFirstStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	before := backendOf(t, db)
 	for who, ctx := range map[string]context.Context{"nobody": within(t), "a tenant": as(t, "acme")} {
@@ -178,6 +181,7 @@ func TestTheErrorOfBeginIsTheFirstStatements(t *testing.T) {
 
 func TestWhatNeedsTheTransactionSendsBegin(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	inBlock := func(conn *pgx.Conn) byte { return conn.PgConn().TxStatus() }
 	for name, use := range map[string]func(ctx context.Context, tx pgx.Tx) error{
@@ -253,6 +257,7 @@ func TestSavepointsBehindTheFirstFlight(t *testing.T) {
 
 func TestARowThatNobodyScansFailsTheCommit(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for name, db := range map[string]beginner{"pgxpool": plainPool(t, db), "fxdb": db} {
 		tx, err := db.BeginTx(within(t), pgx.TxOptions{})
@@ -265,6 +270,7 @@ func TestARowThatNobodyScansFailsTheCommit(t *testing.T) {
 
 func TestARowThatIsScannedAfterItsTransactionFails(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for name, use := range map[string]beginner{"pgxpool": plainPool(t, db), "fxdb": db} {
 		tx, err := use.BeginTx(within(t), pgx.TxOptions{})

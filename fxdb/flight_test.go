@@ -196,6 +196,7 @@ func (r *rowLength) ScanRow(rows pgx.Rows) error { r.columns = len(rows.RawValue
 
 func TestScopedExecTakesSeveralStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	_, err := db.Exec(as(t, "acme"), "insert into notes.notes (body) values ('a'); insert into notes.notes (body) values ('b'), (current_setting('app.current_tenant'))")
 	require.NoError(t, err)

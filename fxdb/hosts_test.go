@@ -136,6 +136,7 @@ func TestAHostThatComesBackIsAskedAgain(t *testing.T) {
 // they use: nobody waits for the silent host's connect timeout.
 func TestMigrationsReachTheHostBehindASilentOne(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url, _ := twoHosts(t)
 	owner := strings.Replace(url, devdb.RoleApp, "postgres", 1)
 	for name, cfg := range map[string]fxdb.Config{
@@ -199,6 +200,7 @@ func pass(client net.Conn, server string) {
 // A server of DB_MIGRATE_URL that starts up is waited for, as the pool's own is.
 func TestMigrationsWaitForAServerThatStartsUp(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	s := pgfault.Start(t)
 	good := s.Proxy(t)
 	migrate := strings.Replace(good.DatabaseURL("postgres", "postgres"), good.Addr(), startingUp(t, good.Addr(), 3), 1)

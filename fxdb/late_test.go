@@ -42,6 +42,7 @@ func TestADeadlineAloneIsNoScope(t *testing.T) {
 // Statements that can't run behind a scope keep their connections too.
 func TestTheServerEndsAStatementThatTakesNoScope(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	endsAtItsDeadline(t, t.Context(), func(ctx context.Context, db *fxdb.DB) error {
 		_, err := db.Exec(ctx, "select 1; "+sleeps)
 		return err
@@ -66,6 +67,7 @@ func lateBy(db *fxdb.DB, d time.Duration) error {
 
 func TestLateCallersOpenNoConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	const application = "late"
 	db, err := openOn(t, own.Pool().Config().ConnString(), func(c *fxdb.Config) {
@@ -95,6 +97,7 @@ func TestLateCallersOpenNoConnections(t *testing.T) {
 // A statement takes about as long as its deadline allows: the cancel meets the statement's end.
 func TestACancelNeverHitsTheNextStatement(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	deadline, late, inTime := 3*time.Millisecond, 0, 0
 	for range size.Of(30, 100, 20_000) {

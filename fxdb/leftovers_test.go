@@ -12,11 +12,13 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // What a statement of the pool leaves on its session serves nobody: the warning names what to use.
 func TestWhatAStatementLeavesInVainIsWarnedOfOnceAClientAndKind(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	db, err := fxdb.Open(within(t), fxdb.Config{URL: urlOf(t), PoolMin: 1, PoolMax: 2}, fxdb.WithLogger(zap.New(core)))
 	require.NoError(t, err)
@@ -106,6 +108,7 @@ func TestWhatAStatementLeavesInVainIsWarnedOfOnceAClientAndKind(t *testing.T) {
 // A library that runs a statement on the raw pool loses what the statement leaves in the same way.
 func TestWhatAStatementOfTheRawPoolLeavesInVainIsWarnedOf(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := urlOf(t)
 	ctx := within(t)
 	exec := func(pool *pgxpool.Pool, sql string) error { _, err := pool.Exec(ctx, sql); return err }

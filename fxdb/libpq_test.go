@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // target is where and as whom a pool connects, and how closely the link is checked.
@@ -88,6 +89,7 @@ func TestLibpqsVariablesThatNameADatabase(t *testing.T) {
 // What the parts leave out must not come from variables that were meant for another
 // server: a password would go there, or in clear.
 func TestPartsDoNotMixWithLibpqsVariables(t *testing.T) {
+	size.SkipShort(t)
 	parts := map[string]string{"DB_HOST": "db.example", "DB_PORT": "5433", "DB_NAME": "d", "DB_USER": "u", "DB_PASSWORD": "p", "DB_SSLMODE": "require", "DB_SSLROOTCERT": "system"}
 	all := map[string]string{"PGHOST": "other", "PGPORT": "1", "PGDATABASE": "other", "PGUSER": "other", "PGPASSWORD": "other", "PGSSLMODE": "disable", "PGSSLROOTCERT": "/does/not/exist"}
 	t.Run("all parts", func(t *testing.T) {

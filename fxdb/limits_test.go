@@ -144,6 +144,7 @@ create table seen as select setting from pg_settings where name = 'lock_timeout'
 // Behind a pooler the limits travel with each transaction, by the same rule.
 func TestLimitsOfTheRoleComeBeforeDefaultsBehindAPooler(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	direct, pooler := behindPooler(t)
 	var role, database string
 	require.NoError(t, direct.QueryRow(t.Context(), "select session_user, current_database()").Scan(&role, &database))

@@ -72,6 +72,7 @@ func TestNotificationsReachEverySubscriber(t *testing.T) {
 
 func TestAllSubscriptionsShareOneConnectionOutsideThePool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	db := reopen(t, own, func(c *fxdb.Config) { c.PoolMax, c.ApplicationName = 1, "news" })
 	held, err := db.Acquire(within(t)) // the whole pool
@@ -117,6 +118,7 @@ func TestAllSubscriptionsShareOneConnectionOutsideThePool(t *testing.T) {
 // number comes twice.
 func TestEveryLostConnectionIsAGap(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	db := reopen(t, own, func(c *fxdb.Config) { c.ApplicationName = "news" })
 	s := listening(t, db, "numbers")
@@ -174,6 +176,7 @@ func TestEveryLostConnectionIsAGap(t *testing.T) {
 
 func TestASlowSubscriberGetsAGap(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	slow, quick := listening(t, db, "numbers"), listening(t, db, "numbers")
 	const sent = 1500
@@ -207,6 +210,7 @@ func TestASlowSubscriberGetsAGap(t *testing.T) {
 
 func TestAStopEndsSubscriptionsFirst(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	db, err := openOn(t, own.Pool().Config().ConnString(), func(c *fxdb.Config) { c.ApplicationName, c.DrainTimeout = "news", time.Hour })
 	require.NoError(t, err)
@@ -241,6 +245,7 @@ func listeningOnce(t testing.TB, db *fxdb.DB, channel string) error {
 
 func TestListenIsRefused(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	strict := own.Named("strict", fxdb.RequireTenant())
 	pooled := reopen(t, own, func(c *fxdb.Config) { c.Pooler = "transaction" })
@@ -285,6 +290,7 @@ func ended(t testing.TB) context.Context {
 
 func TestTheListenerCountsInTheCheckOfTheSize(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	owner := testkit.OwnerPool(t, own)
 	limit := func(n int) {

@@ -194,6 +194,7 @@ func TestTheLockTimeoutOfMigrationsIsASetting(t *testing.T) {
 
 func TestOneOptionOfMigrationsServesManyApplications(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	shared := fx.Options(fxdb.Migrations("notes", notes))
 	var all sync.WaitGroup
 	for range 32 { // the race detector watches

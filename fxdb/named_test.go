@@ -9,6 +9,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -16,6 +17,7 @@ type inner struct{ db *fxdb.DB }
 
 func TestAClientInAClientsModuleInheritsItsOptions(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var in *inner
 	app := fxtest.New(t, fxdb.Module, fxdb.Migrations("notes", notes), testkit.Swap(t),
 		fx.Module("orders",

@@ -184,6 +184,7 @@ func TestADeadlockAmidRowsSaysWhatItIs(t *testing.T) {
 // deadlock must not advise a larger pool.
 func TestATimeoutBesideANestedAcquireDoesNotAdviseALargerPool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, _ := openNested(t, "warn", func(c *fxdb.Config) { c.PoolMin, c.PoolMax, c.ConnectionTimeout = 2, 2, time.Hour })
 	ctx, cancel := context.WithCancel(within(t))
 	begun, full, ended := make(chan struct{}), make(chan struct{}), make(chan error)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -17,6 +18,7 @@ const leavesTenant = `create function notes.leave() returns void language plpgsq
 
 func TestATenantThatAFunctionLeavesOnTheSessionReachesNobody(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	// The empty identity of a statement protects also without the session check.
 	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.SessionCheck = false }))
 	_, err := testkit.OwnerPool(t, db).Exec(within(t), leavesTenant)
@@ -64,6 +66,7 @@ func TestATenantThatAFunctionLeavesOnTheSessionReachesNobody(t *testing.T) {
 
 func TestWhatIsNotPlainRunsAsBeforeWhenTheApplicationHasTenants(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	require.NoError(t, db.Named("orders", fxdb.RequireTenant()).InTx(as(t, "acme"), pgx.TxOptions{}, func(pgx.Tx) error { return nil }))
 	for _, sql := range []string{"vacuum", "select 1; select 2", "set work_mem = '5MB'", "begin; commit"} {
@@ -79,6 +82,7 @@ func TestWhatIsNotPlainRunsAsBeforeWhenTheApplicationHasTenants(t *testing.T) {
 
 func TestWhatAFunctionChangesOfTheSessionCostsTheConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for name, value := range map[string]string{"timezone": "Asia/Tokyo", "datestyle": "German", "default_transaction_read_only": "on", "intervalstyle": "iso_8601"} {
 		_, err := testkit.OwnerPool(t, db).Exec(within(t), `create or replace function notes.change() returns void language plpgsql as $$

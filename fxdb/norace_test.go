@@ -10,12 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 // TestAScopesSettingsCostNoAllocation compares statements whose scopes have few and many
 // settings. Not parallel: AllocsPerRun counts the whole process.
 func TestAScopesSettingsCostNoAllocation(t *testing.T) {
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(func(c *fxdb.Config) {
 		one(c)
 		c.SessionCheck = false // production's default: a look that is awaited allocates

@@ -18,6 +18,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -67,6 +68,7 @@ func openOn(t testing.TB, url string, change func(*fxdb.Config), opts ...fxdb.Op
 
 func TestRegisteredTypesScanIntoStructs(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := testkit.DB(t, testkit.Migrations("shop", typed))
 	var p person
 	const whole = "select p from shop.people p where name = $1"
@@ -116,6 +118,7 @@ func (c *counting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndDa
 // The connections read enums at the same time: a codec that they shared would be a race.
 func TestTypesAreLoadedOnceForAllConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := testkit.DB(t, testkit.Migrations("shop", typed))
 	var c counting
 	const conns = 8
@@ -146,6 +149,7 @@ func TestTypesAreLoadedOnceForAllConnections(t *testing.T) {
 
 func TestAConnectionFailsByAHookThatFails(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	plain, super := own.Pool().Config().ConnString(), asSuperuser(t, own).String()
 	run := func(sql string) func(context.Context, *pgx.Conn) error {
@@ -190,6 +194,7 @@ func TestAConnectionFailsByAHookThatFails(t *testing.T) {
 
 func TestAConnectionThatAHookFailsIsNotHandedOut(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var fails atomic.Bool
 	broken := errors.New("not now")
 	db := reopen(t, notesDB(t), nil, fxdb.WithOnConnect("moody", func(context.Context, *pgx.Conn) error {
@@ -210,6 +215,7 @@ func TestAConnectionThatAHookFailsIsNotHandedOut(t *testing.T) {
 // A start that gives up while a hook runs leaves neither a connection nor a goroutine.
 func TestAHookIsBoundedByTheStartAndTheStop(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	opened := make(chan error, 1)
@@ -240,6 +246,7 @@ func running(t testing.TB, db *fxdb.DB, application string) (n int) {
 
 func TestWhatAHookLeavesIsTheConnections(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var runs atomic.Int64
 	db := reopen(t, notesDB(t), func(c *fxdb.Config) { c.PoolMax = 1 },
 		fxdb.WithOnConnect("search path", func(ctx context.Context, conn *pgx.Conn) error {
@@ -293,6 +300,7 @@ func TestHooksWithoutADistinctNameFailTheGraph(t *testing.T) {
 
 func TestHooksOfAGraphWorkThroughSwap(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var main, reporting *fxdb.DB
 	databases := make(chan string, 9)
 	app := fxtest.New(t, fxdb.Module, testkit.Swap(t), fx.Populate(&main), populated("reporting", &reporting),
@@ -314,6 +322,7 @@ func TestHooksOfAGraphWorkThroughSwap(t *testing.T) {
 
 func TestAHooksErrorKeepsItsCause(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	_, err := openOn(t, urlOf(t), nil, fxdb.WithOnConnect("sum", func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "select 1/0")
 		return err
@@ -325,6 +334,7 @@ func TestAHooksErrorKeepsItsCause(t *testing.T) {
 
 func TestLoadTypesWorksOnAConnectionOfPgx(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := testkit.DB(t, testkit.Migrations("shop", typed))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

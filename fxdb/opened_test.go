@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -19,6 +20,7 @@ import (
 // pool's start. A plain pool with a BeforeConnect that refuses counts the same.
 func TestOpenedCountsConnectionsAndPgxpoolCountsAttempts(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	var open atomic.Bool
 	plain := plainPool(t, own, func(pc *pgxpool.Config) {
@@ -50,6 +52,7 @@ func TestOpenedCountsConnectionsAndPgxpoolCountsAttempts(t *testing.T) {
 
 func TestASecondPoolOnTheDatabaseIsReportedWithBothOrigins(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	logs, err := start(t, fxdb.Config{URL: testkit.DB(t).Pool().Config().ConnString(), PoolMin: 1, PoolMax: 1})
 	require.NoError(t, err)
 	reports := logs.FilterMessageSnippet("a second pool on the same database").All()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 const serializable = "set transaction isolation level serializable"
@@ -42,6 +43,7 @@ func inSavepoint(rollback bool, steps ...func(ctx context.Context, tx pgx.Tx) er
 // What pgx takes in front of SET TRANSACTION and LOCK, a tenant's transaction takes too.
 func TestWhatMayStandInFrontOfSetTransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))
@@ -156,6 +158,7 @@ func TestWhatMayStandInFrontOfSetTransaction(t *testing.T) {
 // A savepoint that is rolled back must not take the tenant along.
 func TestTheScopeOutlivesASavepointOfTheOpening(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	acme := as(t, "acme")
 	lock := execIn("lock table notes.plain in share row exclusive mode")
@@ -190,6 +193,7 @@ func TestTheScopeOutlivesASavepointOfTheOpening(t *testing.T) {
 // TRANSACTION and LOCK too.
 func TestWithoutATenantTheConnectionTakesSetTransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))

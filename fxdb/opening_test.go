@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -39,6 +40,7 @@ const txState = `select current_setting('transaction_isolation') || ' ' || curre
 
 func TestATransactionMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	// The exporter of the snapshot sees no later note.
@@ -115,6 +117,7 @@ func TestATransactionMayBeginWithWhatMustComeBeforeAnyQuery(t *testing.T) {
 // A transaction that began anew keeps its options, scope and limits.
 func TestATransactionThatBeginsWithALockHasItsScope(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one)).Named("reports", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))
 	acme := as(t, "acme")
 	for name, begin := range map[string]func(tx pgx.Tx) error{
@@ -156,6 +159,7 @@ func TestATransactionThatBeginsWithALockHasItsScope(t *testing.T) {
 // what LOCK before any query is for.
 func TestALockBeforeAnyQueryComesBeforeTheSnapshot(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	acme := as(t, "acme")
 	writer, err := db.Begin(within(t))
@@ -185,6 +189,7 @@ func TestALockBeforeAnyQueryComesBeforeTheSnapshot(t *testing.T) {
 // The scope stands behind such a statement, but the role and the limits hold for it too.
 func TestALockBeforeAnyQueryIsTakenByTheTenantsRoleWithinTheLimits(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	cfg := fxdb.Config{URL: asSuperuser(t, db).String(), TenantRole: db.Pool().Config().ConnConfig.User, PoolMin: 1, PoolMax: 2}
 	privileged, err := fxdb.Open(within(t), cfg)
@@ -213,6 +218,7 @@ func TestALockBeforeAnyQueryIsTakenByTheTenantsRoleWithinTheLimits(t *testing.T)
 // The new beginning must not undo statements that ran past the transaction's methods.
 func TestALockAfterTheConnectionWasUsedDoesNotBeginAnew(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	acme := as(t, "acme")
 	for name, write := range map[string]func(tx pgx.Tx) error{
@@ -268,6 +274,7 @@ func TestALockAfterTheConnectionWasUsedDoesNotBeginAnew(t *testing.T) {
 // prepare.
 func TestABatchMayBeginATransactionAndSetItsLevel(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for name, ctx := range map[string]context.Context{"nobody": within(t), "a tenant": as(t, "acme")} {
 		b := &pgx.Batch{}
@@ -294,6 +301,7 @@ func TestABatchMayBeginATransactionAndSetItsLevel(t *testing.T) {
 // A batch may be what begins a transaction's statements.
 func TestATransactionMayBeginWithABatchThatSetsIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	plain := plainPool(t, db)
 	limited := db.Named("limited", fxdb.Timeouts(fxdb.ServerTimeouts{Statement: patience}))

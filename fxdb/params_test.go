@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -21,6 +22,7 @@ type sender interface {
 
 func TestTooManyParametersAreRefusedInPgxsWords(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	plain := plainPool(t, db)
 	args := make([]any, 65_536)

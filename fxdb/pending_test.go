@@ -12,11 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestAStartWarnsOfMigrationsThatTheDatabaseLacks(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	url, owner := db.Pool().Config().ConnString(), testkit.OwnerPool(t, db)
 	one := fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}}
@@ -57,6 +59,7 @@ func TestAStartWarnsOfMigrationsThatTheDatabaseLacks(t *testing.T) {
 // than the questions.
 func TestAStartAsksOverOneConnectionBesideThePool(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	url := testkit.DB(t).Pool().Config().ConnString()
 	shop := fxdb.WithMigrations("shop", fstest.MapFS{"00001_a.sql": {Data: []byte("-- +goose Up\nselect 1;\n")}})
 	for name, c := range map[string]struct {

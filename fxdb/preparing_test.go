@@ -116,6 +116,7 @@ func TestAClientsLimitsHoldWhileItsStatementIsPrepared(t *testing.T) {
 // the login.
 func TestTheTenantsRoleHoldsWhileAStatementIsPrepared(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	role := own.Pool().Config().ConnConfig.User
 	_, err := testkit.OwnerPool(t, own).Exec(within(t), "create schema hidden; create table hidden.plans (id int); revoke all on schema hidden from public, "+pgx.Identifier{role}.Sanitize())

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -24,6 +25,7 @@ func TestErrTenantNotCarriedNamesTheWaysOut(t *testing.T) {
 // A library that is given the raw pool is called with the context of a request.
 func TestRawPoolInsideARequest(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	kept := notesDB(t)
 	acme := as(t, "acme")
 	_, err := kept.Exec(acme, "insert into notes.notes (body) values ('x')")
@@ -67,6 +69,7 @@ func TestRawPoolInsideARequest(t *testing.T) {
 
 func TestRawPoolInAGraph(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var main, reporting *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, testkit.Swap(t), fx.Populate(&main), populated("reporting", &reporting),
 		fxdb.ModuleNamed("reporting", fxdb.RawPool(fxdb.RawPoolWithoutTenant)))

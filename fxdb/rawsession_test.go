@@ -42,6 +42,7 @@ const askSession = "select (select count(*) from notes.notes) || ' ' || coalesce
 
 func TestTheRawPoolCarriesATenantInItsSession(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := sessionPool(t, notesDB(t).Pool().Config().ConnString())
 	ask := func(ctx context.Context) (state string) {
 		t.Helper()
@@ -73,6 +74,7 @@ func TestTheRawPoolCarriesATenantInItsSession(t *testing.T) {
 
 func TestARawSessionTakesOneMoreRoundTripAndItsUndoAnother(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := sessionPoolWith(t, w.URL, []fxdb.Option{noPings()})
 	ask := func(ctx context.Context) func() error {
@@ -128,6 +130,7 @@ func TestARawSessionRefusesAnotherTenantsStatement(t *testing.T) {
 // holder's identity.
 func TestARawSessionOutlivesThePingForAnotherTenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	pings := fxdb.WithConfigurePool(func(pc *pgxpool.Config) error {
 		pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 		return nil
@@ -199,6 +202,7 @@ func TestADrainEndsARawSession(t *testing.T) {
 // A privileged login meets the policies in session mode too, as DB_TENANT_ROLE.
 func TestARawSessionTakesTheTenantRole(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	base := notesDB(t, testkit.Config(one))
 	db := sessionPool(t, asSuperuser(t, base).String(), func(c *fxdb.Config) { c.TenantRole = devdb.RoleApp })
 	var state string

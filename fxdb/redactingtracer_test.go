@@ -42,6 +42,7 @@ func (g *gossip) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData
 // transaction goes through pgx, and is no statement of the caller.
 func TestATracerHearsTheSameWithATenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	heard := &gossip{}
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: notesDB(t).Pool().Config().ConnString(), PoolMax: 1}, fxdb.WithTracer(heard))
 	require.NoError(t, err)

@@ -187,6 +187,7 @@ func TestABatchWhoseCallbackPanicsGivesTheConnectionBack(t *testing.T) {
 
 func TestScopedCommitErrorIsTheStatementsError(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	// The unique constraint is deferred: the statement succeeds, its commit fails.
 	const sql = "insert into notes.plain values (1, 'x'), (2, 'x') returning id"
 	db := notesDB(t, testkit.Config(one))

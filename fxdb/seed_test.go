@@ -197,6 +197,7 @@ func TestSeed10ATransactionSeesItsTenant(t *testing.T) {
 
 func TestSeed11UserAndSessionAreSetToo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t)
 	ctx := tenant.NewContext(t.Context(), tenant.Identity{Tenant: "acme", User: "u'1", Session: "s;2"})
 	require.Equal(t, "u'1", settingOf(t, db, ctx, "app.current_user"))

@@ -119,6 +119,7 @@ func TestADeadlineIsNoLongerThanTheLimits(t *testing.T) {
 
 func TestADeadlineLeavesTheMeaningOfAStatement(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one), testkit.Config(func(c *fxdb.Config) { c.StatementTimeout = -1 }))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -164,6 +165,7 @@ func TestACallerIsFreeSoonAfterItsDeadlineIfTheServerIsSilent(t *testing.T) {
 
 func TestA57014BeforeTheDeadlineIsNotTheDeadlines(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 2, 2 }))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // below the pool's limit
 	defer cancel()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/devdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -43,6 +44,7 @@ func (a *asking) TraceQueryEnd(ctx context.Context, conn *pgx.Conn, data pgx.Tra
 
 func TestHooksAndTracersMayUseACheckedConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own, tracer := carriersDB(t), &asking{t: t}
 	var released, closed atomic.Int64
 	var leave atomic.Bool
@@ -91,6 +93,7 @@ func TestHooksAndTracersMayUseACheckedConnection(t *testing.T) {
 
 func TestACleanedSessionIsLookedAtAnew(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, _ := checked(t, notesDB(t, testkit.Config(one)), true, fxdb.WithOnConnect("objects", func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "create temp table if not exists own (n int); prepare own as select 1")
 		return err
@@ -108,6 +111,7 @@ func TestACleanedSessionIsLookedAtAnew(t *testing.T) {
 
 func TestTheSettingsOfALoginRoleAreNotLeft(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := carriersDB(t)
 	admin, err := pgx.Connect(within(t), asSuperuser(t, own).String())
 	require.NoError(t, err)
@@ -130,6 +134,7 @@ func TestTheSettingsOfALoginRoleAreNotLeft(t *testing.T) {
 
 func TestADedicatedPoolChecksSessionsToo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := reopen(t, carriersDB(t), func(c *fxdb.Config) { check(c); c.Dedicated = []string{"own=1"} })
 	client := db.Named("own")
 	require.NoError(t, client.QueryRow(as(t, "acme"), carriers[0], "a setting").Scan(new(string)))
@@ -140,6 +145,7 @@ func TestADedicatedPoolChecksSessionsToo(t *testing.T) {
 // A statement that the caller gives up breaks the connection, and pgx says goodbye in a goroutine.
 func TestACheckedConnectionMayBreak(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	db, _ := checked(t, own, true)
 	for name, use := range map[string]func(ctx context.Context) error{
@@ -174,6 +180,7 @@ func TestACheckedConnectionMayBreak(t *testing.T) {
 
 func TestAStopDoesNotWaitForALook(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.open(t, check)
 	_, err := db.Exec(as(t, "acme"), "select 1") // takes its look along

@@ -160,6 +160,7 @@ func doorsOf(t *testing.T, db *fxdb.DB) map[string]func(ctx context.Context, sql
 
 func TestAFunctionLeavesNothingToTheNextUser(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := carriersDB(t)
 	names := slices.Sorted(maps.Keys(unseen))
 	t.Run("without the check", func(t *testing.T) { // so that the table can fail
@@ -202,6 +203,7 @@ func TestAFunctionLeavesNothingToTheNextUser(t *testing.T) {
 
 func TestWhatAFunctionLeavesIsCountedAndLoggedOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	db, _ := checked(t, carriersDB(t), true, fxdb.WithLogger(zap.New(core)))
 	setter := db.Named("setter")
@@ -226,6 +228,7 @@ func TestWhatAFunctionLeavesIsCountedAndLoggedOnce(t *testing.T) {
 
 func TestOrdinaryWorkOfACheckedPoolTaintsNothing(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	for name, opts := range map[string][]fxdb.Option{
 		"as it comes":          nil,
@@ -293,6 +296,7 @@ func TestOrdinaryWorkOfACheckedPoolTaintsNothing(t *testing.T) {
 // The look travels in the write of the statement: the caller waits for nothing more.
 func TestACheckTakesNoFlight(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	for name, use := range map[string]func(ctx context.Context, db *fxdb.DB) error{
 		"Exec": func(ctx context.Context, db *fxdb.DB) error { _, err := db.Exec(ctx, "select $1::int", 1); return err },
@@ -340,6 +344,7 @@ func holdLook(w *wire) (arrive func()) {
 
 func TestACallerWhoGivesUpLeavesTheAnswerToTheNext(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.open(t, func(c *fxdb.Config) { c.SessionCheck = true })
 	_, err := db.Exec(as(t, "acme"), "select 1") // takes its look along
@@ -362,6 +367,7 @@ func TestACallerWhoGivesUpLeavesTheAnswerToTheNext(t *testing.T) {
 
 func TestAPoolThatCanNotLookDoesNotStart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t, testkit.Config(one))
 	admin, err := pgx.Connect(within(t), asSuperuser(t, own).String())
 	require.NoError(t, err)

@@ -6,11 +6,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestAFailedConnectNamesTheSetting(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := testkit.DB(t).Pool().Config().ConnConfig
 	parts := fxdb.Config{Host: cc.Host, Port: int(cc.Port), User: cc.User, Password: cc.Password, Name: cc.Database}
 	with := func(change func(*fxdb.Config)) fxdb.Config {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -72,6 +73,7 @@ var severalUses = map[string]func(ctx context.Context, db sender, sql string, ar
 
 func TestSeveralStatementsReturnTheRowsOfTheFirst(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	plain := plainPool(t, db)
 	simple := another(t, db, "&default_query_exec_mode=simple_protocol")
@@ -119,6 +121,7 @@ func TestSeveralStatementsRunWithTheTenant(t *testing.T) {
 
 func TestSeveralStatementsByDatabaseSQL(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	plain := stdlib.OpenDBFromPool(plainPool(t, db))
 	defer plain.Close()
@@ -150,6 +153,7 @@ func TestSeveralStatementsByDatabaseSQL(t *testing.T) {
 // pgx sends a batch of the simple protocol as one text: a member may be several statements.
 func TestAMemberOfABatchMayBeSeveralStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	simple := another(t, db, "&default_query_exec_mode=simple_protocol")
 	plain := plainPool(t, db, func(pc *pgxpool.Config) { pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol })

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -21,6 +22,7 @@ type execer interface {
 // statements it has.
 func TestOptionsAreNoParametersOfSeveralStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	inMode := func(mode string) func(*pgxpool.Config) {
 		return func(pc *pgxpool.Config) {
@@ -74,6 +76,7 @@ func TestOptionsAreNoParametersOfSeveralStatements(t *testing.T) {
 // A text that says what its transaction is needs no BEGIN in pgx.
 func TestSeveralStatementsMaySetTheirTransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	const sql = "set transaction isolation level serializable; do $$ begin assert current_setting('transaction_isolation') = 'serializable'; end $$"
 	_, err := plainPool(t, db).Exec(within(t), sql)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // linkOf is what a pool connects with, in one line.
@@ -29,6 +30,7 @@ func portOf(n uint16) string { return strings.TrimSuffix(strconv.Itoa(int(n)), "
 
 // A setting in whatever spelling is right, or an error that names the setting.
 func TestASettingIsReadRightOrRefusedByName(t *testing.T) {
+	size.SkipShort(t)
 	folder := t.TempDir()
 	service := filepath.Join(folder, "services")
 	require.NoError(t, os.WriteFile(service, []byte("[app]\nhost=s\nport=7\nuser=su\npassword=sp\ndbname=sd\n"), 0o600))
@@ -158,6 +160,7 @@ func TestTheMigrationsLoginIsOnThePoolsServer(t *testing.T) {
 
 // The variables of libpq belong to Module's pool: a named pool takes none of them.
 func TestANamedPoolTakesNothingOfModulesServer(t *testing.T) {
+	size.SkipShort(t)
 	libpqs := map[string]string{
 		"PGHOST": "main", "PGPORT": "6432", "PGUSER": "mu", "PGPASSWORD": "ms3cret", "PGDATABASE": "md", "PGSSLMODE": "require",
 	}

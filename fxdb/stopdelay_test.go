@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // waitLeaving waits until readiness is off.
@@ -36,6 +37,7 @@ func requireServesNotReady(t *testing.T, db *fxdb.DB) {
 
 func TestAStopDelayKeepsServingWithReadinessOff(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	var db *fxdb.DB
 	serverStops := make(chan struct{})
@@ -89,6 +91,7 @@ func TestCloseKeepsTheStopDelay(t *testing.T) {
 
 func TestAStopDelayTakesHalfOfTheStopAtMost(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	db, err := openOn(t, urlOf(t), func(c *fxdb.Config) { c.StopDelay = time.Hour }, fxdb.WithLogger(zap.New(core)))
 	require.NoError(t, err)
@@ -102,6 +105,7 @@ func TestAStopDelayTakesHalfOfTheStopAtMost(t *testing.T) {
 // Nobody was served by an application that did not start.
 func TestAFailedStartHasNoStopDelay(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	broken := errors.New("no port")
 	var db *fxdb.DB
 	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t), StopDelay: time.Hour}), fx.Populate(&db),

@@ -185,6 +185,7 @@ func setsScope(ctx context.Context, sql string) bool {
 
 func TestNothingOfASessionReachesTheNext(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	state := func(ctx context.Context) (s string) {
 		require.NoError(t, db.QueryRow(ctx, sessionState).Scan(&s))
@@ -293,6 +294,7 @@ func TestATextIsClassifiedAsItIsSent(t *testing.T) {
 
 func TestAClientsTaintsAreCounted(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for _, sql := range []string{"set work_mem = '3MB'", "select 1", "listen jobs", "selec", "set local work_mem = '3MB'"} {
 		_, _ = db.Named("setter").Exec(t.Context(), sql)
@@ -312,6 +314,7 @@ func TestAClientsTaintsAreCounted(t *testing.T) {
 
 func TestATypoCostsNoConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	opened := db.Stats().Opened
 	for _, ctx := range []context.Context{t.Context(), as(t, "acme")} {
@@ -326,6 +329,7 @@ func TestATypoCostsNoConnection(t *testing.T) {
 
 func TestNothingIsPlainOnASessionThatReadsTextsOtherwise(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	odd := another(t, notesDB(t, testkit.Config(one)), "&standard_conforming_strings=off")
 	opened := odd.Stats().Opened
 	_, err := odd.Exec(t.Context(), "select 1")

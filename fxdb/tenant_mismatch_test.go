@@ -8,12 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
 
 func TestErrTenantMismatchSaysWhomTheTransactionBeganWith(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	for name, c := range map[string]struct {
 		began context.Context
@@ -39,6 +41,7 @@ func TestErrTenantMismatchSaysWhomTheTransactionBeganWith(t *testing.T) {
 // in AfterConnect.
 func TestAStatementPreparedByNameRunsWithATenant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	own := notesDB(t)
 	db, err := fxdb.Open(within(t), fxdb.Config{URL: own.Pool().Config().ConnString(), PoolMin: 1, PoolMax: 1})
 	require.NoError(t, err)

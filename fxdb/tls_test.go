@@ -177,6 +177,7 @@ func warned(t *testing.T, cfg fxdb.Config) []observer.LoggedEntry {
 }
 
 func TestEveryModeWithoutACheckIsWarnedOfUnlessTheServerIsLocal(t *testing.T) {
+	size.SkipShort(t)
 	setenv(t, nil)
 	root := pgfault.NewAuthority(t).RootCert
 	for name, c := range map[string]struct {

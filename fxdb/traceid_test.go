@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -31,6 +32,7 @@ const askTrace = "select coalesce(current_setting('app.trace_id', true), '')"
 
 func TestAStatementCarriesItsTraceID(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.openToCount(t, fxdb.WithTraceID(traceOf))
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {
@@ -70,6 +72,7 @@ func TestAStatementCarriesItsTraceID(t *testing.T) {
 // A trigger writes the trace id of the statement into the row.
 func TestATriggerReadsTheTraceID(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	base := notesDB(t)
 	_, err := testkit.OwnerPool(t, base).Exec(t.Context(), `
 		alter table notes.notes add trace text;
@@ -94,6 +97,7 @@ func TestATriggerReadsTheTraceID(t *testing.T) {
 
 func TestABadTraceIDIsLeftOutAndLoggedOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	db, err := fxdb.Open(t.Context(), fxdb.Config{URL: notesDB(t).Pool().Config().ConnString(), PoolMax: 1},
 		fxdb.WithTraceID(traceOf), fxdb.WithLogger(zap.New(core)))
@@ -113,6 +117,7 @@ func TestABadTraceIDIsLeftOutAndLoggedOnce(t *testing.T) {
 
 func TestAGraphGivesItsPoolsATraceID(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var db *fxdb.DB
 	app := fxtest.New(t, fxdb.Module, testkit.Swap(t), fxdb.TraceID(traceOf), fx.Populate(&db))
 	app.RequireStart()

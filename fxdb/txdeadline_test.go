@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -83,6 +84,7 @@ func limitOf(t *testing.T, tx pgx.Tx) (value string) {
 // A deadline holds for one statement, and is no longer than the transaction's own limit.
 func TestADeadlineLeavesTheTransactionsLimit(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	soon, cancel := context.WithTimeout(as(t, "acme"), 25*time.Second)
 	defer cancel()
@@ -114,6 +116,7 @@ func TestADeadlineLeavesTheTransactionsLimit(t *testing.T) {
 
 func TestADeadlineTakesNoFlightInATransaction(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.openToCount(t)
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {
@@ -143,6 +146,7 @@ func TestADeadlineTakesNoFlightInATransaction(t *testing.T) {
 
 func TestATransactionThatHasEndedSendsNoStatementWithADeadline(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -166,6 +170,7 @@ func TestATransactionThatHasEndedSendsNoStatementWithADeadline(t *testing.T) {
 // A copy of a tenant is a statement like any other: the deadline reaches the server.
 func TestTheServerEndsATenantsCopyAtItsDeadline(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(func(c *fxdb.Config) { c.PoolMin, c.PoolMax = 1, 1 }))
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), `
 		create function notes.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return new; end $$;
@@ -188,6 +193,7 @@ func TestTheServerEndsATenantsCopyAtItsDeadline(t *testing.T) {
 
 func TestAStatementInFrontOfAnUnreadRowLeavesTheRow(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := notesDB(t, testkit.Config(one))
 	ctx, cancel := context.WithTimeout(as(t, "acme"), 20*time.Second)
 	defer cancel()

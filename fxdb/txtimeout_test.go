@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // hasTransactionTimeout reports whether the server is PostgreSQL 17 or newer.
@@ -81,6 +82,7 @@ func TestTheServerEndsATransactionThatOutlivesItsLimit(t *testing.T) {
 
 func TestATransactionsLimitTakesNoFlight(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	w := newWire(t, 0)
 	db := w.openToCount(t)
 	for who, base := range map[string]context.Context{"a tenant": as(t, "acme"), "no tenant": t.Context()} {

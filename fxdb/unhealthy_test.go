@@ -12,10 +12,12 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/pgfault"
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 func TestAnApplicationWithoutItsServerShutsDown(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	gone := pgfault.Start(t)
 	url := gone.AppURL()
 	gone.Kill(t)
@@ -52,6 +54,7 @@ func TestAnApplicationWithoutItsServerShutsDown(t *testing.T) {
 
 func TestAStopIsNotUnhealthy(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.ErrorLevel)
 	app := fx.New(fx.NopLogger, fxdb.Module, fx.Replace(fxdb.Config{URL: urlOf(t), StopDelay: 200 * time.Millisecond}),
 		fxdb.ShutdownOnUnhealthy(time.Nanosecond), fx.Supply(zap.New(core)))

@@ -58,6 +58,7 @@ func awayFor(t *testing.T, m *lifecycle.Monitor, attempts int64) {
 
 func TestOnlyTheProberDialsWhileTheServerIsAway(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const conns, waiting = 5, 60
 	ctl, err := admission.New(admission.Config{Capacity: conns})
 	require.NoError(t, err)
@@ -135,6 +136,7 @@ func TestTheProberTriesAgainBesideAnAttemptThatIsSilent(t *testing.T) {
 
 func TestACallerMayWaitForAServerForAFractionOfItsTime(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, fraction := range map[string]float64{"at once": -1, "a hundredth": 0.01} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -165,6 +167,7 @@ func TestACallerMayWaitForAServerForAFractionOfItsTime(t *testing.T) {
 
 func TestADrainEndsTheWaitForAServer(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	late := newLateServer(t)
 	m := startEmpty(t, late)
 	late.close(t)
@@ -179,6 +182,7 @@ func TestADrainEndsTheWaitForAServer(t *testing.T) {
 
 func TestAConnectionThatComesBackServesACallerWhileTheServerTakesNoNewOnes(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	late := newLateServer(t)
 	m := startVia(t, late, nil)
 	holder := acquire(t, m, "holder")

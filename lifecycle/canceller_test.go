@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -63,6 +64,7 @@ func TestACancelEndsTheStatementAndNotTheConnection(t *testing.T) {
 
 func TestCancelsAtTheSameTimeShareAConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, db := startPool(t, nil)
 	var all sync.WaitGroup
 	for range 5 {
@@ -85,6 +87,7 @@ func TestCancelsAtTheSameTimeShareAConnection(t *testing.T) {
 
 func TestTheCancellersConnectionComesBack(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, db := startPool(t, nil)
 	conn := acquire(t, m, "late")
 	defer conn.Release()
@@ -98,6 +101,7 @@ func TestTheCancellersConnectionComesBack(t *testing.T) {
 // Behind a proxy the server does not see the address of the pool: the process alone proves nothing.
 func TestThePoolCancelsNothingBehindAProxy(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	m := newMonitor(t, db.server.Proxy(t).DatabaseURL("postgres", db.name), nil)
 	require.NoError(t, m.Start(bounded(t)))
@@ -121,6 +125,7 @@ func TestThePoolCancelsNothingBehindAProxy(t *testing.T) {
 
 func TestAPoolThatCannotCancelPausesAndLogsOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.WarnLevel)
 	db := newDatabase(t)
 	role := db.newRole(t)

@@ -10,11 +10,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 func TestAPoolFromACopyOfTheConfigIsIndependent(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var connects atomic.Int64
 	m, _ := buildPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConnLifetime = 7 * time.Minute

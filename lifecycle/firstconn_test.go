@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -16,6 +17,7 @@ import (
 // connections: a backend costs the server more than all statements of a start.
 func TestAStartOpensNoConnectionBesideThePools(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := newDatabase(t)
 	db.server.run(t, "alter database "+db.name+" set statement_timeout = '70s'")
 	ready := func(context.Context) error { return nil }

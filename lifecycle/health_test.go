@@ -246,6 +246,7 @@ func TestAPoolIsAsReadyAsThoseBesideIt(t *testing.T) {
 // A pool whose own traffic proves that the server answers sends no probe.
 func TestReadyShowsALatencyThatWasMeasured(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) {})
 	conn := acquire(t, m, "busy")
 	defer conn.Release()
@@ -258,6 +259,7 @@ func TestReadyShowsALatencyThatWasMeasured(t *testing.T) {
 
 func TestReadyNamesNoLoginNoDatabaseAndNoHost(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, late := newDatabase(t), newLateServer(t)
 	role := db.newRole(t)
 	running := newMonitor(t, db.server.DatabaseURL(role, db.name), nil)

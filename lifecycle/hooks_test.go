@@ -9,12 +9,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 // pgxpool asks PrepareConn and AfterRelease for an acquire and a release of the program alone.
 func TestThePoolsOwnUpkeepAsksNoHookOfTheCaller(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	var prepared, released atomic.Int64
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns, c.Pool.MaxConnLifetime = 2, 4, 300*time.Millisecond

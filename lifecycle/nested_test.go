@@ -8,12 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
 // The default mode must not cost the others anything while a remembered transaction
 // is out.
 func TestARememberedTransactionCostsOthersNothing(t *testing.T) {
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Callers = false })
 	ctx, cancel := context.WithCancel(bounded(t))
 	defer cancel()
@@ -33,6 +35,7 @@ func TestARememberedTransactionCostsOthersNothing(t *testing.T) {
 // A probe that gets no answer in time says nothing about a goroutine that waits for itself.
 func TestANestedAcquireIsNoServerThatIsAway(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	late := newLateServer(t)
 	m := startVia(t, late, func(c *lifecycle.Config) { c.Pool.MaxConns = 1 })
 	tx, err := m.Acquire(bounded(t), lifecycle.Request{Client: "tx", Transaction: true}) // the first is remembered

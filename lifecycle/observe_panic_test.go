@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -21,6 +22,7 @@ func (unsound) Ended(string, time.Duration, error)     { panic("ended") }
 
 func TestAnObserverThatPanicsLeaksNothingAndIsLoggedOnce(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m := newMonitor(t, newDatabase(t).URL(), func(c *lifecycle.Config) {
 		c.Pool.MinConns, c.Pool.MaxConns, c.Logger = 0, 1, zap.New(core)
@@ -64,6 +66,7 @@ func (s *statements) Ended(client string, took time.Duration, err error) {
 
 func TestAnObserverGetsStatements(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m := newMonitor(t, newDatabase(t).URL(), nil)
 	seen := &statements{newRecord(), map[string][]error{}}
 	stop := m.Observe(seen)

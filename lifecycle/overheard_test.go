@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -65,6 +66,7 @@ func (c *slowRead) SetReadDeadline(t time.Time) error {
 
 func TestAFailedWriteWaitsForTheReadThatHasTheServersWords(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	slow := &slowRead{Conn: farewell(t), taken: make(chan struct{}), failed: make(chan struct{})}
 	conn := lifecycle.OverSocket(slow)
 	var reading sync.WaitGroup

@@ -28,6 +28,7 @@ func refusedWrite(t *testing.T, err error) {
 
 func TestAPrimaryThatIsReadOnlyForAWhileIsReportedAndUsedAgain(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, set := range map[string]func(ctx context.Context, c *pgx.Conn, value string) error{
 		"the database's, which sessions keep": func(ctx context.Context, c *pgx.Conn, value string) error {
 			_, err := c.Exec(ctx, "alter database postgres set default_transaction_read_only = "+value)

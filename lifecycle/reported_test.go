@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -36,6 +37,7 @@ func TestAReportOfAParameterIsSeenInEveryPartOfAStream(t *testing.T) {
 
 func TestAParameterThatNoTextShowsClosesTheConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MaxConns = 1 })
 	use := func(sql string) (pid uint32) {
 		conn, err := m.Acquire(bounded(t), lifecycle.Request{Client: "user"})

@@ -80,6 +80,7 @@ func TestAFinalFailureEndsTheStartInEveryMode(t *testing.T) {
 
 func TestWhatAnOperatorMendsEndsTheTrouble(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, c := range map[string]struct {
 		url          func(*pgfault.Server) string
 		breaks, mend string

@@ -165,6 +165,7 @@ func TestStartDegradeConnectsInTheBackground(t *testing.T) {
 
 func TestADrainEndsTheBackgroundStart(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		late := newLateServer(t)
 		m := newMonitor(t, nowhere, func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
@@ -180,6 +181,7 @@ func TestADrainEndsTheBackgroundStart(t *testing.T) {
 
 func TestTheReasonOfAFailingStartIsLoggedDuringTheRetries(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	synctest.Test(t, func(t *testing.T) {
 		late := newLateServer(t)
 		m := newMonitor(t, nowhere, func(c *lifecycle.Config) { late.via(c); c.Start = lifecycle.StartDegrade })
@@ -197,6 +199,7 @@ func TestTheReasonOfAFailingStartIsLoggedDuringTheRetries(t *testing.T) {
 // connection. The timeout is over before.
 func TestStartIsNotBoundByTheAcquireTimeout(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	begin := func(ctx context.Context, t *testing.T) (*slowStarts, *lifecycle.Monitor, <-chan error) {
 		starts, m := newSlowStarts(t, 0, func(c *lifecycle.Config) { c.Pool.MinConns, c.AcquireTimeout = 1, time.Nanosecond })
 		started := make(chan error, 1)

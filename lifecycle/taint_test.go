@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/backend"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -123,6 +124,7 @@ func TestATaintedConnectionReachesNobody(t *testing.T) {
 
 func TestTheSweepReadsTaintsWhileCallersClean(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
 		c.Sessions.Taint = func(*pgx.Conn, backend.Text) (backend.Taint, bool) { return backend.Resettable, true }

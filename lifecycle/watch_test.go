@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/lifecycle"
 )
 
@@ -44,6 +45,7 @@ func TestALeakIsReportedOnceAndItsReturnToo(t *testing.T) {
 
 func TestALeaksReportNamesItsCallSiteUnasked(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	core, logs := observer.New(zap.InfoLevel)
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.LeakThreshold, c.Logger, c.Callers, c.Pool.MaxConns = time.Hour, zap.New(core), false, 4

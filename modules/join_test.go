@@ -94,6 +94,7 @@ func TestWhoJoinsHasTheTransactionsTenant(t *testing.T) {
 // What belongs to no tenant, and what is a transaction of its own else, joins too.
 func TestEveryKindOfCallJoins(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := house(t)
 	ctx := clienttest.As(t, "acme")
 	facts, err := knowledge.New(knowledge.Params{DB: db})

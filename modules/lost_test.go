@@ -11,6 +11,7 @@ import (
 
 	"github.com/agentagency/onepool/fxdb"
 	"github.com/agentagency/onepool/internal/testing/clienttest"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/modules/knowledge"
 	"github.com/agentagency/onepool/modules/verification"
 	"github.com/agentagency/onepool/modules/webnavigator"
@@ -19,6 +20,7 @@ import (
 // A hit that is counted twice does less harm than an answer that is not there.
 func TestCachesAnswerAfterTheLossOfTheirConnection(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const key = "https://example.org/the-key-on-the-wire"
 	type get func(context.Context) (bool, error)
 	for name, c := range map[string]struct {

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -24,6 +25,7 @@ analyze shop.orders, shop.few;
 
 func TestExplainFindsAScanThatNoIndexFits(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("shop", orders))
 	for name, c := range map[string]struct {
 		sql   string
@@ -59,6 +61,7 @@ func TestExplainFindsAScanThatNoIndexFits(t *testing.T) {
 
 func TestExplainComparesTheCost(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("shop", orders))
 	plan := testkit.Explain(t.Context(), t, db, "select * from shop.orders where id = 1").CostAtMost(20)
 	require.Contains(t, plan.Text, "Index Scan")
@@ -73,6 +76,7 @@ func TestExplainComparesTheCost(t *testing.T) {
 // fits no parameter.
 func TestExplainShowsTheGenericPlanToo(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("shop", orders))
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "create index on shop.orders (id) where note = 'open'")
 	require.NoError(t, err)

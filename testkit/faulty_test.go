@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -73,6 +74,7 @@ func TestFaultyLosesTheAnswerOfACommit(t *testing.T) {
 // The first statement of a connection is prepared: the answer to the preparation must pass.
 func TestFaultyLosesTheAnswerOfANewStatement(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctx, db, network := faulty(t)
 	for _, round := range []string{"new", "prepared"} {
 		before, err := count(ctx, db)
@@ -87,6 +89,7 @@ func TestFaultyLosesTheAnswerOfANewStatement(t *testing.T) {
 
 func TestFaultyFreezesAndThaws(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctx, db, network := faulty(t)
 	network.Freeze()
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
@@ -100,6 +103,7 @@ func TestFaultyFreezesAndThaws(t *testing.T) {
 
 func TestFaultyDelaysAnswers(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctx, db, network := faulty(t)
 	const delay = 100 * time.Millisecond
 	network.Delay(delay)
@@ -111,6 +115,7 @@ func TestFaultyDelaysAnswers(t *testing.T) {
 
 func TestFaultyRefusesUntilItIsRestored(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctx, db, network := faulty(t)
 	network.Refuse()
 	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -123,6 +128,7 @@ func TestFaultyRefusesUntilItIsRestored(t *testing.T) {
 
 func TestFaultyIsHeardByQueryBudget(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	ctx, db, _ := faulty(t)
 	got := &complaints{TB: t}
 	testkit.QueryBudget(got, db, 0, func() {

@@ -7,12 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
 // Each table has one hole, and no statement that reads would find it.
 func TestRequireIsolationFindsTheOnlyHole(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	mine := "tenant_id = nullif((select current_setting('app.current_tenant', true)), '')"
 	nobody := "coalesce(current_setting('app.current_tenant', true), '') = ''"
 	// policies are sound ones for all commands but the one left out.

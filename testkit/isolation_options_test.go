@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -46,6 +47,7 @@ func requireComplaints(t *testing.T, got *logged, want []string) {
 
 func TestRequireIsolationJudgesTheChildrenOfTenantsTables(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const (
 		lines = `create table s.lines (id int primary key, order_org text, order_id int, note text, foreign key (order_org, order_id) references s.orders (org, id));
 		insert into s.lines values (1, 'acme', 1, 'a'), (2, 'globex', 1, 'b'), (3, null, null, 'nobody'); `
@@ -87,6 +89,7 @@ func TestRequireIsolationJudgesTheChildrenOfTenantsTables(t *testing.T) {
 
 func TestRequireIsolationJudgesTablesThatAllTenantsWrite(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	const kinds = "create table s.kinds (id int primary key, name text); "
 	for name, c := range map[string]struct {
 		ddl  string

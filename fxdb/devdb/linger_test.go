@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/agentagency/onepool/internal/testing/size"
 )
 
 // A user who comes and goes during a nap of the supervisor begins the linger again. The
 // rest of the nap must not double the linger.
 func TestTheLingerAfterAShortUserIsNoTwoLingers(t *testing.T) {
+	size.SkipShort(t)
 	base := newBase(t)
 	dir := filepath.Dir(base)
 	naps, release := filepath.Join(dir, "naps"), filepath.Join(dir, "release")

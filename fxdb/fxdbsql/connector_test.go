@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb/fxdbsql"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant"
 	"github.com/agentagency/onepool/testkit"
 )
@@ -27,6 +28,7 @@ func (c *counting) Connect(ctx context.Context) (driver.Conn, error) {
 
 func TestALibraryMayWrapTheConnector(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	wrapped := &counting{Connector: fxdbsql.Connector(db)}
 	own := sql.OpenDB(wrapped)

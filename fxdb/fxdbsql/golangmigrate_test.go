@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/fxdb"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -17,6 +18,7 @@ import (
 // replica migrates: longer than the pool's lock_timeout.
 func TestAClientWithoutLimitsWaitsForTheLockOfGolangMigrate(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	kept := testkit.DB(t)
 	pool, err := fxdb.Open(t.Context(), fxdb.Config{
 		URL: testkit.OwnerPool(t, kept).Config().ConnString(), PoolMax: 4, NestedAcquire: fxdb.NestedOff, LockTimeout: 200 * time.Millisecond,

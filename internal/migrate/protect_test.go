@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/agentagency/onepool/internal/migrate"
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/testkit"
 )
 
@@ -17,6 +18,7 @@ const rights = `select coalesce(string_agg(distinct concat_ws(' ', c.relname, a.
 
 func TestOnlyTheOwnerChangesTheRecordsOfMigrations(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := database(t)
 	o := observe(t, cc)
 	const onlyReads = "shop_sums onepool_app SELECT, shop_versions onepool_app SELECT"
@@ -37,6 +39,7 @@ func TestOnlyTheOwnerChangesTheRecordsOfMigrations(t *testing.T) {
 
 func TestTheErrorNamesTheGrantThatTheSchemaNeeds(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	cc := testkit.DB(t).Pool().Config().ConnConfig
 	err := migrate.Up(t.Context(), cc, nil, source(files(first)))
 	require.ErrorContains(t, err, `permission denied for database`)

@@ -33,6 +33,7 @@ func one(text string) fs.FS {
 // are applied in the same start.
 func TestASourcesSessionDoesNotReachTheNext(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	server := pgfault.Start(t)
 	for name, text := range map[string]string{
 		"search_path":    "create schema a;\nset search_path = a;\n",

@@ -5,11 +5,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
 func TestTheReportNamesTheTablesThatNoRuleJudged(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	p := newFixture(t)
 	p.exec(t, `create table shop.kinds (id int); grant select on shop.kinds to $APP;
 		create table shop.inbox (what text); grant insert on shop.inbox to $APP;
@@ -28,6 +30,7 @@ func TestTheReportNamesTheTablesThatNoRuleJudged(t *testing.T) {
 
 func TestTheReportAdvisesOnTemporaryTables(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, c := range map[string]struct {
 		ddl  string
 		want int

@@ -28,10 +28,11 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for _, c := range slices.Concat(broken, brokenReach, brokenComparisons, brokenTriggers, brokenServer) {
-		if size.Of(seen[c.code], false, false) {
-			continue // the short size has one case of each code
-		}
+		again := seen[c.code]
 		seen[c.code] = true
+		if size.Of(again || len(seen)%4 != 1, false, false) {
+			continue // the short size has one case of every fourth code
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := newFixture(t)

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/agentagency/onepool/internal/testing/size"
 	"github.com/agentagency/onepool/tenant/rls"
 )
 
@@ -16,6 +17,7 @@ import (
 // with one, when the server has gone over to a generic plan.
 func TestAnImmutableHelperReadsForeignRowsAndVerifyFindsIt(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for _, c := range []struct {
 		name       string
 		volatility string

@@ -165,6 +165,7 @@ func TestVerifySeesThatSomethingStandsBetween(t *testing.T) {
 
 func TestVerifyReadsTheRowsThatThereAre(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	for name, c := range map[string]struct{ using, code string }{
 		"rows without a tenant":         {"nullif((select current_setting('app.current_tenant', true)), '') is null", "rows-without-tenant"},
 		"rows of others":                {"nullif((select current_setting('app.current_tenant', true)), '') is not null", "rows-of-others"},
@@ -234,6 +235,7 @@ func TestAllowedFindingsStayInTheReport(t *testing.T) {
 
 func TestVerifyRefusesOptionsThatCannotBeMeant(t *testing.T) {
 	t.Parallel()
+	size.SkipShort(t)
 	db := testkit.DB(t)
 	for name, c := range map[string]struct {
 		opt  rls.VerifyOption
