@@ -76,9 +76,9 @@ func TestReadsUseTheIndexesUnderThePolicies(t *testing.T) {
 	c, db := newClient(t)
 	ctx := as(t, "acme")
 	storeQuery(t, ctx, c, "q")
-	exec(t, ctx, db, `insert into knowledge.cache (cache_key, content, expires_at, size_bytes) select 'k' || g, '1', now() + interval '1 hour', 1 from generate_series(1, 5000) g`)
-	exec(t, ctx, db, `insert into knowledge.entries (source, entity_id, kind, name, body, content_hash) select 's', g::text, 'k', '', '', repeat('0', 64) from generate_series(1, 5000) g`)
-	exec(t, ctx, db, `insert into knowledge.queries (id, query_text, query_type, requester_id) select g::text, '', 'trend', 'r' from generate_series(1, 5000) g`)
+	exec(t, ctx, db, `insert into knowledge.cache (cache_key, content, expires_at, size_bytes) select 'k' || g, '1', now() + interval '1 hour', 1 from generate_series(1, 1000) g`)
+	exec(t, ctx, db, `insert into knowledge.entries (source, entity_id, kind, name, body, content_hash) select 's', g::text, 'k', '', '', repeat('0', 64) from generate_series(1, 1000) g`)
+	exec(t, ctx, db, `insert into knowledge.queries (id, query_text, query_type, requester_id) select g::text, '', 'trend', 'r' from generate_series(1, 1000) g`)
 	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "analyze knowledge.cache, knowledge.entries, knowledge.queries")
 	require.NoError(t, err)
 	clienttest.UsesIndexes(t, ctx, db, map[string]string{
