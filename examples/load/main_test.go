@@ -155,7 +155,7 @@ func TestTheAgencyServerHoldsUnderLoad(t *testing.T) {
 	t.Parallel()
 	size.SkipShort(t)
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-duration", "2s", "-clients", "5,20", "-pool", "4"}, &out, io.Discard))
+	require.NoError(t, run(t.Context(), []string{"-duration", size.Of("1s", "1s", "2s"), "-clients", "5,20", "-pool", "4"}, &out, io.Discard))
 	require.Regexp(t, `requests answered +\| +\d+ \| +\d+ \|`, out.String())
 	require.Contains(t, out.String(), "left 0 connections")
 	t.Log(out.String())
