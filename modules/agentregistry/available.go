@@ -10,9 +10,11 @@ import (
 	"github.com/agentagency/onepool/modules/internal/store"
 )
 
-var availableSQL = overviewSQL(rankedSQL("o.utilization_percent < @max::float8",
-	[]wish{{"registry.agents c where c.last_active_at > now() - @within::interval", "c.id"}}, findLimit)) +
-	" order by o.success_rate desc, o.utilization_percent, o.id"
+func availableSQL() string {
+	active := wish{"registry.agents c where c.last_active_at > (select now() - @within::interval)", "c.id"}
+	return overviewSQL(rankedSQL("o.utilization_percent < "+hidden("max::float8"), []wish{active}, findLimit)) +
+		" order by o.success_rate desc, o.utilization_percent, o.id"
+}
 
 // Available returns the agents below maxUtilization percent with activity within the given
 // time, the most successful first, 100 and modules.PageBytes at most.
@@ -25,7 +27,7 @@ func (c *Client) Available(ctx context.Context, maxUtilization float64, within t
 	if err != nil {
 		return nil, wrap("available", err)
 	}
-	rows, _, err := store.Bounded[overview](ctx, c.db, availableSQL, pgx.NamedArgs{"max": maxUtilization, "within": within, "first": findLimit, "walk": longestWalk})
+	rows, _, err := store.Bounded[overview](ctx, c.db, availableSQL(), pgx.NamedArgs{"max": maxUtilization, "within": within, "first": findLimit})
 	if err != nil {
 		return nil, wrap("available", err)
 	}

@@ -41,6 +41,11 @@ func (q Query) validate() error {
 // findLimit is the default of Query.Limit.
 const findLimit = 100
 
+// hidden returns an argument in a form whose value the planner does not see. A plan for the value
+// then never looks cheaper than a plan for any value, and the server keeps the latter: to plan a
+// search anew takes longer than most searches.
+func hidden(arg string) string { return "(select @" + arg + ")" }
+
 // capable returns the wish for a capability of a kind.
 func capable(kind, test string) wish {
 	return wish{"registry.agent_capabilities c where c.kind = '" + kind + "' and c.value " + test, "c.agent_id"}
@@ -49,13 +54,13 @@ func capable(kind, test string) wish {
 // wishes returns the conditions on capabilities that are set.
 func (q Query) wishes() (all []wish) {
 	if q.TaskType != "" {
-		all = append(all, capable("task_type", "= @task_type::text"))
+		all = append(all, capable("task_type", "= "+hidden("task_type::text")))
 	}
 	if len(q.Languages) > 0 {
-		all = append(all, capable("language", "= any(@languages::text[])"))
+		all = append(all, capable("language", "= any("+hidden("languages::text[]")+"::text[])"))
 	}
 	if len(q.Specializations) > 0 {
-		all = append(all, capable("specialization", "= any(@specializations::text[])"))
+		all = append(all, capable("specialization", "= any("+hidden("specializations::text[]")+"::text[])"))
 	}
 	return all
 }
@@ -66,14 +71,14 @@ func (q Query) wishes() (all []wish) {
 func (q Query) filter() (where string, args pgx.NamedArgs) {
 	args = pgx.NamedArgs{
 		"task_type": q.TaskType, "languages": unique(q.Languages), "specializations": unique(q.Specializations),
-		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "first": cmp.Or(q.Limit, findLimit), "walk": longestWalk,
+		"max_utilization": q.MaxUtilization, "min_success_rate": q.MinSuccessRate, "first": cmp.Or(q.Limit, findLimit),
 	}
 	where = "true"
 	if q.MaxUtilization != nil {
-		where += "\n  and o.utilization_percent <= @max_utilization::float8"
+		where += "\n  and o.utilization_percent <= " + hidden("max_utilization::float8")
 	}
 	if q.MinSuccessRate != nil {
-		where += "\n  and o.success_order <= -@min_success_rate::float8"
+		where += "\n  and o.success_order <= -" + hidden("min_success_rate::float8")
 	}
 	return where, args
 }

@@ -80,13 +80,10 @@ func TestEachWayThroughManyAgentsFindsTheSame(t *testing.T) {
 			}
 		}
 	}
-	sql, args := agentregistry.Query{Languages: []string{"Go"}, Specializations: []string{"odd"}}.FindSQL() // 3000 agents have each
-	rows, err := db.Query(ctx, "explain (analyze, costs off, timing off) "+sql, args)
-	require.NoError(t, err)
-	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	require.Regexp(t, `agent_load_pkey .*loops=1\)`, strings.Join(plan, "\n"), "the search reads the figures of a50 alone")
-	require.NotRegexp(t, `agent_load_pkey .*loops=\d{2}`, strings.Join(plan, "\n"))
+	plan := findPlan(t, ctx, db, agentregistry.Query{Languages: []string{"Go"}, Specializations: []string{"odd"}}) // 3000 agents have each
+	require.Regexp(t, `agent_load_pkey .*loops=1\)`, plan, "the search reads the figures of a50 alone")
+	require.NotRegexp(t, `agent_load_pkey .*loops=\d{2}`, plan)
+	require.NotRegexp(t, `loops=\d{3}`, plan, "the first 50 agents of the walk show that few have both, and the sets of each show a50")
 	for within, where := range map[time.Duration]string{time.Hour: "o.last_active_at > now() - interval '1 hour'", 3 * time.Hour: "true"} {
 		got, err := c.Available(ctx, 50, within)
 		require.NoError(t, err)
@@ -125,4 +122,36 @@ func TestDeleteStaleGoesOnBehindAgentsThatStay(t *testing.T) {
 	s, err := c.Stats(ctx)
 	require.NoError(t, err)
 	require.EqualValues(t, 1100, s.TotalAgents)
+}
+
+// Beside small tenants the planner expects few agents of any tenant.
+func TestASearchReadsTheFiguresOfAnAgentByTheKeyBesideSmallTenants(t *testing.T) {
+	t.Parallel()
+	_, db := newClient(t)
+	add := func(tenant string, agents int) {
+		clienttest.Exec(t, as(t, tenant), db, fmt.Sprintf(`
+			with a as (insert into registry.agents (id, name, model_family) select 'a' || g, g, 'x' from generate_series(1, %[1]d) g),
+			c as (insert into registry.agent_capabilities (agent_id, kind, value) select 'a' || g, 'language', 'Go' from generate_series(1, %[1]d / 10) g)
+			insert into registry.agent_load (agent_id, success_order) select 'a' || g, -g / 1000.0 from generate_series(1, %[1]d) g`, agents))
+	}
+	for i := range 40 {
+		add(fmt.Sprint("small", i), 10)
+	}
+	add("acme", 600)
+	_, err := testkit.OwnerPool(t, db).Exec(t.Context(), "vacuum analyze registry.agent_load, registry.agent_capabilities")
+	require.NoError(t, err)
+	plan := findPlan(t, as(t, "acme"), db, agentregistry.Query{Languages: []string{"Go"}})
+	require.Regexp(t, `agent_load_pkey .*loops=60\)`, plan)
+	require.NotRegexp(t, `agent_load_rank_idx .*loops=60\)`, plan)
+}
+
+// findPlan returns the plan of a search with the executed loops.
+func findPlan(t testing.TB, ctx context.Context, db *fxdb.DB, q agentregistry.Query) string {
+	t.Helper()
+	sql, args := q.FindSQL()
+	rows, err := db.Query(ctx, "explain (analyze, costs off, timing off) "+sql, args)
+	require.NoError(t, err)
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return strings.Join(plan, "\n")
 }

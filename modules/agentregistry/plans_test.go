@@ -1,8 +1,10 @@
 package agentregistry_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,6 +36,29 @@ func TestTheServerKeepsThePlansOfManyAgents(t *testing.T) {
 		"FindByCapability": func(int) error { _, err := c.FindByCapability(ctx, agentregistry.Query{Limit: 10}); return err },
 		"FindScored":       func(int) error { _, err := c.FindScored(ctx, agentregistry.Query{}); return err },
 		"FindPage":         func(int) error { _, err := c.FindPage(ctx, agentregistry.Query{Limit: 10}, ""); return err },
+		"FindByCapability, a frequent type": func(int) error {
+			_, err := c.FindByCapability(ctx, agentregistry.Query{TaskType: "common", Limit: 10})
+			return err
+		},
+		"FindByCapability, all filters": func(int) error {
+			_, err := c.FindByCapability(ctx, agentregistry.Query{
+				TaskType: "common", Languages: []string{"Go"}, Specializations: []string{"COBOL"}, MaxUtilization: ptr(50.0), MinSuccessRate: ptr(0.9),
+			})
+			return err
+		},
+		"FindScored, two languages": func(int) error {
+			_, err := c.FindScored(ctx, agentregistry.Query{Languages: []string{"Go", "Ada"}, Specializations: []string{"odd"}})
+			return err
+		},
+		"FindScoredPage": func(int) error {
+			_, err := c.FindScoredPage(ctx, agentregistry.Query{TaskType: "common", Limit: 10}, "")
+			return err
+		},
+		"Available": func(int) error { _, err := c.Available(ctx, 80, time.Hour); return err },
+		"Update of capabilities": func(i int) error {
+			return c.Update(ctx, "a77", agentregistry.Patch{Capabilities: &agentregistry.Capabilities{Languages: []string{"Go", fmt.Sprint("l", i)}}})
+		},
+		"RecordPerformance": func(int) error { _, err := c.RecordPerformance(ctx, "a77", agentregistry.Metrics{}); return err },
 	})
 }
 
