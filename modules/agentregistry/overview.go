@@ -20,11 +20,15 @@ o.task_types, o.languages, o.specializations, o.success_rate, o.average_quality,
 o.task_count, o.active_tasks, o.queued_tasks, o.utilization_percent`
 
 // overviewSQL returns a select of the overview of the agents whose tenant_id and id come from ids.
-// The server looks up each agent by the key: with offset 0 the planner can't join in a different
-// way, for example with all agents of the tenant.
 func overviewSQL(ids string) string {
-	return "select " + columns + " from (" + ids + `
-) k, lateral (select * from registry.agent_overview o where o.tenant_id = k.tenant_id and o.id = k.id offset 0) o`
+	return "select " + columns + " from (" + ids + "\n) k, " + lookedUp("k")
+}
+
+// lookedUp returns the overview o of each agent of k, by tenant_id and id. The server looks up each
+// agent by the key: with offset 0 the planner can't join in a different way, for example with all
+// agents of the tenant.
+func lookedUp(k string) string {
+	return "lateral (select * from registry.agent_overview o where o.tenant_id = " + k + ".tenant_id and o.id = " + k + ".id offset 0) o"
 }
 
 func (o overview) agent() Agent {

@@ -2,7 +2,6 @@ package agentregistry
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/agentagency/onepool/modules"
 	"github.com/agentagency/onepool/modules/internal/check"
@@ -44,9 +43,8 @@ func (c *Client) FindScoredPage(ctx context.Context, q Query, after string) (mod
 	}
 	q.Limit = scoredCandidates
 	ids, args := q.ranked("")
-	args["limit"] = scoredCandidates
 	p, err := keyset.List[scoredRow, Scored]{
-		Select:  "select s.* from (" + fmt.Sprintf(scoredSQL, overviewSQL(ids)) + ") s where true",
+		Nested:  func(behind string, bound int) string { return scoredSQL(ids, behind, bound) },
 		Key:     []keyset.Column{{SQL: "-s.score", Type: keyset.Number}, {SQL: "s.id", Type: keyset.Text}},
 		KeyOf:   func(r scoredRow) []any { return []any{-r.Score, r.ID} },
 		Convert: keyset.Always(q.scored),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/agentagency/onepool/modules/internal/keyset"
 	"github.com/agentagency/onepool/modules/internal/store"
 )
 
@@ -24,21 +25,35 @@ const (
 )
 
 // share is the share of the wanted values that an agent has; without wanted values the share is
-// 1.
+// 1. An agent that matches has a single wanted value.
 func share(field string) string {
-	wanted := "@" + field + "::text[]"
-	return "case when cardinality(" + wanted + ") = 0 then 1.0 else (select count(*) from unnest(" + wanted + ") w where w = any(o." + field +
-		"))::float8 / cardinality(" + wanted + ") end"
+	wanted := "cardinality(@" + field + "::text[])"
+	return "case when " + wanted + " <= 1 then 1.0 else h." + field + "::float8 / " + wanted + " end as "
 }
 
-// scoredSQL is the statement; %s is a select of the candidates with columns.
-var scoredSQL = `
-select s.*, 0.4 * language_share + 0.2 * specialization_share + 0.25 * success_rate + 0.15 * (1 - utilization_percent / 100) as score
-from (select o.*,
-             ` + share("languages") + ` as language_share,
-             ` + share("specializations") + ` as specialization_share
-      from (%s) o) s
-order by score desc, id limit @limit::bigint`
+// scoredSQL returns a select of the first @page_limit agents of the candidates ids by score, and
+// behind a place in this order, if any. bound is the [keyset.Bound] of @page_limit. The statement
+// reads the rest of an agent only for the answer.
+func scoredSQL(ids, behind string, bound int) string {
+	const (
+		order = " order by s.score desc, s.id"
+		has   = "count(*) filter (where c.kind = '%s' and c.value = any(@%s::text[])) as %[2]s"
+	)
+	if behind != "" {
+		behind = " where " + behind
+	}
+	return "select " + columns + `, s.language_share, s.specialization_share, s.score
+from (select * from (select * from (
+    select r.*, 0.4 * language_share + 0.2 * specialization_share + 0.25 * success_rate + 0.15 * (1 - utilization_percent / 100) as score
+    from (select r.*, ` + share("languages") + "language_share, " + share("specializations") + `specialization_share
+          from (` + ids + `) r, lateral (
+              select ` + fmt.Sprintf(has, "language", "languages") + ", " + fmt.Sprintf(has, "specialization", "specializations") + `
+              from registry.agent_capabilities c
+              where c.tenant_id = r.tenant_id and c.agent_id = r.id and greatest(cardinality(@languages::text[]), cardinality(@specializations::text[])) > 1
+          ) h offset 0) r
+    ) s` + behind + order + fmt.Sprintf(" limit %d", bound) + `) s limit @page_limit::bigint) s,
+` + lookedUp("s") + order
+}
 
 // FindScored returns the agents that match q, the best fit first: 0.4 for the share of the
 // wanted languages, 0.2 for the share of the wanted specializations, 0.25 for the success rate
@@ -52,8 +67,8 @@ func (c *Client) FindScored(ctx context.Context, q Query) ([]Scored, error) {
 	best := cmp.Or(q.Limit, scoredLimit)
 	q.Limit = max(best, scoredCandidates)
 	ids, args := q.ranked("")
-	args["limit"] = best
-	rows, _, err := store.Bounded[scoredRow](ctx, c.db, fmt.Sprintf(scoredSQL, overviewSQL(ids)), args)
+	args["page_limit"] = best
+	rows, _, err := store.Bounded[scoredRow](ctx, c.db, scoredSQL(ids, "", keyset.Bound(best)), args)
 	if err != nil {
 		return nil, wrap("find scored", err)
 	}
