@@ -62,6 +62,21 @@ func TestTheServerKeepsThePlansOfManyAgents(t *testing.T) {
 	})
 }
 
+// A plan for an age that no agent has looks cheaper than a plan for any age.
+func TestTheServerKeepsThePlanOfDeleteStale(t *testing.T) {
+	t.Parallel()
+	db := clienttest.OneConnection(t, "agentregistry", agentregistry.Migrations())
+	c, err := agentregistry.New(agentregistry.Params{DB: db.Named("agentregistry", fxdb.RequireTenant())})
+	require.NoError(t, err)
+	ctx := as(t, "acme")
+	clienttest.Exec(t, ctx, db, "insert into registry.agents (id, name, model_family) select g, g, 'x' from generate_series(1, 20000) g")
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "vacuum analyze registry.agents")
+	require.NoError(t, err)
+	clienttest.KeepsPlans(t, db, map[string]func(int) error{
+		"DeleteStale of nothing": func(int) error { _, err := c.DeleteStale(ctx, 365*24*time.Hour); return err },
+	})
+}
+
 // Each look-up of a row in a table of a million rows walks through an index.
 func TestAnAgentIsReadWithOneLookUpInEachTable(t *testing.T) {
 	t.Parallel()

@@ -26,18 +26,19 @@ const staleBatch = 500
 
 // The statement looks at the next agents of a range, locks both rows of an agent, and judges the
 // locked rows again: an agent that gets work concurrently stays. The range begins behind the last
-// agent of the previous statement, and so skips agents that stay, and rows that are deleted.
-const (
+// agent of the previous statement, and so skips agents that stay, and rows that are deleted. The
+// values are hidden: a call that finds nothing would take longer to plan than to execute.
+var (
 	deleteStaleSQL = `
 with looked as materialized (
     select a.tenant_id, a.id, a.last_active_at from registry.agents a
-    where a.last_active_at < now() - @threshold::interval%s
-    order by a.last_active_at, a.id desc limit @limit::int
+    where a.last_active_at < (select now() - @threshold::interval)%s
+    order by a.last_active_at, a.id desc limit %d
 ), stale as (
     select a.tenant_id, a.id
     from looked k join registry.agents a on a.tenant_id = k.tenant_id and a.id = k.id
     join registry.agent_load l on l.tenant_id = k.tenant_id and l.agent_id = k.id
-    where a.last_active_at < now() - @threshold::interval and l.active_tasks = 0 and l.queued_tasks = 0
+    where a.last_active_at < (select now() - @threshold::interval) and l.active_tasks = 0 and l.queued_tasks = 0
     order by a.id
     for update of a for update of l
 ), gone as (
@@ -45,7 +46,7 @@ with looked as materialized (
 )
 select (select count(*) from looked) as looked, (select count(*) from gone) as deleted, last.last_active_at, last.id
 from (select) one left join (select k.last_active_at, k.id from looked k order by k.last_active_at desc, k.id limit 1) last on true`
-	staleAfterSQL = " and a.last_active_at >= @time::timestamptz and (a.last_active_at > @time::timestamptz or a.id < @id::text)"
+	staleAfterSQL = " and a.last_active_at >= " + hidden("time::timestamptz") + " and (a.last_active_at > " + hidden("time::timestamptz") + " or a.id < " + hidden("id::text") + ")"
 )
 
 // DeleteStale deletes the agents without activity for longer than threshold and with neither
@@ -63,9 +64,9 @@ func (c *Client) DeleteStale(ctx context.Context, threshold time.Duration) (int6
 		ID              *string
 	}
 	var total int64
-	after, args := "", pgx.NamedArgs{"threshold": threshold, "limit": staleBatch}
+	after, args := "", pgx.NamedArgs{"threshold": threshold}
 	for {
-		r, err := store.One[row](ctx, c.db, fmt.Sprintf(deleteStaleSQL, after), args)
+		r, err := store.One[row](ctx, c.db, fmt.Sprintf(deleteStaleSQL, after, staleBatch), args)
 		if err != nil {
 			return total, wrap("delete stale", err)
 		}
