@@ -51,16 +51,24 @@ type ending struct {
 
 // endSQL ends the claim of a task and the assignment, if the status allows the change. Every
 // statement locks the task's row before the assignment's row. @allowed are the statuses from
-// which a task may end. With @retry a task goes back to the queue while the task has attempts
-// left. @otherwise is the status of every remaining task, null for no change.
-var endSQL = `
+// which a task may end. With retry a task goes back to the queue while the task has attempts
+// left. @otherwise is the status of every remaining task, null for no change. Without retry the
+// statement does not look at the room in the queue. For an argument retry the server would plan each
+// call anew, to save the look.
+func endSQL(retry bool) string {
+	back, noRoom := "false", "false"
+	if retry {
+		back = "task.attempts < task.max_attempts"
+		noRoom = "case when " + back + " and task.held and task.status = any(@allowed::text[]) then " + full + " else false end"
+	}
+	return `
 with task as (
     select t.tenant_id, t.id, t.status, t.attempts, t.max_attempts,
            ` + heldSQL + ` as held
     from orchestrator.tasks t where t.id = @id
 ), target as (
-    select task.*, case when @retry::bool and task.attempts < task.max_attempts then 'queued' else @otherwise::text end as next,
-           case when @retry::bool and task.attempts < task.max_attempts and task.held and task.status = any(@allowed::text[]) then ` + full + ` else false end as no_room
+    select task.*, case when ` + back + ` then 'queued' else @otherwise::text end as next,
+           ` + noRoom + ` as no_room
     from task
 ), ended as (
     update orchestrator.tasks t set
@@ -84,6 +92,9 @@ with task as (
 )
 select task.status as before, task.held, task.attempts, task.max_attempts, task.no_room, ended.status as now
 from target task left join ended on ended.id = task.id`
+}
+
+var endWithoutRetrySQL, endWithRetrySQL = endSQL(false), endSQL(true)
 
 // closeRuns returns an update of executions e, up to the FROM, for runs that are open when the
 // task or the assignment ends.
@@ -97,7 +108,7 @@ func closeRuns(success, why string) string {
 }
 
 // end runs endSQL, and returns the reason if endSQL changed nothing.
-func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.NamedArgs) (ending, error) {
+func (c *Client) end(ctx context.Context, id string, retry bool, held []Claimed, args pgx.NamedArgs) (ending, error) {
 	if err := check.ID("id", id); err != nil {
 		return ending{}, err
 	}
@@ -105,7 +116,11 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 	if err := restrict(args, held); err != nil {
 		return ending{}, err
 	}
-	e, err := locked[ending](ctx, c, args["retry"].(bool), endSQL, args)
+	sql := endWithoutRetrySQL
+	if retry {
+		sql = endWithRetrySQL
+	}
+	e, err := locked[ending](ctx, c, retry, sql, args)
 	switch {
 	case err != nil:
 		return ending{}, err
@@ -124,8 +139,8 @@ func (c *Client) end(ctx context.Context, id string, held []Claimed, args pgx.Na
 // Complete ends a claimed task, the assignment and the runs with success. A task in a different
 // status is an ErrStatus, a missing task ErrTaskNotFound.
 func (c *Client) Complete(ctx context.Context, id string, held ...Claimed) error {
-	_, err := c.end(ctx, id, held, pgx.NamedArgs{
-		"allowed": []string{"dequeued"}, "retry": false, "otherwise": "completed", "error": nil, "released": "completed",
+	_, err := c.end(ctx, id, false, held, pgx.NamedArgs{
+		"allowed": []string{"dequeued"}, "otherwise": "completed", "error": nil, "released": "completed",
 	})
 	return wrap("complete", err)
 }
@@ -138,8 +153,8 @@ func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, hel
 	if err := check.Storable("error_text", errorText); err != nil {
 		return false, wrap("fail", err)
 	}
-	e, err := c.end(ctx, id, held, pgx.NamedArgs{
-		"allowed": []string{"dequeued"}, "retry": retry, "otherwise": "failed", "error": errorText, "released": "failed",
+	e, err := c.end(ctx, id, retry, held, pgx.NamedArgs{
+		"allowed": []string{"dequeued"}, "otherwise": "failed", "error": errorText, "released": "failed",
 	})
 	return err == nil && *e.Now == string(TaskQueued), wrap("fail", err)
 }
@@ -148,8 +163,8 @@ func (c *Client) Fail(ctx context.Context, id, errorText string, retry bool, hel
 // the count of used attempts. A task without attempts left is an ErrNoAttempts, a queue without
 // room ErrQueueFull, a task in a different status an ErrStatus, a missing task ErrTaskNotFound.
 func (c *Client) Retry(ctx context.Context, id string, held ...Claimed) (attempts int, err error) {
-	e, err := c.end(ctx, id, held, pgx.NamedArgs{
-		"allowed": []string{"dequeued", "failed"}, "retry": true, "otherwise": nil, "error": nil, "released": "cancelled",
+	e, err := c.end(ctx, id, true, held, pgx.NamedArgs{
+		"allowed": []string{"dequeued", "failed"}, "otherwise": nil, "error": nil, "released": "cancelled",
 	})
 	return e.Attempts, wrap("retry", err)
 }

@@ -2,6 +2,7 @@ package orchestrator_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,11 @@ func TestTheServerKeepsThePlansOfADeepQueue(t *testing.T) {
 	require.NoError(t, err)
 	ctx := as(t, "acme")
 	deep(t, ctx, db)
+	// The counts of a busy queue, which the server has not folded yet.
+	exec(t, ctx, db, `insert into orchestrator.task_counts (status, priority, tasks, claimed, waited, longest, processed, processing)
+		select 'queued', 1, 0, 0, 0, 0, 0, 0 from generate_series(1, 2000)`)
+	_, err = testkit.OwnerPool(t, db).Exec(t.Context(), "analyze orchestrator.task_counts")
+	require.NoError(t, err)
 	claim := func(n int) func(int) error {
 		return func(int) error {
 			got, err := c.Claim(ctx, n, "w")
@@ -41,11 +47,14 @@ func TestTheServerKeepsThePlansOfADeepQueue(t *testing.T) {
 		}
 	}
 	clienttest.KeepsPlans(t, db, map[string]func(int) error{
-		"Claim of 1":            claim(1),
-		"Claim of 20":           claim(20),
-		"Queued":                func(int) error { _, err := c.Queued(ctx, 50); return err },
-		"Queued, the next page": func(int) error { _, err := c.Queued(ctx, 50, "t2002"); return err },
-		"TimedOut":              func(int) error { _, err := c.TimedOut(ctx); return err },
+		"Claim of 1":              claim(1),
+		"Claim of 20":             claim(20),
+		"Complete":                func(i int) error { return c.Complete(ctx, fmt.Sprint("t", 8+8*i)) },
+		"Fail":                    func(i int) error { _, err := c.Fail(ctx, fmt.Sprint("t", 208+8*i), "", false); return err },
+		"DeleteFinished, nothing": func(int) error { _, err := c.DeleteFinished(ctx, 0); return err },
+		"Queued":                  func(int) error { _, err := c.Queued(ctx, 50); return err },
+		"Queued, the next page":   func(int) error { _, err := c.Queued(ctx, 50, "t2002"); return err },
+		"TimedOut":                func(int) error { _, err := c.TimedOut(ctx); return err },
 		"TasksPage, claimed": func(int) error {
 			_, err := c.TasksPage(ctx, orchestrator.TaskDequeued, 0, "")
 			return err
