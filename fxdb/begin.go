@@ -72,7 +72,7 @@ func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration,
 		return nil, false, err
 	}
 	if db.delays(opts) {
-		return db.unsent(conn, s, opts), false, nil
+		return db.newUnsent(conn, s, opts), false, nil
 	}
 	begun := false
 	defer func() {
@@ -86,7 +86,7 @@ func (db *DB) beginTx(ctx context.Context, s scoped.Scope, within time.Duration,
 		return nil, mayResend(ctx, conn.Conn(), err, opts.BeginQuery == "" || isIdempotent(ctx)), err
 	}
 	begun = true
-	return db.fresh(conn, s, tx, opts), false, nil
+	return db.newBegun(conn, s, tx, opts), false, nil
 }
 
 func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scoped.Scope, opts pgx.TxOptions) (tx pgx.Tx, err error) {
@@ -100,14 +100,14 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scoped.Scope, opts pg
 			return nil, err
 		}
 		b := &pgconn.Batch{}
-		s.AddBehindBegin(b)
+		s.AddAfterBegin(b)
 		err = conn.PgConn().ExecBatch(ctx, b).Close()
 	case s.IsConstant():
 		begin := beginText(opts)
 		ended := db.core.traced.begin(ctx, conn, begin)
 		b := &pgconn.Batch{}
 		b.ExecParams(begin, nil, nil, nil, nil)
-		s.AddBehindBegin(b)
+		s.AddAfterBegin(b)
 		err, tx = conn.PgConn().ExecBatch(ctx, b).Close(), newServerTx(conn)
 		if ended != nil {
 			ended(err)

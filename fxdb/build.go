@@ -133,16 +133,16 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 			c.endsTransactions.Store(c.monitor.ServerVersion() >= transactionTimeoutVersion)
 			pc := c.yielded(pc)
 			c.monitor.PreferAnswering(ctx, pc.ConnConfig)
-			beside := &aside{pc: pc}
-			defer beside.close(ctx)
+			startup := &startConn{pc: pc}
+			defer startup.close(ctx)
 			if cfg.Migrate {
 				if err := migrations.up(ctx, pc.ConnConfig, c.monitor.PreferAnswering); err != nil {
 					return err
 				}
 			} else {
-				c.warnOfPending(ctx, beside, sources)
+				c.warnOfMissingMigrations(ctx, startup, sources)
 			}
-			return c.verifyTenancy(ctx, beside, o)
+			return c.verifyTenancy(ctx, startup, o)
 		},
 	}, nil
 }

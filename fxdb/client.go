@@ -88,11 +88,11 @@ func Timeouts(t ServerTimeouts) ClientOption {
 				return &ConfigError{Client: c.name, Setting: "Timeouts", Reason: fmt.Sprintf("%s is below a millisecond: a time.Duration counts nanoseconds, so name the unit, for example 30*time.Second", d)}
 			}
 		}
-		c.limits = ServerTimeouts{
-			Statement:         cmp.Or(t.Statement, c.limits.Statement),
-			Lock:              cmp.Or(t.Lock, c.limits.Lock),
-			IdleInTransaction: cmp.Or(t.IdleInTransaction, c.limits.IdleInTransaction),
-			Transaction:       cmp.Or(t.Transaction, c.limits.Transaction),
+		c.timeouts = ServerTimeouts{
+			Statement:         cmp.Or(t.Statement, c.timeouts.Statement),
+			Lock:              cmp.Or(t.Lock, c.timeouts.Lock),
+			IdleInTransaction: cmp.Or(t.IdleInTransaction, c.timeouts.IdleInTransaction),
+			Transaction:       cmp.Or(t.Transaction, c.timeouts.Transaction),
 		}
 		return nil
 	})
@@ -103,20 +103,20 @@ func Timeouts(t ServerTimeouts) ClientOption {
 // At least 1. The pool logs a warning about a limit above DB_POOL_MAX, which has no effect.
 // With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs a warning.
 func MaxConns(conns int) ClientOption {
-	return limit("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
+	return countOption("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
 // Reserve keeps connections reachable for the client, regardless of the other clients.
 // The pool does not lend reserved connections. The start fails if all reserves together
 // leave no connection of DB_POOL_MAX. At least 1.
 func Reserve(conns int) ClientOption {
-	return limit("Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
+	return countOption("Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
 }
 
 // Weight is the client's share when clients compete: a client of weight 2 gets twice the
 // connections of a client of the default weight of 1.
 func Weight(n int) ClientOption {
-	return limit("Weight", n, func(l *admission.Limits) { l.Weight = n })
+	return countOption("Weight", n, func(l *admission.Limits) { l.Weight = n })
 }
 
 // pendingOptions collects the options of one call of Named. configure applies the options together,
@@ -126,7 +126,7 @@ type pendingOptions struct {
 	options []string
 }
 
-func limit(option string, n int, set func(*admission.Limits)) ClientOption {
+func countOption(option string, n int, set func(*admission.Limits)) ClientOption {
 	return clientOption(func(c *client) error {
 		option := fmt.Sprintf("%s(%d)", option, n)
 		if n < 1 {

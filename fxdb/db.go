@@ -54,7 +54,7 @@ type core struct {
 	mu        sync.Mutex
 	clients   []*client
 	statement time.Duration // statement_timeout of the pool's connections; 0: none, or the server's own
-	own       []string      // limits for which the server has its own settings
+	serverSet []string      // the timeouts that the server sets: the pool sets none of them
 	optionErr error         // a client option that can't be met; fails the start
 
 	closed afterClose
@@ -65,7 +65,7 @@ type client struct {
 	name          string
 	ownName       string      // the last part of name
 	requireTenant atomic.Bool // Named may be called at any time
-	limits        ServerTimeouts
+	timeouts      ServerTimeouts
 	monitor       *lifecycle.Monitor
 	permits       *admission.Client // nil: sharing is off
 	pending       pendingOptions
@@ -211,7 +211,7 @@ func (c *core) newClient(full, own string, outer *client) *client {
 		return cl
 	}
 	cl.requireTenant.Store(outer.requireTenant.Load())
-	cl.limits = outer.limits
+	cl.timeouts = outer.timeouts
 	if cl.permits != nil && outer.permits != nil {
 		limits := outer.permits.Limits()
 		limits.Reserve = 0               // a copy would keep twice as many connections from all other clients

@@ -66,7 +66,7 @@ func Describe(db *DB) Description {
 				pool = name
 			}
 		}
-		d.clients = append(d.clients, describedClient{cl.name, pool, limits, cl.requireTenant.Load(), cl.limits})
+		d.clients = append(d.clients, describedClient{cl.name, pool, limits, cl.requireTenant.Load(), cl.timeouts})
 	}
 	return d
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// pending is a BEGIN that waits for the first statement of its transaction.
-type pending struct {
+// pendingBegin is a BEGIN that waits for the first statement of its transaction.
+type pendingBegin struct {
 	scope scoped.Scope
 	opts  pgx.TxOptions
 }
@@ -24,10 +24,10 @@ func (db *DB) delays(opts pgx.TxOptions) bool {
 	return opts.BeginQuery == "" && opts.CommitQuery == "" && db.core.engine.Mode != pgx.QueryExecModeSimpleProtocol
 }
 
-// unsent is a transaction that the server does not have yet.
-func (db *DB) unsent(conn *pgxpool.Conn, s scoped.Scope, opts pgx.TxOptions) *transaction {
-	t := db.fresh(conn, s, newServerTx(conn.Conn()), opts)
-	t.pending, t.opening.over = &pending{s, opts}, s.IsZero()
+// newUnsent returns a transaction that the server does not have yet.
+func (db *DB) newUnsent(conn *pgxpool.Conn, s scoped.Scope, opts pgx.TxOptions) *transaction {
+	t := db.newBegun(conn, s, newServerTx(conn.Conn()), opts)
+	t.pending, t.opening.over = &pendingBegin{s, opts}, s.IsZero()
 	return t
 }
 
@@ -41,23 +41,23 @@ func beginText(opts pgx.TxOptions) string {
 	return b.QueuedQueries[0].SQL
 }
 
-// flies reports whether BEGIN travels with this statement. If BEGIN is pending and can't
-// travel with the statement, flies sends BEGIN.
-func (t *transaction) flies(ctx context.Context, sql string, args []any) (bool, error) {
+// startUnlessJoined sends a pending BEGIN, unless the statement may join BEGIN in one flight:
+// then the caller sends the two.
+func (t *transaction) startUnlessJoined(ctx context.Context, sql string, args []any) (joins bool, err error) {
 	if t.pending == nil {
 		return false, nil
 	}
-	if t.travels(sql, args) {
-		t.opening.flies(sql, args)
+	if t.mayJoin(sql, args) {
+		t.opening.followFirst(sql, args)
 		return true, nil
 	}
 	return false, t.start(ctx)
 }
 
-// travels reports whether a statement means the same behind a BEGIN in one flight: one
+// mayJoin reports whether a statement means the same behind a BEGIN in one flight: one
 // statement, which neither ends the transaction nor must come before the scope.
-func (t *transaction) travels(sql string, args []any) bool {
-	if staysBehindBegin(sql) || beginsWith(sql, "copy") {
+func (t *transaction) mayJoin(sql string, args []any) bool {
+	if mustFollowBegin(sql) || beginsWith(sql, "copy") {
 		return false
 	}
 	for _, arg := range args {
@@ -104,7 +104,7 @@ func (t *transaction) startNow() {
 // lost: the server has committed nothing of the transaction. A transaction that InTx runs
 // again as a whole is left to InTx. A transaction that has ended holds no connection: a row
 // that is scanned late is not asked for again.
-func (t *transaction) attempts(ctx context.Context, p *pending, send func() error) error {
+func (t *transaction) attempts(ctx context.Context, p *pendingBegin, send func() error) error {
 	err := send()
 	if t.conn == nil || t.retryable || !mayResend(ctx, t.conn.Conn(), err, true) {
 		return err
@@ -124,7 +124,7 @@ func (t *transaction) attempts(ctx context.Context, p *pending, send func() erro
 // settle decides after an attempt with the result err if BEGIN is still pending: began
 // reports whether BEGIN was sent. If the server has no transaction, the transaction is
 // closed.
-func (t *transaction) settle(p *pending, began bool, err error) error {
+func (t *transaction) settle(p *pendingBegin, began bool, err error) error {
 	conn := t.Tx.Conn()
 	if !began && !conn.IsClosed() {
 		t.pending = p
@@ -146,9 +146,9 @@ func (t *transaction) endUnsent() error {
 }
 
 // send sends BEGIN, the scope and the statement.
-func (t *transaction) send(ctx context.Context, p *pending, f *scoped.Flight, sql string, args []any) error {
+func (t *transaction) send(ctx context.Context, p *pendingBegin, f *scoped.Flight, sql string, args []any) error {
 	begin := beginText(p.opts)
-	*f = scoped.Flight{Exec: f.Exec, Limit: t.limit(ctx, sql, args)}
+	*f = scoped.Flight{Exec: f.Exec, Limit: t.statementDeadline(ctx, sql, args)}
 	f.BeginWith(begin, t.db.core.traced.begin(ctx, t.conn.Conn(), begin))
 	return f.Send(ctx, &t.db.core.engine, t.conn.Conn(), &p.scope, sql, args)
 }
@@ -195,7 +195,7 @@ func (t *transaction) queryRowFirst(ctx context.Context, sql string, args []any)
 // firstRow is the row of the statement that BEGIN travels with.
 type firstRow struct {
 	tx      *transaction
-	pending *pending
+	pending *pendingBegin
 	ctx     context.Context
 	sql     string
 	args    []any

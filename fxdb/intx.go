@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sethvargo/go-retry"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 // The server may abort a transaction in favour of another transaction. InTx then retries
@@ -47,7 +48,7 @@ func (db *DB) InTx(ctx context.Context, opts pgx.TxOptions, fn func(pgx.Tx) erro
 		case !isAborted(err):
 			return err
 		default:
-			code = codeOf(err)
+			code = scoped.SQLState(err)
 		}
 		wait, stop := backoff.Next()
 		if stop {
@@ -112,6 +113,6 @@ func (db *DB) runTx(ctx context.Context, tx *transaction, idempotent bool, fn fu
 // isAborted reports whether the server aborted the transaction in favour of another
 // transaction, without any effect (PostgreSQL's documentation, 13.5).
 func isAborted(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")
+	code := scoped.SQLState(err)
+	return code == "40001" || code == "40P01"
 }

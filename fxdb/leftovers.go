@@ -49,14 +49,14 @@ func (db *DB) warnOf(taint sqllex.Taint) {
 		return
 	}
 	for i, l := range leftovers {
-		if taint&l.taint != 0 && db.client.warns(i) {
+		if taint&l.taint != 0 && db.client.markWarned(i) {
 			db.core.log.Warn(l.warning, zap.String("client", db.client.name))
 		}
 	}
 }
 
-// warns reports, once, that the client has not been warned of a kind of leftovers.
-func (c *client) warns(kind int) bool {
+// markWarned marks a kind of leftovers as warned of, and reports whether the mark is new.
+func (c *client) markWarned(kind int) bool {
 	mark := uint32(1) << kind
 	return c.warned.Or(mark)&mark == 0
 }
@@ -79,18 +79,18 @@ func taintInVain(sql string) sqllex.Taint {
 	}
 	s := all[0]
 	switch s.Kind {
-	case sqllex.Do: // sqllex does not read the block
+	case sqllex.KindDo: // sqllex does not read the block
 		if locks := strings.ToLower(sql); strings.Contains(locks, "advisory_lock") || strings.Contains(locks, "advisory_unlock") {
 			return sqllex.AdvisoryLock
 		}
 		return 0
-	case sqllex.Set, sqllex.ListenTo:
+	case sqllex.KindSet, sqllex.KindListen:
 		if beginsWith(s.Text, "reset") || beginsWith(s.Text, "unlisten") { // nothing is lost
 			return 0
 		}
-	case sqllex.Select: // SELECT INTO makes a table in most cases
+	case sqllex.KindSelect: // SELECT INTO makes a table in most cases
 		return s.Taint &^ sqllex.Temp
-	case sqllex.ExecuteStatement, sqllex.Deallocate:
+	case sqllex.KindExecute, sqllex.KindDeallocate:
 		return 0
 	}
 	return s.Taint

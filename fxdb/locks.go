@@ -31,7 +31,7 @@ func (t *transaction) noteLock(sql string) {
 // warnOfLockOfTx warns a client, once, of an advisory lock of the session that the transaction
 // has taken and not released: the lock does not outlast the transaction.
 func (t *transaction) warnOfLockOfTx() {
-	if !t.locked || !t.db.client.warns(0) { // the first of leftovers
+	if !t.locked || !t.db.client.markWarned(0) { // the first of leftovers
 		return
 	}
 	t.db.core.log.Warn("an advisory lock of the session ends with the transaction: the pool closes the connection that holds the lock. "+

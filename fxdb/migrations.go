@@ -110,7 +110,7 @@ func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig, prefer func(con
 	if err == nil {
 		return nil
 	}
-	if m.setting != "" && settingsBehind(err) != "" {
+	if m.setting != "" && settingsToBlame(err) != "" {
 		err = &settingError{err, m.setting}
 	}
 	err = fmt.Errorf("fxdb: %w", err)

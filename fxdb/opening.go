@@ -41,10 +41,10 @@ type openSavepoint struct {
 func (o *opening) follow(all []sqllex.Statement) {
 	for _, s := range all {
 		switch s.Kind {
-		case sqllex.Show:
-		case sqllex.Set, sqllex.SetConstraints, sqllex.LockTable, sqllex.Notify, sqllex.ListenTo:
+		case sqllex.KindShow:
+		case sqllex.KindSet, sqllex.KindSetConstraints, sqllex.KindLock, sqllex.KindNotify, sqllex.KindListen:
 			o.ran = append(o.ran, s.Text)
-		case sqllex.Savepoint:
+		case sqllex.KindSavepoint:
 			o.followSavepoint(s)
 		default:
 			o.over = true
@@ -79,8 +79,8 @@ func (o *opening) endSavepoint(i int, back bool) {
 	o.savepoints = o.savepoints[:i]
 }
 
-// flies follows the statement that BEGIN travels with.
-func (o *opening) flies(sql string, args []any) {
+// followFirst follows the statement that BEGIN travels with.
+func (o *opening) followFirst(sql string, args []any) {
 	if !o.over {
 		all, ok := statementsOf(sql)
 		if o.over = !ok || len(args) > 0; !o.over {
@@ -115,11 +115,11 @@ func statementsOf(sql string) (all []sqllex.Statement, ok bool) {
 
 // mayOpen rules out most statements without the lexer.
 func mayOpen(sql string) bool {
-	return staysBehindBegin(sql) || beginsWithAny(sql, "notify", "listen", "unlisten")
+	return mustFollowBegin(sql) || beginsWithAny(sql, "notify", "listen", "unlisten")
 }
 
-// staysBehindBegin reports whether BEGIN must not travel with a text.
-func staysBehindBegin(sql string) bool {
+// mustFollowBegin reports whether BEGIN must not travel with a text.
+func mustFollowBegin(sql string) bool {
 	sql = strings.TrimLeft(sql, " \t\r\n\f\v;")
 	return sql == "" || beginsWithAny(sql, "set", "reset", "lock", "show", "savepoint", "release", "rollback", "--", "/*")
 }
@@ -128,7 +128,7 @@ func staysBehindBegin(sql string) bool {
 // the rest of sql.
 func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, rest string, ran bool, err error) {
 	o, conn := t.opening, t.Tx.Conn()
-	if t.unseen(); o.over {
+	if t.endOpeningIfUsed(); o.over {
 		return tag, sql, false, nil
 	}
 	_, named := backend.Of(conn).PreparedAs(sql)
@@ -151,7 +151,7 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 		if o.follow(all[i : i+1]); o.over {
 			break
 		}
-		if (all[i].Kind == sqllex.LockTable || all[i].SetsTransaction()) && len(o.savepoints) == 0 {
+		if (all[i].Kind == sqllex.KindLock || all[i].SetsTransaction()) && len(o.savepoints) == 0 {
 			first, again = i+1, slices.Clone(o.ran)
 		}
 	}
@@ -165,24 +165,24 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 	return tag, textOf(all[first:]), true, err
 }
 
-// mark notes how often the process has written to the connection, for unseen.
+// mark notes how often the process has written to the connection, for endOpeningIfUsed.
 func (t *transaction) mark() {
 	if !t.opening.over {
 		t.opening.writes, _ = backend.Of(t.Tx.Conn()).Writes()
 	}
 }
 
-// unseen ends the opening if somebody has used the connection itself: a new beginning would
+// endOpeningIfUsed ends the opening if somebody has used the connection itself: a new beginning would
 // undo the work.
-func (t *transaction) unseen() {
+func (t *transaction) endOpeningIfUsed() {
 	if !t.opening.over {
 		writes, _ := backend.Of(t.Tx.Conn()).Writes()
 		t.opening.over = writes != t.opening.writes
 	}
 }
 
-// lend ends the opening if fxdb could not see a use of the connection.
-func (t *transaction) lend() {
+// endOpeningIfUnwatched ends the opening if fxdb could not see a use of the connection.
+func (t *transaction) endOpeningIfUnwatched() {
 	if _, known := backend.Of(t.Tx.Conn()).Writes(); !known {
 		t.opening.over = true
 	}
@@ -274,33 +274,9 @@ func withoutSetTransaction(sql string) string {
 	return textOf(all)
 }
 
-// noRows are the rows of a statement that returns no rows.
-type noRows struct {
-	pgx.Rows
-	tag pgconn.CommandTag
-}
-
-func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
-
-// Conn sends BEGIN if BEGIN is pending. A statement on the connection ends the opening.
-func (t *transaction) Conn() *pgx.Conn {
-	t.startNow()
-	t.lend()
-	return t.Tx.Conn()
-}
-
-// LargeObjects sends BEGIN if BEGIN is pending. A use of the large objects ends the opening.
-func (t *transaction) LargeObjects() pgx.LargeObjects {
-	t.startNow()
-	t.unseen()
-	t.lend()
-	defer t.mark()
-	return t.Tx.LargeObjects()
-}
-
-// prepares ends the opening if the statement's preparation needs a snapshot.
-func (t *transaction) prepares(sql string) {
-	t.unseen()
+// followPrepare ends the opening if the statement's preparation needs a snapshot.
+func (t *transaction) followPrepare(sql string) {
+	t.endOpeningIfUsed()
 	if all, ok := statementsOf(sql); ok && len(all) == 1 {
 		var needs opening
 		if needs.follow(all); !needs.over {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sethvargo/go-retry"
 
 	"github.com/agentagency/onepool/internal/backend"
@@ -71,7 +70,7 @@ const readOnlyTransaction = "25006"
 
 // standbyRefused reports whether a standby refused a statement of a pool that expects writes.
 func (db *DB) standbyRefused(ctx context.Context, conn *pgx.Conn, err error, sql string) bool {
-	return codeOf(err) == readOnlyTransaction && ctx.Err() == nil && !conn.IsClosed() &&
+	return scoped.SQLState(err) == readOnlyTransaction && ctx.Err() == nil && !conn.IsClosed() &&
 		conn.PgConn().TxStatus() == 'I' && db.client.monitor.MeetsStandby(conn) && isOneWrite(sql)
 }
 
@@ -83,28 +82,19 @@ func isOneWrite(sql string) bool {
 		return false
 	}
 	switch all[0].Kind {
-	case sqllex.Insert, sqllex.Update, sqllex.Delete, sqllex.Merge, sqllex.Select:
+	case sqllex.KindInsert, sqllex.KindUpdate, sqllex.KindDelete, sqllex.KindMerge, sqllex.KindSelect:
 		return true
 	}
 	return false
 }
 
-// endCode is the SQLSTATE with which the server ended a connection, and is empty if the
-// connection broke without a SQLSTATE.
+// endCode returns the SQLSTATE with which the server ended a connection, and an empty string if
+// the connection broke without a SQLSTATE.
 func endCode(conn *pgx.Conn, err error) string {
 	if code := backend.Of(conn).EndedBy(); code != "" {
 		return code
 	}
-	return codeOf(err)
-}
-
-// codeOf is the SQLSTATE of err, or empty.
-func codeOf(err error) string {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		return pgErr.Code
-	}
-	return ""
+	return scoped.SQLState(err)
 }
 
 // idleTooLong ends an idle connection (idle_session_timeout): a statement sent to the
@@ -157,15 +147,15 @@ const resendDead = 500 * time.Millisecond
 func (db *DB) resend(ctx context.Context, lost error, attempt func(within time.Duration) (retry bool, err error)) error {
 	until := time.Now().Add(db.core.cfg.ConnectionTimeout)
 	var silent silences
-	silent.mayRetry(codeOf(lost))
+	silent.mayRetry(scoped.SQLState(lost))
 	err := retry.Do(ctx, resendBackoff(), func(context.Context) error {
 		within := time.Until(until)
 		if db.client.monitor.NetworkDead() {
 			within = min(within, resendDead)
 		}
-		db.client.monitor.CountRetry(db.client.name, codeOf(lost))
+		db.client.monitor.CountRetry(db.client.name, scoped.SQLState(lost))
 		more, err := attempt(max(within, time.Millisecond))
-		if more && silent.mayRetry(codeOf(err)) {
+		if more && silent.mayRetry(scoped.SQLState(err)) {
 			lost = err
 			return retry.RetryableError(err)
 		}

@@ -94,7 +94,7 @@ type row struct {
 	args []any
 
 	conn    *pgxpool.Conn
-	row     pgx.Row    // nil if a flight carries the scope
+	bare    pgx.Row    // of a statement without a scope; nil if a flight carries a scope
 	inScope *scopedRow // nil without a scope
 }
 
@@ -133,7 +133,7 @@ func (r *row) send(within time.Duration) (err error) {
 	}()
 	if r.inScope == nil {
 		scoped.CancelAtDeadline(r.ctx, r.conn.Conn())
-		r.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
+		r.bare = r.conn.QueryRow(r.ctx, r.sql, r.args...)
 	} else {
 		r.inScope.send()
 	}
@@ -145,12 +145,12 @@ func (r *row) send(within time.Duration) (err error) {
 func (r *scopedRow) send() {
 	var s *scoped.Scope
 	s, r.err = r.db.scopeOn(r.ctx, r.conn.Conn(), &r.scope, r.sql, r.args)
-	if r.row.row = nil; r.err != nil {
+	if r.bare = nil; r.err != nil {
 		return
 	}
 	if s.IsZero() {
 		scoped.CancelAtDeadline(r.ctx, r.conn.Conn())
-		r.row.row = r.conn.QueryRow(r.ctx, r.sql, r.args...)
+		r.bare = r.conn.QueryRow(r.ctx, r.sql, r.args...)
 		return
 	}
 	r.err = r.flight.Send(r.ctx, &r.db.core.engine, r.conn.Conn(), s, r.sql, r.args)
@@ -193,8 +193,8 @@ func (r *row) scan(dest []any) (retry bool, err error) {
 		r.conn.Release()
 		r.conn = nil
 	}()
-	if r.row != nil {
-		err = scoped.Ended(r.conn.Conn(), r.row.Scan(dest...))
+	if r.bare != nil {
+		err = scoped.Ended(r.conn.Conn(), r.bare.Scan(dest...))
 	} else {
 		err = r.inScope.scan(dest)
 	}

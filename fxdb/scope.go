@@ -3,8 +3,6 @@ package fxdb
 import (
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,28 +11,6 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 	"github.com/agentagency/onepool/tenant"
 )
-
-// reasons are the reasons for statements outside any tenant that onepool has logged for a
-// client.
-type reasons struct {
-	known sync.Map // of string
-	n     atomic.Int64
-}
-
-// maxReasons bounds the reasons of a client that onepool remembers and logs. A client may
-// give a new reason with each statement.
-const maxReasons = 100
-
-func (r *reasons) isNew(reason string) bool {
-	if _, ok := r.known.Load(reason); ok || r.n.Load() >= maxReasons {
-		return false
-	}
-	if _, ok := r.known.LoadOrStore(reason, nil); ok {
-		return false
-	}
-	r.n.Add(1)
-	return true
-}
 
 // scopeOf reads the identity in ctx. scopeOf fails before fxdb sends anything.
 func (db *DB) scopeOf(ctx context.Context) (s scoped.Scope, err error) {

@@ -12,10 +12,10 @@ import (
 // setSettings writes the settings of a client's scopes. The caller holds c.mu.
 func (c *core) setSettings(cl *client) {
 	statement := c.statement
-	if slices.Contains(c.own, "statement_timeout") {
+	if slices.Contains(c.serverSet, "statement_timeout") {
 		statement = 0
 	}
-	cl.settings.Store(c.newSettings(cl.name, cl.limits, statement))
+	cl.settings.Store(c.newSettings(cl.name, cl.timeouts, statement))
 }
 
 // newSettings lists the settings of a client's scopes. statement is the pool's own
@@ -40,8 +40,8 @@ func (c *core) limitSettings(limits ServerTimeouts) (all []scoped.Limit) {
 	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
 		name := timeoutSettings[i]
 		if limit != 0 {
-			all = append(all, scoped.Limit{Name: name, Value: milliseconds(limit), Own: true})
-		} else if at := slices.IndexFunc(c.cfg.pooledTimeouts, func(p param) bool { return p.name == name }); at >= 0 && !slices.Contains(c.own, name) {
+			all = append(all, scoped.Limit{Name: name, Value: milliseconds(limit), PerClient: true})
+		} else if at := slices.IndexFunc(c.cfg.pooledTimeouts, func(p param) bool { return p.name == name }); at >= 0 && !slices.Contains(c.serverSet, name) {
 			all = append(all, scoped.Limit{Name: name, Value: c.cfg.pooledTimeouts[at].value})
 		}
 	}

@@ -152,7 +152,7 @@ func (s *session) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.db.fresh(nil, sc, tx, opts), nil
+	return s.db.newBegun(nil, sc, tx, opts), nil
 }
 
 // Ping sends an empty statement, and needs no tenant.

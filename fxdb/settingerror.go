@@ -16,10 +16,10 @@ type settingError struct {
 func (e *settingError) Error() string { return e.error.Error() + " (look at " + e.settings + ")" }
 func (e *settingError) Unwrap() error { return e.error }
 
-// blame names the settings behind a failed connect.
+// blame names the settings that may have failed a connect.
 func (c Config) blame(err error) error {
 	var named *settingError
-	settings := settingsBehind(err)
+	settings := settingsToBlame(err)
 	switch {
 	case settings == "" || errors.As(err, &named):
 		return err
@@ -31,9 +31,9 @@ func (c Config) blame(err error) error {
 	return &settingError{err, settingName.ReplaceAllString(settings, settingsPrefix(c.pool)+"$1")}
 }
 
-// settingsBehind returns the settings of the address, the login or the database, if a connect
+// settingsToBlame returns the settings of the address, the login or the database, if a connect
 // failed because of their value. A server that is full, or that starts, is no matter of a setting.
-func settingsBehind(err error) string {
+func settingsToBlame(err error) string {
 	var connect *pgconn.ConnectError
 	var pgErr *pgconn.PgError
 	switch {

@@ -28,7 +28,7 @@ type transaction struct {
 	retryable bool         // InTx runs the transaction again if the connection is lost
 	endCode   string       // SQLSTATE with which the server ended the connection
 	opening   *opening
-	pending   *pending      // not nil: the server does not have the transaction yet
+	pending   *pendingBegin // not nil: the server does not have the transaction yet
 	outer     *transaction  // around a savepoint
 	after     []afterCommit // of the transaction and its savepoints
 	ended     bool          // by Commit or Rollback
@@ -39,8 +39,8 @@ func (db *DB) transaction(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx) *transa
 	return &transaction{Tx: tx, db: db, conn: conn, identity: s.Identity, inserts: db.inserts(s), pooled: db.core.cfg.pooled(), guard: s.Guard(), opening: &opening{over: true}}
 }
 
-// fresh is a transaction that has begun, before the first statement.
-func (db *DB) fresh(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
+// newBegun returns a transaction that has begun, before the first statement.
+func (db *DB) newBegun(conn *pgxpool.Conn, s scoped.Scope, tx pgx.Tx, opts pgx.TxOptions) *transaction {
 	t := db.transaction(conn, s, tx)
 	t.opening = &opening{scope: s, beginQuery: opts.BeginQuery, over: s.IsConstant()}
 	t.mark()
@@ -87,14 +87,14 @@ func (t *transaction) Exec(ctx context.Context, sql string, args ...any) (pgconn
 	}
 	defer t.mark()
 	args = watch(args, t.check)
-	switch flies, err := t.flies(ctx, sql, args); {
+	switch joins, err := t.startUnlessJoined(ctx, sql, args); {
 	case err != nil:
 		return pgconn.CommandTag{}, err
-	case flies:
+	case joins:
 		return t.execFirst(ctx, sql, args)
 	}
-	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
-		return t.execLimited(ctx, limit, sql, args)
+	if deadline := t.statementDeadline(ctx, sql, args); !deadline.IsZero() {
+		return t.execLimited(ctx, deadline, sql, args)
 	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
@@ -113,14 +113,14 @@ func (t *transaction) Query(ctx context.Context, sql string, args ...any) (pgx.R
 	}
 	defer t.mark()
 	args = watch(args, t.check)
-	switch flies, err := t.flies(ctx, sql, args); {
+	switch joins, err := t.startUnlessJoined(ctx, sql, args); {
 	case err != nil:
 		return scoped.FailedRows(err), err
-	case flies:
+	case joins:
 		return t.queryFirst(ctx, sql, args) //nolint:sqlclosecheck // the caller closes the rows
 	}
-	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
-		return t.queryLimited(ctx, limit, sql, args) //nolint:sqlclosecheck // the caller closes the rows
+	if deadline := t.statementDeadline(ctx, sql, args); !deadline.IsZero() {
+		return t.queryLimited(ctx, deadline, sql, args) //nolint:sqlclosecheck // the caller closes the rows
 	}
 	switch tag, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
@@ -138,14 +138,14 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 	}
 	defer t.mark()
 	args = watch(args, t.check)
-	switch flies, err := t.flies(ctx, sql, args); {
+	switch joins, err := t.startUnlessJoined(ctx, sql, args); {
 	case err != nil:
 		return scoped.FailedRow(err)
-	case flies:
+	case joins:
 		return t.queryRowFirst(ctx, sql, args)
 	}
-	if limit := t.limit(ctx, sql, args); !limit.IsZero() {
-		return t.queryRowLimited(ctx, limit, sql, args)
+	if deadline := t.statementDeadline(ctx, sql, args); !deadline.IsZero() {
+		return t.queryRowLimited(ctx, deadline, sql, args)
 	}
 	switch _, rest, ran, err := t.open(ctx, sql, args); {
 	case !ran:
@@ -157,6 +157,14 @@ func (t *transaction) QueryRow(ctx context.Context, sql string, args ...any) pgx
 		return scoped.FailedRow(cmp.Or(err, pgx.ErrNoRows))
 	}
 }
+
+// noRows are the rows of a statement that returns no rows.
+type noRows struct {
+	pgx.Rows
+	tag pgconn.CommandTag
+}
+
+func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
 
 // execRest runs the statements of a text behind the first, if any.
 func (t *transaction) execRest(ctx context.Context, rest string) error {
@@ -178,7 +186,7 @@ func (t *transaction) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResu
 	if err == nil {
 		err = t.start(ctx)
 	}
-	t.unseen()
+	t.endOpeningIfUsed()
 	defer t.mark()
 	for _, q := range b.QueuedQueries {
 		t.noteLock(q.SQL)
@@ -205,9 +213,25 @@ func (t *transaction) Prepare(ctx context.Context, name, sql string) (*pgconn.St
 	if err := t.start(ctx); err != nil {
 		return nil, err
 	}
-	t.prepares(sql)
+	t.followPrepare(sql)
 	defer t.mark()
 	return t.Tx.Prepare(ctx, name, sql)
+}
+
+// Conn sends BEGIN if BEGIN is pending. A statement on the connection ends the opening.
+func (t *transaction) Conn() *pgx.Conn {
+	t.startNow()
+	t.endOpeningIfUnwatched()
+	return t.Tx.Conn()
+}
+
+// LargeObjects sends BEGIN if BEGIN is pending. A use of the large objects ends the opening.
+func (t *transaction) LargeObjects() pgx.LargeObjects {
+	t.startNow()
+	t.endOpeningIfUsed()
+	t.endOpeningIfUnwatched()
+	defer t.mark()
+	return t.Tx.LargeObjects()
 }
 
 // Begin sets a savepoint. The savepoint refuses the same statements as the transaction.
@@ -218,7 +242,7 @@ func (t *transaction) Begin(ctx context.Context) (pgx.Tx, error) {
 	if err := t.start(ctx); err != nil {
 		return nil, err
 	}
-	t.unseen()
+	t.endOpeningIfUsed()
 	defer t.mark()
 	inner, err := t.Tx.Begin(ctx)
 	if err != nil {
@@ -237,8 +261,8 @@ func (t *transaction) Commit(ctx context.Context) error {
 		return err
 	}
 	wasOpen := t.isOpen()
-	t.unseen()
-	t.lookBehind()
+	t.endOpeningIfUsed()
+	t.addLook()
 	err := scoped.WithCause(t.Tx.Conn(), t.Tx.Commit(ctx))
 	t.endSavepoint(false, err)
 	t.release()
@@ -251,8 +275,8 @@ func (t *transaction) Rollback(ctx context.Context) error {
 		t.rolledBack()
 		return t.endUnsent()
 	}
-	t.unseen()
-	t.lookBehind()
+	t.endOpeningIfUsed()
+	t.addLook()
 	err := t.Tx.Rollback(ctx)
 	t.endSavepoint(true, err)
 	t.release()
@@ -262,7 +286,7 @@ func (t *transaction) Rollback(ctx context.Context) error {
 
 // lookBehind has a look at the session travel behind COMMIT or ROLLBACK. pgx runs a CommitQuery
 // of the caller, and the statements of the query may begin another transaction.
-func (t *transaction) lookBehind() {
+func (t *transaction) addLook() {
 	if _, own := t.Tx.(*serverTx); own && t.conn != nil && !t.Tx.Conn().PgConn().IsBusy() {
 		backend.Of(t.Tx.Conn()).LookBehind()
 	}

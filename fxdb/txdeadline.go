@@ -10,10 +10,10 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
-// limit returns ctx's deadline for a statement in a transaction. The zero time means that the
+// statementDeadline returns ctx's deadline for a statement in a transaction. The zero time means that the
 // statement carries no deadline: ctx has none, or the client's own limit comes first, or the
 // statement may mean something else behind a query.
-func (t *transaction) limit(ctx context.Context, sql string, args []any) time.Time {
+func (t *transaction) statementDeadline(ctx context.Context, sql string, args []any) time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok || t.hasEnded() {
 		return time.Time{}
@@ -46,23 +46,23 @@ func readsOrWrites(sql string) bool {
 }
 
 // flightOf sends a statement of a begun transaction with a deadline.
-func (t *transaction) flightOf(ctx context.Context, f *scoped.Flight, limit time.Time, sql string, args []any) error {
+func (t *transaction) flightOf(ctx context.Context, f *scoped.Flight, deadline time.Time, sql string, args []any) error {
 	t.opening.over = true
-	f.Limit = limit
+	f.Limit = deadline
 	return f.Send(ctx, &t.db.core.engine, t.Tx.Conn(), &scoped.Scope{}, sql, args)
 }
 
-func (t *transaction) execLimited(ctx context.Context, limit time.Time, sql string, args []any) (pgconn.CommandTag, error) {
+func (t *transaction) execLimited(ctx context.Context, deadline time.Time, sql string, args []any) (pgconn.CommandTag, error) {
 	f := scoped.Flight{Exec: true}
-	if err := t.flightOf(ctx, &f, limit, sql, args); err != nil {
+	if err := t.flightOf(ctx, &f, deadline, sql, args); err != nil {
 		return pgconn.CommandTag{}, err
 	}
 	return f.Run()
 }
 
-func (t *transaction) queryLimited(ctx context.Context, limit time.Time, sql string, args []any) (pgx.Rows, error) {
+func (t *transaction) queryLimited(ctx context.Context, deadline time.Time, sql string, args []any) (pgx.Rows, error) {
 	r := &scoped.Rows{}
-	err := t.flightOf(ctx, &r.Flight, limit, sql, args)
+	err := t.flightOf(ctx, &r.Flight, deadline, sql, args)
 	if err == nil {
 		r.Rows, err = r.Flight.Query()
 	}
@@ -76,9 +76,9 @@ func (t *transaction) queryLimited(ctx context.Context, limit time.Time, sql str
 	return scoped.FailedRows(err), err
 }
 
-func (t *transaction) queryRowLimited(ctx context.Context, limit time.Time, sql string, args []any) pgx.Row {
+func (t *transaction) queryRowLimited(ctx context.Context, deadline time.Time, sql string, args []any) pgx.Row {
 	r := &limitedRow{}
-	if err := t.flightOf(ctx, &r.flight, limit, sql, args); err != nil {
+	if err := t.flightOf(ctx, &r.flight, deadline, sql, args); err != nil {
 		return scoped.FailedRow(err)
 	}
 	return r

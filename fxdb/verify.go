@@ -61,7 +61,7 @@ func (c *core) requiresTenant() bool {
 // verifyTenancy verifies as DB_VERIFY_TENANCY says, and logs the findings of rls.Verify.
 // If the mode is require, verifyTenancy fails with a [*TenancyError], or because the
 // database can't be asked.
-func (c *core) verifyTenancy(ctx context.Context, beside *aside, o options) error {
+func (c *core) verifyTenancy(ctx context.Context, startup *startConn, o options) error {
 	cfg, log := c.cfg, o.log
 	if cfg.VerifyTenancy == VerifyOff {
 		return nil
@@ -77,7 +77,7 @@ func (c *core) verifyTenancy(ctx context.Context, beside *aside, o options) erro
 		opts = append(opts[:len(opts):len(opts)], rls.Role(cfg.TenantRole))
 	}
 	var report rls.Report
-	err := beside.ask(ctx, func(conn *pgx.Conn) (err error) {
+	err := startup.ask(ctx, func(conn *pgx.Conn) (err error) {
 		report, err = rls.Verify(ctx, conn, opts...)
 		return err
 	})

@@ -53,7 +53,7 @@ func Check(sources []Source) ([]Source, error) {
 	return order(sorted)
 }
 
-// order puts each source behind the sources in After. Among the sources that may come next, the
+// order puts each source after the sources in After. Among the sources that may come next, the
 // first by name comes next: a new After moves no more sources than necessary.
 func order(sources []Source) ([]Source, error) {
 	known := func(name string) bool {

@@ -27,7 +27,7 @@ type Arrays struct {
 	ends    []int // of the columns' last whole row
 	rows    int
 	size    int
-	undoes  bool // Send adds a savepoint in front and the release behind
+	undoes  bool // Send sets a savepoint before the INSERT, and releases the savepoint after the INSERT
 }
 
 // A copy in a transaction sends the savepoint in the same round trip.
@@ -65,7 +65,7 @@ func (e *Engine) Arrays(ctx context.Context, conn *pgx.Conn, s *Scope, ask strin
 	st := statementsOf(conn, e.Capacity)
 	a := &Arrays{engine: e, st: st, used: []use{{key: statementKey{sql: ask}}}, types: conn.TypeMap()}
 	if !s.IsZero() && e.names() {
-		a.used = append(a.used, use{key: s.form.key()})
+		a.used = append(a.used, use{key: s.template.key()})
 	}
 	if err := st.prepare(ctx, conn, e.Tracer, s, block{}, a.used); err != nil {
 		return nil, err
@@ -130,9 +130,8 @@ func (a *Arrays) Add(values []any) bool {
 	return true
 }
 
-// Send writes the collected rows, with s in front as in a flight. Send works below pgx,
-// because pgx would first ask for the parameters' types, and reports to the tracers like
-// pgx.
+// Send writes s and the collected rows. Send works below pgx, because pgx would first ask for
+// the parameters' types, and reports to the tracers like pgx.
 func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s *Scope) (err error) {
 	if a.rows == 0 {
 		return nil
@@ -171,7 +170,7 @@ func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, named bool, for
 	if !s.IsZero() {
 		var sd *pgconn.StatementDescription
 		if named {
-			sd = a.st.find(s.form.key())
+			sd = a.st.find(s.template.key())
 		}
 		a.st.addScope(b, s, sd)
 	}
@@ -224,7 +223,7 @@ func (a *Arrays) prepareAndInsert(x *exchange, s *Scope, key statementKey, forma
 		p.SendQueryParams(copyRelease, nil, nil, nil, nil)
 	}
 	if x.looks {
-		x.lookBehind()
+		x.addLook()
 	}
 	err = p.Sync()
 	for ended := false; err == nil && !ended; {

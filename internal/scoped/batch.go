@@ -52,7 +52,7 @@ type batchFlight struct {
 func (f *batchFlight) send(s *Scope) error {
 	named := f.mode == pgx.QueryExecModeCacheStatement
 	if named {
-		f.used = append(f.used, use{key: s.form.key()})
+		f.used = append(f.used, use{key: s.template.key()})
 	}
 	queries := make([]query, len(f.batch.QueuedQueries))
 	for i, qq := range f.batch.QueuedQueries {
@@ -67,7 +67,7 @@ func (f *batchFlight) send(s *Scope) error {
 			}
 		}
 		var err error
-		if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {
+		if q.byCaller, err = byName(f.ctx, f.conn, q.sql); err != nil {
 			return err
 		}
 		queries[i] = q
@@ -76,12 +76,12 @@ func (f *batchFlight) send(s *Scope) error {
 			return err
 		}
 		if needsBegin(f.conn, v) {
-			f.block = ownBlock
+			f.block = implicitBlock
 		}
 		if q.mode == pgx.QueryExecModeDescribeExec {
 			f.st.forget(q.key())
 		}
-		if q.prepared() {
+		if q.needsTypes() {
 			f.used = append(f.used, use{key: q.key()})
 		}
 	}
@@ -101,7 +101,7 @@ func (f *batchFlight) send(s *Scope) error {
 	}
 	f.st.addScope(b, s, sd)
 	for _, q := range queries {
-		if sd = nil; q.prepared() {
+		if sd = nil; q.needsTypes() {
 			sd, used = used[0].StatementDescription, used[1:]
 		}
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read

@@ -21,15 +21,15 @@ func needsBegin(conn *pgx.Conn, v sqllex.Effects) bool {
 // rollbackTimeout bounds a rollback whose caller's context has ended.
 const rollbackTimeout = 5 * time.Second
 
-// block is a transaction block in a flight: BEGIN in front of the scope and, if commits is
-// set, COMMIT behind the last statement. The zero block is none.
+// block is a transaction block in a flight: BEGIN before the scope and, if commits is set,
+// COMMIT after the last statement. The zero block is none.
 type block struct {
 	sql     string // of BEGIN
 	commits bool
 }
 
-// ownBlock is the block of a flight that needs one.
-var ownBlock = block{sql: "begin", commits: true}
+// implicitBlock is the block that onepool adds to a flight: the text could commit inside itself.
+var implicitBlock = block{sql: "begin", commits: true}
 
 func (b block) begin(batch *pgconn.Batch) {
 	if b.sql != "" {

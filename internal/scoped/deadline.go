@@ -14,12 +14,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 )
 
+// queryCanceled is the SQLSTATE of a statement that the server ended.
+const queryCanceled = "57014"
+
 // A statement whose context has a deadline carries the remaining time as its
 // statement_timeout. The server ends the statement, and the connection lives: pgx can only
 // close the connection of a context that has ended.
 
-// leastTimeout is the smaller one of the deadline and a statement_timeout that the pool
-// does not know: of the role, of the database or of options=.
+// leastTimeout is the smaller of the deadline and a statement_timeout that the pool does not
+// know: of the role, of the database or of options=.
 const leastTimeout = "least($%d::int, nullif((extract(epoch from " +
 	"pg_catalog.current_setting('statement_timeout')::interval) * 1000)::int, 0))::text"
 
@@ -52,17 +55,17 @@ func (e *deadlineError) Error() string {
 func (e *deadlineError) Unwrap() []error { return []error{context.DeadlineExceeded, e.error} }
 
 // atDeadline marks err if the server ended the statement because the deadline had passed.
-// Without the mark, 57014 is a limit of the server or a cancel request.
+// Without the mark, queryCanceled is a limit of the server or a cancel request.
 func atDeadline(deadline time.Time, err error) error {
-	if err == nil || deadline.IsZero() || codeOf(err) != "57014" || time.Now().Before(deadline) ||
+	if err == nil || deadline.IsZero() || SQLState(err) != queryCanceled || time.Now().Before(deadline) ||
 		errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &deadlineError{err}
 }
 
-// codeOf is the SQLSTATE of err, or empty.
-func codeOf(err error) string {
+// SQLState returns the SQLSTATE of err, or an empty string.
+func SQLState(err error) string {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
 		return pgErr.Code
@@ -108,7 +111,7 @@ func NewWatcher(grace func() time.Duration, cancel func(*pgconn.PgConn) bool) fu
 func (w *watcher) HandleCancel(ctx context.Context) {
 	waits := false
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		waits = w.deadline || w.cancels(ctx)
+		waits = w.deadline || w.cancelStatement(ctx)
 	}
 	at := time.Now()
 	if waits {
@@ -117,9 +120,9 @@ func (w *watcher) HandleCancel(ctx context.Context) {
 	_ = w.conn.Conn().SetDeadline(at)
 }
 
-// cancels has the server cancel the statement of CancelAtDeadline, and reports whether the server
-// has answered.
-func (w *watcher) cancels(ctx context.Context) bool {
+// cancelStatement cancels the statement of CancelAtDeadline, and reports whether the server has
+// answered.
+func (w *watcher) cancelStatement(ctx context.Context) bool {
 	if deadline, _ := ctx.Deadline(); w.cancel == nil || !deadline.Equal(w.cancelAt) {
 		return false
 	}
@@ -149,8 +152,9 @@ func serverHas(conn *pgx.Conn, deadline bool) {
 	}
 }
 
-// CancelAtDeadline has the pool cancel the statement that conn runs next with ctx, if the statement
-// runs at the deadline of ctx: the statement carries no deadline. Call [Ended] after the statement.
+// CancelAtDeadline asks for a cancel of the statement that conn runs next with ctx, if the statement
+// still runs at the deadline of ctx. Such a statement carries no deadline. Call [Ended] after the
+// statement.
 func CancelAtDeadline(ctx context.Context, conn *pgx.Conn) {
 	if deadline, ok := ctx.Deadline(); ok {
 		if w := watcherOf(conn); w != nil {
@@ -159,8 +163,8 @@ func CancelAtDeadline(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// Ended returns the error of a statement without a scope, as the caller sees the error. Ended
-// closes a connection on which a cancel of [CancelAtDeadline] may still come.
+// Ended returns the error that the caller sees for the error err of a statement without a scope.
+// Ended closes a connection on which a cancel of [CancelAtDeadline] may still come.
 func Ended(conn *pgx.Conn, err error) error {
 	w := watcherOf(conn)
 	if w == nil {
@@ -169,7 +173,7 @@ func Ended(conn *pgx.Conn, err error) error {
 	w.cancelAt = time.Time{} // a COPY with the same context is no statement of CancelAtDeadline
 	switch w.result.Swap(notLate) {
 	case canceled:
-		if codeOf(err) == "57014" {
+		if SQLState(err) == queryCanceled {
 			return &deadlineError{err}
 		}
 	case doubtful:

@@ -35,18 +35,21 @@
 //	           ReadyForQuery
 //
 // A batch repeats the statement's messages. [Arrays] sends the rows of a copy as one array for
-// each column, with the same scope in front. In a mode without prepared names, Parse of the
-// text precedes each Bind.
+// each column, after the same scope. In a mode without prepared names, Parse of the text
+// precedes each Bind.
 //
 // # The rooms
 //
 //	settings  scope     which settings a scope has: text, arguments and wire values of one list
+//	engine              what all exchanges of a pool share: mode, tracer, capacity
 //	refuse    effects   which texts would end or change a scope
 //	exchange  block     one write and its answers, with one beginning and one end
 //	flight    rows      a statement, and the rows of a statement
+//	scan      failed    the first row of a statement; the rows of an unsent statement
 //	batch     arrays    a batch; a copy
 //	statements          what a connection has prepared, in the place of pgx's cache
-//	batchmemory         the memory of a connection's batches, for the next statement
+//	byname              a statement that the caller has prepared by name
 //	deadline  limit     the caller's deadline, as the server's limit
 //	lost                errors of a broken connection: was the statement sent?
+//	preprocessing       pgx's error of a batch that pgx can't build
 package scoped

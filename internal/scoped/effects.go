@@ -27,8 +27,8 @@ type cachedEffects struct {
 // longestCached is the longest text in the cache, in bytes.
 const longestCached = 4 << 10
 
-// EffectsOf returns the effects of a text as pgx sends the text. named reports that pgx.NamedArgs rewrites
-// the text.
+// EffectsOf returns the effects of a text as pgx sends it. If named is true, pgx.NamedArgs
+// rewrites the text first.
 func EffectsOf(sql string, named bool) sqllex.Effects {
 	at := &effectCache[maphash.String(effectSeed, sql)%uint64(len(effectCache))]
 	if v := at.Load(); v != nil && v.named == named && v.sql == sql {
@@ -48,7 +48,7 @@ func classify(sql string, named bool) sqllex.Effects {
 	}
 	v := sqllex.Classify(sql)
 	if v.Taint == sqllex.Unknown && isOneWord(sql) {
-		v.Taint = 0 // no statement is: pgx runs the statement that was prepared, and classified, by that name
+		v.Taint = 0 // no SQL statement is a single word: pgx runs the statement prepared, and classified, by that name
 	}
 	return v
 }
@@ -68,7 +68,7 @@ func ReadAsClassified(conn *pgx.Conn) bool {
 // needsSession are the taints of texts that need a server session beyond the transaction,
 // or that leave state on a session that a pooler shares.
 const needsSession = sqllex.Settings | sqllex.Role | sqllex.Listen | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock |
-	sqllex.Cursor | sqllex.Block | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
+	sqllex.Cursor | sqllex.DoBlock | sqllex.Function | sqllex.Discard | sqllex.Library | sqllex.Unreadable
 
 // LeavesSession reports whether a text can't go through a transaction pooler.
 func LeavesSession(v sqllex.Effects) bool { return v.Taint&needsSession != 0 }

@@ -13,7 +13,7 @@ type Engine struct {
 	Mode     pgx.QueryExecMode // of statements without a mode of their own
 	Capacity int               // how many statements a connection keeps prepared, or described
 	Pooled   bool              // a transaction pooler owns the sessions on the server
-	Looks    bool              // a look at the session travels behind the last exchange of a holder
+	Looks    bool              // the last exchange of a holder ends with a look at the session
 }
 
 // names reports whether scopes are prepared by name.

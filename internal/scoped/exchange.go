@@ -11,9 +11,9 @@ import (
 	"github.com/agentagency/onepool/internal/backend"
 )
 
-// exchange is one write and its answers: a scope and the statements behind the scope, in one
-// implicit transaction. open begins every exchange, and finish ends every exchange: the caller
-// sees the same error from a statement, a batch and a copy.
+// exchange is one write and its answers: a scope, and then the statements, in one implicit
+// transaction. open begins every exchange, and finish ends every exchange: the caller sees the
+// same error from a statement, a batch and a copy.
 type exchange struct {
 	ctx     context.Context // from the tracers
 	conn    *pgx.Conn
@@ -43,14 +43,14 @@ func (x *exchange) open(ctx context.Context, e *Engine, conn *pgx.Conn, deadline
 func (x *exchange) write(b *pgconn.Batch) {
 	x.sent = true
 	if x.looks {
-		x.lookBehind()
+		x.addLook()
 	}
 	x.results = x.conn.PgConn().ExecBatch(x.ctx, b)
 }
 
-// lookBehind has a look at the session travel behind the last exchange of a holder. The
-// exchange of a block can leave the block open.
-func (x *exchange) lookBehind() {
+// addLook adds a look at the session to the last exchange of a holder. The exchange of a block
+// can leave the block open.
+func (x *exchange) addLook() {
 	if x.ends && x.block.sql == "" && x.conn.PgConn().TxStatus() == 'I' {
 		backend.Of(x.conn).LookBehind()
 	}
@@ -65,7 +65,8 @@ func (x *exchange) skip() error {
 	return err
 }
 
-// errorOf is err as the caller sees err.
+// errorOf returns the error that the caller sees for err: marked as a passed deadline, or as a
+// connection that broke after the statement was sent.
 func (x *exchange) errorOf(err error) error {
 	err = atDeadline(x.deadline, err)
 	if x.sent {

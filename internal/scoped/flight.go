@@ -36,25 +36,25 @@ func (f *Flight) Conn() *pgx.Conn { return f.conn }
 // Sent reports whether Send has written the statement.
 func (f *Flight) Sent() bool { return f.results != nil }
 
-// BeginWith has a BEGIN travel in front of the scope. begun, if not nil, ends the trace of the
-// BEGIN. Call BeginWith before Send.
+// BeginWith makes Send send BEGIN before the scope. sql is the text of BEGIN. begun, if not nil,
+// ends the trace of BEGIN. Call BeginWith before Send.
 func (f *Flight) BeginWith(sql string, begun func(error)) { f.block, f.begun = block{sql: sql}, begun }
 
 // Began reports whether the BEGIN of BeginWith was sent.
 func (f *Flight) Began() bool { return f.began }
 
-// query is a statement as pgx.Conn.Query takes statements, after the options were read.
+// query is a statement of pgx.Conn.Query, after readQuery has read pgx's options.
 type query struct {
 	sql          string
 	args         []any
 	mode         pgx.QueryExecMode
-	own          *pgconn.StatementDescription // the caller's statement, prepared by name
+	byCaller     *pgconn.StatementDescription // not nil: the caller has prepared the statement by name
 	formats      pgx.QueryResultFormats
 	formatsByOID pgx.QueryResultFormatsByOID
 }
 
-// Rewrite returns a text and its arguments behind pgx's options, as a pgx.QueryRewriter among
-// the options rewrites the two.
+// Rewrite returns the text and the arguments that pgx sends: without pgx's options, and after a
+// pgx.QueryRewriter among the options.
 func Rewrite(ctx context.Context, conn *pgx.Conn, sql string, args []any) (string, []any, error) {
 	q, err := readQuery(ctx, conn, 0, sql, args)
 	return q.sql, q.args, err
@@ -95,9 +95,9 @@ func (q query) rewrite(ctx context.Context, conn *pgx.Conn, rewriter pgx.QueryRe
 	return q, nil
 }
 
-// prepared reports whether a flight asks for the statement's types before the statement.
-func (q query) prepared() bool {
-	if q.own != nil {
+// needsTypes reports whether a flight asks for the statement's types before the statement.
+func (q query) needsTypes() bool {
+	if q.byCaller != nil {
 		return false
 	}
 	switch q.mode {
@@ -150,7 +150,7 @@ func (f *Flight) sendQuery(e *Engine, s *Scope, q query) error {
 		return ErrNeedsSession
 	}
 	var err error
-	if q.own, err = byName(f.ctx, f.conn, q.sql); err != nil {
+	if q.byCaller, err = byName(f.ctx, f.conn, q.sql); err != nil {
 		return err
 	}
 	if f.Exec && len(q.args) == 0 && q.mode != pgx.QueryExecModeSimpleProtocol {
@@ -158,12 +158,12 @@ func (f *Flight) sendQuery(e *Engine, s *Scope, q query) error {
 		q.mode, f.simple = pgx.QueryExecModeExec, true
 	}
 	f.simple = f.simple || q.mode == pgx.QueryExecModeSimpleProtocol
-	f.scoped = s.form != nil
+	f.scoped = s.template != nil
 	if err := s.Guard().Refuse(f.conn, q.sql, v); err != nil {
 		return err
 	}
 	if f.conn.PgConn().TxStatus() == 'I' && f.block.sql == "" && needsBegin(f.conn, v) {
-		f.block = ownBlock
+		f.block = implicitBlock
 	}
 	p, err := f.prepare(e, s, q)
 	if err != nil {
@@ -178,13 +178,13 @@ func (f *Flight) sendQuery(e *Engine, s *Scope, q query) error {
 	}
 	limited := !f.Limit.IsZero()
 	if limited {
-		f.st.addScope(b, &Scope{form: limitForm, Deadline: f.Limit}, p.limit)
+		f.st.addScope(b, &Scope{template: limitTemplate, Deadline: f.Limit}, p.limit)
 	}
-	if err := f.st.add(b, f.conn, q, p.own); err != nil {
+	if err := f.st.add(b, f.conn, q, p.statement); err != nil {
 		return err
 	}
 	if limited {
-		f.st.addScope(b, &Scope{form: restoreForm}, p.restore)
+		f.st.addScope(b, &Scope{template: restoreTemplate}, p.restore)
 	}
 	if f.block.commits {
 		f.block.commit(b)
@@ -197,29 +197,29 @@ func (f *Flight) sendQuery(e *Engine, s *Scope, q query) error {
 
 // prepared are the statements of a flight that the connection knows by name. The texts of the
 // nil statements travel with the flight.
-type prepared struct{ scope, limit, restore, own *pgconn.StatementDescription }
+type prepared struct{ scope, limit, restore, statement *pgconn.StatementDescription }
 
 // prepare finds the statements of the flight, and prepares the statements that are new on the
 // connection. A scope alone is not worth a round trip. If the caller's statement is new, the BEGIN
 // of a transaction goes along, and the scope: an error aborts the transaction, as in pgx.
 func (f *Flight) prepare(e *Engine, s *Scope, q query) (p prepared, err error) {
-	named, own := e.names(), q.prepared()
-	scope := named && f.scoped && (own || f.st.has(s.form.key()))
-	limit := named && !f.Limit.IsZero() && (own || f.st.has(limitForm.key()) && f.st.has(restoreForm.key()))
+	named, statement := e.names(), q.needsTypes()
+	scope := named && f.scoped && (statement || f.st.has(s.template.key()))
+	limit := named && !f.Limit.IsZero() && (statement || f.st.has(limitTemplate.key()) && f.st.has(restoreTemplate.key()))
 	f.used = f.uses[:0]
 	if scope {
-		f.used = append(f.used, use{key: s.form.key()})
+		f.used = append(f.used, use{key: s.template.key()})
 	}
 	if limit {
-		f.used = append(f.used, use{key: limitForm.key()}, use{key: restoreForm.key()})
+		f.used = append(f.used, use{key: limitTemplate.key()}, use{key: restoreTemplate.key()})
 	}
-	if own {
+	if statement {
 		if q.mode == pgx.QueryExecModeDescribeExec {
 			f.st.forget(q.key())
 		}
 		f.used = append(f.used, use{key: q.key()})
 	}
-	if f.block.sql != "" && !f.block.commits && own && !f.st.has(q.key()) {
+	if f.block.sql != "" && !f.block.commits && statement && !f.st.has(q.key()) {
 		err = f.st.prepare(f.ctx, f.conn, f.tracer, s, f.block, f.used)
 		f.began, f.block, f.scoped = true, block{}, false
 		f.hasBegun(err)
@@ -236,9 +236,9 @@ func (f *Flight) prepare(e *Engine, s *Scope, q query) (p prepared, err error) {
 	if limit {
 		p.limit, p.restore, used = used[0].StatementDescription, used[1].StatementDescription, used[2:]
 	}
-	if own {
-		p.own = used[0].StatementDescription
-		if want := len(p.own.ParamOIDs); want != len(q.args) && !f.Exec { // pgx has other words for Exec
+	if statement {
+		p.statement = used[0].StatementDescription
+		if want := len(p.statement.ParamOIDs); want != len(q.args) && !f.Exec { // pgx has other words for Exec
 			return p, fmt.Errorf("expected %d arguments, got %d", want, len(q.args))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// Scope is the statement in front of another statement, in the same transaction. The scope
+// Scope is the statement before another statement, in the same transaction. The scope
 // sets values local to the transaction: see [NewSettings]. The zero Scope sets nothing.
 // [Settings.Give] gives a Scope its settings.
 type Scope struct {
@@ -19,49 +19,49 @@ type Scope struct {
 	Deadline time.Time // of the caller
 	End      time.Time // the deadline of InTx
 
-	form *form
+	template *template
 }
 
 // IsZero reports whether the scope sets nothing.
-func (s *Scope) IsZero() bool { return s.form == nil }
+func (s *Scope) IsZero() bool { return s.template == nil }
 
 // HasTenant reports whether the scope sets a tenant.
 func (s *Scope) HasTenant() bool { return s.Identity.Tenant != "" }
 
-// Guard returns the guard of the texts behind the scope.
+// Guard returns the guard of the texts that run after the scope.
 func (s *Scope) Guard() Guard {
 	switch {
-	case s.form == nil:
+	case s.template == nil:
 		return NoGuard
 	case s.HasTenant():
 		return GuardSettings
 	}
-	return s.form.guard
+	return s.template.guard
 }
 
 // Groups returns the groups of settings that the scope has.
 func (s *Scope) Groups() Group {
-	if s.form == nil {
+	if s.template == nil {
 		return 0
 	}
-	return s.form.groups
+	return s.template.groups
 }
 
 // SQL returns the text of the scope, with parameters. The scope must not be zero.
-func (s *Scope) SQL() string { return s.form.sql }
+func (s *Scope) SQL() string { return s.template.sql }
 
 // Args returns the scope's parameters, as pgx takes parameters.
 func (s *Scope) Args() []any {
-	args := make([]any, len(s.form.list))
-	for i := range s.form.list {
-		args[i] = string(s.form.list[i].append(nil, s))
+	args := make([]any, len(s.template.list))
+	for i := range s.template.list {
+		args[i] = string(s.template.list[i].append(nil, s))
 	}
 	return args
 }
 
 // AddTo adds the scope to a batch, as a text.
 func (s *Scope) AddTo(b *pgconn.Batch) {
-	b.ExecParams(s.form.sql, s.form.values(s), nil, nil, nil)
+	b.ExecParams(s.template.sql, s.template.values(s), nil, nil, nil)
 }
 
 // IsConstant reports whether no value of the scope comes from a caller. The server takes values
@@ -74,17 +74,17 @@ func (s *Scope) IsConstant() bool {
 // Ahead returns statements that set the constants of the scope without a snapshot.
 func (s *Scope) Ahead() (all []string) {
 	constant := s.IsConstant()
-	for i := range s.form.list {
-		if e := &s.form.list[i]; constant || e.value == fixed {
+	for i := range s.template.list {
+		if e := &s.template.list[i]; constant || e.value == fixed {
 			all = append(all, setLocal(e.name, string(e.append(nil, s))))
 		}
 	}
 	return all
 }
 
-// AddBehindBegin adds the scope to a batch whose transaction has just begun, without a snapshot
+// AddAfterBegin adds the scope to a batch whose transaction has just begun, without a snapshot
 // if the scope is constant.
-func (s *Scope) AddBehindBegin(b *pgconn.Batch) {
+func (s *Scope) AddAfterBegin(b *pgconn.Batch) {
 	if !s.IsConstant() {
 		s.AddTo(b)
 		return
@@ -98,7 +98,7 @@ func (s *Scope) AddBehindBegin(b *pgconn.Batch) {
 // the configuration, never from an identity.
 func setLocal(name, value string) string {
 	value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
-	if strings.Contains(value, `\`) { // it means itself in no other form under every setting
+	if strings.Contains(value, `\`) { // E'' reads a backslash alike under every standard_conforming_strings
 		value = " E" + strings.ReplaceAll(value, `\`, `\\`)
 	}
 	return "set local " + quoted(name) + " = " + value

@@ -24,7 +24,7 @@ type Options struct {
 // Limit is a timeout of the server that every scope of a client sets.
 type Limit struct {
 	Name, Value string
-	Own         bool // the client's: a connection that the client acquires has the limit too
+	PerClient   bool // of the client and not of the pool: a connection that the client acquires has the limit too
 }
 
 // TraceIDSetting is the setting of fxdb.TraceID.
@@ -44,13 +44,13 @@ const (
 	groupsEnd
 )
 
-// Settings is the list of one client's settings, with the forms that scopes have used.
+// Settings is the list of one client's settings, with the templates of the scopes that have been used.
 type Settings struct {
 	Options
-	list  []setting
-	alone Group
-	guard Guard // of the scopes without a tenant
-	forms [groupsEnd]atomic.Pointer[form]
+	list      []setting
+	alone     Group
+	guard     Guard // of the scopes without a tenant
+	templates [groupsEnd]atomic.Pointer[template]
 
 	held       string // sets the client's own limits; empty: the client has none
 	heldValues [][]byte
@@ -80,8 +80,8 @@ const (
 	longest   // time of the transaction, at most setting.most
 )
 
-// form is the list of the scopes that have the same groups.
-type form struct {
+// template is what the scopes with the same groups share: the text and the list of settings.
+type template struct {
 	groups Group
 	sql    string
 	list   []setting
@@ -92,18 +92,18 @@ type form struct {
 // and always parameters. A scope sets all three parts of the identity, so no statement inherits
 // a user.
 func NewSettings(o Options) *Settings {
-	own := slices.ContainsFunc(o.Limits, func(l Limit) bool { return l.Own })
+	perClient := slices.ContainsFunc(o.Limits, func(l Limit) bool { return l.PerClient })
 	t := &Settings{Options: o}
 	switch {
 	case o.Pooled:
 		t.alone = OfIdentity | OfClient
-	case own || o.Role != "":
+	case perClient || o.Role != "":
 		t.alone = OfClient
 	}
 	switch {
 	case o.Role != "":
 		t.guard = GuardSettings
-	case o.Pooled || own:
+	case o.Pooled || perClient:
 		t.guard = GuardEnd
 	}
 	t.list = []setting{
@@ -126,17 +126,17 @@ func NewSettings(o Options) *Settings {
 		t.deadline(),
 		setting{name: "transaction_timeout", group: OfTransaction, value: longest, most: t.Transaction},
 	)
-	if own {
-		t.hold()
+	if perClient {
+		t.listHeld()
 	}
 	return t
 }
 
-// deadline is the setting that carries the caller's deadline.
+// deadline returns the setting that carries the caller's deadline.
 func (t *Settings) deadline() setting {
 	e := setting{name: "statement_timeout", group: OfDeadline, value: remaining}
-	own := slices.ContainsFunc(t.Limits, func(l Limit) bool { return l.Own && l.Name == e.name })
-	if t.Statement == 0 && !own {
+	perClient := slices.ContainsFunc(t.Limits, func(l Limit) bool { return l.PerClient && l.Name == e.name })
+	if t.Statement == 0 && !perClient {
 		e.call = leastTimeout
 	}
 	return e
@@ -147,25 +147,25 @@ func (t *Settings) Alone() Group { return t.alone }
 
 // Give gives s the settings of the groups, and no settings for no groups.
 func (t *Settings) Give(s *Scope, groups Group) {
-	if s.form = t.forms[groups].Load(); s.form == nil && groups != 0 {
-		s.form = t.newForm(groups)
+	if s.template = t.templates[groups].Load(); s.template == nil && groups != 0 {
+		s.template = t.newTemplate(groups)
 	}
 }
 
-// newForm lists the settings of the scopes with these groups, for the scopes that follow.
-func (t *Settings) newForm(groups Group) *form {
-	f := &form{groups: groups, guard: t.guard}
+// newTemplate lists the settings of the scopes with these groups, for the scopes that follow.
+func (t *Settings) newTemplate(groups Group) *template {
+	f := &template{groups: groups, guard: t.guard}
 	for _, s := range t.list {
 		if s.group&groups != 0 {
 			f.list = append(f.list, s)
 		}
 	}
 	f.sql = setConfigs(f.list, true)
-	t.forms[groups].Store(f)
+	t.templates[groups].Store(f)
 	return f
 }
 
-func (f *form) key() statementKey { return statementKey{sql: f.sql, named: true, scope: true} }
+func (f *template) key() statementKey { return statementKey{sql: f.sql, named: true, scope: true} }
 
 func setConfigs(settings []setting, local bool) string {
 	calls := make([]string, len(settings))
@@ -196,7 +196,7 @@ func (e *setting) append(dst []byte, s *Scope) []byte {
 }
 
 // values returns the values of s on the wire, in memory of their own.
-func (f *form) values(s *Scope) [][]byte {
+func (f *template) values(s *Scope) [][]byte {
 	values := make([][]byte, len(f.list))
 	for i := range f.list {
 		values[i] = f.list[i].append([]byte{}, s) // nil would mean NULL
@@ -204,11 +204,11 @@ func (f *form) values(s *Scope) [][]byte {
 	return values
 }
 
-// hold lists the client's own limits for Held.
-func (t *Settings) hold() {
-	var f form
+// listHeld lists the client's own limits for Held.
+func (t *Settings) listHeld() {
+	var f template
 	for _, l := range t.Limits {
-		if l.Own {
+		if l.PerClient {
 			f.list = append(f.list, setting{name: l.Name, fixed: l.Value})
 		}
 	}
@@ -224,7 +224,7 @@ type Session struct {
 	SQL  string
 	Undo string // the text that undoes SQL
 
-	form form
+	template template
 }
 
 // Session returns the statement that sets identity and role for a session.
@@ -232,13 +232,13 @@ func (t *Settings) Session() Session {
 	var s Session
 	for _, e := range t.list {
 		if e.group == OfIdentity || e.name == "role" {
-			s.form.list = append(s.form.list, e)
+			s.template.list = append(s.template.list, e)
 			s.Undo += "reset " + quoted(e.name) + "; "
 		}
 	}
-	s.SQL = setConfigs(s.form.list, false)
+	s.SQL = setConfigs(s.template.list, false)
 	return s
 }
 
 // Values returns the values of SQL on the wire.
-func (s Session) Values(id tenant.Identity) [][]byte { return s.form.values(&Scope{Identity: id}) }
+func (s Session) Values(id tenant.Identity) [][]byte { return s.template.values(&Scope{Identity: id}) }

@@ -17,7 +17,7 @@ func TestTextArgumentsAndWireValuesOfAScopeAgree(t *testing.T) {
 	t.Parallel()
 	settings := scoped.NewSettings(scoped.Options{
 		Application: "shop/web", Role: "clerk", Transaction: time.Second,
-		Limits: []scoped.Limit{{Name: "lock_timeout", Value: "5", Own: true}, {Name: "statement_timeout", Value: "7"}},
+		Limits: []scoped.Limit{{Name: "lock_timeout", Value: "5", PerClient: true}, {Name: "statement_timeout", Value: "7"}},
 	})
 	all := scoped.OfIdentity | scoped.OfClient | scoped.OfPlans | scoped.OfTrace | scoped.OfDeadline | scoped.OfTransaction
 	for _, id := range []tenant.Identity{{}, acme, {Tenant: "o'acme", User: `\`, Session: "s"}} {
@@ -45,7 +45,7 @@ func TestTheServerTakesEverySettingOfAScope(t *testing.T) {
 	s := connect(t, pgx.QueryExecModeExec)
 	settings := scoped.NewSettings(scoped.Options{
 		Application: "shop/web", Role: s.Config().User,
-		Limits: []scoped.Limit{{Name: "lock_timeout", Value: "5000", Own: true}},
+		Limits: []scoped.Limit{{Name: "lock_timeout", Value: "5000", PerClient: true}},
 	})
 	sc := &scoped.Scope{Identity: acme, TraceID: "trace", Deadline: time.Now().Add(time.Minute)}
 	settings.Give(sc, scoped.OfIdentity|scoped.OfClient|scoped.OfPlans|scoped.OfTrace|scoped.OfDeadline)

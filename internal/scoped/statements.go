@@ -180,7 +180,7 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 // prepareMissing sends s too: the server may have to wait for a lock to parse a
 // statement, and looks up names as the session's role.
 func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s *Scope, begin block, missing []statementKey) (err error) {
-	slices.SortStableFunc(missing, func(a, b statementKey) int { // s runs behind its preparation
+	slices.SortStableFunc(missing, func(a, b statementKey) int { // s runs after its preparation
 		return cmp.Compare(rank(a), rank(b))
 	})
 	names := make([]string, len(missing))
@@ -209,7 +209,7 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 		if !k.scope && !s.IsZero() && scopeAt > i {
 			scopeAt = i
 			name := ""
-			if at := slices.Index(missing[:i], s.form.key()); at >= 0 {
+			if at := slices.Index(missing[:i], s.template.key()); at >= 0 {
 				name = names[at]
 			}
 			st.sendScope(p, s, name)
@@ -253,7 +253,7 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 	return err
 }
 
-// rank puts *Scopes before statements.
+// rank returns 0 for a scope and 1 for a statement: scopes are prepared first.
 func rank(k statementKey) int {
 	if k.scope {
 		return 0
@@ -267,10 +267,10 @@ func (st *statements) sendScope(p *pgconn.Pipeline, s *Scope, name string) {
 	values := st.scopeValues(s)
 	if name != "" {
 		p.SendQueryPrepared(name, values, nil, nil)
-	} else if sd := st.find(s.form.key()); sd != nil {
+	} else if sd := st.find(s.template.key()); sd != nil {
 		p.SendQueryStatement(sd, values, nil, nil)
 	} else {
-		p.SendQueryParams(s.form.sql, values, nil, nil, nil)
+		p.SendQueryParams(s.template.sql, values, nil, nil, nil)
 	}
 }
 
@@ -296,29 +296,29 @@ func (st *statements) newName() string {
 	return "onepool_" + strconv.Itoa(st.named)
 }
 
-// scopeValues are the scope's parameters on the wire. The next call overwrites the values.
+// scopeValues returns the scope's parameters on the wire. The next call overwrites the values.
 func (st *statements) scopeValues(s *Scope) [][]byte {
 	if st.text == nil { // an empty value must not be nil, which means NULL
 		st.text = make([]byte, 0, 64)
 	}
 	st.text, st.values = st.text[:0], st.values[:0]
-	for i := range s.form.list {
+	for i := range s.template.list {
 		from := len(st.text)
-		st.text = s.form.list[i].append(st.text, s)
+		st.text = s.template.list[i].append(st.text, s)
 		st.values = append(st.values, st.text[from:len(st.text):len(st.text)])
 	}
 	return st.values
 }
 
-// addScope puts the scope in front: by name if pgx caches statements, else as text, with a nil
-// sd. A pooler accepts a text too.
+// addScope adds the scope to the batch: by name if pgx caches statements, else as text, with a
+// nil sd. A pooler accepts a text too.
 func (st *statements) addScope(b *pgconn.Batch, s *Scope, sd *pgconn.StatementDescription) {
 	values := st.scopeValues(s)
 	if sd != nil {
 		b.ExecStatement(sd, values, nil, nil)
 		return
 	}
-	b.ExecParams(s.form.sql, values, nil, nil, nil)
+	b.ExecParams(s.template.sql, values, nil, nil, nil)
 }
 
 // errTooManyParams has pgx's words.
@@ -327,7 +327,7 @@ var errTooManyParams = fmt.Errorf("extended protocol limited to %d parameters", 
 // add appends a statement to the batch. sd is the description of a statement that prepare found.
 func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query, sd *pgconn.StatementDescription) error {
 	if sd == nil {
-		sd = q.own
+		sd = q.byCaller
 	}
 	if err := st.params.Build(conn.TypeMap(), sd, q.args); err != nil {
 		st.forget(q.key()) // the table may have new types
@@ -350,7 +350,7 @@ func (st *statements) add(b *pgconn.Batch, conn *pgx.Conn, q query, sd *pgconn.S
 	switch {
 	case sd == nil:
 		b.ExecParams(q.sql, p.ParamValues, nil, p.ParamFormats, formats)
-	case q.own != nil || q.mode == pgx.QueryExecModeCacheStatement:
+	case q.byCaller != nil || q.mode == pgx.QueryExecModeCacheStatement:
 		b.ExecStatement(sd, p.ParamValues, p.ParamFormats, formats)
 	default:
 		b.ExecParams(q.sql, p.ParamValues, sd.ParamOIDs, p.ParamFormats, formats)

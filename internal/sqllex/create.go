@@ -60,7 +60,7 @@ func (p *parser) routine() {
 	}
 }
 
-// body reads the statements of a body from behind BEGIN ATOMIC on. END as a statement's first
+// body reads the statements of a body, after BEGIN ATOMIC. END as a statement's first
 // word ends the body: the server allows no transaction's END in a body.
 func (p *parser) body() {
 	if p.depth++; p.depth > maxDepth {
@@ -78,8 +78,8 @@ func (p *parser) body() {
 	p.depth--
 }
 
-// definition notes the commands that the server refuses in a transaction block, from behind the
-// verb on.
+// definition reads the words after the verb, and notes the commands that the server refuses in
+// a transaction block.
 func (p *parser) definition(verb string) {
 	switch {
 	case p.isWord("system"), p.isWord("subscription"), verb != "alter" && (p.isWord("database") || p.isWord("tablespace")),

@@ -21,7 +21,7 @@ type Effects struct {
 	Taint Taint
 
 	// Statements is the number of statements in the text, without empty statements; 1 for a text
-	// that is too long.
+	// that is too long. The server takes several statements only as a simple query.
 	Statements int
 
 	// EndsScope: a statement of the text begins or ends a transaction, and a tenant set for a
@@ -47,10 +47,6 @@ type Effects struct {
 // Plain reports whether every statement of the text leaves nothing on its session.
 func (e Effects) Plain() bool { return e.Taint == 0 }
 
-// Several reports whether the text has more than one statement. The server takes several
-// statements only as a simple query.
-func (e Effects) Several() bool { return e.Statements > 1 }
-
 // Classify reads a text, and allocates nothing.
 func Classify(sql string) (v Effects) {
 	if len(sql) > MaxText {
@@ -69,7 +65,7 @@ func ClassifyWhole(sql string) (v Effects) {
 type Statement struct {
 	Kind  Kind
 	Taint Taint
-	Text  string // without the semicolon behind it
+	Text  string // without the semicolon at the end
 }
 
 // Statements returns a text's statements, without empty statements. For a text without an end

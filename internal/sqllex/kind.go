@@ -5,34 +5,34 @@ type Kind uint8
 
 // The kinds of statements.
 const (
-	Other  Kind = iota // on no list
-	Select             // also VALUES, TABLE and SELECT INTO
-	Insert
-	Update
-	Delete
-	Merge
-	Explain
-	Truncate
-	Copy
-	Declare
-	Fetch // also MOVE
-	Close
-	Show
-	LockTable
-	Notify
-	ListenTo // also UNLISTEN
-	Control  // BEGIN, COMMIT, ROLLBACK and synonyms
-	Savepoint
-	Set // also RESET and SET TRANSACTION
-	SetConstraints
-	PrepareStatement
-	ExecuteStatement
-	Deallocate
-	DiscardAll // or a part of DISCARD ALL
-	Call
-	Do
-	Load
-	Define // DDL, privileges and maintenance
+	KindOther  Kind = iota // on no list
+	KindSelect             // also VALUES, TABLE and SELECT INTO
+	KindInsert
+	KindUpdate
+	KindDelete
+	KindMerge
+	KindExplain
+	KindTruncate
+	KindCopy
+	KindDeclare
+	KindFetch // also MOVE
+	KindClose
+	KindShow
+	KindLock
+	KindNotify
+	KindListen  // also UNLISTEN
+	KindControl // BEGIN, COMMIT, ROLLBACK and synonyms
+	KindSavepoint
+	KindSet // also RESET and SET TRANSACTION
+	KindSetConstraints
+	KindPrepare
+	KindExecute
+	KindDeallocate
+	KindDiscard // or a part of DISCARD ALL
+	KindCall
+	KindDo
+	KindLoad
+	KindDefine // DDL, privileges and maintenance
 )
 
 var kindNames = [...]string{

@@ -2,23 +2,23 @@ package sqllex
 
 import "strings"
 
-// kind is the kind of a token.
-type kind uint8
+// tokenKind is the kind of a token.
+type tokenKind uint8
 
 const (
-	end     kind = iota // of the text, or of the readable part
-	word                // a name or keyword without quotes
-	quoted              // a name in double quotes
-	escaped             // a name as U&"...", which sqllex does not decode
-	text                // a string of any form
-	number              // also the digits before a name of a newer server's 0x1F and 1_000
-	param               // $1
-	sign                // one byte of punctuation or of an operator
+	end     tokenKind = iota // of the text, or of the readable part
+	word                     // a name or keyword without quotes
+	quoted                   // a name in double quotes
+	escaped                  // a name as U&"...", which sqllex does not decode
+	text                     // a string of any form
+	number                   // also the digits before a name of a newer server's 0x1F and 1_000
+	param                    // $1
+	sign                     // one byte of punctuation or of an operator
 )
 
 // token is a token of a text. White space and comments are no tokens.
 type token struct {
-	kind       kind
+	kind       tokenKind
 	char       byte   // of a sign
 	plain      bool   // a string whose value is the text between the quotes
 	name       string // of a word or quoted name, folded like the server does; empty if unknown
@@ -66,7 +66,7 @@ var classes = func() (c [256]class) {
 	return c
 }()
 
-// next returns the next token. Behind the last token next always returns end.
+// next returns the next token. After the last token next always returns end.
 func (l *lexer) next() token {
 	for l.at < len(l.sql) {
 		c := l.sql[l.at]
@@ -107,7 +107,7 @@ func (l *lexer) next() token {
 	return token{kind: end, start: l.at, end: l.at}
 }
 
-// follows reports whether c stands n bytes behind the current place.
+// follows reports whether c stands n bytes after the current place.
 func (l *lexer) follows(n int, c byte) bool { return l.at+n < len(l.sql) && l.sql[l.at+n] == c }
 
 // stop gives the text up, like the server's lexer.
@@ -116,7 +116,7 @@ func (l *lexer) stop() token {
 	return token{kind: end, start: l.at, end: l.at}
 }
 
-// lineEnd is the place of the first line end from at on.
+// lineEnd returns the place of the first line end from at on.
 func lineEnd(sql string, at int) int {
 	for at < len(sql) && sql[at] != '\n' && sql[at] != '\r' {
 		at++

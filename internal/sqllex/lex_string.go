@@ -2,35 +2,35 @@ package sqllex
 
 import "strings"
 
-// form is the form of a string's inside, by the first letters.
-type form uint8
+// quoting is how a string quotes its inside, by the first letters of the string.
+type quoting uint8
 
 const (
-	plainString   form = iota // '': the text doubles a quote
-	escapeString              // E'': a backslash also escapes the next byte
-	bitString                 // B'', X'': a quote ends the string in any case
-	unicodeString             // U&'': a doubled quote; needs standard_conforming_strings
+	plainString   quoting = iota // '': the text doubles a quote
+	escapeString                 // E'': a backslash also escapes the next byte
+	bitString                    // B'', X'': a quote ends the string in any case
+	unicodeString                // U&'': a doubled quote; needs standard_conforming_strings
 )
 
-// string reads a string whose inside begins at i, including continuations behind a line end,
+// string reads a string whose inside begins at i, including continuations after a line end,
 // such as `'a'\n'b'`.
-func (l *lexer) string(start, i int, f form) token {
-	simple := f == plainString
+func (l *lexer) string(start, i int, q quoting) token {
+	simple := q == plainString
 	backslashes := 0 // directly before i
 	for ; i < len(l.sql); i++ {
 		switch c := l.sql[i]; {
-		case c == '\\' && f == escapeString:
+		case c == '\\' && q == escapeString:
 			i++
 			continue
 		case c == '\\':
 			backslashes++
 			continue
 		case c != '\'':
-		case f == plainString && backslashes%2 == 1:
+		case q == plainString && backslashes%2 == 1:
 			l.ambiguous = true
 			fallthrough
 		default:
-			if i+1 < len(l.sql) && l.sql[i+1] == '\'' && f != bitString {
+			if i+1 < len(l.sql) && l.sql[i+1] == '\'' && q != bitString {
 				simple = false
 				i++
 				break

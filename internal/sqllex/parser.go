@@ -1,7 +1,7 @@
 package sqllex
 
-// parser follows a text's statements as far as a effects needs: the heads exactly, the rest
-// token by token. An unexpected head is [Unknown].
+// parser reads a text's statements as far as [Effects] needs: the heads exactly, the rest token
+// by token. An unexpected head is [Unknown].
 type parser struct {
 	lexer
 	effects *Effects
@@ -18,19 +18,19 @@ type parser struct {
 type place uint8
 
 const (
-	elsewhere  place = iota
-	atPart           // a part may stand here
-	behindPart       // a point may follow
+	elsewhere place = iota
+	atPart          // a part may stand here
+	afterPart       // a point may follow
 )
 
 // advance goes to the next token, and classifies tokens that taint in any place.
 func (p *parser) advance() {
 	switch {
-	case p.isWord("update"), p.isWord("into"), p.target == behindPart && p.isSign('.'),
+	case p.isWord("update"), p.isWord("into"), p.target == afterPart && p.isSign('.'),
 		p.target == atPart && (p.isWord("only") || p.isSign('(')):
 		p.target = atPart
 	case p.target == atPart && p.isName():
-		p.target = behindPart
+		p.target = afterPart
 	default:
 		p.target = elsewhere
 	}
@@ -118,7 +118,8 @@ func (p *parser) parentheses() {
 	p.depth--
 }
 
-// inside reads the contents of parentheses, from behind the first, and the closing parenthesis.
+// inside reads the contents of parentheses, after the opening parenthesis, and the closing
+// parenthesis.
 func (p *parser) inside() {
 	p.verb()
 	for p.tok.kind != end && !p.isSign(')') && (p.rule || !p.isSign(';')) {
@@ -183,7 +184,7 @@ func (p *parser) config(tokens [4]int, first, third token) {
 		return
 	}
 	name := p.sql[first.start+1 : first.end-1]
-	guarded, isGuarded := guardOf(name)
+	guarded, isGuarded := guardedTaint(name)
 	p.effects.SetsGuarded = p.effects.SetsGuarded || isGuarded
 	switch {
 	case fold(name) == "seed":
@@ -202,8 +203,8 @@ func (p *parser) config(tokens [4]int, first, third token) {
 // compares settings without regard to case.
 func fold(name string) string { return knownName(name, true) }
 
-// guardOf classifies a setting's name, or its first part.
-func guardOf(name string) (Taint, bool) {
+// guardedTaint returns the taint of a guarded setting, by the name or by the first part of the name.
+func guardedTaint(name string) (Taint, bool) {
 	for i := range len(name) {
 		if name[i] == '.' {
 			name = name[:i]

@@ -8,17 +8,17 @@ func (p *parser) query() Kind {
 	switch {
 	case p.isSign('('):
 		p.parentheses()
-		return Select
+		return KindSelect
 	case p.skip("select"), p.skip("values"), p.skip("table"):
-		return Select
+		return KindSelect
 	case p.skip("insert"):
-		return p.into(Insert)
+		return p.into(KindInsert)
 	case p.skip("merge"):
-		return p.into(Merge)
+		return p.into(KindMerge)
 	case p.skip("update"):
-		return Update
+		return KindUpdate
 	case p.skip("delete"):
-		return Delete
+		return KindDelete
 	}
 	return p.unknown()
 }
@@ -32,7 +32,7 @@ func (p *parser) into(k Kind) Kind {
 
 func (p *parser) unknown() Kind {
 	p.taint |= Unknown
-	return Other
+	return KindOther
 }
 
 // with reads WITH and its list:

@@ -7,13 +7,13 @@ func (p *parser) set() Kind {
 	switch {
 	case p.isWord("constraints"):
 		if p.advance(); !p.assigns() {
-			return SetConstraints
+			return KindSetConstraints
 		}
 		p.taint |= Settings // a setting named constraints
 	case p.isWord("local"):
 		if p.advance(); p.assigns() {
 			p.taint |= Settings
-			return Set
+			return KindSet
 		}
 		p.setting(true)
 	case p.isWord("session"):
@@ -21,14 +21,14 @@ func (p *parser) set() Kind {
 		case p.assigns():
 			p.taint |= Settings
 		case p.isWord("authorization"):
-			p.guard(false, Role, true)
+			p.classifySet(false, Role, true)
 		default:
 			p.setting(false)
 		}
 	default:
 		p.setting(false)
 	}
-	return Set
+	return KindSet
 }
 
 // assigns reports whether the word before was a setting's name, or its first part.
@@ -36,7 +36,7 @@ func (p *parser) assigns() bool {
 	return p.isSign('.') || p.isSign('=') || p.isWord("to") || p.isWord("from")
 }
 
-// setting reads the name of a setting, from behind SET, SET LOCAL or SET SESSION on.
+// setting reads the name of a setting, after SET, SET LOCAL or SET SESSION.
 func (p *parser) setting(local bool) {
 	if !p.isName() {
 		p.unknown()
@@ -48,7 +48,7 @@ func (p *parser) setting(local bool) {
 	case isKeyword && first.name == "transaction":
 		return // ends with the transaction, whether LOCAL or not
 	case isKeyword && first.name == "session" && p.isWord("authorization"):
-		p.guard(local, Role, true)
+		p.classifySet(local, Role, true)
 		return
 	case isKeyword && first.name == "session":
 		p.taint |= Settings // CHARACTERISTICS
@@ -61,12 +61,12 @@ func (p *parser) setting(local bool) {
 	if fold(name) == "seed" {
 		p.taint |= Seed
 	}
-	taint, guarded := guardOf(name)
-	p.guard(local, taint, guarded || first.kind == escaped)
+	taint, guarded := guardedTaint(name)
+	p.classifySet(local, taint, guarded || first.kind == escaped)
 }
 
-// guard classifies SET of a setting.
-func (p *parser) guard(local bool, taint Taint, guarded bool) {
+// classifySet classifies SET of a setting.
+func (p *parser) classifySet(local bool, taint Taint, guarded bool) {
 	switch {
 	case guarded:
 		p.taint |= taint
@@ -82,7 +82,7 @@ func (p *parser) reset() {
 	if p.tok.kind == quoted {
 		name = p.sql[p.tok.start+1 : p.tok.end-1]
 	}
-	_, guarded := guardOf(name)
+	_, guarded := guardedTaint(name)
 	if p.isWord("role") || p.isWord("session") || p.tok.kind == quoted {
 		p.taint |= Role
 	}

@@ -52,44 +52,44 @@ var verbs = map[string]struct {
 	kind  Kind
 	taint Taint
 }{
-	"explain":  {Explain, 0},
-	"truncate": {Truncate, 0},
-	"copy":     {Copy, 0},
-	"declare":  {Declare, 0},
-	"fetch":    {Fetch, 0},
-	"move":     {Fetch, 0},
-	"close":    {Close, 0},
-	"show":     {Show, 0},
-	"lock":     {LockTable, 0},
-	"notify":   {Notify, 0},
+	"explain":  {KindExplain, 0},
+	"truncate": {KindTruncate, 0},
+	"copy":     {KindCopy, 0},
+	"declare":  {KindDeclare, 0},
+	"fetch":    {KindFetch, 0},
+	"move":     {KindFetch, 0},
+	"close":    {KindClose, 0},
+	"show":     {KindShow, 0},
+	"lock":     {KindLock, 0},
+	"notify":   {KindNotify, 0},
 
-	"listen":     {ListenTo, Listen},
-	"unlisten":   {ListenTo, Listen},
-	"reset":      {Set, 0}, // see reset
-	"prepare":    {PrepareStatement, 0},
-	"execute":    {ExecuteStatement, Prepared},
-	"deallocate": {Deallocate, Prepared},
-	"discard":    {DiscardAll, Discard},
-	"call":       {Call, Procedure},
-	"do":         {Do, Block},
-	"load":       {Load, Library},
+	"listen":     {KindListen, Listen},
+	"unlisten":   {KindListen, Listen},
+	"reset":      {KindSet, 0}, // see reset
+	"prepare":    {KindPrepare, 0},
+	"execute":    {KindExecute, Prepared},
+	"deallocate": {KindDeallocate, Prepared},
+	"discard":    {KindDiscard, Discard},
+	"call":       {KindCall, Procedure},
+	"do":         {KindDo, DoBlock},
+	"load":       {KindLoad, Library},
 
-	"create":     {Define, 0}, // see create
-	"alter":      {Define, Definition},
-	"analyse":    {Define, Definition},
-	"analyze":    {Define, Definition},
-	"checkpoint": {Define, Definition},
-	"cluster":    {Define, Definition},
-	"comment":    {Define, Definition},
-	"drop":       {Define, Definition},
-	"grant":      {Define, Definition},
-	"import":     {Define, Definition},
-	"reassign":   {Define, Definition},
-	"refresh":    {Define, Definition},
-	"reindex":    {Define, Definition},
-	"revoke":     {Define, Definition},
-	"security":   {Define, Definition},
-	"vacuum":     {Define, Definition},
+	"create":     {KindDefine, 0}, // see create
+	"alter":      {KindDefine, Definition},
+	"analyse":    {KindDefine, Definition},
+	"analyze":    {KindDefine, Definition},
+	"checkpoint": {KindDefine, Definition},
+	"cluster":    {KindDefine, Definition},
+	"comment":    {KindDefine, Definition},
+	"drop":       {KindDefine, Definition},
+	"grant":      {KindDefine, Definition},
+	"import":     {KindDefine, Definition},
+	"reassign":   {KindDefine, Definition},
+	"refresh":    {KindDefine, Definition},
+	"reindex":    {KindDefine, Definition},
+	"revoke":     {KindDefine, Definition},
+	"security":   {KindDefine, Definition},
+	"vacuum":     {KindDefine, Definition},
 }
 
 // alone notes a statement that the server refuses in a transaction block.
@@ -101,28 +101,28 @@ func (p *parser) control(name string) Kind {
 	p.advance()
 	switch name {
 	case "savepoint", "release":
-		return Savepoint
+		return KindSavepoint
 	case "rollback":
 		if !p.skip("work") {
 			p.skip("transaction")
 		}
 		if p.isWord("to") {
-			return Savepoint
+			return KindSavepoint
 		}
 	}
 	p.effects.EndsScope = true
 	p.alone(p.isWord("prepared")) // COMMIT PREPARED, ROLLBACK PREPARED
-	return Control
+	return KindControl
 }
 
 // prepare reads PREPARE. TRANSACTION may be a statement's name.
 func (p *parser) prepare() Kind {
 	if p.skip("transaction") && p.tok.kind == text {
 		p.effects.EndsScope = true
-		return Control
+		return KindControl
 	}
 	p.taint |= Prepared
-	return PrepareStatement
+	return KindPrepare
 }
 
 // explain reads EXPLAIN, and classifies the explained statement as if the server ran the statement.

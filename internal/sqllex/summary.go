@@ -48,7 +48,7 @@ var operations = func() map[string]string {
 	return all
 }()
 
-// Operation returns the first statement's operation in capitals, such as SELECT. Behind WITH,
+// Operation returns the first statement's operation in capitals, such as SELECT. After WITH,
 // Operation returns the main statement's operation. Operation returns OTHER for a text that
 // begins with no word of SQL, such as the name of a prepared statement, and an empty string for
 // an empty text.

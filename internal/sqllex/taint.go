@@ -31,8 +31,8 @@ const (
 	// Procedure is the taint of: CALL. sqllex can't read the procedure's statements, and a
 	// procedure can commit.
 	Procedure
-	// Block is the taint of: DO. sqllex does not read the block, and a block can commit.
-	Block
+	// DoBlock is the taint of: DO. sqllex does not read the block, and a block can commit.
+	DoBlock
 	// Definition is the taint of: DDL, privileges and maintenance.
 	Definition
 	// Function is the taint of: a function, built-in or of a known extension, that changes the

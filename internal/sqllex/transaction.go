@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// transactionSettings are the settings behind SET TRANSACTION. A statement can also set a
+// transactionSettings are the settings that SET TRANSACTION sets. A statement can also set a
 // transaction setting by name.
 var transactionSettings = []string{"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
 
 // SetsTransaction reports whether the statement sets a property of its own transaction: SET
-// TRANSACTION, or SET of a setting behind SET TRANSACTION.
+// TRANSACTION, or SET of one of the transactionSettings.
 func (s Statement) SetsTransaction() bool {
 	p := parser{lexer: lexer{sql: s.Text}, effects: new(Effects)}
 	p.advance()

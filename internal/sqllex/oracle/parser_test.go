@@ -189,13 +189,13 @@ func (r *reading) calls(f node) {
 }
 
 var kinds = map[string]sqllex.Kind{
-	"SelectStmt": sqllex.Select, "InsertStmt": sqllex.Insert, "UpdateStmt": sqllex.Update, "DeleteStmt": sqllex.Delete,
-	"MergeStmt": sqllex.Merge, "ExplainStmt": sqllex.Explain, "TruncateStmt": sqllex.Truncate, "CopyStmt": sqllex.Copy,
-	"DeclareCursorStmt": sqllex.Declare, "FetchStmt": sqllex.Fetch, "ClosePortalStmt": sqllex.Close, "VariableShowStmt": sqllex.Show,
-	"LockStmt": sqllex.LockTable, "NotifyStmt": sqllex.Notify, "ListenStmt": sqllex.ListenTo, "UnlistenStmt": sqllex.ListenTo,
-	"TransactionStmt": sqllex.Control, "VariableSetStmt": sqllex.Set, "ConstraintsSetStmt": sqllex.SetConstraints,
-	"PrepareStmt": sqllex.PrepareStatement, "ExecuteStmt": sqllex.ExecuteStatement, "DeallocateStmt": sqllex.Deallocate,
-	"DiscardStmt": sqllex.DiscardAll, "CallStmt": sqllex.Call, "DoStmt": sqllex.Do, "LoadStmt": sqllex.Load,
+	"SelectStmt": sqllex.KindSelect, "InsertStmt": sqllex.KindInsert, "UpdateStmt": sqllex.KindUpdate, "DeleteStmt": sqllex.KindDelete,
+	"MergeStmt": sqllex.KindMerge, "ExplainStmt": sqllex.KindExplain, "TruncateStmt": sqllex.KindTruncate, "CopyStmt": sqllex.KindCopy,
+	"DeclareCursorStmt": sqllex.KindDeclare, "FetchStmt": sqllex.KindFetch, "ClosePortalStmt": sqllex.KindClose, "VariableShowStmt": sqllex.KindShow,
+	"LockStmt": sqllex.KindLock, "NotifyStmt": sqllex.KindNotify, "ListenStmt": sqllex.KindListen, "UnlistenStmt": sqllex.KindListen,
+	"TransactionStmt": sqllex.KindControl, "VariableSetStmt": sqllex.KindSet, "ConstraintsSetStmt": sqllex.KindSetConstraints,
+	"PrepareStmt": sqllex.KindPrepare, "ExecuteStmt": sqllex.KindExecute, "DeallocateStmt": sqllex.KindDeallocate,
+	"DiscardStmt": sqllex.KindDiscard, "CallStmt": sqllex.KindCall, "DoStmt": sqllex.KindDo, "LoadStmt": sqllex.KindLoad,
 }
 
 func kindOf(statement node) sqllex.Kind {
@@ -203,9 +203,9 @@ func kindOf(statement node) sqllex.Kind {
 	kind, ok := kinds[name]
 	switch {
 	case !ok:
-		return sqllex.Define
-	case kind == sqllex.Control && isSavepoint(s):
-		return sqllex.Savepoint
+		return sqllex.KindDefine
+	case kind == sqllex.KindControl && isSavepoint(s):
+		return sqllex.KindSavepoint
 	}
 	return kind
 }

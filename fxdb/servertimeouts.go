@@ -128,15 +128,15 @@ func optionNames(s string) map[string]bool {
 // reported its own limits. Behind a pooler the limits travel with each transaction, so the
 // scopes change: no statement uses a scope before the start is over.
 func (c *core) yielded(pc *pgxpool.Config) *pgxpool.Config {
-	own := c.monitor.Yielded()
+	serverSet := c.monitor.Yielded()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own = own
+	c.serverSet = serverSet
 	for _, cl := range c.clients {
 		c.setSettings(cl)
 	}
 	pc = pc.Copy()
-	for _, name := range own {
+	for _, name := range serverSet {
 		delete(pc.ConnConfig.RuntimeParams, name)
 	}
 	return pc

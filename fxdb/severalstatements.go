@@ -19,7 +19,7 @@ func (db *DB) beginSeveral(ctx context.Context, conn *pgx.Conn, s scoped.Scope) 
 	if err != nil {
 		return severalTx{}, err
 	}
-	return severalTx{db.fresh(nil, s, tx, opts)}, nil
+	return severalTx{db.newBegun(nil, s, tx, opts)}, nil
 }
 
 // end commits the transaction if the server ran the text to its end, and returns err or the

@@ -8,20 +8,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// aside is a connection like the pool's, for the questions of a start, because the pool is not
+// startConn is a connection like the pool's, for the questions of a start, because the pool is not
 // open yet. The first question opens the connection.
-type aside struct {
+type startConn struct {
 	pc   *pgxpool.Config
 	conn *pgx.Conn
 }
 
 // ask runs a question on the connection.
-func (a *aside) ask(ctx context.Context, question func(*pgx.Conn) error) error {
-	if a.conn == nil || a.conn.IsClosed() { // the time of the last question was over
-		cc := a.pc.ConnConfig.Copy()
+func (c *startConn) ask(ctx context.Context, question func(*pgx.Conn) error) error {
+	if c.conn == nil || c.conn.IsClosed() { // the time of the last question was over
+		cc := c.pc.ConnConfig.Copy()
 		cc.Tracer = nil
-		if a.pc.BeforeConnect != nil {
-			if err := a.pc.BeforeConnect(ctx, cc); err != nil {
+		if c.pc.BeforeConnect != nil {
+			if err := c.pc.BeforeConnect(ctx, cc); err != nil {
 				return err
 			}
 		}
@@ -29,17 +29,17 @@ func (a *aside) ask(ctx context.Context, question func(*pgx.Conn) error) error {
 		if err != nil {
 			return err
 		}
-		a.conn = conn
+		c.conn = conn
 	}
-	return question(a.conn)
+	return question(c.conn)
 }
 
 // close closes the connection, if a question has opened the connection.
-func (a *aside) close(ctx context.Context) {
-	if a.conn == nil {
+func (c *startConn) close(ctx context.Context) {
+	if c.conn == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = a.conn.Close(ctx)
+	_ = c.conn.Close(ctx)
 }

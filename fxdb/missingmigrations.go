@@ -10,16 +10,16 @@ import (
 	"github.com/agentagency/onepool/internal/migrate"
 )
 
-// warnOfPending logs the contributed migrations that the database lacks, because
+// warnOfMissingMigrations logs the contributed migrations that the database lacks, because
 // DB_MIGRATE is not true. The look must leave time to start, and fails no start.
-func (c *core) warnOfPending(ctx context.Context, beside *aside, sources []migrate.Source) {
+func (c *core) warnOfMissingMigrations(ctx context.Context, startup *startConn, sources []migrate.Source) {
 	if len(sources) == 0 {
 		return
 	}
 	ctx, cancel := halfOfTheTime(ctx)
 	defer cancel()
 	var pending []migrate.Pending
-	err := beside.ask(ctx, func(conn *pgx.Conn) (err error) {
+	err := startup.ask(ctx, func(conn *pgx.Conn) (err error) {
 		pending, err = migrate.FindPending(ctx, conn, sources)
 		return err
 	})
