@@ -27,7 +27,7 @@ func (db *DB) batchResults(conn *pgxpool.Conn, s scoped.Scope, br pgx.BatchResul
 	return r
 }
 
-// next reads the results of the scope that come in front of the caller's next result.
+// next reads the results of the scope that come before the caller's next result.
 func (r *batchResults) next() error {
 	for ; len(r.hidden) > 0 && r.hidden[0] == r.read; r.read++ {
 		r.hidden = r.hidden[1:]

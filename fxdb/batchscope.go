@@ -9,9 +9,9 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// withScope returns a copy of b with the scope in front of the first statement that needs a
-// snapshot or that the lead does not hold: after the BEGIN of Batch.BeginTx and the lead. hidden
-// are the numbers of the scope's results among the results of the copy.
+// withScope returns a copy of b with the scope. The scope comes after the BEGIN of Batch.BeginTx
+// and after the lead: see leadOf. hidden are the numbers of the scope's results among the results
+// of the copy.
 func withScope(b *pgx.Batch, s *scoped.Scope) (own *pgx.Batch, hidden []int) {
 	at := 0
 	if begins(b) {
@@ -35,9 +35,9 @@ func withScope(b *pgx.Batch, s *scoped.Scope) (own *pgx.Batch, hidden []int) {
 	return &c, hidden
 }
 
-// leadOf returns how many of a batch's first members must stand in front of the scope, because
-// the last of these members sets the transaction. bare reports that the members need no right
-// and no limit.
+// leadOf returns the length of the lead: the first members that must come before the scope,
+// because the last member of the lead sets the transaction. bare reports that the members need
+// no right and no limit.
 func leadOf(queries []*pgx.QueuedQuery) (n int, bare bool) {
 	var o opening
 	bare, allSet := true, true
@@ -55,9 +55,9 @@ func leadOf(queries []*pgx.QueuedQuery) (n int, bare bool) {
 	return n, bare
 }
 
-// leads reports whether a batch without a BEGIN has members that must stand in front of the
-// scope. pgx would write the scope's parameters into the text of a simple batch.
-func (db *DB) leads(b *pgx.Batch) bool {
+// hasLead reports whether a batch without a BEGIN has members that must come before the scope.
+// pgx would write the scope's parameters into the text of a simple batch.
+func (db *DB) hasLead(b *pgx.Batch) bool {
 	if db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol {
 		return false
 	}

@@ -100,21 +100,24 @@ func Timeouts(t ServerTimeouts) ClientOption {
 
 // MaxConns limits the connections that the client may hold at once. A client that is heavy
 // on the server's processor needs a limit, because no queue can share out the processor.
-// At least 1. The pool logs a warning about a limit above DB_POOL_MAX, which has no effect.
+// From 1 on. A lower number fails the start with a [*ConfigError]. The pool logs a warning about
+// a limit above DB_POOL_MAX, which has no effect.
 // With DB_SHARING off the pool ignores MaxConns, Reserve and Weight, and logs a warning.
 func MaxConns(conns int) ClientOption {
 	return countOption("MaxConns", conns, func(l *admission.Limits) { l.Max = conns })
 }
 
-// Reserve keeps connections reachable for the client, regardless of the other clients.
-// The pool does not lend reserved connections. The start fails if all reserves together
-// leave no connection of DB_POOL_MAX. At least 1.
+// Reserve keeps connections reachable for the client, regardless of the other clients. The pool
+// does not lend reserved connections. From 1 on. A lower number, a Reserve above the client's
+// MaxConns, and reserves that together leave no connection of DB_POOL_MAX fail the start with a
+// [*ConfigError].
 func Reserve(conns int) ClientOption {
 	return countOption("Reserve", conns, func(l *admission.Limits) { l.Reserve = conns })
 }
 
 // Weight is the client's share when clients compete: a client of weight 2 gets twice the
-// connections of a client of the default weight of 1.
+// connections of a client of the default weight of 1. From 1 to 1,048,576. A number outside
+// the range fails the start with a [*ConfigError].
 func Weight(n int) ClientOption {
 	return countOption("Weight", n, func(l *admission.Limits) { l.Weight = n })
 }

@@ -238,13 +238,13 @@ type Config struct {
 	// Default off, and warn under devdb.Module and testkit.Swap. Variable DB_VERIFY_TENANCY.
 	VerifyTenancy VerifyMode
 
-	// SessionCheck has the pool look, behind each use of a connection, at what the session
-	// keeps though no text shows the statement: a function, a trigger, an operator or a view
-	// has set a role, search_path or app.current_*, or has made a temporary object, a prepared
-	// statement, a cursor WITH HOLD or a channel. The pool closes a connection that keeps more
-	// than when the connection was new, and releases the session's advisory locks. The caller
-	// does not wait for the look; each use costs the server a query of the catalogs.
-	// A transaction pooler (Pooler) refuses SessionCheck.
+	// SessionCheck looks, after each use of a connection, for remains that no text shows: of
+	// a function, a trigger, an operator or a view. The check finds a set role, search_path
+	// or app.current_*, a temporary object, a prepared statement, a cursor WITH HOLD and a
+	// channel. The pool closes a connection with more remains than a new connection, and
+	// releases the session's advisory locks. The caller does not wait for the check; each use
+	// costs the server a query of the catalogs. A transaction pooler (Pooler) refuses
+	// SessionCheck.
 	// Default false, and true under testkit, except in benchmarks. Variable DB_SESSION_CHECK.
 	SessionCheck bool
 

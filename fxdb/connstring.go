@@ -136,7 +136,7 @@ func (u connURL) settings() map[string]string {
 }
 
 // keywords reads a string of keyword = value as libpq does: values in quotes, and
-// characters behind a backslash, are no keywords.
+// characters after a backslash, are no keywords.
 func keywords(s string) map[string]string {
 	const space = " \t\n\r\v\f"
 	said := make(map[string]string)
@@ -176,7 +176,7 @@ func given(connString, key string) bool {
 // with returns the connection string with one more setting.
 func with(connString, key, value string) string {
 	if _, isURL := splitURL(connString); !isURL {
-		// In front: after a backslash the setting would be a part of the last value.
+		// The setting comes first: after a backslash the setting would be a part of the last value.
 		return key + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "' " + connString
 	}
 	sep := "&"

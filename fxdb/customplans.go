@@ -7,7 +7,7 @@ type customPlansKey struct{}
 // CustomPlans returns a context whose statements the server plans anew at each execution, for
 // the values of the parameters (plan_cache_mode = force_custom_plan). Without CustomPlans the
 // server may keep one plan for all values from the sixth execution on a connection on. Such a
-// plan fits the average tenant: behind a policy the server knows the tenant only at execution.
+// plan fits the average tenant: under a policy the server knows the tenant only at execution.
 //
 // The setting travels in the scope of Exec, Query, QueryRow and SendBatch, in the same round
 // trip, and ends with the statement's transaction. Give the context to InTx or Begin, and all

@@ -284,7 +284,7 @@ func trimmedValue(name, value string) string {
 		return value
 	case "DATABASE_URL", "DB_MIGRATE_URL":
 		value = strings.TrimLeftFunc(value, unicode.IsSpace)
-		if _, isURL := splitURL(value); !isURL { // a blank behind a backslash may be the password's
+		if _, isURL := splitURL(value); !isURL { // a blank after a backslash may be the password's
 			return value
 		}
 	}

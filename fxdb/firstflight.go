@@ -31,7 +31,7 @@ func (db *DB) newUnsent(conn *pgxpool.Conn, s scoped.Scope, opts pgx.TxOptions) 
 	return t
 }
 
-// beginText is the text of a BEGIN.
+// beginText returns the text of BEGIN.
 func beginText(opts pgx.TxOptions) string {
 	if opts == (pgx.TxOptions{}) {
 		return "begin"
@@ -54,7 +54,7 @@ func (t *transaction) startUnlessJoined(ctx context.Context, sql string, args []
 	return false, t.start(ctx)
 }
 
-// mayJoin reports whether a statement means the same behind a BEGIN in one flight: one
+// mayJoin reports whether a statement means the same after BEGIN in one flight: one
 // statement, which neither ends the transaction nor must come before the scope.
 func (t *transaction) mayJoin(sql string, args []any) bool {
 	if mustFollowBegin(sql) || beginsWith(sql, "copy") {
@@ -192,7 +192,7 @@ func (t *transaction) queryRowFirst(ctx context.Context, sql string, args []any)
 	return r
 }
 
-// firstRow is the row of the statement that BEGIN travels with.
+// firstRow is the row of the first statement, which travels with BEGIN.
 type firstRow struct {
 	tx      *transaction
 	pending *pendingBegin

@@ -36,7 +36,7 @@ func (e *limitsError) Error() string { return "set the client's limits: " + e.er
 func (e *limitsError) Unwrap() error { return e.error }
 
 // runsAlone reports whether a statement has a scope only for the client's own limits, and can't
-// run behind a scope: the server refuses the statement in a transaction block (VACUUM).
+// run after a scope: the server refuses the statement in a transaction block (VACUUM).
 func (db *DB) runsAlone(s *scoped.Scope, sql string, args []any) bool {
 	if s.IsZero() || s.HasTenant() || db.core.cfg.TenantRole != "" || db.core.cfg.pooled() {
 		return false
@@ -58,7 +58,7 @@ func (db *DB) scopeOn(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, sql 
 	return &scoped.Scope{}, db.holdLimits(ctx, conn)
 }
 
-// execOn runs a statement on conn: behind the scope, or alone on a connection with the client's
+// execOn runs a statement on conn: after the scope, or alone on a connection with the client's
 // limits. last reports whether the caller gives conn back.
 func (db *DB) execOn(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, last bool, sql string, args []any) (pgconn.CommandTag, error) {
 	s, err := db.scopeOn(ctx, conn, s, sql, args)

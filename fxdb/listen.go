@@ -9,9 +9,11 @@ import (
 
 // Listen subscribes to channels. All subscriptions of a pool, whichever client asks, share
 // one connection outside the pool: no limit and no share of a client counts the connection.
-// It opens with the first subscription, closes with the last, and shows in pg_stat_activity as
-// "application/listen". Listen returns when the server has confirmed the channels: Next
-// returns every notification that is committed after that.
+// The listener opens the connection for the first subscription, and closes the connection after
+// the last subscription. pg_stat_activity shows the connection as "application/listen".
+//
+// Listen returns when the server has confirmed the channels. Next returns every notification
+// that is committed later.
 //
 // If the connection is lost, the listener connects again, with a growing wait between the
 // attempts. Then Next returns a Notification with Gap set, and later notifications follow.

@@ -17,14 +17,21 @@ import (
 )
 
 // MigrationOption changes how the start applies a source of migrations. MigrationOption is
-// for [Migrations], [WithMigrations] and testkit.Migrations.
-type MigrationOption func(*migrate.Source)
+// for [Migrations], [WithMigrations] and testkit.Migrations. See [After].
+type MigrationOption interface{ migrationOption() }
+
+// after is the MigrationOption of After, and a [migrate.SourceOption].
+type after []string
+
+func (after) migrationOption() {}
+
+func (a after) Apply(s *migrate.Source) { s.After = append(s.After, a...) }
 
 // After names the sources that the start applies before this source, because migrations of
 // this source use objects of the named sources. An unknown name or a circle fails the
 // build of the graph, with an error that names the order.
 func After(sources ...string) MigrationOption {
-	return func(s *migrate.Source) { s.After = append(s.After, sources...) }
+	return after(sources)
 }
 
 // Migrations contributes goose SQL migrations. The start applies the migrations if
@@ -43,7 +50,7 @@ func After(sources ...string) MigrationOption {
 // Inside [ModuleNamed] the migrations belong to the named pool, else to the pool of
 // [Module].
 func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
-	shared := newSource(source, fsys, opts)
+	shared := migrate.NewSource(source, fsys, opts)
 	return fx.Provide(fx.Annotate(func(of graph.Pool) migrate.Source {
 		s := shared // several applications may take this option at once
 		s.Pool = string(of)
@@ -54,15 +61,7 @@ func Migrations(source string, fsys fs.FS, opts ...MigrationOption) fx.Option {
 // WithMigrations is [Migrations] for [Open]. The start applies the migrations if
 // Config.Migrate is set.
 func WithMigrations(source string, fsys fs.FS, opts ...MigrationOption) Option {
-	return option(func(o *options) { o.sources = append(o.sources, newSource(source, fsys, opts)) })
-}
-
-func newSource(name string, fsys fs.FS, opts []MigrationOption) migrate.Source {
-	s := migrate.Source{Name: name, FS: fsys}
-	for _, opt := range opts {
-		opt(&s)
-	}
-	return s
+	return option(func(o *options) { o.sources = append(o.sources, migrate.NewSource(source, fsys, opts)) })
 }
 
 // migrator applies the sources' migrations at each attempt to start.
@@ -99,7 +98,7 @@ func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) err
 
 // up is one attempt to start. A later attempt retries a migration that lost its session,
 // because the server may have gone away. The second loss is the migration's own doing. prefer
-// moves silent hosts behind the hosts that answer.
+// puts silent hosts after the hosts that answer.
 func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig, prefer func(context.Context, *pgx.ConnConfig)) error {
 	cc := cmp.Or(m.cc, pool).Copy() // the pool keeps its own
 	prefer(ctx, cc)

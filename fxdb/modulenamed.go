@@ -14,7 +14,7 @@ import (
 )
 
 // ModuleNamed provides the pool of a further database to an fx application. The pool
-// reads the settings of [ConfigFromEnv] with the name in front: the pool "reporting" reads
+// reads the settings of [ConfigFromEnv] with the name as a prefix: the pool "reporting" reads
 // REPORTING_DATABASE_URL, REPORTING_DB_POOL_MAX and so on, and no variable without the
 // prefix. Two pools share no setting. A setting must name the database: libpq's variables
 // (PGHOST, PGPASSWORD) name the server of Module only. A user, password or database that the

@@ -67,7 +67,7 @@ type connectHooks struct {
 // afterConnectHook is the name of the AfterConnect that ConfigurePool sets.
 const afterConnectHook = "AfterConnect of ConfigurePool"
 
-// onConnect has the pool run the hooks. An AfterConnect of pc runs before the hooks.
+// onConnect sets pc.AfterConnect, which runs the hooks. An earlier AfterConnect of pc runs first.
 func onConnect(pc *pgxpool.Config, hooks []graph.ConnectHook) error {
 	all := inOrder(hooks)
 	for i, h := range all {

@@ -24,7 +24,7 @@ type opening struct {
 	beginQuery string          // of pgx.TxOptions
 	ran        []string        // sent again when the transaction begins anew
 	savepoints []openSavepoint // the innermost comes last
-	writes     uint64          // of the connection, behind the last statement
+	writes     uint64          // of the connection, after the last statement
 	over       bool
 }
 
@@ -33,7 +33,7 @@ type opening struct {
 type openSavepoint struct {
 	name string       // of a text's savepoint
 	of   *transaction // of Begin
-	ran  int          // how many statements ran in front
+	ran  int          // how many statements ran before the savepoint
 }
 
 // follow takes the statements of a text that the transaction sends. A statement that needs a

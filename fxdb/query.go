@@ -27,8 +27,15 @@ func (db *DB) Ping(ctx context.Context) error {
 // trips.
 //
 // A statement that can't run in a transaction (VACUUM) runs alone, by Query, QueryRow and as the
-// first member of SendBatch too. With [Timeouts] of the client a round trip in front sets the
+// first member of SendBatch too. With [Timeouts] of the client an earlier round trip sets the
 // limits.
+//
+// Exec fails with the server's *pgconn.PgError, and before the statement with
+//
+//   - [ErrTenantRequired], if the client requires a tenant and ctx has none
+//   - [ErrNotStarted] or [ErrDraining], before the start and in the drain
+//   - [*AcquireError], if no connection came in time
+//   - [*ScopeError], if the text would end the scope's transaction or change the scope
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -84,6 +91,7 @@ func (db *DB) execScoped(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, l
 // closes the rows or reads the last row. Check Err afterwards: with an identity in ctx,
 // Err returns the error of a failed commit. In the simple protocol a text may have several
 // statements: the rows are those of the first statement, as in pgx, and Close runs the rest.
+// Query returns the errors that [DB.Exec] lists, and Err returns the server's error.
 func (db *DB) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -116,7 +124,7 @@ func (db *DB) query(ctx context.Context, s *scoped.Scope, within time.Duration, 
 	}
 	held := false
 	defer func() {
-		if !held { // it failed, or a parameter, a rewriter or a tracer panics
+		if !held { // the statement failed, or a parameter, a rewriter or a tracer panics
 			conn.Release()
 		}
 	}()
@@ -155,7 +163,7 @@ func (db *DB) query(ctx context.Context, s *scoped.Scope, within time.Duration, 
 }
 
 // QueryRow runs a statement that returns at most one row. Call Scan: Scan releases the
-// connection, and returns every error, pgx.ErrNoRows included.
+// connection, and returns every error: pgx.ErrNoRows, and the errors that [DB.Exec] lists.
 func (db *DB) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	args = watch(args, nil)
 	s, err := db.scopeFor(ctx, sql, args)
@@ -216,7 +224,7 @@ func (db *DB) sendAll(ctx context.Context, conn *pgxpool.Conn, s *scoped.Scope, 
 		return db.batchResults(conn, *s, conn.SendBatch(ctx, watchBatch(b, nil)), nil)
 	case !begins(b) && db.hasSeveral(b):
 		return db.sendSeveral(ctx, conn, *s, b)
-	case !begins(b) && !db.leads(b):
+	case !begins(b) && !db.hasLead(b):
 		return db.core.engine.SendBatch(ctx, conn, s, watchBatch(b, nil))
 	default:
 		if err := refuseBatchInScope(conn.Conn(), s.Guard(), b); err != nil {

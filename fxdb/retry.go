@@ -28,11 +28,15 @@ type idempotentKey struct{}
 // backend. fxdb does not retry after the server ended the connection for the caller's own
 // doing, for example because a transaction idled too long.
 //
-// Without the mark fxdb retries only an attempt that surely left nothing behind: a
-// statement of which nothing had been sent, a preparation, a BEGIN with the first
-// statement, of which nothing was committed, and an INSERT, UPDATE, DELETE, MERGE or SELECT
-// of Exec or QueryRow that a standby refused (25006) though the pool expects a primary. A read-only transaction of InTx needs no
-// mark. fxdb never retries results of SendBatch or a CopyFrom.
+// Without the mark fxdb retries only an attempt that surely changed nothing:
+//
+//   - a statement that was not sent, or was only prepared
+//   - BEGIN with the first statement: the server has committed nothing
+//   - an INSERT, UPDATE, DELETE, MERGE or SELECT of Exec or QueryRow that a standby refused
+//     (25006), if the pool expects a primary
+//
+// A read-only transaction of InTx needs no mark. fxdb never retries results of SendBatch or a
+// CopyFrom.
 func Idempotent(ctx context.Context) context.Context {
 	return context.WithValue(ctx, idempotentKey{}, true)
 }

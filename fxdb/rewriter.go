@@ -9,7 +9,7 @@ import (
 	"github.com/agentagency/onepool/internal/backend"
 )
 
-// rewriting is the way in which pgx rewrites a text before pgx sends the text.
+// rewriting is the way in which pgx rewrites a text before the write.
 type rewriting uint8
 
 const (
@@ -19,7 +19,7 @@ const (
 	unseen            // by another rewriter
 )
 
-// rewritingOf reads pgx's options in front of a text's arguments.
+// rewritingOf reads pgx's options before a text's arguments.
 func rewritingOf(args []any) (r rewriting) {
 	for _, arg := range args {
 		switch arg.(type) {
@@ -54,7 +54,8 @@ func watch(args []any, check func(sql string) error) []any {
 	return args
 }
 
-// watchBatch is watch for the statements of a batch, whose caller's is not changed.
+// watchBatch returns a copy of b whose arguments [watch] has wrapped, or b itself if no
+// statement has a foreign rewriter. The caller's batch stays unchanged.
 func watchBatch(b *pgx.Batch, check func(sql string) error) *pgx.Batch {
 	if !slices.ContainsFunc(b.QueuedQueries, func(q *pgx.QueuedQuery) bool { return rewritingOf(q.Arguments) == unseen }) {
 		return b

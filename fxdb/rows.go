@@ -39,7 +39,7 @@ func (r *rows) Close() {
 	}
 }
 
-// Conn is the connection of the rows.
+// Conn returns the connection of the rows.
 func (r *rows) Conn() *pgx.Conn {
 	if conn := r.flight.Conn(); conn != nil {
 		return conn
@@ -110,7 +110,7 @@ func (db *DB) newRow(ctx context.Context, s *scoped.Scope, sql string, args []an
 	if s.IsZero() {
 		return &row{db: db, ctx: ctx, sql: sql, args: args}
 	}
-	r := new(scopedRow) // and no literal, which the compiler would build twice
+	r := new(scopedRow) // no literal: the compiler would build a literal twice
 	r.db, r.ctx, r.sql, r.args, r.inScope = db, ctx, sql, args, r
 	r.scope, r.flight.Last = *s, true
 	return &r.row

@@ -139,7 +139,7 @@ func (db *DB) refine(ctx context.Context, s *scoped.Scope, cancels bool, takes f
 }
 
 // takesScope reports whether a statement without a scope means the same with a scope.
-// VACUUM and several statements in one text, for example, can't run behind a scope.
+// VACUUM and several statements in one text, for example, can't run after a scope.
 func (db *DB) takesScope(sql string, args []any) bool {
 	if db.core.engine.Mode == pgx.QueryExecModeSimpleProtocol {
 		return false
@@ -152,7 +152,7 @@ func (db *DB) takesScope(sql string, args []any) bool {
 	return v.Plain() && v.Statements == 1 && !v.EndsScope && !v.SetsGuarded && !v.Broken
 }
 
-// untimed is s without the deadline.
+// untimed returns s without the deadline.
 func (db *DB) untimed(s scoped.Scope) scoped.Scope {
 	s.Deadline = time.Time{}
 	db.client.settings.Load().Give(&s, s.Groups()&^scoped.OfDeadline)

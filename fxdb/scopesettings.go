@@ -34,8 +34,8 @@ func (c *core) newSettings(name string, limits ServerTimeouts, statement time.Du
 	return scoped.NewSettings(o)
 }
 
-// limitSettings are the client's own limits and, behind a pooler, the pool's limits that the
-// server has no setting for.
+// limitSettings returns the client's own limits and, behind a pooler, those limits of the pool
+// that the server does not set itself.
 func (c *core) limitSettings(limits ServerTimeouts) (all []scoped.Limit) {
 	for i, limit := range []time.Duration{limits.Statement, limits.Lock, limits.IdleInTransaction} {
 		name := timeoutSettings[i]
@@ -51,14 +51,14 @@ func (c *core) limitSettings(limits ServerTimeouts) (all []scoped.Limit) {
 // transactionTimeoutVersion is the first server with transaction_timeout.
 const transactionTimeoutVersion = 170000
 
-// knownTimeout is the statement_timeout that a connection begins with; 0 if the connection
-// has none, or if the value is the server's own.
+// knownTimeout returns the statement_timeout with which a connection begins; 0 if the connection
+// has no statement_timeout, or if the server sets the value itself.
 func knownTimeout(params map[string]string) time.Duration {
 	ms, _ := strconv.ParseInt(params["statement_timeout"], 10, 32)
 	return time.Duration(max(ms, 0)) * time.Millisecond
 }
 
-// grace is how long after a deadline the watcher of a connection waits for the server's
+// grace returns how long after a deadline the watcher of a connection waits for the server's
 // answer: two round trips and some time for a busy machine, at most one second.
 func (c *core) grace() time.Duration {
 	return min(100*time.Millisecond+2*c.monitor.Latency(), time.Second)

@@ -10,7 +10,7 @@ import (
 )
 
 // The server takes a text of several statements only as a simple query, and a simple query
-// carries no scope. severalTx is the transaction of such a text: the scope stands behind BEGIN.
+// carries no scope. severalTx is the transaction of such a text: the scope follows BEGIN.
 type severalTx struct{ *transaction }
 
 func (db *DB) beginSeveral(ctx context.Context, conn *pgx.Conn, s scoped.Scope) (severalTx, error) {

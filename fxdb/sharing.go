@@ -19,12 +19,16 @@ func newAdmission(cfg Config, conns int) (*admission.Controller, error) {
 }
 
 // Limits are the limits of one client on the pool. The zero value limits nothing.
+// [DB.SetLimits] fails for a value outside the bounds.
 type Limits struct {
-	// MaxConns is how many connections the client may hold at once. 0: no limit.
+	// MaxConns is how many connections the client may hold at once: 0 for no limit, or from 1
+	// on and at least Reserve.
 	MaxConns int
-	// Reserve is how many connections stay reachable for the client. Default 0.
+	// Reserve is how many connections stay reachable for the client, from 0 on. All reserves
+	// together leave one connection of DB_POOL_MAX. Default 0.
 	Reserve int
-	// Weight is the client's share when clients compete. 0 is the default of 1.
+	// Weight is the client's share when clients compete, from 0 to 1,048,576. 0 is the default
+	// of 1.
 	Weight int
 }
 

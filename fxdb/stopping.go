@@ -11,7 +11,7 @@ import (
 )
 
 // stopping gives the pool a part of fx's stop. fx runs OnStop hooks one after the other,
-// the pool's hook behind the hooks of the pool's users, and skips the rest when the time
+// the pool's hook after the hooks of the pool's users, and skips the rest when the time
 // is over. A server that waits for a hanging request would take all of the time.
 //
 // Every hook therefore calls begin at the start of its stop, and the first call begins the
@@ -75,7 +75,7 @@ func (s *stopping) logTimeline(db *DB, drained time.Time) {
 
 // drainShare is the drain's part of the duration stop: at most a quarter, and at most
 // twice the drain's timeout. Half of the share is for callers that get errors from a
-// drain, and for the hooks behind.
+// drain, and for the hooks after the drain.
 func drainShare(stop, drain time.Duration) time.Duration { return min(stop/4, 2*drain) }
 
 // begin runs in every hook that stops. The first hook begins the stop, and waits for

@@ -11,7 +11,7 @@ type Notification struct {
 	Payload string
 	// Gap reports that notifications of the subscription's channels may be missing here:
 	// the connection was lost, or the subscriber was too slow. Channel and Payload of a
-	// gap are empty. Read the state behind the notifications anew.
+	// gap are empty. Read the state that the notifications report anew.
 	Gap bool
 }
 

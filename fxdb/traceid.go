@@ -13,11 +13,14 @@ import (
 // maxTraceID is the longest trace id, in bytes. A W3C trace id has 32.
 const maxTraceID = 128
 
-// TraceID has each statement carry its trace id to the server, as the setting app.trace_id of
+// TraceID sends the trace id of each statement to the server, as the setting app.trace_id of
 // the statement's transaction, in the same round trip. Triggers, policies and functions read
-// nullif(current_setting('app.trace_id', true), ”). of returns the id of a context, or an
-// empty string for a context without a trace. of must be cheap, because every statement calls
-// of. fxdbotel.TraceID returns the trace id of OpenTelemetry.
+//
+//	nullif(current_setting('app.trace_id', true), '')
+//
+// of returns the id of a context, or an empty string for a context without a trace. of must be
+// cheap, because every statement calls of. fxdbotel.TraceID returns the trace id of
+// OpenTelemetry.
 //
 // A transaction has the trace id of the context of InTx or Begin. Acquire, the simple protocol,
 // COPY without a tenant, and a text that can't run in a transaction carry no trace id.

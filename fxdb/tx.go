@@ -166,7 +166,7 @@ type noRows struct {
 
 func (r noRows) CommandTag() pgconn.CommandTag { return r.tag }
 
-// execRest runs the statements of a text behind the first, if any.
+// execRest runs the statements of a text after the first, if any.
 func (t *transaction) execRest(ctx context.Context, rest string) error {
 	if rest == "" {
 		return nil
@@ -284,8 +284,8 @@ func (t *transaction) Rollback(ctx context.Context) error {
 	return err
 }
 
-// lookBehind has a look at the session travel behind COMMIT or ROLLBACK. pgx runs a CommitQuery
-// of the caller, and the statements of the query may begin another transaction.
+// addLook adds a look at the session to COMMIT or ROLLBACK. pgx runs a CommitQuery of the
+// caller, and the statements of the query may begin another transaction.
 func (t *transaction) addLook() {
 	if _, own := t.Tx.(*serverTx); own && t.conn != nil && !t.Tx.Conn().PgConn().IsBusy() {
 		backend.Of(t.Tx.Conn()).LookBehind()

@@ -10,9 +10,9 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
-// statementDeadline returns ctx's deadline for a statement in a transaction. The zero time means that the
-// statement carries no deadline: ctx has none, or the client's own limit comes first, or the
-// statement may mean something else behind a query.
+// statementDeadline returns ctx's deadline for a statement in a transaction. The zero time means
+// that the statement carries no deadline: ctx has no deadline, the client's own limit comes
+// first, or the statement may mean something else after a query.
 func (t *transaction) statementDeadline(ctx context.Context, sql string, args []any) time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok || t.hasEnded() {

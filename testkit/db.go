@@ -38,11 +38,7 @@ func Extension(name string) Option {
 // Migrations names the migrations of a test without a graph, with the options of
 // fxdb.Migrations. [Swap] applies the migrations of Migrations besides the graph's.
 func Migrations(source string, fsys fs.FS, opts ...fxdb.MigrationOption) Option {
-	s := migrate.Source{Name: source, FS: fsys}
-	for _, opt := range opts {
-		opt(&s)
-	}
-	return contributed(s)
+	return contributed(migrate.NewSource(source, fsys, opts))
 }
 
 func contributed(s migrate.Source) Option {

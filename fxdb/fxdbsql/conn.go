@@ -76,7 +76,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// values returns the arguments in pgx's form, behind pgx's options.
+// values returns the arguments in pgx's form, after pgx's options.
 func values(named []driver.NamedValue, options ...any) []any {
 	args := append(make([]any, 0, len(options)+len(named)), options...)
 	for _, v := range named {

@@ -20,6 +20,19 @@ type Source struct {
 	Pool  string   // of the source, by the name of fxdb.ModuleNamed
 }
 
+// SourceOption changes a Source. Every fxdb.MigrationOption is a SourceOption.
+type SourceOption interface{ Apply(*Source) }
+
+// NewSource returns a Source with options of the type fxdb.MigrationOption. The type is a
+// parameter, because migrate can't import fxdb and the public type hides Apply.
+func NewSource[O any](name string, fsys fs.FS, opts []O) Source {
+	s := Source{Name: name, FS: fsys}
+	for _, opt := range opts {
+		any(opt).(SourceOption).Apply(&s)
+	}
+	return s
+}
+
 // Group is the fx value group of Sources.
 const Group = `group:"onepool.migrations"`
 

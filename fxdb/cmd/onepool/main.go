@@ -71,8 +71,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return misused
 }
 
-// parse reads flags. ok is false where status is to be returned at once. Help that was
-// asked for goes to stdout.
+// parse reads flags. If ok is false, the caller returns status at once. parse writes help that
+// the user asked for to stdout.
 func parse(flags *flag.FlagSet, args []string, arguments string, stdout, stderr io.Writer) (status int, ok bool) {
 	var text bytes.Buffer
 	flags.SetOutput(&text)
