@@ -43,7 +43,8 @@ func leadOf(queries []*pgx.QueuedQuery) (n int, bare bool) {
 	bare, allSet := true, true
 	for i, q := range queries {
 		all, ok := statementsOf(q.SQL)
-		if o.follow(all); !ok || o.over || len(q.Arguments) > 0 {
+		o.follow(all)
+		if !ok || o.over || len(q.Arguments) > 0 {
 			break
 		}
 		sets := slices.ContainsFunc(all, sqllex.Statement.SetsTransaction)

@@ -128,13 +128,10 @@ func (db *DB) begin(ctx context.Context, conn *pgx.Conn, s scoped.Scope, opts pg
 	return tx, nil
 }
 
-// rollbackTimeout bounds a rollback whose caller's context has ended.
-const rollbackTimeout = 5 * time.Second
-
 // rollback works after ctx has ended too. The pool can reuse a connection after a
 // rollback, and must close a connection without a rollback.
 func rollback(ctx context.Context, tx pgx.Tx) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	ctx, cancel := scoped.RollbackContext(ctx)
 	defer cancel()
 	err := tx.Rollback(ctx)
 	if errors.Is(err, pgx.ErrTxClosed) {

@@ -81,12 +81,15 @@ func (o *opening) endSavepoint(i int, back bool) {
 
 // followFirst follows the statement that BEGIN travels with.
 func (o *opening) followFirst(sql string, args []any) {
-	if !o.over {
-		all, ok := statementsOf(sql)
-		if o.over = !ok || len(args) > 0; !o.over {
-			o.follow(all)
-		}
+	if o.over {
+		return
 	}
+	all, ok := statementsOf(sql)
+	if !ok || len(args) > 0 {
+		o.over = true
+		return
+	}
+	o.follow(all)
 }
 
 // endSavepoint follows the end of a savepoint of Begin.
@@ -95,10 +98,12 @@ func (t *transaction) endSavepoint(back bool, err error) {
 		return
 	}
 	i := slices.IndexFunc(t.opening.savepoints, func(sp openSavepoint) bool { return sp.of == t })
-	if t.opening.over = i < 0 || err != nil; !t.opening.over {
-		t.opening.endSavepoint(i, back)
-		t.mark()
+	if i < 0 || err != nil {
+		t.opening.over = true
+		return
 	}
+	t.opening.endSavepoint(i, back)
+	t.mark()
 }
 
 // statementsOf returns the statements of a text, or ok = false if the text has no statement for
@@ -124,31 +129,35 @@ func mustFollowBegin(sql string) bool {
 	return sql == "" || beginsWithAny(sql, "set", "reset", "lock", "show", "savepoint", "release", "rollback", "--", "/*")
 }
 
-// open runs the first statements of sql if they must come before any query, and returns
-// the rest of sql.
+// open runs the first statements of sql, if the statements must come before any query, and
+// returns the rest of sql.
 func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, rest string, ran bool, err error) {
 	o, conn := t.opening, t.Tx.Conn()
-	if t.endOpeningIfUsed(); o.over {
+	t.endOpeningIfUsed()
+	if o.over {
 		return tag, sql, false, nil
 	}
-	_, named := backend.Of(conn).PreparedAs(sql)
-	if o.over = named || !mayOpen(sql); o.over {
+	if _, named := backend.Of(conn).PreparedAs(sql); named || !mayOpen(sql) {
+		o.over = true
 		return tag, sql, false, nil
 	}
 	if len(args) > 0 {
-		own, left, err := scoped.Rewrite(ctx, conn, sql, args)
-		if o.over = err != nil || len(left) > 0; o.over {
+		rewritten, left, err := scoped.Rewrite(ctx, conn, sql, args)
+		if err != nil || len(left) > 0 {
+			o.over = true
 			return tag, sql, false, nil // pgx sends the text, and returns its own error
 		}
-		sql = own
+		sql = rewritten
 	}
 	all, ok := statementsOf(sql)
-	if o.over = !ok; o.over {
+	if !ok {
+		o.over = true
 		return tag, sql, false, nil
 	}
 	first, again := 0, []string(nil)
 	for i := range all {
-		if o.follow(all[i : i+1]); o.over {
+		o.follow(all[i : i+1])
+		if o.over {
 			break
 		}
 		if (all[i].Kind == sqllex.KindLock || all[i].SetsTransaction()) && len(o.savepoints) == 0 {
@@ -239,8 +248,8 @@ func (t *transaction) beginAnew(ctx context.Context, conn *pgx.Conn, sql string,
 // opened is the text in the place of a SET TRANSACTION that open has run, with the same tag.
 const opened = "set local onepool.opened to ''"
 
-// openBatch runs the first statements of b if they must come before any query, and returns the
-// batch to send.
+// openBatch runs the first statements of b, if the statements must come before any query, and
+// returns the batch to send.
 func (t *transaction) openBatch(ctx context.Context, b *pgx.Batch) (*pgx.Batch, error) {
 	if t.opening.over {
 		return b, nil
@@ -248,7 +257,8 @@ func (t *transaction) openBatch(ctx context.Context, b *pgx.Batch) (*pgx.Batch, 
 	own := *b
 	own.QueuedQueries = slices.Clone(b.QueuedQueries)
 	for i, q := range b.QueuedQueries {
-		if t.opening.over = t.opening.over || len(q.Arguments) > 0; t.opening.over {
+		t.opening.over = t.opening.over || len(q.Arguments) > 0
+		if t.opening.over {
 			break
 		}
 		_, _, ran, err := t.open(ctx, q.SQL, nil)
@@ -279,7 +289,8 @@ func (t *transaction) followPrepare(sql string) {
 	t.endOpeningIfUsed()
 	if all, ok := statementsOf(sql); ok && len(all) == 1 {
 		var needs opening
-		if needs.follow(all); !needs.over {
+		needs.follow(all)
+		if !needs.over {
 			return
 		}
 	}

@@ -132,17 +132,7 @@ func (db *DB) query(ctx context.Context, s *scoped.Scope, within time.Duration, 
 	if s, err = db.scopeOn(ctx, conn.Conn(), s, sql, args); err != nil {
 		return nil, mayResend(ctx, conn.Conn(), err, false), err
 	}
-	if s.IsZero() {
-		scoped.CancelAtDeadline(ctx, conn.Conn())
-		if r.Rows, err = conn.Query(ctx, sql, args...); err != nil {
-			err = scoped.Ended(conn.Conn(), err)
-		}
-	} else if err = r.flight.Send(ctx, &db.core.engine, conn.Conn(), s, sql, args); err == nil {
-		if r.Rows, err = r.flight.Query(); r.flight.Several(err) { // nothing ran
-			r.flight = scoped.Flight{}
-			r.Rows, err = db.querySeveral(ctx, conn.Conn(), *s, sql, args)
-		}
-	}
+	r.Rows, err = db.queryOn(ctx, conn.Conn(), s, &r.flight, sql, args)
 	if err != nil {
 		return nil, db.mayResendStatement(ctx, conn.Conn(), err, sql), err
 	}
@@ -151,8 +141,9 @@ func (db *DB) query(ctx context.Context, s *scoped.Scope, within time.Duration, 
 	if isIdempotent(ctx) {
 		// Until the caller has seen a row, fxdb may retry the statement.
 		pc := conn.Conn()
-		r.ahead, r.has = true, r.Rows.Next()
-		if !r.has {
+		has := r.Rows.Next()
+		r.ahead.Put(has)
+		if !has {
 			r.Close()
 			if err := r.Err(); mayResend(ctx, pc, err, true) {
 				return nil, true, err
@@ -160,6 +151,28 @@ func (db *DB) query(ctx context.Context, s *scoped.Scope, within time.Duration, 
 		}
 	}
 	return r, false, nil
+}
+
+// queryOn runs a statement on conn, and returns the rows: of f if s is not zero. f stays unsent
+// for a text of several statements.
+func (db *DB) queryOn(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, f *scoped.Flight, sql string, args []any) (pgx.Rows, error) {
+	if s.IsZero() {
+		scoped.CancelAtDeadline(ctx, conn)
+		rows, err := conn.Query(ctx, sql, args...)
+		if err != nil {
+			err = scoped.Ended(conn, err)
+		}
+		return rows, err
+	}
+	if err := f.Send(ctx, &db.core.engine, conn, s, sql, args); err != nil {
+		return nil, err
+	}
+	rows, err := f.Query()
+	if f.Several(err) { // nothing ran
+		*f = scoped.Flight{}
+		return db.querySeveral(ctx, conn, *s, sql, args)
+	}
+	return rows, err
 }
 
 // QueryRow runs a statement that returns at most one row. Call Scan: Scan releases the

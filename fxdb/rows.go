@@ -16,11 +16,11 @@ import (
 // the end.
 type rows struct {
 	pgx.Rows
-	conn       *pgxpool.Conn
-	flight     scoped.Flight // of a statement with a scope
-	err        error         // of the statement, or of the commit
-	ahead, has bool          // the next row was requested, and exists
-	reading    bool          // the caller reads
+	conn    *pgxpool.Conn
+	flight  scoped.Flight    // of a statement with a scope
+	err     error            // of the statement, or of the commit
+	ahead   scoped.Lookahead // of an idempotent statement
+	reading bool             // the caller reads
 }
 
 func (r *rows) Close() {
@@ -59,9 +59,8 @@ func (r *rows) Next() bool {
 		r.reading = true
 		backend.Of(r.conn.Conn()).Reads()
 	}
-	if r.ahead {
-		r.ahead = false
-		return r.has
+	if has, ok := r.ahead.Take(); ok {
+		return has
 	}
 	if r.Rows.Next() {
 		return true
@@ -144,8 +143,9 @@ func (r *row) send(within time.Duration) (err error) {
 // send sends the statement on the acquired connection.
 func (r *scopedRow) send() {
 	var s *scoped.Scope
+	r.bare = nil
 	s, r.err = r.db.scopeOn(r.ctx, r.conn.Conn(), &r.scope, r.sql, r.args)
-	if r.bare = nil; r.err != nil {
+	if r.err != nil {
 		return
 	}
 	if s.IsZero() {

@@ -104,7 +104,8 @@ func (db *DB) wants(ctx context.Context, s *scoped.Scope) (more scoped.Group) {
 		more |= scoped.OfPlans
 	}
 	if db.core.traceIDOf != nil {
-		if s.TraceID = db.core.traceID(ctx); s.TraceID != "" {
+		s.TraceID = db.core.traceID(ctx)
+		if s.TraceID != "" {
 			more |= scoped.OfTrace
 		}
 	}

@@ -76,7 +76,7 @@ func (tx *connTx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []
 // LargeObjects asks pgx for a transaction: only such a transaction has a pgx.LargeObjects.
 // The empty statement in place of BEGIN takes a round trip.
 func (tx *connTx) LargeObjects() pgx.LargeObjects {
-	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+	ctx, cancel := scoped.RollbackContext(context.Background())
 	defer cancel()
 	err := tx.ended()
 	var pgxs pgx.Tx

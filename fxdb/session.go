@@ -77,7 +77,7 @@ func endBegunByText(ctx context.Context, conn *pgx.Conn) error {
 	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	ctx, cancel := scoped.RollbackContext(ctx)
 	defer cancel()
 	if _, err := conn.Exec(ctx, "rollback"); err != nil {
 		_ = conn.Close(ctx) // the error below is the reason
@@ -116,17 +116,9 @@ func (s *session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows,
 			return err
 		}
 		if sc.IsZero() {
-			scoped.CancelAtDeadline(ctx, s.conn)
-			if r.Rows, err = s.conn.Query(ctx, sql, args...); err != nil {
-				err = scoped.Ended(s.conn, err)
-			}
 			r.Bare = s.conn
-		} else if err = r.Flight.Send(ctx, &s.db.core.engine, s.conn, sc, sql, args); err == nil {
-			if r.Rows, err = r.Flight.Query(); r.Flight.Several(err) { // nothing ran
-				r.Flight = scoped.Flight{}
-				r.Rows, err = s.db.querySeveral(ctx, s.conn, *sc, sql, args)
-			}
 		}
+		r.Rows, err = s.db.queryOn(ctx, s.conn, sc, &r.Flight, sql, args)
 		if err != nil {
 			return err
 		}

@@ -6,9 +6,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/agentagency/onepool/internal/scoped"
 )
 
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
@@ -43,12 +44,9 @@ func (t transaction) Commit() error {
 	return t.tx.Commit(t.ctx)
 }
 
-// rollbackTimeout bounds a rollback: the caller's context has often ended already.
-const rollbackTimeout = 5 * time.Second
-
 func (t transaction) Rollback() error {
 	t.conn.tx = nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
+	ctx, cancel := scoped.RollbackContext(t.ctx)
 	defer cancel()
 	return t.tx.Rollback(ctx)
 }

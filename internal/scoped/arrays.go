@@ -42,7 +42,7 @@ func (a *Arrays) SendOrUndo(ctx context.Context, conn *pgx.Conn) error {
 	a.undoes = true
 	err := a.Send(ctx, conn, &Scope{})
 	if err != nil && !conn.IsClosed() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		ctx, cancel := RollbackContext(ctx)
 		defer cancel()
 		_, _ = conn.Exec(ctx, copyUndo) // fails only if the transaction was aborted before
 	}

@@ -49,6 +49,7 @@ type batchFlight struct {
 	err    error
 }
 
+// send prepares the statements that are new on the connection, and sends s and the batch.
 func (f *batchFlight) send(s *Scope) error {
 	named := f.mode == pgx.QueryExecModeCacheStatement
 	if named {
@@ -56,33 +57,9 @@ func (f *batchFlight) send(s *Scope) error {
 	}
 	queries := make([]query, len(f.batch.QueuedQueries))
 	for i, qq := range f.batch.QueuedQueries {
-		q := query{sql: qq.SQL, args: qq.Arguments, mode: f.mode}
-		if len(q.args) > 0 {
-			if rewriter, ok := q.args[0].(pgx.QueryRewriter); ok {
-				q.args = q.args[1:]
-				var err error
-				if q, err = q.rewrite(f.ctx, f.conn, rewriter); err != nil {
-					return err
-				}
-			}
-		}
 		var err error
-		if q.byCaller, err = byName(f.ctx, f.conn, q.sql); err != nil {
+		if queries[i], err = f.readMember(s, qq); err != nil {
 			return err
-		}
-		queries[i] = q
-		v := EffectsOf(q.sql, false)
-		if err := s.Guard().Refuse(f.conn, q.sql, v); err != nil {
-			return err
-		}
-		if needsBegin(f.conn, v) {
-			f.block = implicitBlock
-		}
-		if q.mode == pgx.QueryExecModeDescribeExec {
-			f.st.forget(q.key())
-		}
-		if q.needsTypes() {
-			f.used = append(f.used, use{key: q.key()})
 		}
 	}
 	f.st.refused = ""
@@ -101,7 +78,8 @@ func (f *batchFlight) send(s *Scope) error {
 	}
 	f.st.addScope(b, s, sd)
 	for _, q := range queries {
-		if sd = nil; q.needsTypes() {
+		sd = nil
+		if q.needsTypes() {
 			sd, used = used[0].StatementDescription, used[1:]
 		}
 		f.st.params = pgx.ExtendedQueryBuilder{} // the formats are needed until the result is read
@@ -115,6 +93,37 @@ func (f *batchFlight) send(s *Scope) error {
 	f.ends = true
 	f.write(b)
 	return nil
+}
+
+// readMember reads a member of the batch, refuses a text that would end or change s, and notes what
+// the member needs: a transaction block, a preparation.
+func (f *batchFlight) readMember(s *Scope, member *pgx.QueuedQuery) (q query, err error) {
+	q = query{sql: member.SQL, args: member.Arguments, mode: f.mode}
+	if len(q.args) > 0 {
+		if rewriter, ok := q.args[0].(pgx.QueryRewriter); ok {
+			q.args = q.args[1:]
+			if q, err = q.rewrite(f.ctx, f.conn, rewriter); err != nil {
+				return q, err
+			}
+		}
+	}
+	if q.byCaller, err = byName(f.ctx, f.conn, q.sql); err != nil {
+		return q, err
+	}
+	v := EffectsOf(q.sql, false)
+	if err := s.Guard().Refuse(f.conn, q.sql, v); err != nil {
+		return q, err
+	}
+	if needsBegin(f.conn, v) {
+		f.block = implicitBlock
+	}
+	if q.mode == pgx.QueryExecModeDescribeExec {
+		f.st.forget(q.key())
+	}
+	if q.needsTypes() {
+		f.used = append(f.used, use{key: q.key()})
+	}
+	return q, nil
 }
 
 var errBatchClosed = errors.New("batch already closed")

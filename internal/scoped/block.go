@@ -21,6 +21,11 @@ func needsBegin(conn *pgx.Conn, v sqllex.Effects) bool {
 // rollbackTimeout bounds a rollback whose caller's context has ended.
 const rollbackTimeout = 5 * time.Second
 
+// RollbackContext returns the context of a rollback, which works after the end of ctx too.
+func RollbackContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+}
+
 // block is a transaction block in a flight: BEGIN before the scope and, if commits is set,
 // COMMIT after the last statement. The zero block is none.
 type block struct {
@@ -49,7 +54,7 @@ func (b block) end(ctx context.Context, conn *pgx.Conn) {
 	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	ctx, cancel := RollbackContext(ctx)
 	defer cancel()
 	if _, err := conn.PgConn().Exec(ctx, "rollback").ReadAll(); err != nil {
 		_ = conn.Close(ctx) // the statement's error is the reason

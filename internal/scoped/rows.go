@@ -14,16 +14,29 @@ type Rows struct {
 	// Ended, if not nil, runs after a flight without an error. Rows.Err returns the error.
 	Ended func(context.Context, *pgx.Conn) error
 
-	closed     bool
-	err        error // of the flight's end
-	ahead, has bool  // the next row was requested, and exists
+	closed bool
+	err    error // of the flight's end
+	ahead  Lookahead
+}
+
+// Lookahead is the answer to a Next that ran before the caller's Next.
+type Lookahead struct{ asked, has bool }
+
+// Put keeps the answer for the caller's Next.
+func (l *Lookahead) Put(has bool) { *l = Lookahead{asked: true, has: has} }
+
+// Take returns the kept answer, once.
+func (l *Lookahead) Take() (has, ok bool) {
+	has, ok = l.has, l.asked
+	*l = Lookahead{}
+	return has, ok
 }
 
 // ReadAhead asks for the first row: Query then returns an error of the statement.
 func (r *Rows) ReadAhead() error {
-	r.has = r.Next()
-	r.ahead = true
-	if !r.has {
+	has := r.Next()
+	r.ahead.Put(has)
+	if !has {
 		return r.Err()
 	}
 	return nil
@@ -31,9 +44,8 @@ func (r *Rows) ReadAhead() error {
 
 // Next goes to the next row. After the last row the flight ends.
 func (r *Rows) Next() bool {
-	if r.ahead {
-		r.ahead = false
-		return r.has
+	if has, ok := r.ahead.Take(); ok {
+		return has
 	}
 	if r.Rows.Next() {
 		return true

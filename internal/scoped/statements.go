@@ -177,8 +177,7 @@ func (st *statements) prepare(ctx context.Context, conn *pgx.Conn, tracer pgx.Qu
 	return nil
 }
 
-// prepareMissing sends s too: the server may have to wait for a lock to parse a
-// statement, and looks up names as the session's role.
+// prepareMissing prepares statements in one round trip, and traces the preparations.
 func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer pgx.QueryTracer, s *Scope, begin block, missing []statementKey) (err error) {
 	slices.SortStableFunc(missing, func(a, b statementKey) int { // s runs after its preparation
 		return cmp.Compare(rank(a), rank(b))
@@ -198,13 +197,31 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 		}
 	}
 	p := conn.PgConn().StartPipeline(ctx)
+	scopeAt, err := st.sendMissing(p, s, begin, missing, names)
+	if err == nil {
+		err = st.readMissing(p, begin, missing, names, scopeAt)
+	}
+	if closeErr := p.Close(); err == nil {
+		err = closeErr
+	}
+	if conn.IsClosed() {
+		return lostBefore(conn, st, err)
+	}
+	st.gone = st.gone[:0]
+	return err
+}
+
+// sendMissing sends the preparations, and s before the first statement: the server may have to
+// wait for a lock to parse a statement, and looks up names as the session's role. scopeAt is
+// the number of the preparation that s precedes, or len(missing) without s.
+func (st *statements) sendMissing(p *pgconn.Pipeline, s *Scope, begin block, missing []statementKey, names []string) (scopeAt int, err error) {
 	for _, name := range st.gone {
 		p.SendDeallocate(name)
 	}
 	if begin.sql != "" {
 		p.SendQueryParams(begin.sql, nil, nil, nil, nil)
 	}
-	scopeAt := len(missing) // in front of which preparation
+	scopeAt = len(missing)
 	for i, k := range missing {
 		if !k.scope && !s.IsZero() && scopeAt > i {
 			scopeAt = i
@@ -216,41 +233,39 @@ func (st *statements) prepareMissing(ctx context.Context, conn *pgx.Conn, tracer
 		}
 		p.SendPrepare(names[i], k.sql, nil)
 	}
-	err = p.Sync()
+	return scopeAt, p.Sync()
+}
+
+// readMissing reads the answers to sendMissing, and notes the prepared statements.
+func (st *statements) readMissing(p *pgconn.Pipeline, begin block, missing []statementKey, names []string, scopeAt int) error {
 	for range st.gone {
-		if err == nil {
-			_, err = p.GetResults()
+		if _, err := p.GetResults(); err != nil {
+			return err
 		}
 	}
-	if begin.sql != "" && err == nil {
-		err = readResult(p)
+	if begin.sql != "" {
+		if err := readResult(p); err != nil {
+			return err
+		}
 	}
 	for i, k := range missing {
-		if err != nil {
-			break
-		}
 		if i == scopeAt {
-			if err = readResult(p); err != nil {
-				break
+			if err := readResult(p); err != nil {
+				return err
 			}
 		}
-		var result any
-		if result, err = p.GetResults(); err == nil {
-			sd := result.(*pgconn.StatementDescription)
-			sd.Name, sd.SQL = names[i], k.sql
-			st.put(k, sd)
-		} else if !k.scope {
-			st.refused = k.sql
+		result, err := p.GetResults()
+		if err != nil {
+			if !k.scope {
+				st.refused = k.sql
+			}
+			return err
 		}
+		sd := result.(*pgconn.StatementDescription)
+		sd.Name, sd.SQL = names[i], k.sql
+		st.put(k, sd)
 	}
-	if closeErr := p.Close(); err == nil {
-		err = closeErr
-	}
-	if conn.IsClosed() {
-		return lostBefore(conn, st, err)
-	}
-	st.gone = st.gone[:0]
-	return err
+	return nil
 }
 
 // rank returns 0 for a scope and 1 for a statement: scopes are prepared first.
