@@ -64,8 +64,8 @@ const (
 	forTransaction                // the same, for a transaction
 )
 
-// acquire takes a connection on behalf of this client for a tenant, which may be empty, within the
-// acquire timeout, or within a shorter time if within is not zero.
+// acquire takes a connection on behalf of this client. tenant may be empty. acquire waits for the
+// acquire timeout, or for within, if within is not zero and shorter.
 func (db *DB) acquire(ctx context.Context, tenant string, p purpose, within time.Duration) (*pgxpool.Conn, error) {
 	if err := db.client.optionErr.Load(); err != nil {
 		return nil, *err

@@ -58,7 +58,7 @@ type afterCommit struct {
 	fn func(context.Context)
 }
 
-// root is the transaction around all savepoints.
+// root returns the transaction around all savepoints.
 func (t *transaction) root() *transaction {
 	for t.outer != nil {
 		t = t.outer

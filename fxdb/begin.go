@@ -38,8 +38,8 @@ func (db *DB) Begin(ctx context.Context) (pgx.Tx, error) { return db.BeginTx(ctx
 // transaction, or opts.
 //
 // If the connection is lost before the first statement has its answer, fxdb retries BEGIN
-// and the statement on another connection, within DB_CONNECTION_TIMEOUT_MS and as often as
-// [Idempotent] says: the server has committed nothing.
+// and the statement on another connection: the server has committed nothing. fxdb retries
+// within DB_CONNECTION_TIMEOUT_MS, as often as [Idempotent] says.
 //
 // Several goroutines must not use a transaction at once.
 func (db *DB) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {

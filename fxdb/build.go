@@ -94,7 +94,7 @@ func (c *core) setHooks(pc *pgxpool.Config, o options) error {
 	return onConnect(pc, o.hooks)
 }
 
-// lifecycleConfig is the configuration of the shared pool. The source of migrations is
+// lifecycleConfig returns the configuration of the shared pool. The source of migrations is
 // checked here, and runs with the pool's start.
 func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Config, err error) {
 	cfg := c.cfg
@@ -147,7 +147,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 	}, nil
 }
 
-// layers are the packages between a program and an acquire: call sites are outside the layers.
+// layers returns the packages between a program and an acquire: call sites are outside the layers.
 func layers() []string {
 	own := reflect.TypeFor[DB]().PkgPath()
 	return []string{own, own + "/fxdbsql", reflect.TypeFor[sql.DB]().PkgPath()}

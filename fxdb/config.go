@@ -92,10 +92,10 @@ type Config struct {
 	// Default 20. Variable DB_POOL_MAX.
 	PoolMax int
 
-	// ReplicasOfApp is the number of processes of this application. The start compares
-	// ReplicasOfApp times the pools' connections, and further connections for each process
-	// (health, [DB.Listen] and each pool's cancel of late statements), with the limits of the
-	// server, the role and the database.
+	// ReplicasOfApp is the number of processes of this application. The start compares the
+	// connections of all processes with the limits of the server, the role and the database.
+	// Each process has the pools' connections, and connections for health, for [DB.Listen]
+	// and for each pool's cancel of late statements.
 	// Default 1. Variable DB_REPLICAS_OF_APP.
 	ReplicasOfApp int
 
@@ -123,9 +123,9 @@ type Config struct {
 	QueueMax int
 
 	// QueueTarget is the longest wait for a connection that callers of a client should
-	// have. If the shortest wait of a client's callers in a whole QueueInterval is longer,
-	// the client's waiters fail with [ErrQueueShed] after twice QueueTarget, until the
-	// shortest wait of an interval is within QueueTarget again. 0 sheds no waiter.
+	// have. The pool sheds a client's waiters if the shortest wait of a whole QueueInterval
+	// is longer: the waiters fail with [ErrQueueShed] after twice QueueTarget. Shedding ends
+	// when the shortest wait of an interval is within QueueTarget again. 0 sheds no waiter.
 	// Default 0. Variable DB_QUEUE_TARGET_MS.
 	QueueTarget time.Duration
 
@@ -176,9 +176,9 @@ type Config struct {
 	LeakThreshold time.Duration
 
 	// CallSites makes errors and log lines name the call site of every holder, at about a
-	// microsecond per acquire. By default the pool knows the call site of the first 64
-	// acquires of every 50 ms, of one in 256 of the others and of an acquire that takes the
-	// last connection. Default false. Variable DB_CALL_SITES.
+	// microsecond per acquire. By default the pool knows the call site of some acquires: the
+	// first 64 of every 50 ms, one in 256 of the others, and an acquire of the last
+	// connection. Default false. Variable DB_CALL_SITES.
 	CallSites bool
 
 	// SlowQuery is the duration above which the pool logs a statement, without its
@@ -186,9 +186,9 @@ type Config struct {
 	// means never. Default 1 s. Variable DB_SLOW_QUERY_MS.
 	SlowQuery time.Duration
 
-	// NestedAcquire says how the pool treats a goroutine that asks for a second
-	// connection while its own transaction or rows hold a connection, because nested
-	// acquires deadlock a full pool. Strict fails the second acquire with
+	// NestedAcquire says how the pool treats a nested acquire: a goroutine asks for a second
+	// connection while its own transaction or rows hold a connection. Nested acquires
+	// deadlock a full pool. Strict fails the second acquire with
 	// [ErrNestedAcquire] and costs microseconds; warn samples acquires and logs each
 	// client once; off does nothing. Default warn. Variable DB_NESTED_ACQUIRE.
 	NestedAcquire NestedMode
@@ -336,7 +336,7 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// fill is set that leaves a mark.
+// fill is [set] with a mark: the mark remembers the value that fill has set.
 func fill[T comparable](field, mark *T, value T) {
 	var zero T
 	if *field == zero {

@@ -91,7 +91,7 @@ func settingsOf(connString string) map[string]string {
 	return keywords(connString)
 }
 
-// canonical is pgx's name of a key.
+// canonical returns pgx's name of a key.
 func canonical(key string) string {
 	if key == "dbname" {
 		return "database"
@@ -202,13 +202,13 @@ func parseConnString(setting, s string) (*pgxpool.Config, error) {
 	return nil, &ConfigError{Setting: setting, Reason: "can't be parsed: check host, port, sslmode and all parameters, and percent-encode reserved characters in the password"}
 }
 
-// poolConfig is the configuration of pgxpool. c has its defaults and is valid.
+// poolConfig returns the configuration of pgxpool. c has its defaults and is valid.
 func (c Config) poolConfig() (*pgxpool.Config, error) {
 	pc, _, err := c.build()
 	return pc, err
 }
 
-// build is poolConfig, and returns the parameters that yield to the server's own.
+// build returns the configuration of pgxpool, and the parameters that yield to the server's own.
 func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 	s, err := c.connString()
 	if err != nil {
@@ -254,7 +254,7 @@ func (c Config) build() (pc *pgxpool.Config, yields []string, err error) {
 	return pc, yields, nil
 }
 
-// migrateConfig is the configuration of the migrations' connections.
+// migrateConfig returns the configuration of the migrations' connections.
 func (c Config) migrateConfig() (*pgxpool.Config, error) {
 	s, err := c.migrateString()
 	if err != nil {
@@ -290,7 +290,7 @@ func (c Config) setConnectTimeout(connString string, cc *pgx.ConnConfig) {
 	}
 }
 
-// connectTimeout is the time for opening a connection to a single host. The time leaves
+// connectTimeout returns the time for opening a connection to a single host. The time leaves
 // room for all hosts, or for another attempt, within the longest wait for a connection: a
 // dead host does not refuse but keeps silent. The minimum is two seconds even for a
 // shorter wait: the pool goes on opening when no waiter is left.

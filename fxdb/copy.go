@@ -14,8 +14,8 @@ import (
 	"github.com/agentagency/onepool/internal/scoped"
 )
 
-// A tenant's CopyFrom sends at most copyRows rows or copyBytes bytes in a round trip, and
-// at most copyInserts rows that need an INSERT for each row.
+// A tenant's CopyFrom sends at most copyRows rows or copyBytes bytes in a round trip. The limit is
+// copyInserts for rows that need an INSERT for each row.
 const (
 	copyRows    = 10_000
 	copyBytes   = 8 << 20
@@ -218,7 +218,7 @@ func (c *copying) describe(ctx context.Context, conn *pgx.Conn, s *scoped.Scope)
 	return err
 }
 
-// begun is describe and the first fill, in a transaction.
+// begun asks for the types and reads the first chunk, in a transaction.
 func (c *copying) begun(ctx context.Context, conn *pgx.Conn) (more bool, err error) {
 	if err := c.describe(ctx, conn, &scoped.Scope{}); err != nil {
 		return false, err

@@ -28,7 +28,7 @@ func dedicated(member string) (name string, conns int32, err *ConfigError) {
 	return name, conns, nil
 }
 
-// dedicatedConns is the number of connections that a member's pool may have.
+// dedicatedConns returns the number of connections that a member's pool may have.
 func dedicatedConns(member string, poolMax int32) int32 {
 	if _, conns, _ := dedicated(member); conns > 0 {
 		return conns

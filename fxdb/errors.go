@@ -23,15 +23,14 @@ var (
 	// library on the raw pool, for example a job queue, see [RawPool].
 	ErrTenantNotCarried = scoped.ErrTenantNotCarried
 	// ErrTenantMismatch is returned for a statement in a transaction if the context has
-	// a different tenant or user than the transaction, or if the context has a tenant and the
-	// transaction has none. Begin a transaction of its own for the statement.
+	// a different tenant or user than the transaction. A transaction without a tenant refuses
+	// every tenant. Begin a transaction of its own for the statement.
 	ErrTenantMismatch = errors.New("the context has a different tenant or user than the transaction: begin a transaction with the context of the statement")
 	// ErrNeedsSession is returned if DB_POOLER is transaction and a call needs a session on
 	// the server that lasts: [DB.Acquire], a second use of a *sql.Conn, statements prepared by
-	// name, and texts of more than 1 MB. The same holds for statements that LISTEN, DO, SET
-	// and the like, take advisory locks of the session, make temporary tables that outlive
-	// their transaction or declare cursors WITH HOLD. Use a transaction, or a connection to
-	// the server itself.
+	// name, and texts of more than 1 MB. The same holds for LISTEN, DO, SET, advisory locks
+	// of the session, cursors WITH HOLD, and temporary tables that outlive their transaction.
+	// Use a transaction, or a connection to the server itself.
 	ErrNeedsSession = scoped.ErrNeedsSession
 	// ErrNestedAcquire is returned if DB_NESTED_ACQUIRE is strict and the goroutine of an
 	// acquire still holds a connection: by a transaction, or by rows of DB.Query that the

@@ -87,7 +87,7 @@ func (t *transaction) start(ctx context.Context) error {
 	return t.settle(p, true, err)
 }
 
-// startNow is start for a caller that has neither a context nor an error to return. After
+// startNow sends a pending BEGIN for a caller that has neither a context nor an error to return. After
 // an error the connection is closed: no statement may run outside of the transaction.
 func (t *transaction) startNow() {
 	if t.pending == nil {

@@ -23,8 +23,8 @@ const (
 // returns an error or panics. InTx releases the connection in every case.
 //
 // If the server aborts the transaction with 40001 (serialization failure) or 40P01
-// (deadlock), in fn or at commit, InTx runs fn again in a new transaction, up to four
-// times. InTx also runs fn again, as often as [Idempotent] says, if the connection is lost
+// (deadlock), InTx runs fn again in a new transaction, up to four times. The abort may come
+// in fn or at commit. InTx also runs fn again, as often as [Idempotent] says, if the connection is lost
 // and the transaction is read-only or ctx is Idempotent. fn must therefore have no effects
 // outside tx that can't be repeated. InTx returns the error of fn unchanged, and wraps the
 // error of a failed commit.
@@ -77,7 +77,7 @@ func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, idempotent bool, att
 	return mayRetry, code, err
 }
 
-// attempt is inTx without the tracers.
+// attempt makes one attempt, without the tracers.
 func (db *DB) attempt(ctx context.Context, opts pgx.TxOptions, idempotent bool, fn func(pgx.Tx) error) (mayRetry bool, code string, err error) {
 	tx, err := db.beginScoped(ctx, opts, true)
 	if err != nil {

@@ -41,7 +41,7 @@ func (db *DB) warnOfLeftover(conn *pgx.Conn) {
 	}
 }
 
-// warnOfText is warnOfLeftover for a text.
+// warnOfText warns of what a text leaves in vain.
 func (db *DB) warnOfText(sql string) { db.warnOf(taintInVain(sql)) }
 
 func (db *DB) warnOf(taint sqllex.Taint) {

@@ -201,7 +201,7 @@ func (c Config) unmixed(parts []part) error {
 // strictModes are the values of sslmode that never send in clear.
 var strictModes = []string{"require", "verify-ca", "verify-full"}
 
-// migrateString is MigrateURL, completed with the pool's database, and with the pool's hosts if
+// migrateString returns MigrateURL, completed with the pool's database, and with the pool's hosts if
 // MigrateURL names none, and with the link's settings. The password of the tables' owner must
 // not travel in clear while the pool encrypts its own password.
 func (c Config) migrateString() (string, error) {

@@ -105,7 +105,7 @@ func (s *listenSession) deliver(n Notification) {
 }
 
 // listen sends the server the difference between on and the channels of subs, in one round
-// trip, and notifies the subscriptions that are new to the session.
+// trip. listen then notifies the subscriptions that are new to the session.
 func (s *listenSession) listen(ctx context.Context, subs []*Subscription) error {
 	want := channelsOf(subs)
 	if text := changeOf(s.on, want); text != "" {

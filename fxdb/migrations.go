@@ -96,7 +96,7 @@ func newMigrator(cfg Config, password func(context.Context, *pgx.ConnConfig) err
 	return m, nil
 }
 
-// up is one attempt to start. A later attempt retries a migration that lost its session,
+// up applies the migrations in one attempt to start. A later attempt retries a migration that lost its session,
 // because the server may have gone away. The second loss is the migration's own doing. prefer
 // puts silent hosts after the hosts that answer.
 func (m *migrator) up(ctx context.Context, pool *pgx.ConnConfig, prefer func(context.Context, *pgx.ConnConfig)) error {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// settingNames are the variables that ConfigFromEnv reads.
+// settingNames returns the variables that ConfigFromEnv reads.
 func settingNames() (names []string) {
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[environ]()) {
 		names = append(names, f.Tag.Get("env"))
@@ -73,7 +73,7 @@ func misspelt(prefix string, environ []string) (found []misspelling) {
 // tooFar is the least distance of two names that are not nearly the same.
 const tooFar = 3
 
-// apart is the number of letters to insert, leave out, replace or exchange with their
+// apart returns the number of letters to insert, leave out, replace or exchange with their
 // neighbour to turn a into b. A name that goes on, or ends early, by up to four letters
 // counts as two. In a short name two letters make another word.
 func apart(a, b string) int {

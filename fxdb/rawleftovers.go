@@ -12,8 +12,8 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// taints judges a text as the function taints does. The method also warns, once for each kind and
-// in the name of the root client, of what a statement of the raw pool leaves in vain.
+// taints judges a text as the function taints does. The method also warns, once for each kind, of
+// what a statement of the raw pool leaves in vain. The warning names the root client.
 func (c *core) taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
 	taint, single = taints(conn, text)
 	if taint == backend.Plain || text.Prepared || rewritingOf(text.Args) == unseen {
@@ -35,8 +35,8 @@ func (c *core) taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, s
 // poolMethods is the prefix of the methods of the raw pool in a stack.
 var poolMethods = reflect.TypeFor[pgxpool.Pool]().PkgPath() + ".(*Pool)."
 
-// rawMethod returns the method of the raw pool that sends the text of the caller's caller, or
-// the empty string if the text comes from a held connection or from a method of *DB.
+// rawMethod returns the method of the raw pool that sends the text of the caller's caller. For a
+// text of a held connection or of a method of *DB, rawMethod returns an empty string.
 func rawMethod() string {
 	var pcs [24]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])

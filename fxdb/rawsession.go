@@ -14,14 +14,14 @@ import (
 )
 
 // rawSession is the way of a tenant to the raw pool, see RawPoolSession. The pool undoes the
-// identity when the pool prepares the connection for its next holder, so no release, panic or
-// lost answer can leave the identity to the next holder.
+// identity before the next holder gets the connection: no release, panic or lost answer can
+// leave the identity to the next holder.
 type rawSession struct {
 	session scoped.Session // of the identity and DB_TENANT_ROLE
 	tenants func()         // notes that the application has tenants
 }
 
-// carrySessions has the raw pool of pc carry identities.
+// carrySessions makes the raw pool of pc carry identities.
 func (c *core) carrySessions(pc *pgxpool.Config) error {
 	if c.cfg.pooled() {
 		return &ConfigError{Setting: "DB_POOLER", Reason: "transaction keeps no session, and fxdb.RawPool(RawPoolSession) needs a session: leave out the mode, or connect to the server itself"}

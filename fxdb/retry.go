@@ -19,9 +19,9 @@ type idempotentKey struct{}
 
 // Idempotent marks the work of the context as safe to run twice: reads, and writes with
 // the same result the second time. If the connection is lost on the way, as in a restart
-// or a failover, fxdb retries Exec, Query (until its first row), QueryRow and InTx on a
-// new connection, for at most DB_CONNECTION_TIMEOUT_MS. The caller sees a delay instead of
-// an error.
+// or a failover, fxdb retries on a new connection, for at most DB_CONNECTION_TIMEOUT_MS.
+// fxdb retries Exec, Query (until its first row), QueryRow and InTx. The caller sees a delay
+// instead of an error.
 //
 // fxdb sends a statement at most three times. fxdb sends a statement at most twice if the
 // connection broke without a message from the server, as when the statement crashes the
@@ -62,7 +62,7 @@ func mayResend(ctx context.Context, conn *pgx.Conn, err error, idempotent bool) 
 	return idempotent || code == idleTooLong || errors.As(err, &limits) || scoped.LostInPreparation(conn) || backend.Of(conn).LostInPreparation()
 }
 
-// mayResendStatement is mayResend for a text outside a transaction. fxdb also retries an
+// mayResendStatement reports the same for a text outside a transaction. fxdb also retries an
 // unmarked statement that a standby has refused: the statement surely did not run, and the
 // pool goes on to the primary.
 func (db *DB) mayResendStatement(ctx context.Context, conn *pgx.Conn, err error, sql string) bool {
@@ -105,11 +105,10 @@ func endCode(conn *pgx.Conn, err error) string {
 // connection did not run.
 const idleTooLong = "57P05"
 
-// endedByOthers reports whether a connection ended without the user's doing: the server
-// shut down, an administrator or the crash of another backend ended the connection, a
-// standby made room for its replay, or a pooler lost its server. endedByOthers is false
-// for a limit on transactions (25P03, 25P04), memory or disk that ran out (53, 58),
-// damaged data (XX) and a dropped database (57P04).
+// endedByOthers reports whether a connection ended without the user's doing: by a shutdown, an
+// administrator, the crash of another backend, a standby's replay, or a pooler that lost its
+// server. endedByOthers is false for a limit on transactions (25P03, 25P04), for memory or disk
+// that ran out (53, 58), for damaged data (XX) and for a dropped database (57P04).
 func endedByOthers(code string) bool {
 	switch code {
 	case "", "57P01", "57P02", "57P03", idleTooLong, "40001":
@@ -173,7 +172,7 @@ func (db *DB) resend(ctx context.Context, lost error, attempt func(within time.D
 	return err
 }
 
-// resendFor is [DB.resend] for an attempt with a result.
+// resendFor does as [DB.resend], and returns the result of the last attempt.
 func resendFor[T any](ctx context.Context, db *DB, lost error, attempt func(within time.Duration) (_ T, retry bool, err error)) (result T, err error) {
 	err = db.resend(ctx, lost, func(within time.Duration) (retry bool, err error) {
 		result, retry, err = attempt(within)

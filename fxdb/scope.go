@@ -42,7 +42,7 @@ func (db *DB) scopeOf(ctx context.Context) (s scoped.Scope, err error) {
 	return s, nil
 }
 
-// scopeFor is scopeOf for one statement, see refine.
+// scopeFor returns the scope of one statement, see refine.
 func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (s scoped.Scope, err error) {
 	if s, err = db.scopeOf(ctx); err == nil {
 		db.refine(ctx, &s, true, func() bool { return db.takesScope(sql, args) })
@@ -50,7 +50,7 @@ func (db *DB) scopeFor(ctx context.Context, sql string, args []any) (s scoped.Sc
 	return s, err
 }
 
-// scopeForBatch is scopeFor for the statements of b. A batch that begins a transaction
+// scopeForBatch returns the scope of the statements of b. A batch that begins a transaction
 // has no deadline: the transaction may outlive the caller.
 func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scoped.Scope, error) {
 	if begins(b) {
@@ -66,7 +66,7 @@ func (db *DB) scopeForBatch(ctx context.Context, b *pgx.Batch) (scoped.Scope, er
 	return s, nil
 }
 
-// scopeForTx is scopeOf for a transaction. The transaction's statements may have other
+// scopeForTx returns the scope of a transaction. The transaction's statements may have other
 // deadlines than ctx. inTx reports whether the transaction ends with ctx.
 func (db *DB) scopeForTx(ctx context.Context, inTx bool) (scoped.Scope, error) {
 	s, err := db.scopeOf(ctx)
@@ -87,7 +87,7 @@ func (db *DB) scopeForTx(ctx context.Context, inTx bool) (scoped.Scope, error) {
 	return s, nil
 }
 
-// scopeForCopy is scopeFor for CopyFrom. A COPY without a scope stays a COPY.
+// scopeForCopy returns the scope of CopyFrom. A COPY without a scope stays a COPY.
 func (db *DB) scopeForCopy(ctx context.Context) (scoped.Scope, error) {
 	s, err := db.scopeOf(ctx)
 	if err == nil {

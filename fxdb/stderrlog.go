@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// stderrLog is the logger of an fx application without a *zap.Logger: a warning of the pool
+// stderrLog returns the logger of an fx application without a *zap.Logger: a warning of the pool
 // must not be lost. stderrLog writes warnings and errors as JSON lines.
 func stderrLog() *zap.Logger {
 	encoder := zap.NewProductionEncoderConfig()

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// stopping gives the pool a part of fx's stop. fx runs OnStop hooks one after the other,
-// the pool's hook after the hooks of the pool's users, and skips the rest when the time
+// stopping gives the pool a part of fx's stop. fx runs OnStop hooks one after the other, the
+// pool's hook after the hooks of the pool's users. fx skips the remaining hooks when the time
 // is over. A server that waits for a hanging request would take all of the time.
 //
 // Every hook therefore calls begin at the start of its stop, and the first call begins the
@@ -43,7 +43,7 @@ func (s *stopping) add(db *DB) *stoppingPool {
 	return p
 }
 
-// drain is the pool's OnStop. If the clock has begun the drain, drain waits for the
+// drain runs in the pool's OnStop. If the clock has begun the drain, drain waits for the
 // drain's end and returns the error.
 func (p *stoppingPool) drain(ctx context.Context) error {
 	p.once.Do(func() {

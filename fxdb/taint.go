@@ -32,7 +32,7 @@ func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool
 	return backend.Lasting, v.Statements == 1
 }
 
-// sessions is how the pool judges what statements leave on a session.
+// sessions returns how the pool judges what statements leave on a session.
 func (c *core) sessions() backend.Sessions {
 	s := backend.Sessions{Taint: c.taints, Discarded: scoped.Forget}
 	if c.cfg.SessionCheck {
@@ -42,8 +42,8 @@ func (c *core) sessions() backend.Sessions {
 }
 
 // discarded are the taints whose remains DISCARD ALL removes (PostgreSQL's documentation,
-// DISCARD). sqllex can't read the body of a function, a procedure or a DO, and such a body
-// may leave what DISCARD ALL does not remove, such as a seed or a loaded library. Sent
+// DISCARD). sqllex can't read the body of a function, a procedure or a DO. Such a body may
+// leave what DISCARD ALL does not remove, for example a seed or a loaded library. Sent
 // notifications of a channel may wait in pgx.
 const discarded = sqllex.Settings | sqllex.Prepared | sqllex.Temp | sqllex.AdvisoryLock | sqllex.Cursor |
 	sqllex.Definition | sqllex.Discard

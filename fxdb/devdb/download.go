@@ -56,12 +56,12 @@ func defaultDownloads() downloads {
 	return downloads{registry: registry, packages: pinnedPackages}
 }
 
-// notDownloaded is the last source of a start without permission to download.
+// notDownloaded fails, as the last source of a start without permission to download.
 func notDownloaded(context.Context) (string, string, error) {
 	return "", "", missing{envDownload + ": not set to 1, so nothing is downloaded"}
 }
 
-// fromDownload is the last source: fromDownload downloads the package once, checks the package,
+// fromDownload downloads the package once, as the last source. fromDownload checks the package,
 // and unpacks the package beside the final place.
 func (d downloads) fromDownload(ctx context.Context) (string, string, error) {
 	system := runtime.GOOS + "/" + runtime.GOARCH

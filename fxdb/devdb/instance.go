@@ -88,7 +88,7 @@ func (i *instance) discard() error {
 	return err
 }
 
-// serverArgs is the command line of the server, without the path.
+// serverArgs returns the command line of the server, without the path.
 func (i *instance) serverArgs(settings ...string) []string {
 	args := []string{
 		"-D", i.data(),

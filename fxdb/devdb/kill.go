@@ -24,7 +24,7 @@ func (s *supervisor) terminate() {
 	}
 }
 
-// kill is for a server that does not stop. The shell and the server are a process group;
+// kill ends a server that does not stop. The shell and the server are a process group;
 // sessions of the server notice the server's end, and end.
 func (s *supervisor) kill() error {
 	segment := sharedMemory(s.dir)

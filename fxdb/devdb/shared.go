@@ -75,7 +75,7 @@ func answers(ctx context.Context, dir string) bool {
 	return true
 }
 
-// pointer is the file with the folder's name of the shared server.
+// pointer returns the path of the file with the folder's name of the shared server.
 func (l launcher) pointer() string { return filepath.Join(l.base, "current-"+l.key) }
 
 // point makes the server in dir the shared server. The lock makes the process the only writer;

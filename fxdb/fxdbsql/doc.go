@@ -8,8 +8,8 @@
 //	)
 //
 // [Open] does the same for a *fxdb.DB. The pool counts the connections of the *sql.DB under the
-// client's name, bounds the wait by fxdb.Config's ConnectionTimeout, and drains the connections
-// with all of the pool. errors.Is and errors.As find fxdb's errors (*fxdb.AcquireError,
+// client's name, and bounds the wait by fxdb.Config's ConnectionTimeout. The drain of the pool
+// drains the connections of the *sql.DB too. errors.Is and errors.As find fxdb's errors (*fxdb.AcquireError,
 // fxdb.ErrDraining, fxdb.ErrTenantRequired and so on) and pgx's errors. A query returns the
 // same values as with pgx's own package stdlib.
 //

@@ -49,9 +49,9 @@ var operations = func() map[string]string {
 }()
 
 // Operation returns the first statement's operation in capitals, such as SELECT. After WITH,
-// Operation returns the main statement's operation. Operation returns OTHER for a text that
-// begins with no word of SQL, such as the name of a prepared statement, and an empty string for
-// an empty text.
+// Operation returns the main statement's operation. For a text that begins with no word of SQL,
+// such as the name of a prepared statement, Operation returns OTHER. For an empty text Operation
+// returns an empty string.
 func Operation(sql string) string {
 	l := lexer{sql: sql}
 	return l.operation()

@@ -47,7 +47,7 @@ func main() {
 	os.Exit(status)
 }
 
-// run is main without the process.
+// run runs the command of args, and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprintf(stderr, "%s", usage)
