@@ -6,18 +6,21 @@ func (p *parser) set() Kind {
 	p.advance()
 	switch {
 	case p.isWord("constraints"):
-		if p.advance(); !p.assigns() {
+		p.advance()
+		if !p.assigns() {
 			return KindSetConstraints
 		}
 		p.taint |= Settings // a setting named constraints
 	case p.isWord("local"):
-		if p.advance(); p.assigns() {
+		p.advance()
+		if p.assigns() {
 			p.taint |= Settings
 			return KindSet
 		}
 		p.setting(true)
 	case p.isWord("session"):
-		switch p.advance(); {
+		p.advance()
+		switch {
 		case p.assigns():
 			p.taint |= Settings
 		case p.isWord("authorization"):
