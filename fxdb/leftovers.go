@@ -36,7 +36,7 @@ var leftovers = [...]leftover{
 // warnOfLeftover warns a client, once for each kind, of what the last statement on conn leaves in
 // vain. A statement that leaves nothing costs a look at the connection's facts.
 func (db *DB) warnOfLeftover(conn *pgx.Conn) {
-	if facts := backend.Of(conn); facts.Taint() != backend.Plain {
+	if facts := backend.Of(conn); facts.Cleanup() != backend.NoCleanup {
 		db.warnOfText(facts.TaintedBy())
 	}
 }
@@ -63,7 +63,7 @@ func (c *client) markWarned(kind int) bool {
 
 // warnOfListenInTx warns a client, once, of a LISTEN of a transaction: the commit ends the LISTEN.
 func (t *transaction) warnOfListenInTx(conn *pgx.Conn) {
-	if facts := backend.Of(conn); facts.Taint() != backend.Plain {
+	if facts := backend.Of(conn); facts.Cleanup() != backend.NoCleanup {
 		if sql := facts.TaintedBy(); taintInVain(sql)&sqllex.Listen != 0 {
 			t.db.warnOfText(sql)
 		}

@@ -12,16 +12,16 @@ import (
 	"github.com/agentagency/onepool/internal/sqllex"
 )
 
-// taints judges a text as the function taints does. The method also warns, once for each kind, of
-// what a statement of the raw pool leaves in vain. The warning names the root client.
-func (c *core) taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
-	taint, single = taints(conn, text)
-	if taint == backend.Plain || text.Prepared || rewritingOf(text.Args) == unseen {
-		return taint, single
+// cleanupOf judges a text as the function of the same name does. The method also warns, once for
+// each kind, of what a statement of the raw pool leaves in vain. The warning names the root client.
+func (c *core) cleanupOf(conn *pgx.Conn, text backend.Text) (cleanup backend.Cleanup, single bool) {
+	cleanup, single = cleanupOf(conn, text)
+	if cleanup == backend.NoCleanup || text.Prepared || rewritingOf(text.Args) == unseen {
+		return cleanup, single
 	}
 	left := taintInVain(text.SQL)
 	if left == 0 {
-		return taint, single
+		return cleanup, single
 	}
 	switch rawMethod() {
 	case "Exec", "Query", "QueryRow":
@@ -29,7 +29,7 @@ func (c *core) taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, s
 	case "SendBatch": // a later member meets a setting
 		c.root.warnOf(left & (sqllex.AdvisoryLock | sqllex.Listen))
 	}
-	return taint, single
+	return cleanup, single
 }
 
 // poolMethods is the prefix of the methods of the raw pool in a stack.

@@ -9,32 +9,32 @@ import (
 	"github.com/agentagency/onepool/tenant"
 )
 
-// taints reports what a text may leave on the session for the connection's next user.
-func taints(conn *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
+// cleanupOf returns the cleanup that the connection needs after a text, before the next user.
+func cleanupOf(conn *pgx.Conn, text backend.Text) (cleanup backend.Cleanup, single bool) {
 	rewriting := rewritingOf(text.Args)
 	switch rewriting {
 	case watched:
-		return backend.Plain, false // the pool asks about the text when the rewriter has written the text
+		return backend.NoCleanup, false // the pool asks about the text when the rewriter has written the text
 	case unseen:
-		return backend.Lasting, false
+		return backend.Close, false
 	}
 	v := scoped.EffectsOf(text.SQL, rewriting == byNames)
 	switch {
 	case text.Prepared && v.EndsScope:
-		return backend.Lasting, false // in a scope the name alone would not show the end of the scope
+		return backend.Close, false // in a scope the name alone would not show the end of the scope
 	case !scoped.ReadAsClassified(conn):
-		return backend.Lasting, v.Statements == 1
+		return backend.Close, v.Statements == 1
 	case v.Plain():
-		return backend.Plain, v.Statements == 1
+		return backend.NoCleanup, v.Statements == 1
 	case v.Taint&^discarded == 0:
-		return backend.Resettable, v.Statements == 1
+		return backend.Reset, v.Statements == 1
 	}
-	return backend.Lasting, v.Statements == 1
+	return backend.Close, v.Statements == 1
 }
 
 // sessions returns how the pool judges what statements leave on a session.
 func (c *core) sessions() backend.Sessions {
-	s := backend.Sessions{Taint: c.taints, Discarded: scoped.Forget}
+	s := backend.Sessions{Cleanup: c.cleanupOf, Discarded: scoped.Forget}
 	if c.cfg.SessionCheck {
 		s.Look = backend.NewLook(tenant.TenantSetting, tenant.UserSetting, tenant.SessionSetting, scoped.TraceIDSetting)
 	}

@@ -28,7 +28,7 @@ func (m *Monitor) makeFit(ctx context.Context, conn *pgx.Conn, s *slot) (keep bo
 // The sweep of the idle connections calls clean within a second of the release. Before the
 // sweep, the next caller's acquire cleans.
 func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn, s *slot) bool {
-	if s.facts.Taint() == backend.Plain {
+	if s.facts.Cleanup() == backend.NoCleanup {
 		return true
 	}
 	if !m.cleans(ctx, conn, s) {
@@ -40,7 +40,7 @@ func (m *Monitor) clean(ctx context.Context, conn *pgx.Conn, s *slot) bool {
 }
 
 func (m *Monitor) cleans(ctx context.Context, conn *pgx.Conn, s *slot) bool {
-	if s.facts.Taint() != backend.Resettable || m.cfg.Pooler {
+	if s.facts.Cleanup() != backend.Reset || m.cfg.Pooler {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanMost)
@@ -48,7 +48,7 @@ func (m *Monitor) cleans(ctx context.Context, conn *pgx.Conn, s *slot) bool {
 	if m.discard(ctx, conn) != nil || reportedBy(conn) != s.atConnect {
 		return false
 	}
-	s.facts.Clean()
+	s.facts.Cleaned()
 	return s.facts.MeetAgain(ctx) == nil
 }
 

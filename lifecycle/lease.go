@@ -273,7 +273,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if remembered {
 		m.forget(s)
 	}
-	if s.facts.Taint() != backend.Plain {
+	if s.facts.Cleanup() != backend.NoCleanup {
 		m.countTaint(tainted)
 	}
 	if m.cfg.Sessions.Look != nil {

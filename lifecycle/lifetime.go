@@ -86,7 +86,7 @@ func (m *Monitor) stock() (old, tainted bool, missing int) {
 	for _, s := range m.slots {
 		s.mu.Lock()
 		switch idle := !s.held; {
-		case idle && s.facts.Taint() != backend.Plain:
+		case idle && s.facts.Cleanup() != backend.NoCleanup:
 			tainted = true
 		case now >= s.expires:
 			old = old || idle

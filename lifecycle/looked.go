@@ -72,8 +72,8 @@ func (m *Monitor) looked(ctx context.Context, conn *pgx.Conn, s *slot) (keep boo
 // DISCARD ALL does not remove all that a function can leave: see reported.go.
 func (m *Monitor) findLeft(s *slot, left []string, err error) {
 	s.mu.Lock()
-	counted := s.facts.Taint() != backend.Plain // at the release
-	s.facts.Worsen(backend.Lasting)
+	counted := s.facts.Cleanup() != backend.NoCleanup // at the release
+	s.facts.Worsen(backend.Close)
 	client, query, tainted := s.client, s.query, s.tainted
 	s.mu.Unlock()
 	if !counted {

@@ -35,8 +35,8 @@ func (s *slot) compareReported(conn *pgx.Conn) {
 	if s.watched != nil && !s.watched.reports.Swap(false) {
 		return
 	}
-	if s.facts.Taint() == backend.Plain && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
-		s.facts.Worsen(backend.Lasting)
+	if s.facts.Cleanup() == backend.NoCleanup && !s.m.cfg.Pooler && !conn.IsClosed() && reportedBy(conn) != s.atConnect {
+		s.facts.Worsen(backend.Close)
 	}
 }
 

@@ -22,12 +22,12 @@ func TestATaintedConnectionReachesNobody(t *testing.T) {
 	const taints = "set app.secret = 'left behind'"
 	m, db := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
-		c.Sessions.Taint = func(_ *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
+		c.Sessions.Cleanup = func(_ *pgx.Conn, text backend.Text) (cleanup backend.Cleanup, single bool) {
 			sql := text.SQL
 			if strings.HasPrefix(sql, "set ") || strings.HasPrefix(sql, "select pg_advisory") {
-				taint = backend.Lasting
+				cleanup = backend.Close
 			}
-			return taint, !strings.Contains(sql, ";")
+			return cleanup, !strings.Contains(sql, ";")
 		}
 	})
 	ask := func(ctx context.Context) (*pgxpool.Conn, error) {
@@ -127,7 +127,7 @@ func TestTheSweepReadsTaintsWhileCallersClean(t *testing.T) {
 	size.SkipShort(t)
 	m, _ := startPool(t, func(c *lifecycle.Config) {
 		c.Pool.MaxConns = 1
-		c.Sessions.Taint = func(*pgx.Conn, backend.Text) (backend.Taint, bool) { return backend.Resettable, true }
+		c.Sessions.Cleanup = func(*pgx.Conn, backend.Text) (backend.Cleanup, bool) { return backend.Reset, true }
 	})
 	done := make(chan struct{})
 	var seen sync.WaitGroup

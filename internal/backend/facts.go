@@ -48,7 +48,7 @@ func Of(conn *pgx.Conn) *Facts {
 // Fit reports whether the next holder may have the connection as it is: the server owes no
 // answer to a look, no text has tainted the session, and no text of [Facts.UndoWith] waits.
 func (f *Facts) Fit() bool {
-	return f == nil || f.look.due == 0 && f.undo == "" && f.Taint() == Plain
+	return f == nil || f.look.due == 0 && f.undo == "" && f.Cleanup() == NoCleanup
 }
 
 // CountsWrites has [Facts.Writes] return what the socket of the connection counts.

@@ -24,29 +24,29 @@ func TestAConnectionOfNoPoolHasNoFacts(t *testing.T) {
 	f.LosePreparation()
 	f.Sends(backend.Text{SQL: "set work_mem = '3MB'"})
 	f.Rewrites("set work_mem = '3MB'")
-	f.Worsen(backend.Lasting)
+	f.Worsen(backend.Close)
 	f.Answers(io.EOF, true)
 	f.Settle()
 	f.Discards()
-	f.Clean()
+	f.Cleaned()
 	_, prepared := f.PreparedAs("mine")
 	require.False(t, prepared)
 	require.False(t, f.LostInPreparation())
-	require.Equal(t, backend.Plain, f.Taint())
+	require.Equal(t, backend.NoCleanup, f.Cleanup())
 	require.True(t, f.Undo(t.Context()))
 	require.Empty(t, f.EndedBy())
 	require.NoError(t, f.BrokenBy())
 }
 
 // classify calls a SET resettable and a LISTEN lasting.
-func classify(_ *pgx.Conn, text backend.Text) (taint backend.Taint, single bool) {
+func classify(_ *pgx.Conn, text backend.Text) (cleanup backend.Cleanup, single bool) {
 	switch {
 	case strings.Contains(text.SQL, "set "):
-		taint = backend.Resettable
+		cleanup = backend.Reset
 	case strings.Contains(text.SQL, "listen"):
-		taint = backend.Lasting
+		cleanup = backend.Close
 	}
-	return taint, !strings.Contains(text.SQL, ";")
+	return cleanup, !strings.Contains(text.SQL, ";")
 }
 
 func TestTheAnswerDecidesTheTaintOfASingleText(t *testing.T) {
@@ -61,25 +61,25 @@ func TestTheAnswerDecidesTheTaintOfASingleText(t *testing.T) {
 		sql      string
 		err      error
 		prepared bool
-		want     backend.Taint
+		want     backend.Cleanup
 	}{
-		{"select 1", nil, false, backend.Plain},
-		{"set a = 1", nil, false, backend.Resettable},
-		{"listen a", nil, false, backend.Lasting},
-		{"set a", unparsed, false, backend.Plain},
-		{"set a; listen b", unparsed, false, backend.Resettable},
-		{"set a = 1", inside, false, backend.Resettable},
-		{"set a = 1", inside, true, backend.Plain},
-		{"set a = 1", io.EOF, true, backend.Resettable},
+		{"select 1", nil, false, backend.NoCleanup},
+		{"set a = 1", nil, false, backend.Reset},
+		{"listen a", nil, false, backend.Close},
+		{"set a", unparsed, false, backend.NoCleanup},
+		{"set a; listen b", unparsed, false, backend.Reset},
+		{"set a = 1", inside, false, backend.Reset},
+		{"set a = 1", inside, true, backend.NoCleanup},
+		{"set a = 1", io.EOF, true, backend.Reset},
 	} {
-		f := backend.Note(held.Conn(), nil, backend.Sessions{Taint: classify}, nil)
+		f := backend.Note(held.Conn(), nil, backend.Sessions{Cleanup: classify}, nil)
 		f.Sends(backend.Text{SQL: c.sql, Prepared: c.prepared})
 		f.Answers(c.err, c.prepared)
-		require.Equal(t, c.want, f.Taint(), "%s: %v", c.sql, c.err)
+		require.Equal(t, c.want, f.Cleanup(), "%s: %v", c.sql, c.err)
 		f.Rewrites("listen a")
-		require.Equal(t, backend.Lasting, f.Taint())
-		f.Clean()
-		require.Equal(t, backend.Plain, f.Taint())
+		require.Equal(t, backend.Close, f.Cleanup())
+		f.Cleaned()
+		require.Equal(t, backend.NoCleanup, f.Cleanup())
 	}
 }
 
@@ -102,7 +102,7 @@ func TestFactsOfAConnection(t *testing.T) {
 		require.Equal(t, want, ok, name)
 		require.Equal(t, want, sql == "select 1", name)
 	}
-	f.Clean()
+	f.Cleaned()
 	_, ok := f.PreparedAs("mine")
 	require.False(t, ok)
 

@@ -105,7 +105,7 @@ func (f *Facts) Meet(ctx context.Context) error {
 // errNotAsNew is the error of a session that kept a setting through DISCARD ALL.
 var errNotAsNew = errors.New("a setting differs from the new session's")
 
-// MeetAgain takes the first look at a session that the pool has made as new, after [Facts.Clean]:
+// MeetAgain takes the first look at a session that the pool has made as new, after [Facts.Cleaned]:
 // the connect hooks ran again, and the objects of the hooks are new.
 func (f *Facts) MeetAgain(ctx context.Context) error {
 	if f == nil || f.sessions.Look == nil {
@@ -136,7 +136,7 @@ func (f *Facts) Look() error {
 		f.look.sent = time.Now()
 		return nil
 	}
-	if f.Taint() != Plain {
+	if f.Cleanup() != NoCleanup {
 		return nil
 	}
 	pc := f.conn.PgConn()

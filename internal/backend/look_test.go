@@ -34,7 +34,7 @@ func looking(t *testing.T) (*pgx.Conn, *backend.Facts) {
 	require.NoError(t, err)
 	t.Cleanup(held.Release)
 	conn := held.Conn()
-	return conn, backend.Note(conn, nil, backend.Sessions{Look: backend.NewLook("app.current_tenant"), Taint: classify}, nil)
+	return conn, backend.Note(conn, nil, backend.Sessions{Look: backend.NewLook("app.current_tenant"), Cleanup: classify}, nil)
 }
 
 func TestTheWaitForALookBeginsAtTheEndOfTheStatement(t *testing.T) {
@@ -66,7 +66,7 @@ func TestASessionIsMetAgainWithNewObjectsAndTheSameSettings(t *testing.T) {
 	again := func(sql string) error {
 		_, err := conn.Exec(t.Context(), sql)
 		require.NoError(t, err)
-		f.Clean()
+		f.Cleaned()
 		return f.MeetAgain(t.Context())
 	}
 	_, err := conn.Exec(t.Context(), hook)

@@ -81,7 +81,7 @@ func (f *Facts) LooksThrough(tail *Tail) {
 // before the release. The statement must end with the session outside of a transaction.
 // Without a LookBehind, [Facts.Look] sends the look.
 func (f *Facts) LookBehind() {
-	if f != nil && f.tail != nil && f.undo == "" && f.Taint() == Plain && !f.conn.IsClosed() {
+	if f != nil && f.tail != nil && f.undo == "" && f.Cleanup() == NoCleanup && !f.conn.IsClosed() {
 		f.tail.behind = f.sessions.Look.message
 	}
 }

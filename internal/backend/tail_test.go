@@ -74,7 +74,7 @@ func TestALookTravelsBehindAStatementOnly(t *testing.T) {
 		}
 
 		require.Less(t, tail.Memory(), 100<<10, c.name)
-		tainted := backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook(), Taint: func(*pgx.Conn, backend.Text) (backend.Taint, bool) { return backend.Lasting, true }}, nil)
+		tainted := backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook(), Cleanup: func(*pgx.Conn, backend.Text) (backend.Cleanup, bool) { return backend.Close, true }}, nil)
 		tainted.LooksThrough(tail)
 		tainted.Sends(backend.Text{SQL: "listen jobs"})
 		tainted.LookBehind()

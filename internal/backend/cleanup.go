@@ -8,35 +8,35 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Taint says what a text may leave on a session for the next holder of the connection.
-type Taint uint8
+// Cleanup says what the pool must do with a connection before the next holder, for what a text may
+// leave on the session. A session that needs a cleanup is tainted.
+type Cleanup uint8
 
 const (
-	// Plain is the taint of a text that leaves nothing.
-	Plain Taint = iota
-	// Resettable is the taint of a text whose remains DISCARD ALL removes. The pool cleans the
-	// connection before the next holder.
-	Resettable
-	// Lasting is the taint of a text whose remains the pool can't name, or that DISCARD ALL
-	// does not remove. The pool closes the connection.
-	Lasting
+	// NoCleanup is the cleanup of a text that leaves nothing.
+	NoCleanup Cleanup = iota
+	// Reset is the cleanup of a text whose remains DISCARD ALL removes.
+	Reset
+	// Close is the cleanup of a text whose remains the pool can't name, or that DISCARD ALL does
+	// not remove: the pool closes the connection.
+	Close
 )
 
-// worst is the worst taint so far. A single goroutine writes a worst, and any goroutine may
-// read a worst: the pool looks for tainted idle connections.
-type worst struct{ taint atomic.Uint32 }
+// worst is the most thorough cleanup of the texts so far. A single goroutine writes a worst, and any
+// goroutine may read a worst: the pool looks for tainted idle connections.
+type worst struct{ cleanup atomic.Uint32 }
 
-func (w *worst) get() Taint { return Taint(w.taint.Load()) }
+func (w *worst) get() Cleanup { return Cleanup(w.cleanup.Load()) }
 
-func (w *worst) add(taint Taint) {
-	if taint > w.get() {
-		w.taint.Store(uint32(taint))
+func (w *worst) add(cleanup Cleanup) {
+	if cleanup > w.get() {
+		w.cleanup.Store(uint32(cleanup))
 	}
 }
 
 func (w *worst) forget() {
-	if w.get() != Plain {
-		w.taint.Store(uint32(Plain))
+	if w.get() != NoCleanup {
+		w.cleanup.Store(uint32(NoCleanup))
 	}
 }
 
@@ -50,62 +50,62 @@ type Text struct {
 // Sessions classifies the texts of a pool by the remains on the session. The zero Sessions classifies
 // nothing: the pool hands each connection on as the connection came back.
 type Sessions struct {
-	// Taint, if set, classifies every text before pgx sends the text. single reports that the text
-	// is one statement: a single text that the server can't parse taints nothing.
-	Taint func(conn *pgx.Conn, text Text) (taint Taint, single bool)
+	// Cleanup, if set, classifies every text before pgx sends the text. single reports that the text
+	// is one statement: a single text that the server can't parse needs no cleanup.
+	Cleanup func(conn *pgx.Conn, text Text) (cleanup Cleanup, single bool)
 
 	// Discarded, if set, runs after the pool has sent DISCARD ALL on a connection: fxdb forgets
 	// the statements that fxdb has prepared below pgx.
 	Discarded func(conn *pgx.Conn)
 
-	// Look, if set, looks behind each use of a connection at what no text shows: the pool
+	// Look, if set, asks after each use of a connection for what no text shows: the pool
 	// closes a connection whose session keeps more than the new session had.
 	Look *Look
 }
 
-// Taint returns the worst taint of all texts since the last [Facts.Clean]. Any goroutine may
-// call Taint.
-func (f *Facts) Taint() Taint {
+// Cleanup returns the cleanup that the texts since the last [Facts.Cleaned] need. Any goroutine may
+// call Cleanup.
+func (f *Facts) Cleanup() Cleanup {
 	if f == nil {
-		return Plain
+		return NoCleanup
 	}
 	return max(f.left.get(), f.running.get())
 }
 
-// Sends notes the taint of a text before pgx sends the text: the answer may be lost. plain
+// Sends notes the cleanup of a text before pgx sends the text: the answer may be lost. plain
 // reports that the text is a single statement that leaves nothing.
 func (f *Facts) Sends(text Text) (plain bool) {
-	if f == nil || f.sessions.Taint == nil || f.left.get() == Lasting {
+	if f == nil || f.sessions.Cleanup == nil || f.left.get() == Close {
 		return false
 	}
-	taint, single := f.sessions.Taint(f.conn, text)
+	cleanup, single := f.sessions.Cleanup(f.conn, text)
 	switch {
-	case taint == Plain:
+	case cleanup == NoCleanup:
 		return single
 	case single:
-		f.running.add(taint) // pgx reports a text again to prepare the text
+		f.running.add(cleanup) // pgx reports a text again to prepare the text
 	default:
-		f.left.add(taint)
+		f.left.add(cleanup)
 	}
 	f.taintedBy = text.SQL
 	return false
 }
 
-// Rewrites notes the taint of a text that no tracer sees: the text of a pgx.QueryRewriter.
+// Rewrites notes the cleanup of a text that no tracer sees: the text of a pgx.QueryRewriter.
 // Call Rewrites before pgx sends the text, between the start and the end of the query that
 // tracers see.
 func (f *Facts) Rewrites(sql string) {
-	if f == nil || f.sessions.Taint == nil {
+	if f == nil || f.sessions.Cleanup == nil {
 		return
 	}
-	taint, _ := f.sessions.Taint(f.conn, Text{SQL: sql})
-	if taint != Plain {
+	cleanup, _ := f.sessions.Cleanup(f.conn, Text{SQL: sql})
+	if cleanup != NoCleanup {
 		f.taintedBy = sql
 	}
-	f.Worsen(taint)
+	f.Worsen(cleanup)
 }
 
-// TaintedBy returns the last text that is not plain. Only the holder may call TaintedBy.
+// TaintedBy returns the last text that needs a cleanup. Only the holder may call TaintedBy.
 func (f *Facts) TaintedBy() string {
 	if f == nil {
 		return ""
@@ -113,14 +113,14 @@ func (f *Facts) TaintedBy() string {
 	return f.taintedBy
 }
 
-// Worsen notes a taint that no text shows.
-func (f *Facts) Worsen(taint Taint) {
+// Worsen notes a cleanup for remains that no text shows.
+func (f *Facts) Worsen(cleanup Cleanup) {
 	if f != nil {
-		f.left.add(taint)
+		f.left.add(cleanup)
 	}
 }
 
-// Settle keeps the taint of the running statement, whatever the answer is.
+// Settle keeps the cleanup of the running statement, whatever the answer is.
 func (f *Facts) Settle() {
 	if f != nil {
 		f.left.add(f.running.get())
@@ -131,7 +131,7 @@ func (f *Facts) Settle() {
 // Answers takes the result of the running statement. prepared reports whether pgx only
 // prepared the statement.
 func (f *Facts) Answers(err error, prepared bool) {
-	if f == nil || f.running.get() == Plain {
+	if f == nil || f.running.get() == NoCleanup {
 		return
 	}
 	var refused *pgconn.PgError
@@ -155,8 +155,8 @@ func (f *Facts) Discards() {
 	}
 }
 
-// Clean forgets the taint and the prepared names, after the pool has made the session as new.
-func (f *Facts) Clean() {
+// Cleaned forgets the cleanup and the prepared names, after the pool has made the session as new.
+func (f *Facts) Cleaned() {
 	if f != nil {
 		f.left.forget()
 		f.running.forget()
