@@ -23,7 +23,7 @@ var parts = map[string]string{
 	"PrepareConn panicked":                           "the panic goes on in the caller",
 	"pool can't start: ":                             "the reason follows",
 	"the function of InTx panicked":                  "tracers alone see the error; the caller sees the panic",
-	"look at the server: the server returned no row": "inside of: the server can't be reached",
+	"probe the server: the server returned no row": "inside of: the server can't be reached",
 	"is empty":                               "a reason of rls.CheckTables",
 	"is empty or has an empty part":          "a reason of rls.CheckTables",
 	"has a double quote that is not closed":  "a reason of rls.CheckTables",

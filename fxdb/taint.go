@@ -36,7 +36,7 @@ func cleanupOf(conn *pgx.Conn, text backend.Text) (cleanup backend.Cleanup, sing
 func (c *core) sessions() backend.Sessions {
 	s := backend.Sessions{Cleanup: c.cleanupOf, Discarded: scoped.Forget}
 	if c.cfg.SessionCheck {
-		s.Look = backend.NewLook(tenant.TenantSetting, tenant.UserSetting, tenant.SessionSetting, scoped.TraceIDSetting)
+		s.Check = backend.NewSessionCheck(tenant.TenantSetting, tenant.UserSetting, tenant.SessionSetting, scoped.TraceIDSetting)
 	}
 	return s
 }

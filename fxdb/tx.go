@@ -288,7 +288,7 @@ func (t *transaction) Rollback(ctx context.Context) error {
 // caller, and the statements of the query may begin another transaction.
 func (t *transaction) addLook() {
 	if _, own := t.Tx.(*serverTx); own && t.conn != nil && !t.Tx.Conn().PgConn().IsBusy() {
-		backend.Of(t.Tx.Conn()).LookBehind()
+		backend.Of(t.Tx.Conn()).AppendCheck()
 	}
 }
 

@@ -163,7 +163,7 @@ func (m *Monitor) probeUntilBack(ctx context.Context) {
 				if failed > 0 {
 					m.log.Info("pool reaches its server again", zap.String("database", m.Database()), zap.Int("attempts", failed+1), zap.Duration("away", time.Since(began)))
 				}
-				m.lookBack(ctx, p)
+				m.probeBack(ctx, p)
 				return
 			}
 			b.become(newOutage(p.err))
@@ -206,16 +206,16 @@ func (m *Monitor) prove(ctx context.Context) proof {
 	return proof{conn, err}
 }
 
-// lookBack looks at the server that the prober has reached: a second server may have taken the
+// probeBack probes the server that the prober has reached: a second server may have taken the
 // place of the first.
-func (m *Monitor) lookBack(ctx context.Context, p proof) {
+func (m *Monitor) probeBack(ctx context.Context, p proof) {
 	defer p.close()
 	if p.conn == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(m.health.timeout.Load()))
 	defer cancel()
-	_ = m.look(ctx, p.conn) // the next look reports the error
+	_ = m.probeOver(ctx, p.conn) // the next probe reports the error
 }
 
 // connectRetryMost bounds the waits of a caller between two attempts: a connection may come

@@ -8,7 +8,7 @@ import (
 )
 
 // watchers are the functions of OnChange. A goroutine notifies the watchers of changes, in
-// the order of the changes, and lives as long as a change waits: neither a look at the pool
+// the order of the changes, and lives as long as a change waits: neither an assessment of the pool
 // nor a drain waits for a watcher.
 type watchers struct {
 	mu       sync.Mutex
@@ -28,8 +28,8 @@ type change struct {
 // maxPending is how many changes wait for a watcher that blocks. The oldest go.
 const maxPending = 100
 
-// OnChange calls fn whenever a look at the pool finds a new status or readiness. [Monitor.Health]
-// looks, and the monitor itself looks every second and when the answers to a busy pool stop.
+// OnChange calls fn whenever the pool has a new status or readiness. [Monitor.Health] checks for
+// a change. The monitor itself checks every second, and when the answers to a busy pool stop.
 // OnChange also calls fn when a drain begins, at any status, with a Health whose Error is the
 // text of ErrDraining. After the drain's change OnChange calls fn no more.
 //
@@ -57,7 +57,7 @@ func (m *Monitor) notify(h Health) {
 }
 
 // logChange writes one line: an error if the server can't be used, a warning if the pool
-// became busier, else information. A look before the start is for debugging.
+// became busier, else information. A change before the start is for debugging.
 func (m *Monitor) logChange(from Status, notReady bool, h Health) {
 	fields := []zap.Field{zap.Stringer("from", from), zap.Stringer("to", h.Status), zap.Int("active", h.Active), zap.Int("max", h.Max), zap.Int("waiting", h.Waiting)}
 	switch {

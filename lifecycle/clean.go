@@ -13,11 +13,11 @@ import (
 // millisecond, unless the session has many temporary tables.
 const cleanMost = 5 * time.Second
 
-// makeFit makes a connection fit for the next holder: makeFit reads the answer to the look behind
+// makeFit makes a connection fit for the next holder: makeFit reads the answer to the check after
 // the last holder, cleans a tainted session, and undoes the text of backend.Facts.UndoWith. The
 // results are those of PrepareConn.
 func (m *Monitor) makeFit(ctx context.Context, conn *pgx.Conn, s *slot) (keep bool, err error) {
-	if keep, err := m.looked(ctx, conn, s); !keep || err != nil {
+	if keep, err := m.checked(ctx, conn, s); !keep || err != nil {
 		return keep, err
 	}
 	return m.clean(ctx, conn, s) && s.facts.Undo(ctx), nil

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ForgetAnswers makes the next look at the pool ask the server.
+// ForgetAnswers makes the next assessment of the pool ask the server.
 func (m *Monitor) ForgetAnswers() {
 	m.health.lastAnswer.Store(0)
 	m.health.mu.Lock()
@@ -32,7 +32,7 @@ func (m *Monitor) Clock() time.Time { return time.Unix(0, m.clock.Load()) }
 // SetClockBack does to the monitor's clock what nobody who keeps the clock for so long would do.
 func (m *Monitor) SetClockBack(d time.Duration) { m.clock.Add(-int64(d)) }
 
-// Stock looks for old and for tainted idle connections, as the sweep does.
+// Stock checks for old and for tainted idle connections, as the sweep does.
 func (m *Monitor) Stock() (tainted bool) {
 	_, tainted, _ = m.stock()
 	return tainted
@@ -66,11 +66,11 @@ func (m *Monitor) ProberAttempts() (n int64, open bool) {
 	return m.breaker.attempts.Load(), m.breaker.outage.Load() != nil
 }
 
-// Look looks at the server of a connection, as a probe does.
-func (m *Monitor) Look(ctx context.Context, conn *pgx.Conn) error { return m.look(ctx, conn) }
+// ProbeOver probes the server of a connection, as a probe does.
+func (m *Monitor) ProbeOver(ctx context.Context, conn *pgx.Conn) error { return m.probeOver(ctx, conn) }
 
-// LookAfterLoss looks at the server now, as the monitor does after a loss.
-func (m *Monitor) LookAfterLoss(ctx context.Context) { m.lookAfterLoss(ctx) }
+// ProbeAfterLoss probes the server now, as the monitor does after a loss.
+func (m *Monitor) ProbeAfterLoss(ctx context.Context) { m.probeAfterLoss(ctx) }
 
 // Listening is how many connections are held by somebody who waits for notifications.
 func (m *Monitor) Listening() (n int) {
@@ -103,8 +103,8 @@ func (s Shedder) Serve(client string, waited time.Duration) {
 	s.s.serve(client, &queuedCaller{since: time.Now().Add(-waited)})
 }
 
-// Look judges the queues.
-func (s Shedder) Look(now time.Time, away bool) { s.s.look(now, away) }
+// Judge judges the queues.
+func (s Shedder) Judge(now time.Time, away bool) { s.s.judge(now, away) }
 
 // MayReport is mayReport.
 var MayReport = mayReport

@@ -55,8 +55,8 @@ func (m *Monitor) reset(generation int64, code string) {
 }
 
 // lose notes, once, a connection that the server or the network has ended. The pool pings
-// every remaining connection before the next use. If the server may be going away, lookout
-// looks at the server: an operator may have ended a single backend only.
+// every remaining connection before the next use. If the server may be going away, watchHealth
+// probes the server: an operator may have ended a single backend only.
 func (m *Monitor) lose(conn *pgx.Conn) {
 	s := slotOf(conn)
 	if s == nil || s.lost || !s.hasEnded() {
@@ -94,10 +94,10 @@ func (m *Monitor) doubted(s *slot) bool {
 	return true
 }
 
-// lookAfterLoss resets the pool if the server that ended a connection is going away, has
-// gone, or has changed. A look without an answer in time resets nothing. lookAfterLoss resets
+// probeAfterLoss resets the pool if the server that ended a connection is going away, has
+// gone, or has changed. A probe without an answer in time resets nothing. probeAfterLoss resets
 // the generation of the lost connection: after an earlier reset the pool has new connections.
-func (m *Monitor) lookAfterLoss(ctx context.Context) {
+func (m *Monitor) probeAfterLoss(ctx context.Context) {
 	generation, was := m.lossOf.Load(), m.server.Load()
 	err := m.ask(ctx)
 	var pgErr *pgconn.PgError

@@ -170,7 +170,7 @@ func TestOneEndedBackendLeavesTheOthersAlone(t *testing.T) {
 				require.ErrorAs(t, err, &pgErr)
 				require.Equal(t, c.code, pgErr.Code)
 				conn.Release()
-				m.LookAfterLoss(t.Context())
+				m.ProbeAfterLoss(t.Context())
 				require.Len(t, intersect(before, acquireAll(t, m, 5)), c.kept)
 				require.Zero(t, logs.FilterMessageSnippet("pool reset").Len())
 			})
@@ -210,7 +210,7 @@ func TestAServerThatGoesAwayResetsThePoolOnceAtMost(t *testing.T) {
 			// pool asks each connection whether it lives, instead of a reset.
 			fresh := acquireAll(t, m, 5)
 			require.Empty(t, intersect(before, fresh))
-			m.LookAfterLoss(t.Context())
+			m.ProbeAfterLoss(t.Context())
 			t.Logf("%d of 5 connections stayed after another look", len(intersect(fresh, acquireAll(t, m, 5))))
 			require.LessOrEqual(t, logs.FilterMessageSnippet("pool reset").Len(), 1)
 		})

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// The monitor notices within a second that a server has stopped answering. The first look
-// without an answer younger than probeFor notices after probeTimeout. The monitor looks for
+// The monitor notices within a second that a server has stopped answering. The first probe
+// without an answer younger than probeFor notices after probeTimeout. The monitor checks for
 // silence every silenceEvery.
 const (
 	probeTimeout = 500 * time.Millisecond
 	// probeFor is how long an answer counts as proof that the server answers: an answer to
 	// the pool's own traffic, or to the last probe.
 	probeFor = 300 * time.Millisecond
-	// lookEvery is how often the monitor looks at the pool unasked, busy or idle.
-	lookEvery    = time.Second
-	silenceEvery = lookEvery / 10
+	// assessEvery is how often the monitor assesses the pool unasked, busy or idle.
+	assessEvery  = time.Second
+	silenceEvery = assessEvery / 10
 )
 
-// Health is one look at the pool. Error holds no password, but may name the login, the
+// Health is the result of one assessment of the pool. Error holds no password, but may name the login, the
 // database and the host: [Monitor.Ready] shows none of these to the public.
 type Health struct {
 	Status    Status        `json:"status"`
@@ -56,7 +56,7 @@ type health struct {
 	watchers watchers
 }
 
-// measured keeps the latency of the start's look at the server.
+// measured keeps the latency of the start's check of the server.
 func (h *health) measured(latency time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -104,7 +104,7 @@ func (m *Monitor) assess(err error) Health {
 	return h
 }
 
-// known returns the status without a look at the server, and the reason if the pool can't
+// known returns the status without a probe of the server, and the reason if the pool can't
 // use the server.
 func (m *Monitor) known() (Status, error) {
 	if err := m.mayAcquire(context.Background()); err != nil {
@@ -119,7 +119,7 @@ func (m *Monitor) known() (Status, error) {
 	return m.pressure.status(m.acquires.Load(), int(m.cfg.Pool.MaxConns)), nil
 }
 
-// Latency returns the duration of the last probe, or of the start's look at the server if
+// Latency returns the duration of the last probe, or of the start's check of the server if
 // no probe ran since.
 func (m *Monitor) Latency() time.Duration {
 	m.health.mu.Lock()
@@ -127,7 +127,7 @@ func (m *Monitor) Latency() time.Duration {
 	return m.health.latency
 }
 
-// figures returns the part of a look without the status.
+// figures returns the part of a Health without the status.
 func (m *Monitor) figures() Health {
 	st := m.pool.Stat()
 	return Health{
@@ -137,20 +137,20 @@ func (m *Monitor) figures() Health {
 	}
 }
 
-// lookout looks at the pool every second until ctx ends, and when the answers to a busy pool
-// stop: [Monitor.OnChange] reports a change even if nobody calls Health. lookout does not ask
-// the server of an idle pool, unless the last look failed.
-func (m *Monitor) lookout(ctx context.Context) {
+// watchHealth assesses the pool every second until ctx ends, and when the answers to a busy pool
+// stop: [Monitor.OnChange] reports a change even if nobody calls Health. watchHealth does not ask
+// the server of an idle pool, unless the last probe failed.
+func (m *Monitor) watchHealth(ctx context.Context) {
 	tick := time.NewTicker(silenceEvery)
 	defer tick.Stop()
-	var looked time.Time
+	var assessed time.Time
 	silent := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.lossSeen:
-			m.lookAfterLoss(ctx)
+			m.probeAfterLoss(ctx)
 			m.assess(m.probeError())
 			continue
 		case <-tick.C:
@@ -158,10 +158,10 @@ func (m *Monitor) lookout(ctx context.Context) {
 		now, was := time.Now(), silent
 		busy := m.held.Load() > 0 || m.waiting.Load() > 0
 		silent = busy && now.Sub(time.Unix(0, m.health.lastAnswer.Load())) >= probeFor
-		if (was || !silent) && now.Sub(looked) < lookEvery {
+		if (was || !silent) && now.Sub(assessed) < assessEvery {
 			continue
 		}
-		looked = now
+		assessed = now
 		if busy || m.probeError() != nil || m.health.standby.Load() != 0 {
 			m.Health(ctx)
 		} else {
@@ -182,7 +182,7 @@ func (m *Monitor) probeError() error {
 }
 
 // Status returns the status by the connections in use at this moment, a burst
-// included, and by the last look at the server. Status sends nothing.
+// included, and by the last probe of the server. Status sends nothing.
 func (m *Monitor) Status() Status {
 	if !m.Started() || m.probeError() != nil || m.refusal() != nil {
 		return Unhealthy
@@ -233,7 +233,7 @@ func (m *Monitor) askNow(ctx context.Context) error {
 	began := time.Now()
 	conn, err := m.connect(ctx)
 	if err == nil {
-		err = m.look(ctx, conn)
+		err = m.probeOver(ctx, conn)
 		closeConn(conn)
 	}
 	if isFull(err) {
@@ -251,7 +251,7 @@ func (m *Monitor) askNow(ctx context.Context) error {
 	return err
 }
 
-// Live answers 200 as long as the process can answer. Live never looks at the database:
+// Live answers 200 as long as the process can answer. Live never asks the database:
 // a restart of a program does not mend the server.
 func (m *Monitor) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -126,13 +126,13 @@ func TestALookSendsNothingAndWaitsForNoProbe(t *testing.T) {
 	probed := make(chan lifecycle.Health, 1)
 	go func() { probed <- m.Health(context.Background()) }()
 	receive(t, dialled)
-	looked := make(chan struct{})
+	assessed := make(chan struct{})
 	go func() {
-		defer close(looked)
+		defer close(assessed)
 		m.Status()
 		m.LastCheck()
 	}()
-	receive(t, looked)
+	receive(t, assessed)
 	require.Empty(t, probed)
 	require.Empty(t, dialled, "a look asked the server")
 	hold.Store(false)
@@ -157,7 +157,7 @@ func TestAChangeIsReportedIfNobodyAsks(t *testing.T) {
 	require.Equal(t, lifecycle.Unhealthy, m.Status())
 	conn.Release()
 	late.open(t, db)
-	require.Equal(t, lifecycle.Healthy, receive(t, changes).Status, "an idle pool whose server was away is looked at too")
+	require.Equal(t, lifecycle.Healthy, receive(t, changes).Status, "an idle pool whose server was away is assessed at too")
 }
 
 func TestASilentServerIsNoticedAndItsReturnToo(t *testing.T) {

@@ -68,7 +68,7 @@ func chainHooks(pc *pgxpool.Config, m *Monitor) {
 	shouldPing := pc.ShouldPing
 	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
 		s := slotOf(params.Conn)
-		if s != nil && s.facts.LookIsDue() && !m.pingable(ctx, params.Conn, s) {
+		if s != nil && s.facts.CheckIsDue() && !m.pingable(ctx, params.Conn, s) {
 			return false
 		}
 		if params.Conn.IsClosed() || m.doubted(s) {

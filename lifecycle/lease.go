@@ -267,7 +267,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	s.held = false
 	s.mu.Unlock()
 	if !was { // of AcquireAllIdle
-		m.lookBehind(conn, s)
+		m.checkSession(conn, s)
 		return
 	}
 	if remembered {
@@ -276,8 +276,8 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	if s.facts.Cleanup() != backend.NoCleanup {
 		m.countTaint(tainted)
 	}
-	if m.cfg.Sessions.Look != nil {
-		m.lookBehind(conn, s)
+	if m.cfg.Sessions.Check != nil {
+		m.checkSession(conn, s)
 	}
 	if !exactly.IsZero() {
 		held = time.Since(exactly)

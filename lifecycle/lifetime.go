@@ -55,7 +55,7 @@ func (m *Monitor) countRetired(s *slot) {
 	}
 }
 
-// sweepEvery is how often sweep looks at the age of idle connections.
+// sweepEvery is how often sweep checks the age of idle connections.
 const sweepEvery = time.Second
 
 // sweep closes old idle connections: nobody has to wait for their successors. sweep also

@@ -17,11 +17,11 @@ var errServerLeft = errors.New("the pool left a server that does not answer, bec
 // startedAt distinguishes servers, and a server from itself before a restart.
 const startedAt = "extract(epoch from pg_postmaster_start_time())::text"
 
-// meeting is the server that a look has met: the address, and the start time by the server's
+// meeting is the server that a probe has met: the address, and the start time by the server's
 // own report.
 type meeting struct{ address, started string }
 
-// meet notes the server that a look has met. If the server has changed or restarted, the
+// meet notes the server that a probe has met. If the server has changed or restarted, the
 // pool pings every connection before the next use.
 func (m *Monitor) meet(conn *pgx.Conn, started string) {
 	met, was := meeting{conn.PgConn().Conn().RemoteAddr().String(), started}, m.server.Load()
@@ -36,7 +36,7 @@ func (m *Monitor) meet(conn *pgx.Conn, started string) {
 	}
 }
 
-// leaveSilent cuts off the connections to servers that do not answer, after a look at another
+// leaveSilent cuts off the connections to servers that do not answer, after a probe of another
 // server that takes writes: a standby was promoted beside a primary that hangs. The kernel of
 // the hanging server still acknowledges packets, so no timeout of the network would end the
 // statements there. A server that answers keeps the connections, because a long statement is
@@ -83,7 +83,7 @@ func (m *Monitor) connectionsBeside(now *meeting) map[string][]*slot {
 // server on a busy machine answers late, and statements that are cut off are lost.
 const hangsAfter = 2 * time.Second
 
-// answers reports whether a server answers at an address. The caller of a look may have less
+// answers reports whether a server answers at an address. The caller of a probe may have less
 // time.
 func (m *Monitor) answers(at net.Addr) bool {
 	ctx, cancel := context.WithTimeout(m.closing, hangsAfter)

@@ -80,7 +80,7 @@ func TestThePoolKeepsALongStatementOfAServerThatAnswers(t *testing.T) {
 	conn, err := pgx.Connect(bounded(t), p.new.DatabaseURL("postgres", "postgres"))
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
-	require.NoError(t, p.m.Look(bounded(t), conn))
+	require.NoError(t, p.m.ProbeOver(bounded(t), conn))
 	select {
 	case err := <-p.answer:
 		t.Fatalf("the statement was cut off: %v", err)

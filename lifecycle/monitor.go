@@ -68,7 +68,7 @@ type Monitor struct {
 
 	generation atomic.Int64  // how often the pool was reset
 	losses     atomic.Int64  // connections that server or network has ended, and servers met anew
-	lossSeen   chan struct{} // buffered 1: lookout looks at the server
+	lossSeen   chan struct{} // buffered 1: watchHealth probes at the server
 	lossOf     atomic.Int64  // the generation of the connection lost last
 	server     atomic.Pointer[meeting]
 	readOnly   atomic.Int64  // unix ns of the last reset because of a read-only server

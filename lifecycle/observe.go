@@ -40,8 +40,8 @@ type observing struct {
 }
 
 // Observe notifies o from now on, until the caller calls stop. With an observer the monitor
-// times holds exactly, for two looks at the clock per acquire; without an observer, to
-// 50 ms. An Observer with Ended costs two further looks per statement.
+// times holds exactly, for two reads of the clock per acquire; without an observer, to
+// 50 ms. An Observer with Ended costs two further reads per statement.
 func (m *Monitor) Observe(o Observer) (stop func()) {
 	own := &observing{Observer: o} // callers may pass the same observer twice
 	own.statements, _ = o.(statementObserver)

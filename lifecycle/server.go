@@ -155,7 +155,7 @@ func (m *Monitor) checkSize(limits []limit) error {
 
 var errSize = errors.New("lower DB_POOL_MAX, or raise the limit")
 
-// connect opens a connection for a look at the server.
+// connect opens a connection for a probe of the server.
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
 	return m.connectAs(ctx, "health")
 }

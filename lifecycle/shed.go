@@ -88,10 +88,10 @@ func (s *shedder) serve(client string, w *queuedCaller) {
 	}
 }
 
-// look judges each queue at the end of its interval, and fails the oldest waiters of the
-// queues that stand. look runs every clock tick. A wait for a server that is away does not
+// judge judges each queue at the end of its interval, and fails the oldest waiters of the
+// queues that stand. judge runs every clock tick. A wait for a server that is away does not
 // count: Config.ServerWaitFraction bounds that wait.
-func (s *shedder) look(now time.Time, away bool) {
+func (s *shedder) judge(now time.Time, away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for client, q := range s.queues {

@@ -100,9 +100,9 @@ func TestAQueueStandsIfEveryWaitOfAnIntervalIsTooLong(t *testing.T) {
 				s.Serve("client", waited)
 			}
 			s.Serve("other", 0)
-			s.Look(now.Add(interval/2), false)
+			s.Judge(now.Add(interval/2), false)
 			require.NoError(t, shed, "the interval is not over")
-			s.Look(now.Add(interval+time.Millisecond), false)
+			s.Judge(now.Add(interval+time.Millisecond), false)
 			if !c.shed {
 				require.NoError(t, shed)
 				leave()
@@ -115,7 +115,7 @@ func TestAQueueStandsIfEveryWaitOfAnIntervalIsTooLong(t *testing.T) {
 			shed = nil
 			defer s.Join("client", func(err error) { shed = err })()
 			s.Serve("client", 0)
-			s.Look(now.Add(2*interval+2*time.Millisecond), false)
+			s.Judge(now.Add(2*interval+2*time.Millisecond), false)
 			require.NoError(t, shed, "the queue drains again")
 		})
 	}

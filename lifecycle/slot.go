@@ -65,7 +65,7 @@ func (m *Monitor) addSlot(conn *pgx.Conn) {
 	}
 	if direct, ok := conn.PgConn().Conn().(*socket); ok { // TLS encrypts a write as a whole
 		s.watched = direct
-		s.facts.LooksThrough(&direct.tail)
+		s.facts.ChecksThrough(&direct.tail)
 	}
 	conn.PgConn().CustomData()[slotKey] = s
 	m.mu.Lock()

@@ -149,7 +149,7 @@ func TestNothingIsDatedToBeforeTheStart(t *testing.T) {
 	conn := acquire(t, m, "first")
 	_, err := conn.Exec(bounded(t), "select 1")
 	require.NoError(t, err)
-	for range 2 { // the second time it has looked, too
+	for range 2 { // the second time it has assessed, too
 		now := m.Clock()
 		eventually(t, func() bool { return m.Clock().After(now) })
 	}

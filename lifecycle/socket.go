@@ -107,7 +107,7 @@ func (c *socket) Write(b []byte) (int, error) {
 }
 
 // NetworkDead reports that the network is silent: within the last second a connection ended
-// after five seconds of silence, and the last look at the server failed. A new connection is
+// after five seconds of silence, and the last probe of the server failed. A new connection is
 // unlikely.
 func (m *Monitor) NetworkDead() bool {
 	return time.Since(time.Unix(0, m.sockets.silent.Load())) < time.Second && m.probeError() != nil

@@ -12,14 +12,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// errStandby is the result of a look at a standby: the server answers and takes no writes.
+// errStandby is the result of a probe of a standby: the server answers and takes no writes.
 var errStandby = errors.New("the server is a read-only standby: promote the server, let the connection string reach the primary, or ask for a standby with target_session_attrs")
 
-// errReadOnly is the result of a look at a primary whose sessions begin read-only: managed
+// errReadOnly is the result of a probe of a primary whose sessions begin read-only: managed
 // servers turn writes off on a full disk.
 var errReadOnly = errors.New("the server refuses writes: default_transaction_read_only is on for this role or database: turn the setting off, or confirm the setting in the connection string (default_transaction_read_only=on)")
 
-// refusesWrites reports whether a look found a server that answers and takes no writes.
+// refusesWrites reports whether a probe found a server that answers and takes no writes.
 func refusesWrites(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
 
 // readOnlySetting is a parameter that the server reports since version 14.
@@ -78,19 +78,19 @@ func (m *Monitor) stuck(conn *pgx.Conn) bool {
 	return m.readOnlySeen.Load() && m.writes && m.health.standby.Load() == 0 && m.noticeReadOnly(conn)
 }
 
-// suspectStandby makes every look ask the server, until a look finds a server that takes
+// suspectStandby makes every probe ask the server, until a probe finds a server that takes
 // writes.
 func (m *Monitor) suspectStandby() { m.health.standby.Store(time.Now().UnixNano()) }
 
-// look checks that a connected server answers, and takes writes.
-func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
+// probeOver checks that a connected server answers, and takes writes.
+func (m *Monitor) probeOver(ctx context.Context, conn *pgx.Conn) error {
 	suspected := m.health.standby.Load()
 	results, err := conn.PgConn().Exec(ctx, "select pg_is_in_recovery(), "+startedAt+", current_setting('"+readOnlySetting+"')").ReadAll()
 	if err != nil {
 		return err
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return errors.New("look at the server: the server returned no row")
+		return errors.New("probe the server: the server returned no row")
 	}
 	row := results[0].Rows[0]
 	m.meet(conn, string(row[1]))
@@ -111,7 +111,7 @@ func (m *Monitor) look(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// refusal returns why the last look found a server without writes, or nil.
+// refusal returns why the last probe found a server without writes, or nil.
 func (m *Monitor) refusal() error {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()

@@ -143,7 +143,7 @@ func (m *Monitor) start(ctx context.Context) error {
 		return m.over()
 	}
 	m.background.Go(func() { m.watch(m.closing) })
-	m.background.Go(func() { m.lookout(m.closing) })
+	m.background.Go(func() { m.watchHealth(m.closing) })
 	m.background.Go(func() { m.runCanceller(m.closing) })
 	if other := claimDatabase(m); other != "" {
 		m.log.Warn("a second pool on the same database in one process: use a single pool",

@@ -22,7 +22,7 @@ func (t tracer) TraceRelease(pool *pgxpool.Pool, data pgxpool.TraceReleaseData) 
 
 // began notes the statement that runs. plain reports that sql is no LISTEN and no UNLISTEN.
 func (t tracer) began(ctx context.Context, s *slot, sql string, plain bool) {
-	if s.facts.LookIsDue() {
+	if s.facts.CheckIsDue() {
 		t.m.readFirst(ctx, s.conn, s)
 	}
 	s.mu.Lock()
@@ -78,7 +78,7 @@ func (t tracer) TracePrepareStart(ctx context.Context, conn *pgx.Conn, data pgx.
 	facts := backend.Of(conn)
 	facts.Sends(backend.Text{SQL: data.SQL, Prepared: true})
 	facts.Prepares(data.Name, data.SQL)
-	if facts.LookIsDue() {
+	if facts.CheckIsDue() {
 		t.m.readFirst(ctx, conn, slotOf(conn))
 	}
 	return ctx

@@ -34,7 +34,7 @@ func (m *Monitor) watch(ctx context.Context) {
 				m.callers.Store(callersPerTick)
 				m.pressure.sample(int(m.held.Load()))
 				if m.shed != nil {
-					m.shed.look(time.Now(), m.breaker.refuse(ctx) != nil)
+					m.shed.judge(time.Now(), m.breaker.refuse(ctx) != nil)
 				}
 			}
 			if now-swept >= int64(sweepEvery) {

@@ -58,9 +58,9 @@ type Sessions struct {
 	// the statements that fxdb has prepared below pgx.
 	Discarded func(conn *pgx.Conn)
 
-	// Look, if set, asks after each use of a connection for what no text shows: the pool
+	// Check, if set, asks after each use of a connection for what no text shows: the pool
 	// closes a connection whose session keeps more than the new session had.
-	Look *Look
+	Check *SessionCheck
 }
 
 // Cleanup returns the cleanup that the texts since the last [Facts.Cleaned] need. Any goroutine may

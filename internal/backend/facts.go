@@ -26,8 +26,8 @@ type Facts struct {
 	left       worst // by statements that have ended, and by several statements
 	running    worst // by the single statement that runs: nothing, if the server can't parse it
 	taintedBy  string
-	look       looking
-	tail       *Tail          // nil: the look travels alone
+	check      pendingCheck
+	tail       *Tail          // nil: the check travels alone
 	writes     *atomic.Uint64 // of the socket; nil: not known
 }
 
@@ -46,9 +46,9 @@ func Of(conn *pgx.Conn) *Facts {
 }
 
 // Fit reports whether the next holder may have the connection as it is: the server owes no
-// answer to a look, no text has tainted the session, and no text of [Facts.UndoWith] waits.
+// answer to a check, no text has tainted the session, and no text of [Facts.UndoWith] waits.
 func (f *Facts) Fit() bool {
-	return f == nil || f.look.due == 0 && f.undo == "" && f.Cleanup() == NoCleanup
+	return f == nil || f.check.due == 0 && f.undo == "" && f.Cleanup() == NoCleanup
 }
 
 // CountsWrites has [Facts.Writes] return what the socket of the connection counts.

@@ -6,37 +6,37 @@ import (
 	"io"
 )
 
-// Tail sends a look in the same write as the last statement of a holder. The socket of a
+// Tail sends a check in the same write as the last statement of a holder. The socket of a
 // connection writes through the Tail. The zero Tail changes nothing.
 //
 // The fields belong to the holder, then to the pool. pgx says goodbye on a broken connection in
 // a goroutine of its own, so nobody writes the fields of a closed connection.
 type Tail struct {
-	behind []byte   // goes behind the next write that runs a statement
-	look   *looking // whose answer the server owes after that
-	both   []byte   // memory of a short write
+	behind []byte        // goes after the next write that runs a statement
+	check  *pendingCheck // whose answer the server owes after that
+	both   []byte        // memory of a short write
 }
 
-// shortWrite is the longest statement that a Tail copies to send a look in the same packet.
+// shortWrite is the longest statement that a Tail copies to send a check in the same packet.
 const shortWrite = 16 << 10
 
-// errLookUnread is the error of a write before the answer to a look was read: the answer would
+// errCheckUnread is the error of a write before the answer to a check was read: the answer would
 // be taken for the answer to the write.
-var errLookUnread = errors.New("the answer to the look at the session was not read")
+var errCheckUnread = errors.New("the answer to the session check was not read")
 
-// WriteTo writes b to the socket, with the look behind b if b runs a statement.
+// WriteTo writes b to the socket, with the check after b if b runs a statement.
 func (t *Tail) WriteTo(socket io.Writer, b []byte) (int, error) {
 	switch {
-	case t.look == nil || len(b) == 0 || b[0] == 'X': // a goodbye needs no answer
+	case t.check == nil || len(b) == 0 || b[0] == 'X': // a goodbye needs no answer
 		return socket.Write(b)
-	case t.look.due > 0:
-		return 0, errLookUnread
+	case t.check.due > 0:
+		return 0, errCheckUnread
 	case t.behind == nil || !runsStatement(b):
 		return socket.Write(b)
 	}
 	behind := t.behind
 	t.behind = nil
-	t.look.begin(1)
+	t.check.begin(1)
 	if len(b) <= shortWrite {
 		t.both = append(append(t.both[:0], b...), behind...)
 		n, err := socket.Write(t.both)
@@ -69,25 +69,25 @@ func runsStatement(b []byte) bool {
 	return before == 0 && last == 'Q' || before == 'E' && last == 'S'
 }
 
-// LooksThrough has the look travel behind a statement in the same write. tail belongs to the
+// ChecksThrough has the check travel after a statement in the same write. tail belongs to the
 // socket that the connection writes to without TLS between.
-func (f *Facts) LooksThrough(tail *Tail) {
-	if f != nil && f.sessions.Look != nil {
-		f.tail, tail.look = tail, &f.look
+func (f *Facts) ChecksThrough(tail *Tail) {
+	if f != nil && f.sessions.Check != nil {
+		f.tail, tail.check = tail, &f.check
 	}
 }
 
-// LookBehind has the look travel with the next write that runs a statement: the last statement
+// AppendCheck has the check travel with the next write that runs a statement: the last statement
 // before the release. The statement must end with the session outside of a transaction.
-// Without a LookBehind, [Facts.Look] sends the look.
-func (f *Facts) LookBehind() {
+// Without a AppendCheck, [Facts.SendCheck] sends the check.
+func (f *Facts) AppendCheck() {
 	if f != nil && f.tail != nil && f.undo == "" && f.Cleanup() == NoCleanup && !f.conn.IsClosed() {
-		f.tail.behind = f.sessions.Look.message
+		f.tail.behind = f.sessions.Check.message
 	}
 }
 
-// NothingBehind takes LookBehind back, if the statement was not sent.
-func (f *Facts) NothingBehind() {
+// DropCheck takes AppendCheck back, if the statement was not sent.
+func (f *Facts) DropCheck() {
 	if f != nil && f.tail != nil && !f.conn.IsClosed() {
 		f.tail.behind = nil
 	}

@@ -23,7 +23,7 @@ func encode(t *testing.T, messages ...pgproto3.FrontendMessage) (b []byte) {
 	return b
 }
 
-func TestALookTravelsBehindAStatementOnly(t *testing.T) {
+func TestACheckTravelsAfterAStatementOnly(t *testing.T) {
 	t.Parallel()
 	held, err := testkit.OwnerPool(t, testkit.DB(t)).Acquire(t.Context())
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func TestALookTravelsBehindAStatementOnly(t *testing.T) {
 		{"a goodbye", encode(t, &pgproto3.Terminate{}), false},
 		{"nothing", nil, false},
 	} {
-		tail, f := &backend.Tail{}, backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook("app.current_tenant")}, nil)
+		tail, f := &backend.Tail{}, backend.Note(held.Conn(), nil, backend.Sessions{Check: backend.NewSessionCheck("app.current_tenant")}, nil)
 		write := func(b []byte) error {
 			socket.Reset()
 			n, err := tail.WriteTo(&socket, b)
@@ -57,28 +57,28 @@ func TestALookTravelsBehindAStatementOnly(t *testing.T) {
 		require.NoError(t, write(c.write))
 		require.NotContains(t, socket.String(), string(mark), "%s: no pool has asked", c.name)
 
-		f.LooksThrough(tail)
-		f.LookBehind()
-		f.NothingBehind()
+		f.ChecksThrough(tail)
+		f.AppendCheck()
+		f.DropCheck()
 		require.NoError(t, write(c.write))
-		require.False(t, f.LookIsDue(), "%s: taken back", c.name)
+		require.False(t, f.CheckIsDue(), "%s: taken back", c.name)
 
-		f.LookBehind()
+		f.AppendCheck()
 		require.NoError(t, write(c.write))
 		require.Equal(t, c.travels, bytes.Contains(socket.Bytes(), mark), c.name)
 		require.True(t, bytes.HasPrefix(socket.Bytes(), c.write), c.name)
-		require.Equal(t, c.travels, f.LookIsDue(), c.name)
+		require.Equal(t, c.travels, f.CheckIsDue(), c.name)
 		if c.travels {
 			require.ErrorContains(t, write(c.write), "was not read", "the answer would be taken for another's")
 			require.NoError(t, write(encode(t, &pgproto3.Terminate{})))
 		}
 
 		require.Less(t, tail.Memory(), 100<<10, c.name)
-		tainted := backend.Note(held.Conn(), nil, backend.Sessions{Look: backend.NewLook(), Cleanup: func(*pgx.Conn, backend.Text) (backend.Cleanup, bool) { return backend.Close, true }}, nil)
-		tainted.LooksThrough(tail)
+		tainted := backend.Note(held.Conn(), nil, backend.Sessions{Check: backend.NewSessionCheck(), Cleanup: func(*pgx.Conn, backend.Text) (backend.Cleanup, bool) { return backend.Close, true }}, nil)
+		tainted.ChecksThrough(tail)
 		tainted.Sends(backend.Text{SQL: "listen jobs"})
-		tainted.LookBehind()
+		tainted.AppendCheck()
 		require.NoError(t, write(c.write))
-		require.False(t, tainted.LookIsDue(), "%s: the pool closes the connection anyway", c.name)
+		require.False(t, tainted.CheckIsDue(), "%s: the pool closes the connection anyway", c.name)
 	}
 }

@@ -52,7 +52,7 @@ func (x *exchange) write(b *pgconn.Batch) {
 // can leave the block open.
 func (x *exchange) addLook() {
 	if x.ends && x.block.sql == "" && x.conn.PgConn().TxStatus() == 'I' {
-		backend.Of(x.conn).LookBehind()
+		backend.Of(x.conn).AppendCheck()
 	}
 }
 

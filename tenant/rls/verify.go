@@ -89,7 +89,7 @@ func Allow(code, object, reason string) VerifyOption {
 // the role's attributes, the tables, their policies and grants, and the views, functions,
 // triggers and settings that lead past the policies. Verify reads the catalogs and probes the
 // policies in one read-only transaction, and rolls the transaction back. A second transaction
-// sets a tenant and commits, and Verify looks whether the tenant is gone. Verify ignores an
+// sets a tenant and commits, and Verify checks whether the tenant is gone. Verify ignores an
 // identity in ctx.
 //
 // Findings are no error of Verify: the report holds them. Verify fails if the database does
@@ -108,7 +108,7 @@ func Verify(ctx context.Context, db Querier, opts ...VerifyOption) (Report, erro
 	}
 	ctx = tenant.System(ctx, "verify tenancy")
 	v := &verifier{opts: o, declared: declared}
-	if err := v.look(ctx, db); err != nil {
+	if err := v.read(ctx, db); err != nil {
 		return Report{}, fmt.Errorf("verify tenancy: %w", err)
 	}
 	if err := v.tryCommit(ctx, db); err != nil {
@@ -160,8 +160,8 @@ func set(ctx context.Context, tx pgx.Tx, sql string, args ...any) error {
 	return err
 }
 
-// look reads and probes in a transaction, and rolls the transaction back.
-func (v *verifier) look(ctx context.Context, db Querier) (err error) {
+// read reads the catalog and probes the policies in a transaction, and rolls the transaction back.
+func (v *verifier) read(ctx context.Context, db Querier) (err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return err

@@ -11,52 +11,52 @@ import (
 	"github.com/agentagency/onepool/internal/backend"
 )
 
-// lookBehind sends the look of Config.Sessions behind the last statement of a holder. The
-// holder does not wait for the answer. A connection that can't take the look is closed.
-func (m *Monitor) lookBehind(conn *pgx.Conn, s *slot) {
+// checkSession sends the check of Config.Sessions after the last statement of a holder. The
+// holder does not wait for the answer. A connection that can't take the check is closed.
+func (m *Monitor) checkSession(conn *pgx.Conn, s *slot) {
 	if m.releaseHook { // the hook may use the connection
 		return
 	}
-	m.sendLook(conn, s)
+	m.sendCheck(conn, s)
 }
 
 // afterRelease runs the caller's AfterRelease, not for a round of the monitor itself, without a
-// look under way, and then looks at what the hook's statements leave too.
+// check under way, and then checks what the hook's statements leave too.
 func (m *Monitor) afterRelease(hook func(*pgx.Conn) bool) func(*pgx.Conn) bool {
 	return func(conn *pgx.Conn) bool {
 		s := slotOf(conn)
 		if s != nil && s.upkeep {
 			return true
 		}
-		if keep, err := m.looked(m.closing, conn, s); !keep || err != nil || !hook(conn) {
+		if keep, err := m.checked(m.closing, conn, s); !keep || err != nil || !hook(conn) {
 			return false
 		}
 		if s != nil {
-			m.sendLook(conn, s)
+			m.sendCheck(conn, s)
 		}
 		return true
 	}
 }
 
-func (m *Monitor) sendLook(conn *pgx.Conn, s *slot) {
-	if err := s.facts.Look(); err != nil {
+func (m *Monitor) sendCheck(conn *pgx.Conn, s *slot) {
+	if err := s.facts.SendCheck(); err != nil {
 		closeConn(conn)
 		m.lose(conn)
 	}
 }
 
-// looked waits for the answer to the look behind the last holder. The results are those of
+// checked waits for the answer to the check after the last holder. The results are those of
 // PrepareConn: a caller whose context ends leaves the connection and the answer to the next
 // caller.
-func (m *Monitor) looked(ctx context.Context, conn *pgx.Conn, s *slot) (keep bool, err error) {
-	if s == nil || !s.facts.LookIsDue() {
+func (m *Monitor) checked(ctx context.Context, conn *pgx.Conn, s *slot) (keep bool, err error) {
+	if s == nil || !s.facts.CheckIsDue() {
 		return true, nil
 	}
 	left, err := s.facts.Left(ctx)
 	switch {
-	case err != nil && ctx.Err() != nil && s.facts.LookMayCome():
+	case err != nil && ctx.Err() != nil && s.facts.AnswerMayCome():
 		return true, err
-	case errors.Is(err, backend.ErrLookFailed):
+	case errors.Is(err, backend.ErrCheckFailed):
 		left = []string{"unknown"}
 	case err != nil:
 		m.lose(conn)
@@ -89,7 +89,7 @@ func (m *Monitor) findLeft(s *slot, left []string, err error) {
 // readFirst reads a due answer before a statement that a hook or a tracer of the caller sends
 // between the release and the next acquire.
 func (m *Monitor) readFirst(ctx context.Context, conn *pgx.Conn, s *slot) {
-	if keep, _ := m.looked(ctx, conn, s); !keep {
+	if keep, _ := m.checked(ctx, conn, s); !keep {
 		closeConn(conn)
 	}
 }
@@ -97,7 +97,7 @@ func (m *Monitor) readFirst(ctx context.Context, conn *pgx.Conn, s *slot) {
 // pingable reads a due answer before a ping, and reports whether a ping makes sense. A
 // connection without an answer is closed, so that its ping fails.
 func (m *Monitor) pingable(ctx context.Context, conn *pgx.Conn, s *slot) bool {
-	keep, err := m.looked(ctx, conn, s)
+	keep, err := m.checked(ctx, conn, s)
 	if !keep {
 		closeConn(conn)
 	}

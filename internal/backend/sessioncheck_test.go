@@ -13,10 +13,10 @@ import (
 )
 
 // The server takes a name that it does not know for an unset setting.
-func TestALookReadsSettingsOfTheServer(t *testing.T) {
+func TestACheckReadsSettingsOfTheServer(t *testing.T) {
 	t.Parallel()
 	pool := testkit.OwnerPool(t, testkit.DB(t))
-	rows, err := pool.Query(t.Context(), "select n from unnest($1::text[]) n where n not in (select name from pg_settings)", backend.LookSettings)
+	rows, err := pool.Query(t.Context(), "select n from unnest($1::text[]) n where n not in (select name from pg_settings)", backend.CheckedSettings)
 	require.NoError(t, err)
 	unknown, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
@@ -27,25 +27,25 @@ func TestALookReadsSettingsOfTheServer(t *testing.T) {
 	require.Empty(t, unknown)
 }
 
-// looking returns the facts of a connection that looks with each statement.
-func looking(t *testing.T) (*pgx.Conn, *backend.Facts) {
+// checkedSession returns the facts of a connection that checks the session with each statement.
+func checkedSession(t *testing.T) (*pgx.Conn, *backend.Facts) {
 	t.Helper()
 	held, err := testkit.OwnerPool(t, testkit.DB(t)).Acquire(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(held.Release)
 	conn := held.Conn()
-	return conn, backend.Note(conn, nil, backend.Sessions{Look: backend.NewLook("app.current_tenant"), Cleanup: classify}, nil)
+	return conn, backend.Note(conn, nil, backend.Sessions{Check: backend.NewSessionCheck("app.current_tenant"), Cleanup: classify}, nil)
 }
 
-func TestTheWaitForALookBeginsAtTheEndOfTheStatement(t *testing.T) {
+func TestTheWaitForACheckBeginsAtTheEndOfTheStatement(t *testing.T) {
 	t.Parallel()
-	_, f := looking(t)
+	_, f := checkedSession(t)
 	require.NoError(t, f.Meet(t.Context()))
-	require.NoError(t, f.Look())
-	f.Age(time.Hour) // the look travelled with a statement of an hour
-	require.False(t, f.LookMayCome())
-	require.NoError(t, f.Look())
-	require.True(t, f.LookMayCome())
+	require.NoError(t, f.SendCheck())
+	f.Age(time.Hour) // the check travelled with a statement of an hour
+	require.False(t, f.AnswerMayCome())
+	require.NoError(t, f.SendCheck())
+	require.True(t, f.AnswerMayCome())
 	left, err := f.Left(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -53,7 +53,7 @@ func TestTheWaitForALookBeginsAtTheEndOfTheStatement(t *testing.T) {
 
 func TestASessionInATransactionIsNotMet(t *testing.T) {
 	t.Parallel()
-	conn, f := looking(t)
+	conn, f := checkedSession(t)
 	_, err := conn.Exec(t.Context(), "begin")
 	require.NoError(t, err)
 	require.ErrorContains(t, f.Meet(t.Context()), "transaction open")
@@ -61,7 +61,7 @@ func TestASessionInATransactionIsNotMet(t *testing.T) {
 
 func TestASessionIsMetAgainWithNewObjectsAndTheSameSettings(t *testing.T) {
 	t.Parallel()
-	conn, f := looking(t)
+	conn, f := checkedSession(t)
 	const hook = "create temp table own (n int); prepare own as select 1"
 	again := func(sql string) error {
 		_, err := conn.Exec(t.Context(), sql)
@@ -73,7 +73,7 @@ func TestASessionIsMetAgainWithNewObjectsAndTheSameSettings(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Meet(t.Context()))
 	require.NoError(t, again("drop table own; deallocate own; "+hook))
-	require.NoError(t, f.Look())
+	require.NoError(t, f.SendCheck())
 	left, err := f.Left(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, left)
