@@ -92,13 +92,13 @@ func (e *AcquireError) Unwrap() []error {
 func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable, err error) error {
 	switch {
 	case errors.Is(err, ErrDraining):
-		return m.over()
+		return m.stopError()
 	case errors.Is(err, ErrNotStarted):
 		return ErrNotStarted
 	case errors.Is(err, ErrNestedAcquire):
 		return err
 	case a.Err() == nil && m.Draining():
-		return m.over() // a passed the gate, and found pgxpool closed
+		return m.stopError() // a passed the gate, and found pgxpool closed
 	case a.Err() == nil && a.warms():
 		return err
 	case a.Err() == nil && !errors.Is(err, ErrServerAway):
@@ -122,7 +122,7 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(), Nested: a.nested,
 	}
 	if a.refused != nil {
-		e.Hint = a.kept
+		e.Hint = a.limitHint
 	}
 	if a.nested {
 		m.nestedFailed.Store(time.Now().UnixNano())

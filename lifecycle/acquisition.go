@@ -26,13 +26,13 @@ type acquisition struct {
 	permit          bool   // of request.Permits, and not yet a slot's
 	panicked        any    // the value of the PrepareConn hook's panic
 
-	inPool  bool          // counted in Monitor.asking
-	noPlace bool          // the pool was full at the acquire's beginning
-	queued  bool          // is in the queue
-	line    *queuedCaller // is, or was, in the shedder's queue
-	waiting bool          // counted among the waiters
-	turn    time.Duration // how long the wait for a permit took
-	kept    string        // the limit that caused the wait, if not the pool's size
+	inPool     bool          // counted in Monitor.asking
+	poolFull   bool          // the pool was full at the acquire's beginning
+	queued     bool          // is in the queue
+	shedEntry  *queuedCaller // is, or was, in the shedder's queue
+	waiting    bool          // counted among the waiters
+	permitWait time.Duration // how long the wait for a permit took
+	limitHint  string        // the limit that caused the wait, if not the pool's size
 
 	doneCalled atomic.Bool
 	mu         sync.Mutex // makes bound once
@@ -92,17 +92,17 @@ func (a *acquisition) wait() *bound {
 	began := time.Now()
 	ctx, cancelCause := context.WithCancelCause(a.Context)
 	stop := context.AfterFunc(a.m.closing, func() { cancelCause(ErrDraining) })
-	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout()-a.turn, ErrAcquireTimeout)
-	if a.noPlace {
-		a.line = a.m.shed.join(a.request.Client, cancelCause)
+	ctx, cancel := context.WithTimeoutCause(ctx, a.timeout()-a.permitWait, ErrAcquireTimeout)
+	if a.poolFull {
+		a.shedEntry = a.m.shed.join(a.request.Client, cancelCause)
 	}
 	b := &bound{ctx: ctx, began: began, cancel: func() {
-		a.m.shed.leave(a.request.Client, a.line)
+		a.m.shed.leave(a.request.Client, a.shedEntry)
 		stop()
 		cancel()
 		cancelCause(nil)
 	}}
-	full := a.noPlace && !a.enterQueue()
+	full := a.poolFull && !a.enterQueue()
 	a.startWaiting()
 	if full {
 		cancelCause(ErrQueueFull)
@@ -150,7 +150,7 @@ func (a *acquisition) admit() error {
 		return nil
 	}
 	if !permits.TryAcquire(a.request.Tenant) {
-		a.kept = a.limit()
+		a.limitHint = a.limitNow()
 		full := !a.enterQueue() // before startWaiting: a visible waiter has its place
 		a.startWaiting()
 		if a.refused = a.refuseHopeless(); a.refused == nil && full {
@@ -172,7 +172,7 @@ func (a *acquisition) admit() error {
 			a.refused = err
 		}
 		if err != nil {
-			a.kept = a.limit()
+			a.limitHint = a.limitNow()
 			return a.refused
 		}
 	}
@@ -187,10 +187,10 @@ func (a *acquisition) waitForPermit(permits *admission.Client) (err error) {
 	if a.m.shed != nil {
 		shedding, shed := context.WithCancelCause(ctx)
 		defer shed(nil)
-		a.line, ctx = a.m.shed.join(a.request.Client, shed), shedding
-		defer a.m.shed.leave(a.request.Client, a.line)
+		a.shedEntry, ctx = a.m.shed.join(a.request.Client, shed), shedding
+		defer a.m.shed.leave(a.request.Client, a.shedEntry)
 	}
-	a.turn, err = permits.AcquireWithin(ctx, a.request.Tenant, a.timeout())
+	a.permitWait, err = permits.AcquireWithin(ctx, a.request.Tenant, a.timeout())
 	if err != nil && errors.Is(context.Cause(ctx), ErrQueueShed) {
 		return ErrQueueShed
 	}
@@ -226,8 +226,8 @@ func (a *acquisition) end() {
 	}
 	if a.waiting {
 		full := a.waited()
-		if a.kept != "" {
-			full -= a.turn // further connections would not have shortened the wait for the permit
+		if a.limitHint != "" {
+			full -= a.permitWait // further connections would not have shortened the wait for the permit
 		}
 		if !a.warms() {
 			a.m.pressure.waited(full, a.m.cfg.AcquireTimeout)
@@ -244,8 +244,8 @@ func (a *acquisition) end() {
 	if a.m.foreign {
 		return // the caller's hook saw a and may have kept a
 	}
-	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.noPlace = nil, nil, Request{}, false, false, nil, false, false
-	a.waiting, a.line, a.turn, a.kept = false, nil, 0, ""
+	a.Context, a.m, a.request, a.raw, a.nested, a.refused, a.permit, a.poolFull = nil, nil, Request{}, false, false, nil, false, false
+	a.waiting, a.shedEntry, a.permitWait, a.limitHint = false, nil, 0, ""
 	a.doneCalled.Store(false)
 	a.pcs[0], a.goStatement = 0, ""
 	acquisitions.Put(a)
@@ -253,9 +253,9 @@ func (a *acquisition) end() {
 
 func (a *acquisition) waited() time.Duration {
 	if b := a.bound.Load(); b != nil {
-		return a.turn + time.Since(b.began)
+		return a.permitWait + time.Since(b.began)
 	}
-	return a.turn
+	return a.permitWait
 }
 
 // Done returns a channel that closes when the wait is over. puddle calls Done once to check

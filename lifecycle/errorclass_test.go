@@ -27,7 +27,7 @@ func TestAnErrorHasOneClass(t *testing.T) {
 		{&AcquireError{Err: ErrQueueFull}, "queue_full"},
 		{&AcquireError{Err: context.Canceled, Connect: refused}, "canceled"},
 		{&AcquireError{Err: context.DeadlineExceeded}, "deadline_exceeded"},
-		{&overError{}, "draining"},
+		{&stoppedError{}, "draining"},
 		{fmt.Errorf("acquire: %w", ErrNotStarted), "not_started"},
 		{fmt.Errorf("%w (it is held)", ErrNestedAcquire), "nested_acquire"},
 		{fmt.Errorf("query: %w", context.Canceled), "canceled"},

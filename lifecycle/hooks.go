@@ -112,7 +112,7 @@ func (m *Monitor) mayConnect(ctx context.Context) error {
 	case stateReady:
 		return nil
 	}
-	return m.over()
+	return m.stopError()
 }
 
 func (m *Monitor) mayAcquire(ctx context.Context) error {
@@ -133,5 +133,5 @@ func (m *Monitor) mayAcquire(ctx context.Context) error {
 	case stateReady:
 		return nil
 	}
-	return m.over()
+	return m.stopError()
 }

@@ -229,7 +229,7 @@ func (m *Monitor) hold(conn *pgx.Conn, a *acquisition) {
 		m.remember(s)
 	}
 	if m.shed != nil {
-		m.shed.serve(a.request.Client, a.line)
+		m.shed.serve(a.request.Client, a.shedEntry)
 	}
 	if a.inPool {
 		a.leavePool()

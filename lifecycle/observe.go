@@ -72,7 +72,7 @@ func (m *Monitor) changeObservers(change func([]*observing) []*observing) {
 func (m *Monitor) observe(notify func(Observer)) {
 	if p := m.observers.Load(); p != nil {
 		for _, o := range *p {
-			m.guard(o, func() { notify(o.Observer) })
+			m.callObserver(o, func() { notify(o.Observer) })
 		}
 	}
 }
@@ -82,14 +82,14 @@ func (m *Monitor) observeStatement(client string, took time.Duration, err error)
 	if p := m.observers.Load(); p != nil {
 		for _, o := range *p {
 			if o.statements != nil {
-				m.guard(o, func() { o.statements.Ended(client, took, err) })
+				m.callObserver(o, func() { o.statements.Ended(client, took, err) })
 			}
 		}
 	}
 }
 
-// guard keeps the panic of an observer from the caller, whose connection would leak.
-func (m *Monitor) guard(o *observing, notify func()) {
+// callObserver keeps the panic of an observer from the caller, whose connection would leak.
+func (m *Monitor) callObserver(o *observing, notify func()) {
 	defer func() {
 		if r := recover(); r != nil && !o.panicked.Swap(true) {
 			m.log.Error("observer panicked: the figures of the observer are incomplete from now on",

@@ -55,7 +55,7 @@ func (a *acquisition) leaveQueue() {
 // behalf of a.
 func (a *acquisition) enterPool() {
 	a.inPool = true
-	a.noPlace = a.m.asking.Add(1)+a.m.held.Load() > int64(a.m.cfg.Pool.MaxConns)
+	a.poolFull = a.m.asking.Add(1)+a.m.held.Load() > int64(a.m.cfg.Pool.MaxConns)
 }
 
 // leavePool runs for an inPool acquisition just before the connection counts as held, or when the

@@ -49,7 +49,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 		m.log.Warn("pool is already started")
 		return nil
 	case stateDraining, stateStopped:
-		return m.over()
+		return m.stopError()
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -140,7 +140,7 @@ func (m *Monitor) start(ctx context.Context) error {
 	m.clock.Store(time.Now().UnixNano())
 	m.callers.Store(callersPerTick)
 	if !m.state.CompareAndSwap(stateStarting, stateReady) {
-		return m.over()
+		return m.stopError()
 	}
 	m.background.Go(func() { m.watch(m.closing) })
 	m.background.Go(func() { m.watchHealth(m.closing) })

@@ -35,8 +35,8 @@ func (c *Client) TryAcquire(tenant string) bool {
 	t := c.tenant(tenant)
 	ok, _ := a.admit(c, t)
 	if !ok {
-		c.refused++
-		t.refused++
+		c.tryFailed++
+		t.tryFailed++
 		a.used(c, t)
 		a.dispatch(returned{}) // a permit may have been kept for t in another client
 	}

@@ -133,7 +133,7 @@ func (a *Controller) Close() {
 		a.timer.Stop()
 	}
 	for _, c := range a.clients {
-		for _, lanes := range []*lanes{&c.busy, &c.fresh, &c.blocked} {
+		for _, lanes := range []*lanes{&c.busy, &c.fresh, &c.aside} {
 			for len(*lanes) > 0 {
 				w := (*lanes)[0].front()
 				a.unqueue(w)

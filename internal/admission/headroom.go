@@ -90,7 +90,7 @@ func (a *Controller) kept(r returned) kept {
 		switch {
 		case c.held < c.limits.Reserve, c.atMax():
 		case c.held > 0:
-			if k.all += c.active + c.permitless; a.recentlyNone(c) {
+			if k.all += c.active + c.needyTenants; a.recentlyNone(c) {
 				k.all++
 			}
 		case c == r.from && c.waiting > 0:

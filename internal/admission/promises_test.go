@@ -78,13 +78,13 @@ func (m *model) books() error {
 		}
 		for _, open := range []lanes{c.busy, c.fresh} {
 			for j, ln := range open {
-				if ln.index != j || ln.blocked || ln.first == nil || j > 0 && open.Less(j, (j-1)/2) {
+				if ln.index != j || ln.aside || ln.first == nil || j > 0 && open.Less(j, (j-1)/2) {
 					return fmt.Errorf("c%d's open lanes are in disorder", i)
 				}
 			}
 		}
-		for _, ln := range c.blocked {
-			if !ln.blocked || ln.first == nil || !a.full(ln.tenant, ln) {
+		for _, ln := range c.aside {
+			if !ln.aside || ln.first == nil || !a.full(ln.tenant, ln) {
 				return fmt.Errorf("c%d has set %q aside for nothing", i, ln.tenant.name)
 			}
 		}

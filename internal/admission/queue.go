@@ -35,7 +35,7 @@ type lane struct {
 
 	turn      int64 // the lowest is next; unique
 	index     int   // in the client's busy or fresh lanes
-	blocked   bool
+	aside     bool
 	overtaken int // grants out of turn in the client since the first waiter became first
 }
 
@@ -68,16 +68,15 @@ func (l *lanes) Pop() any {
 
 // queue holds a client's waiters. Fresh lanes belong to tenants that hold nothing, busy lanes to
 // tenants that hold permits: at most as many as permits exist. When the turn of a tenant at the
-// tenant's limit comes, the queue sets the lane aside, and looks at the lane again when the
-// tenant may have more. The number of blocked lanes is at most the number of tenants at the
-// limit.
+// tenant's limit comes, the queue sets the lane aside, and puts the lane back when the
+// tenant may have more. The lanes set aside are at most as many as the tenants at the limit.
 type queue struct {
-	busy, fresh lanes
-	blocked     lanes // in no order
-	permitless  int   // tenants that hold nothing and wait, set aside or not
+	busy, fresh  lanes
+	aside        lanes // in no order
+	needyTenants int   // tenants that hold nothing and wait, set aside or not
 }
 
-// open returns the lanes to which ln belongs while not blocked.
+// open returns the lanes to which ln belongs while the lane is not set aside.
 func (q *queue) open(ln *lane) *lanes {
 	if ln.tenant.holdsNone() {
 		return &q.fresh
@@ -100,22 +99,22 @@ func (q *queue) add(w *waiter) {
 	}
 }
 
-// in adds ln, a lane with waiters, to the open lanes. A blocked lane stays blocked.
+// in adds ln, a lane with waiters, to the open lanes. A lane that is set aside stays aside.
 func (q *queue) in(ln *lane) {
 	if ln.tenant.holdsNone() {
-		q.permitless++
+		q.needyTenants++
 	}
-	if !ln.blocked {
+	if !ln.aside {
 		heap.Push(q.open(ln), ln)
 	}
 }
 
-// out removes ln from the open lanes. A blocked lane stays blocked.
+// out removes ln from the open lanes. A lane that is set aside stays aside.
 func (q *queue) out(ln *lane) {
 	if ln.tenant.holdsNone() {
-		q.permitless--
+		q.needyTenants--
 	}
-	if !ln.blocked {
+	if !ln.aside {
 		heap.Remove(q.open(ln), ln.index)
 	}
 }
@@ -131,35 +130,35 @@ func (q *queue) remove(w *waiter) {
 	switch {
 	case ln.first == nil:
 		q.out(ln)
-		if ln.blocked {
+		if ln.aside {
 			q.unlist(ln)
 		}
-	case !ln.blocked:
+	case !ln.aside:
 		heap.Fix(q.open(ln), ln.index)
 	}
 }
 
-// block sets ln aside.
-func (q *queue) block(ln *lane) {
+// setAside takes ln, whose tenant is at the limit, out of the open lanes.
+func (q *queue) setAside(ln *lane) {
 	heap.Remove(q.open(ln), ln.index)
-	ln.blocked = true
-	q.blocked = append(q.blocked, ln)
+	ln.aside = true
+	q.aside = append(q.aside, ln)
 }
 
-// unblock returns a blocked lane to the open lanes.
-func (q *queue) unblock(ln *lane) {
+// putBack returns a lane that was set aside to the open lanes.
+func (q *queue) putBack(ln *lane) {
 	q.unlist(ln)
 	heap.Push(q.open(ln), ln)
 }
 
 func (q *queue) unlist(ln *lane) {
-	for i, b := range q.blocked {
+	for i, b := range q.aside {
 		if b == ln {
-			last := len(q.blocked) - 1
-			q.blocked[i], q.blocked[last] = q.blocked[last], nil
-			q.blocked = q.blocked[:last]
+			last := len(q.aside) - 1
+			q.aside[i], q.aside[last] = q.aside[last], nil
+			q.aside = q.aside[:last]
 			break
 		}
 	}
-	ln.blocked = false
+	ln.aside = false
 }

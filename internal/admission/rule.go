@@ -88,7 +88,7 @@ func (a *Controller) next(c *Client, k kept) *lane {
 	}
 	for i := len(c.busy) - 1; i >= 0; i-- { // or overtake would not count the busy lanes
 		if ln := c.busy[i]; a.full(ln.tenant, ln) {
-			c.block(ln)
+			c.setAside(ln)
 		}
 	}
 	return a.frontOf(c, &c.fresh)
@@ -109,7 +109,7 @@ func (a *Controller) frontOf(c *Client, open *lanes) *lane {
 		if !a.full(ln.tenant, ln) {
 			return ln
 		}
-		c.block(ln)
+		c.setAside(ln)
 	}
 	return nil
 }
@@ -165,10 +165,10 @@ func (r returned) load(c *Client) int64 {
 	return int64(c.held)
 }
 
-// overtake counts a grant with the given turn in c against the blocked lanes with an earlier
+// overtake counts a grant with the given turn in c against the lanes set aside with an earlier
 // turn.
 func (a *Controller) overtake(c *Client, turn int64) {
-	for _, ln := range c.blocked {
+	for _, ln := range c.aside {
 		if ln.turn > turn {
 			continue
 		}
@@ -241,14 +241,14 @@ func (a *Controller) abandon(w *waiter) {
 	a.dispatch(returned{})
 }
 
-// reopen unblocks the lanes of t if t may have another permit.
+// reopen puts back the lanes of t if t may have another permit.
 func (a *Controller) reopen(t *tenant) {
 	if t.waiting == 0 || t.held >= a.tenantMax {
 		return
 	}
 	for _, ln := range t.lanes {
-		if ln != nil && ln.blocked {
-			ln.client.unblock(ln)
+		if ln != nil && ln.aside {
+			ln.client.putBack(ln)
 		}
 	}
 }
@@ -260,8 +260,8 @@ func (a *Controller) review() {
 	a.unusedReserve = 0
 	for _, c := range a.clients {
 		a.unusedReserve += max(0, c.limits.Reserve-c.held)
-		for len(c.blocked) > 0 {
-			c.unblock(c.blocked[0])
+		for len(c.aside) > 0 {
+			c.putBack(c.aside[0])
 		}
 	}
 	a.dispatch(returned{})

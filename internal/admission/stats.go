@@ -36,7 +36,7 @@ type TenantStats struct {
 type Usage struct {
 	Held, Waiting int
 	Granted       int64 // permits taken
-	Refused       int64 // times that TryAcquire returned false
+	TryFailed     int64 // times that TryAcquire returned false
 	WouldWait     int64 // grants of a dry run that the rules do not allow
 	Waited        int64 // waits that ended, with a permit or without
 	Abandoned     int64 // waits without a permit: end of context, ErrTimeout, Close
@@ -67,16 +67,16 @@ func (a *Controller) Stats() Stats {
 
 // tally counts for a client or a tenant. The controller's mutex guards all fields except waits.
 type tally struct {
-	held, waiting               int
-	granted, refused, wouldWait int64
-	holds                       holds
-	waits                       waits
+	held, waiting                 int
+	granted, tryFailed, wouldWait int64
+	holds                         holds
+	waits                         waits
 }
 
 func (t *tally) usage() Usage {
 	return Usage{
 		Held: t.held, Waiting: t.waiting,
-		Granted: t.granted, Refused: t.refused, WouldWait: t.wouldWait,
+		Granted: t.granted, TryFailed: t.tryFailed, WouldWait: t.wouldWait,
 		Waited: t.waits.n.Load(), Abandoned: t.waits.gaveUp.Load(),
 		WaitTotal: time.Duration(t.waits.total.Load()), WaitMax: time.Duration(t.waits.longest.Load()),
 		HoldTotal: t.holds.total, HoldMax: t.holds.longest,

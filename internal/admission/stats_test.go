@@ -28,7 +28,7 @@ func TestADryRunCountsAndLetsPass(t *testing.T) {
 	assert.EqualValues(t, 2, s.Tenants[0].WouldWait)
 	assert.Equal(t, 4, s.Clients[0].Held)
 	assert.Equal(t, -1, s.Free)
-	assert.Zero(t, s.Clients[0].Refused+s.Clients[0].Waited)
+	assert.Zero(t, s.Clients[0].TryFailed+s.Clients[0].Waited)
 	b.Release("globex", 0)
 	for range 4 {
 		a.Release("acme", 0)
@@ -52,8 +52,8 @@ func statsReportWhoWaited(t *testing.T) {
 	<-time.After(7 * time.Millisecond)
 	s := ctl.Stats()
 	assert.Equal(t, admission.Usage{Held: 1, Granted: 1}, s.Clients[0].Usage)
-	assert.Equal(t, admission.Usage{Waiting: 1, Refused: 1}, s.Clients[1].Usage)
-	assert.Equal(t, admission.Usage{Waiting: 1, Refused: 1}, s.Tenants[1].Usage)
+	assert.Equal(t, admission.Usage{Waiting: 1, TryFailed: 1}, s.Clients[1].Usage)
+	assert.Equal(t, admission.Usage{Waiting: 1, TryFailed: 1}, s.Tenants[1].Usage)
 	a.Release("acme", 3*time.Second)
 	require.NoError(t, <-done)
 

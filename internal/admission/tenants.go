@@ -92,7 +92,6 @@ func (ts *tenants) list(t *tenant, to *list[tenant]) {
 	ts.count++
 }
 
-// holdsNone reports whether t holds nothing.
 func (t *tenant) holdsNone() bool { return t.held == 0 }
 
 // hold adds n, 1 or -1, to the permits of t. The tenant's lanes are fresh while the tenant holds

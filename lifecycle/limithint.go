@@ -2,9 +2,9 @@ package lifecycle
 
 import "fmt"
 
-// limit names the limit of admission that keeps a from its permit at this moment. limit
+// limitNow names the limit of admission that keeps a from its permit at this moment. limitNow
 // returns "" if the pool itself is full, or a has its permit.
-func (a *acquisition) limit() string {
+func (a *acquisition) limitNow() string {
 	if a.request.Permits == nil || a.permit {
 		return ""
 	}
