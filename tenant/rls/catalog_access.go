@@ -118,75 +118,96 @@ func (f *function) mentions() []named {
 }
 
 // accessesOf are the tables that a function reads or writes: the tables that its body names,
-// the tables behind views, and the tables of the functions that the body calls. pg_depend
+// the tables that views read, and the tables of the functions that the body calls. pg_depend
 // knows the objects of a SQL-standard body; the verifier reads the text of any other body.
 func (c *catalog) accessesOf(n namespace, f *function) []access {
-	var out []access
-	seen := make(map[[2]any]bool) // a function or view, and the role
-	var through func(f *function, as *function)
-	var look func(w *view, as *function)
-	relation := func(t *table, w *view, as *function) {
-		switch {
-		case t != nil:
-			out = append(out, access{t, as.Owner, c.bypasses(as.OwnerBypasses, as.OwnerOID, t)})
-		case w != nil:
-			look(w, as)
-		}
+	t := &accessTrace{catalog: c, names: n, seen: make(map[[2]any]bool)}
+	t.function(f, f)
+	return t.found
+}
+
+// accessTrace follows functions and views to the tables. as is the function whose owner has the
+// rights at a step.
+type accessTrace struct {
+	*catalog
+	names namespace
+	found []access
+	seen  map[[2]any]bool // a function or view, and the role
+}
+
+// first reports whether the trace meets a function or a view as a role for the first time.
+func (t *accessTrace) first(object any, role uint32) bool {
+	key := [2]any{object, role}
+	if t.seen[key] {
+		return false
 	}
-	look = func(w *view, as *function) {
-		if seen[[2]any{w, as.OwnerOID}] {
-			return
-		}
-		seen[[2]any{w, as.OwnerOID}] = true
-		// A security_invoker view behind another view reads as the reader too. No policy filters
-		// the rows that a materialized view stores.
-		reader, behind := as, as
-		switch {
-		case w.Kind == "m":
-			reader = &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: true}
-			behind = reader
-		case !w.Invoker:
-			reader = &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: w.OwnerBypasses}
-		}
-		for _, ref := range w.Refs {
-			relation(c.byOID[ref], nil, reader)
-			relation(nil, c.viewX[ref], behind)
-		}
+	t.seen[key] = true
+	return true
+}
+
+// relation follows a table or a view. One of both, or both, may be nil.
+func (t *accessTrace) relation(of *table, w *view, as *function) {
+	switch {
+	case of != nil:
+		t.found = append(t.found, access{of, as.Owner, t.bypasses(as.OwnerBypasses, as.OwnerOID, of)})
+	case w != nil:
+		t.view(w, as)
 	}
-	call := func(g *function, as *function) {
-		switch {
-		case g == nil || g.Trigger:
-		case g.Definer:
-			through(g, g)
-		default:
-			through(g, as)
-		}
+}
+
+// view follows the relations of a view. A security_invoker view that another view names reads as
+// the reader too. No policy filters the rows that a materialized view stores.
+func (t *accessTrace) view(w *view, as *function) {
+	if !t.first(w, as.OwnerOID) {
+		return
 	}
-	through = func(f *function, as *function) {
-		if seen[[2]any{f, as.OwnerOID}] {
-			return
-		}
-		seen[[2]any{f, as.OwnerOID}] = true
-		for _, oid := range f.Relations {
-			relation(c.byOID[oid], c.viewX[oid], as)
-		}
-		for _, oid := range f.Calls {
-			call(c.functionX[oid], as)
-		}
-		if f.Standard {
-			return
-		}
-		for _, k := range f.mentions() {
-			for _, full := range n.meant(k, f) {
-				relation(n.tables[full], n.views[full], as)
-				for _, g := range n.functions[full] {
-					call(g, as)
-				}
+	ofTables, ofViews := as, as
+	switch {
+	case w.Kind == "m":
+		ofTables = &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: true}
+		ofViews = ofTables
+	case !w.Invoker:
+		ofTables = &function{Owner: w.Owner, OwnerOID: w.OwnerOID, OwnerBypasses: w.OwnerBypasses}
+	}
+	for _, ref := range w.Refs {
+		t.relation(t.byOID[ref], nil, ofTables)
+		t.relation(nil, t.viewX[ref], ofViews)
+	}
+}
+
+// call follows a call of g. Triggers are no calls.
+func (t *accessTrace) call(g *function, as *function) {
+	switch {
+	case g == nil || g.Trigger:
+	case g.Definer:
+		t.function(g, g)
+	default:
+		t.function(g, as)
+	}
+}
+
+// function follows the relations and the calls of a function.
+func (t *accessTrace) function(f *function, as *function) {
+	if !t.first(f, as.OwnerOID) {
+		return
+	}
+	for _, oid := range f.Relations {
+		t.relation(t.byOID[oid], t.viewX[oid], as)
+	}
+	for _, oid := range f.Calls {
+		t.call(t.functionX[oid], as)
+	}
+	if f.Standard {
+		return
+	}
+	for _, k := range f.mentions() {
+		for _, full := range t.names.meant(k, f) {
+			t.relation(t.names.tables[full], t.names.views[full], as)
+			for _, g := range t.names.functions[full] {
+				t.call(g, as)
 			}
 		}
 	}
-	through(f, f)
-	return out
 }
 
 // traceTables finds the tables of every trigger's function, of every definer function that

@@ -8,6 +8,17 @@ import (
 
 // checkKeys judges indexes, unique keys and foreign keys.
 func (v *verifier) checkKeys() {
+	v.checkMissingIndexes()
+	for _, k := range v.keys {
+		v.checkKey(k)
+	}
+	for _, k := range v.foreign {
+		v.checkForeignKey(k)
+	}
+}
+
+// checkMissingIndexes looks for tables without an index that begins with the tenant.
+func (v *verifier) checkMissingIndexes() {
 	led := make(map[uint32]bool)
 	for _, k := range v.keys {
 		t := v.byOID[k.Table]
@@ -21,49 +32,53 @@ func (v *verifier) checkKeys() {
 				"The policies add a comparison with %s to every statement: without an index every statement reads the whole table.", t.Column)
 		}
 	}
-	for _, k := range v.keys {
-		t := v.byOID[k.Table]
-		if t.AttNum == 0 || t.Partition {
-			continue
-		}
-		name := t.object() + "." + k.Name
-		if k.Unique && !slices.Contains(k.Columns, t.AttNum) {
-			if k.Primary {
-				v.addAs(LevelNote, FailOpen, "unique-without-tenant", name, fmt.Sprintf("-- make the key (%s, ...)", quote(t.Column)),
-					"No policy applies to a primary key: a tenant who chooses keys learns the keys of other tenants.")
-			} else {
-				v.add("unique-without-tenant", name, fmt.Sprintf("-- make the key (%s, ...)", quote(t.Column)),
-					"No policy applies to a unique key: a tenant whose insert collides learns another tenant's value.")
-			}
-		}
-		if k.Exclusion && !slices.Contains(k.Equal, t.AttNum) {
-			v.add("exclusion-without-tenant", name, fmt.Sprintf("-- make the constraint exclude using gist (%s with =, ...): the extension btree_gist lets GiST compare the tenant", quote(t.Column)),
-				"No policy applies to an exclusion constraint: a tenant whose insert collides learns of another tenant's row.")
-		}
-		v.checkLeaky(t, k, name)
+}
+
+// checkKey judges a unique key, an exclusion constraint or an index.
+func (v *verifier) checkKey(k key) {
+	t := v.byOID[k.Table]
+	if t.AttNum == 0 || t.Partition {
+		return
 	}
-	for _, k := range v.foreign {
-		from, to := v.byOID[k.Table], v.byOID[k.References]
-		if from == nil || !from.scoped || to == nil {
-			continue // checkChildren judges a table that is not scoped
+	name := t.object() + "." + k.Name
+	if k.Unique && !slices.Contains(k.Columns, t.AttNum) {
+		if k.Primary {
+			v.addAs(LevelNote, FailOpen, "unique-without-tenant", name, fmt.Sprintf("-- make the key (%s, ...)", quote(t.Column)),
+				"No policy applies to a primary key: a tenant who chooses keys learns the keys of other tenants.")
+		} else {
+			v.add("unique-without-tenant", name, fmt.Sprintf("-- make the key (%s, ...)", quote(t.Column)),
+				"No policy applies to a unique key: a tenant whose insert collides learns another tenant's value.")
 		}
-		if !to.scoped {
-			if slices.Equal(k.Columns, []int16{from.AttNum}) && !to.Secured && to.CanSelect && !v.session.bypasses() && !v.found(to.object(), "tenants-listed") {
-				v.add("tenants-listed", to.object(), fmt.Sprintf("revoke select on %s from public, %s;\n-- or put a policy on the table", to.sql(), quote(v.session.Role)),
-					"%s refers to the table for its tenants, and the table has no policy: every tenant may read the list of tenants.", from.object())
-			}
-			if k.cascades(to) && !v.session.bypasses() {
-				v.add("foreign-key-cascades", from.object()+"."+k.Name, fmt.Sprintf("revoke update, delete on %s from public, %s;\n-- or put policies on the table, or make the key restrict", to.sql(), quote(v.session.Role)),
-					"Deletes and updates in %s, which has no policies, cascade to every tenant's rows: no policy applies to a cascade.", to.object())
-			}
-			continue
-		}
-		if from.AttNum == 0 || to.AttNum == 0 || from.Partition || k.pairs(from, to) {
-			continue
-		}
-		v.add("foreign-key-without-tenant", from.object()+"."+k.Name, fmt.Sprintf("-- make the key foreign key (%s, ...) references %s (%s, ...)", quote(from.Column), to.sql(), quote(to.Column)),
-			"No policy applies to a foreign key: a tenant whose row refers to another tenant's row in %s learns that the row exists.", to.object())
 	}
+	if k.Exclusion && !slices.Contains(k.Equal, t.AttNum) {
+		v.add("exclusion-without-tenant", name, fmt.Sprintf("-- make the constraint exclude using gist (%s with =, ...): the extension btree_gist lets GiST compare the tenant", quote(t.Column)),
+			"No policy applies to an exclusion constraint: a tenant whose insert collides learns of another tenant's row.")
+	}
+	v.checkLeaky(t, k, name)
+}
+
+// checkForeignKey judges a foreign key.
+func (v *verifier) checkForeignKey(k foreignKey) {
+	from, to := v.byOID[k.Table], v.byOID[k.References]
+	if from == nil || !from.scoped || to == nil {
+		return // checkChildren judges a table that is not scoped
+	}
+	if !to.scoped {
+		if slices.Equal(k.Columns, []int16{from.AttNum}) && !to.Secured && to.CanSelect && !v.session.bypasses() && !v.found(to.object(), "tenants-listed") {
+			v.add("tenants-listed", to.object(), fmt.Sprintf("revoke select on %s from public, %s;\n-- or put a policy on the table", to.sql(), quote(v.session.Role)),
+				"%s refers to the table for its tenants, and the table has no policy: every tenant may read the list of tenants.", from.object())
+		}
+		if k.cascades(to) && !v.session.bypasses() {
+			v.add("foreign-key-cascades", from.object()+"."+k.Name, fmt.Sprintf("revoke update, delete on %s from public, %s;\n-- or put policies on the table, or make the key restrict", to.sql(), quote(v.session.Role)),
+				"Deletes and updates in %s, which has no policies, cascade to every tenant's rows: no policy applies to a cascade.", to.object())
+		}
+		return
+	}
+	if from.AttNum == 0 || to.AttNum == 0 || from.Partition || k.pairs(from, to) {
+		return
+	}
+	v.add("foreign-key-without-tenant", from.object()+"."+k.Name, fmt.Sprintf("-- make the key foreign key (%s, ...) references %s (%s, ...)", quote(from.Column), to.sql(), quote(to.Column)),
+		"No policy applies to a foreign key: a tenant whose row refers to another tenant's row in %s learns that the row exists.", to.object())
 }
 
 // checkLeaky looks for parts of an index that serve no lookup under the policies: an operator

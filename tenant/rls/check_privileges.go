@@ -43,27 +43,33 @@ func (v *verifier) checkPrivileges() {
 		v.add("schema-create", schema, fmt.Sprintf("revoke create on schema %s from %s, public;", quote(schema), me), "Objects of the role in the schema may replace the tables and functions that other roles mean.")
 	}
 	for _, x := range v.attachments {
-		t := v.byOID[x.Table]
+		v.checkAttachment(x)
+	}
+}
+
+// checkAttachment judges what is attached to a scoped table: a rule, a publication or a sequence.
+func (v *verifier) checkAttachment(x attachment) {
+	me := quote(v.session.Role)
+	t := v.byOID[x.Table]
+	switch x.Kind {
+	case "rule":
+		v.add("table-rule", t.object()+"."+x.Name, fmt.Sprintf("drop rule %s on %s;", quote(x.Name), t.sql()), "The rule's statements run with the rights of the table's owner %s.", t.Owner)
+	case "publication", "publication-all", "publication-schema":
+		fix := fmt.Sprintf("alter publication %s drop table %s;", quote(x.Name), t.sql())
 		switch x.Kind {
-		case "rule":
-			v.add("table-rule", t.object()+"."+x.Name, fmt.Sprintf("drop rule %s on %s;", quote(x.Name), t.sql()), "The rule's statements run with the rights of the table's owner %s.", t.Owner)
-		case "publication", "publication-all", "publication-schema":
-			fix := fmt.Sprintf("alter publication %s drop table %s;", quote(x.Name), t.sql())
-			switch x.Kind {
-			case "publication-all":
-				fix = fmt.Sprintf("drop publication %s; -- and create the publication for some tables", quote(x.Name))
-			case "publication-schema":
-				fix = fmt.Sprintf("alter publication %s drop tables in schema %s;", quote(x.Name), quote(t.Schema))
-			}
-			v.add("publication", t.object()+"."+x.Name, fix, "The publication carries every tenant's rows to its subscribers.")
-		case "sequence-select":
-			if !t.MayOwn {
-				v.add("sequence-read", x.Name, fmt.Sprintf("revoke select on sequence %s from %s;", x.Name, me), "The role may read how many rows of %s all tenants have inserted.", t.object())
-			}
-		case "sequence-update":
-			if !t.MayOwn {
-				v.add("sequence-update", x.Name, fmt.Sprintf("revoke update on sequence %s from %s;", x.Name, me), "The role may set the sequence back, and every tenant's inserts into %s fail on existing keys.", t.object())
-			}
+		case "publication-all":
+			fix = fmt.Sprintf("drop publication %s; -- and create the publication for some tables", quote(x.Name))
+		case "publication-schema":
+			fix = fmt.Sprintf("alter publication %s drop tables in schema %s;", quote(x.Name), quote(t.Schema))
+		}
+		v.add("publication", t.object()+"."+x.Name, fix, "The publication carries every tenant's rows to its subscribers.")
+	case "sequence-select":
+		if !t.MayOwn {
+			v.add("sequence-read", x.Name, fmt.Sprintf("revoke select on sequence %s from %s;", x.Name, me), "The role may read how many rows of %s all tenants have inserted.", t.object())
+		}
+	case "sequence-update":
+		if !t.MayOwn {
+			v.add("sequence-update", x.Name, fmt.Sprintf("revoke update on sequence %s from %s;", x.Name, me), "The role may set the sequence back, and every tenant's inserts into %s fail on existing keys.", t.object())
 		}
 	}
 }
