@@ -95,22 +95,8 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline)*3/4)
 	}
-	log := m.log
-	switch m.state.Swap(stateDraining) {
-	case stateNew, stateStopped:
-		log.Warn("pool drained without having been started")
-		log = zap.NewNop()
-	case stateStarting:
-		log = zap.NewNop() // the failed start has logged its error
-	}
-	notified := m.notifyDrain()
-	m.mu.Lock() // after close, Go begins no goroutine
-	m.close()
-	m.mu.Unlock()
+	log, notified := m.beginDrain()
 	defer m.keepClock()()
-	if m.cfg.Admission != nil {
-		m.cfg.Admission.Close()
-	}
 	held := m.heldCount()
 	r := Report{InUse: max(held-m.endListeners(), 0)}
 	log.Info("pool draining", zap.Int("in_use", r.InUse), zap.Int("waiting", m.Waiting()), zap.Duration("timeout", timeout))
@@ -142,13 +128,39 @@ func (m *Monitor) runDrain(ctx context.Context, timeout time.Duration) Report {
 	m.state.Store(stateStopped)
 	forgetDatabase(m)
 	r.Elapsed = time.Since(began)
+	r.log(log)
+	return r
+}
+
+// beginDrain refuses further acquires, and wakes the waiters. log takes the lines of the drain;
+// notified closes when the watchers know of the drain.
+func (m *Monitor) beginDrain() (log *zap.Logger, notified <-chan struct{}) {
+	log = m.log
+	switch m.state.Swap(stateDraining) {
+	case stateNew, stateStopped:
+		log.Warn("pool drained without having been started")
+		log = zap.NewNop()
+	case stateStarting:
+		log = zap.NewNop() // the failed start has logged its error
+	}
+	notified = m.notifyDrain()
+	m.mu.Lock() // after close, Go begins no goroutine
+	m.close()
+	m.mu.Unlock()
+	if m.cfg.Admission != nil {
+		m.cfg.Admission.Close()
+	}
+	return log, notified
+}
+
+// log writes the line of a drain that has ended.
+func (r Report) log(log *zap.Logger) {
 	if len(r.Cut) > 0 {
 		log.Warn("pool drained, holders cut off", zap.Duration("elapsed", r.Elapsed), zap.Duration("waited", r.Waited), zap.Duration("cutting", r.Cutting),
 			zap.Int("in_use", r.InUse), zap.Stringers("cut", r.Cut))
 	} else {
 		log.Info("pool drained", zap.Duration("elapsed", r.Elapsed), zap.Duration("waited", r.Waited), zap.Int("in_use", r.InUse))
 	}
-	return r
 }
 
 // keepClock keeps the clock for the holds that end in the drain, until the caller calls

@@ -20,74 +20,86 @@ func giveBack(pc, given *pgxpool.Config) {
 
 // chainHooks puts the gate and the bookkeeping around the hooks that are set.
 func chainHooks(pc *pgxpool.Config, m *Monitor) {
-	beforeConnect, afterConnect := pc.BeforeConnect, pc.AfterConnect
-	prepareConn, beforeClose := givenPrepareConn(pc), pc.BeforeClose
-	m.afterConnect = afterConnect
-
+	given, prepare := *pc, givenPrepareConn(pc)
+	m.afterConnect = given.AfterConnect
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		// pgxpool keeps its minimum from New on. Until Start is over only Start opens
-		// connections: else Start and pgxpool would open twice the minimum.
-		if err := m.mayConnect(ctx); err != nil {
-			return err
-		}
-		if err := m.mayDial(ctx); err != nil {
-			return err
-		}
-		ctx = untilStart(ctx)
-		// cc belongs to a single connection: the pool's configuration keeps the caller's dialer.
-		cc.DialFunc = m.dial
-		hearEnds(cc, m.cfg.Advice)
-		m.yield(cc)
-		if beforeConnect != nil {
-			if err := beforeConnect(ctx, cc); err != nil {
-				return err
-			}
-		}
-		m.PreferAnswering(ctx, cc)
-		return nil
+		return m.beforeConnect(ctx, cc, given.BeforeConnect)
 	}
-	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		ctx = untilStart(ctx)
-		if err := m.checkFirst(ctx, conn); err != nil {
-			return err
-		}
-		if afterConnect != nil {
-			if err := afterConnect(ctx, conn); err != nil {
-				return err
-			}
-		}
-		m.addSlot(conn)
-		if err := slotOf(conn).facts.Meet(ctx); err != nil {
-			m.removeSlot(conn)
-			return fmt.Errorf("look at a new session (DB_SESSION_CHECK): %w", err)
-		}
-		m.noticeStandby(conn)
-		return nil
-	}
-	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return m.prepare(ctx, conn, prepareConn) }
-	shouldPing := pc.ShouldPing
+	pc.AfterConnect = m.newSession
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) { return m.prepare(ctx, conn, prepare) }
 	pc.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
-		s := slotOf(params.Conn)
-		if s != nil && s.facts.CheckIsDue() && !m.pingable(ctx, params.Conn, s) {
-			return false
-		}
-		if params.Conn.IsClosed() || m.doubted(s) {
-			return true
-		}
-		if shouldPing != nil {
-			return shouldPing(ctx, params)
-		}
-		return params.IdleDuration > time.Second // pgxpool's own
+		return m.shouldPing(ctx, params, given.ShouldPing)
 	}
-	if m.releaseHook = pc.AfterRelease != nil; m.releaseHook {
-		pc.AfterRelease = m.afterRelease(pc.AfterRelease)
+	if m.releaseHook = given.AfterRelease != nil; m.releaseHook {
+		pc.AfterRelease = m.afterRelease(given.AfterRelease)
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {
 		m.removeSlot(conn)
-		if beforeClose != nil {
-			beforeClose(conn)
+		if given.BeforeClose != nil {
+			given.BeforeClose(conn)
 		}
 	}
+}
+
+// beforeConnect decides whether the pool may connect, and prepares the configuration of the
+// connection. hook is the caller's, or nil.
+func (m *Monitor) beforeConnect(ctx context.Context, cc *pgx.ConnConfig, hook func(context.Context, *pgx.ConnConfig) error) error {
+	// pgxpool keeps its minimum from New on. Until Start is over only Start opens
+	// connections: else Start and pgxpool would open twice the minimum.
+	if err := m.mayConnect(ctx); err != nil {
+		return err
+	}
+	if err := m.mayDial(ctx); err != nil {
+		return err
+	}
+	ctx = untilStart(ctx)
+	// cc belongs to a single connection: the pool's configuration keeps the caller's dialer.
+	cc.DialFunc = m.dial
+	hearEnds(cc, m.cfg.Advice)
+	m.yield(cc)
+	if hook != nil {
+		if err := hook(ctx, cc); err != nil {
+			return err
+		}
+	}
+	m.PreferAnswering(ctx, cc)
+	return nil
+}
+
+// newSession checks a new session, runs the caller's AfterConnect and adds the slot.
+func (m *Monitor) newSession(ctx context.Context, conn *pgx.Conn) error {
+	ctx = untilStart(ctx)
+	if err := m.checkFirst(ctx, conn); err != nil {
+		return err
+	}
+	if m.afterConnect != nil {
+		if err := m.afterConnect(ctx, conn); err != nil {
+			return err
+		}
+	}
+	m.addSlot(conn)
+	if err := slotOf(conn).facts.Meet(ctx); err != nil {
+		m.removeSlot(conn)
+		return fmt.Errorf("look at a new session (DB_SESSION_CHECK): %w", err)
+	}
+	m.noticeStandby(conn)
+	return nil
+}
+
+// shouldPing reports whether the pool pings an idle connection before the pool hands the
+// connection out. hook is the caller's, or nil.
+func (m *Monitor) shouldPing(ctx context.Context, params pgxpool.ShouldPingParams, hook func(context.Context, pgxpool.ShouldPingParams) bool) bool {
+	s := slotOf(params.Conn)
+	if s != nil && s.facts.CheckIsDue() && !m.pingable(ctx, params.Conn, s) {
+		return false
+	}
+	if params.Conn.IsClosed() || m.doubted(s) {
+		return true
+	}
+	if hook != nil {
+		return hook(ctx, params)
+	}
+	return params.IdleDuration > time.Second // pgxpool's own
 }
 
 // givenPrepareConn returns the caller's PrepareConn, or the older BeforeAcquire in its
