@@ -262,6 +262,12 @@ func (a *acquisition) waited() time.Duration {
 // that the context has not ended, and again for each wait: for a place in the pool, for a
 // connect, for a ping. After the second call Err reports the end of the bound, and the bound
 // ends a moment after the caller's context.
+//
+// The rule of context.Context that successive calls return the same channel does not hold: the
+// first call returns the channel of the caller's context. An acquire that finds an idle connection
+// calls Done once, and so costs no timer and no allocation. The channel of a later call closes
+// whenever the first channel closes. A caller of Done that keeps the first channel
+// misses only the ends of the bound.
 func (a *acquisition) Done() <-chan struct{} {
 	if a.refused != nil {
 		return closedChannel

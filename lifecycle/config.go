@@ -81,7 +81,7 @@ type Config struct {
 	Nested NestedMode
 
 	// Admission, if set, decides who may ask the pool for a connection. The Capacity of
-	// Admission is the pool's MaxConns. A Request carries a Share of Admission; acquires from
+	// Admission is the pool's MaxConns. Request.Permits is a client of Admission; acquires from
 	// the pool itself count for the client "raw pool". A drain closes Admission.
 	Admission *admission.Controller
 

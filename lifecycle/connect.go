@@ -7,7 +7,7 @@ import (
 )
 
 // Connect opens a connection outside the pool, with the pool's settings and
-// application_name with "/name" behind. No hook of the pool but BeforeConnect runs, and no
+// application_name with "/name" appended. No hook of the pool but BeforeConnect runs, and no
 // tracer sees the connection. The caller closes the connection; the end of a drain cuts
 // the connection off. Start counts Config.ListenConns of these connections in the check of
 // the pool's size.

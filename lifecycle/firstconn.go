@@ -66,7 +66,7 @@ func (m *Monitor) boundOfConnect(ctx context.Context) (context.Context, context.
 }
 
 // connectErrorIn is how long a start waits, after its end, for the error of the connect: the error
-// tells more than the end, and decides whether the start retries.
+// names the fault, and decides whether the start retries.
 const connectErrorIn = time.Second
 
 // outlasting returns a context that ends connectErrorIn after ctx, by the cause of ctx.

@@ -48,8 +48,8 @@ func hostsOf(cc *pgx.ConnConfig) []host {
 	return all
 }
 
-// PreferAnswering moves the silent hosts of cc behind the hosts that answer, as the pool does
-// for its own connections, and the silent addresses of a host's name behind the addresses that
+// PreferAnswering moves the silent hosts of cc after the hosts that answer, as the pool does
+// for its own connections, and the silent addresses of a host's name after the addresses that
 // answer. PreferAnswering asks no host if cc has a single host. If cc prefers a standby,
 // PreferAnswering leaves out silent hosts: pgx would wait for each before pgx takes the primary.
 func (m *Monitor) PreferAnswering(ctx context.Context, cc *pgx.ConnConfig) {
@@ -136,8 +136,8 @@ type answer struct {
 	serves  bool
 }
 
-// ask returns the addresses of the hosts that are silent. It asks one host after the other
-// until a server answers, and does not wait for a host longer than hostPatience.
+// ask returns the addresses of the hosts that are silent. ask asks one host after the other
+// until a server answers, and waits for each host for at most hostPatience.
 func (h *hosts) ask(ctx context.Context, names []host, ask func(context.Context, host) (serves bool)) map[string]bool {
 	silent := h.known()
 	ctx, cancel := context.WithCancel(ctx)

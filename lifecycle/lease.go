@@ -296,7 +296,7 @@ func (m *Monitor) release(conn *pgx.Conn) {
 	}
 	// The pool destroys the connection, and the connection keeps its place until the end of
 	// the cleanup. A permit before that end would let its holder wait for a place out of turn.
-	// pgx bounds the cleanup.
+	// pgx bounds the cleanup by 15 s; a drain ends the cleanup with the socket.
 	go func() {
 		<-conn.PgConn().CleanupDone()
 		permits.Release(tenant, held)

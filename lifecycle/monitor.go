@@ -114,7 +114,7 @@ type Monitor struct {
 	drain      drainOnce
 }
 
-// New builds the pool without opening a connection. It fails when cfg.Pool is
+// New builds the pool without opening a connection. New fails if cfg.Pool is
 // missing or was not made by pgxpool.ParseConfig.
 //
 // The returned monitor owns a goroutine of pgxpool. Drain ends the goroutine.

@@ -41,8 +41,8 @@ func (s *slot) compareReported(conn *pgx.Conn) {
 }
 
 // mayReport reports whether a part of the server's stream can hold a ParameterStatus message: the
-// byte S in front of a length below 1 GB, of which the first byte is at most 0x3F. SELECT, SET and
-// most words have a letter behind the S. If S is the last byte, the length comes with the next part.
+// byte S before a length below 1 GB, of which the first byte is at most 0x3F. SELECT, SET and
+// most words have a letter after the S. If S is the last byte, the length comes with the next part.
 func mayReport(b []byte) bool {
 	for {
 		i := bytes.IndexByte(b, 'S')

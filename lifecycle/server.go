@@ -161,7 +161,7 @@ func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // connectAs opens a connection that is not the pool's, with the pool's settings and name
-// behind application_name.
+// appended to application_name.
 func (m *Monitor) connectAs(ctx context.Context, name string) (*pgx.Conn, error) {
 	cc := m.cfg.Pool.ConnConfig.Copy()
 	cc.Tracer = nil
@@ -185,28 +185,27 @@ func closeConn(conn *pgx.Conn) {
 }
 
 // refusesParameter reports whether err is PgBouncer's refusal of a setting that a
-// connection begins with. It has no SQLSTATE of its own.
+// connection begins with. The refusal has no SQLSTATE of its own.
 func refusesParameter(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Message, "unsupported startup parameter")
 }
 
-// isDenied reports whether the role may not do what it asked for.
+// isDenied reports whether the server refused the role a right.
 func isDenied(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == "42501"
 }
 
 // isFull reports whether the server, the database or the role has no connection
-// left: the server itself said so, so it is there.
+// left: a server that says so answers.
 func isFull(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && pgErr.Code == "53300"
 }
 
-// isUnavailable reports whether the server could not be reached or is not open
-// for connections now, so that another try may help. A refused password or an
-// unknown database is no such thing.
+// isUnavailable reports whether the server could not be reached, or takes no connections now, so
+// that another attempt may help. After a refused password or an unknown database no attempt helps.
 func isUnavailable(err error) bool {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
@@ -217,7 +216,7 @@ func isUnavailable(err error) bool {
 		return strings.HasPrefix(pgErr.Code, "08") && !refusesParameter(err)
 	}
 	var connectErr *pgconn.ConnectError
-	var opErr *net.OpError // not net.Error: a context's deadline is one of these too
+	var opErr *net.OpError // not net.Error: a context's deadline is a net.Error too
 	return errors.As(err, &connectErr) || errors.As(err, &opErr) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ENOENT)

@@ -10,7 +10,7 @@ import (
 )
 
 // slowByTick is the threshold from which the monitor's clock is good enough for the time of
-// a statement's beginning: the clock is behind by at most a tick, a twentieth.
+// a statement's beginning: the clock is late by at most a tick, a twentieth.
 const slowByTick = 20 * clockTick
 
 // statementBegins returns the time of a statement's beginning, or 0 if nobody asks.

@@ -96,7 +96,7 @@ func (t tracer) TraceBatchStart(ctx context.Context, conn *pgx.Conn, data pgx.Tr
 	sql := "batch"
 	if data.Batch != nil && len(data.Batch.QueuedQueries) > 0 {
 		// The last statement is the caller's own: a scope stands before the caller's statement,
-		// but behind the BEGIN of a transaction.
+		// but after the BEGIN of a transaction.
 		sql = data.Batch.QueuedQueries[len(data.Batch.QueuedQueries)-1].SQL
 		if first := data.Batch.QueuedQueries[0].SQL; strings.HasPrefix(first, "begin") {
 			sql = first

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// settingsOfRoleSQL reads, behind a statement, the settings of ALTER ROLE and ALTER DATABASE for the session's role
-// and database.
+// settingsOfRoleSQL reads, after a statement, the settings of ALTER ROLE and ALTER DATABASE for
+// the session's role and database.
 const settingsOfRoleSQL = `;
 	select distinct lower(split_part(c, '=', 1))
 	from pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c

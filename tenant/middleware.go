@@ -18,9 +18,9 @@ var ErrUnauthenticated = errors.New("unauthenticated")
 // problem of RFC 9457 (application/problem+json):
 //
 //	error                type                        status
-//	[ErrUnauthenticated] /problems/unauthenticated   401
-//	[ErrNoIdentity]      /problems/tenant_required   400
-//	[ErrInvalid]         /problems/tenant_invalid    400
+//	ErrUnauthenticated   /problems/unauthenticated   401
+//	ErrNoIdentity        /problems/tenant_required   400
+//	ErrInvalid           /problems/tenant_invalid    400
 //	any other            /problems/internal          500
 //
 // The types never change. For a fault of the caller, for example an unknown tenant, resolve

@@ -80,7 +80,7 @@ func readsByTenant(all []sent) map[string][]sent {
 	return reads
 }
 
-// writes finds a statement that writes inside or behind a WITH.
+// writes finds a statement that writes inside or after a WITH.
 var writes = regexp.MustCompile(`(?i)[()]\s*(insert|update|delete|merge)\b`)
 
 func isRead(sql string) bool {

@@ -213,7 +213,7 @@ func isLayer(function string) bool {
 	return function == ""
 }
 
-// shortFile returns the file's name behind the folder's name.
+// shortFile returns the file's name after the folder's name.
 func shortFile(file string) string {
 	return filepath.ToSlash(filepath.Join(filepath.Base(filepath.Dir(file)), filepath.Base(file)))
 }

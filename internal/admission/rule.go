@@ -141,7 +141,7 @@ func (a *Controller) dispatch(r returned) {
 		w := next.front()
 		a.overtake(next.client, next.turn)
 		a.arrivals++
-		next.turn = turnAt(a.arrivals) // behind all lanes
+		next.turn = turnAt(a.arrivals) // after all lanes
 		a.unqueue(w)
 		a.take(next.client, next.tenant)
 		w.ready <- struct{}{}

@@ -75,7 +75,7 @@ type pendingCheck struct {
 	clean map[string]bool // the rows of the new session
 	all   int             // how many rows the new session had
 	due   int             // answers that the server owes: each ends with ReadyForQuery
-	sent  time.Time       // when the check was sent, or the statement in front had ended
+	sent  time.Time       // when the check was sent, or the statement before had ended
 	rows  int             // of the answer
 	left  []string        // names of the rows that clean has not
 	err   *pgconn.PgError

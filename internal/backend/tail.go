@@ -12,9 +12,9 @@ import (
 // The fields belong to the holder, then to the pool. pgx says goodbye on a broken connection in
 // a goroutine of its own, so nobody writes the fields of a closed connection.
 type Tail struct {
-	behind []byte        // goes after the next write that runs a statement
-	check  *pendingCheck // whose answer the server owes after that
-	both   []byte        // memory of a short write
+	next  []byte        // goes after the next write that runs a statement
+	check *pendingCheck // whose answer the server owes after that
+	both  []byte        // memory of a short write
 }
 
 // shortWrite is the longest statement that a Tail copies to send a check in the same packet.
@@ -31,27 +31,27 @@ func (t *Tail) WriteTo(socket io.Writer, b []byte) (int, error) {
 		return socket.Write(b)
 	case t.check.due > 0:
 		return 0, errCheckUnread
-	case t.behind == nil || !runsStatement(b):
+	case t.next == nil || !runsStatement(b):
 		return socket.Write(b)
 	}
-	behind := t.behind
-	t.behind = nil
+	check := t.next
+	t.next = nil
 	t.check.begin(1)
 	if len(b) <= shortWrite {
-		t.both = append(append(t.both[:0], b...), behind...)
+		t.both = append(append(t.both[:0], b...), check...)
 		n, err := socket.Write(t.both)
 		return min(n, len(b)), err
 	}
 	n, err := socket.Write(b)
 	if err == nil {
-		_, err = socket.Write(behind)
+		_, err = socket.Write(check)
 	}
 	return n, err
 }
 
 // runsStatement reports whether a write of pgx runs a statement and ends with it: a Query
-// alone, or an Execute and a Sync behind other messages. A write that only prepares or forgets
-// statements has another message in front of Sync. The bytes of a copy or of a parameter decide
+// alone, or an Execute and a Sync after other messages. A write that only prepares or forgets
+// statements has another message before Sync. The bytes of a copy or of a parameter decide
 // nothing: runsStatement goes from message to message.
 func runsStatement(b []byte) bool {
 	const header = 5 // the message's type and length; the length includes its own four bytes
@@ -82,13 +82,13 @@ func (f *Facts) ChecksThrough(tail *Tail) {
 // Without a AppendCheck, [Facts.SendCheck] sends the check.
 func (f *Facts) AppendCheck() {
 	if f != nil && f.tail != nil && f.undo == "" && f.Cleanup() == NoCleanup && !f.conn.IsClosed() {
-		f.tail.behind = f.sessions.Check.message
+		f.tail.next = f.sessions.Check.message
 	}
 }
 
 // DropCheck takes AppendCheck back, if the statement was not sent.
 func (f *Facts) DropCheck() {
 	if f != nil && f.tail != nil && !f.conn.IsClosed() {
-		f.tail.behind = nil
+		f.tail.next = nil
 	}
 }

@@ -29,7 +29,7 @@ func (c *catalog) restricted(p *rowPolicy) bool {
 	return slices.ContainsFunc(p.restrictive(), func(r *rowPolicy) bool { return c.restricts(r, p) })
 }
 
-// restricts reports whether the restrictive policy r compares the tenant where p passes rows.
+// restricts reports whether the restrictive policy r compares the tenant when p passes rows.
 func (c *catalog) restricts(r, p *rowPolicy) bool {
 	_, check := r.checked()
 	return c.compares(r, check) && (p.Using == "" || c.compares(r, r.using))

@@ -204,7 +204,7 @@ func (o *openRows) isLocal(body *ast.BlockStmt) bool {
 	return !captured
 }
 
-// fix adds defer rows.Close() behind the check of the query's error, outside of loops.
+// fix adds defer rows.Close() after the check of the query's error, outside of loops.
 func (o *openRows) fix(r *reporter, stack []ast.Node) []analysis.SuggestedFix {
 	if o.kind == pgxPath+".BatchResults" { // the error of Close says whether the batch was committed
 		return nil
