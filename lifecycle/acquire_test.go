@@ -58,3 +58,13 @@ func TestAnAcquireInVainNamesTheHolders(t *testing.T) {
 		}
 	}
 }
+
+// Done makes the bound at the second call: the test fails if puddle or pgxpool calls Done more often
+// than once for an idle connection.
+func TestAnAcquireOfAnIdleConnectionMakesNoBound(t *testing.T) {
+	t.Parallel()
+	m, _ := startPool(t, func(c *lifecycle.Config) { c.Pool.MinConns, c.Pool.MaxConns = 1, 1 })
+	bound, err := m.AcquireIsBounded(bounded(t))
+	require.NoError(t, err)
+	require.False(t, bound)
+}

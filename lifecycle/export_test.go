@@ -120,3 +120,17 @@ func AskAll(ctx context.Context, addresses []string, answered string, ask func(a
 	}
 	return h.askAll(ctx, names, func(_ context.Context, name host) bool { return ask(name.address) })
 }
+
+// AcquireIsBounded acquires, releases, and reports whether the acquire made its bound: a timer and
+// allocations.
+func (m *Monitor) AcquireIsBounded(ctx context.Context) (bool, error) {
+	a := &acquisition{Context: ctx, m: m}
+	defer a.end()
+	conn, err := m.pool.Acquire(a)
+	if err != nil {
+		return false, err
+	}
+	m.hold(conn.Conn(), a)
+	conn.Release()
+	return a.bound.Load() != nil, nil
+}
