@@ -251,6 +251,13 @@ func (m *Monitor) askNow(ctx context.Context) error {
 	return err
 }
 
+// NetworkDead reports that the network is silent: within the last second a connection ended
+// after five seconds of silence, and the last probe of the server failed. A new connection is
+// unlikely.
+func (m *Monitor) NetworkDead() bool {
+	return time.Since(time.Unix(0, m.sockets.silent.Load())) < time.Second && m.probeError() != nil
+}
+
 // Live answers 200 as long as the process can answer. Live never asks the database:
 // a restart of a program does not mend the server.
 func (m *Monitor) Live() http.Handler {

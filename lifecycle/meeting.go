@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -89,26 +88,4 @@ func (m *Monitor) answers(at net.Addr) bool {
 	ctx, cancel := context.WithTimeout(m.closing, hangsAfter)
 	defer cancel()
 	return m.askHost(ctx, host{network: at.Network(), address: at.String()})
-}
-
-// leave refuses cancel requests to an address, until the pool opens a connection to the
-// address: pgconn waits up to 15 s for a hanging server's answer to a cancel request, and the
-// connection keeps its place in the pool meanwhile.
-func (s *sockets) leave(address string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leftBehind = append(s.leftBehind, address)
-}
-
-// comeBack ends leave.
-func (s *sockets) comeBack(address string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.leftBehind = slices.DeleteFunc(s.leftBehind, func(a string) bool { return a == address })
-}
-
-func (s *sockets) hasLeft(address string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.leftBehind, address)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,13 +107,6 @@ func (c *socket) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// NetworkDead reports that the network is silent: within the last second a connection ended
-// after five seconds of silence, and the last probe of the server failed. A new connection is
-// unlikely.
-func (m *Monitor) NetworkDead() bool {
-	return time.Since(time.Unix(0, m.sockets.silent.Load())) < time.Second && m.probeError() != nil
-}
-
 func (c *socket) Close() error {
 	c.closed.Store(true)
 	c.owner.mu.Lock()
@@ -190,4 +184,26 @@ func (s *sockets) cutAll() {
 	for c := range open {
 		c.Conn.Close()
 	}
+}
+
+// leave refuses cancel requests to an address, until the pool opens a connection to the
+// address: pgconn waits up to 15 s for a hanging server's answer to a cancel request, and the
+// connection keeps its place in the pool meanwhile.
+func (s *sockets) leave(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leftBehind = append(s.leftBehind, address)
+}
+
+// comeBack ends leave.
+func (s *sockets) comeBack(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leftBehind = slices.DeleteFunc(s.leftBehind, func(a string) bool { return a == address })
+}
+
+func (s *sockets) hasLeft(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.leftBehind, address)
 }
