@@ -55,7 +55,7 @@ func TestWhatTheServerEndedForTheCallersDoingRunsOnce(t *testing.T) {
 	gone := func(t *testing.T, pid uint32) {
 		s.WaitFor(t, "select not exists (select from pg_stat_activity where pid = $1)", int32(pid))
 	}
-	for name, db := range openBy(t, s, "postgres", func(c *fxdb.Config) { c.IdleInTransactionTimeout = 200 * time.Millisecond }) {
+	for name, db := range openBy(t, s, "postgres", func(c *fxdb.Config) { c.IdleInTransactionTimeout = 500 * time.Millisecond }) {
 		for ending, end := range map[string]func(tx pgx.Tx) error{
 			"with a statement": func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), "select 1"); return err },
 			"with its commit":  func(pgx.Tx) error { return nil },
