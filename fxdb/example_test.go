@@ -24,7 +24,7 @@ func Example() {
 	var greeter *Greeter
 	app := fx.New(fx.NopLogger,
 		fxdb.Module,
-		devdb.Module, // a throwaway server where no setting names a database
+		devdb.Module, // a throwaway server, if no setting names a database
 		fxdb.Client("greeter", func(db *fxdb.DB) *Greeter { return &Greeter{db} }, fxdb.RequireTenant()),
 		fx.Populate(&greeter),
 	)

@@ -143,8 +143,8 @@ func (t *transaction) open(ctx context.Context, sql string, args []any) (tag pgc
 	}
 	if len(args) > 0 {
 		rewritten, left, err := scoped.Rewrite(ctx, conn, sql, args)
-		if err != nil || len(left) > 0 {
-			o.over = true
+		o.over = err != nil || len(left) > 0
+		if o.over {
 			return tag, sql, false, nil // pgx sends the text, and returns its own error
 		}
 		sql = rewritten

@@ -80,7 +80,7 @@ func parseTables(args []string, columnRequired bool) ([]rls.Table, error) {
 	return tables, nil
 }
 
-// split splits at the separator where it does not stand in double quotes.
+// split splits at the separator outside of double quotes.
 func split(s string, separator byte) []string {
 	var parts []string
 	start, quoted := 0, false
