@@ -137,7 +137,7 @@ func parse(t *testing.T, fset *token.FileSet, b block) (f *ast.File, whole bool)
 
 // known are the packages that a block may use without an import.
 var known = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "sql": "database/sql", "time": "time", "os": "os", "testing": "testing", "embed": "embed",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "slog": "log/slog", "sql": "database/sql", "time": "time", "os": "os", "testing": "testing", "embed": "embed",
 	"fx": "go.uber.org/fx", "fxtest": "go.uber.org/fx/fxtest", "zap": "go.uber.org/zap",
 	"pgx": "github.com/jackc/pgx/v5", "pgconn": "github.com/jackc/pgx/v5/pgconn", "pgxpool": "github.com/jackc/pgx/v5/pgxpool",
 	"fxdb": modulePath + "/fxdb", "fxdbsql": modulePath + "/fxdb/fxdbsql", "devdb": modulePath + "/fxdb/devdb",
