@@ -152,7 +152,11 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s *Scope) (err error)
 	x.open(ctx, a.engine, conn, s.Deadline)
 	key := statementKey{sql: a.SQL, named: true}
 	x.used = append(slices.Clone(a.used), use{key: key})
-	tag, err = a.insert(&x, s, key, formats)
+	if named := a.engine.names(); named && !a.isPrepared(key) {
+		tag, err = a.prepareAndInsert(&x, s, key, formats)
+	} else {
+		tag = a.insert(&x, s, key, named, formats)
+	}
 	if err = x.finish(err); err != nil {
 		return err
 	}
@@ -160,19 +164,50 @@ func (a *Arrays) Send(ctx context.Context, conn *pgx.Conn, s *Scope) (err error)
 	return nil
 }
 
-// insert sends the rows in one round trip: to a known statement, to a statement that the same
-// round trip prepares, or as a text in a mode without prepared names. The server parses and plans a
-// text for longer than the server writes a hundred rows.
-func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
-	named, name := a.engine.names(), ""
-	var sd *pgconn.StatementDescription
+// insert sends the rows to a known statement, or as a text. finish returns the error.
+func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, named bool, formats []int16) (tag pgconn.CommandTag) {
+	b := &pgconn.Batch{}
+	if !s.IsZero() {
+		var sd *pgconn.StatementDescription
+		if named {
+			sd = a.st.find(s.template.key())
+		}
+		a.st.addScope(b, s, sd)
+	}
+	if a.undoes {
+		b.ExecParams(copySavepoint, nil, nil, nil, nil)
+	}
 	if named {
-		sd = a.prepared(key)
+		b.ExecStatement(a.st.find(key), a.columns, formats, nil)
+	} else {
+		b.ExecParams(a.SQL, a.columns, a.oids, formats, nil)
 	}
-	if named && sd == nil {
-		a.st.makeRoom(1, len(a.used)+1)
-		name = a.st.newName()
+	if a.undoes {
+		b.ExecParams(copyRelease, nil, nil, nil, nil)
 	}
+	x.write(b)
+	for x.results.NextResult() {
+		if t, _ := x.results.ResultReader().Close(); t.Insert() {
+			tag = t
+		}
+	}
+	return tag
+}
+
+// isPrepared reports whether the connection knows the statement for the current types.
+func (a *Arrays) isPrepared(key statementKey) bool {
+	sd := a.st.find(key)
+	if sd != nil && !slices.Equal(sd.ParamOIDs, a.oids) {
+		a.st.forget(key)
+		return false
+	}
+	return sd != nil
+}
+
+// prepareAndInsert prepares a statement of known types and inserts in the same round trip.
+// The server parses and plans a text for longer than the server writes a hundred rows.
+func (a *Arrays) prepareAndInsert(x *exchange, s *Scope, key statementKey, formats []int16) (tag pgconn.CommandTag, err error) {
+	a.st.makeRoom(1, len(a.used)+1)
 	x.sent = true
 	p := x.conn.PgConn().StartPipeline(x.ctx)
 	if !s.IsZero() {
@@ -181,15 +216,9 @@ func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, formats []int16
 	if a.undoes {
 		p.SendQueryParams(copySavepoint, nil, nil, nil, nil)
 	}
-	switch {
-	case !named:
-		p.SendQueryParams(a.SQL, a.columns, a.oids, formats, nil)
-	case sd == nil:
-		p.SendPrepare(name, a.SQL, a.oids)
-		p.SendQueryPrepared(name, a.columns, formats, nil)
-	default:
-		p.SendQueryStatement(sd, a.columns, formats, nil)
-	}
+	name := a.st.newName()
+	p.SendPrepare(name, a.SQL, a.oids)
+	p.SendQueryPrepared(name, a.columns, formats, nil)
 	if a.undoes {
 		p.SendQueryParams(copyRelease, nil, nil, nil, nil)
 	}
@@ -202,8 +231,7 @@ func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, formats []int16
 		switch result, err = p.GetResults(); result := result.(type) {
 		case *pgconn.ResultReader:
 			var t pgconn.CommandTag
-			t, err = result.Close()
-			if t.Insert() {
+			if t, err = result.Close(); t.Insert() {
 				tag = t
 			}
 		case *pgconn.StatementDescription:
@@ -217,14 +245,4 @@ func (a *Arrays) insert(x *exchange, s *Scope, key statementKey, formats []int16
 		err = closeErr
 	}
 	return tag, err
-}
-
-// prepared returns the statement that the connection knows for the current types, or nil.
-func (a *Arrays) prepared(key statementKey) *pgconn.StatementDescription {
-	sd := a.st.find(key)
-	if sd != nil && !slices.Equal(sd.ParamOIDs, a.oids) {
-		a.st.forget(key)
-		return nil
-	}
-	return sd
 }
