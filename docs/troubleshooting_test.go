@@ -20,9 +20,9 @@ var talking = []string{"fxdb", "fxdb/fxdbsql", "internal/migrate", "internal/sco
 
 // parts are messages that stand inside another message of the page only.
 var parts = map[string]string{
-	"PrepareConn panicked":                           "the panic goes on in the caller",
-	"pool can't start: ":                             "the reason follows",
-	"the function of InTx panicked":                  "tracers alone see the error; the caller sees the panic",
+	"PrepareConn panicked":                         "the panic goes on in the caller",
+	"pool can't start: ":                           "the reason follows",
+	"the function of InTx panicked":                "tracers alone see the error; the caller sees the panic",
 	"probe the server: the server returned no row": "inside of: the server can't be reached",
 	"is empty":                               "a reason of rls.CheckTables",
 	"is empty or has an empty part":          "a reason of rls.CheckTables",
