@@ -123,6 +123,7 @@ func (c *core) lifecycleConfig(pc *pgxpool.Config, o options) (lc lifecycle.Conf
 		RawAcquire:         c.rawAcquire,
 		Sessions:           c.sessions(),
 		Advice:             advice,
+		Settings:           poolSettings(cfg.pool),
 		Pooler:             cfg.pooled(),
 		Callers:            o.callers || cfg.CallSites,
 		Layers:             layers(),

@@ -152,6 +152,16 @@ func settingsPrefix(pool string) string {
 	return strings.ToUpper(pool) + "_"
 }
 
+// poolSettings names the settings for the fields of lifecycle.Config.
+func poolSettings(pool string) map[string]string {
+	prefix := settingsPrefix(pool)
+	return map[string]string{
+		"MaxConns": prefix + "DB_POOL_MAX", "Callers": prefix + "DB_CALL_SITES=true", "Nested": prefix + "DB_NESTED_ACQUIRE=strict",
+		"Replicas": prefix + "DB_REPLICAS_OF_APP", "SiblingConns": prefix + "DB_DEDICATED", "Pooler": prefix + "DB_POOLER=transaction",
+		"TenantMaxFraction": prefix + "DB_TENANT_MAX_FRACTION", "Sessions": prefix + "DB_SESSION_CHECK",
+	}
+}
+
 var settingName = regexp.MustCompile(`\b(DB_[A-Z_]+|DATABASE_URL)\b`)
 
 // prefixed puts the pool's prefix before each setting in the *ConfigErrors of err.

@@ -319,3 +319,18 @@ func TestSwapSwapsNamedPoolsToo(t *testing.T) {
 	}
 	require.ErrorIs(t, fxtest.New(t, testkit.Swap(t)).Start(t.Context()), testkit.ErrNotSwapped)
 }
+
+func TestAFullNamedPoolNamesItsOwnSetting(t *testing.T) {
+	t.Setenv("REPORTING_DATABASE_URL", testkit.DB(t).Pool().Config().ConnString())
+	t.Setenv("REPORTING_DB_POOL_MAX", "1")
+	var db *fxdb.DB
+	app := fxtest.New(t, fxdb.ModuleNamed("reporting"), populated("reporting", &db))
+	app.RequireStart()
+	defer app.RequireStop()
+	held, err := db.Acquire(within(t))
+	require.NoError(t, err)
+	defer held.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, db.Ping(ctx), "raise REPORTING_DB_POOL_MAX,")
+}

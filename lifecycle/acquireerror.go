@@ -35,6 +35,8 @@ type AcquireError struct {
 	// Hint names the limit that kept the caller waiting, and the remedy. Hint is empty if
 	// the pool itself was full.
 	Hint string
+
+	settings settings
 }
 
 // Error returns one line with figures, holders and what to do. The line does not name the
@@ -62,13 +64,13 @@ func (e *AcquireError) Error() string {
 		b.WriteString("; " + e.Hint)
 	case e.AmongNested:
 		b.WriteString("; a waiter's own transaction holds a connection, and a larger pool does not help: " +
-			"DB_NESTED_ACQUIRE=strict names each place")
+			e.settings.name("Nested") + " names each place")
 	case e.opening() > e.Active:
 		fmt.Fprintf(&b, "; the pool still opens %d connections: look at the server and the network", e.opening())
 	case e.Active == 0:
 		b.WriteString("; no caller holds a connection: look at the server and the network")
 	default:
-		b.WriteString("; raise DB_POOL_MAX, shorten the work or look for a connection that is not released")
+		b.WriteString("; raise " + e.settings.name("MaxConns") + ", shorten the work or look for a connection that is not released")
 	}
 	return b.String()
 }
@@ -117,7 +119,8 @@ func (m *Monitor) acquireError(ctx context.Context, a *acquisition, unreachable,
 	}
 	st := m.pool.Stat()
 	e := &AcquireError{
-		Client: a.request.Client, Waited: a.waited(), Err: reason, Connect: unreachable,
+		settings: m.cfg.Settings,
+		Client:   a.request.Client, Waited: a.waited(), Err: reason, Connect: unreachable,
 		Max: int(st.MaxConns()), Total: int(st.TotalConns()), Idle: int(st.IdleConns()),
 		Active: int(st.AcquiredConns()), Waiting: m.Waiting(), Holders: m.Holders(), Nested: a.nested,
 	}

@@ -71,6 +71,11 @@ type Config struct {
 	// pool appends the sentence to the server's message.
 	Advice map[string]string
 
+	// Settings names the settings of the program in errors and log lines, by the field that a
+	// setting fills: MaxConns, Callers, Nested, Replicas, SiblingConns,
+	// Pooler, TenantMaxFraction, Sessions. Default: the name of the field.
+	Settings map[string]string
+
 	// Sessions is for package fxdb, and judges what texts leave on a session: before the next
 	// holder the pool cleans or closes a tainted connection. Without Sessions the pool hands a
 	// connection on as the connection came back.

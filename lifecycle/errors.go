@@ -17,12 +17,12 @@ var (
 	// ErrServerAway is the Err of an [AcquireError] if the server can't be reached, and
 	// Config.ServerWaitFraction lets the caller wait no longer. AcquireError.Connect is the error
 	// of the last attempt to connect.
-	ErrServerAway = errors.New("server is away, and DB_SERVER_WAIT_FRACTION lets the caller wait no longer")
+	ErrServerAway = errors.New("server is away, and ServerWaitFraction lets the caller wait no longer")
 	// ErrQueueFull is the Err of an [AcquireError] if too many callers wait already.
 	ErrQueueFull = errors.New("acquire queue is full")
 	// ErrQueueShed is the Err of an [AcquireError] if Config.QueueTarget ended the wait: the queue
 	// of the client stands, and the caller has waited for longer than twice the target.
-	ErrQueueShed = errors.New("acquire queue does not drain, and DB_QUEUE_TARGET_MS sheds the oldest waiters")
+	ErrQueueShed = errors.New("acquire queue does not drain, and QueueTarget sheds the oldest waiters")
 	// ErrNestedAcquire is returned in [NestedStrict] by an acquire whose own goroutine began a
 	// transaction, or began to read rows, that still hold a connection. Nested acquires that are
 	// as many as the pool's connections wait for each other. In [NestedWarn] an [*AcquireError]

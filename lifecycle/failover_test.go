@@ -89,7 +89,7 @@ func TestAcquireSaysWhyNoConnectionCouldBeOpened(t *testing.T) {
 	require.ErrorAs(t, err, &acquireErr)
 	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
 	require.ErrorContains(t, err, "can't be reached")
-	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
+	require.NotContains(t, err.Error(), "MaxConns", "a larger pool does not help")
 }
 
 func TestAcquireSaysThatConnectionsAreStillBeingOpened(t *testing.T) {
@@ -101,16 +101,16 @@ func TestAcquireSaysThatConnectionsAreStillBeingOpened(t *testing.T) {
 	_, err := m.Acquire(bounded(t), lifecycle.Request{Client: "victim", Timeout: 100 * time.Millisecond})
 	require.ErrorIs(t, err, lifecycle.ErrAcquireTimeout)
 	require.Regexp(t, "the pool still opens 1 connections|can't be reached", err.Error(), "the second where a probe was quicker")
-	require.NotContains(t, err.Error(), "DB_POOL_MAX", "a larger pool does not help")
+	require.NotContains(t, err.Error(), "MaxConns", "a larger pool does not help")
 }
 
 func TestAcquireNeverAdvisesALargerPoolIfNobodyHoldsAConnection(t *testing.T) {
 	t.Parallel()
 	err := &lifecycle.AcquireError{Client: "victim", Err: lifecycle.ErrAcquireTimeout, Max: 10, Total: 1, Idle: 1, Waiting: 1}
 	require.ErrorContains(t, err, "no caller holds a connection")
-	require.NotContains(t, err.Error(), "DB_POOL_MAX")
+	require.NotContains(t, err.Error(), "MaxConns")
 	err.Idle, err.Active = 0, 1
-	require.ErrorContains(t, err, "raise DB_POOL_MAX")
+	require.ErrorContains(t, err, "raise MaxConns")
 }
 
 // acquireAll takes every connection at once and gives the backends' pids.

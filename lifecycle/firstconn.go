@@ -51,7 +51,7 @@ func (m *Monitor) meetServer(ctx context.Context) (server, error) {
 	case wait.Err() != nil:
 		return server{}, context.Cause(wait)
 	}
-	return server{}, adviseOnParameter(err)
+	return server{}, m.adviseOnParameter(err)
 }
 
 // boundOfConnect returns ctx with a deadline. The end of the pool ends the context too.
@@ -85,15 +85,15 @@ func (m *Monitor) checkAside(ctx context.Context) (server, error) {
 	began := time.Now()
 	conn, err := m.connect(ctx)
 	if err != nil {
-		return server{}, adviseOnParameter(err)
+		return server{}, m.adviseOnParameter(err)
 	}
 	defer closeConn(conn)
 	return m.checkServer(ctx, conn, began)
 }
 
-func adviseOnParameter(err error) error {
+func (m *Monitor) adviseOnParameter(err error) error {
 	if refusesParameter(err) {
-		return fmt.Errorf("%w: behind a transaction pooler set DB_POOLER=transaction", err)
+		return fmt.Errorf("%w: behind a transaction pooler set %s", err, m.settings().name("Pooler"))
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func (m *Monitor) newSession(ctx context.Context, conn *pgx.Conn) error {
 	m.addSlot(conn)
 	if err := slotOf(conn).facts.Meet(ctx); err != nil {
 		m.removeSlot(conn)
-		return fmt.Errorf("look at a new session (DB_SESSION_CHECK): %w", err)
+		return fmt.Errorf("check a new session (%s): %w", m.settings().name("Sessions"), err)
 	}
 	m.noticeStandby(conn)
 	return nil

@@ -130,7 +130,7 @@ func (m *Monitor) refill(missing int) {
 		}
 		if err != nil && m.closing.Err() == nil {
 			m.refillAt.Store(time.Now().Add(refillPause).UnixNano())
-			m.log.Debug("pool can't open DB_POOL_MIN connections, and keeps connections beyond DB_MAX_LIFETIME_MS", zap.Int("missing", missing), zap.Error(err))
+			m.log.Debug("pool can't open its minimum of connections, and keeps connections beyond their lifetime", zap.Int("missing", missing), zap.Error(err))
 		}
 	})
 }

@@ -126,7 +126,7 @@ func (m *Monitor) warnNested(a *acquisition, same <-chan struct{}) {
 	m.countNested(a)
 	if _, logged := m.nestedSeen.LoadOrStore(a.request.Client, true); !logged {
 		m.log.Warn("nested acquire: a goroutine asks for a second connection while the goroutine's transaction or rows hold a connection: a full pool deadlocks",
-			append(append(holderFields(s.holder()), zap.String("asked_by", a.request.Client)), m.logFields(a.Context)...)...)
+			append(append(m.holderFields(s.holder()), zap.String("asked_by", a.request.Client)), m.logFields(a.Context)...)...)
 	}
 }
 

@@ -82,7 +82,7 @@ func (m *Monitor) checkServer(ctx context.Context, conn *pgx.Conn, began time.Ti
 		pooled := conn.PgConn().PID() != pid
 		m.canceller.direct.Store(!pooled && client == clientOf(conn.PgConn().Conn()))
 		if pooled {
-			m.log.Warn("a pooler stands between the pool and its server: if the pooler pools transactions (PgBouncer's pool_mode), set DB_POOLER=transaction: otherwise prepared statements and limits of the session fail or reach other clients",
+			m.log.Warn("a pooler stands between the pool and its server: if the pooler pools transactions (PgBouncer's pool_mode), set "+m.settings().name("Pooler")+": otherwise prepared statements and limits of the session fail or reach other clients",
 				zap.String("database", m.Database()))
 		}
 	}
@@ -132,13 +132,13 @@ func (s server) supported() error {
 // open, are worth a warning.
 func (m *Monitor) checkSize(limits []limit) error {
 	need := (int(m.cfg.Pool.MaxConns) + m.cfg.SiblingConns + 1) * m.cfg.Replicas
-	what := fmt.Sprintf("DB_POOL_MAX is %d", m.cfg.Pool.MaxConns)
+	what := fmt.Sprintf("%s is %d", m.settings().name("MaxConns"), m.cfg.Pool.MaxConns)
 	if m.cfg.SiblingConns > 0 {
-		what += fmt.Sprintf(" and the pools of DB_DEDICATED take %d", m.cfg.SiblingConns)
+		what += fmt.Sprintf(" and the pools of %s take %d", m.settings().name("SiblingConns"), m.cfg.SiblingConns)
 	}
 	what += ", and one more watches the server's health,"
 	if m.cfg.Replicas > 1 {
-		what += fmt.Sprintf(" in each of DB_REPLICAS_OF_APP=%d,", m.cfg.Replicas)
+		what += fmt.Sprintf(" in each of %s=%d,", m.settings().name("Replicas"), m.cfg.Replicas)
 	}
 	what += fmt.Sprintf(" %d in all", need)
 	spare := (m.cfg.ListenConns + 1 + len(m.cfg.SiblingPools)) * m.cfg.Replicas
@@ -153,7 +153,7 @@ func (m *Monitor) checkSize(limits []limit) error {
 	return nil
 }
 
-var errSize = errors.New("lower DB_POOL_MAX, or raise the limit")
+var errSize = errors.New("make the pool smaller, or raise the limit")
 
 // connect opens a connection for a probe of the server.
 func (m *Monitor) connect(ctx context.Context) (*pgx.Conn, error) {

@@ -21,9 +21,9 @@ func TestAPoolThatCannotBeFilledFailsTheStart(t *testing.T) {
 		db.WaitForBackends(t, 0)
 		return err
 	}
-	require.ErrorContains(t, start(2000, 0), "DB_POOL_MAX is 2000, and one more watches the server's health, 2001 in all, but the server (max_connections")
+	require.ErrorContains(t, start(2000, 0), "MaxConns is 2000, and one more watches the server's health, 2001 in all, but the server (max_connections")
 	err := start(10, 200)
-	require.ErrorContains(t, err, "DB_POOL_MAX is 10, and one more watches the server's health, in each of DB_REPLICAS_OF_APP=200, 2200 in all")
+	require.ErrorContains(t, err, "MaxConns is 10, and one more watches the server's health, in each of Replicas=200, 2200 in all")
 	require.NoError(t, start(5, 2))
 
 	for _, c := range []struct{ alter, undo, want string }{

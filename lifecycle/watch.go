@@ -62,7 +62,7 @@ func (m *Monitor) reportFields(s *slot) []zap.Field {
 	s.mu.Lock()
 	traced := s.traced
 	s.mu.Unlock()
-	return append(holderFields(s.holder()), traced...)
+	return append(m.holderFields(s.holder()), traced...)
 }
 
 // logFields returns the fields of Config.LogFields.
@@ -73,9 +73,9 @@ func (m *Monitor) logFields(ctx context.Context) []zap.Field {
 	return m.cfg.LogFields(ctx)
 }
 
-func holderFields(h Holder) []zap.Field {
+func (m *Monitor) holderFields(h Holder) []zap.Field {
 	if h.Caller == "" {
-		h.Caller = "not taken: set DB_CALL_SITES=true"
+		h.Caller = "not taken: set " + m.settings().name("Callers")
 	}
 	return []zap.Field{
 		zap.String("client", h.Client), zap.String("tenant", h.Tenant), zap.Duration("held", time.Since(h.Since)),

@@ -165,7 +165,7 @@ func (a *Controller) setLimits(c *Client, l Limits) error {
 	defer a.mu.Unlock()
 	if others := a.reserved(c); l.Reserve > 0 && l.Reserve >= a.cfg.Capacity-others {
 		return &InvalidError{Client: c.name, Field: "Reserve", Reason: fmt.Sprintf(
-			"a reserve of %d beside reserves of %d leaves none of %d connections to the remaining clients: lower the reserve, or raise DB_POOL_MAX",
+			"a reserve of %d beside reserves of %d leaves none of %d connections to the remaining clients: lower the reserve, or make the pool larger",
 			l.Reserve, others, a.cfg.Capacity)}
 	}
 	c.limits = l
