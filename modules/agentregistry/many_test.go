@@ -143,10 +143,24 @@ func TestASearchReadsTheFiguresOfAnAgentByTheKeyBesideSmallTenants(t *testing.T)
 	plan := findPlan(t, as(t, "acme"), db, agentregistry.Query{Languages: []string{"Go"}})
 	require.Regexp(t, `agent_load_pkey .*loops=60\)`, plan)
 	require.NotRegexp(t, `agent_load_rank_idx .*loops=60\)`, plan)
+
+	require.NoError(t, db.InTx(as(t, "acme"), pgx.TxOptions{}, func(tx pgx.Tx) error {
+		for _, setting := range []string{"parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size", "min_parallel_index_scan_size"} {
+			if _, err := tx.Exec(t.Context(), "set local "+setting+" = 0"); err != nil {
+				return err
+			}
+		}
+		for _, q := range []agentregistry.Query{{Languages: []string{"Go"}}, {TaskType: "common", Languages: []string{"Go"}}} {
+			require.NotContains(t, findPlan(t, t.Context(), tx, q), "Gather", "a set that nobody needs would start workers")
+		}
+		return nil
+	}))
 }
 
 // findPlan returns the plan of a search with the executed loops.
-func findPlan(t testing.TB, ctx context.Context, db *fxdb.DB, q agentregistry.Query) string {
+func findPlan(t testing.TB, ctx context.Context, db interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}, q agentregistry.Query) string {
 	t.Helper()
 	sql, args := q.FindSQL()
 	rows, err := db.Query(ctx, "explain (analyze, costs off, timing off) "+sql, args)

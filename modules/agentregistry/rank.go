@@ -54,7 +54,8 @@ func (w wish) met(alias string) string {
 // if the tenth had a tenth of the matches. If a walk ends with too few matches, the search intersects
 // the sets of the agents that meet the wishes: a range of an index costs less than a look-up for
 // each agent. A group by agent would keep to work_mem, and take twice the time of intersect. The
-// limits of both sets never cut an agent: the limits make the planner expect few.
+// limits of both sets never cut an agent: the limits make the planner expect few. app.current_tenant
+// is not marked as parallel safe, so the server starts no workers, which cost more than the search.
 func rankedSQL(where string, wishes []wish, first int) string {
 	const order = " order by " + rankOrder
 	limit := fmt.Sprintf("%s limit %d", order, keyset.Bound(first))
@@ -86,7 +87,7 @@ func rankedSQL(where string, wishes []wish, first int) string {
 	matches = append(matches, best("select distinct k.* from ("+strings.Join(sets, "\n          intersect ")+") k limit (select 9223372036854775807)"))
 	return `
     with total as materialized (
-        select coalesce(sum(agents), 0) as n from registry.agent_counts
+        select coalesce(sum(agents), 0) as n from registry.agent_counts where tenant_id = app.current_tenant()
     ), bound as materialized (
         select sqrt(@first::float8 * n)::bigint as most from total
     ), sizes as materialized (
