@@ -47,14 +47,13 @@ func TestTheServerKeepsThePlansOfADeepQueue(t *testing.T) {
 		}
 	}
 	clienttest.KeepsPlans(t, db, map[string]func(int) error{
-		"Claim of 1":              claim(1),
-		"Claim of 20":             claim(20),
-		"Complete":                func(i int) error { return c.Complete(ctx, fmt.Sprint("t", 8+8*i)) },
-		"Fail":                    func(i int) error { _, err := c.Fail(ctx, fmt.Sprint("t", 208+8*i), "", false); return err },
-		"DeleteFinished, nothing": func(int) error { _, err := c.DeleteFinished(ctx, 0); return err },
-		"Queued":                  func(int) error { _, err := c.Queued(ctx, 50); return err },
-		"Queued, the next page":   func(int) error { _, err := c.Queued(ctx, 50, "t2002"); return err },
-		"TimedOut":                func(int) error { _, err := c.TimedOut(ctx); return err },
+		"Claim of 1":            claim(1),
+		"Claim of 20":           claim(20),
+		"Complete":              func(i int) error { return c.Complete(ctx, fmt.Sprint("t", 8+8*i)) },
+		"Fail":                  func(i int) error { _, err := c.Fail(ctx, fmt.Sprint("t", 208+8*i), "", false); return err },
+		"Queued":                func(int) error { _, err := c.Queued(ctx, 50); return err },
+		"Queued, the next page": func(int) error { _, err := c.Queued(ctx, 50, "t2002"); return err },
+		"TimedOut":              func(int) error { _, err := c.TimedOut(ctx); return err },
 		"TasksPage, claimed": func(int) error {
 			_, err := c.TasksPage(ctx, orchestrator.TaskDequeued, 0, "")
 			return err

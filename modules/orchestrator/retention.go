@@ -18,20 +18,18 @@ const deleteBatch = 2000
 
 // The statement deletes the next tasks of a range of the index. The range begins at the previous
 // statement's last task: the rows that the previous statements have deleted are not visited again.
-// The sub-selects hide the values from the planner: else the server plans each statement anew,
-// because a plan for an age that no task has looks cheaper.
 const (
 	deleteFinishedSQL = `
 with old as materialized (
     select f.tenant_id, f.id, f.status, f.completed_at from orchestrator.tasks f
-    where f.status in ('completed', 'failed', 'cancelled') and f.completed_at < (select now() - @age::interval)%s
-    order by f.status, f.completed_at limit %d for update skip locked
+    where f.status in ('completed', 'failed', 'cancelled') and f.completed_at < now() - @age::interval%s
+    order by f.status, f.completed_at limit @limit::int for update skip locked
 ), gone as (
     delete from orchestrator.tasks t using old where t.tenant_id = old.tenant_id and t.id = old.id returning t.id
 )
 select (select count(*) from gone) as deleted, last.status, last.completed_at
 from (select) one left join (select o.status, o.completed_at from old o order by o.status desc, o.completed_at desc limit 1) last on true`
-	finishedAfterSQL = " and (f.status, f.completed_at) >= ((select @status::text), (select @time::timestamptz))"
+	finishedAfterSQL = " and (f.status, f.completed_at) >= (@status::text, @time::timestamptz)"
 )
 
 // DeleteFinished deletes the completed, failed and cancelled tasks that ended longer than age
@@ -51,9 +49,9 @@ func (c *Client) DeleteFinished(ctx context.Context, age time.Duration) (int64, 
 		CompletedAt *time.Time
 	}
 	var total int64
-	after, args := "", pgx.NamedArgs{"age": age}
+	after, args := "", pgx.NamedArgs{"age": age, "limit": deleteBatch}
 	for {
-		r, err := one[row](ctx, c, fmt.Sprintf(deleteFinishedSQL, after, deleteBatch), args)
+		r, err := one[row](ctx, c, fmt.Sprintf(deleteFinishedSQL, after), args)
 		if err != nil {
 			return total, wrap("delete finished", err)
 		}
