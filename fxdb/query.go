@@ -160,19 +160,18 @@ func (db *DB) queryOn(ctx context.Context, conn *pgx.Conn, s *scoped.Scope, f *s
 		scoped.CancelAtDeadline(ctx, conn)
 		rows, err := conn.Query(ctx, sql, args...)
 		if err != nil {
-			err = scoped.Ended(conn, err)
+			return rows, scoped.Ended(conn, err)
 		}
-		return rows, err
+		return rows, nil
 	}
 	if err := f.Send(ctx, &db.core.engine, conn, s, sql, args); err != nil {
 		return nil, err
 	}
-	rows, err := f.Query()
-	if f.Several(err) { // nothing ran
-		*f = scoped.Flight{}
-		return db.querySeveral(ctx, conn, *s, sql, args)
+	if rows, err := f.Query(); err == nil || !f.Several(err) {
+		return rows, err
 	}
-	return rows, err
+	*f = scoped.Flight{} // nothing ran
+	return db.querySeveral(ctx, conn, *s, sql, args)
 }
 
 // QueryRow runs a statement that returns at most one row. Call Scan: Scan releases the
