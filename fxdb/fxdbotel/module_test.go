@@ -94,6 +94,5 @@ func TestTheModuleMeasuresASwappedPool(t *testing.T) {
 	a.RequireStart()
 	require.Equal(t, 10, collectOne(t, reader)["max"])
 	a.RequireStop()
-	acquire(t, db).Release() // the pool lives as long as the test
 	require.Empty(t, collect(t, reader))
 }
